@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+DEMO_VIDEO = Path(__file__).parents[1] / "demo_videos" / "demo.mp4"
+
+
+@pytest.fixture(scope="session")
+def demo_video() -> Path:
+    """A real video: two people, 1768 x 994, 30 frames/s, 230 frames."""
+    if not DEMO_VIDEO.is_file():
+        pytest.fail(f"{DEMO_VIDEO} is missing; `make test` fetches it.")
+    return DEMO_VIDEO

@@ -1,0 +1,59 @@
+"""Video of people in, 3D joints out.
+
+    import vidpose
+
+    result = vidpose.infer("video.mp4")  # -> vidpose.Pose3D
+    result = vidpose.load("outputs/video.npz")
+    joints = vidpose.lift(keypoints_2d, frame_size=(1920, 1080), fps=30)
+    result = vidpose.lift_file("predictions.json", fps=30, size=(1920, 1080))
+    model = vidpose.load_model("weights/default.safetensors")
+
+What stands here is imported when it is first used, so that `import vidpose` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vidpose.errors import VidposeError
+    from vidpose.lifting import lift
+    from vidpose.models import load_model
+    from vidpose.pipeline import infer, lift_file
+    from vidpose.poses import Pose2D, Pose3D, load, save
+
+__version__ = "0.1.0"
+__all__ = [
+    "Pose2D",
+    "Pose3D",
+    "VidposeError",
+    "infer",
+    "lift",
+    "lift_file",
+    "load",
+    "load_model",
+    "save",
+]
+
+_HOME = {
+    "VidposeError": "errors",
+    "infer": "pipeline",
+    "lift": "lifting",
+    "lift_file": "pipeline",
+    "load_model": "models",
+    "Pose2D": "poses",
+    "Pose3D": "poses",
+    "load": "poses",
+    "save": "poses",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vidpose' has no attribute {name!r}")
+    return getattr(import_module(f"vidpose.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,5 @@
+"""`python -m vidpose` is `vidpose`."""
+
+from vidpose.cli import main
+
+main()
