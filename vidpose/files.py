@@ -1,0 +1,102 @@
+"""Files that appear whole or not at all, and their fingerprints."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vidpose.errors import VidposeError
+
+_USERS_TO_MEND = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "writing there is not permitted",
+    errno.EPERM: "writing there is not permitted",
+    errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EEXIST: "a part of its path is a file, not a folder",
+    errno.EISDIR: "it is a folder",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well.
+
+    Whatever ends the block otherwise, Ctrl-C included, leaves no temporary file behind and
+    whatever `path` was before.
+
+    Raises:
+        VidposeError: the disk is full, the folder is read-only or the like.
+    """
+    # A short name of its own, for file systems bound its length; the suffix stays last, since
+    # libraries choose the format by it.
+    mark = zlib.crc32(path.name.encode())
+    temporary = path.with_name(f".{os.getpid()}-{mark:08x}.part{path.suffix}")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            # Some libraries write files that only their owner may read.
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _umask() -> int:
+    # Asking for it is only possible by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work whether `path` could be written at its end; nothing is made.
+
+    Raises:
+        VidposeError: a folder is in its place, or a file in the place of its folder, or the
+            folder is read-only.
+    """
+    with writing(path):
+        if path.is_dir():
+            raise OSError(errno.EISDIR, "")
+        folder = path.parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            raise OSError(errno.ENOTDIR, "")
+        if not os.access(folder, os.W_OK):
+            raise OSError(errno.EACCES, "")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in a sentence why `path` cannot be written, if that is the user's to mend.
+
+    Raises:
+        VidposeError: the disk is full, the folder is read-only or the like.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _USERS_TO_MEND:
+            raise
+        why = _USERS_TO_MEND[error.errno]
+        raise VidposeError(f"{path} cannot be written: {why}; choose another place.") from error
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,200 @@
+"""The two types that travel between stages, and the result file they end in.
+
+`Pose2D` is what detection and tracking give, `Pose3D` what lifting adds to it. Both hold all
+people of a video on one time line; P is people, T frames, J joints. The fields carry the names
+of the result file's keys.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import ResultFileError
+from vidpose.files import replacing
+from vidpose.skeleton import H36M17, Skeleton
+
+FORMAT = "vidpose/1"
+
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+)
+"""What NumPy and zipfile raise on files that are damaged, or are something else."""
+
+
+def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: Any) -> None:
+    fits = array.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        want = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+        raise ValueError(f"{name}: expected shape {want}, got {array.shape}")
+    if array.dtype != dtype:
+        raise ValueError(f"{name}: expected {np.dtype(dtype)}, got {array.dtype}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose2D:
+    """Where the joints of every person are in the picture.
+
+    Raises:
+        ValueError: a field has the wrong shape or type, or the fields contradict each other.
+    """
+
+    keypoints_2d: NDArray[np.float32]
+    """(P, T, J, 2), pixels of the upright frame, origin top left; NaN where unknown."""
+    scores_2d: NDArray[np.float32]
+    """(P, T, J), the detector's confidence, 0 to 1; 0 where unknown."""
+    present: NDArray[np.bool_]
+    """(P, T), the person is in the scene."""
+    observed: NDArray[np.bool_]
+    """(P, T), the joints were detected in this very frame; False where they are interpolated."""
+    person_ids: NDArray[np.int32]
+    """(P,), stable over the video."""
+    frame_indices: NDArray[np.int64]
+    """(T,), position of each frame in the source video, rising."""
+    timestamps: NDArray[np.float64]
+    """(T,), seconds, as the container says; rising."""
+    fps: float
+    """Average frames a second."""
+    frame_size: tuple[int, int]
+    """Width and height in pixels as displayed, after rotation."""
+    skeleton: Skeleton = H36M17
+
+    def __post_init__(self) -> None:
+        people, frames, joints = len(self.person_ids), len(self.timestamps), len(self.skeleton)
+        _check("keypoints_2d", self.keypoints_2d, (people, frames, joints, 2), np.float32)
+        _check("scores_2d", self.scores_2d, (people, frames, joints), np.float32)
+        _check("present", self.present, (people, frames), np.bool_)
+        _check("observed", self.observed, (people, frames), np.bool_)
+        _check("person_ids", self.person_ids, (people,), np.int32)
+        _check("frame_indices", self.frame_indices, (frames,), np.int64)
+        _check("timestamps", self.timestamps, (frames,), np.float64)
+        if frames == 0:
+            raise ValueError("timestamps: there is no frame")
+        if len(set(self.person_ids.tolist())) != people:
+            raise ValueError("person_ids: an id stands twice")
+        if (self.observed & ~self.present).any():
+            raise ValueError("observed: a person is observed where they are not present")
+        if not np.isfinite(self.timestamps).all() or (np.diff(self.timestamps) <= 0).any():
+            raise ValueError("timestamps: not finite and rising")
+        if (np.diff(self.frame_indices) <= 0).any():
+            raise ValueError("frame_indices: not rising")
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"fps: expected a positive number, got {self.fps}")
+        if len(self.frame_size) != 2 or min(self.frame_size) <= 0:
+            raise ValueError(f"frame_size: expected width and height, got {self.frame_size}")
+
+    @property
+    def people(self) -> int:
+        return len(self.person_ids)
+
+    @property
+    def frames(self) -> int:
+        return len(self.timestamps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose3D(Pose2D):
+    """Pose2D and the third dimension: what `vidpose.infer` gives and the result file holds.
+
+    Camera frame: x right, y down, z away from the camera, metres.
+    """
+
+    joints_3d: NDArray[np.float32]
+    """(P, T, 17, 3), metres, camera frame, relative to the root joint; NaN where not present."""
+    root_3d: NDArray[np.float32]
+    """(P, T, 3), metres, camera frame: where the root joint is; NaN where unknown."""
+    meta: dict[str, Any] = field(default_factory=dict)
+    """Versions, models, options and source; JSON values only."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.skeleton != H36M17:
+            raise ValueError(f"skeleton: expected h36m17, got {self.skeleton.name}")
+        people, frames, joints = self.people, self.frames, len(self.skeleton)
+        _check("joints_3d", self.joints_3d, (people, frames, joints, 3), np.float32)
+        _check("root_3d", self.root_3d, (people, frames, 3), np.float32)
+        finite = np.isfinite(self.joints_3d).all(axis=(2, 3))
+        if (finite != self.present).any():
+            raise ValueError("joints_3d: finite must mean present, and NaN absent")
+
+    def joints_camera(self) -> NDArray[np.float32]:
+        """(P, T, 17, 3), metres, camera frame, at the person's place in the scene."""
+        return self.joints_3d + self.root_3d[:, :, None]
+
+
+def save(result: Pose3D, path: str | Path) -> Path:
+    """Write a result file; it appears whole or not at all."""
+    return write_npz(path, result, Pose3D, FORMAT, result.meta)
+
+
+def write_npz(
+    path: str | Path, poses: Pose2D, kind: type[Pose2D], format: str, meta: dict[str, Any]
+) -> Path:
+    """Write the fields that `kind` has as a self-describing .npz."""
+    apart = ("skeleton", "meta", "fps", "frame_size")
+    arrays = {f.name: getattr(poses, f.name) for f in fields(kind) if f.name not in apart}
+    path = Path(path)
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(
+            stream,
+            **arrays,
+            format=np.array(format),
+            fps=np.float64(poses.fps),
+            frame_size=np.array(poses.frame_size, np.int32),
+            joint_names=np.array(poses.skeleton.joint_names),
+            parents=np.array(poses.skeleton.parents, np.int32),
+            meta=np.array(json.dumps(meta)),
+        )
+    return path
+
+
+def load(path: str | Path) -> Pose3D:
+    """Read a result file written by `save`. Nothing in it is ever executed.
+
+    Raises:
+        ResultFileError: the file is missing, is no result file, is damaged or contradicts itself.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ResultFileError(f"{path} does not exist; give a .npz written by `vidpose infer`.")
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            entries = {key: archive[key] for key in archive.files}
+    except UNREADABLE:
+        raise ResultFileError(
+            f"{path} is not a vidpose result file; give a .npz written by `vidpose infer`."
+        ) from None
+    found = str(entries.get("format", "without a format"))
+    if found != FORMAT:
+        raise ResultFileError(
+            f"{path} is not a {FORMAT} result file ({found[:60]}); "
+            "run `vidpose infer` on its video again."
+        )
+    try:
+        if tuple(entries["joint_names"].tolist()) != H36M17.joint_names:
+            raise ValueError("joint_names: not h36m17")
+        meta = json.loads(str(entries["meta"]))
+        if not isinstance(meta, dict):
+            raise ValueError("meta: not a JSON object")
+        width, height = entries["frame_size"].tolist()
+        arrays = {
+            f.name: entries[f.name]
+            for f in fields(Pose3D)
+            if f.name not in ("skeleton", "meta", "fps", "frame_size")
+        }
+        return Pose3D(**arrays, fps=float(entries["fps"]), frame_size=(width, height), meta=meta)
+    except (KeyError, ValueError, TypeError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise ResultFileError(
+            f"{path} is damaged ({reason}); run `vidpose infer` on its video again."
+        ) from None

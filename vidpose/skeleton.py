@@ -1,0 +1,285 @@
+"""Skeletons as frozen tuples, and the named conversions between them.
+
+A skeleton is always passed along by name, never guessed from the number of joints: COCO and
+Human3.6M both have 17.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Joint names, the tree that links them, and which joints mirror each other."""
+
+    name: str
+    joint_names: tuple[str, ...]
+    parents: tuple[int, ...]
+    """Parent of every joint, -1 for a joint that hangs on nothing."""
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    """`left[i]` and `right[i]` are each other's mirror image."""
+
+    def __post_init__(self) -> None:
+        if len(self.parents) != len(self.joint_names):
+            raise ValueError(
+                f"{self.name}: {len(self.parents)} parents for {len(self.joint_names)} joints"
+            )
+        if len(self.left) != len(self.right):
+            raise ValueError(f"{self.name}: left and right differ in length")
+
+    def __len__(self) -> int:
+        return len(self.joint_names)
+
+    def index(self, joint: str) -> int:
+        return self.joint_names.index(joint)
+
+    @cached_property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """(parent, child) of every bone."""
+        return tuple((p, child) for child, p in enumerate(self.parents) if p >= 0)
+
+    @cached_property
+    def mirrored(self) -> NDArray[np.intp]:
+        """(J,) permutation: `joints[..., mirrored, :]` swaps left and right."""
+        order = np.arange(len(self))
+        order[list(self.left)], order[list(self.right)] = self.right, self.left
+        return order
+
+
+H36M17 = Skeleton(
+    name="h36m17",
+    joint_names=(
+        *("Hip", "RHip", "RKnee", "RFoot", "LHip", "LKnee", "LFoot"),
+        *("Spine", "Thorax", "Neck/Nose", "Head"),
+        *("LShoulder", "LElbow", "LWrist", "RShoulder", "RElbow", "RWrist"),
+    ),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+    left=(4, 5, 6, 11, 12, 13),
+    right=(1, 2, 3, 14, 15, 16),
+)
+
+COCO17 = Skeleton(
+    name="coco17",
+    joint_names=(
+        *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
+        *("left_wrist", "right_wrist", "left_hip", "right_hip"),
+        *("left_knee", "right_knee", "left_ankle", "right_ankle"),
+    ),
+    # COCO's own limbs make a graph with loops; this is its tree, hung on the nose.
+    parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    left=(1, 3, 5, 7, 9, 11, 13, 15),
+    right=(2, 4, 6, 8, 10, 12, 14, 16),
+)
+
+BLAZEPOSE33 = Skeleton(
+    name="blazepose33",
+    joint_names=(
+        *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
+        *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
+        *("mouth_left", "mouth_right", "left_shoulder", "right_shoulder"),
+        *("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+        *("left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb"),
+        *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+        *("left_heel", "right_heel", "left_foot_index", "right_foot_index"),
+    ),
+    parents=(
+        *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0, 0, 0, 11, 12, 13, 14),
+        *(15, 16, 15, 16, 15, 16, 11, 12, 23, 24, 25, 26, 27, 28, 27, 28),
+    ),
+    left=(1, 2, 3, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31),
+    right=(4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32),
+)
+
+OPENPOSE25 = Skeleton(
+    name="openpose25",
+    joint_names=(
+        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist", "hip"),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("right_eye", "left_eye", "right_ear", "left_ear"),
+        *("left_big_toe", "left_small_toe", "left_heel"),
+        *("right_big_toe", "right_small_toe", "right_heel"),
+    ),
+    parents=(1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 14, 19, 14, 11, 22, 11),
+    left=(5, 6, 7, 12, 13, 14, 16, 18, 19, 20, 21),
+    right=(2, 3, 4, 9, 10, 11, 15, 17, 22, 23, 24),
+)
+
+OPENPOSE18 = Skeleton(
+    name="openpose18",
+    joint_names=(
+        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("right_eye", "left_eye", "right_ear", "left_ear"),
+    ),
+    parents=(1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 1, 11, 12, 0, 0, 14, 15),
+    left=(5, 6, 7, 11, 12, 13, 15, 17),
+    right=(2, 3, 4, 8, 9, 10, 14, 16),
+)
+
+HALPE26 = Skeleton(
+    name="halpe26",
+    joint_names=(
+        *COCO17.joint_names,
+        *("head", "neck", "hip"),
+        *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe"),
+        *("left_heel", "right_heel"),
+    ),
+    parents=(
+        *(18, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14),
+        *(18, -1, 18, 15, 16, 20, 21, 15, 16),
+    ),
+    left=(1, 3, 5, 7, 9, 11, 13, 15, 20, 22, 24),
+    right=(2, 4, 6, 8, 10, 12, 14, 16, 21, 23, 25),
+)
+
+SKELETONS = {
+    skeleton.name: skeleton
+    for skeleton in (H36M17, COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26)
+}
+
+
+Formula = dict[str, float]
+"""A point as a weighted sum of named joints; the weights sum to one."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Every target joint as a weighted sum of source joints, with fallbacks.
+
+    `formulas[j]` lists the ways to derive target joint j, best first: the first whose source
+    joints are all there is used. A joint none of whose formulas can be used stays missing.
+    The sums are affine, so they hold in pixels and in metres alike.
+    """
+
+    source: Skeleton
+    target: Skeleton
+    formulas: tuple[tuple[Formula, ...], ...]
+
+    def __call__(
+        self, joints: NDArray[np.floating], scores: NDArray[np.floating] | None = None
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Convert joints and their scores.
+
+        Args:
+            joints: (..., J_source, D), any unit and frame; NaN where a joint is missing.
+            scores: (..., J_source), 0 to 1; by default 1 where a joint is there.
+
+        Returns:
+            joints (..., J_target, D), NaN where missing, and scores (..., J_target): a derived
+            joint is as sure as the least sure joint it is made of, 0 where it is missing.
+        """
+        if joints.shape[-2] != len(self.source):
+            raise ValueError(
+                f"expected {len(self.source)} {self.source.name} joints, got {joints.shape[-2]}"
+            )
+        there = np.isfinite(joints).all(axis=-1)
+        if scores is None:
+            scores = there.astype(joints.dtype)
+        shape = joints.shape[:-2]
+        out = np.full((*shape, len(self.target), joints.shape[-1]), np.nan, joints.dtype)
+        out_scores = np.zeros((*shape, len(self.target)), scores.dtype)
+        for j, ways in enumerate(self.formulas):
+            for formula in reversed(ways):  # the best formula is applied last and wins
+                sources = [self.source.index(name) for name in formula]
+                weights = np.fromiter(formula.values(), joints.dtype)
+                usable = there[..., sources].all(axis=-1)
+                point = np.einsum("...jd,j->...d", joints[..., sources, :], weights)
+                out[..., j, :] = np.where(usable[..., None], point, out[..., j, :])
+                least = scores[..., sources].min(axis=-1)
+                out_scores[..., j] = np.where(usable, least, out_scores[..., j])
+        return out, out_scores
+
+
+HEAD_TOP_BEYOND_EARS = 0.6
+"""The head top lies on the line from the thorax (middle of the shoulder joints) through the
+middle of the ears, this fraction of their distance further: about 13 cm above the ear canal
+(tragion to vertex) over about 22 cm from the shoulder joints to the ears in an adult."""
+
+
+def _mean(*formulas: Formula) -> Formula:
+    out: Formula = {}
+    for formula in formulas:
+        for joint, weight in formula.items():
+            out[joint] = out.get(joint, 0.0) + weight / len(formulas)
+    return out
+
+
+def _beyond(start: Formula, through: Formula, fraction: float) -> Formula:
+    """The point `fraction` of the way from `start` to `through` past `through`."""
+    out = {joint: -fraction * weight for joint, weight in start.items()}
+    for joint, weight in through.items():
+        out[joint] = out.get(joint, 0.0) + (1 + fraction) * weight
+    return out
+
+
+def _to_h36m17(source: Skeleton) -> Conversion:
+    """From any skeleton with COCO's joint names to h36m17.
+
+    Limbs are taken as they are. Hip is the middle of the hips, Thorax the middle of the
+    shoulders, Spine the middle of those two, Neck/Nose the nose, and Head the head top
+    (`HEAD_TOP_BEYOND_EARS`); where an ear is missing the eyes stand in for the ears, and
+    where an eye is missing too, the nose.
+
+    A skeleton may have `head` (the head top), `neck` (OpenPose and Halpe define it as the middle
+    of the shoulders) and `hip` (the middle of the hips): the head top is better measured than
+    derived; neck and hip only stand in where a shoulder or a hip is missing, so that these
+    joints mean the same whatever the source.
+    """
+
+    def joint(name: str) -> Formula:
+        return {name: 1.0}
+
+    def middle(name: str) -> Formula:
+        return _mean(joint(f"left_{name}"), joint(f"right_{name}"))
+
+    hips, thoraxes = (middle("hip"), joint("hip")), (middle("shoulder"), joint("neck"))
+    faces = (middle("ear"), middle("eye"), joint("nose"))
+    ways: dict[str, tuple[Formula, ...]] = {
+        "Hip": hips,
+        "Spine": tuple(_mean(hip, thorax) for hip in hips for thorax in thoraxes),
+        "Thorax": thoraxes,
+        "Neck/Nose": (joint("nose"),),
+        "Head": (
+            joint("head"),
+            *(_beyond(t, face, HEAD_TOP_BEYOND_EARS) for face in faces for t in thoraxes),
+        ),
+    }
+    limbs = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+    for side in ("left", "right"):
+        for limb in limbs:
+            name = "Foot" if limb == "ankle" else limb.capitalize()
+            ways[side[0].upper() + name] = (joint(f"{side}_{limb}"),)
+    there = set(source.joint_names)
+    possible = {
+        name: tuple(formula for formula in formulas if there.issuperset(formula))
+        for name, formulas in ways.items()
+    }
+    return Conversion(source, H36M17, tuple(possible[name] for name in H36M17.joint_names))
+
+
+CONVERSIONS = {
+    (source.name, "h36m17"): _to_h36m17(source)
+    for source in (COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26)
+}
+
+
+def conversion(source: str, target: str) -> Conversion:
+    """The conversion between two skeletons, by their names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return CONVERSIONS[source, target]
+    except KeyError:
+        known = ", ".join(f"{a} to {b}" for a, b in CONVERSIONS)
+        raise ValueError(f"no conversion from {source} to {target}; known are {known}") from None
