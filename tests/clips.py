@@ -1,0 +1,134 @@
+"""Tiny test videos, made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+NTSC = Fraction(30000, 1001)
+CORNERS = {
+    "top left": (255, 0, 0),
+    "top right": (0, 255, 0),
+    "bottom left": (0, 0, 255),
+    "bottom right": (255, 255, 255),
+}
+
+
+def picture(size: tuple[int, int], step: int = 0) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB: grey that changes with `step`, a pure colour in each corner (`CORNERS`)."""
+    width, height = size
+    image = np.full((height, width, 3), 40 + 8 * (step % 16), np.uint8)
+    for name, colour in CORNERS.items():
+        rows = slice(0, height // 4) if "top" in name else slice(height - height // 4, height)
+        columns = slice(0, width // 4) if "left" in name else slice(width - width // 4, width)
+        image[rows, columns] = colour
+    return image
+
+
+def corners(image: NDArray[np.uint8]) -> dict[str, str]:
+    """Which of the `CORNERS` is found in which corner of an image."""
+    height, width = image.shape[:2]
+    found = {}
+    for name in CORNERS:
+        y = height // 8 if "top" in name else height - 1 - height // 8
+        x = width // 8 if "left" in name else width - 1 - width // 8
+        distances = {
+            colour: float(np.abs(image[y, x].astype(int) - rgb).sum())
+            for colour, rgb in CORNERS.items()
+        }
+        found[name] = min(distances, key=lambda colour: distances[colour])
+    return found
+
+
+def make_clip(
+    path: Path,
+    *,
+    size: tuple[int, int] = (64, 48),
+    frames: int = 12,
+    rate: Fraction = NTSC,
+    ticks: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    rotation: int = 0,
+    mirror: bool = False,
+    aspect: Fraction | None = None,
+    sound_s: float = 0,
+    codec: str = "libx264",
+    noise: bool = False,
+    codec_options: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """A video of `picture`s.
+
+    Args:
+        size: width and height as stored, before rotation.
+        rate: frames a second, unless `ticks` gives the time of every frame in `time_base`s.
+        rotation: counter-clockwise degrees a player has to turn the stored picture by.
+        mirror: the player has to mirror it left to right after that.
+        noise: fill the middle with noise, so that frames are of some thousand bytes.
+    """
+    ticks = list(range(frames)) if ticks is None else list(ticks)
+    time_base = time_base or 1 / rate
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = container.add_stream(codec, rate=rate, options=codec_options or {})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = time_base
+        if aspect is not None:
+            stream.sample_aspect_ratio = aspect
+        if rotation or mirror:
+            stream.set_display_rotation(rotation, hflip=mirror)
+        sound = container.add_stream("aac", rate=16000) if sound_s else None
+        for step, tick in enumerate(ticks):
+            image = picture(size, step)
+            if noise:
+                middle = image[size[1] // 4 : -(size[1] // 4), size[0] // 4 : -(size[0] // 4)]
+                middle[:] = random.integers(0, 255, middle.shape)
+            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame.pts, frame.time_base = tick, time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            _add_sound(container, sound, sound_s)
+    return path
+
+
+def make_sound(path: Path, seconds: float = 0.5) -> Path:
+    """An MP4 with a sound track and no picture."""
+    with av.open(str(path), "w") as container:
+        _add_sound(container, container.add_stream("aac", rate=16000), seconds)
+    return path
+
+
+def _add_sound(container: Any, stream: Any, seconds: float) -> None:
+    frame = av.AudioFrame.from_ndarray(
+        np.zeros((1, round(16000 * seconds)), np.float32), "fltp", "mono"
+    )
+    frame.sample_rate = 16000
+    frame.pts = 0
+    resampler = av.AudioResampler("fltp", stream.codec_context.layout, 16000, 1024)
+    for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+        container.mux(stream.encode(piece))
+    container.mux(stream.encode(None))
+
+
+def cut(path: Path, fraction: float = 0.5) -> Path:
+    """Keep only the first part of a file's bytes."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * fraction)])
+    return path
+
+
+def damage(path: Path, at: float = 0.5, length: int = 600) -> Path:
+    """Overwrite some bytes in the middle of a file with noise."""
+    data = bytearray(path.read_bytes())
+    start = int(len(data) * at)
+    data[start : start + length] = np.random.default_rng(1).bytes(length)
+    path.write_bytes(data)
+    return path

@@ -1,0 +1,395 @@
+from __future__ import annotations
+
+import os
+import stat
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import Colorspace
+
+from tests.clips import CORNERS, NTSC, corners, cut, damage, make_clip, make_sound, picture
+from vidpose.errors import VideoError, VidposeError
+from vidpose.video import Frame, VideoReader, VideoWriter, _Clock
+
+TICKS_600 = [0, 20, 45, 70, 130, 150, 151]
+
+
+def read(path: Path, start_s: float | None = None, end_s: float | None = None) -> list[Frame]:
+    with VideoReader(path, start_s, end_s) as video:
+        return list(video)
+
+
+def copy(source: Path, target: Path) -> Path:
+    with (
+        VideoReader(source) as video,
+        VideoWriter(target, video.size, time_base=video.time_base) as out,
+    ):
+        for frame in video:
+            out.write(frame.image, frame.time_s, frame.duration_s)
+    return target
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1877, 497), (1001, 333), (17, 17)])
+def test_any_size_can_be_written(tmp_path: Path, size: tuple[int, int]) -> None:
+    """FFmpeg's converter reads past the end of rows: what it is given must have room there."""
+    for _ in range(3):
+        with VideoWriter(tmp_path / "out.mp4", size) as out:
+            for step in range(6):
+                out.write(np.zeros((size[1], size[0], 3), np.uint8), step / 30)
+
+
+def test_times_and_indices_are_the_containers(tmp_path: Path) -> None:
+    with VideoReader(make_clip(tmp_path / "a.mp4")) as video:
+        frames = list(video)
+    assert [f.index for f in frames] == list(range(12))
+    assert [f.time_s for f in frames] == [float(i / NTSC) for i in range(12)]
+    assert (video.size, video.fps, video.expected_frames) == ((64, 48), float(NTSC), 12)
+    assert video.duration_s == pytest.approx(float(12 / NTSC))
+    assert video.warnings == []
+
+
+def test_variable_frame_rate(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", ticks=TICKS_600, time_base=Fraction(1, 600))
+    assert [f.time_s for f in read(path)] == [float(Fraction(t, 600)) for t in TICKS_600]
+
+
+# Counter-clockwise turn, then left-right mirroring: which stored corner ends in the top left.
+@pytest.mark.parametrize(
+    ("rotation", "mirror", "top_left", "top_right"),
+    [
+        (0, False, "top left", "top right"),
+        (90, False, "top right", "bottom right"),
+        (180, False, "bottom right", "bottom left"),
+        (270, False, "bottom left", "top left"),
+        (0, True, "top right", "top left"),
+        (90, True, "bottom right", "top right"),
+        (180, True, "bottom left", "bottom right"),
+        (270, True, "top left", "bottom left"),
+    ],
+)
+def test_frames_are_upright(
+    tmp_path: Path, rotation: int, mirror: bool, top_left: str, top_right: str
+) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=2, rotation=rotation, mirror=mirror)
+    with VideoReader(path) as video:
+        image = next(iter(video)).image
+    assert video.size == ((48, 64) if rotation % 180 else (64, 48))
+    assert image.shape == (video.size[1], video.size[0], 3)
+    assert image.flags.c_contiguous
+    found = corners(image)
+    assert (found["top left"], found["top right"]) == (top_left, top_right)
+
+
+def test_a_phones_portrait_matrix_turns_clockwise(tmp_path: Path) -> None:
+    """The matrix phones write for portrait, as the MP4 standard reads it: x' = -y, y' = x."""
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_matrix([0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30])
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture((64, 48)), "rgb24")))
+        container.mux(stream.encode(None))
+    assert corners(read(path)[0].image)["top right"] == "top left"
+
+
+@pytest.mark.parametrize(
+    ("aspect", "rotation", "size"),
+    [
+        (Fraction(4, 3), 0, (85, 48)),
+        (Fraction(1, 2), 0, (64, 96)),
+        (Fraction(4, 3), 90, (48, 85)),
+    ],
+)
+def test_pixels_are_made_square(
+    tmp_path: Path, aspect: Fraction, rotation: int, size: tuple[int, int]
+) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=2, aspect=aspect, rotation=rotation)
+    with VideoReader(path) as video:
+        assert video.size == size
+        assert next(iter(video)).image.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "indices"),
+    [
+        (None, None, range(20)),
+        (0.5, None, range(5, 20)),
+        (None, 0.5, range(5)),  # the end itself is not in
+        (0.3, 0.8, range(3, 8)),  # 0.3 is no binary fraction; the frame at 0.3 is in all the same
+        (1.85, 9.0, range(19, 20)),
+    ],
+)
+def test_a_part_keeps_indices_and_times(
+    tmp_path: Path, start_s: float | None, end_s: float | None, indices: range
+) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=20, rate=Fraction(10))
+    with VideoReader(path, start_s, end_s) as video:
+        frames = list(video)
+    assert [f.index for f in frames] == list(indices)
+    assert [f.time_s for f in frames] == [i / 10 for i in indices]
+    assert video.expected_frames == len(indices)
+    assert video.warnings == []
+
+
+def test_a_part_is_counted_from_the_first_frame(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.ts", frames=10, rate=Fraction(10))
+    whole = read(path)
+    assert whole[0].time_s > 0
+    assert [f.time_s for f in read(path, 0.2, 0.5)] == [f.time_s for f in whole[2:5]]
+
+
+def test_a_part_beyond_the_end(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"no frame from 7 s on; the last one .* 0\.37 s"):
+        read(make_clip(tmp_path / "a.mp4"), start_s=7)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_single_frame(tmp_path: Path, name: str) -> None:
+    with VideoReader(make_clip(tmp_path / name, frames=1)) as video:
+        frames = list(video)
+    assert [(f.index, f.time_s) for f in frames] == [(0, 0.0)]
+    assert (video.expected_frames, video.warnings) == (1, [])
+
+
+def test_sixteen_pixels(tmp_path: Path) -> None:
+    frames = read(make_clip(tmp_path / "a.mp4", size=(16, 16)))
+    assert {f.image.shape for f in frames} == {(16, 16, 3)}
+
+
+def test_sound_that_outlasts_the_picture_is_no_damage(tmp_path: Path) -> None:
+    with VideoReader(make_clip(tmp_path / "a.mkv", sound_s=2)) as video:
+        assert len(list(video)) == 12
+    assert video.warnings == []
+
+
+@pytest.mark.parametrize(("name", "count"), [("a.mp4", "40"), ("a.mkv", "40")])
+def test_a_truncated_video_gives_its_readable_part(tmp_path: Path, name: str, count: str) -> None:
+    options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+    path = make_clip(tmp_path / name, frames=40, noise=True, options=options)
+    whole = read(path)
+    with VideoReader(cut(path)) as video:
+        part = list(video)
+    assert 10 < len(part) < 30
+    assert [f.time_s for f in part] == sorted({f.time_s for f in part})
+    assert {f.time_s for f in part} < {f.time_s for f in whole}
+    assert len(video.warnings) == 1
+    assert "cut off" in video.warnings[0]
+    assert f"{len(part)} of {count} frames could be read" in video.warnings[0]
+
+
+def test_a_truncated_transport_stream(tmp_path: Path) -> None:
+    """It tells its length nowhere, so only what is there can be checked."""
+    path = make_clip(tmp_path / "a.ts", frames=40, noise=True)
+    whole = read(path)
+    part = read(cut(path))
+    assert 10 < len(part) < 30
+    assert {f.time_s for f in part} < {f.time_s for f in whole}
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_damage_in_the_middle_is_skipped(tmp_path: Path, name: str) -> None:
+    path = make_clip(tmp_path / name, size=(128, 96), frames=40, noise=True)
+    times = [f.time_s for f in read(path)]
+    with VideoReader(damage(path)) as video:
+        found = [f.time_s for f in video]
+    assert found[-1] == times[-1]
+    assert set(found) <= set(times)
+    assert len(found) > 20
+    assert len(video.warnings) == 1
+    assert f"is damaged: {len(found)} of 40 frames could be read" in video.warnings[0]
+    warnings = video.warnings
+    for _ in range(5):  # the same frames and the same words every time
+        with VideoReader(path) as video:
+            assert [f.time_s for f in video] == found
+        assert video.warnings == warnings
+
+
+def test_stamps_that_do_not_rise_lose_no_frame(tmp_path: Path) -> None:
+    """H.264 without a container has no stamps at all."""
+    path = make_clip(tmp_path / "a.h264", frames=10)
+    with VideoReader(path) as video:
+        frames = list(video)
+    assert [f.index for f in frames] == list(range(10))
+    assert (np.diff([f.time_s for f in frames]) > 0).all()
+    assert "10 frames without a usable time stamp" in video.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times", "corrected"),
+    [
+        ([0.0, 0.1, 0.25], [0.0, 0.1, 0.25], 0),
+        ([0.0, 0.1, 0.1, 0.2], [0.0, 0.1, 0.1001, 0.2], 1),  # doubled: the next one stays true
+        ([0.0, None, 0.2], [0.0, 0.1, 0.2], 1),  # missing
+        ([None, None], [0.0, 0.1], 2),
+        ([5.0, 5.1, 0.0, 0.1], [5.0, 5.1, 5.2, 5.3], 1),  # a restarted clock
+    ],
+)
+def test_clock(stamps: list[float | None], times: list[float], corrected: int) -> None:
+    clock = _Clock()
+    assert [clock(stamp, 0.1) for stamp in stamps] == pytest.approx(times, abs=1e-9)
+    assert clock.corrected == corrected
+
+
+def _text(path: Path) -> Path:
+    path.write_text("a line of text\n" * 50)
+    return path
+
+
+def _unknown_codec(path: Path) -> Path:
+    make_clip(path).write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+    return path
+
+
+def _no_frame(path: Path) -> Path:
+    make_clip(path, options={"movflags": "faststart"})
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"mdat") + 4])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (lambda d: d / "missing.mp4", "does not exist; give the path"),
+        (lambda d: d, "is a directory; give the path"),
+        (lambda d: _text(d / "a.txt"), "is not a video"),
+        (lambda d: _text(d / "a.mp4"), "is not a video"),
+        (lambda d: cut(_text(d / "a.mp4"), 0), "is empty"),
+        (lambda d: make_sound(d / "a.mp4"), "holds only sound"),
+        (lambda d: cut(make_clip(d / "a.mp4", frames=40)), "cut off before the index"),
+        (lambda d: _unknown_codec(d / "a.mp4"), "cannot be decoded here; convert"),
+        (lambda d: _no_frame(d / "a.mp4"), "no frame that can be read"),
+    ],
+)
+def test_what_is_no_video_gets_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], path: object, says: str
+) -> None:
+    assert callable(path)
+    with pytest.raises(VideoError, match=says) as caught:
+        VideoReader(path(tmp_path))
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path))
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_printed_about_damage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = damage(make_clip(tmp_path / "a.mkv", frames=20, noise=True))
+    copy(path, tmp_path / "b.mp4")
+    assert capfd.readouterr() == ("", "")
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "clip"),
+    [
+        ("a.mp4", {"frames": 5, "size": (1920, 1080), "rotation": 270}),  # a phone held upright
+        ("a.mp4", {"rate": NTSC, "frames": 40}),
+        ("a.mp4", {"rate": Fraction(24000, 1001)}),
+        ("a.mp4", {"ticks": TICKS_600, "time_base": Fraction(1, 600)}),
+        ("a.mp4", {"ticks": [50, 70, 95], "time_base": Fraction(1, 600)}),  # starts late
+        ("a.mkv", {"rate": NTSC}),
+        ("a.mp4", {"frames": 1}),
+        ("a.mp4", {"frames": 3, "size": (16, 16)}),
+    ],
+)
+def test_copy_keeps_frames_times_and_duration(
+    tmp_path: Path, name: str, clip: dict[str, Any]
+) -> None:
+    source = make_clip(tmp_path / name, codec_options={"bf": "0"}, **clip)
+    target = copy(source, tmp_path / "copy.mp4")
+    with VideoReader(source) as before, VideoReader(target) as after:
+        frames, copies = list(before), list(after)
+    assert after.size == before.size
+    assert len(copies) == len(frames)
+    assert [f.time_s for f in copies] == [f.time_s for f in frames]
+    assert after.expected_frames == len(frames)
+    assert copies[-1].time_s + copies[-1].duration_s == pytest.approx(
+        frames[-1].time_s + frames[-1].duration_s, abs=1e-5
+    )
+    assert corners(copies[0].image) == corners(frames[0].image)
+    assert after.warnings == []
+
+
+def test_a_browser_can_play_it(tmp_path: Path) -> None:
+    target = copy(make_clip(tmp_path / "a.mkv"), tmp_path / "b.mp4")
+    with av.open(str(target)) as container:
+        stream = container.streams.video[0]
+        frame = next(container.decode(stream))
+        assert stream.codec_context.name == "h264"
+        assert stream.pix_fmt == "yuv420p"
+        assert frame.colorspace == Colorspace.ITU709
+    data = target.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")  # starts playing before it is all there
+
+
+@pytest.mark.parametrize("size", [(64, 48), (63, 47)])
+def test_colours_survive(tmp_path: Path, size: tuple[int, int]) -> None:
+    image = picture(size)
+    with VideoWriter(tmp_path / "a.mp4", size) as out:
+        out.write(image, 0.0)
+    found = read(tmp_path / "a.mp4")[0].image
+    assert found.shape == (48, 64, 3)
+    for x, y, name in ((4, 4, "top left"), (58, 4, "top right"), (4, 42, "bottom left")):
+        assert np.abs(found[y, x].astype(int) - CORNERS[name]).max() < 16
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    target = tmp_path / "a.mp4"
+    target.write_text("before")
+
+    def interrupted() -> None:
+        with VideoWriter(target, (64, 48)) as out:
+            out.write(picture((64, 48)), 0.0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert target.read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_no_frame_is_no_video(tmp_path: Path) -> None:
+    with (
+        pytest.raises(VideoError, match="not a single frame"),
+        VideoWriter(tmp_path / "a.mp4", (64, 48)),
+    ):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(VidposeError, match="cannot be written"),
+        VideoWriter(tmp_path / "file" / "a.mp4", (64, 48)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("shape", "time_s", "says"),
+    [((48, 65, 3), 1.0, "expected shape"), ((48, 64, 3), 0.0, "does not rise")],
+)
+def test_write_checks_its_frame(
+    tmp_path: Path, shape: tuple[int, ...], time_s: float, says: str
+) -> None:
+    with VideoWriter(tmp_path / "a.mp4", (64, 48)) as out:
+        out.write(picture((64, 48)), 0.0)
+        with pytest.raises(ValueError, match=says):
+            out.write(np.zeros(shape, np.uint8), time_s)
+
+
+def test_the_file_has_ordinary_permissions(tmp_path: Path) -> None:
+    target = copy(make_clip(tmp_path / "a.mp4"), tmp_path / "b.mp4")
+    assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE((tmp_path / "a.mp4").stat().st_mode)

@@ -1,0 +1,505 @@
+"""Video as a stream: frames with exact times in, frames with exact times out.
+
+Memory does not grow with the length of a video. Times are the container's own; no frame is
+dropped, doubled or reordered unseen, and whatever could not be read is told in `warnings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from vidpose.errors import VideoError
+from vidpose.files import replacing
+
+Image = NDArray[np.uint8]
+
+NUDGE_S = 1e-4
+"""A frame whose stamp does not rise is placed this long after the one before it."""
+CLOCK_JUMP_S = 1.0
+"""A stamp that falls back further than this is a restarted clock, not a doubled stamp."""
+MARK = "written by vidpose"
+"""The comment in every video that `VideoWriter` makes."""
+FINEST_TICKS = 90_000
+"""Ticks a second that `VideoWriter` offers at least; a round number of them is one frame at
+24, 25, 29.97, 30, 50, 59.94 and 60 frames/s."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame of a video."""
+
+    index: int
+    """Position in the source video, counted from its first readable frame."""
+    time_s: float
+    """When it is shown, seconds, as the container says."""
+    image: Image
+    """(H, W, 3) RGB, upright, square pixels."""
+    duration_s: float
+    """How long it is shown, seconds; one average frame where the container does not say."""
+
+
+@dataclass(frozen=True)
+class _Orientation:
+    """The display matrix's part that matters: transpose first, then mirror x, then y."""
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> _Orientation:
+        side_data: Any = frame.side_data.get("DISPLAYMATRIX")
+        if side_data is None:
+            return cls()
+        # Row vectors: x' = a x + c y, y' = b x + d y, in 16.16 fixed point.
+        a, b, _, c, d = np.frombuffer(side_data, np.int32)[:5].tolist()
+        # An angle that is no quarter turn goes to the nearest one.
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(True, c < 0, b < 0)
+        return cls(False, a < 0, d < 0)
+
+    def __call__(self, image: Image) -> Image:
+        upright: Any = image
+        if self.transpose:
+            upright = cv2.transpose(upright)
+        if self.mirror_x:
+            upright = cv2.flip(upright, 1)
+        if self.mirror_y:
+            upright = cv2.flip(upright, 0)
+        return cast(Image, upright)
+
+
+class _Clock:
+    """Container stamps to times that rise.
+
+    A frame without a stamp comes one frame duration after the one before it; a stamp that
+    does not rise is put just after it; and after a stamp far back (a recorder restarted its
+    clock) time goes on from where it was. Every such frame is counted in `corrected`.
+    """
+
+    def __init__(self) -> None:
+        self.corrected = 0
+        self._end = 0.0
+        self._last: float | None = None
+        self._offset = 0.0
+
+    def __call__(self, stamp_s: float | None, duration_s: float) -> float:
+        time = self._end if stamp_s is None else stamp_s + self._offset
+        falls = self._last is not None and time <= self._last
+        self.corrected += stamp_s is None or falls
+        if self._last is not None and falls:
+            if time < self._last - CLOCK_JUMP_S:
+                self._offset += self._end - time
+                time = self._end
+            else:
+                time = self._last + NUDGE_S
+        self._last, self._end = time, time + duration_s
+        return time
+
+
+class VideoReader:
+    """The frames of a video, upright, in the order they are shown, once.
+
+        with VideoReader("walk.mp4") as video:
+            for frame in video:
+                ...
+
+    Stored rotation and mirroring are applied, pixels are made square, and a size that changes
+    on the way is brought to that of the first frame. A damaged part is skipped and reading goes
+    on after it with true times; a video that is cut off ends where it is cut. Both leave a
+    sentence in `warnings`, complete when the iteration has ended. A container that tells neither
+    its length nor its number of frames (MPEG-TS) cannot show that its end is missing.
+
+    Args:
+        path: the video.
+        start_s, end_s: keep the frames with start_s <= time since the first frame < end_s.
+            Frames before are decoded all the same, so that `Frame.index` is exact.
+
+    Raises:
+        VideoError: the path is missing, a directory, no video or without a readable frame; or
+            (while iterating) no frame lies between start_s and end_s.
+    """
+
+    size: tuple[int, int]
+    """Width and height in pixels as displayed."""
+    fps: float
+    """Average frames a second."""
+    duration_s: float | None
+    """Length of the whole video, seconds; None where the container does not say."""
+    expected_frames: int | None
+    """How many frames the iteration should give, as far as the container tells."""
+    time_base: Fraction
+    """The container's tick, seconds."""
+    warnings: list[str]
+    """What was wrong with the video, one sentence each."""
+
+    def __init__(
+        self, path: str | Path, start_s: float | None = None, end_s: float | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.warnings = []
+        self._start_s = start_s or 0.0
+        self._end_s = float("inf") if end_s is None else end_s
+        self._decoded = 0
+        self._damaged_packets = 0
+        self._damaged_frames = 0
+        self._reached_s = 0.0  # of all streams: audio may outlast the picture
+        self._clock = _Clock()
+        self._reformatter = VideoReformatter()
+        with ExitStack() as on_error:
+            self._container = on_error.enter_context(_open(self.path))
+            self._stream = _video_stream(self._container, self.path)
+            # Threads over frames lose the damage flag of some frames, another one each time.
+            self._stream.thread_type = "SLICE"
+            self._frames = self._decode()
+            try:
+                first = next(self._frames)
+            except StopIteration:
+                raise VideoError(
+                    f"{self.path} has no frame that can be read; the file is damaged or cut off: "
+                    "copy it again."
+                ) from None
+            self._describe(first)
+            self._selected = self._select(first)
+            on_error.pop_all()
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        # The generators hold the reader, and the reader them: ended, they let go of the decoder's
+        # frames at once, not when the garbage collector comes by.
+        self._selected.close()
+        self._frames.close()
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._selected
+
+    def _describe(self, first: VideoFrame) -> None:
+        stream, container = self._stream, self._container
+        self._orientation = _Orientation.of(first)
+        self._upright_from = _square_pixels(first.width, first.height, stream.sample_aspect_ratio)
+        width, height = self._upright_from
+        self.size = (height, width) if self._orientation.transpose else (width, height)
+        self.time_base = stream.time_base or Fraction(1, FINEST_TICKS)
+
+        self.duration_s = None
+        self._end_of_stream_s = float("inf")
+        if stream.duration:
+            self._end_of_stream_s = float(
+                (stream.duration + (stream.start_time or 0)) * self.time_base
+            )
+            self.duration_s = float(stream.duration * self.time_base)
+        elif container.duration:
+            self.duration_s = container.duration / av.time_base
+
+        rate = stream.average_rate or stream.guessed_rate
+        if rate is None or rate <= 0:
+            rate = Fraction(25)
+            self.warnings.append(
+                f"{self.path} does not tell its frame rate; {rate} frames/s are assumed."
+            )
+        self.fps = float(rate)
+
+        self._all_frames = stream.frames or None
+        if self._all_frames is None and self.duration_s is not None:
+            self._all_frames = max(1, round(self.duration_s * self.fps))
+        self.expected_frames = self._all_frames
+        if self._all_frames is not None and (self._start_s > 0 or np.isfinite(self._end_s)):
+            until = min(self._all_frames, np.ceil(self._end_s * self.fps - 1e-6))
+            self.expected_frames = max(0, int(until - np.ceil(self._start_s * self.fps - 1e-6)))
+
+    def _decode(self) -> Generator[VideoFrame, None, None]:
+        """Every readable frame; what cannot be read is counted and skipped."""
+        try:
+            for packet in self._container.demux():
+                self._note(packet)
+                if packet.stream is self._stream:
+                    yield from self._decoded_from(packet)
+        except av.FFmpegError:
+            self._damaged_packets += 1
+            yield from self._decoded_from(None)
+
+    def _decoded_from(self, packet: Any) -> Iterator[VideoFrame]:
+        try:
+            frames = self._stream.decode(packet)
+        except av.FFmpegError:
+            self._damaged_packets += 1
+            return
+        for frame in frames:
+            self._decoded += 1
+            self._damaged_frames += frame.is_corrupt
+            yield frame
+
+    def _note(self, packet: Any) -> None:
+        self._damaged_packets += packet.is_corrupt
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is not None and packet.time_base:
+            end = float((stamp + (packet.duration or 0)) * packet.time_base)
+            self._reached_s = max(self._reached_s, end)
+
+    def _select(self, first: VideoFrame) -> Generator[Frame, None, None]:
+        zero = since = 0.0
+        selected = 0
+        frame: VideoFrame | None = first
+        for index in count():
+            if frame is None:
+                break
+            duration = float((frame.duration or 0) * self.time_base) or 1 / self.fps
+            stamp = None if frame.pts is None else float(frame.pts * self.time_base)
+            time = self._clock(stamp, duration)
+            zero = zero if index else time
+            since = round(time - zero, 6)  # 0.7 - 0.2 is 0.5
+            if time < self._end_of_stream_s:
+                # With B-frames the last frame carries another one's duration.
+                duration = min(duration, self._end_of_stream_s - time)
+            if since >= self._end_s:
+                break
+            if since >= self._start_s:
+                selected += 1
+                yield Frame(index, time, self._image(frame), duration)
+            frame = next(self._frames, None)
+        if not selected:
+            until = "" if np.isinf(self._end_s) else f" and before {self._end_s:g} s"
+            raise VideoError(
+                f"{self.path} has no frame from {self._start_s:g} s on{until}; the last one "
+                f"read is at {since:.2f} s: choose another start or end."
+            )
+        self._conclude(ended=frame is None)
+
+    def _image(self, frame: VideoFrame) -> Image:
+        width, height = self._upright_from
+        source = frame.colorspace
+        if source == Colorspace.DEFAULT and height >= 720:
+            source = Colorspace.ITU709  # what players take untagged HD for
+        rgb = self._reformatter.reformat(
+            frame, width, height, "rgb24", src_colorspace=source, dst_color_range=ColorRange.JPEG
+        )
+        return self._orientation(cast(Image, rgb.to_ndarray()))
+
+    def _conclude(self, ended: bool) -> None:
+        if self._clock.corrected:
+            self.warnings.append(
+                f"{self.path} has {self._clock.corrected} frames without a usable time stamp; "
+                "their times are estimated from their neighbours."
+            )
+        damaged = self._damaged_packets + self._damaged_frames > 0
+        if damaged or (ended and self._ended_early()):
+            what = "damaged" if damaged and not self._ended_early() else "damaged or cut off"
+            of_all = f" of {self._all_frames}" if ended and self._all_frames else ""
+            self.warnings.append(
+                f"{self.path} is {what}: {self._decoded}{of_all} frames could be read"
+                + (", some of them with errors in the picture." if self._damaged_frames else ".")
+            )
+
+    def _ended_early(self) -> bool:
+        if not self._container.duration:
+            return False
+        start = self._container.start_time or 0
+        promised = (start + self._container.duration) / av.time_base
+        return bool(self._reached_s < promised - max(0.2, 1.5 / self.fps))
+
+
+def _open(path: Path) -> InputContainer:
+    if path.is_dir():
+        raise VideoError(f"{path} is a directory; give the path of a video file.")
+    if not path.exists():
+        raise VideoError(f"{path} does not exist; give the path of a video file.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise VideoError(f"{path} is empty; copy the video again.")
+    try:
+        # Absolute, so that FFmpeg does not take `10:30.mp4` for a protocol.
+        container = av.open(str(path.absolute()), metadata_errors="ignore")
+    except av.PermissionError:
+        raise VideoError(f"{path} may not be read; change its permissions.") from None
+    except (av.FFmpegError, OSError):
+        raise VideoError(_why_not_a_video(path)) from None
+    if container.format.name == "tty":  # FFmpeg plays any .txt as a film of a terminal
+        container.close()
+        raise VideoError(_why_not_a_video(path))
+    return container
+
+
+def _why_not_a_video(path: Path) -> str:
+    with open(path, "rb") as stream:
+        is_mp4 = stream.read(12)[4:8] == b"ftyp"
+    if is_mp4:
+        return f"{path} is cut off before the index that an MP4 needs; copy the video again."
+    return f"{path} is not a video that can be read; give a video file such as MP4, MOV or MKV."
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not streams:
+        what = "only sound" if container.streams.audio else "no picture"
+        raise VideoError(f"{path} holds {what}; give a file with a video track.")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise VideoError(
+            f"{path} is coded in a way that cannot be decoded here; convert it to H.264 first."
+        )
+    return stream
+
+
+def _square_pixels(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
+    """The size at which pixels are square; never smaller than what is stored."""
+    if not aspect or not Fraction(1, 8) <= aspect <= 8:  # absent or nonsense
+        return width, height
+    return round(width * max(aspect, Fraction(1))), round(height * max(1 / aspect, Fraction(1)))
+
+
+class VideoWriter:
+    """Writes H.264 in MP4 that plays in a browser, frame by frame, each at its own time.
+
+        with VideoWriter("out.mp4", (1280, 720), time_base=video.time_base) as out:
+            out.write(image, time_s)
+
+    Variable frame rates survive: a time that is a multiple of `time_base`, or of 1/90000 s,
+    is kept exactly, any other one to half a tick, at most 1/180000 s. A first time above zero
+    is kept as well, players then show the first frame later. A frame lasts until the next one,
+    the last one as long as `write` was told. The file appears when the block ends well;
+    whatever else ends it leaves nothing behind. Odd sizes grow by one row or column.
+
+    Args:
+        path: an .mp4; one that exists is replaced.
+        size: width and height in pixels of the images.
+        time_base: the tick of the times to come, seconds; a source video's own.
+        crf: x264's quality, 0 (lossless) to 51; about 18 is visually lossless.
+
+    Raises:
+        VideoError: not a single frame was written.
+        VidposeError: the disk is full, the folder is read-only or the like.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        size: tuple[int, int],
+        *,
+        time_base: Fraction = Fraction(1, FINEST_TICKS),
+        crf: int = 20,
+    ) -> None:
+        self.path = Path(path)
+        self.size = size
+        self._time_base = _fine(time_base)
+        self._crf = crf
+        self._last_pts: int | None = None
+        self._reformatter = VideoReformatter()
+
+    def __enter__(self) -> VideoWriter:
+        with ExitStack() as stack:
+            temporary = stack.enter_context(replacing(self.path))
+            # A late start is counted in the movie's own ticks; milliseconds by default.
+            ticks = str(self._time_base.denominator)
+            options = {"movflags": "+faststart", "movie_timescale": ticks}
+            name = str(temporary.absolute())
+            self._container = av.open(name, "w", format="mp4", options=options)
+            stack.callback(self._container.close)
+            self._container.metadata["comment"] = MARK
+            self._stream = self._add_stream()
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._cleanup.__exit__(kind, error, traceback)
+            return
+        with self._cleanup:
+            if self._last_pts is None:
+                raise VideoError(f"{self.path} is not written, for there is not a single frame.")
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+
+    def _add_stream(self) -> VideoStream:
+        options = {"crf": str(self._crf), "preset": "veryfast"}
+        stream = self._container.add_stream("libx264", options=options)
+        width, height = self.size
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.time_base = self._time_base
+        # Without B-frames a packet's place in the file is its place in time, and the duration
+        # of the last frame is the last duration in the file.
+        context.max_b_frames = 0
+        context.flags |= Flags.frame_duration
+        context.colorspace = Colorspace.ITU709
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        context.color_range = ColorRange.MPEG
+        return stream
+
+    def write(self, image: Image, time_s: float, duration_s: float | None = None) -> None:
+        """Append a frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, of the size given before.
+            time_s: when it is shown, seconds, later than the frame before.
+            duration_s: how long it is shown if it is the last one; 1/30 s by default.
+
+        Raises:
+            ValueError: the image has another size, or the time does not rise.
+        """
+        width, height = self.size
+        if image.shape != (height, width, 3):
+            raise ValueError(f"image: expected shape {(height, width, 3)}, got {image.shape}")
+        pts = round(time_s / self._time_base)
+        if self._last_pts is not None and pts <= self._last_pts:
+            raise ValueError(f"time_s: {time_s} does not rise")
+        self._last_pts = pts
+        if width % 2 or height % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        # A copy into FFmpeg's own, padded memory: its converter reads past the end of a row, which
+        # in NumPy's memory can be the end of everything.
+        frame = self._reformatter.reformat(
+            VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+        )
+        frame.pts = pts
+        frame.time_base = self._time_base
+        frame.duration = max(1, round((duration_s or 1 / 30) / self._time_base))
+        self._container.mux(self._stream.encode(frame))
+
+
+def is_ours(path: Path) -> bool:
+    """Whether `VideoWriter` made this file."""
+    try:
+        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+            return bool(container.metadata.get("comment") == MARK)
+    except (av.FFmpegError, OSError):
+        return False
+
+
+def _fine(time_base: Fraction) -> Fraction:
+    """A tick that divides `time_base` and is 1/90000 s or shorter."""
+    ticks = time_base.denominator
+    if ticks > 1_000_000:  # finer than MP4 clocks are made for
+        return Fraction(1, FINEST_TICKS)
+    return Fraction(1, ticks * -(-FINEST_TICKS // ticks))
