@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.detect.people import detections, stick
+from vidpose.detect import Detections, open_detector
+from vidpose.detect.base import is_distinct, is_plausible, pose_sizes
+from vidpose.errors import UsageError
+from vidpose.skeleton import BLAZEPOSE33, H36M17
+
+POINTS = np.zeros((2, 17, 2), np.float32)
+SCORES = np.ones((2, 17), np.float32)
+A_HOLE = POINTS.copy()
+A_HOLE[0, 3] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "scores", "message"),
+    [
+        (POINTS[:, :16], SCORES, "keypoints: expected"),
+        (POINTS, SCORES[:1], "scores: expected"),
+        (POINTS.astype(np.float64), SCORES, "keypoints: expected float32"),
+        (POINTS, SCORES * 2, "scores: not between 0 and 1"),
+        (POINTS, SCORES * np.nan, "scores: not between 0 and 1"),
+        (A_HOLE, SCORES, "scores: not 0 where"),
+    ],
+)
+def test_contradictions_are_refused(
+    keypoints: NDArray[np.float32], scores: NDArray[np.float32], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Detections(keypoints, scores, H36M17)
+
+
+def test_people_can_be_chosen() -> None:
+    found = detections([stick(100), stick(200), stick(300)])
+    assert found[np.array([2, 0])].keypoints[:, 0, 0].tolist() == [300, 100]
+    assert len(found[np.zeros(3, bool)]) == 0
+
+
+def test_the_skeleton_counts_and_not_the_number_of_joints() -> None:
+    with pytest.raises(ValueError, match="33"):
+        Detections(POINTS, SCORES, BLAZEPOSE33)
+
+
+def test_pose_size_leaves_missing_joints_out() -> None:
+    pose = np.array([[[0, 0], [30, 40], [np.nan, 7]], [[np.nan] * 2] * 3])
+    assert pose_sizes(pose).tolist() == [50, 0]
+
+
+@pytest.mark.parametrize(
+    ("second", "same"),
+    [
+        (stick(104), True),  # nearly the same
+        (stick(100)[H36M17.mirrored], True),  # turned round
+        (stick(100) * (1, 0.5) + (0, 170), True),  # half a body
+        (stick(145), False),  # shoulder to shoulder
+        (stick(400), False),
+        (stick(130, 380, scale=0.4), False),  # a child at their feet
+    ],
+)
+def test_a_person_found_twice_counts_once(second: NDArray[np.float32], same: bool) -> None:
+    first = stick(100)
+    sure, unsure = detections([first], 0.9), detections([second.astype(np.float32)], 0.6)
+    found = Detections(
+        np.concatenate([unsure.keypoints, sure.keypoints]),
+        np.concatenate([unsure.scores, sure.scores]),
+        H36M17,
+    )
+    assert is_distinct(found).tolist() == [not same, True]
+
+
+def test_duplicates_among_missing_joints() -> None:
+    no_arms, nothing = stick(100), stick(100)
+    no_arms[11:] = np.nan
+    nothing[:] = np.nan
+    found = detections([stick(102), no_arms, nothing])
+    assert is_distinct(found).tolist() == [True, False, True]
+    assert is_distinct(detections([])).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("pose", "score", "plausible"),
+    [
+        (stick(100), 0.9, True),
+        (stick(100), 0.2, False),  # unsure
+        (stick(100, scale=0.05), 0.9, False),  # tiny
+        (stick(-10), 0.9, True),  # walking out of the picture
+        (stick(-100), 0.9, False),  # outside
+    ],
+)
+def test_what_cannot_be_a_person(pose: NDArray[np.float32], score: float, plausible: bool) -> None:
+    assert is_plausible(detections([pose], score), 640, 480).tolist() == [plausible]
+
+
+def test_an_unknown_detector_is_answered_with_what_there_is() -> None:
+    with pytest.raises(UsageError, match=r"no detector 'yolo'.*auto, mediapipe, hrnet, cpn"):
+        open_detector("yolo")
+
+
+def test_nobody_to_follow_is_refused() -> None:
+    with pytest.raises(UsageError, match="1 or more"):
+        open_detector(num_people=0)

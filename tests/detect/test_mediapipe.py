@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmark, NormalizedLandmarkList
+from mediapipe.python import packet_creator, packet_getter
+from numpy.typing import NDArray
+
+from vidpose.detect import open_detector
+from vidpose.detect.mediapipe import (
+    MediaPipeDetector,
+    Region,
+    Window,
+    _quiet,
+    cut,
+    windows,
+)
+from vidpose.detect.tracking import PoseCollector
+from vidpose.skeleton import BLAZEPOSE33
+from vidpose.video import Frame, VideoReader
+
+START_S = 2.0
+
+
+@pytest.fixture
+def detector() -> Iterator[MediaPipeDetector]:
+    with MediaPipeDetector() as detector:
+        yield detector
+
+
+@pytest.fixture(scope="module")
+def frames(demo_video: Path) -> list[Frame]:
+    """A quarter of a second with both people in it."""
+    with VideoReader(demo_video, start_s=START_S, end_s=START_S + 0.25) as video:
+        return list(video)
+
+
+def hips(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 2) the middle of the hips."""
+    sides = [BLAZEPOSE33.index("left_hip"), BLAZEPOSE33.index("right_hip")]
+    return np.asarray(keypoints[:, sides].mean(axis=1))
+
+
+def test_both_people_are_found_in_every_frame(
+    detector: MediaPipeDetector, frames: list[Frame]
+) -> None:
+    """The man stands on the box on the left, the woman walks on the grass on the right."""
+    for found in detector.detect(frames):
+        assert len(found) == 2
+        man, woman = sorted(hips(found.keypoints).tolist())
+        assert man == pytest.approx((640, 250), abs=50)
+        assert woman == pytest.approx((1365, 740), abs=60)
+        assert found.scores.mean() > 0.7
+
+
+def test_a_person_faces_the_camera_with_the_left_hand_on_the_right(
+    detector: MediaPipeDetector, demo_video: Path
+) -> None:
+    with VideoReader(demo_video, end_s=0.01) as video:
+        (found,) = detector.detect(video)
+    (man,) = found.keypoints
+    for joint in ("shoulder", "elbow", "wrist", "hip", "knee"):
+        left, right = (BLAZEPOSE33.index(f"{side}_{joint}") for side in ("left", "right"))
+        assert man[left, 0] > man[right, 0]
+    nose, ankle = (BLAZEPOSE33.index(name) for name in ("nose", "left_ankle"))
+    assert 250 < man[ankle, 1] - man[nose, 1] < 400
+
+
+def test_the_same_frames_give_the_same_detections(frames: list[Frame]) -> None:
+    runs = []
+    for _ in range(2):
+        with MediaPipeDetector() as detector:
+            runs.append([found.keypoints for found in detector.detect(frames[:3])])
+    for a, b in zip(*runs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_more_people_than_asked_for(frames: list[Frame]) -> None:
+    with MediaPipeDetector(num_people=1) as detector:
+        assert [len(found) for found in detector.detect(frames[:3])] == [1, 1, 1]
+
+
+def test_a_person_lost_is_found_again(detector: MediaPipeDetector, frames: list[Frame]) -> None:
+    """Black frames, shorter than anybody is waited for, and no new search due afterwards."""
+    first, black, last = frames[0], np.zeros_like(frames[0].image), frames[1]
+    assert len(detector.detect_image(first.image, 0.0)) == 2
+    assert len(detector.detect_image(black, 0.03)) == 0
+    assert len(detector.detect_image(last.image, 0.06)) == 2
+
+
+def test_a_person_lost_after_a_pause_is_found_again(
+    detector: MediaPipeDetector, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was looked for in vain while there was no picture, however long that was."""
+    black = np.zeros_like(frames[0].image)
+    assert len(detector.detect_image(frames[0].image, 0.0)) == 2
+    assert len(detector.detect_image(black, 1.0)) == 0
+    monkeypatch.setattr(detector, "_search", lambda *_: [])
+    assert len(detector.detect_image(frames[1].image, 1.4)) == 2
+
+
+def test_pixels_count_from_the_middle_of_the_first_one(
+    detector: MediaPipeDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MediaPipe's middle of the picture, (0.5, 0.5), is between the first and the last pixel."""
+    asked = []
+
+    class Middle:
+        def process(self, inputs: dict[str, Any]) -> dict[str, Any]:
+            rect = packet_getter.get_proto(inputs["region"])
+            asked.append((rect.x_center, rect.y_center))
+            marks = NormalizedLandmarkList(landmark=[NormalizedLandmark(x=0.5, y=0.5)] * 33)
+            return {
+                "landmarks": packet_creator.create_proto(marks),
+                "next": packet_creator.create_proto(rect),
+                "presence": packet_creator.create_bool(True),
+            }
+
+    monkeypatch.setattr(detector, "_landmarks", Middle())
+    middle = Region(49.5, 29.5, 16, 0)
+    pose = detector._look(None, 100, 60, middle)
+    monkeypatch.undo()
+    assert asked == [(0.5, 0.5)]
+    assert pose is not None
+    assert pose.next_region == pytest.approx(middle)
+    np.testing.assert_allclose(pose.keypoints, [(49.5, 29.5)] * 33)
+
+
+def test_a_portrait_video(detector: MediaPipeDetector, frames: list[Frame]) -> None:
+    """A tall strip of the picture with the man at its upper end."""
+    strip = np.ascontiguousarray(frames[0].image[:, 360:920])
+    found = detector.detect_image(strip, 0.0)
+    assert hips(found.keypoints).tolist()[0] == pytest.approx((280, 250), abs=50)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (1, 1), (2, 300)])
+def test_nobody_in_a_tiny_picture(detector: MediaPipeDetector, shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (*shape, 3)).astype(np.uint8)
+    for step in range(3):
+        assert len(detector.detect_image(image, step * 0.3)) == 0
+
+
+def test_the_description_names_the_weights() -> None:
+    detector, sentence = open_detector("auto")
+    with detector:
+        about = json.loads(json.dumps(detector.description))
+    assert about["name"] == "mediapipe"
+    assert set(about["weights"]) == {"pose_detection.tflite", "pose_landmark_full.tflite"}
+    assert all(len(digest) == 64 for digest in about["weights"].values())
+    assert "MediaPipe" in sentence
+
+
+def test_stderr_stays_clean(capfd: pytest.CaptureFixture[str], frames: list[Frame]) -> None:
+    with MediaPipeDetector() as detector:
+        list(detector.detect(frames[:2]))
+    assert capfd.readouterr().err == ""
+
+
+def test_real_errors_still_reach_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    with _quiet():
+        os.write(2, b"I0000 00:00 chatter\nE0000 00:00 trouble\n")
+    assert capfd.readouterr().err == "E0000 00:00 trouble\n"
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (500, 500), (16, 16), (3000, 20)])
+def test_a_search_sees_the_whole_picture(size: tuple[int, int]) -> None:
+    width, height = size
+    whole, *squares = windows(width, height)
+    assert whole == (0, 0, width, height)
+    assert len(squares) <= 6
+    seen = np.full((height, width), width == height)
+    for left, top, side, also_side in squares:
+        assert side == also_side
+        assert left >= 0
+        assert top >= 0
+        seen[top : top + side, left : left + side] = True
+    assert seen.all()
+
+
+def test_a_window_beyond_the_picture_is_black_there() -> None:
+    image = np.arange(1, 13, dtype=np.uint8).reshape(2, 2, 3)
+    assert cut(image, Window(1, -1, 2, 2)).tolist() == [
+        [[0, 0, 0], [0, 0, 0]],
+        [[4, 5, 6], [0, 0, 0]],
+    ]
+    assert not cut(image, Window(50, 50, 3, 3)).any()
+
+
+def test_a_turned_region_contains_what_it_shows() -> None:
+    """Turned by an eighth, the square's corners point up, down and sideways."""
+    region = Region(100, 100, 20, np.pi / 4)
+    points = np.array([[100, 100], [113, 100], [100, 87], [109, 109], [91, 109]])
+    assert region.contains(points).tolist() == [True, True, True, False, False]
+
+
+def test_a_region_turns_clockwise() -> None:
+    """A square is too alike itself; a rectangle's edge is not, so look just beyond a corner."""
+    region = Region(0, 0, 2, np.deg2rad(20))
+    corner = np.array([[np.cos(np.deg2rad(65)), np.sin(np.deg2rad(65))]]) * 1.4
+    assert region.contains(corner).tolist() == [True]
+    assert region.contains(corner * (-1, 1)).tolist() == [False]
+
+
+def test_both_people_keep_their_ids_through_the_demo_video(
+    detector: MediaPipeDetector, demo_video: Path
+) -> None:
+    """At 10 frames/s: the woman comes and goes, the man turns a somersault against the sun."""
+    collector = PoseCollector()
+    with VideoReader(demo_video) as video:
+        for frame in (frame for frame in video if frame.index % 3 == 0):
+            collector.add(
+                frame.index, frame.time_s, detector.detect_image(frame.image, frame.time_s)
+            )
+        found = collector.finish(10.0, video.size)
+    assert found.frames == 77
+    assert found.people == 2
+    man, woman = found.observed.sum(axis=1)
+    assert man >= 70
+    assert woman >= 50

@@ -1,0 +1,83 @@
+"""Stand-ins that make the pipeline quick: a detector that needs no pictures, tiny weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vidpose import pipeline
+from vidpose.detect.base import Detections
+from vidpose.models import Checkpoint, PoseFormer, save_checkpoint
+from vidpose.skeleton import COCO17
+from vidpose.video import Frame
+
+# Somebody who stands, in units of the picture's height, x from the middle; COCO's order.
+STANDING = np.array(
+    [
+        *((0, 0.2), (0.01, 0.19), (-0.01, 0.19), (0.02, 0.195), (-0.02, 0.195)),
+        *((0.06, 0.28), (-0.06, 0.28), (0.08, 0.38), (-0.08, 0.38), (0.085, 0.47), (-0.085, 0.47)),
+        *((0.035, 0.5), (-0.035, 0.5), (0.036, 0.68), (-0.036, 0.68), (0.037, 0.85)),
+        (-0.037, 0.85),
+    ]
+)
+
+
+class FakeDetector:
+    """Sees one person in the middle of every frame that `sees` says yes to."""
+
+    name = "fake"
+    skeleton = COCO17
+    description: dict[str, Any] = {"name": "fake", "version": "0"}  # noqa: RUF012
+
+    def __init__(self, sees: Callable[[int], bool]) -> None:
+        self.sees = sees
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        for frame in frames:
+            height, width = frame.image.shape[:2]
+            person = STANDING * height + [width / 2 + 0.2 * (frame.index % 10), 0]
+            people = [person] if self.sees(frame.index) else []
+            keypoints = np.array(people, np.float32).reshape(-1, 17, 2)
+            yield Detections(keypoints, np.full(keypoints.shape[:2], 0.9, np.float32), COCO17)
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> FakeDetector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def use_fake_detector(
+    monkeypatch: pytest.MonkeyPatch, sees: Callable[[int], bool] = lambda index: True
+) -> dict[str, Any]:
+    """Let `infer` use a `FakeDetector` whatever detector is asked for.
+
+    Returns:
+        What is asked for, when it is.
+    """
+    asked: dict[str, Any] = {}
+
+    def open_fake(name: str, **options: Any) -> tuple[FakeDetector, str]:
+        asked.update(options, name=name)
+        return FakeDetector(sees), "a stand-in (this is a test)"
+
+    monkeypatch.setattr(pipeline, "open_detector", open_fake)
+    return asked
+
+
+def tiny_weights(path: Path) -> Path:
+    """A checkpoint of a small network that was never trained."""
+    torch.manual_seed(0)
+    model = PoseFormer(frames=9, embed_dim=8, depth=1).eval()
+    save_checkpoint(
+        path, Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
+    )
+    return path

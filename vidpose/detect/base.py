@@ -1,0 +1,150 @@
+"""What every 2D detector gives, and the contract it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from vidpose.video import Frame
+
+DUPLICATE_OUTLINE = 0.1
+DUPLICATE_MIDDLE = 0.2
+"""Two poses are one person found twice when the joints of one lie this close to the nearest joint
+of the other on average, and their middles this close to each other, both in body sizes. Joints are
+not compared name by name, since the second finding is often turned round, or only half a body. Two
+real people this close hide one another, and only one of them can be seen."""
+MIN_MEAN_SCORE = 0.3
+"""Below this mean joint score a pose is a guess about leaves and shadows."""
+MIN_SIZE_PX = 12.0
+"""A person smaller than this has about half a pixel for a forearm: nothing can be seen."""
+MIN_INSIDE = 0.25
+"""A pose with fewer than this part of its joints inside the picture is extrapolated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The people found in one frame; N people, J joints. N may be 0.
+
+    Raises:
+        ValueError: a field has the wrong shape, type or range.
+    """
+
+    keypoints: NDArray[np.float32]
+    """(N, J, 2), pixels of the upright frame, origin in its top left corner; may lie outside
+    the picture; NaN for a joint that the detector does not give."""
+    scores: NDArray[np.float32]
+    """(N, J), confidence, 0 to 1; 0 for a joint that is not given."""
+    skeleton: Skeleton
+
+    def __post_init__(self) -> None:
+        people, joints = len(self.keypoints), len(self.skeleton)
+        if self.keypoints.shape != (people, joints, 2):
+            raise ValueError(
+                f"keypoints: expected (any, {joints}, 2) for {self.skeleton.name}, "
+                f"got {self.keypoints.shape}"
+            )
+        if self.scores.shape != (people, joints):
+            raise ValueError(f"scores: expected {(people, joints)}, got {self.scores.shape}")
+        for name in ("keypoints", "scores"):
+            if getattr(self, name).dtype != np.float32:
+                raise ValueError(f"{name}: expected float32, got {getattr(self, name).dtype}")
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise ValueError("scores: not between 0 and 1")
+        if self.scores[~np.isfinite(self.keypoints).all(axis=2)].any():
+            raise ValueError("scores: not 0 where the keypoint is missing")
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, people: Any) -> Detections:
+        """The people that an index array, boolean mask or slice chooses."""
+        return Detections(self.keypoints[people], self.scores[people], self.skeleton)
+
+
+class Detector(Protocol):
+    """Finds the joints of the people in the frames of one video.
+
+    A context manager; use one detector for one video, as it may remember where people were.
+    """
+
+    name: str
+    skeleton: Skeleton
+    description: dict[str, Any]
+    """What the result file tells about it (JSON values): name, version, weights with their
+    SHA-256, options."""
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        """One `Detections` for every frame, in the order of the frames.
+
+        A detector may read a bounded number of frames ahead, to infer in batches.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Detector: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def pose_sizes(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """(N,) diagonal of the box around the joints, in the unit of `keypoints` (N, J, 2).
+
+    Of all lengths of a body this changes least when a person turns or bends. NaN joints are
+    left out; a pose without joints has size 0.
+    """
+    missing = ~np.isfinite(keypoints).all(axis=2)
+    low = np.where(missing[..., None], np.inf, keypoints).min(axis=1)
+    high = np.where(missing[..., None], -np.inf, keypoints).max(axis=1)
+    sides = np.maximum(np.where(missing.all(axis=1)[:, None], 0, high - low), 0)
+    return np.asarray(np.hypot(sides[:, 0], sides[:, 1]), np.float64)
+
+
+def is_plausible(found: Detections, width: int, height: int) -> NDArray[np.bool_]:
+    """(N,) False for poses too unsure, too small or too far outside a picture of this size."""
+    x, y = found.keypoints[..., 0], found.keypoints[..., 1]
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return np.asarray(
+        (found.scores.mean(axis=1) >= MIN_MEAN_SCORE)
+        & (pose_sizes(found.keypoints) >= MIN_SIZE_PX)
+        & (inside.mean(axis=1) >= MIN_INSIDE)
+    )
+
+
+def is_distinct(found: Detections) -> NDArray[np.bool_]:
+    """(N,) True for one pose of every person: the one with the highest mean score.
+
+    See `DUPLICATE_OUTLINE` for when two poses are the same person.
+    """
+    distinct: list[int] = []
+    for i in np.argsort(-found.scores.mean(axis=1), kind="stable").tolist():
+        if not any(_is_same_person(found.keypoints[i], found.keypoints[k]) for k in distinct):
+            distinct.append(i)
+    return np.isin(np.arange(len(found)), distinct)
+
+
+def _is_same_person(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> bool:
+    """Whether the poses a and b, (J, 2) each, are one person found twice."""
+    a, b = (pose[np.isfinite(pose).all(axis=1)] for pose in (a, b))
+    if not len(a) or not len(b):
+        return False
+    size_a, size_b = pose_sizes(a[None])[0], pose_sizes(b[None])[0]
+    apart = np.linalg.norm(a[:, None] - b[None], axis=2)  # (joints of a, joints of b)
+    outline = min(
+        apart.min(axis=1).mean() / max(size_b, 1e-9), apart.min(axis=0).mean() / max(size_a, 1e-9)
+    )
+    middle = np.linalg.norm(a.mean(axis=0) - b.mean(axis=0)) / max(size_a, size_b, 1e-9)
+    return bool(outline < DUPLICATE_OUTLINE and middle < DUPLICATE_MIDDLE)

@@ -1,0 +1,409 @@
+"""The embedded detector: MediaPipe's BlazePose, with the models that lie in its wheel.
+
+BlazePose works in two stages, and MediaPipe's `PoseLandmarker` task ties them together over the
+whole picture. Its first stage sees that picture at 224 x 224 pixels and misses whoever is far
+away, so here the two stages are run one by one, as the task's own sub-graphs:
+
+1. A *search* with the pose detector, several times a second, over square tiles of the picture.
+2. The *landmarks* of each person in every frame, in the region where the last frame's landmarks
+   say the person is. Where they are not, the pose detector takes a second look around.
+
+MediaPipe counts from the edge of the picture, in parts of it. Pixels count from the middle of the
+first one, here as everywhere: x pixels are (x + 0.5) / width, and back.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, cos, hypot, sin
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import mediapipe as mp
+import numpy as np
+from mediapipe.framework.formats.rect_pb2 import NormalizedRect
+from mediapipe.python import packet_creator, packet_getter
+from mediapipe.python._framework_bindings.task_runner import TaskRunner
+from mediapipe.tasks.cc.vision.pose_detector.proto.pose_detector_graph_options_pb2 import (
+    PoseDetectorGraphOptions,
+)
+from mediapipe.tasks.cc.vision.pose_landmarker.proto.pose_landmarks_detector_graph_options_pb2 import (  # noqa: E501
+    PoseLandmarksDetectorGraphOptions,
+)
+from mediapipe.tasks.python.core.base_options import BaseOptions
+from mediapipe.tasks.python.core.task_info import TaskInfo
+from mediapipe.tasks.python.metadata.metadata_writers.metadata_writer import MetadataWriter
+from numpy.typing import NDArray
+
+from vidpose.detect.base import Detections, is_distinct, is_plausible
+from vidpose.files import sha256
+from vidpose.skeleton import BLAZEPOSE33
+
+if TYPE_CHECKING:
+    from vidpose.video import Frame
+
+SEARCH_PERIOD_S = 0.2
+"""How often newcomers are looked for; nobody is found later than this after coming into view."""
+TILE_OVERLAP = 1 / 3
+"""Neighbouring tiles share at least this part of their side, so that a person of that width is
+whole in one of them."""
+MAX_TILES_SIDE_BY_SIDE = 4
+"""A picture longer than this many times its width gets larger tiles, to bound the cost."""
+SECOND_LOOK = 2.0
+"""The second look sees a square this many times as wide as the region a person was lost in."""
+LOST_AFTER_S = 0.5
+"""For how long a person lost from sight is looked for, from the first frame without them."""
+SAME_REGION = 0.25
+"""Regions whose middles are closer than this, in sides of the larger, hold the same person."""
+
+DETECTOR_FILE = "modules/pose_detection/pose_detection.tflite"
+LANDMARKS_FILE = "modules/pose_landmark/pose_landmark_full.tflite"
+PIXEL_TO_INPUT = {DETECTOR_FILE: (127.5, 127.5), LANDMARKS_FILE: (0.0, 255.0)}
+"""Mean and standard deviation that bring a pixel to what each network was trained on: -1 to 1
+and 0 to 1. The wheel's files do not say; the task wants it from their metadata."""
+
+
+class Window(NamedTuple):
+    """A part of the picture, pixels; it may reach outside."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class Region(NamedTuple):
+    """A square in the picture, pixels; BlazePose's networks look at such squares."""
+
+    x: float
+    y: float
+    """Its middle."""
+    side: float
+    turn: float
+    """Radians, clockwise: the person's upright is the square's."""
+
+    def distance(self, other: Region) -> float:
+        """Between the middles, in sides of the larger."""
+        return hypot(self.x - other.x, self.y - other.y) / max(self.side, other.side, 1e-9)
+
+    def contains(self, points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+        """(J,) which of the points (J, 2), pixels, lie in the square."""
+        c, s = cos(self.turn), sin(self.turn)
+        own = (points - (self.x, self.y)) @ np.array([[c, -s], [s, c]])
+        return np.asarray((np.abs(own) <= self.side / 2).all(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """One look at one person."""
+
+    keypoints: NDArray[np.float32]
+    """(33, 2), pixels."""
+    scores: NDArray[np.float32]
+    """(33,), visibility, 0 to 1; 0 outside the region that was looked at."""
+    next_region: Region
+    """Where to look for the landmarks in the next frame."""
+
+
+class _Person(NamedTuple):
+    region: Region
+    lost_s: float = np.inf
+    """Since when they are looked for in vain."""
+
+
+class MediaPipeDetector:
+    """33 BlazePose joints of up to `num_people` people a frame, on the CPU.
+
+    Joints outside the picture are guessed by the network, with a low score, and left where
+    they are. The same frames with the same times give the same detections.
+
+    Args:
+        num_people: no more than this many people are followed at a time.
+        detection_confidence: 0 to 1, how sure the search must be to take something for a person.
+        presence_confidence: 0 to 1, how sure the landmarks must be that a person is there.
+    """
+
+    name = "mediapipe"
+    skeleton = BLAZEPOSE33
+
+    def __init__(
+        self,
+        num_people: int = 8,
+        detection_confidence: float = 0.5,
+        presence_confidence: float = 0.5,
+    ) -> None:
+        self._num_people = num_people
+        self._people: list[_Person] = []
+        self._next_search_s = -np.inf
+        folder = Path(mp.__file__).parent
+        self.description: dict[str, Any] = {
+            "name": self.name,
+            "version": mp.__version__,
+            "weights": {
+                Path(file).name: sha256(folder / file) for file in (DETECTOR_FILE, LANDMARKS_FILE)
+            },
+            "options": {
+                "num_people": num_people,
+                "detection_confidence": detection_confidence,
+                "presence_confidence": presence_confidence,
+            },
+        }
+        with _quiet():
+            self._finder = _runner(
+                "pose_detector.PoseDetectorGraph",
+                ["IMAGE:image"],
+                ["EXPANDED_POSE_RECTS:regions"],
+                PoseDetectorGraphOptions(
+                    base_options=_model(folder, DETECTOR_FILE),
+                    min_detection_confidence=detection_confidence,
+                    min_suppression_threshold=0.5,
+                    num_poses=num_people,
+                ),
+            )
+            self._landmarks = _runner(
+                "pose_landmarker.SinglePoseLandmarksDetectorGraph",
+                ["IMAGE:image", "NORM_RECT:region"],
+                ["LANDMARKS:landmarks", "POSE_RECT_NEXT_FRAME:next", "PRESENCE:presence"],
+                PoseLandmarksDetectorGraphOptions(
+                    base_options=_model(folder, LANDMARKS_FILE),
+                    min_detection_confidence=presence_confidence,
+                ),
+            )
+            # The networks are loaded, and the log lines about it written, at the first use.
+            blank = np.zeros((16, 16, 3), np.uint8)
+            self._find(blank, Window(0, 0, 16, 16))
+            self._look(_packet(blank), 16, 16, Region(7.5, 7.5, 16, 0))
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        """See `Detector.detect`."""
+        for frame in frames:
+            yield self.detect_image(frame.image, frame.time_s)
+
+    def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
+        """The people in the next frame of the video.
+
+        Args:
+            image: (H, W, 3) RGB, upright.
+            time_s: seconds, rising from call to call.
+        """
+        height, width = image.shape[:2]
+        packet = _packet(image)
+        looks = [self._follow(image, packet, person) for person in self._people]
+        poses = [pose for pose in looks if pose]
+        if time_s >= self._next_search_s:
+            self._next_search_s = time_s + SEARCH_PERIOD_S
+            poses += self._search(image, packet, poses)
+        found = Detections(
+            np.array([pose.keypoints for pose in poses], np.float32).reshape(-1, 33, 2),
+            np.array([pose.scores for pose in poses], np.float32).reshape(-1, 33),
+            self.skeleton,
+        )
+        keep = np.flatnonzero(is_plausible(found, width, height))
+        keep = keep[is_distinct(found[keep])][: self._num_people]
+        self._remember([poses[i] for i in keep], time_s)
+        return found[keep]
+
+    def _follow(self, image: NDArray[np.uint8], packet: Any, person: _Person) -> Pose | None:
+        """The known person: where they were, or else near there."""
+        height, width = image.shape[:2]
+        if pose := self._look(packet, width, height, person.region):
+            return pose
+        x, y, side, _ = person.region
+        wide = min(max(ceil(SECOND_LOOK * side), 16), max(width, height))  # never nothing, nor vast
+        around = Window(round(x + 0.5 - wide / 2), round(y + 0.5 - wide / 2), wide, wide)
+        regions = self._find(image, around)
+        if not regions:
+            return None
+        nearest = min(regions, key=person.region.distance)
+        return self._look(packet, width, height, nearest)
+
+    def _search(self, image: NDArray[np.uint8], packet: Any, known: list[Pose]) -> list[Pose]:
+        """People in the whole picture that are not among the known ones."""
+        height, width = image.shape[:2]
+        taken = [pose.next_region for pose in known]
+        poses = []
+        for window in windows(width, height):
+            for region in self._find(image, window):
+                if any(region.distance(other) < SAME_REGION for other in taken):
+                    continue
+                taken.append(region)
+                if pose := self._look(packet, width, height, region):
+                    poses.append(pose)
+        return poses
+
+    def _remember(self, poses: list[Pose], time_s: float) -> None:
+        """Where to look in the next frame: at everybody found, and at those just lost."""
+        regions = [pose.next_region for pose in poses]
+        lost = [
+            _Person(person.region, min(person.lost_s, time_s))
+            for person in self._people
+            if not any(person.region.distance(region) < SAME_REGION for region in regions)
+        ]
+        self._people = [_Person(region) for region in regions]
+        self._people += [person for person in lost if time_s - person.lost_s < LOST_AFTER_S]
+
+    def _find(self, image: NDArray[np.uint8], window: Window) -> list[Region]:
+        """Where the pose detector sees people in one window of the picture."""
+        packet = self._finder.process({"image": _packet(cut(image, window))})["regions"]
+        if packet.is_empty():
+            return []
+        return [
+            Region(
+                window.left + rect.x_center * window.width - 0.5,
+                window.top + rect.y_center * window.height - 0.5,
+                rect.width * window.width,
+                rect.rotation,
+            )
+            for rect in packet_getter.get_proto_list(packet)
+        ]
+
+    def _look(self, packet: Any, width: int, height: int, region: Region) -> Pose | None:
+        """The landmarks in one region of the picture, if somebody is there."""
+        rect = NormalizedRect(
+            x_center=(region.x + 0.5) / width,
+            y_center=(region.y + 0.5) / height,
+            width=region.side / width,
+            height=region.side / height,
+            rotation=region.turn,
+        )
+        square = packet_creator.create_proto(rect)
+        out = self._landmarks.process({"image": packet, "region": square})
+        if out["landmarks"].is_empty() or not packet_getter.get_bool(out["presence"]):
+            return None
+        marks = packet_getter.get_proto(out["landmarks"]).landmark
+        after = packet_getter.get_proto(out["next"])
+        keypoints = np.array(
+            [(mark.x * width - 0.5, mark.y * height - 0.5) for mark in marks], np.float32
+        )
+        visibility = np.array([mark.visibility for mark in marks], np.float32)
+        return Pose(
+            keypoints,
+            # The network cannot see beyond its square, though it likes to guess.
+            np.where(region.contains(keypoints), visibility, np.float32(0)),
+            Region(
+                after.x_center * width - 0.5,
+                after.y_center * height - 0.5,
+                after.width * width,
+                after.rotation,
+            ),
+        )
+
+    def close(self) -> None:
+        self._finder.close()
+        self._landmarks.close()
+
+    def __enter__(self) -> MediaPipeDetector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def windows(width: int, height: int) -> list[Window]:
+    """What a search looks at: the whole picture, for people close to the camera, and
+    overlapping squares that cover it, for those further away.
+    """
+    whole = Window(0, 0, width, height)
+    short, length = sorted((width, height))
+    if short == length:
+        return [whole]
+    side = max(short, ceil(length / MAX_TILES_SIDE_BY_SIDE))
+    count = ceil((length - side) / ((1 - TILE_OVERLAP) * side)) + 1
+    starts = np.linspace(0, length - side, count).round().astype(int).tolist()
+    if width > height:
+        return [whole, *(Window(start, 0, side, side) for start in starts)]
+    return [whole, *(Window(0, start, side, side) for start in starts)]
+
+
+def cut(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
+    """The window (height, width, 3) of an image (H, W, 3), black where it reaches outside."""
+    left, top, width, height = window
+    x0, x1 = np.clip((left, left + width), 0, image.shape[1])
+    y0, y1 = np.clip((top, top + height), 0, image.shape[0])
+    if (x1 - x0, y1 - y0) == (width, height):
+        return image[y0:y1, x0:x1]
+    out = np.zeros((height, width, 3), np.uint8)
+    out[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
+    return out
+
+
+def _packet(image: NDArray[np.uint8]) -> Any:
+    return packet_creator.create_image(
+        mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+    )
+
+
+def _model(folder: Path, file: str) -> Any:
+    """One of the wheel's networks, with the metadata that the task needs."""
+    mean, deviation = PIXEL_TO_INPUT[file]
+    with warnings.catch_warnings():
+        # MediaPipe's writer leaves its temporary files to the garbage collector, which minds.
+        warnings.simplefilter("ignore", ResourceWarning)
+        writer = MetadataWriter.create(bytearray((folder / file).read_bytes()))
+        writer.add_general_info(Path(file).stem, "")
+        writer.add_image_input([mean], [deviation])
+        model, _ = writer.populate()
+        del writer
+    return BaseOptions(model_asset_buffer=bytes(model)).to_pb2()
+
+
+class _Options(NamedTuple):
+    """What `TaskInfo` wants its options wrapped in."""
+
+    options: Any
+
+    def to_pb2(self) -> Any:
+        return self.options
+
+
+def _runner(graph: str, inputs: list[str], outputs: list[str], options: Any) -> Any:
+    task = TaskInfo(f"mediapipe.tasks.vision.{graph}", inputs, outputs, _Options(options))
+    return TaskRunner.create(task.generate_graph_config(), None)
+
+
+NOISE = (
+    b"WARNING: All log messages before absl::InitializeLog() is called",
+    b"INFO: Created TensorFlow Lite XNNPACK delegate",
+    b"I0000 ",
+    b"W0000 ",
+)
+"""How the lines begin that MediaPipe writes to stderr while all is well."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MediaPipe's start-up chatter off stderr.
+
+    It comes from C++, before any log level can be set. Only lines known as harmless are
+    dropped; what else was written meanwhile comes out when the block ends.
+    """
+    sys.stderr.flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # there is no stderr to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            captured.seek(0)
+            for line in captured:
+                if not line.startswith(NOISE):
+                    os.write(2, line)

@@ -1,0 +1,454 @@
+"""Who is who from frame to frame, and one `Pose2D` of all people at the end.
+
+`Tracker` works online and remembers only the people in sight. `PoseCollector` keeps what it
+says, in h36m17; when the video has ended it undoes the detector's short mistakes and fills short
+gaps. Nothing here counts frames: all limits are in seconds, so that 10 and 120 frames/s, and a
+rate that varies, give the same people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+from scipy.optimize import linear_sum_assignment
+
+from vidpose.detect.base import Detections, pose_sizes
+from vidpose.poses import Pose2D
+from vidpose.skeleton import H36M17, Skeleton, conversion
+
+MAX_GAP_S = 0.5
+"""For this long a person may be looked for in vain and is still the same one afterwards; a joint
+is interpolated where it was missing no longer. A longer absence ends the track. It is counted to
+the last picture without them: nobody is absent between two pictures, however far apart."""
+MIN_OBSERVED_S = 0.3
+"""A track seen for less time in all is a ghost."""
+GATE_STILL = 0.3
+GATE_SPEED = 2.5
+GATE_MAX = 0.8
+"""How far, in body sizes, a pose may lie from where its track expects it: detector noise and
+moving limbs, plus what a change of speed makes of each second unseen, and never more than would
+reach a bystander. The expectation moves along, so this is no limit to the speed itself."""
+HIDDEN_COST = 0.4
+"""Body sizes a second unseen: while one person hides another, the one pose to be seen belongs to
+the one in front, who was seen all the time."""
+VELOCITY_MEMORY_S = 0.1
+"""A track's velocity is averaged over about this time; less is detector noise."""
+SIZE_MEMORY_S = 0.5
+"""A track's body size is averaged over about this time."""
+VELOCITY_FADE_S = 0.3
+"""An unseen person is expected to slow down with this time constant."""
+INTERPOLATED_SCORE = 0.5
+"""An interpolated joint is this much as sure as the less sure of the two ends."""
+
+CONFUSED_COST = 0.5
+"""Mean body sizes a second: what taking left for right costs, as against joints that jump. A
+detector that mistakes a back for a front and corrects itself makes every joint jump by about a
+sixth of a body size, twice; so that is undone when it lasts less than half a second. It costs the
+same for a pair of limbs as for all of the body, or halves of bodies would be turned round."""
+OUTLIER_SIZE = 0.06
+OUTLIER_ACCELERATION = 70.0
+OUTLIER_S = 0.25
+"""A joint that leaves its path and is back within `OUTLIER_S` was never there, if it was further
+away than detector noise (body sizes) and the strongest limb explain: some 125 m/s^2 for a body of
+1.8 m, here in body sizes."""
+OUTLIER_FRAMES = 15
+"""An excursion of more frames is not looked for: above 60 frames/s the longest ones stay. The work
+grows with its square."""
+OUTLIER_SHARE = 1 / 3
+"""Where more of the joints jump at once the whole pose was mistaken, before or after as likely as
+between, and is left alone."""
+
+
+@dataclass(eq=False)
+class _Track:
+    id: int
+    keypoints: NDArray[np.float64]
+    """(J, 2), pixels, as last seen; a joint that was missing then, as before."""
+    scores: NDArray[np.float64]
+    seen_s: float
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    """(2,) pixels a second, of the body as a whole: single joints are too noisy for it."""
+    size: float = field(init=False)
+    """Pixels, the body's; who curls up for a moment does not get smaller."""
+    age_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.size = float(pose_sizes(self.keypoints[None])[0])
+
+    def expected(self, time_s: float) -> NDArray[np.float64]:
+        """(J, 2), pixels: straight on from where it was last seen, slowing down."""
+        unseen = time_s - self.seen_s
+        drift = VELOCITY_FADE_S * (1 - np.exp(-unseen / VELOCITY_FADE_S))
+        return np.asarray(self.keypoints + self.velocity * drift)
+
+    def see(
+        self, keypoints: NDArray[np.float64], scores: NDArray[np.float64], time_s: float
+    ) -> None:
+        step_s = time_s - self.seen_s
+        moved = keypoints - self.keypoints
+        both = np.isfinite(moved).all(axis=1)
+        if both.any():
+            self.age_s += step_s
+            # A running mean while the track is young, an exponential one afterwards.
+            share = step_s / min(self.age_s, VELOCITY_MEMORY_S + step_s)
+            now = np.median(moved[both], axis=0) / step_s
+            self.velocity = self.velocity + share * (now - self.velocity)
+        share = step_s / (SIZE_MEMORY_S + step_s)
+        self.size += share * (float(pose_sizes(keypoints[None])[0]) - self.size)
+        there = np.isfinite(keypoints).all(axis=1)
+        self.keypoints = np.where(there[:, None], keypoints, self.keypoints)
+        self.scores = np.where(there, scores, self.scores)
+        self.seen_s = time_s
+
+
+class Tracker:
+    """Gives every detection the id of its person; people keep theirs.
+
+    Detections are assigned to tracks so that the poses lie nearest to the expected ones in sum.
+    A pose further away than anybody could have moved never moves a track: it starts another.
+    """
+
+    def __init__(self) -> None:
+        self._tracks: list[_Track] = []
+        self._next_id = 1
+        self._last_s = -np.inf
+
+    def update(self, found: Detections, time_s: float) -> list[int]:
+        """The ids of the people in `found`, in its order; ids count from 1.
+
+        Args:
+            found: all detections of the next frame, each person once.
+            time_s: seconds, rising from call to call.
+        """
+        self._tracks = [t for t in self._tracks if self._last_s - t.seen_s <= MAX_GAP_S]
+        self._last_s = time_s
+        ids = [0] * len(found)
+        keypoints, scores = found.keypoints.astype(np.float64), found.scores.astype(np.float64)
+        for t, n in self._assign(keypoints, scores, found.skeleton, time_s):
+            self._tracks[t].see(keypoints[n], scores[n], time_s)
+            ids[n] = self._tracks[t].id
+        for n in range(len(found)):
+            if not ids[n]:
+                ids[n] = self._next_id
+                self._tracks.append(_Track(self._next_id, keypoints[n], scores[n], time_s))
+                self._next_id += 1
+        return ids
+
+    def _assign(
+        self,
+        keypoints: NDArray[np.float64],
+        scores: NDArray[np.float64],
+        skeleton: Skeleton,
+        time_s: float,
+    ) -> Iterable[tuple[int, int]]:
+        """(track, detection) pairs, positions in their lists."""
+        if not self._tracks or not len(keypoints):
+            return []
+        expected = np.array([track.expected(time_s) for track in self._tracks])
+        sureness = np.array([track.scores for track in self._tracks])
+        # A detector that takes a back for a front swaps left and right; it is the same person.
+        turned = skeleton.mirrored
+        tall = np.array([track.size for track in self._tracks])
+        sizes = np.maximum(tall[:, None], pose_sizes(keypoints)[None])
+        distance = np.minimum(
+            pose_distances(expected, sureness, keypoints, scores, sizes),
+            pose_distances(expected, sureness, keypoints[:, turned], scores[:, turned], sizes),
+        )
+        unseen = time_s - np.array([track.seen_s for track in self._tracks])
+        gate = np.minimum(GATE_STILL + GATE_SPEED * unseen, GATE_MAX)[:, None]
+        possible = distance <= gate
+        # An impossible pair costs more than any set of possible ones, so it is never preferred.
+        cost = distance + HIDDEN_COST * unseen[:, None]
+        cost = np.where(possible, cost, 1 + cost[possible].sum())
+        rows, columns = linear_sum_assignment(cost)
+        return [
+            (t, n) for t, n in zip(rows.tolist(), columns.tolist(), strict=True) if possible[t, n]
+        ]
+
+
+@dataclass(eq=False)
+class _Record:
+    """What was seen of one person: one entry a frame."""
+
+    rows: list[int] = field(default_factory=list)
+    keypoints: list[NDArray[np.float32]] = field(default_factory=list)
+    scores: list[NDArray[np.float32]] = field(default_factory=list)
+
+
+class PoseCollector:
+    """Detections in, frame by frame; `Pose2D` of all people out, at the end.
+
+    Memory grows with people x frames of 17 joints only.
+    """
+
+    def __init__(self) -> None:
+        self._tracker = Tracker()
+        self._people: dict[int, _Record] = {}
+        self._indices: list[int] = []
+        self._times: list[float] = []
+
+    def add(self, index: int, time_s: float, found: Detections) -> None:
+        """The detections of the next frame.
+
+        Args:
+            index: position of the frame in the source video, rising.
+            time_s: seconds, rising.
+            found: in a skeleton that has a conversion to h36m17.
+        """
+        ids = self._tracker.update(found, time_s)
+        keypoints, scores = found.keypoints, found.scores
+        if found.skeleton != H36M17:
+            convert = conversion(found.skeleton.name, H36M17.name)
+            keypoints, scores = convert(keypoints, scores)
+        for n, person in enumerate(ids):
+            record = self._people.setdefault(person, _Record())
+            record.rows.append(len(self._times))
+            record.keypoints.append(np.asarray(keypoints[n], np.float32))
+            record.scores.append(np.asarray(scores[n], np.float32))
+        self._indices.append(index)
+        self._times.append(time_s)
+
+    def finish(self, fps: float, frame_size: tuple[int, int]) -> Pose2D:
+        """All people on the video's time line, h36m17; P may be 0.
+
+        Persons are in the order of their first frame and numbered from 1. A person is present
+        from the first to the last frame they are observed in; between observations the joints
+        are interpolated linearly in time, as are joints that jumped away and back, and left and
+        right are put back where the detector confused them for a moment. A joint that is missing
+        for longer than `MAX_GAP_S`, or that lies before its first or after its last sight, stays
+        NaN with score 0. Tracks observed for less than `MIN_OBSERVED_S` are dropped.
+
+        Args:
+            fps: average frames a second.
+            frame_size: width and height, pixels, upright.
+
+        Raises:
+            ValueError: no frame was added.
+        """
+        times = np.array(self._times, np.float64)
+        people = _without_ghosts(list(self._people.values()), times)
+        people.sort(key=lambda record: record.rows[0])
+        shape = (len(people), len(times))
+        keypoints = np.full((*shape, len(H36M17), 2), np.nan, np.float32)
+        scores = np.zeros((*shape, len(H36M17)), np.float32)
+        present, observed = np.zeros(shape, bool), np.zeros(shape, bool)
+        for p, record in enumerate(people):
+            span = slice(record.rows[0], record.rows[-1] + 1)
+            joints, sureness = np.array(record.keypoints), np.array(record.scores)
+            sides = _sides(joints, times[record.rows])
+            joints = np.take_along_axis(joints, sides[..., None], axis=1)
+            sureness = np.take_along_axis(sureness, sides, axis=1)
+            wrong = _is_outlier(joints, times[record.rows])
+            joints[wrong], sureness[wrong] = np.nan, 0
+            keypoints[p, record.rows], scores[p, record.rows] = joints, sureness
+            observed[p, record.rows], present[p, span] = True, True
+            interpolate_gaps(keypoints[p, span], scores[p, span], times[span])
+        return Pose2D(
+            keypoints_2d=keypoints,
+            scores_2d=scores,
+            present=present,
+            observed=observed,
+            person_ids=np.arange(1, len(people) + 1, dtype=np.int32),
+            frame_indices=np.array(self._indices, np.int64),
+            timestamps=times,
+            fps=fps,
+            frame_size=frame_size,
+        )
+
+
+def _without_ghosts(people: list[_Record], times: NDArray[np.float64]) -> list[_Record]:
+    """Those observed for `MIN_OBSERVED_S`, or for half of a video shorter than twice that."""
+    if len(times) < 2:
+        return people
+    steps = np.diff(times)
+    shown_s = np.append(steps, np.median(steps))  # how long each frame stands
+    seen_s = [shown_s[record.rows].sum() for record in people]
+    enough = min(MIN_OBSERVED_S, shown_s.sum() / 2)
+    return [record for record, seen in zip(people, seen_s, strict=True) if seen >= enough - 1e-6]
+
+
+def _exchanging(*joints: str) -> NDArray[np.intp]:
+    """(17,) the permutation of h36m17 that exchanges left and right of these joints."""
+    order = np.arange(len(H36M17))
+    for joint in joints:
+        left, right = H36M17.index(f"L{joint}"), H36M17.index(f"R{joint}")
+        order[[left, right]] = right, left
+    return order
+
+
+LEGS = ((), ("Knee", "Foot"), ("Hip", "Knee", "Foot"))
+ARMS = ((), ("Elbow", "Wrist"), ("Shoulder", "Elbow", "Wrist"))
+CONFUSIONS = np.array([_exchanging(*legs, *arms) for legs in LEGS for arms in ARMS])
+"""(9, 17), what a detector may take left for right: the legs, the arms, or all of the body, where
+hips and shoulders may be right all the same. The first is no confusion."""
+
+
+def _sides(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(T, 17), for each joint of each frame, which of the detected ones it really is.
+
+    The cheapest way through all frames, each in one of `CONFUSIONS`; see `CONFUSED_COST`.
+
+    Args:
+        keypoints: (T, 17, 2), h36m17, NaN where missing.
+        times: (T,), seconds.
+    """
+    a, b = keypoints[:-1], keypoints[1:]
+    kept = np.linalg.norm(b - a, axis=2)
+    crossed = np.linalg.norm(b[:, H36M17.mirrored] - a, axis=2)
+    sizes = np.maximum(np.maximum(pose_sizes(a), pose_sizes(b)), 1e-9)
+    # What each joint's step gains when one of its ends is exchanged; nothing where one is missing.
+    longer = np.nan_to_num(crossed - kept) / sizes[:, None]  # (T - 1, 17)
+    exchanged = np.arange(len(H36M17)) != CONFUSIONS  # (9, 17)
+    differ = exchanged[:, None] != exchanged[None]  # (from, to, 17)
+    steps = longer @ differ.reshape(-1, len(H36M17)).T / len(H36M17)
+    price = np.where(exchanged.any(axis=1), CONFUSED_COST, 0)
+
+    shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
+    cost, before = price * shown_s[0], np.zeros((len(times), len(price)), np.intp)
+    for t in range(1, len(times)):
+        total = cost[:, None] + steps[t - 1].reshape(differ.shape[:2])
+        before[t] = total.argmin(axis=0)
+        cost = total.min(axis=0) + price * shown_s[t]
+    sides = np.empty((len(times), len(H36M17)), np.intp)
+    state = cost.argmin()
+    for t in range(len(times) - 1, -1, -1):
+        sides[t] = CONFUSIONS[state]
+        state = before[t, state]
+    return sides
+
+
+def _is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T, J), joints that jump away from one person's body and back; see `OUTLIER_S`.
+
+    The shortest excursions are taken out first, and of neighbours the furthest, so that no joint
+    is measured by a wrong one beside it.
+
+    Args:
+        keypoints: (T, J, 2), NaN where missing.
+        times: (T,), seconds.
+    """
+    there = np.isfinite(keypoints).all(axis=2)
+    path = np.where(there[..., None], keypoints, np.nan).astype(np.float64)
+    some = there.any(axis=1)
+    path[some] -= np.nanmedian(path[some], axis=1, keepdims=True)
+    path /= max(float(np.median(pose_sizes(keypoints))), 1e-9)
+
+    doubtful = np.zeros(len(times), bool)  # which of these poses are the mistaken ones?
+    for inner in _lengths(times):
+        together = (_excess(path, times, inner) > 0).mean(axis=1) > OUTLIER_SHARE
+        for k in range(inner + 2):
+            doubtful[k : k + len(together)] |= together
+    path[doubtful] = np.nan
+
+    outlier = np.zeros(there.shape, bool)
+    for inner in _lengths(times):
+        while True:
+            excess = _excess(path, times, inner)
+            worst = maximum_filter1d(excess, 2 * inner + 1, axis=0)
+            peaks = np.argwhere((excess > 0) & (excess == worst))
+            if not len(peaks):
+                break
+            for start, joint in peaks:
+                outlier[start + 1 : start + 1 + inner, joint] = True
+            path[outlier] = np.nan
+    return outlier & there & ~doubtful[:, None]
+
+
+def _lengths(times: NDArray[np.float64]) -> Iterator[int]:
+    """How many frames an excursion of `OUTLIER_S` can have: 1, 2 and so on."""
+    for inner in range(1, min(OUTLIER_FRAMES + 1, len(times) - 1)):
+        if (times[inner + 1 :] - times[: -inner - 1]).min() > OUTLIER_S:
+            return
+        yield inner
+
+
+def _excess(
+    path: NDArray[np.float64], times: NDArray[np.float64], inner: int
+) -> NDArray[np.float64]:
+    """(T - inner - 1, J), how much further than possible each joint goes away and comes back.
+
+    Whoever leaves a straight way by d and is back on it after w seconds accelerates by 8 d / w^2
+    at least. It counts how far away all the frames between are, so the nearest of them.
+
+    Args:
+        path: (T, J, 2), body sizes.
+        times: (T,), seconds.
+        inner: between every frame and the one it is compared with lie so many.
+
+    Returns:
+        Body sizes; negative where all is well, or where nothing can be told.
+    """
+    starts, ends = path[: -inner - 1], path[inner + 1 :]
+    spans = times[inner + 1 :] - times[: -inner - 1]
+    way = ends - starts
+    length = np.maximum((way**2).sum(axis=2, keepdims=True), 1e-12)
+    away = np.full(starts.shape[:2], np.nan)
+    for k in range(1, inner + 1):
+        along = path[k : k - inner - 1] - starts
+        share = np.clip((along * way).sum(axis=2, keepdims=True) / length, 0, 1)
+        away = np.fmin(away, np.linalg.norm(along - share * way, axis=2))
+    possible = OUTLIER_SIZE + OUTLIER_ACCELERATION * spans**2 / 8
+    told = np.isfinite(away) & (spans <= OUTLIER_S)[:, None]
+    return np.where(told, away - possible[:, None], -1.0)
+
+
+def interpolate_gaps(
+    keypoints: NDArray[np.float32], scores: NDArray[np.float32], times: NDArray[np.float64]
+) -> None:
+    """Put each joint of one person, in place, on a straight line over its gaps.
+
+    Gaps longer than `MAX_GAP_S` stay, as do those before a joint's first and after its last
+    sight. See `INTERPOLATED_SCORE` for the scores.
+
+    Args:
+        keypoints: (T, J, 2), NaN where missing.
+        scores: (T, J).
+        times: (T,), seconds, rising.
+    """
+    for j in range(keypoints.shape[1]):
+        sights = np.flatnonzero(np.isfinite(keypoints[:, j]).all(axis=1))
+        for gap in np.flatnonzero(np.diff(sights) > 1):
+            a, b = sights[gap], sights[gap + 1]
+            if times[b - 1] - times[a] > MAX_GAP_S:
+                continue
+            inner = slice(a + 1, b)
+            share = ((times[inner] - times[a]) / (times[b] - times[a]))[:, None]
+            keypoints[inner, j] = (1 - share) * keypoints[a, j] + share * keypoints[b, j]
+            scores[inner, j] = INTERPOLATED_SCORE * min(scores[a, j], scores[b, j])
+
+
+def pose_distances(
+    a: NDArray[np.floating[Any]],
+    a_scores: NDArray[np.floating[Any]],
+    b: NDArray[np.floating[Any]],
+    b_scores: NDArray[np.floating[Any]],
+    sizes: NDArray[np.floating[Any]],
+) -> NDArray[np.float64]:
+    """How far the poses `a` (N, J, 2) lie from the poses `b` (M, J, 2), in body sizes.
+
+    Half of it is the mean distance joint by joint, half how far the body as a whole has moved:
+    in a somersault the joints go anywhere, but the body stays on its way.
+
+    Args:
+        a, b: any unit, the same for both; NaN where a joint is missing.
+        a_scores, b_scores: (N, J) and (M, J), 0 to 1: the lower of the two is a joint's weight.
+        sizes: (N, M), what counts as one body size for each pair, same unit.
+
+    Returns:
+        (N, M); infinite where no joint is shared.
+    """
+    step = b[None] - a[:, None]  # (N, M, J, 2)
+    shared = np.isfinite(step).all(axis=3)
+    weight = np.where(shared, np.minimum(a_scores[:, None], b_scores[None]), 0)
+    total = weight.sum(axis=2)
+    weight = weight / np.where(total > 0, total, 1)[..., None]
+    step = np.where(shared[..., None], step, 0)
+    joints = (np.linalg.norm(step, axis=3) * weight).sum(axis=2)
+    body = np.linalg.norm((step * weight[..., None]).sum(axis=2), axis=2)
+    usable = (total > 0) & (sizes > 0)
+    return np.where(usable, (joints + body) / 2 / np.where(usable, sizes, 1), np.inf)
