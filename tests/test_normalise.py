@@ -1,0 +1,53 @@
+import math
+
+import torch
+
+from vidpose.normalise import look_at, person
+
+
+def test_look_at_is_a_rotation_that_centres_the_ray() -> None:
+    rays = torch.randn(20, 2, dtype=torch.float64)
+    turn = look_at(rays)
+    identity = torch.eye(3, dtype=torch.float64).expand(20, 3, 3)
+    torch.testing.assert_close(turn @ turn.mT, identity)
+    torch.testing.assert_close(torch.linalg.det(turn), torch.ones(20, dtype=torch.float64))
+    direction = torch.cat([rays, torch.ones(20, 1, dtype=torch.float64)], 1)
+    centred = (turn @ direction[..., None])[..., 0]
+    torch.testing.assert_close(centred[:, :2], torch.zeros(20, 2, dtype=torch.float64))
+    assert (centred[:, 2] > 0).all()
+
+
+def test_same_person_anywhere_in_the_picture_is_the_same_input() -> None:
+    """Turning the camera about its centre changes neither input nor answer."""
+    joints = torch.randn(17, 3, dtype=torch.float64) * 0.4
+    joints = joints - joints[:1] + torch.tensor([0.0, 0.0, 5.0], dtype=torch.float64)
+    seen = []
+    for ray in ([0.0, 0.0], [0.4, -0.3]):
+        # A camera that has the person off its axis: undo the rotation that would centre them.
+        turn = look_at(torch.tensor(ray, dtype=torch.float64))
+        camera = joints @ turn
+        inputs, rotation = person(camera[:, :2] / camera[:, 2:])
+        relative = (camera - camera[:1]) @ rotation.mT
+        seen.append((inputs, relative))
+    torch.testing.assert_close(seen[0][0], seen[1][0])
+    torch.testing.assert_close(seen[0][1], seen[1][1])
+
+
+def test_distance_does_not_change_the_size() -> None:
+    rays = torch.randn(3, 17, 2) * 0.1
+    inputs, _ = person(rays)
+    torch.testing.assert_close(inputs[:, 0], torch.zeros(3, 2), atol=1e-5, rtol=0)
+    others = inputs[:, 1:].norm(dim=-1).mean(dim=-1)
+    torch.testing.assert_close(others, torch.ones(3))
+
+
+def test_missing_joints_lie_on_the_root() -> None:
+    rays = torch.randn(2, 17, 2) * 0.1
+    rays[0, 5] = math.nan
+    rays[1, 0] = math.nan  # the root itself: the others' middle stands in
+    inputs, rotation = person(rays)
+    assert inputs.isfinite().all()
+    assert rotation.isfinite().all()
+    assert (inputs[0, 5] == 0).all()
+    assert inputs[1, 1:].mean(dim=0).abs().max() < 0.2
+    assert person(torch.full((17, 2), math.nan))[0].isfinite().all()
