@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+import torch
+
+from vidpose.data.mocap import Clip
+from vidpose.data.virtual import HEIGHT, SEGMENTS, Variation, VirtualCameras
+from vidpose.skeleton import H36M17
+
+STANDING = {
+    **{"Hip": (0, 0, 0.9), "Spine": (0, 0, 1.15), "Thorax": (0, 0, 1.4)},
+    **{"Neck/Nose": (0.1, 0, 1.55), "Head": (0, 0, 1.7)},
+    **{"LHip": (0, 0.1, 0.9), "LKnee": (0, 0.1, 0.5), "LFoot": (0, 0.1, 0.1)},
+    **{"RHip": (0, -0.1, 0.9), "RKnee": (0, -0.1, 0.5), "RFoot": (0, -0.1, 0.1)},
+    **{"LShoulder": (0, 0.2, 1.4), "LElbow": (0, 0.2, 1.1), "LWrist": (0, 0.2, 0.9)},
+    **{"RShoulder": (0, -0.2, 1.4), "RElbow": (0, -0.2, 1.1), "RWrist": (0, -0.2, 0.9)},
+}
+"""Somebody who stands and looks along x; z is up, so their left is +y."""
+PERFECT = Variation(noise=0, focal_error_sd=0, segment_sd=0, mirror=0, speed=(1, 1), roll_sd=0)
+
+
+def standing(frames: int = 200, fps: float = 100.0) -> Clip:
+    """Walking along x at 1 m/s without moving a limb."""
+    pose = np.array([STANDING[name] for name in H36M17.joint_names], np.float32)
+    joints = np.repeat(pose[None], frames, 0)
+    joints[..., 0] += (np.arange(frames) / fps)[:, None]
+    return Clip("a", "01", joints, fps)
+
+
+def draw(vary: Variation, count: int = 64, frames: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
+    cameras = VirtualCameras([standing()])
+    return cameras.draw(count, frames, 30.0, vary, torch.Generator().manual_seed(0))
+
+
+def test_shapes_and_reproducibility() -> None:
+    rays, target = draw(Variation())
+    assert rays.shape == (64, 9, 17, 2)
+    assert target.shape == (64, 17, 3)
+    assert (target[:, 0] == 0).all()
+    again = draw(Variation())
+    assert torch.equal(rays.nan_to_num(7), again[0].nan_to_num(7))
+    assert torch.equal(target, again[1])
+
+
+def test_level_camera_sees_people_upright_and_not_mirrored() -> None:
+    level = Variation(**(PERFECT.to_dict() | {"elevation": (0.0, 0.0), "off_axis": 0.0}))
+    rays, target = draw(level)
+    head, foot = H36M17.index("Head"), H36M17.index("LFoot")
+    assert (target[:, head, 1] < -0.5).all()  # y is down
+    assert (rays[:, 4, head, 1] < rays[:, 4, foot, 1]).all()
+    left = target[:, H36M17.index("LShoulder")] - target[:, H36M17.index("RShoulder")]
+    up = target[:, H36M17.index("Thorax")]
+    nose = target[:, H36M17.index("Neck/Nose")] - target[:, H36M17.index("Head")]
+    assert (torch.linalg.cross(left, up) * nose).sum(dim=-1).min() > 0
+
+
+def test_camera_above_looks_down() -> None:
+    above = Variation(**(PERFECT.to_dict() | {"elevation": (60.0, 60.0), "off_axis": 0.0}))
+    _, target = draw(above)
+    up = target[:, H36M17.index("Thorax")]
+    # Seen from above, the upper body is nearer to the camera: sin 60 of its length.
+    torch.testing.assert_close(up[:, 2] / up.norm(dim=-1), torch.full((64,), -(0.75**0.5)))
+
+
+def test_rays_are_the_projection_of_the_target() -> None:
+    on_axis = Variation(**(PERFECT.to_dict() | {"off_axis": 0.0, "distance": (5.0, 5.0)}))
+    rays, target = draw(on_axis)
+    depth = target[..., 2:] + 5
+    torch.testing.assert_close(rays[:, 4], target[..., :2] / depth, atol=1e-5, rtol=0)
+
+
+def test_camera_turns_off_the_person_and_rolls() -> None:
+    turned = Variation(**(PERFECT.to_dict() | {"off_axis": 25.0, "roll_sd": 8.0}))
+    rays, target = draw(turned)
+    assert 0.2 < rays[:, 4, 0].abs().max() < 0.7  # up to tan 25 degrees, and a corner's more
+    # Rays are the projection of the target put at some depth along the root's ray.
+    root = torch.cat([rays[:, 4, 0], torch.ones(64, 1)], dim=1)[:, None]
+    depth = torch.linspace(1.0, 20.0, 2000)[:, None, None, None]
+    points = target + root * depth
+    off = (points[..., :2] / points[..., 2:] - rays[:, 4]).norm(dim=-1).mean(dim=2)
+    assert off.min(dim=0).values.max() < 2e-3
+    flat = Variation(**(turned.to_dict() | {"off_axis": 0.0, "elevation": (0.0, 0.0)}))
+    up = draw(flat)[1][:, H36M17.index("Thorax")]
+    rolled = torch.rad2deg(torch.atan2(up[:, 0], -up[:, 1]))
+    assert 4 < rolled.std() < 12
+
+
+def test_focal_error_scales_the_rays() -> None:
+    wrong = Variation(**(PERFECT.to_dict() | {"focal_error_sd": 0.15}))
+    factor = (draw(wrong)[0] / draw(PERFECT)[0]).flatten(1)
+    assert factor.std(dim=1).max() < 1e-3
+    assert 0.1 < factor[:, 0].log().std() < 0.2
+
+
+def test_bones_have_anthropometric_lengths() -> None:
+    _, target = draw(PERFECT)
+    for fraction, names in SEGMENTS.values():
+        for child in map(H36M17.index, names):
+            length = (target[:, child] - target[:, H36M17.parents[child]]).norm(dim=-1)
+            torch.testing.assert_close(length, torch.full((64,), HEIGHT * fraction))
+
+
+def test_windows_have_the_asked_rate() -> None:
+    """The walker covers 1/30 m between frames at 30 frames/s, 1/60 m at half the speed."""
+    for speed in (1.0, 0.5):
+        vary = Variation(**(PERFECT.to_dict() | {"speed": (speed, speed)}))
+        world = VirtualCameras([standing(2000)])._windows(32, 9, 30.0, vary, _random())
+        steps = world[:, :, 0, 0].diff(dim=1)
+        inside = steps.min(dim=1).values > 0  # not held at a clip's end
+        assert inside.sum() > 25
+        torch.testing.assert_close(
+            steps[inside], torch.full_like(steps[inside], speed / 30), atol=1e-4, rtol=0
+        )
+
+
+def _random():  # type: ignore[no-untyped-def]
+    from vidpose.data.virtual import _Random
+
+    return _Random(torch.Generator().manual_seed(0), torch.device("cpu"))
+
+
+def test_windows_never_mix_clips() -> None:
+    near, far = standing(50), standing(50)
+    far.joints[..., 1] += 100
+    world = VirtualCameras([near, far])._windows(500, 9, 30.0, PERFECT, _random())
+    assert (world[:, :, 0, 1] - world[:, :1, 0, 1]).abs().max() < 1e-3
+
+
+def test_mirroring_swaps_sides() -> None:
+    always = Variation(**(PERFECT.to_dict() | {"mirror": 1.0}))
+    clip = standing()
+    clip.joints[:, H36M17.index("LWrist"), 2] = 1.6  # the left arm is up
+    cameras = VirtualCameras([clip])
+    _, target = cameras.draw(8, 3, 30.0, always, torch.Generator().manual_seed(0))
+    left, right = H36M17.index("LWrist"), H36M17.index("RWrist")
+    head = target[:, H36M17.index("Head")]
+    assert ((target[:, right] - target[:, left]) * head).sum(dim=-1).min() > 0
+    nose = target[:, H36M17.index("Neck/Nose")] - head
+    side = target[:, H36M17.index("LShoulder")] - target[:, H36M17.index("RShoulder")]
+    up = target[:, H36M17.index("Thorax")]
+    assert (torch.linalg.cross(side, up) * nose).sum(dim=-1).min() > 0  # still a proper body
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+def test_noise_is_a_detectors(noise: float) -> None:
+    clean, _ = draw(PERFECT, count=512)
+    vary = Variation(**(PERFECT.to_dict() | {"noise": noise}))
+    cameras = VirtualCameras([standing()])
+    noisy, _ = cameras.draw(512, 9, 30.0, vary, torch.Generator().manual_seed(0))
+    size = (clean - clean[:, :, :1]).norm(dim=-1).mean(dim=(1, 2))[:, None, None]
+    off = (noisy - clean).norm(dim=-1) / size
+    lost = off.isnan()
+    assert 0.003 < lost.float().mean() < 0.05
+    median = off[~lost].median()
+    assert 0.03 * noise < median < 0.09 * noise
+    assert off[~lost].max() > 0.5 * noise  # outliers there are

@@ -1,0 +1,237 @@
+"""Motion capture seen by random virtual cameras: windows for training, made in batches.
+
+All of it is tensor arithmetic on the device of the motion: no window is ever touched alone.
+B is windows, F frames, J joints. World frame: z up, metres. Camera frame: x right, y down,
+z away from the camera, metres.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidpose.data.mocap import Clip
+from vidpose.skeleton import H36M17
+
+HEIGHT = 1.72
+SEGMENTS = {
+    # Mean length as a fraction of the body height, and the bones (children) that have it.
+    # Fractions: R. Drillis, R. Contini, "Body segment parameters", 1966, as printed in
+    # D. Winter, "Biomechanics and Motor Control of Human Movement". The shoulder joint lies
+    # about 0.025 of the height inside the acromion, which is what they measured; hips are
+    # given as the joint centres that 2D detectors mark.
+    "thigh": (0.245, ("RKnee", "LKnee")),
+    "shank": (0.246, ("RFoot", "LFoot")),
+    "upper arm": (0.186, ("RElbow", "LElbow")),
+    "forearm": (0.146, ("RWrist", "LWrist")),
+    "shoulder": (0.105, ("RShoulder", "LShoulder")),
+    "hip": (0.065, ("RHip", "LHip")),
+    "half trunk": (0.144, ("Spine", "Thorax")),
+    "neck": (0.135, ("Neck/Nose",)),
+    "head": (0.075, ("Head",)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """What is drawn for every window; angles in degrees."""
+
+    elevation: tuple[float, float] = (-15.0, 60.0)
+    """How far above the person's level the camera is, seen from the person."""
+    roll_sd: float = 8.0
+    distance: tuple[float, float] = (2.0, 15.0)
+    """Metres from camera to person, evenly in the logarithm."""
+    off_axis: float = 25.0
+    """The person is up to this far from the optical axis, each way."""
+    focal_error_sd: float = 0.15
+    """The focal length that inference assumes is wrong by this factor (logarithm)."""
+    segment_sd: float = 0.08
+    """Bone lengths (logarithm), per segment, alike on both sides."""
+    speed: tuple[float, float] = (0.7, 1.4)
+    mirror: float = 0.5
+    noise: float = 1.0
+    """Scales everything a detector does wrong; 0 gives perfect 2D."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+# What a detector does wrong, at noise 1. Lengths are in the person's size in the picture (mean
+# distance of the joints from the hip, about 0.45 m of a standing person).
+JITTER_SD = (0.005, 0.035)  # from frame to frame, drawn per window
+DRIFT_SD = 0.04  # slow: a bias per joint, and a swing over about a second
+OUTLIER_RATE, OUTLIER_SD = 0.006, 0.4  # per joint and frame
+DROP_RATE = 0.06  # per joint and window: a run of frames in which it is lost
+DROP_GONE = 0.5  # share of the lost ones that are absent; the rest is guessed, badly
+DROP_GUESS_SD = 0.25
+
+
+class VirtualCameras:
+    """Draws windows of motion with what a camera sees of them."""
+
+    def __init__(self, clips: Sequence[Clip], device: str | torch.device = "cpu") -> None:
+        """Lay all clips end to end on the device."""
+        joints = torch.from_numpy(np.concatenate([clip.joints for clip in clips]))
+        self.joints = joints.to(device)  # (frames of all clips, 17, 3)
+        lengths = torch.tensor([len(clip.joints) for clip in clips])
+        self.ends = lengths.cumsum(0).to(device)
+        self.starts = self.ends - lengths.to(device)
+        self.fps = torch.tensor([clip.fps for clip in clips], device=device)
+        self.device = self.joints.device
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def draw(
+        self, count: int, frames: int, fps: float, vary: Variation, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw windows.
+
+        Returns:
+            rays (count, frames, 17, 2), the 2D joints as a detector would give them for a camera
+            whose focal length is not quite known, NaN where lost; and joints (count, 17, 3),
+            metres, camera frame, relative to the root, of each window's centre frame.
+        """
+        random = _Random(generator, self.device)
+        world = self._windows(count, frames, fps, vary, random)
+        world = _resize(world, vary.segment_sd, random)
+        world = _mirror(world, random.flag(vary.mirror, count))
+        camera = _see(world, vary, random)
+        target = camera[:, frames // 2]
+        rays = camera[..., :2] / camera[..., 2:].clamp_min(0.3)
+        if vary.noise:
+            rays = _detect(rays, fps, vary.noise, random)
+        rays = rays * random.normal(count, 1, 1, 1).mul(vary.focal_error_sd).exp()
+        return rays, target - target[:, :1]
+
+    def _windows(
+        self, count: int, frames: int, fps: float, vary: Variation, random: _Random
+    ) -> Tensor:
+        """(B, F, J, 3), world, at places and speeds of their own; ends of clips are held."""
+        centre = random.integers(len(self), count)
+        clip = torch.searchsorted(self.ends, centre, right=True)
+        speed = random.uniform(vary.speed, count)
+        step = speed * self.fps[clip] / fps
+        offset = torch.arange(frames, device=self.device) - frames // 2
+        # Fractions of a frame are kept: the clips are sampled between their frames.
+        place = (centre - self.starts[clip])[:, None] + step[:, None] * offset
+        last = (self.ends - self.starts)[clip, None] - 1
+        place = place.clamp_min(0).minimum(last)
+        below = place.floor().long().minimum((last - 1).clamp_min(0))
+        part = (place - below)[..., None, None]
+        first = self.starts[clip, None] + below
+        return torch.lerp(
+            self.joints[first], self.joints[(first + 1).clamp_max(len(self) - 1)], part
+        )
+
+
+class _Random:
+    """Draws on one device from one generator."""
+
+    def __init__(self, generator: torch.Generator, device: torch.device) -> None:
+        self.generator, self.device = generator, device
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    def uniform(self, bounds: tuple[float, float], *shape: int) -> Tensor:
+        low, high = bounds
+        drawn = torch.rand(shape, generator=self.generator, device=self.device)
+        return low + (high - low) * drawn
+
+    def flag(self, chance: float | Tensor, *shape: int) -> Tensor:
+        return torch.rand(shape, generator=self.generator, device=self.device) < chance
+
+    def integers(self, below: int, *shape: int) -> Tensor:
+        return torch.randint(below, shape, generator=self.generator, device=self.device)
+
+
+def _resize(joints: Tensor, sd: float, random: _Random) -> Tensor:
+    """Give every window's person bone lengths of their own, both sides alike."""
+    count = len(joints)
+    bones = {
+        child: joints[..., child, :] - joints[..., parent, :] for parent, child in H36M17.bones
+    }
+    for fraction, names in SEGMENTS.values():
+        length = HEIGHT * fraction * random.normal(count).mul(sd).exp()
+        for name in names:
+            child = H36M17.index(name)
+            actual = bones[child].norm(dim=-1).mean(dim=1).clamp_min(1e-3)
+            bones[child] = bones[child] * (length / actual)[:, None, None]
+    out = [joints[..., 0, :]]
+    for parent, child in H36M17.bones:  # parents come before their children
+        out.append(out[parent] + bones[child])
+    return torch.stack(out, dim=-2)
+
+
+def _mirror(joints: Tensor, which: Tensor) -> Tensor:
+    flipped = joints[..., torch.from_numpy(H36M17.mirrored).to(joints.device), :]
+    flipped = flipped * flipped.new_tensor([-1.0, 1.0, 1.0])
+    return torch.where(which[:, None, None, None], flipped, joints)
+
+
+def _see(world: Tensor, vary: Variation, random: _Random) -> Tensor:
+    """(B, F, J, 3) world -> camera frame of one random, still camera per window."""
+    count, frames = world.shape[:2]
+    world = world - world[:, frames // 2, :1][:, None]
+    radians = math.pi / 180
+    azimuth = random.uniform((-math.pi, math.pi), count)
+    elevation = random.uniform(vary.elevation, count) * radians
+    level = torch.stack([azimuth.cos(), azimuth.sin(), torch.zeros_like(azimuth)], dim=-1)
+    up = level.new_tensor([0.0, 0.0, 1.0]).expand_as(level)
+    # From the person's root towards the camera, and the axes of a camera that looks back.
+    out = level * elevation.cos()[:, None] + up * elevation.sin()[:, None]
+    down = level * elevation.sin()[:, None] - up * elevation.cos()[:, None]
+    axes = torch.stack([torch.linalg.cross(down, -out), down, -out], dim=1)
+    low, high = (math.log(metres) for metres in vary.distance)
+    distance = random.uniform((low, high), count).exp()
+    camera = world @ axes[:, None].mT
+    camera = camera + camera.new_tensor([0.0, 0.0, 1.0]) * distance[:, None, None, None]
+    angles = random.uniform((-vary.off_axis, vary.off_axis), 2, count)
+    roll = random.normal(count).clamp(-3, 3) * vary.roll_sd
+    turn = _rotation(2, roll * radians)
+    turn = turn @ _rotation(1, angles[0] * radians) @ _rotation(0, angles[1] * radians)
+    return camera @ turn[:, None].mT
+
+
+def _rotation(axis: int, angle: Tensor) -> Tensor:
+    """(B,) radians -> (B, 3, 3) about one axis."""
+    zero, one = torch.zeros_like(angle), torch.ones_like(angle)
+    cos, sin = angle.cos(), angle.sin()
+    rows = {
+        0: [one, zero, zero, zero, cos, -sin, zero, sin, cos],
+        1: [cos, zero, sin, zero, one, zero, -sin, zero, cos],
+        2: [cos, -sin, zero, sin, cos, zero, zero, zero, one],
+    }
+    return torch.stack(rows[axis], dim=-1).unflatten(-1, (3, 3))
+
+
+def _detect(rays: Tensor, fps: float, noise: float, random: _Random) -> Tensor:
+    """Put in what a 2D detector does wrong; (B, F, J, 2), NaN where a joint is lost."""
+    count, frames, joints, _ = rays.shape
+    size = (rays - rays[:, :, :1]).norm(dim=-1).mean(dim=(1, 2))[:, None, None, None]
+    jitter = random.uniform(JITTER_SD, count, 1, 1, 1) * random.normal(*rays.shape)
+    seconds = (torch.arange(frames, device=rays.device) / fps)[None, :, None, None]
+    phase = random.uniform((0, 2 * math.pi), count, 1, joints, 2)
+    rate = random.uniform((0.3, 1.5), count, 1, joints, 2) * 2 * math.pi
+    bias, swing = random.normal(2, count, 1, joints, 2)
+    drift = DRIFT_SD * (0.7 * bias + 0.7 * swing * torch.sin(rate * seconds + phase))
+    outlier = random.flag(noise * OUTLIER_RATE, count, frames, joints, 1)
+    jump = OUTLIER_SD * random.normal(*rays.shape) * outlier
+
+    first = random.integers(frames, count, 1, joints) - frames // 4
+    length = random.integers(frames, count, 1, joints)
+    time = torch.arange(frames, device=rays.device)[None, :, None]
+    chosen = random.flag(noise * DROP_RATE, count, 1, joints)
+    lost = (chosen & (time >= first) & (time < first + length))[..., None]
+    gone = lost & random.flag(DROP_GONE, count, 1, joints, 1)
+    guess = DROP_GUESS_SD * random.normal(count, 1, joints, 2) * lost
+
+    noisy = rays + noise * size * (jitter + drift + jump + guess)
+    return noisy.masked_fill(gone, math.nan)
