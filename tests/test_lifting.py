@@ -1,0 +1,186 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import vidpose
+from tests.results import make_result
+from vidpose.errors import UsageError, WeightsError
+from vidpose.lifting import Lifter, fill_missing, lift_poses, runs
+from vidpose.models import Checkpoint, PoseFormer, save_checkpoint
+from vidpose.normalise import person
+from vidpose.poses import Pose2D
+from vidpose.skeleton import H36M17
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    torch.manual_seed(0)
+    model = PoseFormer(frames=9, embed_dim=8, depth=1).eval()
+    return Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
+
+
+def track(frames: int, fps: float = 30.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(T, 17, 2) rays of somebody who sways, and (T,) seconds."""
+    time = np.arange(frames) / fps
+    pose = np.random.default_rng(0).normal(size=(1, 17, 2)) * 0.1
+    sway = np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.linspace(0, 0.05, 17)[:, None]
+    return pose + sway, time
+
+
+def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None:
+    """The plain way: pad, cut out, whole network, plain and mirrored, mean."""
+    rays, time = track(20)
+    inputs, rotation = person(torch.tensor(rays, dtype=torch.float32))
+    padded = torch.cat([inputs[:1].expand(4, -1, -1), inputs, inputs[-1:].expand(4, -1, -1)])
+    windows = torch.stack([padded[t : t + 9] for t in range(20)])
+    mirrored = windows[:, :, H36M17.mirrored] * torch.tensor([-1.0, 1.0])
+    with torch.no_grad():
+        plain = checkpoint.model(windows)[:, 0]
+        back = checkpoint.model(mirrored)[:, 0, H36M17.mirrored] * torch.tensor([-1.0, 1.0, 1.0])
+    expected = (plain + back) / 2
+    expected[:, 0] = 0
+    expected = expected @ rotation
+    np.testing.assert_allclose(Lifter(checkpoint)(rays, time), expected.numpy(), atol=1e-5)
+    plain[:, 0] = 0
+    np.testing.assert_allclose(
+        Lifter(checkpoint, flip=False)(rays, time), (plain @ rotation).numpy(), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 600])
+def test_every_frame_gets_a_pose(checkpoint: Checkpoint, frames: int) -> None:
+    joints = Lifter(checkpoint)(*track(frames))
+    assert joints.shape == (frames, 17, 3)
+    assert np.isfinite(joints).all()
+    assert (joints[:, 0] == 0).all()
+
+
+def test_mirrored_people_get_mirrored_poses(checkpoint: Checkpoint) -> None:
+    rays, time = track(20)
+    mirrored = rays[:, H36M17.mirrored] * [-1, 1]
+    lifter = Lifter(checkpoint)
+    np.testing.assert_allclose(
+        lifter(mirrored, time), lifter(rays, time)[:, H36M17.mirrored] * [-1, 1, 1], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("fps", [15.0, 60.0, 120.0])
+def test_other_rates_come_back_with_the_same_motion(checkpoint: Checkpoint, fps: float) -> None:
+    reference, time_30 = track(91)
+    rays, time = track(round(3 * fps) + 1, fps)
+    expected, found = Lifter(checkpoint)(reference, time_30), Lifter(checkpoint)(rays, time)
+    assert len(found) == len(rays)
+    at = [int(np.abs(time - t).argmin()) for t in np.arange(0, 3, 0.2)]
+    same = [int(np.abs(time_30 - t).argmin()) for t in np.arange(0, 3, 0.2)]
+    assert np.abs(found[at] - expected[same]).max() < 0.02 * np.abs(expected).max()
+
+
+def test_29_97_is_not_resampled(checkpoint: Checkpoint) -> None:
+    rays, _ = track(50)
+    lifter = Lifter(checkpoint)
+    exact = lifter(rays, np.arange(50) / 30)
+    ntsc = np.round(np.arange(50) * 1001 / 30000, 3)  # a container that rounds to milliseconds
+    np.testing.assert_array_equal(lifter(rays, ntsc), exact)
+
+
+def test_a_dropped_frame_does_not_shift_what_follows(checkpoint: Checkpoint) -> None:
+    rays, time = track(91)
+    kept = np.r_[0:40, 42:91]
+    lifter = Lifter(checkpoint)
+    np.testing.assert_allclose(
+        lifter(rays[kept], time[kept])[60:], lifter(rays, time)[62:], atol=0.01
+    )
+
+
+def test_fill_missing() -> None:
+    joints = np.zeros((5, 2, 2))
+    joints[:, 0] = np.arange(5)[:, None]
+    joints[1:3, 0] = np.nan
+    joints[4, 0] = np.nan
+    joints[:, 1] = np.nan
+    filled = fill_missing(joints, np.array([0.0, 1, 2, 3, 4]))
+    np.testing.assert_allclose(filled[:, 0, 0], [0, 1, 2, 3, 3])
+    assert np.isnan(filled[:, 1]).all()
+    with pytest.raises(ValueError, match="no joint"):
+        fill_missing(np.full((3, 17, 2), np.nan), np.arange(3.0))
+
+
+def test_joints_never_seen_do_not_spoil_the_others(checkpoint: Checkpoint) -> None:
+    rays, time = track(20)
+    rays[:, [2, 3, 5, 6]] = np.nan  # cut off at the hips
+    assert np.isfinite(Lifter(checkpoint)(rays, time)).all()
+    assert np.isfinite(Lifter(checkpoint)(rays, time / 2)).all()  # 60 frames/s
+
+
+def test_a_joint_with_score_0_is_missing_wherever_it_comes_from(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    made = make_result(people=1, frames=30)
+    made.scores_2d[:] = 0.9
+    made.scores_2d[0, 10:, 2] = 0
+    made.keypoints_2d[0, 10:, 2] = 1e5
+    save_checkpoint(tmp_path / "w.safetensors", checkpoint)
+    fields: dict[str, Any] = {name: getattr(made, name) for name in Pose2D.__dataclass_fields__}
+    lifted = lift_poses(Pose2D(**fields), Lifter(checkpoint), focal_px=640.0)
+    direct = vidpose.lift(
+        made.keypoints_2d[0],
+        made.frame_size,
+        made.fps,
+        scores=made.scores_2d[0],
+        weights=tmp_path / "w.safetensors",
+        device="cpu",
+    )
+    np.testing.assert_allclose(lifted.joints_3d[0], direct, atol=1e-5)
+    assert np.abs(lifted.root_3d).max() < 50
+
+
+def test_lift_poses_places_everybody_where_they_are_present(checkpoint: Checkpoint) -> None:
+    made = make_result(people=2, frames=40)
+    present = np.ones((2, 40), bool)
+    present[1, :15] = False
+    keypoints = np.where(present[..., None, None], made.keypoints_2d, np.nan)
+    fields: dict[str, Any] = {name: getattr(made, name) for name in Pose2D.__dataclass_fields__}
+    poses = Pose2D(**fields | {"keypoints_2d": keypoints, "present": present, "observed": present})
+    result = lift_poses(poses, Lifter(checkpoint), focal_px=640.0)
+    assert np.isfinite(result.joints_3d).all(axis=(2, 3)).tolist() == present.tolist()
+    assert np.isfinite(result.root_3d).all(axis=2).tolist() == present.tolist()
+    assert (result.root_3d[present][:, 2] > 0).all()
+
+
+def test_runs() -> None:
+    flags = np.array([1, 1, 0, 1, 0, 0, 1], bool)
+    assert runs(flags) == [slice(0, 2), slice(3, 4), slice(6, 7)]
+    assert runs(np.zeros(3, bool)) == []
+
+
+def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, checkpoint)
+    rays, _ = track(12)
+    pixels = rays * 640 + np.array([319.5, 239.5])
+    joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, weights=path, device="cpu")
+    assert joints.shape == (12, 17, 3)
+    np.testing.assert_allclose(joints, Lifter(checkpoint)(rays, np.arange(12) / 30), atol=1e-4)
+    scores = np.ones((12, 17))
+    scores[3, 4] = 0
+    pixels[3, 4] = 1e6  # a wild guess with score 0 is a missing joint
+    again = vidpose.lift(pixels, (640, 480), 30, scores=scores, weights=path, device="cpu")
+    assert np.abs(again - joints).max() < 0.2
+    with pytest.raises(ValueError, match=r"expected \(T, 17, 2\)"):
+        vidpose.lift(np.zeros((12, 16, 2)), (640, 480), 30, weights=path)
+    with pytest.raises(ValueError, match="fps"):
+        vidpose.lift(pixels, (640, 480), 0, weights=path)
+    with pytest.raises(WeightsError, match="nonsense does not exist"):
+        vidpose.lift(pixels, (640, 480), 30, weights="nonsense")
+
+
+def test_weights_for_another_skeleton_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    other = Checkpoint(model=checkpoint.model, normalisation="person", fps=30, skeleton="coco17")
+    save_checkpoint(path, other)
+    with pytest.raises(UsageError, match="is for the skeleton coco17"):
+        vidpose.lift(np.zeros((3, 17, 2)), (640, 480), 30, weights=path, device="cpu")

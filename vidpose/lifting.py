@@ -1,0 +1,261 @@
+"""2D joints to 3D joints: a trained PoseFormer slid over a track.
+
+The checkpoint decides: how the input is normalised, and the frame rate of its windows, to which
+a track of another rate is resampled and from which its poses come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from torch import Tensor
+
+from vidpose.devices import choose_device
+from vidpose.errors import UsageError
+from vidpose.models import Checkpoint, load_checkpoint
+from vidpose.normalise import NORMALISATIONS
+from vidpose.poses import Pose2D, Pose3D
+from vidpose.progress import Progress, silent
+from vidpose.root import assumed_focal_px, pixels_to_rays, root_positions
+from vidpose.skeleton import H36M17
+from vidpose.weights import find_weights
+
+BLOCK = 512
+"""Windows that go through the network together; bounds memory whatever the length."""
+SAME_RATE = 0.02
+"""A rate this near to the checkpoint's, as a fraction, is not resampled (29.97 is 30),"""
+EVEN_STEPS = 0.25
+"""if no step between frames differs more than this (containers round times to milliseconds)."""
+
+
+class Lifter:
+    """A checkpoint ready to lift tracks."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: torch.device | str = "cpu", *, flip: bool = True
+    ) -> None:
+        """Take a checkpoint to a device.
+
+        Args:
+            checkpoint: from `load_checkpoint`.
+            device: where to compute.
+            flip: lift the mirrored track too and average, as the paper does.
+        """
+        self.checkpoint = checkpoint
+        self.device = torch.device(device)
+        self.flip = flip
+        self.model = checkpoint.model.to(self.device).eval()
+        self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
+
+    def __call__(
+        self,
+        rays: NDArray[np.floating],
+        timestamps: NDArray[np.float64],
+        progress: Progress = silent,
+    ) -> NDArray[np.float32]:
+        """Lift one person's track.
+
+        Args:
+            rays: (T, 17, 2), h36m17, (pixel - principal point) / focal length; NaN = missing.
+            timestamps: (T,) seconds, rising.
+            progress: wraps the frames.
+
+        Returns:
+            (T, 17, 3) metres, camera frame, the root at 0: a pose for every frame.
+
+        Raises:
+            ValueError: no joint is there in any frame.
+        """
+        track = fill_missing(rays, timestamps)
+        grid = _training_grid(timestamps, self.checkpoint.fps)
+        if grid is not None:
+            track = _resample(timestamps, track, grid)
+        joints = np.stack(list(progress(self._poses(track), len(track), "lifting")))
+        if grid is not None:
+            joints = _resample(grid, joints, timestamps)
+        return joints.astype(np.float32)
+
+    def _poses(self, rays: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
+        """(T, J, 2) at the checkpoint's rate -> T times (J, 3)."""
+        normalise = NORMALISATIONS[self.checkpoint.normalisation]
+        inputs, rotation = normalise(torch.as_tensor(rays, dtype=torch.float32, device=self.device))
+        for start in range(0, len(inputs), BLOCK):
+            stop = min(start + BLOCK, len(inputs))
+            joints = self._block(inputs, start, stop)
+            if self.flip:
+                joints = (joints + self._mirror(self._block(self._mirror(inputs), start, stop))) / 2
+            joints[:, 0] = 0
+            yield from (joints @ rotation[start:stop]).cpu().numpy()
+
+    def _mirror(self, joints: Tensor) -> Tensor:
+        """(T, J, 2 or 3), x negated and left and right swapped."""
+        mirrored = joints[:, self._mirrored].clone()
+        mirrored[..., 0] *= -1
+        return mirrored
+
+    @torch.no_grad()
+    def _block(self, inputs: Tensor, start: int, stop: int) -> Tensor:
+        """(T, J, 2) -> (stop - start, J, 3): a window around each frame, edge frames repeated.
+
+        The spatial stage sees one frame at a time, so it runs once a frame, not once a window.
+        """
+        reach = self.model.config.frames // 2
+        around = torch.arange(start - reach, stop + reach, device=inputs.device)
+        features = self.model.spatial(inputs[around.clamp(0, len(inputs) - 1)])
+        windows = features.unfold(0, 2 * reach + 1, 1).mT  # (stop - start, F, J * C)
+        return self.model.temporal(windows)[:, 0]
+
+
+def fill_missing(
+    joints: NDArray[np.floating], timestamps: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Interpolate missing joints in time, hold the first and last; a joint never seen stays NaN.
+
+    Args:
+        joints: (T, J, D), NaN where missing.
+        timestamps: (T,) seconds.
+
+    Raises:
+        ValueError: no joint is there in any frame.
+    """
+    filled = np.array(joints, dtype=np.float64)
+    there = np.isfinite(filled).all(axis=-1)
+    if not there.any():
+        raise ValueError("no joint is there in any frame")
+    for j in np.flatnonzero(there.any(axis=0) & ~there.all(axis=0)):
+        known = there[:, j]
+        for d in range(filled.shape[2]):
+            filled[:, j, d] = np.interp(timestamps, timestamps[known], filled[known, j, d])
+    return filled
+
+
+def _training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:
+    """The times at which the network wants its frames; None if it has them already."""
+    if len(timestamps) < 2:
+        return None
+    steps = np.diff(timestamps) * fps
+    if abs(steps.mean() - 1) <= SAME_RATE and (np.abs(steps - 1) <= EVEN_STEPS).all():
+        return None
+    count = max(2, round((timestamps[-1] - timestamps[0]) * fps) + 1)
+    return np.linspace(timestamps[0], timestamps[-1], count)
+
+
+def _resample(
+    times: NDArray[np.float64], values: NDArray[np.floating], at: NDArray[np.float64]
+) -> NDArray[np.floating]:
+    """(T, J, D) at `times` -> (len(at), J, D); joints that are never there stay NaN."""
+    out = np.full((len(at), *values.shape[1:]), np.nan)
+    there = np.isfinite(values).all(axis=(0, 2))
+    # PCHIP does not overshoot where a joint jumps.
+    out[:, there] = PchipInterpolator(times, values[:, there], axis=0)(at)
+    return out
+
+
+def lift_poses(
+    poses: Pose2D, lifter: Lifter, focal_px: float, progress: Progress = silent
+) -> Pose3D:
+    """Lift every person of a video and place them in the scene.
+
+    Args:
+        poses: h36m17.
+        lifter: what lifts.
+        focal_px: focal length in pixels, known or assumed.
+        progress: wraps the frames of each person.
+
+    Returns:
+        The same people in 3D; `meta` is empty.
+    """
+    shape = poses.keypoints_2d.shape[:3]
+    joints = np.full((*shape, 3), np.nan, np.float32)
+    root = np.full((*shape[:2], 3), np.nan, np.float32)
+    rays = _rays(poses.keypoints_2d, poses.scores_2d, poses.frame_size, focal_px)
+    for person in range(poses.people):
+        for run in runs(poses.present[person]):
+            track, times = rays[person, run], poses.timestamps[run]
+            joints[person, run] = lifter(track, times, progress)
+            root[person, run] = root_positions(
+                joints[person, run], track, poses.scores_2d[person, run], times
+            )
+    fields = {name: getattr(poses, name) for name in poses.__dataclass_fields__}
+    return Pose3D(**fields, joints_3d=joints, root_3d=root)
+
+
+def _rays(
+    keypoints_px: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    frame_size: tuple[int, int],
+    focal_px: float,
+) -> NDArray[np.float64]:
+    """(..., J, 2) pixels -> (..., J, 2) rays; a joint with score 0 is missing, NaN."""
+    seen = np.where(scores[..., None] > 0, keypoints_px, np.nan)
+    return pixels_to_rays(seen, frame_size, focal_px)
+
+
+def runs(flags: NDArray[np.bool_]) -> list[slice]:
+    """The stretches of consecutive True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def lift(
+    keypoints_2d: NDArray[np.floating],
+    frame_size: tuple[int, int],
+    fps: float,
+    scores: NDArray[np.floating] | None = None,
+    weights: str | Path = "default",
+    device: str = "auto",
+    focal_px: float | None = None,
+) -> NDArray[np.float32]:
+    """Lift one person's 2D joints to 3D.
+
+    Args:
+        keypoints_2d: (T, 17, 2) pixels, h36m17 order; NaN = missing.
+        frame_size: width and height in pixels.
+        fps: frames a second.
+        scores: (T, 17) confidence, 0 to 1; joints at 0 count as missing.
+        weights: name of weights that come with vidpose, or a checkpoint's path.
+        device: auto, cpu or cuda.
+        focal_px: focal length in pixels; by default the picture's longer side.
+
+    Returns:
+        (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
+
+    Raises:
+        ValueError: the arrays have the wrong shape, or no joint is there.
+        VidposeError: the weights or the device cannot be used.
+    """
+    keypoints_2d = np.asarray(keypoints_2d, dtype=np.float64)
+    if focal_px is None:
+        focal_px = assumed_focal_px(frame_size)
+    if keypoints_2d.ndim != 3 or keypoints_2d.shape[1:] != (17, 2) or not len(keypoints_2d):
+        raise ValueError(f"keypoints_2d: expected (T, 17, 2), got {keypoints_2d.shape}")
+    for name, value in (("fps", fps), ("focal_px", focal_px)):
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name}: expected a positive number, got {value}")
+    scores = np.ones(keypoints_2d.shape[:2]) if scores is None else np.asarray(scores)
+    if scores.shape != keypoints_2d.shape[:2]:
+        raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
+    rays = _rays(keypoints_2d, scores, frame_size, focal_px)
+    lifter = Lifter(load_lifter_checkpoint(weights), choose_device(device)[0])
+    return lifter(rays, np.arange(len(rays)) / fps)
+
+
+def load_lifter_checkpoint(weights: str | Path) -> Checkpoint:
+    """Load weights by name or path, for 17 joints of h36m17.
+
+    Raises:
+        WeightsError: they are not there or cannot be read.
+        UsageError: they are for another skeleton.
+    """
+    checkpoint = load_checkpoint(find_weights(weights))
+    if checkpoint.skeleton != H36M17.name:
+        raise UsageError(
+            f"{checkpoint.path} is for the skeleton {checkpoint.skeleton}; lifting a video needs "
+            f"weights for {H36M17.name}."
+        )
+    return checkpoint
