@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.clips import NTSC, cut, make_clip
+from tests.render.people import walk
+from vidpose.errors import UsageError, VideoError
+from vidpose.poses import Pose3D
+from vidpose.render import render_video, source_video
+from vidpose.render.compose import Layout
+from vidpose.video import Frame, VideoReader
+
+
+def read(path: Path) -> tuple[VideoReader, list[Frame]]:
+    with VideoReader(path) as video:
+        return video, list(video)
+
+
+def result_of(path: Path, frames: slice = slice(None)) -> Pose3D:
+    """Somebody walks in front of a video."""
+    video, seen = read(path)
+    seen = seen[frames]
+    return dataclasses.replace(
+        walk(frames=len(seen), size=video.size),
+        frame_indices=np.array([f.index for f in seen], np.int64),
+        timestamps=np.array([f.time_s for f in seen]),
+        fps=video.fps,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "clip"),
+    [
+        ("a.mp4", {"size": (1920, 1080), "rotation": 270, "frames": 2}),
+        ("a.mp4", {"rate": NTSC, "frames": 20}),
+        ("a.mp4", {"ticks": [0, 20, 45, 70, 130, 150], "time_base": Fraction(1, 600)}),
+        ("a.mkv", {"ticks": [0, 33, 70, 95, 200], "time_base": Fraction(1, 1000)}),
+        ("a.mp4", {"frames": 1}),
+        ("a.mp4", {"frames": 4, "size": (16, 16)}),
+    ],
+)
+def test_frames_times_and_duration_are_the_sources(
+    tmp_path: Path, name: str, clip: dict[str, Any]
+) -> None:
+    path = make_clip(tmp_path / name, codec_options={"bf": "0"}, **clip)
+    result = result_of(path)
+    assert render_video(result, path, tmp_path / "out.mp4") == []
+    (_, before), (video, after) = read(path), read(tmp_path / "out.mp4")
+    assert [f.time_s for f in after] == [f.time_s for f in before]
+    end = before[-1].time_s + before[-1].duration_s
+    assert after[-1].time_s + after[-1].duration_s == pytest.approx(end, abs=2e-5)
+    assert video.duration_s == pytest.approx(end, abs=2e-5)
+    width, height = Layout.of(result.frame_size).size
+    assert video.size == (width + width % 2, height + height % 2)
+
+
+def test_the_video_is_on_the_left_as_it_was(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", size=(480, 360), frames=2)
+    result = result_of(path)
+    render_video(result, path, tmp_path / "out.mp4")
+    (_, before), (_, after) = read(path), read(tmp_path / "out.mp4")
+    left = after[0].image[:, :480].astype(int)
+    difference = np.abs(left - before[0].image).max(axis=2)
+    assert np.median(difference) < 4  # all but the skeleton
+    assert (difference > 60).sum() > 200  # the skeleton
+
+
+def test_a_part_starts_at_zero(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=20, rate=Fraction(10))
+    render_video(result_of(path, slice(8, 14)), path, tmp_path / "out.mp4")
+    video, frames = read(tmp_path / "out.mp4")
+    assert [f.time_s for f in frames] == pytest.approx([i / 10 for i in range(6)], abs=1e-5)
+    assert video.duration_s == pytest.approx(0.6, abs=1e-3)
+
+
+def test_progress_sees_every_frame(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=5)
+    seen: list[tuple[int, int | None]] = []
+
+    def progress(frames: Iterable[Any], total: int | None, label: str) -> Iterable[Any]:
+        for frame in frames:
+            seen.append((frame.index, total))
+            yield frame
+
+    render_video(result_of(path), path, tmp_path / "out.mp4", progress=progress)
+    assert seen == [(i, 5) for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("frame_size", "picture", "panel"),
+    [
+        ((1280, 720), (1280, 720), (720, 720)),
+        ((720, 1280), (720, 1280), (768, 1280)),  # portrait: the panel is about as narrow
+        ((320, 240), (480, 360), (360, 360)),  # small: enlarged
+        ((16, 16), (360, 360), (360, 360)),
+        ((1600, 100), (1600, 100), (360, 360)),  # too wide to enlarge: framed
+    ],
+)
+def test_layout(
+    frame_size: tuple[int, int], picture: tuple[int, int], panel: tuple[int, int]
+) -> None:
+    layout = Layout.of(frame_size)
+    assert (layout.picture, layout.panel) == (picture, panel)
+    assert layout.size == (picture[0] + panel[0], panel[1])
+
+
+def test_a_wide_video_is_framed(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", size=(1000, 64), frames=2)
+    render_video(result_of(path), path, tmp_path / "out.mp4")
+    image = read(tmp_path / "out.mp4")[1][0].image
+    assert image[:140, :1000].max() < 20
+    assert image[150:210, :1000].mean() > 40
+
+
+def test_the_readable_part_of_a_truncated_video(tmp_path: Path) -> None:
+    options = {"movflags": "faststart"}
+    path = cut(make_clip(tmp_path / "a.mp4", frames=40, noise=True, options=options))
+    result = result_of(path)
+    (warning,) = render_video(result, path, tmp_path / "out.mp4")
+    assert f"{result.frames} of 40 frames could be read" in warning
+    assert len(read(tmp_path / "out.mp4")[1]) == result.frames
+
+
+def test_source_video(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=2)
+    result = dataclasses.replace(result_of(path), meta={"source": {"path": str(path)}})
+    assert source_video(result) == path
+    path.unlink()
+    with pytest.raises(UsageError, match=r"a\.mp4, from .* no longer there; name .* --video"):
+        source_video(result)
+    metas: list[dict[str, Any]] = [{}, {"source": None}, {"source": {}}]
+    for meta in metas:
+        with pytest.raises(UsageError, match=r"does not say which video .* --video"):
+            source_video(dataclasses.replace(result, meta=meta))
+
+
+def test_another_video_is_refused(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=10)
+    result = result_of(path)
+    out = tmp_path / "out.mp4"
+    others = {
+        "its pictures are 64x64 pixels, not 64x48": make_clip(tmp_path / "b.mp4", size=(64, 64)),
+        "frame 1 is at another time": make_clip(tmp_path / "c.mp4", rate=Fraction(25)),
+        "it ends before frame 6": make_clip(tmp_path / "d.mp4", frames=6),
+    }
+    for why, other in others.items():
+        with pytest.raises(VideoError, match=rf"is not the video of this result \({why}\); give"):
+            render_video(result, other, out)
+    with pytest.raises(VideoError, match=r"gone\.mp4 does not exist"):
+        render_video(result, tmp_path / "gone.mp4", out)
+    assert sorted(os.listdir(tmp_path)) == ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+
+
+def test_the_video_itself_is_no_output(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+        render_video(result_of(path), path, path)
+    assert path.read_bytes() == before
+
+
+def test_no_such_view(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4")
+    with pytest.raises(UsageError, match="'back' is not a view"):
+        render_video(result_of(path), path, tmp_path / "out.mp4", view="back")

@@ -1,0 +1,157 @@
+"""What overlay and scene share: colours, shapes with sub-pixel edges, text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.skeleton import H36M17
+
+Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+"""Red, green, blue, 0 to 255."""
+
+BONES = H36M17.bones
+LEFT, CENTRE, RIGHT = 0, 1, 2
+
+PALETTE: tuple[Colour, ...] = (
+    (242, 142, 30),  # orange
+    (38, 139, 226),  # blue
+    (64, 176, 88),  # green
+    (214, 72, 126),  # pink
+    (136, 96, 214),  # violet
+    (28, 174, 176),  # teal
+    (222, 84, 62),  # red
+    (166, 148, 44),  # olive
+)
+
+SUBPIXEL_BITS = 4
+FARTHEST_PX = 16_000
+ROUND_STEPS = 7
+"""Corners of half a circle."""
+
+
+def side(joint: int) -> int:
+    """LEFT, CENTRE or RIGHT."""
+    return LEFT if joint in H36M17.left else RIGHT if joint in H36M17.right else CENTRE
+
+
+BONE_SIDES = tuple(side(child) for _, child in BONES)
+JOINT_SIDES = tuple(side(joint) for joint in range(len(H36M17)))
+
+
+def mix(colour: Colour, other: Colour, amount: float) -> Colour:
+    """`colour` with `amount` (0 to 1) of `other` in it."""
+    red, green, blue = (round(a + (b - a) * amount) for a, b in zip(colour, other, strict=True))
+    return red, green, blue
+
+
+def side_colours(base: Colour) -> tuple[Colour, Colour, Colour]:
+    """The shades of a colour for LEFT (light), CENTRE and RIGHT (dark) parts."""
+    return mix(base, (255, 255, 255), 0.5), base, mix(base, (16, 16, 32), 0.4)
+
+
+def person_colours(person_id: int) -> tuple[Colour, Colour, Colour]:
+    """A person's colours for LEFT, CENTRE and RIGHT parts, the same over the whole video."""
+    return side_colours(PALETTE[person_id % len(PALETTE)])
+
+
+def capsules(
+    start: NDArray[np.floating[Any]],
+    end: NDArray[np.floating[Any]],
+    radii: NDArray[np.floating[Any]],
+) -> NDArray[np.int32]:
+    """Outlines of thick lines with round ends.
+
+    Args:
+        start, end: (N, 2) pixels.
+        radii: (N, 2) pixels, at start and at end.
+
+    Returns:
+        (N, 2 * (ROUND_STEPS + 1), 2) corners in fixed point for `fill`.
+    """
+    along = end - start
+    heading = np.arctan2(along[:, 1], along[:, 0])[:, None]
+    half_circle = np.linspace(-np.pi / 2, np.pi / 2, ROUND_STEPS + 1)
+
+    def cap(
+        centre: NDArray[np.floating[Any]], radius: NDArray[np.floating[Any]], turn: float
+    ) -> Any:
+        angle = heading + half_circle + turn
+        return centre[:, None] + radius[:, None, None] * np.stack(
+            [np.cos(angle), np.sin(angle)], -1
+        )
+
+    outline = np.concatenate([cap(end, radii[:, 1], 0.0), cap(start, radii[:, 0], np.pi)], axis=1)
+    return fixed(outline)
+
+
+def fixed(points: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
+    """Pixels to fixed point; what lies far outside is pulled in to stay representable."""
+    steps = np.clip(points, -FARTHEST_PX, FARTHEST_PX) * (1 << SUBPIXEL_BITS)
+    rounded: NDArray[np.int32] = np.round(steps).astype(np.int32)
+    return rounded
+
+
+def fill(image: Image, outline: NDArray[np.int32], colour: Colour | int) -> None:
+    """Fill a convex outline in fixed point, with smooth edges."""
+    cv2.fillConvexPoly(image, outline, _scalar(colour), cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def bar(
+    image: Image,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    radius: float,
+    colour: Colour,
+) -> None:
+    """Fill a line with round ends; all in pixels."""
+    outline = capsules(np.array([start]), np.array([end]), np.full((1, 2), radius))
+    fill(image, outline[0], colour)
+
+
+def disc(image: Image, centre: NDArray[np.floating[Any]], radius: float, colour: Colour) -> None:
+    """Fill a circle; centre and radius in pixels."""
+    x, y = fixed(centre).tolist()
+    size = max(1, round(radius * (1 << SUBPIXEL_BITS)))
+    cv2.circle(image, (x, y), size, _scalar(colour), cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def _scalar(colour: Colour | int) -> tuple[float, ...]:
+    return (colour,) if isinstance(colour, int) else colour
+
+
+FONT = cv2.FONT_HERSHEY_DUPLEX
+
+
+def text_size(text: str, height: float) -> tuple[int, int]:
+    """Width and height in pixels of a line of text with capitals `height` pixels high."""
+    (width, tall), _ = cv2.getTextSize(text, FONT, _font_scale(height), _weight(height))
+    return width, tall
+
+
+def write(
+    image: Image, text: str, left: float, baseline: float, height: float, colour: Colour
+) -> None:
+    """A line of text with capitals `height` pixels high."""
+    cv2.putText(
+        image,
+        text,
+        (round(left), round(baseline)),
+        FONT,
+        _font_scale(height),
+        colour,
+        _weight(height),
+        cv2.LINE_AA,
+    )
+
+
+def _font_scale(height: float) -> float:
+    return height / 21  # this font's capitals are 21 pixels high at scale 1
+
+
+def _weight(height: float) -> int:
+    return max(1, round(height / 14))

@@ -1,0 +1,149 @@
+"""2D skeletons over the picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.render import draw
+from vidpose.render.draw import BONE_SIDES, BONES, JOINT_SIDES, Colour, Image
+from vidpose.skeleton import H36M17
+
+SURE_SCORE = 0.3
+"""Bones between joints less sure than this are drawn faintly."""
+FAINT = 0.4
+"""How much of a faint bone covers the picture."""
+OUTLINE: Colour = (18, 20, 26)
+PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
+FACE = (H36M17.index("Neck/Nose"), H36M17.index("Head"))
+
+
+def draw_people(
+    image: Image,
+    keypoints_px: NDArray[np.floating[Any]],
+    scores: NDArray[np.floating[Any]],
+    observed: NDArray[np.bool_],
+    person_ids: NDArray[np.integer[Any]],
+) -> None:
+    """Draw the people of one frame onto `image`, in place.
+
+    A person's colour goes by the id; left limbs are light, right limbs dark. Interpolated people
+    (not `observed`) and bones of unsure joints (score below `SURE_SCORE`) are faint and thinner.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        keypoints_px: (P, 17, 2) h36m17 joints in pixels of `image`; NaN joints are left out.
+        scores: (P, 17) confidence, 0 to 1.
+        observed: (P,) the joints were detected in this very frame.
+        person_ids: (P,).
+    """
+    people = [
+        _Person(image, *person)
+        for person in zip(keypoints_px, scores, observed, person_ids.tolist(), strict=True)
+        if _in_picture(person[0], image)
+    ]
+    people.sort(key=lambda person: person.height)  # the nearest last
+    for person in people:
+        person.draw_faint(image)
+    for person in people:
+        person.draw_sure(image)
+    for person in people:
+        person.draw_label(image)
+
+
+def _in_picture(keypoints: NDArray[np.floating[Any]], image: Image) -> bool:
+    height, width = image.shape[:2]
+    return bool(((keypoints >= 0) & (keypoints < (width, height))).all(axis=-1).any())
+
+
+class _Person:
+    def __init__(
+        self,
+        image: Image,
+        keypoints: NDArray[np.floating[Any]],
+        scores: NDArray[np.floating[Any]],
+        observed: bool,
+        person_id: int,
+    ) -> None:
+        self.keypoints = keypoints.astype(np.float64)
+        self.id = person_id
+        self.colours = draw.person_colours(person_id)
+        there = np.isfinite(self.keypoints).all(axis=1)
+        low, high = self.keypoints[there].min(axis=0), self.keypoints[there].max(axis=0)
+        self.height = float(max(high - low))
+        self.top = np.array([(low[0] + high[0]) / 2, low[1]])
+
+        picture = min(image.shape[:2])
+        radius = np.clip(self.height * 0.0085, picture * 0.0016, picture * 0.0045)
+        self.radius = max(0.8, float(radius)) * (1.0 if observed else 0.6)
+        self.edge = max(0.7, self.radius * 0.4)
+
+        self.bones = there[PARENTS] & there[CHILDREN]
+        self.joints = there
+        sure = (scores >= SURE_SCORE) & observed
+        self.sure_bones = self.bones & sure[PARENTS] & sure[CHILDREN]
+        # A joint is as plain as the plainest bone that ends in it.
+        self.sure_joints = np.zeros_like(there)
+        self.sure_joints[PARENTS[self.sure_bones]] = True
+        self.sure_joints[CHILDREN[self.sure_bones]] = True
+
+    def draw_sure(self, image: Image) -> None:
+        self._draw(image, self.sure_bones, self.sure_joints, self.radius)
+
+    def draw_faint(self, image: Image) -> None:
+        bones, joints = self.bones & ~self.sure_bones, self.joints & ~self.sure_joints
+        if not joints.any() and not bones.any():
+            return
+        window = self._window(image)
+        if window.size == 0:
+            return
+        before = window.copy()
+        self._draw(image, bones, joints, self.radius * 0.7)
+        cv2.addWeighted(window, FAINT, before, 1 - FAINT, 0, dst=window)
+
+    def _window(self, image: Image) -> Image:
+        """The part of the picture the person is in, as a view."""
+        margin = 4 * self.radius + 2
+        there = self.keypoints[self.joints]
+        left, top = np.maximum(there.min(axis=0) - margin, 0).astype(int)
+        right, bottom = np.maximum(there.max(axis=0) + margin, 0).astype(int)
+        return image[top:bottom, left:right]
+
+    def _draw(
+        self, image: Image, bones: NDArray[np.bool_], joints: NDArray[np.bool_], radius: float
+    ) -> None:
+        start, end = self.keypoints[PARENTS[bones]], self.keypoints[CHILDREN[bones]]
+        radii = np.full((len(start), 2), radius)
+        outer = draw.capsules(start, end, radii + self.edge)
+        inner = draw.capsules(start, end, radii)
+        # All outlines first: they frame the whole figure and cut no bone.
+        for outline in outer:
+            draw.fill(image, outline, OUTLINE)
+        for joint in np.flatnonzero(joints):
+            draw.disc(image, self.keypoints[joint], radius * 1.5 + self.edge, OUTLINE)
+        for bone, outline in zip(np.flatnonzero(bones), inner, strict=True):
+            draw.fill(image, outline, self.colours[BONE_SIDES[bone]])
+        for joint in np.flatnonzero(joints):
+            colour = self.colours[JOINT_SIDES[joint]]
+            draw.disc(image, self.keypoints[joint], radius * 1.5, colour)
+
+    def draw_label(self, image: Image) -> None:
+        height, width = image.shape[:2]
+        head = self.keypoints[list(FACE)]
+        known = head[np.isfinite(head).all(axis=1)]
+        x, y = known[-1] if len(known) else self.top
+        tall = max(6.0, min(height, width) * 0.014)
+        text = str(self.id)
+        text_width, _ = draw.text_size(text, tall)
+        thick = 1.05 * tall
+        reach = max(0.0, (text_width - tall) / 2)
+        rim = reach + thick + 1
+        x = float(np.clip(x, rim, max(rim, width - rim)))
+        middle = max(float(y) - 5 * self.radius - thick, thick + 1)
+        ends = (x - reach, middle), (x + reach, middle)
+        draw.bar(image, *ends, thick + 1, OUTLINE)
+        draw.bar(image, *ends, thick, self.colours[draw.CENTRE])
+        draw.write(image, text, x - text_width / 2, middle + tall / 2, tall, (255, 255, 255))

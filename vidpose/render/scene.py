@@ -1,0 +1,293 @@
+"""The 3D panel: everybody in one scene, on a floor, seen from beside the camera."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.poses import Pose3D
+from vidpose.render import draw
+from vidpose.render.draw import BONE_SIDES, BONES, Colour, Image
+from vidpose.render.ground import ANKLE_HEIGHT_M, estimate_ground
+from vidpose.render.view import View, Viewpoint
+from vidpose.skeleton import H36M17
+
+PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
+NOSE, HEAD = H36M17.index("Neck/Nose"), H36M17.index("Head")
+TRUNK = {H36M17.index(name) for name in ("Hip", "Spine", "Thorax")}
+
+LIMB_RADIUS_M = 0.034
+TRUNK_RADIUS_M = 0.042
+HEAD_RADIUS_M = 0.105
+RADII_M = np.array(
+    [TRUNK_RADIUS_M if {p, c} <= TRUNK else LIMB_RADIUS_M for p, c in BONES], np.float64
+)
+
+WIDEST_SCENE_M = 10.0
+"""Who leaves a square of this size around the scene's middle may leave the panel: a scene that
+keeps everybody would make everybody tiny."""
+SMALLEST_SCENE_M = (1.2, 1.2, 1.9)
+HIGHEST_SCENE_M = 6.0
+OUTLIERS_PERCENT = 1.0
+DEFAULT_PLACE = np.array([0.0, 0.0, 4.0])
+"""Where people stand of whom no place is known, camera frame."""
+
+SKY: Colour = (246, 247, 250)
+FLOOR: Colour = (224, 228, 234)
+GRID: Colour = (178, 186, 198)
+LINE_M = 0.012
+BAND_PX = 90
+SHADOW = 130.0
+"""Darkness of the shadow of what touches the floor, 0 to 255."""
+SHADOW_FADES_M = 0.55
+FAR_SHADOW = 0.16
+"""What is left of it under somebody high above the floor, so that their place can be told."""
+SHADOW_SPREAD = 1.6
+OUTLINE: Colour = (20, 24, 34)
+WHITE: Colour = (255, 255, 255)
+SHINE_OFFSET = np.array([-0.27, -0.35])
+"""Where the light falls on a round limb, in its radii."""
+THIN = 0.5
+"""Interpolated people are this much thinner."""
+NEAREST_M = 0.5
+"""Somebody lost right before the viewer's eye would hide everybody else."""
+
+
+class Scene:
+    """Draws the people of a result, frame by frame, from a viewpoint that stays put.
+
+    Args:
+        result: the people.
+        size: width and height of the panel, pixels.
+        view: where to look from.
+    """
+
+    def __init__(self, result: Pose3D, size: tuple[int, int], view: View) -> None:
+        self.size = size
+        ground = estimate_ground(result)
+        self._joints = ground.to_world(place_people(result))
+        # A drawn leg ends at the ankle; that end touches the floor.
+        self._joints[..., 2] -= ANKLE_HEIGHT_M - LIMB_RADIUS_M
+        self._thin = ~result.observed
+        self._present = result.present
+        self._colours = [draw.person_colours(i) for i in result.person_ids.tolist()]
+        box = scene_box(self._joints)
+        self._viewpoint = Viewpoint.fit(view, _to_show(self._joints, box), size)
+        self._depth_range = np.percentile(self._viewpoint.project(_corners(box))[1], (0, 100))
+        self._background = _background(self._viewpoint, size, box)
+
+    def draw(self, t: int) -> Image:
+        """(H, W, 3) RGB: the scene at the result's frame `t`."""
+        image = self._background.copy()
+        people = np.flatnonzero(self._present[:, t])
+        if len(people) == 0:
+            return image
+        joints = self._joints[people, t]
+        self._draw_shadows(image, joints)
+        self._draw_bodies(image, joints, people, self._thin[people, t])
+        return image
+
+    def _draw_shadows(self, image: Image, joints: NDArray[np.float64]) -> None:
+        pixels, depth = self._viewpoint.project(joints * (1.0, 1.0, 0.0))
+        # At half the size: they are blurred anyway.
+        pixels, scale = pixels / 2, self._viewpoint.focal_px / depth / 2
+        outlines = draw.capsules(*_bones(pixels), _bone_radii(scale) * SHADOW_SPREAD)
+        height = np.maximum(joints[:, PARENTS, 2] + joints[:, CHILDREN, 2], 0).reshape(-1) / 2
+        fading = np.exp(-height / SHADOW_FADES_M)
+        darkness = SHADOW * (fading + FAR_SHADOW * (1 - fading))
+
+        blur = 1.2 + 0.02 * float(scale.mean())
+        reach = np.array([[-4 * blur], [4 * blur]])
+        corners = np.stack([outlines.min(axis=(0, 1)), outlines.max(axis=(0, 1))])
+        window = corners / (1 << draw.SUBPIXEL_BITS) + reach
+        (left, top), (right, bottom) = np.clip(window, 0, np.array(self.size) // 2).astype(int)
+        if right == left or bottom == top:
+            return
+        mask: Any = np.zeros((bottom - top, right - left), np.uint8)
+        outlines -= np.array([left, top], np.int32) << draw.SUBPIXEL_BITS
+        for bone in np.argsort(darkness):  # the darkest last: shadows do not add up
+            draw.fill(mask, outlines[bone], round(darkness[bone]))
+        light = 255 - cv2.GaussianBlur(mask, (0, 0), blur)
+        light = cv2.resize(light, (2 * (right - left), 2 * (bottom - top)))
+        floor = image[2 * top : 2 * bottom, 2 * left : 2 * right]
+        cv2.multiply(floor, cv2.merge([light] * 3), dst=floor, scale=1 / 255)
+
+    def _draw_bodies(
+        self,
+        image: Image,
+        joints: NDArray[np.float64],
+        people: NDArray[np.intp],
+        thin: NDArray[np.bool_],
+    ) -> None:
+        pixels, depth = self._viewpoint.project(joints)
+        scale = self._viewpoint.focal_px / depth
+        start, end = _bones(pixels)
+        radii = _bone_radii(scale * np.where(thin, THIN, 1.0)[:, None])
+        radii = np.maximum(radii, 0.7)
+        shine = radii[:, :1] * SHINE_OFFSET
+        outer = draw.capsules(start, end, radii + np.maximum(0.28 * radii, 0.6))
+        inner = draw.capsules(start, end, radii)
+        light = draw.capsules(start + shine, end + shine, 0.38 * radii)
+
+        distance = (depth[:, PARENTS] + depth[:, CHILDREN]).reshape(-1) / 2
+        for bone in np.argsort(-distance):  # the nearest last, whoever they belong to
+            person, kind = divmod(int(bone), len(BONES))
+            if distance[bone] < NEAREST_M:
+                continue
+            colour = self._colours[people[person]][BONE_SIDES[kind]]
+            colour = self._hazy(colour, distance[bone], thin[person])
+            if CHILDREN[kind] == HEAD:
+                self._draw_head(image, pixels[person], scale[person], colour, thin[person])
+            else:
+                draw.fill(image, outer[bone], draw.mix(colour, OUTLINE, 0.62))
+                draw.fill(image, inner[bone], colour)
+                draw.fill(image, light[bone], draw.mix(colour, WHITE, 0.4))
+
+    def _draw_head(
+        self,
+        image: Image,
+        pixels: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        colour: Colour,
+        thin: bool,
+    ) -> None:
+        centre = (pixels[NOSE] + pixels[HEAD]) / 2
+        radius = max(1.5, HEAD_RADIUS_M * float(scale[HEAD]) * (0.7 if thin else 1.0))
+        draw.disc(image, centre, radius * 1.09 + 0.4, draw.mix(colour, OUTLINE, 0.62))
+        draw.disc(image, centre, radius, colour)
+        draw.disc(
+            image, centre + SHINE_OFFSET * radius, radius * 0.34, draw.mix(colour, WHITE, 0.4)
+        )
+
+    def _hazy(self, colour: Colour, distance: float, thin: bool) -> Colour:
+        """Paler with distance, and paler still when interpolated."""
+        near, far = self._depth_range
+        haze = 0.35 * float(np.clip((distance - near) / (far - near), 0, 1))
+        return draw.mix(colour, SKY, 0.55 if thin else haze)
+
+
+def _bones(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(P, 17, 2) joints to (P * 16, 2) starts and ends of bones."""
+    return pixels[:, PARENTS].reshape(-1, 2), pixels[:, CHILDREN].reshape(-1, 2)
+
+
+def _bone_radii(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P, 17) pixels a metre at each joint to (P * 16, 2) radii at each bone's start and end."""
+    at_ends = np.stack([scale[:, PARENTS], scale[:, CHILDREN]], axis=-1)
+    radii: NDArray[np.float64] = RADII_M[:, None] * at_ends
+    return radii.reshape(-1, 2)
+
+
+def place_people(result: Pose3D) -> NDArray[np.float32]:
+    """(P, T, 17, 3) camera frame, metres: everybody at a place, for a picture only.
+
+    Where a place is unknown it is interpolated in time; somebody without any known place goes
+    where the others are, or to `DEFAULT_PLACE`.
+    """
+    known = np.isfinite(result.root_3d).all(axis=2)
+    fallback = np.median(result.root_3d[known], axis=0) if known.any() else DEFAULT_PLACE
+    roots = np.empty_like(result.root_3d)
+    for person, there in enumerate(known):
+        for axis in range(3):
+            if there.any():
+                times = result.timestamps
+                values = result.root_3d[person, there, axis]
+                roots[person, :, axis] = np.interp(times, times[there], values)
+            else:
+                roots[person, :, axis] = fallback[axis]
+    placed: NDArray[np.float32] = result.joints_3d + roots[:, :, None]
+    return placed
+
+
+def scene_box(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part of the world to show: where the people are, but for outliers.
+
+    Args:
+        joints: (P, T, 17, 3) world, metres; NaN where somebody is absent.
+
+    Returns:
+        (2, 3) lowest and highest corner; the floor is always in it.
+    """
+    bodies = joints[np.isfinite(joints).all(axis=(2, 3))]
+    if len(bodies) == 0:
+        bodies = np.zeros((1, 1, 3))
+    edges = np.concatenate([bodies.min(axis=1), bodies.max(axis=1)])
+    inner = (OUTLIERS_PERCENT, 100 - OUTLIERS_PERCENT)
+    low, high = np.percentile(edges, inner, axis=0)
+    middle = np.median(bodies[:, 0], axis=0)
+    low = np.maximum(low, middle - WIDEST_SCENE_M / 2)
+    high = np.minimum(high, middle + WIDEST_SCENE_M / 2)
+    smallest = np.array(SMALLEST_SCENE_M)
+    missing = np.maximum(smallest - (high - low), 0)
+    low, high = low - missing / 2, high + missing / 2
+    # Heads are drawn larger than their joint.
+    low[2], high[2] = 0.0, np.clip(high[2] + HEAD_RADIUS_M, smallest[2], HIGHEST_SCENE_M)
+    return np.stack([low, high])
+
+
+def _to_show(joints: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) points inside a box that are to be in the picture: the people and their shadows,
+    and a body's height over the middle of the floor.
+    """
+    points = joints[np.isfinite(joints).all(axis=-1)]
+    points = np.clip(points[:: max(1, len(points) // 20_000)], *box)
+    low, high = box
+    reach = np.array(SMALLEST_SCENE_M) / 2
+    smallest = np.stack([(low + high) / 2 - reach, (low + high) / 2 + reach])
+    smallest[:, 2] = 0.0, SMALLEST_SCENE_M[2]
+    return np.concatenate([points, points * (1.0, 1.0, 0.0), _corners(smallest)])
+
+
+def _corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2, 3) box to its (8, 3) corners."""
+    x, y, z = np.meshgrid(*box.T, indexing="ij")
+    corners: NDArray[np.float64] = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+    return corners
+
+
+def _background(viewpoint: Viewpoint, size: tuple[int, int], box: NDArray[np.float64]) -> Image:
+    """Floor with a grid of one metre, fading into the sky."""
+    width, height = size
+    image = np.empty((height, width, 3), np.uint8)
+    top = 0
+    # In bands, for it takes many numbers a pixel.
+    for band in np.array_split(image, max(1, height // BAND_PX)):
+        rows, columns = np.mgrid[top : top + len(band), :width].astype(np.float64)
+        band[:] = _floor_colours(*viewpoint.floor_at(columns, rows), box)
+        top += len(band)
+    return image
+
+
+def _floor_colours(
+    floor: NDArray[np.float64], shown: NDArray[np.bool_], box: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(H, W, 2) places on the floor and (H, W) where it is seen to (H, W, 3) colours."""
+    middle = box[:, :2].mean(axis=0)
+    radius = max(2.0, float(np.linalg.norm(box[1, :2] - box[0, :2])) / 2)
+    away = np.linalg.norm(floor - middle, axis=-1) / radius
+    floor_there = _smooth((2.4 - away) / 1.3) * shown
+
+    bare = np.ones(shown.shape)
+    for axis in (0, 1):
+        place = floor[..., axis]
+        # A pixel shows this much of the floor: a line covers its exact part of it, and lines
+        # too dense to be told apart fade out.
+        shows = sum(np.abs(slope) for slope in np.gradient(place)) + 1e-9
+        to_line = np.abs(place - np.round(place))
+        covered = np.clip((np.maximum(LINE_M, shows) / 2 - to_line) / shows + 0.5, 0, 1)
+        bare *= 1 - covered * np.clip(1.2 - 3 * shows, 0, 1)
+    grid_there = (1 - bare) * floor_there
+
+    image = np.full((*shown.shape, 3), SKY, np.float64)
+    for there, colour in ((floor_there, FLOOR), (grid_there, GRID)):
+        image += there[..., None] * (np.array(colour) - image)
+    return np.round(image)
+
+
+def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """0 below 0, 1 above 1, and a smooth step between."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
