@@ -1,0 +1,390 @@
+"""Cascaded Pyramid Network (Chen et al., CVPR 2018): the network, its files, and how it is used.
+
+GlobalNet is a feature pyramid with heat maps at every level; RefineNet joins the levels and
+corrects the joints that GlobalNet finds hard. Attributes are named as in the public PyTorch
+checkpoints, so that these load as they are. Nothing here needs MMPose; `cpn_mmpose` brings the
+same modules to MMPose for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import resnet
+
+from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
+from vidpose.detect.topdown import crop_affines
+from vidpose.files import sha256
+from vidpose.skeleton import COCO17
+
+RESNET50 = (3, 4, 6, 3)
+RESNET101 = (3, 4, 23, 3)
+"""Bottlenecks in each of the backbone's four stages."""
+STAGE_CHANNELS = (2048, 1024, 512, 256)
+"""What the stages give, coarse to fine: c5, c4, c3, c2."""
+FEATURES = 256
+
+MEAN_RGB = (122.7717, 115.9465, 102.9801)
+"""The mean colour; it is taken off before the network and fills what lies outside the picture."""
+WIDER, TALLER = 1.2, 1.3
+"""A crop shows this many times the box: 10 % more on each side, 15 % above and below."""
+STRIDE = 4
+"""Pixels of the crop for one of the heat map."""
+PEAK = 255.0
+"""What a heat map shows at a joint that is certain."""
+BLUR = 21
+"""Side of the Gaussian kernel that smooths a heat map before its peak is looked for."""
+
+
+class ResNet(resnet.ResNet):  # type: ignore[misc]
+    """torchvision's ResNet without its classifier: (B, 3, H, W) -> [c5, c4, c3, c2].
+
+    c2 is (B, 256, H / 4, W / 4); each coarser stage halves the size and doubles the channels.
+    """
+
+    def __init__(self, blocks: Sequence[int] = RESNET50) -> None:
+        super().__init__(resnet.Bottleneck, list(blocks))
+        del self.avgpool, self.fc
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        stages = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            stages.append(x)
+        return stages[::-1]
+
+
+class Resize(nn.Module):
+    """Bilinear, with the corners of the pictures on each other."""
+
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        return F.interpolate(x, list(size), mode="bilinear", align_corners=True)
+
+
+class Predict(nn.Sequential):
+    """Features of one level -> its heat maps at the output size."""
+
+    def __init__(self, features: int, joints: int) -> None:
+        super().__init__(
+            nn.Conv2d(features, features, 1, bias=False),
+            nn.BatchNorm2d(features),
+            nn.ReLU(),
+            nn.Conv2d(features, joints, 3, padding=1, bias=False),
+            Resize(),
+            nn.BatchNorm2d(joints),
+        )
+
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:  # type: ignore[override]
+        for layer in self:
+            x = layer(x, size) if isinstance(layer, Resize) else layer(x)
+        return x
+
+
+class GlobalNet(nn.Module):
+    """The backbone's stages, coarse to fine -> features and heat maps of every level.
+
+    Returns:
+        four (B, `features`, h, w), each of the size of its stage, and four (B, `joints`, H / 4,
+        W / 4), all of the size of the finest.
+    """
+
+    def __init__(self, features: int = FEATURES, joints: int = len(COCO17)) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(channels, features, 1, bias=False),
+                nn.BatchNorm2d(features),
+                nn.ReLU(),
+            )
+            for channels in STAGE_CHANNELS
+        )
+        self.upsamples = nn.ModuleList(
+            nn.Sequential(
+                nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+                nn.Conv2d(features, features, 1, bias=False),
+                nn.BatchNorm2d(features),
+            )
+            for _ in STAGE_CHANNELS[1:]
+        )
+        self.predict = nn.ModuleList(Predict(features, joints) for _ in STAGE_CHANNELS)
+
+    def forward(self, stages: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        levels = [self.laterals[0](stages[0])]
+        for lateral, upsample, stage in zip(
+            self.laterals[1:], self.upsamples, stages[1:], strict=True
+        ):
+            levels.append(lateral(stage) + upsample(levels[-1]))
+        size = levels[-1].shape[-2:]
+        maps = [predict(x, size) for predict, x in zip(self.predict, levels, strict=True)]
+        return levels, maps
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a projected shortcut; `middle` -> 2 `middle`."""
+
+    def __init__(self, channels: int, middle: int) -> None:
+        super().__init__()
+        out = 2 * middle
+        self.conv1 = nn.Conv2d(channels, middle, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(middle)
+        self.conv2 = nn.Conv2d(middle, middle, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(middle)
+        self.conv3 = nn.Conv2d(middle, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.downsample = nn.Sequential(
+            nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class RefineNet(nn.Module):
+    """GlobalNet's features, coarse to fine -> (B, `joints`, H / 4, W / 4) refined heat maps.
+
+    The coarser a level, the more bottlenecks it passes before all are joined.
+    """
+
+    def __init__(self, features: int = FEATURES, joints: int = len(COCO17)) -> None:
+        super().__init__()
+        count = len(STAGE_CHANNELS)
+        self.cascade = nn.ModuleList(
+            nn.Sequential(*(Bottleneck(features, features // 2) for _ in range(count - 1 - level)))
+            for level in range(count)
+        )
+        self.resize = Resize()
+        self.final_predict = nn.Sequential(
+            Bottleneck(count * features, features // 2),
+            nn.Conv2d(features, joints, 3, padding=1, bias=False),
+            nn.BatchNorm2d(joints),
+        )
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        size = levels[-1].shape[-2:]
+        joined = [
+            self.resize(deepen(x), size) for deepen, x in zip(self.cascade, levels, strict=True)
+        ]
+        return self.final_predict(torch.cat(joined, dim=1))
+
+
+class CPN(nn.Module):
+    """(B, 3, H, W) RGB normalised by `normalise` -> four global heat maps and the refined ones.
+
+    H and W are multiples of 32; the published sizes are 256 x 192 and 384 x 288. Every map is
+    (B, `joints`, H / 4, W / 4); the global ones come coarse to fine. A certain joint shows as a
+    peak of 255.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[int] = RESNET50,
+        features: int = FEATURES,
+        joints: int = len(COCO17),
+    ) -> None:
+        super().__init__()
+        self.blocks = tuple(blocks)
+        self.resnet = ResNet(blocks)
+        self.global_net = GlobalNet(features, joints)
+        self.refine_net = RefineNet(features, joints)
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        height, width = x.shape[-2:]
+        if height % 32 or width % 32:
+            raise ValueError(f"expected height and width to be multiples of 32, got {x.shape}")
+        levels, maps = self.global_net(self.resnet(x))
+        return maps, self.refine_net(levels)
+
+
+def load_cpn(path: str | Path) -> CPN:
+    """The network of a checkpoint, on the CPU, in float32 and eval mode.
+
+    It reads the public PyTorch checkpoints (a dict with `state_dict`, keys beginning with
+    `module.`), a state dict by itself, and what MMPose's runner writes with our config. Whether
+    the backbone is a ResNet-50 or -101 shows in the file.
+
+    Raises:
+        WeightsError: the file is missing, holds anything but plain tensors and values, or does
+            not fit the network.
+    """
+    path = Path(path)
+    tensors = {_own_name(key): value for key, value in read_tensors(path, "CPN").items()}
+    deep = any(key.startswith(f"resnet.layer3.{RESNET50[2]}.") for key in tensors)
+    network = CPN(RESNET101 if deep else RESNET50)
+    load_strictly(network, tensors, path, f"CPN for {len(COCO17)} COCO joints")
+    return network.eval()
+
+
+MMPOSE_PREFIXES = {
+    "backbone.": "resnet.",
+    "neck.": "global_net.",
+    "head.refine_net.": "refine_net.",
+}
+"""Where the parts are in the model that our MMPose config describes."""
+
+
+def _own_name(key: str) -> str:
+    key = key.removeprefix("module.")
+    for theirs, ours in MMPOSE_PREFIXES.items():
+        if key.startswith(theirs):
+            return ours + key.removeprefix(theirs)
+    return key
+
+
+def normalise(crops: Tensor) -> Tensor:
+    """(N, H, W, 3) RGB, 0 to 255 -> (N, 3, H, W) float32 as the network wants it."""
+    mean = torch.tensor(MEAN_RGB, device=crops.device)
+    return ((crops - mean) / 255).permute(0, 3, 1, 2)
+
+
+def mean_with_mirrored(maps: Tensor, mirrored: Tensor) -> Tensor:
+    """Heat maps (N, 17, H, W) and those of the mirrored crops -> their mean, unmirrored."""
+    order = torch.as_tensor(COCO17.mirrored, device=maps.device)
+    return (maps + mirrored.flip(3)[:, order]) / 2
+
+
+def decode(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Refined heat maps (N, J, H, W) -> joints (N, J, 2), pixels of the crop, and scores (N, J).
+
+    A joint is a quarter of a heat map's pixel from the best pixel towards the second best, after
+    a blur. The score is the heat map's value there over 255 plus a half, cut to 0..1. (The
+    published decoding also divides by the map's maximum, which moves no peak.)
+    """
+    people, joints, height, width = maps.shape
+    smooth = _blur(maps).reshape(people, joints, -1)
+    best = smooth.argmax(axis=2)[..., None]
+    np.put_along_axis(smooth, best, -np.inf, axis=2)
+    second = smooth.argmax(axis=2)[..., None]
+    # Peaks may lie in the border that the blur was given; it is as wide on each side.
+    xy, second_xy = (
+        np.concatenate([at % (width + BLUR - 1), at // (width + BLUR - 1)], axis=2) - BLUR // 2
+        for at in (best, second)
+    )
+    towards = (second_xy - xy) / np.linalg.norm(second_xy - xy, axis=2, keepdims=True)
+    found = np.clip(xy + 0.25 * towards, 0, (width - 1, height - 1))
+    x, y = np.moveaxis(found.round().astype(int), 2, 0)
+    value = maps[np.arange(people)[:, None], np.arange(joints), y, x]
+    scores = np.clip(value / PEAK + 0.5, 0, 1)
+    return (STRIDE * found + STRIDE / 2).astype(np.float32), scores.astype(np.float32)
+
+
+def _blur(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every map with a border of `BLUR // 2` zeros around it, blurred: (N, J, H + 20, W + 20)."""
+    border = BLUR // 2
+    padded = np.pad(maps.astype(np.float32), ((0, 0), (0, 0), (border, border), (border, border)))
+    # One tall picture is one call; the zeros between two maps are as high as the kernel reaches.
+    tall = padded.reshape(-1, padded.shape[3])
+    return np.asarray(cv2.GaussianBlur(tall, (BLUR, BLUR), 0), np.float32).reshape(padded.shape)
+
+
+class CPNPoseNetwork:
+    """CPN as a `PoseNetwork`.
+
+    Args:
+        network: in eval mode; it is moved to the device.
+        input_size: width and height of a crop, pixels, multiples of 32; the size that the network
+            was trained at, which its weights do not tell.
+        device: where to compute.
+        half: see `Half`. Equals among the pixels of the coarser maps do no harm: they are blurred
+            before their peak is looked for.
+        flip_test: also look at the mirrored crop and take the mean; twice the time.
+        weights: file names and SHA-256, for the description.
+    """
+
+    name = "cpn"
+    skeleton = COCO17
+    border_rgb = (round(MEAN_RGB[0]), round(MEAN_RGB[1]), round(MEAN_RGB[2]))
+
+    def __init__(
+        self,
+        network: CPN,
+        *,
+        input_size: tuple[int, int] = (192, 256),
+        device: torch.device | str = "cpu",
+        half: Half = "auto",
+        flip_test: bool = False,
+        weights: dict[str, str] | None = None,
+    ) -> None:
+        if input_size[0] % 32 or input_size[1] % 32:
+            raise ValueError(f"input_size: expected multiples of 32, got {input_size}")
+        self.input_size = input_size
+        self._device = torch.device(device)
+        self._network = network.to(self._device).to(memory_format=torch.channels_last)
+        self._flip_test = flip_test
+        self._dtype = precision(self._device, half)
+        self.description: dict[str, Any] = {
+            "name": self.name,
+            "network": f"CPN-ResNet{3 * sum(network.blocks) + 2}",
+            "weights": weights or {},
+            "options": {
+                "input_size": list(input_size),
+                "flip_test": flip_test,
+                "precision": str(self._dtype).removeprefix("torch."),
+            },
+        }
+
+    def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, 4) boxes x0 y0 x1 y1, pixels of the picture -> (N, 2, 3) maps from pixels of the
+        picture to pixels of the crop.
+
+        The crop shows the box from a tenth beyond its sides and three twentieths beyond its top
+        and bottom, and as much more as its aspect ratio needs. Nothing is turned.
+        """
+        return crop_affines(boxes, self.input_size, (WIDER, TALLER))
+
+    def joints(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(N, H, W, 3) RGB crops -> (N, 17, 2) pixels of the crop and (N, 17) scores, 0 to 1."""
+        width, height = self.input_size
+        if crops.shape[1:] != (height, width, 3):
+            raise ValueError(f"crops: expected (any, {height}, {width}, 3), got {crops.shape}")
+        if not len(crops):
+            return np.zeros((0, len(COCO17), 2), np.float32), np.zeros((0, len(COCO17)), np.float32)
+        return decode(self._maps(crops))
+
+    @torch.inference_mode()
+    def _maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 17, H / 4, W / 4) refined heat maps."""
+        x = normalise(torch.from_numpy(crops).to(self._device))
+        if self._flip_test:
+            x = torch.cat([x, x.flip(3)])
+        x = x.contiguous(memory_format=torch.channels_last)
+        reduced = self._dtype != torch.float32
+        with torch.autocast(self._device.type, self._dtype, enabled=reduced):
+            maps = self._network(x)[1].float()
+        if self._flip_test:
+            maps = mean_with_mirrored(*maps.chunk(2))
+        return maps.cpu().numpy()
+
+
+def open_cpn(
+    path: str | Path,
+    *,
+    input_size: tuple[int, int] = (192, 256),
+    device: torch.device | str = "cpu",
+    half: Half = "auto",
+    flip_test: bool = False,
+) -> CPNPoseNetwork:
+    """A checkpoint, ready to find joints; see `CPNPoseNetwork` for the options.
+
+    Raises:
+        WeightsError: as `load_cpn`.
+    """
+    path = Path(path)
+    return CPNPoseNetwork(
+        load_cpn(path),
+        input_size=input_size,
+        device=device,
+        half=half,
+        flip_test=flip_test,
+        weights={path.name: sha256(path)},
+    )

@@ -1,0 +1,203 @@
+"""Boxes around people by RTMDet, with MMDet's own configs and models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
+from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
+from vidpose.errors import WeightsError
+from vidpose.files import sha256
+
+MIN_SCORE = 0.3
+"""A box less sure than this is not looked at further; MMPose's own demo takes the same."""
+PERSON = 0
+"""The label of people, among COCO's classes and where there is only this one."""
+WIDTH_KEY = "backbone.stem.0.conv.weight"
+"""(width, 3, 3, 3): this tensor's shape tells the size of the network."""
+CLASSES_KEY = "bbox_head.rtm_cls.0.weight"
+"""(classes, ...): this one's, how many classes it knows."""
+
+
+class Variant(NamedTuple):
+    label: str
+    package: str
+    config: str
+
+
+VARIANTS = {
+    (12, 80): Variant("RTMDet-tiny", "mmdet", ".mim/configs/rtmdet/rtmdet_tiny_8xb32-300e_coco.py"),
+    (16, 80): Variant("RTMDet-s", "mmdet", ".mim/configs/rtmdet/rtmdet_s_8xb32-300e_coco.py"),
+    (24, 80): Variant("RTMDet-m", "mmdet", ".mim/configs/rtmdet/rtmdet_m_8xb32-300e_coco.py"),
+    (32, 80): Variant("RTMDet-l", "mmdet", ".mim/configs/rtmdet/rtmdet_l_8xb32-300e_coco.py"),
+    (24, 1): Variant(
+        "RTMDet-m person",
+        "mmpose",
+        ".mim/demo/mmdetection_cfg/rtmdet_m_640-8xb32_coco-person.py",
+    ),
+}
+"""By width and number of classes; the configs lie in the wheels."""
+WHAT = "RTMDet tiny, s, m or l (MMDet, COCO), or of RTMDet-m for people only"
+
+
+class RTMDet:
+    """RTMDet as a `PersonDetector`. What counts as a box, and which boxes are one, is as its
+    config says, and those surer than `min_score` are kept.
+
+    Args:
+        model: MMDet's RTMDet, in eval mode.
+        config: MMDet's, of that model.
+        device: where to compute.
+        half: see `networks.Half`; the last layers always compute in float32.
+        min_score: 0 to 1.
+        label: the variant, for the description.
+        weights: file names and SHA-256, for the description.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        config: Any,
+        *,
+        device: torch.device | str = "cpu",
+        half: Half = "auto",
+        min_score: float = MIN_SCORE,
+        label: str = "RTMDet",
+        weights: dict[str, str] | None = None,
+    ) -> None:
+        from mmcv.cnn import fuse_conv_bn
+
+        self._device = torch.device(device)
+        self._dtype = precision(self._device, half)
+        # Not the head: its levels share convolutions, each with normalisations of its own.
+        body: Any = nn.Sequential(fuse_conv_bn(model.backbone), fuse_conv_bn(model.neck))
+        self._body = body.to(self._device, self._dtype, memory_format=torch.channels_last)
+        self._head = model.bbox_head.to(self._device)
+        # Leaving out the unsure ones before boxes are compared changes nothing among the others:
+        # only a surer box ever drops one.
+        self._head.test_cfg.score_thr = max(float(self._head.test_cfg.score_thr), min_score)
+        steps = {step.type: step for step in config.test_dataloader.dataset.pipeline}
+        self._fit = tuple(map(int, steps["Resize"].scale))
+        self._canvas = tuple(map(int, steps["Pad"].size))
+        self._padding = steps["Pad"].pad_val.img
+        pixels = config.model.data_preprocessor  # in the order blue, green, red
+        self._mean, self._std = (
+            torch.tensor(values, device=self._device) for values in (pixels.mean, pixels.std)
+        )
+        self.description: dict[str, Any] = {
+            "name": "rtmdet",
+            "network": label,
+            "weights": weights or {},
+            "options": {
+                "min_score": min_score,
+                "precision": str(self._dtype).removeprefix("torch."),
+            },
+        }
+
+    @torch.inference_mode()
+    def people(
+        self, images: Sequence[NDArray[np.uint8]]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """See `PersonDetector.people`."""
+        if not images:
+            return []
+        width, height = self._canvas
+        batch = np.empty((len(images), height, width, 3), np.uint8)
+        batch[:] = self._padding
+        samples = [self._place(image, batch[i]) for i, image in enumerate(images)]
+        x = (torch.from_numpy(batch).to(self._device).flip(3) - self._mean) / self._std
+        with quiet():
+            levels = self._body(x.to(self._dtype).permute(0, 3, 1, 2))
+            levels = tuple(level.float() for level in levels)
+            found = self._head.predict(levels, samples, rescale=True)
+        return [_only_people(instances) for instances in found]
+
+    def _place(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> Any:
+        """Draw the image (H, W, 3) into the upper left of the canvas, as large as it fits, and
+        tell MMDet about it.
+        """
+        from mmdet.structures import DetDataSample
+
+        height, width = image.shape[:2]
+        scale = min(max(self._fit) / max(width, height), min(self._fit) / min(width, height))
+        size = max(int(width * scale + 0.5), 1), max(int(height * scale + 0.5), 1)
+        canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        return DetDataSample(
+            metainfo={
+                "ori_shape": (height, width),
+                "img_shape": canvas.shape[:2],
+                "scale_factor": (size[0] / width, size[1] / height),
+            }
+        )
+
+
+def _only_people(instances: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    instances = instances[instances.labels == PERSON]
+    return instances.bboxes.float().cpu().numpy(), instances.scores.float().cpu().numpy()
+
+
+def open_rtmdet(
+    path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    half: Half = "auto",
+    min_score: float = MIN_SCORE,
+) -> RTMDet:
+    """A checkpoint of MMDet, ready to find people; see `RTMDet` for the options.
+
+    Which of `VARIANTS` it is shows in the file.
+
+    Raises:
+        MissingDependencyError: MMDet is not installed.
+        WeightsError: the file is missing, unsafe, or of another network.
+    """
+    prepare_mmpose()
+    path = Path(path)
+    tensors = read_tensors(path, WHAT)
+    width, classes = (
+        tensors[key].shape[0] if key in tensors and tensors[key].ndim else 0
+        for key in (WIDTH_KEY, CLASSES_KEY)
+    )
+    if (width, classes) not in VARIANTS:
+        raise WeightsError(
+            f"{path} is no checkpoint of {WHAT}: {WIDTH_KEY} begins with {width} and "
+            f"{CLASSES_KEY} with {classes} (0: missing)."
+        )
+    variant = VARIANTS[width, classes]
+    model, config = _build(variant)
+    load_strictly(model, tensors, path, variant.label)
+    return RTMDet(
+        model.eval(),
+        config,
+        device=device,
+        half=half,
+        min_score=min_score,
+        label=variant.label,
+        weights={path.name: sha256(path)},
+    )
+
+
+def _build(variant: Variant) -> tuple[nn.Module, Any]:
+    """MMDet's model with random weights, and its config. Nothing is downloaded."""
+    with quiet():
+        import mmdet
+        import mmdet.models  # registers the networks
+        import mmpose
+        from mmdet.registry import MODELS
+        from mmengine.config import Config
+        from mmengine.model import revert_sync_batchnorm
+        from mmengine.registry import DefaultScope
+
+        folder = Path({"mmdet": mmdet, "mmpose": mmpose}[variant.package].__file__).parent
+        config = Config.fromfile(folder / variant.config)
+        config.model.backbone.init_cfg = None  # it names a file to download
+        with DefaultScope.overwrite_default_scope("mmdet"):
+            return revert_sync_batchnorm(MODELS.build(config.model)), config

@@ -1,0 +1,218 @@
+"""HRNet, by MMPose's own configs and models, on batches of crops.
+
+The networks are MMPose's; crops, normalisation and the decoding of heat maps are ours, for whole
+batches at a time, with the same result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
+from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
+from vidpose.detect.topdown import crop_affines
+from vidpose.errors import WeightsError
+from vidpose.files import sha256
+from vidpose.skeleton import COCO17
+
+CONFIGS = Path(".mim/configs/body_2d_keypoint/topdown_heatmap/coco")
+"""Where the configs are in MMPose's wheel."""
+WIDTH_KEY = "head.final_layer.weight"
+"""(joints, width, 1, 1): this tensor's shape tells which HRNet a file is for."""
+BOX_PADDING = 1.25
+"""A crop is this many times as large as the box; the default of MMPose's GetBBoxCenterScale."""
+
+
+class Variant(NamedTuple):
+    label: str
+    config: str
+
+
+VARIANTS = {
+    32: Variant("HRNet-W32 256x192", "td-hm_hrnet-w32_8xb64-210e_coco-256x192.py"),
+    48: Variant("HRNet-W48 384x288", "td-hm_hrnet-w48_8xb32-210e_coco-384x288.py"),
+}
+"""By the width of the network's finest branch."""
+WHAT = " or ".join(variant.label for variant in VARIANTS.values()) + " (MMPose, COCO)"
+
+
+class HRNet:
+    """HRNet as a `PoseNetwork`.
+
+    Args:
+        model: MMPose's TopdownPoseEstimator, in eval mode. It is taken apart.
+        config: MMPose's, of that model.
+        device: where to compute.
+        half: see `networks.Half`. The last layer always computes in float32: in heat maps of
+            fewer digits the highest pixel has equals.
+        flip_test: also look at the mirrored crop and take the mean; twice the time.
+        label: the variant, for the description.
+        weights: file names and SHA-256, for the description.
+    """
+
+    name = "hrnet"
+    skeleton = COCO17
+    border_rgb = (0, 0, 0)
+
+    def __init__(
+        self,
+        model: Any,
+        config: Any,
+        *,
+        device: torch.device | str = "cpu",
+        half: Half = "auto",
+        flip_test: bool = False,
+        label: str = "HRNet",
+        weights: dict[str, str] | None = None,
+    ) -> None:
+        from mmcv.cnn import fuse_conv_bn
+
+        self._device = torch.device(device)
+        self._dtype = precision(self._device, half)
+        self._flip_test = flip_test
+        self._shift = bool(config.model.test_cfg.shift_heatmap)
+        self._backbone: Any = fuse_conv_bn(model.backbone).to(
+            self._device, self._dtype, memory_format=torch.channels_last
+        )
+        self._head: Any = model.head.to(self._device)
+        self._mirrored = torch.from_numpy(COCO17.mirrored).to(self._device)
+        pixels = config.model.data_preprocessor
+        self._mean, self._std = (
+            torch.tensor(values, device=self._device) for values in (pixels.mean, pixels.std)
+        )
+        width, height = config.codec.input_size
+        self.input_size = (int(width), int(height))
+        self.description: dict[str, Any] = {
+            "name": self.name,
+            "network": label,
+            "weights": weights or {},
+            "options": {
+                "flip_test": flip_test,
+                "precision": str(self._dtype).removeprefix("torch."),
+            },
+        }
+
+    def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+        """See `PoseNetwork.affines`. The middle stays, nothing is turned, and the crop shows the
+        box, `BOX_PADDING` times as large, and as much more as its aspect ratio needs.
+        """
+        return crop_affines(boxes, self.input_size, (BOX_PADDING, BOX_PADDING))
+
+    def joints(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `PoseNetwork.joints`."""
+        width, height = self.input_size
+        if crops.shape[1:] != (height, width, 3):
+            raise ValueError(f"crops: expected (any, {height}, {width}, 3), got {crops.shape}")
+        if not len(crops):
+            return np.zeros((0, len(COCO17), 2), np.float32), np.zeros((0, len(COCO17)), np.float32)
+        maps = self._maps(crops)
+        pixels, scores = decode(maps)
+        scale = np.array([width / maps.shape[3], height / maps.shape[2]], np.float32)
+        return pixels * scale, scores
+
+    @torch.inference_mode()
+    def _maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, 17, H / 4, W / 4) heat maps."""
+        x = (torch.from_numpy(crops).to(self._device) - self._mean) / self._std
+        x = x.to(self._dtype).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
+        maps = self._look(x)
+        if self._flip_test:
+            mirrored = self._look(x.flip(3)).flip(3)[:, self._mirrored]
+            if self._shift:
+                # A mirrored map is off by a pixel, since its pixels stand for corners of the crop.
+                mirrored[..., 1:] = mirrored[..., :-1].clone()
+            maps = (maps + mirrored) / 2
+        return np.asarray(maps.cpu().numpy(), np.float32)
+
+    def _look(self, x: torch.Tensor) -> torch.Tensor:
+        return self._head([level.float() for level in self._backbone(x)])
+
+
+def decode(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where the joints are in heat maps, as MMPose's MSRAHeatmap codec has it: the highest pixel,
+    moved by a quarter pixel towards its higher neighbour along x and along y.
+
+    Args:
+        maps: (N, J, H, W).
+
+    Returns:
+        (N, J, 2) pixels of the maps, NaN where a map is nowhere above 0, and (N, J) scores, the
+        map's highest value, within 0 and 1.
+    """
+    people, joints, height, width = maps.shape
+    flat = maps.reshape(people, joints, -1)
+    best = flat.argmax(axis=2)
+    highest = np.take_along_axis(flat, best[..., None], axis=2)[..., 0]
+    y, x = np.divmod(best, width)
+
+    def value(y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float32]:
+        at = np.clip(y, 0, height - 1) * width + np.clip(x, 0, width - 1)
+        return np.take_along_axis(flat, at[..., None], axis=2)[..., 0]
+
+    # MMPose leaves the first two and the last pixel where they are, and all of a map's first line.
+    inner_x = (x > 1) & (x < width - 1) & (y > 0)
+    inner_y = (y > 1) & (y < height - 1) & (x > 0)
+    dx = np.where(inner_x, np.sign(value(y, x + 1) - value(y, x - 1)), 0)
+    dy = np.where(inner_y, np.sign(value(y + 1, x) - value(y - 1, x)), 0)
+    pixels = np.stack([x + dx / 4, y + dy / 4], axis=2).astype(np.float32)
+    pixels[highest <= 0] = np.nan
+    return pixels, np.clip(highest, 0, 1).astype(np.float32)
+
+
+def open_hrnet(
+    path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    half: Half = "auto",
+    flip_test: bool = False,
+) -> HRNet:
+    """A checkpoint of MMPose, ready to find joints; see `HRNet` for the options.
+
+    Whether it is W32 or W48 shows in the file. The size of the crops does not: they are as large
+    as in the variant's config (`VARIANTS`).
+
+    Raises:
+        MissingDependencyError: MMPose is not installed.
+        WeightsError: the file is missing, unsafe, or of another network.
+    """
+    prepare_mmpose()
+    path = Path(path)
+    tensors = read_tensors(path, WHAT)
+    shape = tensors[WIDTH_KEY].shape if WIDTH_KEY in tensors else ()
+    if len(shape) != 4 or shape[1] not in VARIANTS:
+        raise WeightsError(
+            f"{path} is no {WHAT}: its {WIDTH_KEY} is {tuple(shape) if shape else 'missing'}."
+        )
+    variant = VARIANTS[shape[1]]
+    model, config = _build(variant)
+    load_strictly(model, tensors, path, f"{variant.label} for {len(COCO17)} COCO joints")
+    return HRNet(
+        model.eval(),
+        config,
+        device=device,
+        half=half,
+        flip_test=flip_test,
+        label=variant.label,
+        weights={path.name: sha256(path)},
+    )
+
+
+def _build(variant: Variant) -> tuple[nn.Module, Any]:
+    """MMPose's model with random weights, and its config. Nothing is downloaded."""
+    with quiet():
+        import mmpose
+        import mmpose.models  # registers the networks
+        from mmengine.config import Config
+        from mmengine.registry import DefaultScope
+        from mmpose.registry import MODELS
+
+        config = Config.fromfile(Path(mmpose.__file__).parent / CONFIGS / variant.config)
+        config.model.backbone.init_cfg = None  # it names a file to download
+        with DefaultScope.overwrite_default_scope("mmpose"):
+            return MODELS.build(config.model), config

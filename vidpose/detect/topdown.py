@@ -1,0 +1,268 @@
+"""Top-down detection: boxes around people first, then a pose network on every box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.detect.base import MIN_SIZE_PX, Detections, is_distinct, is_plausible
+from vidpose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from vidpose.video import Frame
+
+DETECT_EVERY = 8
+"""Frames from one look for people to the next: at 30 frames/s nobody is found later than a
+quarter of a second after coming into view, as by the embedded detector, and the looks cost less
+than the poses of two people."""
+FRAMES_AT_ONCE = 4
+"""As many frames are read ahead when people are looked for in every one."""
+CROPS_AT_ONCE = 16
+"""No more crops than this are one batch: more gain nothing and take memory."""
+FOLLOW_MARGIN = 0.1
+"""The next frame's box of a person lies around the sure joints of this one, wider by this part of
+its longer side in every direction: about how far beyond their joints hands, feet and the top of
+the head reach, or how far a sprinter gets in a frame."""
+SAME_BOX = 0.3
+"""Boxes that share more than this, intersection over union, are taken to hold the same person."""
+
+Image = NDArray[np.uint8]
+
+
+class PoseNetwork(Protocol):
+    """A network that finds the joints of the one person in a crop."""
+
+    name: str
+    skeleton: Skeleton
+    description: dict[str, Any]
+    """JSON values: name, weights with their SHA-256, options."""
+    input_size: tuple[int, int]
+    """Width and height of a crop, pixels."""
+    border_rgb: tuple[int, int, int]
+    """What crops show beyond the picture's edge."""
+
+    def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Where the network wants to look: (N, 4) boxes x0 y0 x1 y1 in pixels of the picture ->
+        (N, 2, 3) maps from pixels of the picture to pixels of the crop.
+        """
+        ...
+
+    def joints(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(N, H, W, 3) RGB crops -> (N, J, 2) pixels of the crop and (N, J) scores, 0 to 1.
+
+        A joint that is not found is NaN with score 0.
+        """
+        ...
+
+
+def crop_affines(
+    boxes: NDArray[np.floating], input_size: tuple[int, int], padding: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Crops around boxes, upright, as much larger as their aspect ratio needs.
+
+    Args:
+        boxes: (N, 4), x0 y0 x1 y1, pixels of the picture.
+        input_size: width and height of a crop, pixels.
+        padding: how many times the box's width and height a crop shows at least.
+
+    Returns:
+        (N, 2, 3) maps from pixels of the picture to pixels of the crop.
+    """
+    boxes = np.asarray(boxes, np.float64)
+    size = np.array(input_size, np.float64)
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1) * padding
+    scale = (size / sides).min(axis=1)
+    out = np.zeros((len(boxes), 2, 3))
+    out[:, [0, 1], [0, 1]] = scale[:, None]
+    out[:, :, 2] = size / 2 - scale[:, None] * middle
+    return out
+
+
+class PersonDetector(Protocol):
+    """Finds boxes around people."""
+
+    description: dict[str, Any]
+    """JSON values: name, weights with their SHA-256, options."""
+
+    def people(
+        self, images: Sequence[Image]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """For every image (H, W, 3) RGB: (N, 4) boxes x0 y0 x1 y1, pixels, and (N,) scores, 0 to 1,
+        the surest first.
+        """
+        ...
+
+
+class TopDownDetector:
+    """A pose network on the boxes of a person detector, as a `Detector`.
+
+    People are looked for in every `detect_every`-th frame. In between, a person is where the joints
+    of the last frame say (`FOLLOW_MARGIN`); so is one whom a look misses. Who is followed is
+    dropped as soon as the pose is no longer plausible, or is somebody else's, until the next look.
+    With `detect_every=1` every frame stands for itself, and several are worked on at once.
+
+    Args:
+        network: finds the joints.
+        person_detector: finds the people.
+        num_people: no more people than this are followed at a time.
+        detect_every: frames, 1 or more.
+    """
+
+    def __init__(
+        self,
+        network: PoseNetwork,
+        person_detector: PersonDetector,
+        *,
+        num_people: int = 8,
+        detect_every: int = DETECT_EVERY,
+    ) -> None:
+        if detect_every < 1:
+            raise ValueError(f"detect_every: expected 1 or more, got {detect_every}")
+        self._network = network
+        self._person_detector = person_detector
+        self._num_people = num_people
+        self._detect_every = detect_every
+        self.name = network.name
+        self.skeleton = network.skeleton
+        self.description: dict[str, Any] = {
+            **network.description,
+            "options": {
+                **network.description["options"],
+                "num_people": num_people,
+                "detect_every": detect_every,
+            },
+            "person_detector": person_detector.description,
+        }
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        """See `Detector.detect`."""
+        images = (frame.image for frame in frames)
+        return self._every_frame(images) if self._detect_every == 1 else self._follow(images)
+
+    def _every_frame(self, images: Iterator[Image]) -> Iterator[Detections]:
+        while batch := list(islice(images, FRAMES_AT_ONCE)):
+            boxes = [found[: self._num_people] for found, _ in self._person_detector.people(batch)]
+            yield from self._poses(batch, boxes)
+
+    def _follow(self, images: Iterator[Image]) -> Iterator[Detections]:
+        followed = np.zeros((0, 4), np.float32)
+        for n, image in enumerate(images):
+            boxes = followed
+            if n % self._detect_every == 0:
+                ((found, _),) = self._person_detector.people([image])
+                boxes = merge_boxes(followed, found)
+            (poses,) = self._poses([image], [boxes[: self._num_people]])
+            followed = boxes_around(poses)
+            yield poses
+
+    def _poses(self, images: list[Image], boxes: list[NDArray[np.float32]]) -> Iterator[Detections]:
+        """What is to be told of the people in the boxes, (N, 4) for each image."""
+        for image, found in zip(images, find_poses(self._network, images, boxes), strict=True):
+            height, width = image.shape[:2]
+            found = found[is_plausible(found, width, height)]
+            yield found[is_distinct(found)]
+
+    def close(self) -> None:
+        """Nothing to close; the memory goes with the object."""
+
+    def __enter__(self) -> TopDownDetector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def find_poses(
+    network: PoseNetwork, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
+) -> list[Detections]:
+    """The pose in every box of every image, whatever it is worth.
+
+    Crops of all images go through the network together, `CROPS_AT_ONCE` at a time.
+
+    Args:
+        network: finds the joints.
+        images: (H, W, 3) RGB, sizes may differ.
+        boxes: for each image (N, 4) x0 y0 x1 y1, pixels; N may be 0.
+
+    Returns:
+        For each image N poses, in the order of its boxes.
+    """
+    width, height = network.input_size
+    counts = [len(some) for some in boxes]
+    owners = np.repeat(np.arange(len(images)), counts)
+    affines = np.concatenate(
+        [np.zeros((0, 2, 3)), *(network.affines(some) for some in boxes if len(some))]
+    )
+    joints = len(network.skeleton)
+    keypoints = np.zeros((len(owners), joints, 2), np.float32)
+    scores = np.zeros((len(owners), joints), np.float32)
+    crops = np.empty((min(len(owners), CROPS_AT_ONCE), height, width, 3), np.uint8)
+    for start in range(0, len(owners), CROPS_AT_ONCE):
+        some = slice(start, start + CROPS_AT_ONCE)
+        batch = crops[: len(owners[some])]
+        for crop, owner, affine in zip(batch, owners[some], affines[some], strict=True):
+            cv2.warpAffine(
+                images[owner],
+                affine,
+                (width, height),
+                dst=crop,
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=network.border_rgb,
+            )
+        in_crop, scores[some] = network.joints(batch)
+        keypoints[some] = from_crops(affines[some], in_crop)
+    parts = [slice(end - count, end) for count, end in zip(counts, np.cumsum(counts), strict=True)]
+    return [Detections(keypoints[part], scores[part], network.skeleton) for part in parts]
+
+
+def from_crops(affines: NDArray[np.float64], joints: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N, J, 2) pixels of crops -> pixels of the picture that (N, 2, 3) `affines` brought there."""
+    back = np.linalg.inv(affines[:, :, :2])
+    return np.einsum("nij,nkj->nki", back, joints - affines[:, None, :, 2])
+
+
+def boxes_around(poses: Detections) -> NDArray[np.float32]:
+    """(N, 4) x0 y0 x1 y1, pixels, where to look for the people in the next frame."""
+    scores = poses.scores
+    sure = scores >= scores.mean(axis=1, keepdims=True) / 2
+    points = np.where(sure[..., None], poses.keypoints, np.nan)
+    low, high = np.nanmin(points, axis=1), np.nanmax(points, axis=1)  # some joint is always sure
+    margin = np.maximum((high - low).max(axis=1, keepdims=True) * FOLLOW_MARGIN, MIN_SIZE_PX / 2)
+    return np.concatenate([low - margin, high + margin], axis=1)
+
+
+def merge_boxes(followed: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One box (4,) for everybody: those found anew, and those followed whom no new box is for.
+
+    Those known before come first, then newcomers; each in the given order.
+
+    Args:
+        followed: (K, 4) x0 y0 x1 y1.
+        found: (N, 4) x0 y0 x1 y1.
+    """
+    same = overlaps(found, followed) > SAME_BOX
+    known = same.any(axis=1)
+    return np.concatenate([found[known], followed[~same.any(axis=0)], found[~known]])
+
+
+def overlaps(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N, M) intersection over union of boxes (N, 4) and (M, 4), x0 y0 x1 y1."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=2)
+    areas = [np.maximum(some[:, 2:] - some[:, :2], 0).prod(axis=1) for some in (a, b)]
+    union = areas[0][:, None] + areas[1][None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float64)
