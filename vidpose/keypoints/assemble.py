@@ -1,0 +1,182 @@
+"""Sightings become tracks on the video's time line: a `Pose2D` in h36m17.
+
+Frames that the file does not have are frames in which nobody was seen; none is closed up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.detect.base import Detections
+from vidpose.detect.tracking import MAX_GAP_S, PoseCollector, interpolate_gaps
+from vidpose.errors import KeypointsError, UsageError
+from vidpose.keypoints.base import KeypointFile, Sighting
+from vidpose.poses import Pose2D
+from vidpose.skeleton import H36M17, conversion
+
+MOST_FRAMES = 2_000_000
+"""18 hours at 30 frames/s: what claims to be longer does not number its frames."""
+MOST_PERSON_FRAMES = 10_000_000
+"""People times frames: a result of this size fills several gigabytes."""
+SMALLEST_PX = 2.0
+"""All people of a video lie further apart than this; what does not is in other units."""
+
+
+def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Pose2D:
+    """Everybody of a file on one time line, h36m17.
+
+    People keep the ids of a file that has one for each of them; else they are tracked here.
+
+    Args:
+        found: what the file holds.
+        fps: frames a second.
+        frame_size: width and height, pixels.
+
+    Raises:
+        KeypointsError: nobody is there, or the numbers cannot be a video's.
+        UsageError: the joints lie outside a picture of this size.
+    """
+    frames = _in_h36m17(found)
+    everybody = [person for people in frames.values() for person in people]
+    if not everybody:
+        raise KeypointsError(f"{found.path}: there is nobody in it.")
+    _check_pixels(found.path, everybody, frame_size)
+    first, last = min(frames), max(frames)
+    if last - first >= MOST_FRAMES:
+        raise KeypointsError(
+            f"{found.path}: frames {first} to {last} are more than {MOST_FRAMES}; these are no "
+            "frame numbers of a video."
+        )
+    if any(person.person is None for person in everybody):
+        poses = _tracked_here(frames, fps, frame_size)
+    else:
+        poses = _tracked_there(found.path, frames, fps, frame_size)
+    if not poses.people:
+        raise KeypointsError(f"{found.path}: nobody is in it for long enough to be followed.")
+    return poses
+
+
+def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
+    """The same people in h36m17.
+
+    Raises:
+        KeypointsError: somebody is present for a while without a single joint.
+    """
+    if poses.skeleton != H36M17:
+        convert = conversion(poses.skeleton.name, H36M17.name)
+        joints, scores = convert(poses.keypoints_2d, poses.scores_2d)
+        poses = replace(
+            poses,
+            keypoints_2d=joints.astype(np.float32),
+            scores_2d=scores.astype(np.float32),
+            skeleton=H36M17,
+        )
+    there = np.isfinite(poses.keypoints_2d).all(axis=3).any(axis=2)
+    for person, present in enumerate(poses.present):
+        starts = np.flatnonzero(np.diff(present.astype(np.int8), prepend=0) == 1)
+        stretch = np.cumsum(np.isin(np.arange(len(present)), starts))
+        seen = set(stretch[there[person] & present].tolist())
+        if len(seen) < len(starts):
+            raise KeypointsError(
+                f"{path}: person {poses.person_ids[person]} is present without a single joint."
+            )
+    return poses
+
+
+def _in_h36m17(found: KeypointFile) -> dict[int, list[Sighting]]:
+    """The frames of a file; those people in them who have at least one joint of h36m17."""
+    seen = [(index, one) for index, people in found.frames.items() for one in people]
+    if found.skeleton == H36M17 or not seen:
+        return found.frames
+    convert = conversion(found.skeleton.name, H36M17.name)
+    joints = np.array([one.keypoints for _, one in seen])
+    joints, scores = convert(joints, np.array([one.scores for _, one in seen]))
+    joints, scores = joints.astype(np.float32), scores.astype(np.float32)
+    frames: dict[int, list[Sighting]] = {index: [] for index in found.frames}
+    for n in np.flatnonzero(np.isfinite(joints).all(axis=2).any(axis=1)):
+        index, one = seen[n]
+        frames[index].append(Sighting(joints[n], scores[n], one.person))
+    return frames
+
+
+def _check_pixels(path: Path, everybody: list[Sighting], frame_size: tuple[int, int]) -> None:
+    joints = np.concatenate([person.keypoints for person in everybody])
+    joints = joints[np.isfinite(joints).all(axis=1)]
+    if np.ptp(joints, axis=0).max() <= SMALLEST_PX:
+        raise KeypointsError(
+            f"{path}: all joints lie within {SMALLEST_PX:g} pixels; write them in pixels, not "
+            "normalised."
+        )
+    inside = ((joints >= 0) & (joints < frame_size)).all(axis=1)
+    if inside.mean() < 0.5:
+        width, height = frame_size
+        raise UsageError(
+            f"{path}: most joints lie outside a picture of {width}x{height} pixels; give the "
+            "size of the video they come from (--size)."
+        )
+
+
+def _tracked_here(
+    frames: dict[int, list[Sighting]], fps: float, frame_size: tuple[int, int]
+) -> Pose2D:
+    collector = PoseCollector()
+    for index in range(min(frames), max(frames) + 1):
+        people = frames.get(index, [])
+        joints = np.array([person.keypoints for person in people], np.float32)
+        scores = np.array([person.scores for person in people], np.float32)
+        shape = (len(people), len(H36M17))
+        found = Detections(joints.reshape(*shape, 2), scores.reshape(shape), H36M17)
+        collector.add(index, index / fps, found)
+    return collector.finish(fps, frame_size)
+
+
+def _tracked_there(
+    path: Path, frames: dict[int, list[Sighting]], fps: float, frame_size: tuple[int, int]
+) -> Pose2D:
+    """Ids are the file's. Somebody unseen for longer than `MAX_GAP_S` is absent meanwhile."""
+    first, last = min(frames), max(frames)
+    rows: dict[int, dict[int, Sighting]] = {}
+    for index in sorted(frames):
+        # A tracker may give two people of a frame one id; the surer one is taken.
+        for one in sorted(frames[index], key=lambda one: float(one.scores.mean())):
+            assert one.person is not None
+            rows.setdefault(one.person, {})[index - first] = one
+    shape = (len(rows), last - first + 1)
+    if shape[0] * shape[1] > MOST_PERSON_FRAMES:
+        raise KeypointsError(f"{path}: {shape[0]} people in {shape[1]} frames are too many.")
+    indices = np.arange(first, last + 1, dtype=np.int64)
+    times = indices / fps
+    joints = np.full((*shape, len(H36M17), 2), np.nan, np.float32)
+    scores = np.zeros((*shape, len(H36M17)), np.float32)
+    present, observed = np.zeros(shape, bool), np.zeros(shape, bool)
+    for p, seen in enumerate(rows.values()):
+        at = np.array(list(seen))
+        joints[p, at] = [one.keypoints for one in seen.values()]
+        scores[p, at] = [one.scores for one in seen.values()]
+        observed[p, at] = True
+        for stretch in _stretches(at, times):
+            present[p, stretch] = True
+            interpolate_gaps(joints[p, stretch], scores[p, stretch], times[stretch])
+    return Pose2D(
+        keypoints_2d=joints,
+        scores_2d=scores,
+        present=present,
+        observed=observed,
+        person_ids=np.array(list(rows), np.int32),
+        frame_indices=indices,
+        timestamps=times,
+        fps=fps,
+        frame_size=frame_size,
+    )
+
+
+def _stretches(rows: NDArray[np.intp], times: NDArray[np.float64]) -> list[slice]:
+    """The rows from sight to sight, cut where nobody was seen for longer than `MAX_GAP_S`, counted
+    to the last frame without them, as the tracker does.
+    """
+    cuts = np.flatnonzero(times[rows[1:] - 1] - times[rows[:-1]] > MAX_GAP_S + 1e-9) + 1
+    return [slice(int(part[0]), int(part[-1]) + 1) for part in np.split(rows, cuts)]

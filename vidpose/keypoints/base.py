@@ -1,0 +1,212 @@
+"""What an adapter makes of a file of 2D joints, and the care with which it reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import KeypointsError, UsageError
+from vidpose.skeleton import SKELETONS, Skeleton
+
+FURTHEST_PX = 1e6
+"""No joint lies further from the picture's corner than this; a number beyond it is no pixel."""
+LAST_FRAME = 2**31
+"""No video has a frame of this number."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One person in one frame, J joints."""
+
+    keypoints: NDArray[np.float32]
+    """(J, 2), pixels; NaN where missing."""
+    scores: NDArray[np.float32]
+    """(J,), 0 to 1; 0 where missing."""
+    person: int | None = None
+    """Who it is, if the file knows."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class KeypointFile:
+    """What stands in a file of 2D joints."""
+
+    path: Path
+    format: str
+    skeleton: Skeleton
+    frames: dict[int, list[Sighting]]
+    """By the frame's position in the video, counted from 0; in any order, with gaps."""
+    fps: float | None = None
+    frame_size: tuple[int, int] | None = None
+    """Width and height, pixels."""
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What else the result file should tell of it; JSON values only."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A value of a JSON file that knows its place, so that whatever is wrong can be named.
+
+    Raises (all methods):
+        KeypointsError: it is not what it should be; names the file and the key.
+    """
+
+    value: Any
+    path: Path
+    place: str = ""
+
+    def fail(self, what: str) -> NoReturn:
+        raise KeypointsError(f"{self.path}: {self.place or 'the file'} {what}.")
+
+    def __getitem__(self, key: str) -> Item:
+        found = self.get(key)
+        if found is None:
+            self.fail(f"has no '{key}'")
+        return found
+
+    def get(self, key: str) -> Item | None:
+        """The entry `key` of an object; None if it is not there or null."""
+        if not isinstance(self.value, dict):
+            self.fail(f"is not an object (but {_shown(self.value)})")
+        if self.value.get(key) is None:
+            return None
+        return Item(self.value[key], self.path, f"{self.place}.{key}" if self.place else key)
+
+    def __iter__(self) -> Iterator[Item]:
+        """The entries of a list."""
+        if not isinstance(self.value, list):
+            self.fail(f"is not a list (but {_shown(self.value)})")
+        for i, value in enumerate(self.value):
+            yield Item(value, self.path, f"{self.place}[{i}]")
+
+    def integer(self, last: int = LAST_FRAME) -> int:
+        """A whole number from 0 to before `last`; 3.0 is one, too."""
+        value = self.value
+        whole = isinstance(value, int | float) and not isinstance(value, bool)
+        if not whole or value != value or value in (np.inf, -np.inf) or value != int(value):
+            self.fail(f"is not a whole number (but {_shown(value)})")
+        if not 0 <= value < last:
+            self.fail(f"is {_shown(value)}, not between 0 and {last - 1}")
+        return int(value)
+
+    def positive(self) -> float:
+        """A positive number."""
+        value = self.value
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < np.inf:
+            self.fail(f"is not a positive number (but {_shown(value)})")
+        return float(value)
+
+    def text(self) -> str:
+        if not isinstance(self.value, str):
+            self.fail(f"is not a text (but {_shown(self.value)})")
+        return self.value
+
+    def array(self, *shape: int) -> NDArray[np.float64]:
+        """Numbers, nested to this shape."""
+        array = _as_numbers(self.value)
+        if array is None:
+            self.fail("holds something else than numbers")
+        if array.shape != shape:
+            self.fail(f"has {_sized(array.shape)} numbers, not {_sized(shape)}")
+        return array
+
+
+def read_json(path: Path) -> Item:
+    """A whole JSON file.
+
+    Raises:
+        KeypointsError: it is missing or not JSON.
+    """
+    try:
+        return Item(json.loads(path.read_bytes()), path)
+    except FileNotFoundError:
+        raise KeypointsError(f"{path} does not exist.") from None
+    except OSError as error:
+        raise KeypointsError(f"{path} cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise KeypointsError(f"{path} is not a JSON file ({error}).") from None
+
+
+def sighting(
+    xy: NDArray[np.floating], scores: NDArray[np.floating], item: Item, person: int | None = None
+) -> Sighting | None:
+    """Check one person's joints; None if there is not one joint.
+
+    A joint is missing where a coordinate is NaN, and where x, y and the score are all 0, as most
+    programs write it. Scores beyond 0 to 1, which some networks give, are brought to its ends.
+
+    Args:
+        xy: (J, 2), pixels.
+        scores: (J,).
+        item: where they stand, for the error.
+        person: who it is, if the file knows.
+
+    Raises:
+        KeypointsError: a number is none that a joint can have.
+    """
+    missing = np.isnan(xy).any(axis=1) | ((xy == 0).all(axis=1) & (scores == 0))
+    if (np.abs(xy[~missing]) > FURTHEST_PX).any():
+        item.fail(f"has a joint more than {FURTHEST_PX:.0f} pixels away")
+    if np.isnan(scores[~missing]).any():
+        item.fail("has a joint whose score is NaN")
+    if missing.all():
+        return None
+    scores = np.clip(np.where(missing, 0, scores), 0, 1)
+    xy = np.where(missing[:, None], np.nan, xy)
+    return Sighting(xy.astype(np.float32), scores.astype(np.float32), person)
+
+
+def triplets(item: Item, skeleton: Skeleton) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """x1, y1, score1, x2 ... -> (J, 2) pixels and (J,) scores."""
+    numbers = item.array(3 * len(skeleton)).reshape(-1, 3)
+    return numbers[:, :2], numbers[:, 2]
+
+
+def agreed(found: Skeleton, asked: Skeleton | None, path: Path) -> Skeleton:
+    """The skeleton that the file tells, if nobody asked for another.
+
+    Raises:
+        UsageError: --skeleton contradicts the file.
+    """
+    if asked not in (None, found):
+        raise UsageError(f"--skeleton {asked.name}: {path} says that it holds {found.name}.")
+    return found
+
+
+def skeleton_of_names(names: tuple[str, ...]) -> Skeleton | None:
+    """The skeleton whose joints are called like this, in this order."""
+    known = (skeleton for skeleton in SKELETONS.values() if skeleton.joint_names == names)
+    return next(known, None)
+
+
+def frame_number(name: str) -> int | None:
+    """The last number in a file's name without its suffix: `clip_000012.jpg` is frame 12."""
+    numbers = re.findall("[0-9]+", Path(name).stem)
+    # Nineteen digits are too many for a frame already.
+    return int(numbers[-1].lstrip("0")[:19] or "0") if numbers else None
+
+
+def _as_numbers(value: Any) -> NDArray[np.float64] | None:
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "iuf" else None
+
+
+def _sized(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "single"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,0 +1,192 @@
+"""MMPose's predictions: a list of frames, bare or together with the skeleton.
+
+MMPose 1.x writes two layouts. Its inferencers (`--pred-out-dir`) write the bare list
+
+    [{"frame_id": 0, "instances": [{"keypoints": [[x, y], ...], "keypoint_scores": [...],
+                                    "bbox": [[x1, y1, x2, y2]], "bbox_score": s}, ...]}, ...]
+
+with frames counted from 0, and for a single picture the instances alone. Its demo scripts
+(`--save-predictions`) write the same list as `instance_info`, with frames counted from 1, beside a
+`meta_info` that names the joints. The second is what we write: a file that names its joints.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.files import replacing
+from vidpose.keypoints.base import (
+    Item,
+    KeypointFile,
+    Sighting,
+    agreed,
+    sighting,
+    skeleton_of_names,
+)
+from vidpose.poses import Pose2D
+from vidpose.skeleton import COCO17, H36M17, HALPE26, Skeleton
+
+NAME = "mmpose"
+
+H36M_NAMES = (
+    *("root", "right_hip", "right_knee", "right_foot", "left_hip", "left_knee", "left_foot"),
+    *("spine", "thorax", "neck_base", "head", "left_shoulder", "left_elbow", "left_wrist"),
+    *("right_shoulder", "right_elbow", "right_wrist"),
+)
+"""What MMPose's dataset `h36m` calls the joints of h36m17, in the same order."""
+
+
+def matches(item: Item) -> bool:
+    """Whether the content of a JSON file is MMPose's."""
+    value = item.value
+    if isinstance(value, dict):
+        return "instance_info" in value or "meta_info" in value
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first)
+
+
+def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
+    """Understand the content of a JSON file.
+
+    Args:
+        item: the whole file.
+        skeleton: whose joints they are; by default what `meta_info` says, and without it COCO's
+            17, which MMPose's body models give, or Halpe's 26.
+
+    Raises:
+        KeypointsError: the content is not MMPose's, or not 2D joints.
+        UsageError: `skeleton` contradicts the file.
+    """
+    meta, frames, first = None, item, 0
+    if isinstance(item.value, dict):
+        meta, frames, first = item.get("meta_info"), item["instance_info"], 1
+    rows = list(frames)
+    if rows and rows[0].get("instances") is None and rows[0].get("keypoints") is not None:
+        instances = [(0, rows)]  # one picture
+    else:
+        instances = [(_index(row, first), list(row["instances"])) for row in rows]
+    found = _skeleton(meta) or skeleton or _usual_skeleton(instances)
+    skeleton = agreed(found, skeleton, item.path) if found else None
+    out: dict[int, list[Sighting]] = {}
+    for index, people in instances:
+        seen = (_sighting(person, skeleton) for person in people)
+        out.setdefault(index, []).extend(one for one in seen if one is not None)
+    fps, size = (meta.get("fps"), meta.get("frame_size")) if meta else (None, None)
+    return KeypointFile(
+        path=item.path,
+        format=NAME,
+        skeleton=skeleton or COCO17,
+        frames=out,
+        fps=fps.positive() if fps else None,
+        frame_size=_size(size) if size else None,
+    )
+
+
+def write(poses: Pose2D, path: str | Path) -> Path:
+    """Write 2D joints as MMPose's demo scripts do; the file appears whole or not at all.
+
+    Frames in which a person is present become instances, interpolated ones too; a missing joint
+    is 0, 0 with score 0. Beyond MMPose's own keys, `meta_info` has the average frame rate and the
+    picture's size, and each instance its `track_id`, so that `read` gives the same people back.
+    """
+    names = H36M_NAMES if poses.skeleton == H36M17 else poses.skeleton.joint_names
+    meta = {
+        "dataset_name": "h36m" if poses.skeleton == H36M17 else poses.skeleton.name,
+        "num_keypoints": len(names),
+        "keypoint_id2name": {str(i): name for i, name in enumerate(names)},
+        "keypoint_name2id": {name: i for i, name in enumerate(names)},
+        "fps": poses.fps,
+        "frame_size": list(poses.frame_size),
+    }
+    frames = [
+        {
+            "frame_id": int(index) + 1,
+            "instances": [_instance(poses, p, t) for p in np.flatnonzero(poses.present[:, t])],
+        }
+        for t, index in enumerate(poses.frame_indices)
+    ]
+    path = Path(path)
+    with replacing(path) as temporary:
+        text = json.dumps({"meta_info": meta, "instance_info": frames}, allow_nan=False)
+        temporary.write_text(text)
+    return path
+
+
+def _instance(poses: Pose2D, person: int, frame: int) -> dict[str, Any]:
+    joints, scores = poses.keypoints_2d[person, frame], poses.scores_2d[person, frame]
+    there = np.isfinite(joints).all(axis=1)
+    low, high = joints[there].min(axis=0, initial=np.inf), joints[there].max(axis=0, initial=0)
+    return {
+        "keypoints": np.where(there[:, None], joints, 0).tolist(),
+        "keypoint_scores": np.where(there, scores, 0).tolist(),
+        # MMPose wraps the box in a list.
+        "bbox": [[*np.minimum(low, high).tolist(), *high.tolist()]],
+        "bbox_score": float(scores.mean()),
+        "track_id": int(poses.person_ids[person]),
+    }
+
+
+def _sighting(person: Item, skeleton: Skeleton | None) -> Sighting | None:
+    assert skeleton is not None  # there is a person, so there was one to tell it by
+    joints = person["keypoints"]
+    if joints.value and isinstance(joints.value, list) and _columns(joints.value) == 3:
+        joints.fail("is 3D; lifting needs the 2D joints in pixels")
+    xy = joints.array(len(skeleton), 2)
+    scores = person.get("keypoint_scores")
+    track = person.get("track_id")
+    return sighting(
+        xy,
+        scores.array(len(skeleton)) if scores else np.ones(len(skeleton)),
+        joints,
+        track.integer() if track else None,
+    )
+
+
+def _columns(rows: list[Any]) -> int:
+    return len(rows[0]) if isinstance(rows[0], list) else 0
+
+
+def _index(row: Item, first: int) -> int:
+    number = row["frame_id"]
+    index = number.integer() - first
+    if index < 0:
+        number.fail(f"is 0, but beside `meta_info` MMPose counts frames from {first}")
+    return index
+
+
+def _skeleton(meta: Item | None) -> Skeleton | None:
+    """The skeleton that `meta_info` tells by the names of its joints."""
+    named = meta.get("keypoint_id2name") if meta else None
+    if meta is None or named is None:
+        return None
+    if not isinstance(named.value, dict):
+        named.fail("is not an object")
+    names = tuple(str(named.value.get(str(i))) for i in range(len(named.value)))
+    found = H36M17 if names == H36M_NAMES else skeleton_of_names(names)
+    if found is None:
+        named.fail(f"has joints of no skeleton known here ({', '.join(names)[:60]} ...)")
+    return found
+
+
+def _usual_skeleton(instances: list[tuple[int, list[Item]]]) -> Skeleton | None:
+    """What MMPose's body models give without saying; None if there is nobody."""
+    people = (person for _, row in instances for person in row)
+    if (someone := next(people, None)) is None:
+        return None
+    joints = someone["keypoints"]
+    count = len(joints.value) if isinstance(joints.value, list) else 0
+    usual = {len(skeleton): skeleton for skeleton in (COCO17, HALPE26)}
+    if count not in usual:
+        joints.fail(f"has {count} joints, which is no body skeleton of MMPose known here")
+    return usual[count]
+
+
+def _size(size: Item) -> tuple[int, int]:
+    numbers = list(size)
+    if len(numbers) != 2:
+        size.fail("is not a width and a height")
+    return numbers[0].integer(), numbers[1].integer()

@@ -1,0 +1,155 @@
+"""NumPy files: our own 2D file and result file, and bare arrays of one person.
+
+The 2D file (`vidpose-2d/1`) is the result file without its third dimension: the same keys, types
+and meanings, so whatever reads one reads the 2D part of the other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import KeypointsError, UsageError
+from vidpose.keypoints.base import (
+    FURTHEST_PX,
+    Item,
+    KeypointFile,
+    agreed,
+    sighting,
+    skeleton_of_names,
+)
+from vidpose.poses import FORMAT, UNREADABLE, Pose2D, write_npz
+from vidpose.skeleton import Skeleton
+
+NAME = "npz"
+FORMAT_2D = "vidpose-2d/1"
+BARE_KEYS = ("keypoints_2d", "keypoints")
+LONGEST_FRAME_S = 60.0
+"""Tracks are resampled to the network's rate, so a file must not claim to last for years."""
+_APART = ("skeleton", "fps", "frame_size")
+_ARRAYS = tuple(f.name for f in fields(Pose2D) if f.name not in _APART)
+
+
+def write(poses: Pose2D, path: str | Path, meta: dict[str, Any]) -> Path:
+    """Write a 2D file; it appears whole or not at all.
+
+    Args:
+        poses: any skeleton.
+        path: the .npz.
+        meta: where the joints come from; JSON values only.
+    """
+    return write_npz(path, poses, Pose2D, FORMAT_2D, meta)
+
+
+def read(path: Path, skeleton: Skeleton | None = None) -> tuple[Pose2D, dict[str, Any]]:
+    """Read a 2D file, or the 2D part of a result file. Nothing in it is ever executed.
+
+    Returns:
+        The joints and `meta`.
+
+    Raises:
+        KeypointsError: the file is damaged or contradicts itself.
+        UsageError: `skeleton` contradicts the file.
+    """
+    entries = _entries(path)
+    try:
+        names = tuple(str(name) for name in entries["joint_names"])
+        found = skeleton_of_names(names)
+        if found is None:
+            raise ValueError("joint_names: joints of no skeleton known here")
+        meta = json.loads(str(entries["meta"]))
+        if not isinstance(meta, dict):
+            raise ValueError("meta: not a JSON object")
+        width, height = entries["frame_size"].tolist()
+        poses = Pose2D(
+            **{name: entries[name] for name in _ARRAYS},
+            fps=float(entries["fps"]),
+            frame_size=(width, height),
+            skeleton=found,
+        )
+        _check(poses)
+    except (KeyError, ValueError, TypeError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        raise KeypointsError(f"{path} is damaged ({reason}).") from None
+    agreed(found, skeleton, path)
+    return poses, meta
+
+
+def is_ours(path: Path) -> bool:
+    """Whether an .npz is a 2D file or a result file.
+
+    Raises:
+        KeypointsError: it cannot be read.
+    """
+    return str(_entries(path, ("format",)).get("format")) in (FORMAT_2D, FORMAT)
+
+
+def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
+    """Read an array (T, J, 2 or 3) of one person: x, y and perhaps the score; NaN = missing.
+
+    Args:
+        path: a .npy, or an .npz with one array or one called `keypoints_2d` or `keypoints`.
+        skeleton: whose joints they are.
+
+    Raises:
+        UsageError: no skeleton is given.
+        KeypointsError: there is no such array.
+    """
+    entries = _entries(path)
+    keys = tuple(entries) if len(entries) == 1 else BARE_KEYS
+    key = next((key for key in keys if key in entries), "")
+    item = Item(None, path, key)
+    if not key:
+        item.fail(f"has {len(entries)} arrays, none called {' or '.join(BARE_KEYS)}")
+    array = entries[key]
+    if skeleton is None:
+        raise UsageError(
+            f"{path} does not say whose joints it holds; name them: --skeleton h36m17, coco17 ..."
+        )
+    wanted = f"(frames, {len(skeleton)}, 2 or 3) numbers of {skeleton.name}"
+    if array.dtype.kind not in "iuf" or array.ndim != 3 or array.shape[2] not in (2, 3):
+        item.fail(f"is {array.dtype} {array.shape}, not {wanted}")
+    if array.shape[1] != len(skeleton):
+        item.fail(f"has the shape {array.shape}, not {wanted}")
+    numbers = array.astype(np.float64)
+    frames = {}
+    for index, joints in enumerate(numbers):
+        scores = joints[:, 2] if joints.shape[1] == 3 else np.ones(len(joints))
+        seen = sighting(joints[:, :2], scores, Item(None, path, f"{key}[{index}]"), person=1)
+        frames[index] = [seen] if seen else []
+    return KeypointFile(path=path, format=NAME, skeleton=skeleton, frames=frames)
+
+
+def _entries(path: Path, keys: tuple[str, ...] | None = None) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npy or .npz; of the latter only `keys`, if given."""
+    try:
+        with open(path, "rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"the array": loaded}
+            with loaded:
+                return {key: loaded[key] for key in loaded.files if keys is None or key in keys}
+    except FileNotFoundError:
+        raise KeypointsError(f"{path} does not exist.") from None
+    except UNREADABLE as error:
+        raise KeypointsError(f"{path} is not a readable NumPy file ({error}).") from None
+
+
+def _check(poses: Pose2D) -> None:
+    """What `Pose2D` leaves open, but lifting needs."""
+    if not poses.people:
+        raise ValueError("person_ids: there is nobody in it")
+    if np.ptp(poses.timestamps) > LONGEST_FRAME_S * poses.frames:
+        raise ValueError(f"timestamps: frames last longer than {LONGEST_FRAME_S:g} s on average")
+    there = np.isfinite(poses.keypoints_2d).all(axis=3)
+    if (np.abs(poses.keypoints_2d[there]) > FURTHEST_PX).any():
+        raise ValueError(f"keypoints_2d: a joint more than {FURTHEST_PX:.0f} pixels away")
+    if not ((poses.scores_2d >= 0) & (poses.scores_2d <= 1)).all():
+        raise ValueError("scores_2d: not between 0 and 1")
+    if (poses.observed & ~there.any(axis=2)).any():
+        raise ValueError("keypoints_2d: a person is observed in a frame without a joint")
