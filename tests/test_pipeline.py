@@ -1,0 +1,247 @@
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import vidpose
+from tests.clips import NTSC, cut, make_clip
+from tests.fakes import tiny_weights, use_fake_detector
+from vidpose.cli import main
+from vidpose.errors import NoPersonError, UsageError
+from vidpose.files import sha256
+from vidpose.render import render_video
+from vidpose.skeleton import H36M17
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return tiny_weights(tmp_path / "tiny.safetensors")
+
+
+def _stamps(path: Path) -> tuple[list[Fraction], float]:
+    """Time stamps and duration of a video, read by FFmpeg alone."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stamps = [frame.pts * frame.time_base for frame in container.decode(stream)]
+        assert stream.duration is not None
+        return stamps, float(stream.duration * stream.time_base)
+
+
+VARIABLE = [0, 33, 67, 133, 150, 210, 260, 400, 433, 467, 500, 567]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: make_clip(path, size=(320, 180), rotation=90, rate=Fraction(30)),
+        lambda path: make_clip(path, size=(180, 320), rate=NTSC, frames=20),
+        lambda path: make_clip(path, size=(320, 180), ticks=VARIABLE, time_base=Fraction(1, 1000)),
+        lambda path: make_clip(path, size=(320, 180), rate=Fraction(60), frames=25),
+    ],
+    ids=["portrait by rotation", "29.97 frames/s", "variable rate", "60 frames/s"],
+)
+def test_time_survives_in_result_and_overlay(
+    make: Callable[[Path], Path], tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make(tmp_path / "in.mp4")
+    stamps, duration = _stamps(video)
+    result = vidpose.infer(video, tmp_path / "out", weights=weights)
+    assert result.frame_indices.tolist() == list(range(len(stamps)))
+    np.testing.assert_allclose(result.timestamps, np.array(stamps, float), atol=1e-9)
+
+    render_video(result, video, tmp_path / "out" / "in.mp4")
+    drawn, drawn_duration = _stamps(tmp_path / "out" / "in.mp4")
+    assert len(drawn) == len(stamps)
+    assert max(abs(a - b) for a, b in zip(drawn, stamps, strict=True)) <= Fraction(1, 90_000)
+    assert drawn_duration == pytest.approx(duration, abs=2e-4)
+
+
+def test_size_is_the_upright_one(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "in.mp4", size=(320, 180), rotation=90)
+    result = vidpose.infer(video, weights=weights)
+    assert result.frame_size == (180, 320)
+    head, foot = H36M17.index("Head"), H36M17.index("RFoot")
+    assert (result.keypoints_2d[0, :, head, 1] < result.keypoints_2d[0, :, foot, 1]).all()
+
+
+def test_part_of_a_video_keeps_its_indices_and_times(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "in.mp4", frames=30, rate=Fraction(30))
+    result = vidpose.infer(video, weights=weights, start=0.5, end=0.8)
+    assert result.frame_indices.tolist() == list(range(15, 24))
+    np.testing.assert_allclose(result.timestamps, np.arange(15, 24) / 30, atol=1e-6)
+    render_video(result, video, tmp_path / "part.mp4")
+    assert len(_stamps(tmp_path / "part.mp4")[0]) == 9
+
+
+def test_a_person_from_the_middle_on(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch, lambda index: index >= 10)
+    result = vidpose.infer(make_clip(tmp_path / "in.mp4", frames=25), weights=weights)
+    assert result.present.tolist() == [[False] * 10 + [True] * 15]
+    assert np.isnan(result.joints_3d[0, :10]).all()
+    assert np.isfinite(result.joints_3d[0, 10:]).all()
+
+
+def test_a_short_gap_is_interpolated_and_said(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch, lambda index: index not in (8, 9, 10))
+    result = vidpose.infer(make_clip(tmp_path / "in.mp4", frames=25), weights=weights)
+    assert result.present.all()
+    assert np.flatnonzero(~result.observed[0]).tolist() == [8, 9, 10]
+    assert np.isfinite(result.keypoints_2d[0, 8:11]).all()
+
+
+def test_single_frame(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "in.mp4", frames=1)
+    result = vidpose.infer(video, weights=weights)
+    assert result.joints_3d.shape == (1, 1, 17, 3)
+    render_video(result, video, tmp_path / "out.mp4")
+    assert len(_stamps(tmp_path / "out.mp4")[0]) == 1
+
+
+def test_nobody(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake_detector(monkeypatch, lambda index: False)
+    video = make_clip(tmp_path / "in.mp4")
+    with pytest.raises(NoPersonError, match="Nobody was found in any frame"):
+        vidpose.infer(video, tmp_path / "out", weights=weights)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_readable_part_of_a_truncated_video_is_delivered(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(
+        tmp_path / "in.mp4", frames=40, noise=True, options={"movflags": "+faststart"}
+    )
+    cut(video, 0.6)
+    lines: list[str] = []
+    result = vidpose.infer(video, tmp_path, weights=weights, report=lines.append)
+    assert 5 < result.frames < 40
+    (warning,) = [line for line in lines if line.startswith("Warning: ")]
+    assert "40" in warning
+    assert result.meta["warnings"] == [warning.removeprefix("Warning: ")]
+    assert vidpose.load(tmp_path / "in.npz").frames == result.frames
+
+
+def test_first_line_and_meta_say_what_was_used(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "in.mp4")
+    lines: list[str] = []
+    focal_px: Any = np.float32(80)  # what NumPy's users have at hand
+    result = vidpose.infer(
+        video, weights=weights, device="cpu", focal_px=focal_px, report=lines.append
+    )
+    assert lines == [
+        f"Detector: a stand-in (this is a test). Weights: {weights} (named by you). "
+        "Device: cpu (as asked)."
+    ]
+    meta = result.meta
+    assert meta["source"] == {
+        "path": str(video),
+        "bytes": video.stat().st_size,
+        "sha256": sha256(video),
+    }
+    assert meta["camera"]["focal_px"] == 80.0
+    assert meta["camera"]["focal"] == "given"
+    assert meta["lifter"]["sha256"] == sha256(weights)
+    assert meta["detector"] == {"name": "fake", "version": "0"}
+    assert meta["vidpose"] == vidpose.__version__
+    json.dumps(meta)
+    assumed = vidpose.infer(video, weights=weights).meta["camera"]
+    assert assumed["focal_px"] == 64
+    assert assumed["focal"].startswith("assumed")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": -1.0}, "--start -1"),
+        ({"start": float("nan")}, "--start nan"),
+        ({"start": 2.0, "end": 1.0}, "--end 1 is not after --start 2"),
+        ({"focal_px": 0.0}, "give a positive number"),
+        ({"device": "tpu"}, "choose auto, cpu or cuda"),
+    ],
+)
+def test_options_that_make_no_sense(
+    tmp_path: Path, weights: Path, options: dict[str, float], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        vidpose.infer(tmp_path / "in.mp4", weights=weights, **options)  # type: ignore[arg-type]
+
+
+def test_the_real_thing(demo_video: Path, tmp_path: Path) -> None:
+    """The whole command on two seconds of a real video, the result file key by key."""
+    options = ["--detector", "mediapipe", "--start", "2", "--end", "4", "--render"]
+    done = CliRunner().invoke(main, ["infer", str(demo_video), "-o", str(tmp_path), *options])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Detector: MediaPipe 0.10.21")
+    assert len(_stamps(tmp_path / "demo.mp4")[0]) == 60
+    with np.load(tmp_path / "demo.npz", allow_pickle=False) as archive:
+        file = {key: archive[key] for key in archive.files}
+    shapes = {
+        **{"format": (), "fps": (), "meta": (), "frame_size": (2,), "person_ids": (2,)},
+        **{"frame_indices": (60,), "timestamps": (60,), "joint_names": (17,), "parents": (17,)},
+        **{"present": (2, 60), "observed": (2, 60), "scores_2d": (2, 60, 17)},
+        **{"keypoints_2d": (2, 60, 17, 2), "joints_3d": (2, 60, 17, 3), "root_3d": (2, 60, 3)},
+    }
+    assert {key: array.shape for key, array in file.items()} == shapes
+    assert str(file["format"]) == "vidpose/1"
+    assert file["frame_indices"].tolist() == list(range(60, 120))
+    assert file["frame_size"].tolist() == [1768, 994]
+    assert file["fps"] == pytest.approx(30, abs=0.05)
+    np.testing.assert_allclose(np.diff(file["timestamps"]), 1 / 30, atol=1e-3)
+    assert file["person_ids"].tolist() == [1, 2]
+    assert file["joint_names"].tolist() == list(H36M17.joint_names)
+    assert file["parents"].tolist() == list(H36M17.parents)
+    assert file["present"].mean() > 0.9
+    assert (file["observed"] & ~file["present"]).sum() == 0
+    assert file["observed"].mean() > 0.85
+
+    joints, present = file["joints_3d"], file["present"]
+    assert (joints[present][:, 0] == 0).all()
+    at = {name: joints[..., i, :][present] for i, name in enumerate(H36M17.joint_names)}
+    # Both stand or walk upright: y is down.
+    assert np.mean(at["Head"][:, 1] < -0.3) > 0.95
+    assert np.mean(at["RFoot"][:, 1] > 0.4) > 0.95
+    height = at["RFoot"][:, 1] - at["Head"][:, 1]
+    assert 1.2 < np.median(height) < 1.9
+    # The 3D falls onto the 2D.
+    focal = json.loads(str(file["meta"]))["camera"]["focal_px"]
+    points = joints + file["root_3d"][:, :, None]
+    pixels = points[..., :2] / points[..., 2:] * focal + (file["frame_size"] - 1) / 2
+    off = np.linalg.norm(pixels - file["keypoints_2d"], axis=-1)[present]
+    size = np.ptp(file["keypoints_2d"][..., 1][present], axis=1)[:, None]
+    assert np.median(off / size) < 0.06
+    assert ((file["scores_2d"] >= 0) & (file["scores_2d"] <= 1)).all()
+    assert (file["root_3d"][present][:, 2] > 2).all()
+    # Nobody jumps, in the picture or in the scene.
+    step_px = np.linalg.norm(np.diff(file["keypoints_2d"], axis=1), axis=-1)
+    assert np.nanquantile(step_px / np.nanmax(size), 0.99) < 0.15
+    step_m = np.linalg.norm(np.diff(points, axis=1), axis=-1)
+    assert np.nanquantile(step_m, 0.99) < 0.35
+    # The man, who is the higher one in the picture, faces the camera for the first half second:
+    # his left is on the picture's right, and in the scene a shoulder's width to the right.
+    man = int(np.argmin(np.nanmean(file["keypoints_2d"][:, :15, 0, 1], axis=1)))
+    left, right = H36M17.index("LShoulder"), H36M17.index("RShoulder")
+    across = file["keypoints_2d"][man, :15, left, 0] - file["keypoints_2d"][man, :15, right, 0]
+    assert (across > 0).all()
+    assert (joints[man, :15, left, 0] - joints[man, :15, right, 0] > 0.2).all()

@@ -1,0 +1,402 @@
+"""The `vidpose` command. Each command parses, calls one library function, and reports.
+
+Nothing heavy is imported here at the top: `vidpose --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidpose import __version__
+from vidpose.errors import UsageError, VidposeError
+
+FILE = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """Turns an error meant for the user into one sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VidposeError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="vidpose %(version)s")
+def main() -> None:
+    """Video of people in, 3D joints out; and the place to train what lifts them."""
+    # A job engine's SIGTERM ends the program like Ctrl-C: nothing half-written stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+# Options that several commands have.
+WEIGHTS = click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="What lifts them to 3D: weights that come with vidpose, or a checkpoint.",
+)
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where networks compute; auto takes a GPU if there is one.",
+)
+FOCAL = click.option(
+    "--focal-px",
+    type=float,
+    metavar="PX",
+    help="The camera's focal length in pixels. [default: the picture's longer side]",
+)
+FLIP = click.option(
+    "--flip/--no-flip",
+    default=True,
+    show_default=True,
+    help="Lift the mirror image too and average: better, and twice the work.",
+)
+VIEW = click.option(
+    "--view",
+    default="three-quarter",
+    show_default=True,
+    metavar="NAME|AZIMUTH,ELEVATION",
+    help="Where the 3D panel looks from: three-quarter, front, side, top, or two angles in "
+    "degrees.",
+)
+
+
+@main.command()
+@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=FILE)
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    default=Path("outputs"),
+    show_default=True,
+    help="Folder for the results: VIDEO's name with .npz, and with .mp4 for --render. Or, for one "
+    "VIDEO, an .npz.",
+)
+@click.option(
+    "--detector",
+    type=click.Choice(["auto", "mediapipe", "hrnet", "cpn"]),
+    default="auto",
+    show_default=True,
+    help="What finds the joints in the picture; auto: HRNet if its weights are here, else the "
+    "embedded MediaPipe.",
+)
+@click.option(
+    "--pose-weights",
+    metavar="FILE|NAME",
+    help="HRNet's or CPN's weights. [default: the best in the cache]",
+)
+@click.option(
+    "--person-weights",
+    metavar="FILE|NAME",
+    help="RTMDet's weights, which finds the people for them. [default: the best in the cache]",
+)
+@click.option(
+    "--detect-every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Look for people every N frames, for HRNet and CPN; in between they are where they were "
+    "last. [default: 8]",
+)
+@click.option(
+    "--half/--no-half",
+    default=None,
+    help="Let HRNet and CPN compute in 16 bits. [default: where the hardware does]",
+)
+@click.option(
+    "--flip-test", is_flag=True, help="Let HRNet and CPN look at the mirrored person, too."
+)
+@WEIGHTS
+@DEVICE
+@click.option(
+    "--render/--no-render",
+    default=False,
+    show_default=True,
+    help="Write a video with the 2D skeletons beside the 3D scene, too.",
+)
+@VIEW
+@click.option("--start", type=float, metavar="S", help="Begin S seconds after the first frame.")
+@click.option("--end", type=float, metavar="S", help="End S seconds after the first frame.")
+@FOCAL
+@FLIP
+@click.option(
+    "--people",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Follow no more people than this at a time.",
+)
+@click.option(
+    "--save-2d", is_flag=True, help="Write the 2D joints beside the result, too: VIDEO.2d.npz."
+)
+@click.option(
+    "--save-mmpose",
+    is_flag=True,
+    help="Write them as MMPose's prediction JSON, too: VIDEO.mmpose.json.",
+)
+def infer(
+    videos: tuple[Path, ...],
+    out: Path,
+    render: bool,
+    view: str,
+    half: bool | None,
+    **options: Any,
+) -> None:
+    """Turn videos of people into 3D joints.
+
+    For every VIDEO a result file (.npz) is written into the output folder: 2D and 3D joints of
+    everybody in every frame, with times and all that was used.
+    """
+    from vidpose.pipeline import infer, result_path
+    from vidpose.progress import bar
+    from vidpose.render import check_out, parse_view, render_video
+
+    options["half"] = "auto" if half is None else half
+    parse_view(view)
+    targets = [result_path(video, out) for video in videos]
+    if len(set(targets)) < len(targets):
+        twice = next(t for t in targets if targets.count(t) > 1)
+        raise UsageError(
+            f"two of the videos would be written to {twice}; run them apart, each with another -o."
+        )
+    if render:
+        for target in targets:
+            check_out(target.with_suffix(".mp4"))
+    failed = 0
+    for video, target in zip(videos, targets, strict=True):
+        try:
+            result = infer(video, target, **options, report=_say, progress=bar("frames"))
+            _say(f"{_extent(result.people, result.frames)}: {target}")
+            if render:
+                picture = target.with_suffix(".mp4")
+                render_video(result, video, picture, view=view, progress=bar("frames"))
+                _say(f"Video with skeletons: {picture}")
+        except VidposeError as error:
+            if len(videos) == 1:
+                raise
+            click.echo(f"Error: {error}", err=True)
+            failed += 1
+    if failed:
+        raise VidposeError(f"{failed} of {len(videos)} videos failed; the reasons stand above.")
+
+
+@main.command()
+@click.argument("result", metavar="RESULT.npz", type=FILE)
+@click.option("--video", type=FILE, help="The video it was made from. [default: where it was]")
+@click.option("-o", "--out", type=FILE, help="The .mp4 to write. [default: RESULT.mp4]")
+@VIEW
+def render(result: Path, video: Path | None, out: Path | None, view: str) -> None:
+    """Draw a result: the video with 2D skeletons beside the 3D scene."""
+    from vidpose.poses import load
+    from vidpose.progress import bar
+    from vidpose.render import parse_view, render_video, source_video
+
+    parse_view(view)
+    poses = load(result)
+    out = out or result.with_suffix(".mp4")
+    if out.suffix.lower() != ".mp4":
+        raise UsageError(f"-o {out}: give the name of the .mp4 to write.")
+    for warning in render_video(
+        poses, video or source_video(poses), out, view=view, progress=bar("frames")
+    ):
+        _say(f"Warning: {warning}")
+    _say(f"Video with skeletons: {out}")
+
+
+def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """`1920x1080` -> (1920, 1080)."""
+    if value is None:
+        return None
+    width, _, height = value.lower().partition("x")
+    if not (re.fullmatch("[1-9][0-9]{0,5}", width) and re.fullmatch("[1-9][0-9]{0,5}", height)):
+        raise click.BadParameter(f"{value}: give width and height in pixels, as in 1920x1080.")
+    return int(width), int(height)
+
+
+@main.command()
+@click.argument("keypoints", type=FILE)
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    default=Path("outputs"),
+    show_default=True,
+    help="Folder for the result, which takes KEYPOINTS' name, or an .npz.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["auto", "mmpose", "coco", "openpose", "alphapose", "npz"]),
+    default="auto",
+    show_default=True,
+    help="What wrote the file; auto tells by its content.",
+)
+@click.option(
+    "--skeleton",
+    metavar="NAME",
+    help="Whose joints they are, where the file cannot tell: h36m17, coco17, halpe26, "
+    "openpose25, openpose18 or blazepose33.",
+)
+@click.option("--fps", type=float, metavar="N", help="Frames a second, where the file is silent.")
+@click.option(
+    "--size",
+    callback=_size,
+    metavar="WxH",
+    help="Width and height of the picture in pixels, where the file is silent.",
+)
+@WEIGHTS
+@DEVICE
+@FOCAL
+@FLIP
+def lift(keypoints: Path, out: Path, **options: Any) -> None:
+    """Lift 2D joints from elsewhere to 3D, without their video.
+
+    KEYPOINTS is MMPose's prediction JSON, COCO JSON, a folder of OpenPose, alphapose-results.json,
+    an .npz of vidpose (`infer --save-2d`, or a result to lift again), or a bare array (frames,
+    joints, 2 or 3) in .npy or .npz.
+    """
+    from vidpose.pipeline import lift_file, lifted_path
+    from vidpose.progress import bar
+
+    result = lift_file(keypoints, out, **options, report=_say, progress=bar("frames"))
+    _say(f"{_extent(result.people, result.frames)}: {lifted_path(keypoints, out)}")
+
+
+@main.command()
+@click.option(
+    "--dataset",
+    type=click.Choice(["mocap"]),
+    required=True,
+    help="mocap: a folder of BVH motion capture seen by random virtual cameras.",
+)
+@click.option("--data", type=FILE, required=True, help="Where the dataset is.")
+@click.option(
+    "--out", type=FILE, default=Path("outputs/train"), show_default=True, help="The run's folder."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--frames", type=int, default=27, show_default=True, help="Frames in a window.")
+@click.option("--epochs", type=int, default=18, show_default=True)
+@click.option(
+    "--windows", type=int, default=16_384, show_default=True, help="Windows drawn for an epoch."
+)
+@click.option("--batch", type=int, default=256, show_default=True)
+@click.option("--lr", type=float, default=5e-4, show_default=True, help="Highest learning rate.")
+@click.option(
+    "--held-out",
+    default="02,10,12",
+    show_default=True,
+    metavar="SUBJECT,...",
+    help="Subjects never trained on, to measure the error.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@DEVICE
+def train(
+    dataset: str, data: Path, out: Path, resume: bool, held_out: str, device: str, **recipe: Any
+) -> None:
+    """Train PoseFormer.
+
+    The run's folder gets log.csv, a line per epoch; best.safetensors, the weights with the least
+    error on the left-out subjects; and state.pt, from which --resume goes on.
+    """
+    from vidpose.devices import choose_device
+    from vidpose.progress import bar
+    from vidpose.train import Recipe, train_mocap
+
+    chosen, why = choose_device(device)
+    _say(f"Training on {dataset} in {data}. Device: {chosen.type} ({why}). Run: {out}")
+    best = train_mocap(
+        data,
+        out,
+        Recipe(held_out=tuple(name.strip() for name in held_out.split(",")), **recipe),
+        device=chosen,
+        resume=resume,
+        report=_say,
+        progress=bar("steps"),
+    )
+    _say(f"Best weights: {best}")
+
+
+@main.group()
+def weights() -> None:
+    """Trained networks: which there are, and fetching them.
+
+    Nothing else in vidpose ever downloads anything.
+    """
+
+
+@weights.command("list")
+def weights_list() -> None:
+    """List all weights: what comes with vidpose, and what it can fetch."""
+    from vidpose.weights import listing
+
+    lines = listing()
+    sizes = ["not known" if line.size is None else f"{line.size / 1e6:.1f} MB" for line in lines]
+    widths = [max(len(line.name) for line in lines), max(len(line.what) for line in lines)]
+    for line, size in zip(lines, sizes, strict=True):
+        _say(f"{line.name:{widths[0]}}  {line.what:{widths[1]}}  {size:>9}  {line.state}")
+        _say(f"    file     {line.path}")
+        _say(f"    from     {line.source} (licence: {line.licence})")
+        _say(f"    SHA-256  {line.sha256}")
+
+
+@weights.command("fetch")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def weights_fetch(names: tuple[str, ...]) -> None:
+    """Fetch weights into the cache, or verify those that are there.
+
+    The cache is the folder VIDPOSE_CACHE, by default ~/.cache/vidpose.
+    """
+    from vidpose.progress import bar
+    from vidpose.weights import fetch
+
+    for name in names:
+        _say(f"{name}: {fetch(name, bar('MB'))}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+def doctor(as_json: bool) -> None:
+    """Tell what is installed, what is missing, and the line that mends it.
+
+    The exit code is 1 if something that `vidpose infer` needs is broken.
+    """
+    import json
+
+    from vidpose import doctor
+
+    checks = doctor.examine()
+    if as_json:
+        _say(json.dumps(doctor.as_json(checks), indent=2))
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            _say(f"{check.state:6}  {check.name:{width}}  {check.found}")
+            if check.fix:
+                _say(f"{'':6}  {'':{width}}  -> {check.fix}")
+    if not doctor.is_well(checks):
+        raise SystemExit(1)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=line.startswith("Warning: "))
+
+
+def _extent(people: int, frames: int) -> str:
+    who = "1 person" if people == 1 else f"{people} people"
+    return f"{who} in {frames} frame{'s' if frames != 1 else ''}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+"""The main job: video -> detect -> track -> lift -> result file; and its second half alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy
+import torch
+from numpy.typing import NDArray
+
+import vidpose
+from vidpose.detect import open_detector
+from vidpose.detect.base import Detector
+from vidpose.detect.tracking import PoseCollector
+from vidpose.devices import choose_device
+from vidpose.errors import NoPersonError, ResultFileError, UsageError
+from vidpose.files import check_writable, sha256
+from vidpose.keypoints import read_keypoints, write_2d, write_mmpose
+from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
+from vidpose.poses import Pose2D, Pose3D, load, save
+from vidpose.progress import Progress, silent
+from vidpose.root import assumed_focal_px
+from vidpose.video import VideoReader
+
+RATE_TOLERANCE = 0.01
+
+
+def infer(
+    video: str | Path,
+    out: str | Path | None = None,
+    *,
+    detector: str = "auto",
+    weights: str | Path = "default",
+    device: str = "auto",
+    start: float | None = None,
+    end: float | None = None,
+    focal_px: float | None = None,
+    flip: bool = True,
+    people: int = 8,
+    pose_weights: str | Path | None = None,
+    person_weights: str | Path | None = None,
+    detect_every: int | None = None,
+    half: bool | Literal["auto"] = "auto",
+    flip_test: bool = False,
+    save_2d: bool = False,
+    save_mmpose: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+    progress: Progress = silent,
+) -> Pose3D:
+    """Turn a video of people into 3D joints.
+
+    Args:
+        video: any file that FFmpeg reads.
+        out: where to write the result too: an .npz, or a folder in which it takes the video's
+            name.
+        detector: auto, mediapipe, hrnet or cpn; see `vidpose.detect.open_detector`.
+        weights: name of weights that come with vidpose, or a checkpoint's path.
+        device: auto, cpu or cuda; where the lifter computes.
+        start, end: seconds from the video's first frame; only what lies between is read.
+        focal_px: the camera's focal length in pixels; by default the picture's longer side.
+        flip: lift the mirror image too and average.
+        people: no more people than this are followed at a time.
+        pose_weights, person_weights: files or names in the cache, for hrnet and cpn; by default
+            the best that is in the cache.
+        detect_every: frames from one look for people to the next, for hrnet and cpn.
+        half: whether hrnet and cpn compute in 16 bits; auto: where the hardware does.
+        flip_test: hrnet and cpn look at the mirrored person, too.
+        save_2d: write the 2D joints beside the result, too: <name>.2d.npz, for `lift_file`.
+        save_mmpose: write them as MMPose's prediction JSON, too: <name>.mmpose.json.
+        report: takes lines for the user: first what is used and why, then warnings.
+        progress: wraps the stream of frames.
+
+    Returns:
+        Everybody in the video, frame by frame.
+
+    Raises:
+        NoPersonError: nobody was found.
+        VidposeError: the video, the weights, the device or an option cannot be used.
+    """
+    video = Path(video)
+    _check_options(start=start, end=end, focal_px=focal_px)
+    if out is None and (save_2d or save_mmpose):
+        raise UsageError("2D joints are written beside the result; say where with out.")
+    target = None if out is None else result_path(video, out)
+    if target is not None:
+        check_writable(target)
+    torch_device, why = choose_device(device)
+    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip)
+    with VideoReader(video, start, end) as reader:
+        source = _describe_file(video)  # now, for the file may be gone at the end of a long run
+        if target is not None:
+            _check_not_anothers(target, source)
+        found, sentence = open_detector(
+            detector,
+            num_people=people,
+            pose_weights=pose_weights,
+            person_weights=person_weights,
+            detect_every=detect_every,
+            device=torch_device,
+            half=half,
+            flip_test=flip_test,
+        )
+        with found:
+            report(
+                f"Detector: {sentence}. Weights: {lifter.checkpoint.path} "
+                f"({'named by you' if str(weights) != 'default' else 'the default'}). "
+                f"Device: {torch_device.type} ({why})."
+            )
+            poses = _detect(reader, found, progress)
+        for warning in reader.warnings:
+            report(f"Warning: {warning}")
+        if not poses.people:
+            raise NoPersonError(
+                f"Nobody was found in any frame of {video}; vidpose needs people of whom most of "
+                "the body is seen, at least about 30 pixels tall."
+            )
+        warnings = list(reader.warnings)
+    meta = {
+        "vidpose": vidpose.__version__,
+        "detector": found.description,
+        "options": {"start": start, "end": end, "people": int(people)},
+        "source": source,
+        "warnings": warnings,
+    }
+    if target is not None:
+        if save_2d:
+            write_2d(poses, target.with_suffix(".2d.npz"), meta)
+        if save_mmpose:
+            write_mmpose(poses, target.with_suffix(".mmpose.json"))
+    result = _lift(poses, lifter, focal_px, meta, progress)
+    if target is not None:
+        save(result, target)
+    return result
+
+
+def lift_file(
+    keypoints: str | Path,
+    out: str | Path | None = None,
+    *,
+    format: str = "auto",
+    skeleton: str | None = None,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    weights: str | Path = "default",
+    device: str = "auto",
+    focal_px: float | None = None,
+    flip: bool = True,
+    report: Callable[[str], None] = lambda line: None,
+    progress: Progress = silent,
+) -> Pose3D:
+    """Lift the 2D joints of a file to 3D; no video is needed.
+
+    Args:
+        keypoints: MMPose, COCO, OpenPose (a folder), AlphaPose, or NumPy: ours or a bare array.
+        out: where to write the result too: an .npz, or a folder in which it takes the file's
+            name.
+        format: one of `vidpose.keypoints.FORMATS`; auto tells by the content.
+        skeleton: whose joints they are, if the file cannot tell: h36m17, coco17 ...
+        fps: frames a second, if the file does not tell.
+        size: width and height of the picture in pixels, if the file does not tell.
+        weights: name of weights that come with vidpose, or a checkpoint's path.
+        device: auto, cpu or cuda.
+        focal_px: the camera's focal length in pixels; by default the picture's longer side.
+        flip: lift the mirror image too and average.
+        report: takes a line for the user: what is used and why.
+        progress: wraps the frames of each person.
+
+    Returns:
+        Everybody in the file, frame by frame.
+
+    Raises:
+        VidposeError: the file, the weights, the device or an option cannot be used.
+    """
+    keypoints = Path(keypoints)
+    _check_options(fps=fps, focal_px=focal_px)
+    target = None if out is None else lifted_path(keypoints, out)
+    if target is not None:
+        if target.resolve() == keypoints.resolve():
+            raise UsageError(f"the result would overwrite {keypoints}; choose another -o.")
+        check_writable(target)
+    torch_device, why = choose_device(device)
+    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip)
+    poses, told = read_keypoints(keypoints, format, skeleton=skeleton, fps=fps, size=size)
+    report(
+        f"2D joints: {keypoints} ({told['format']}, {told['skeleton']}). "
+        f"Weights: {lifter.checkpoint.path}. Device: {torch_device.type} ({why})."
+    )
+    before = told.pop("meta", {})
+    if target is not None:
+        _check_not_anothers(target, before.get("source"))
+    meta = {
+        "vidpose": vidpose.__version__,
+        "detector": before.get("detector", {"name": told["format"]}),
+        "keypoints": told | _describe_file(keypoints),
+        "options": {"fps": fps, "size": size},
+        "source": before.get("source"),
+        "warnings": before.get("warnings", []),
+    }
+    result = _lift(poses, lifter, focal_px, meta, progress)
+    if target is not None:
+        save(result, target)
+    return result
+
+
+def _check_not_anothers(target: Path, source: dict[str, Any] | None) -> None:
+    """Refuse to replace what is not a result of the same video.
+
+    Raises:
+        UsageError: it would be.
+    """
+    if not target.exists():
+        return
+    try:
+        theirs = load(target).meta.get("source") or {}
+    except ResultFileError:
+        raise UsageError(
+            f"{target} is there already and is no vidpose result; choose another -o."
+        ) from None
+    if theirs.get("sha256") not in (None, (source or {}).get("sha256")):
+        raise UsageError(
+            f"{target} is the result of another video; choose another -o, or delete it."
+        )
+
+
+def lifted_path(keypoints: Path, out: str | Path) -> Path:
+    """Where the result of a file of 2D joints goes: `clip.2d.npz` gives `clip.npz`."""
+    out = Path(out)
+    if out.suffix == ".npz":
+        return out
+    name = keypoints.resolve().name if keypoints.is_dir() else keypoints.stem
+    return out / f"{name.removesuffix('.2d').removesuffix('.mmpose')}.npz"
+
+
+def _lift(
+    poses: Pose2D,
+    lifter: Lifter,
+    focal_px: float | None,
+    meta: dict[str, Any],
+    progress: Progress,
+) -> Pose3D:
+    """Lift, and tell with what: `meta` says where the 2D joints come from."""
+    focal = float(assumed_focal_px(poses.frame_size) if focal_px is None else focal_px)
+    meta = meta | {
+        "versions": {
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        },
+        "lifter": _describe(lifter),
+        "camera": {
+            "focal_px": focal,
+            "focal": "assumed: the picture's longer side" if focal_px is None else "given",
+            "principal_point": "assumed: the middle of the picture",
+        },
+    }
+    return replace(lift_poses(poses, lifter, focal, progress), meta=meta)
+
+
+def _describe_file(path: Path) -> dict[str, Any]:
+    """A folder has no hash."""
+    whole = path.is_file()
+    return {
+        "path": str(path.resolve()),
+        "bytes": path.stat().st_size if whole else None,
+        "sha256": sha256(path) if whole else None,
+    }
+
+
+def result_path(video: Path, out: str | Path) -> Path:
+    """Where the result of a video goes: `out` itself if it is an .npz, else into that folder.
+
+    Raises:
+        UsageError: `out` looks like the name of a video.
+    """
+    out = Path(out)
+    if out.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm"):
+        raise UsageError(f"-o {out}: give a folder; results take their names from the videos.")
+    return out if out.suffix == ".npz" else out / f"{video.stem}.npz"
+
+
+def _check_options(
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    fps: float | None = None,
+    focal_px: float | None = None,
+) -> None:
+    for name, value in (("fps", fps), ("focal-px", focal_px)):
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"--{name} {value:g}: give a positive number.")
+    if start is not None and not 0 <= start < float("inf"):
+        raise UsageError(f"--start {start:g}: seconds count from the video's first frame, 0.")
+    if end is not None and not (start or 0) < end < float("inf"):
+        raise UsageError(f"--end {end:g} is not after --start {start or 0:g}.")
+
+
+def _detect(reader: VideoReader, detector: Detector, progress: Progress) -> Pose2D:
+    """Find and follow everybody; memory grows with the joints found, not with pictures."""
+    collector = PoseCollector()
+    # The detector may read ahead of what it gives back, so what was read waits here.
+    waiting: list[tuple[int, float]] = []
+
+    def frames() -> Any:
+        for frame in progress(reader, reader.expected_frames, "detecting"):
+            waiting.append((frame.index, frame.time_s))
+            yield frame
+
+    for detections in detector.detect(frames()):
+        collector.add(*waiting.pop(0), detections)
+    poses = collector.finish(reader.fps, reader.size)
+    return replace(poses, fps=_average_rate(poses.timestamps, reader.fps))
+
+
+def _average_rate(timestamps: NDArray[np.float64], told: float) -> float:
+    """Frames a second: the container's word if the stamps bear it out, else the stamps'."""
+    if len(timestamps) < 2:
+        return told
+    measured = float((len(timestamps) - 1) / (timestamps[-1] - timestamps[0]))
+    return told if abs(measured / told - 1) < RATE_TOLERANCE else measured
+
+
+def _describe(lifter: Lifter) -> dict[str, Any]:
+    checkpoint = lifter.checkpoint
+    return {
+        "model": "poseformer",
+        "frames": checkpoint.model.config.frames,
+        "weights": checkpoint.path.name if checkpoint.path else None,
+        "sha256": checkpoint.sha256,
+        "normalisation": checkpoint.normalisation,
+        "fps": checkpoint.fps,
+        "flip": lifter.flip,
+        "device": lifter.device.type,
+    }
