@@ -27,7 +27,6 @@ def main(folder: Path, weights: Path) -> None:
     recipe = Recipe(
         frames=checkpoint.model.config.frames,
         fps=checkpoint.fps,
-        normalisation=checkpoint.normalisation,
         held_out=tuple(checkpoint.training["recipe"]["held_out"]),
         val_windows=WINDOWS,
     )

@@ -23,18 +23,30 @@ def checkpoint() -> Checkpoint:
     return Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
 
 
+SIZE, FOCAL_PX = (640, 480), 640.0
+
+
+def lift_with(
+    checkpoint: Checkpoint,
+    keypoints: NDArray[np.floating],
+    time: NDArray[np.float64],
+    flip: bool = True,
+) -> NDArray[np.float32]:
+    return Lifter(checkpoint, flip=flip)(keypoints, time, SIZE, FOCAL_PX)
+
+
 def track(frames: int, fps: float = 30.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(T, 17, 2) rays of somebody who sways, and (T,) seconds."""
+    """(T, 17, 2) pixels of somebody who sways, and (T,) seconds."""
     time = np.arange(frames) / fps
     pose = np.random.default_rng(0).normal(size=(1, 17, 2)) * 0.1
     sway = np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.linspace(0, 0.05, 17)[:, None]
-    return pose + sway, time
+    return (pose + sway) * FOCAL_PX + [319.5, 239.5], time
 
 
 def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None:
     """The plain way: pad, cut out, whole network, plain and mirrored, mean."""
-    rays, time = track(20)
-    inputs, rotation = person(torch.tensor(rays, dtype=torch.float32))
+    pixels, time = track(20)
+    inputs, rotation = person(torch.tensor(pixels, dtype=torch.float32), SIZE, FOCAL_PX)
     padded = torch.cat([inputs[:1].expand(4, -1, -1), inputs, inputs[-1:].expand(4, -1, -1)])
     windows = torch.stack([padded[t : t + 9] for t in range(20)])
     mirrored = windows[:, :, H36M17.mirrored] * torch.tensor([-1.0, 1.0])
@@ -44,55 +56,57 @@ def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None
     expected = (plain + back) / 2
     expected[:, 0] = 0
     expected = expected @ rotation
-    np.testing.assert_allclose(Lifter(checkpoint)(rays, time), expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(lift_with(checkpoint, pixels, time), expected.numpy(), atol=1e-5)
     plain[:, 0] = 0
     np.testing.assert_allclose(
-        Lifter(checkpoint, flip=False)(rays, time), (plain @ rotation).numpy(), atol=1e-5
+        lift_with(checkpoint, pixels, time, flip=False), (plain @ rotation).numpy(), atol=1e-5
     )
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 600])
 def test_every_frame_gets_a_pose(checkpoint: Checkpoint, frames: int) -> None:
-    joints = Lifter(checkpoint)(*track(frames))
+    joints = lift_with(checkpoint, *track(frames))
     assert joints.shape == (frames, 17, 3)
     assert np.isfinite(joints).all()
     assert (joints[:, 0] == 0).all()
 
 
 def test_mirrored_people_get_mirrored_poses(checkpoint: Checkpoint) -> None:
-    rays, time = track(20)
-    mirrored = rays[:, H36M17.mirrored] * [-1, 1]
-    lifter = Lifter(checkpoint)
+    pixels, time = track(20)
+    mirrored = pixels[:, H36M17.mirrored] * [-1, 1] + [639, 0]
     np.testing.assert_allclose(
-        lifter(mirrored, time), lifter(rays, time)[:, H36M17.mirrored] * [-1, 1, 1], atol=1e-5
+        lift_with(checkpoint, mirrored, time),
+        lift_with(checkpoint, pixels, time)[:, H36M17.mirrored] * [-1, 1, 1],
+        atol=1e-5,
     )
 
 
 @pytest.mark.parametrize("fps", [15.0, 60.0, 120.0])
 def test_other_rates_come_back_with_the_same_motion(checkpoint: Checkpoint, fps: float) -> None:
     reference, time_30 = track(91)
-    rays, time = track(round(3 * fps) + 1, fps)
-    expected, found = Lifter(checkpoint)(reference, time_30), Lifter(checkpoint)(rays, time)
-    assert len(found) == len(rays)
+    pixels, time = track(round(3 * fps) + 1, fps)
+    expected = lift_with(checkpoint, reference, time_30)
+    found = lift_with(checkpoint, pixels, time)
+    assert len(found) == len(pixels)
     at = [int(np.abs(time - t).argmin()) for t in np.arange(0, 3, 0.2)]
     same = [int(np.abs(time_30 - t).argmin()) for t in np.arange(0, 3, 0.2)]
     assert np.abs(found[at] - expected[same]).max() < 0.02 * np.abs(expected).max()
 
 
 def test_29_97_is_not_resampled(checkpoint: Checkpoint) -> None:
-    rays, _ = track(50)
-    lifter = Lifter(checkpoint)
-    exact = lifter(rays, np.arange(50) / 30)
+    pixels, _ = track(50)
+    exact = lift_with(checkpoint, pixels, np.arange(50) / 30)
     ntsc = np.round(np.arange(50) * 1001 / 30000, 3)  # a container that rounds to milliseconds
-    np.testing.assert_array_equal(lifter(rays, ntsc), exact)
+    np.testing.assert_array_equal(lift_with(checkpoint, pixels, ntsc), exact)
 
 
 def test_a_dropped_frame_does_not_shift_what_follows(checkpoint: Checkpoint) -> None:
-    rays, time = track(91)
+    pixels, time = track(91)
     kept = np.r_[0:40, 42:91]
-    lifter = Lifter(checkpoint)
     np.testing.assert_allclose(
-        lifter(rays[kept], time[kept])[60:], lifter(rays, time)[62:], atol=0.01
+        lift_with(checkpoint, pixels[kept], time[kept])[60:],
+        lift_with(checkpoint, pixels, time)[62:],
+        atol=0.01,
     )
 
 
@@ -110,10 +124,10 @@ def test_fill_missing() -> None:
 
 
 def test_joints_never_seen_do_not_spoil_the_others(checkpoint: Checkpoint) -> None:
-    rays, time = track(20)
-    rays[:, [2, 3, 5, 6]] = np.nan  # cut off at the hips
-    assert np.isfinite(Lifter(checkpoint)(rays, time)).all()
-    assert np.isfinite(Lifter(checkpoint)(rays, time / 2)).all()  # 60 frames/s
+    pixels, time = track(20)
+    pixels[:, [2, 3, 5, 6]] = np.nan  # cut off at the hips
+    assert np.isfinite(lift_with(checkpoint, pixels, time)).all()
+    assert np.isfinite(lift_with(checkpoint, pixels, time / 2)).all()  # 60 frames/s
 
 
 def test_a_joint_with_score_0_is_missing_wherever_it_comes_from(
@@ -160,11 +174,10 @@ def test_runs() -> None:
 def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_checkpoint(path, checkpoint)
-    rays, _ = track(12)
-    pixels = rays * 640 + np.array([319.5, 239.5])
+    pixels, time = track(12)
     joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, weights=path, device="cpu")
     assert joints.shape == (12, 17, 3)
-    np.testing.assert_allclose(joints, Lifter(checkpoint)(rays, np.arange(12) / 30), atol=1e-4)
+    np.testing.assert_allclose(joints, lift_with(checkpoint, pixels, time), atol=1e-4)
     scores = np.ones((12, 17))
     scores[3, 4] = 0
     pixels[3, 4] = 1e6  # a wild guess with score 0 is a missing joint

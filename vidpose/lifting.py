@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
-from torch import Tensor
 
 from vidpose.devices import choose_device
 from vidpose.errors import UsageError
@@ -23,10 +22,9 @@ from vidpose.poses import Pose2D, Pose3D
 from vidpose.progress import Progress, silent
 from vidpose.root import assumed_focal_px, pixels_to_rays, root_positions
 from vidpose.skeleton import H36M17
+from vidpose.sliding import slide
 from vidpose.weights import find_weights
 
-BLOCK = 512
-"""Windows that go through the network together; bounds memory whatever the length."""
 SAME_RATE = 0.02
 """A rate this near to the checkpoint's, as a fraction, is not resampled (29.97 is 30),"""
 EVEN_STEPS = 0.25
@@ -54,15 +52,19 @@ class Lifter:
 
     def __call__(
         self,
-        rays: NDArray[np.floating],
+        keypoints_px: NDArray[np.floating],
         timestamps: NDArray[np.float64],
+        frame_size: tuple[int, int],
+        focal_px: float,
         progress: Progress = silent,
     ) -> NDArray[np.float32]:
         """Lift one person's track.
 
         Args:
-            rays: (T, 17, 2), h36m17, (pixel - principal point) / focal length; NaN = missing.
+            keypoints_px: (T, 17, 2), h36m17, pixels; NaN = missing.
             timestamps: (T,) seconds, rising.
+            frame_size: width and height of the picture, pixels.
+            focal_px: focal length in pixels, known or assumed.
             progress: wraps the frames.
 
         Returns:
@@ -71,44 +73,29 @@ class Lifter:
         Raises:
             ValueError: no joint is there in any frame.
         """
-        track = fill_missing(rays, timestamps)
+        track = fill_missing(keypoints_px, timestamps)
         grid = _training_grid(timestamps, self.checkpoint.fps)
         if grid is not None:
             track = _resample(timestamps, track, grid)
-        joints = np.stack(list(progress(self._poses(track), len(track), "lifting")))
+        joints = np.stack(
+            list(progress(self._poses(track, frame_size, focal_px), len(track), "lifting"))
+        )
         if grid is not None:
             joints = _resample(grid, joints, timestamps)
         return joints.astype(np.float32)
 
-    def _poses(self, rays: NDArray[np.floating]) -> Iterator[NDArray[np.float32]]:
+    def _poses(
+        self, keypoints_px: NDArray[np.floating], frame_size: tuple[int, int], focal_px: float
+    ) -> Iterator[NDArray[np.float32]]:
         """(T, J, 2) at the checkpoint's rate -> T times (J, 3)."""
         normalise = NORMALISATIONS[self.checkpoint.normalisation]
-        inputs, rotation = normalise(torch.as_tensor(rays, dtype=torch.float32, device=self.device))
-        for start in range(0, len(inputs), BLOCK):
-            stop = min(start + BLOCK, len(inputs))
-            joints = self._block(inputs, start, stop)
-            if self.flip:
-                joints = (joints + self._mirror(self._block(self._mirror(inputs), start, stop))) / 2
+        track = torch.as_tensor(keypoints_px, dtype=torch.float32, device=self.device)
+        inputs, rotation = normalise(track, frame_size, focal_px)
+        done = 0
+        for joints in slide(self.model, inputs, self._mirrored if self.flip else None):
             joints[:, 0] = 0
-            yield from (joints @ rotation[start:stop]).cpu().numpy()
-
-    def _mirror(self, joints: Tensor) -> Tensor:
-        """(T, J, 2 or 3), x negated and left and right swapped."""
-        mirrored = joints[:, self._mirrored].clone()
-        mirrored[..., 0] *= -1
-        return mirrored
-
-    @torch.no_grad()
-    def _block(self, inputs: Tensor, start: int, stop: int) -> Tensor:
-        """(T, J, 2) -> (stop - start, J, 3): a window around each frame, edge frames repeated.
-
-        The spatial stage sees one frame at a time, so it runs once a frame, not once a window.
-        """
-        reach = self.model.config.frames // 2
-        around = torch.arange(start - reach, stop + reach, device=inputs.device)
-        features = self.model.spatial(inputs[around.clamp(0, len(inputs) - 1)])
-        windows = features.unfold(0, 2 * reach + 1, 1).mT  # (stop - start, F, J * C)
-        return self.model.temporal(windows)[:, 0]
+            yield from (joints @ rotation[done : done + len(joints)]).cpu().numpy()
+            done += len(joints)
 
 
 def fill_missing(
@@ -173,27 +160,24 @@ def lift_poses(
     shape = poses.keypoints_2d.shape[:3]
     joints = np.full((*shape, 3), np.nan, np.float32)
     root = np.full((*shape[:2], 3), np.nan, np.float32)
-    rays = _rays(poses.keypoints_2d, poses.scores_2d, poses.frame_size, focal_px)
+    seen = _seen(poses.keypoints_2d, poses.scores_2d)
+    rays = pixels_to_rays(seen, poses.frame_size, focal_px)
     for person in range(poses.people):
         for run in runs(poses.present[person]):
-            track, times = rays[person, run], poses.timestamps[run]
-            joints[person, run] = lifter(track, times, progress)
+            times = poses.timestamps[run]
+            joints[person, run] = lifter(
+                seen[person, run], times, poses.frame_size, focal_px, progress
+            )
             root[person, run] = root_positions(
-                joints[person, run], track, poses.scores_2d[person, run], times
+                joints[person, run], rays[person, run], poses.scores_2d[person, run], times
             )
     fields = {name: getattr(poses, name) for name in poses.__dataclass_fields__}
     return Pose3D(**fields, joints_3d=joints, root_3d=root)
 
 
-def _rays(
-    keypoints_px: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    frame_size: tuple[int, int],
-    focal_px: float,
-) -> NDArray[np.float64]:
-    """(..., J, 2) pixels -> (..., J, 2) rays; a joint with score 0 is missing, NaN."""
-    seen = np.where(scores[..., None] > 0, keypoints_px, np.nan)
-    return pixels_to_rays(seen, frame_size, focal_px)
+def _seen(keypoints_px: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(..., J, 2) pixels; a joint with score 0 is missing, NaN."""
+    return np.where(scores[..., None] > 0, keypoints_px, np.nan)
 
 
 def runs(flags: NDArray[np.bool_]) -> list[slice]:
@@ -240,9 +224,9 @@ def lift(
     scores = np.ones(keypoints_2d.shape[:2]) if scores is None else np.asarray(scores)
     if scores.shape != keypoints_2d.shape[:2]:
         raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
-    rays = _rays(keypoints_2d, scores, frame_size, focal_px)
+    seen = _seen(keypoints_2d, scores)
     lifter = Lifter(load_lifter_checkpoint(weights), choose_device(device)[0])
-    return lifter(rays, np.arange(len(rays)) / fps)
+    return lifter(seen, np.arange(len(seen)) / fps, frame_size, focal_px)
 
 
 def load_lifter_checkpoint(weights: str | Path) -> Checkpoint:

@@ -1,18 +1,17 @@
 """How 2D joints become the network's input, and its output the camera frame again.
 
 A checkpoint names the way it was trained with; training and inference share the functions here,
-so that they cannot drift apart. Image coordinates are rays: x and y of the direction through a
-pixel at depth 1, `(pixel - principal point) / focal length`.
+so that they cannot drift apart. Rays are x and y of the direction through a pixel at depth 1,
+`(pixel - principal point) / focal length`; the principal point is the middle of the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-ROOT = 0
 NEAREST_DEPTH = 0.1
 """A ray this flat against the turned camera, an outlier far outside the picture, is cut off."""
 
@@ -33,7 +32,7 @@ def look_at(rays: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def person(rays: Tensor) -> tuple[Tensor, Tensor]:
+def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
     """The person as a camera turned towards them would see them, at a size of about one.
 
     Every frame stands for itself: a camera of the same place is turned so that the root joint
@@ -44,14 +43,15 @@ def person(rays: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         rays: (..., J, 2).
+        root: the root joint.
 
     Returns:
         inputs (..., J, 2) and the rotations (..., 3, 3) from the camera frame to the turned
         camera's, in which the network then gives its answer.
     """
-    root = rays[..., ROOT, :]
+    on_axis = rays[..., root, :]
     middle = rays.nanmean(dim=-2).nan_to_num()
-    rotation = look_at(torch.where(root.isfinite(), root, middle))
+    rotation = look_at(torch.where(on_axis.isfinite(), on_axis, middle))
     points = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1) @ rotation.mT
     inputs = points[..., :2] / points[..., 2:].clamp_min(NEAREST_DEPTH)
     seen = inputs.isfinite().all(dim=-1, keepdim=True)
@@ -61,4 +61,38 @@ def person(rays: Tensor) -> tuple[Tensor, Tensor]:
     return inputs / size.clamp_min(1e-6)[..., None, None], rotation
 
 
-NORMALISATIONS: dict[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {"person": person}
+class Normalisation(Protocol):
+    """(..., J, 2) pixels, NaN where a joint is missing, to the network's inputs (..., J, 2) and the
+    rotations (..., 3, 3) from the camera frame to the one in which it then gives its answer.
+    """
+
+    def __call__(
+        self, keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+def person(
+    keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
+) -> tuple[Tensor, Tensor]:
+    """See `person_from_rays`."""
+    width, height = frame_size
+    middle = keypoints_px.new_tensor([(width - 1) / 2, (height - 1) / 2])
+    return person_from_rays((keypoints_px - middle) / focal_px, root)
+
+
+def screen(
+    keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
+) -> tuple[Tensor, Tensor]:
+    """The picture as it is, its width from -1 to 1: x / w * 2 - 1 and y / w * 2 - h / w.
+
+    What the paper and the field's benchmarks use (Pavllo et al., CVPR 2019). The answer is in the
+    camera frame. Missing joints lie in the middle of the picture.
+    """
+    width, height = frame_size
+    inputs = keypoints_px * (2 / width) - keypoints_px.new_tensor([1.0, height / width])
+    seen = inputs.isfinite().all(dim=-1, keepdim=True)
+    turn = torch.eye(3, dtype=inputs.dtype, device=inputs.device)
+    return torch.where(seen, inputs, 0), turn.expand(*inputs.shape[:-2], 3, 3)
+
+
+NORMALISATIONS: dict[str, Normalisation] = {"person": person, "screen": screen}

@@ -326,7 +326,7 @@ def _average_rate(timestamps: NDArray[np.float64], told: float) -> float:
 def _describe(lifter: Lifter) -> dict[str, Any]:
     checkpoint = lifter.checkpoint
     return {
-        "model": "poseformer",
+        "model": checkpoint.model.name,
         "frames": checkpoint.model.config.frames,
         "weights": checkpoint.path.name if checkpoint.path else None,
         "sha256": checkpoint.sha256,

@@ -40,6 +40,11 @@ class Skeleton:
         return self.joint_names.index(joint)
 
     @cached_property
+    def root(self) -> int:
+        """The joint that positions are relative to: the first that hangs on nothing."""
+        return self.parents.index(-1)
+
+    @cached_property
     def bones(self) -> tuple[tuple[int, int], ...]:
         """(parent, child) of every bone."""
         return tuple((p, child) for child, p in enumerate(self.parents) if p >= 0)
@@ -141,9 +146,40 @@ HALPE26 = Skeleton(
     right=(2, 4, 6, 8, 10, 12, 14, 16, 21, 23, 25),
 )
 
+HUMANEVA15 = Skeleton(
+    name="humaneva15",
+    joint_names=(
+        *("pelvis", "thorax"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+        *("left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle"),
+        "head",
+    ),
+    parents=(-1, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1),
+    left=(2, 3, 4, 8, 9, 10),
+    right=(5, 6, 7, 11, 12, 13),
+)
+
+MPI_INF_3DHP = Skeleton(
+    name="mpi_inf_3dhp",
+    joint_names=(
+        *("head_top", "neck"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+        *("pelvis", "spine", "head"),
+    ),
+    parents=(16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
+    left=(5, 6, 7, 11, 12, 13),
+    right=(2, 3, 4, 8, 9, 10),
+)
+
 SKELETONS = {
     skeleton.name: skeleton
-    for skeleton in (H36M17, COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26)
+    for skeleton in (
+        *(H36M17, COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26),
+        *(HUMANEVA15, MPI_INF_3DHP),
+    )
 }
 
 

@@ -24,8 +24,8 @@ from vidpose.data.virtual import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError, VidposeError
 from vidpose.files import replacing
 from vidpose.metrics import mpjpe, p_mpjpe
-from vidpose.models import Checkpoint, PoseFormer, save_checkpoint
-from vidpose.normalise import NORMALISATIONS
+from vidpose.models import Checkpoint, LiftingModel, PoseFormer, save_checkpoint
+from vidpose.normalise import person_from_rays
 from vidpose.progress import Progress, silent
 
 
@@ -37,7 +37,6 @@ class Recipe:
     embed_dim: int = 32
     depth: int = 4
     fps: float = 30.0
-    normalisation: str = "person"
     held_out: tuple[str, ...] = ("02", "10", "12")
     """Subjects never trained on; the error on them chooses the best checkpoint."""
     epochs: int = 18
@@ -115,7 +114,7 @@ def train_mocap(
     generator = torch.Generator(device).manual_seed(recipe.seed)
     cameras = VirtualCameras(train, device)
     validation = validation_windows(held_out, recipe, device)
-    vary, normalise = Variation(), NORMALISATIONS[recipe.normalisation]
+    vary = Variation()
     model = PoseFormer(recipe.frames, embed_dim=recipe.embed_dim, depth=recipe.depth).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -132,7 +131,7 @@ def train_mocap(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(step)
             rays, target = cameras.draw(recipe.batch, recipe.frames, recipe.fps, vary, generator)
-            inputs, rotation = normalise(rays)
+            inputs, rotation = person_from_rays(rays)
             target = in_turned_frame(target, rotation)
             with mixed_precision(device):
                 predicted = model(inputs)
@@ -194,13 +193,13 @@ def validation_windows(
     Motion and cameras are those of training; bodies vary as there, for the motion capture has
     only one. The focal length is exact and nobody is mirrored or sped up.
     """
-    cameras, normalise = VirtualCameras(clips, device), NORMALISATIONS[recipe.normalisation]
+    cameras = VirtualCameras(clips, device)
     windows = {}
     for name, noise in (("clean", 0.0), ("noisy", 1.0)):
         vary = Variation(noise=noise, focal_error_sd=0.0, speed=(1.0, 1.0), mirror=0.0)
         generator = torch.Generator(device).manual_seed(seed)
         rays, target = cameras.draw(recipe.val_windows, recipe.frames, recipe.fps, vary, generator)
-        inputs, rotation = normalise(rays)
+        inputs, rotation = person_from_rays(rays)
         windows[name] = inputs, in_turned_frame(target, rotation)
     return windows
 
@@ -211,7 +210,7 @@ def in_turned_frame(target: Tensor, rotation: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def evaluate(model: PoseFormer, inputs: Tensor, target: Tensor) -> dict[str, float]:
+def evaluate(model: LiftingModel, inputs: Tensor, target: Tensor) -> dict[str, float]:
     """MPJPE and P-MPJPE in mm, in float32, without flip averaging."""
     model.eval()
     predicted = torch.cat([model(part)[:, 0] for part in inputs.split(256)])
@@ -237,7 +236,7 @@ def mixed_precision(device: torch.device) -> Iterator[None]:
 def _checkpoint(model: PoseFormer, recipe: Recipe, training: dict[str, Any]) -> Checkpoint:
     return Checkpoint(
         model=model,
-        normalisation=recipe.normalisation,
+        normalisation="person",
         fps=recipe.fps,
         skeleton="h36m17",
         training=training,

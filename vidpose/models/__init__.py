@@ -1,10 +1,12 @@
 """Networks: plain torch modules that know no files and no video, and their checkpoints."""
 
+from vidpose.models.base import LiftingModel
 from vidpose.models.checkpoint import Checkpoint, load_checkpoint, load_model, save_checkpoint
 from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
 
 __all__ = [
     "Checkpoint",
+    "LiftingModel",
     "PoseFormer",
     "PoseFormerConfig",
     "load_checkpoint",

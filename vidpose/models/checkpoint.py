@@ -19,19 +19,20 @@ from safetensors.torch import save_file
 
 from vidpose.errors import WeightsError
 from vidpose.files import replacing, sha256
+from vidpose.models.base import LiftingModel
 from vidpose.models.poseformer import PoseFormer
 from vidpose.normalise import NORMALISATIONS
 from vidpose.skeleton import SKELETONS
 
 FORMAT = "vidpose-weights/1"
-MODELS = {"poseformer": PoseFormer}
+MODELS: dict[str, type[LiftingModel]] = {model.name: model for model in (PoseFormer,)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """A network and how to use it."""
 
-    model: PoseFormer
+    model: LiftingModel
     normalisation: str
     """A key of `vidpose.normalise.NORMALISATIONS`."""
     fps: float
@@ -47,7 +48,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = tor
     """Write a checkpoint; it appears whole or not at all."""
     metadata = {
         "format": FORMAT,
-        "model": "poseformer",
+        "model": checkpoint.model.name,
         "config": json.dumps(asdict(checkpoint.model.config)),
         "normalisation": checkpoint.normalisation,
         "fps": json.dumps(checkpoint.fps),
@@ -112,7 +113,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     return checkpoint
 
 
-def load_model(path: str | Path) -> PoseFormer:
+def load_model(path: str | Path) -> LiftingModel:
     """The network of a checkpoint, in eval mode, on the CPU; `model.config` has its sizes.
 
     It takes (B, frames, 17, 2) normalised keypoints and gives (B, 1, 17, 3) metres.

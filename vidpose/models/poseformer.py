@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidpose.models.base import LiftingModel
+
 
 @dataclass(frozen=True, kw_only=True)
 class PoseFormerConfig:
@@ -98,16 +100,15 @@ def _stack(dim: int, config: PoseFormerConfig) -> nn.Sequential:
     return nn.Sequential(*(Block(dim, config.heads, config.mlp_ratio, rate) for rate in rates))
 
 
-class PoseFormer(nn.Module):
-    """A window of 2D poses in, the 3D pose of its centre frame out.
-
-    `forward` takes (B, F, J, 2) normalised keypoints (how they are normalised is the
-    checkpoint's to say) and gives (B, 1, J, 3) metres, relative to the root.
+class PoseFormer(LiftingModel):
+    """The paper's network; see `LiftingModel` for what goes in and out.
 
     The released code is followed where the paper leaves a detail open: norms of blocks and
     stages use eps 1e-6 but the head's 1e-5; position embeddings start at zero; layers keep
     PyTorch's own initialisation.
     """
+
+    name = "poseformer"
 
     def __init__(
         self,
@@ -144,14 +145,14 @@ class PoseFormer(nn.Module):
 
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, F, J, 2) -> (B, 1, J, 3)."""
-        batch, frames, joints, _ = keypoints.shape
-        if (frames, joints) != (self.config.frames, self.config.joints):
-            raise ValueError(
-                f"expected windows of {self.config.frames} frames and {self.config.joints} "
-                f"joints, got {frames} and {joints}"
-            )
+        self.check_windows(keypoints)
         features = self.spatial(keypoints.flatten(0, 1))
-        return self.temporal(features.view(batch, frames, -1))
+        return self.temporal(features.unflatten(0, keypoints.shape[:2]))
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel`; the spatial stage sees single frames, so it runs once for each."""
+        features = self.spatial(keypoints)
+        return self.temporal(features.unfold(0, self.config.frames, 1).mT)[:, 0]
 
     def spatial(self, keypoints: Tensor) -> Tensor:
         """Joints of single frames attend to each other: (N, J, 2) -> (N, J * C)."""

@@ -1,0 +1,126 @@
+"""What every dataset gives, whatever its files look like: sequences of 2D and 3D joints.
+
+One file beside this one reads each dataset; training and evaluation see only what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as ListOf
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import DataError
+from vidpose.skeleton import Skeleton
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sequence:
+    """One motion seen by one camera; T frames, J joints.
+
+    Raises:
+        ValueError: a field has the wrong shape or type, or is not finite.
+    """
+
+    subject: str
+    action: str
+    """As the dataset's files call it: "Directions 1"."""
+    camera: str
+    keypoints_2d: NDArray[np.float32]
+    """(T, J, 2), pixels, origin top left."""
+    joints_3d: NDArray[np.float32]
+    """(T, J, 3), metres, camera frame (x right, y down, z away from the camera)."""
+    valid: NDArray[np.bool_]
+    """(T,), the frames that are trained on and scored; the others are context for them."""
+    frame_size: tuple[int, int]
+    """Width and height of the picture, pixels."""
+    fps: float
+    focal_px: float | None = None
+    """The camera's focal length, where it is known."""
+
+    def __post_init__(self) -> None:
+        frames, joints = self.keypoints_2d.shape[:2]
+        shapes = {"keypoints_2d": (frames, joints, 2), "joints_3d": (frames, joints, 3)}
+        for field, shape in shapes.items():
+            array = getattr(self, field)
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(
+                    f"{self.name}: {field}: expected {shape} float32, "
+                    f"got {array.shape} {array.dtype}"
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(f"{self.name}: {field}: a value is not a number")
+        if self.valid.shape != (frames,) or self.valid.dtype != np.bool_:
+            raise ValueError(f"{self.name}: valid: expected ({frames},) bool")
+
+    @property
+    def name(self) -> str:
+        return f"{self.subject}/{self.action}/{self.camera}"
+
+    @property
+    def take(self) -> tuple[str, str]:
+        """What was filmed: the same for all cameras that saw it."""
+        return self.subject, self.action
+
+    def __len__(self) -> int:
+        return len(self.keypoints_2d)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A dataset with its split into people to learn from and people to be tested on.
+
+    Raises:
+        ValueError: a sequence has another number of joints than the skeleton.
+    """
+
+    name: str
+    keypoints: str
+    """Where the 2D joints come from: `gt`, `cpn_ft_h36m_dbb` ..."""
+    skeleton: Skeleton
+    train: tuple[Sequence, ...]
+    test: tuple[Sequence, ...]
+
+    def __post_init__(self) -> None:
+        for sequence in self.train + self.test:
+            joints = sequence.keypoints_2d.shape[1]
+            if joints != len(self.skeleton):
+                raise ValueError(
+                    f"{sequence.name}: {joints} joints, but {self.skeleton.name} has "
+                    f"{len(self.skeleton)}"
+                )
+
+
+def hold_out(
+    sequences: ListOf[Sequence], fraction: float, seed: int = 0
+) -> tuple[list[Sequence], list[Sequence]]:
+    """Set a part of the takes aside for validation, with all cameras that saw them.
+
+    Takes are drawn at random, one at least, so that the people are those of training but no
+    motion is in both parts.
+
+    Args:
+        sequences: to split.
+        fraction: of the takes to set aside, above 0 and below 1.
+        seed: decides which.
+
+    Returns:
+        The sequences to train on, and those set aside.
+
+    Raises:
+        DataError: there are fewer than two takes.
+    """
+    takes = sorted({sequence.take for sequence in sequences})
+    if len(takes) < 2:
+        raise DataError(
+            f"there are {len(takes)} takes to train on; at least two are needed, for one is set "
+            "aside to choose the best weights."
+        )
+    count = min(len(takes) - 1, max(1, round(fraction * len(takes))))
+    order = np.random.default_rng(seed).permutation(len(takes))
+    aside = {takes[i] for i in order[:count]}
+    return (
+        [sequence for sequence in sequences if sequence.take not in aside],
+        [sequence for sequence in sequences if sequence.take in aside],
+    )

@@ -1,0 +1,46 @@
+"""What every lifting network is to those who train and use it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor, nn
+
+
+class Config(Protocol):
+    """A network's sizes, a frozen dataclass; travels in its checkpoint."""
+
+    frames: int
+    joints: int
+
+
+class LiftingModel(nn.Module):
+    """A window of 2D poses in, the 3D pose of its centre frame out.
+
+    `forward` takes (B, F, J, 2) normalised keypoints (how they are normalised is the
+    checkpoint's to say) and gives (B, 1, J, 3) metres, relative to the root.
+    """
+
+    name: ClassVar[str]
+    """As checkpoints and `vidpose train --model` call it."""
+    config: Any
+    """A `Config`."""
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        """The poses of all windows of a stretch of frames: (T + F - 1, J, 2) -> (T, J, 3).
+
+        Equal to `forward` on every window cut out; networks that share work between windows
+        do better than that.
+        """
+        windows = keypoints.unfold(0, self.config.frames, 1)  # (T, J, 2, F)
+        poses: Tensor = self(windows.permute(0, 3, 1, 2))[:, 0]
+        return poses
+
+    def check_windows(self, keypoints: Tensor) -> None:
+        """Raise ValueError unless these are windows (B, F, J, 2) of this network's sizes."""
+        frames, joints = keypoints.shape[1:3]
+        if (frames, joints) != (self.config.frames, self.config.joints):
+            raise ValueError(
+                f"expected windows of {self.config.frames} frames and {self.config.joints} "
+                f"joints, got {frames} and {joints}"
+            )

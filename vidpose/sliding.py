@@ -1,0 +1,52 @@
+"""A network slid over a track: a pose for every frame, mirror image averaged, memory bounded.
+
+Inference and evaluation share this, so that what is measured is what is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from vidpose.models.base import LiftingModel
+
+BLOCK = 512
+"""Windows that go through the network together; bounds memory whatever the length."""
+
+
+def slide(model: LiftingModel, inputs: Tensor, mirrored: Tensor | None) -> Iterator[Tensor]:
+    """Lift every frame of a track, with the window around it; edge frames are repeated.
+
+    Args:
+        model: in eval mode.
+        inputs: (T, J, 2), normalised keypoints, on the model's device.
+        mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too,
+            and the mean of both taken; None: it is not.
+
+    Yields:
+        (N, J, 3) metres: the poses of the next N frames, T in all.
+    """
+    for start in range(0, len(inputs), BLOCK):
+        stop = min(start + BLOCK, len(inputs))
+        joints = _block(model, inputs, start, stop)
+        if mirrored is not None:
+            flipped = _block(model, mirror(inputs, mirrored), start, stop)
+            joints = (joints + mirror(flipped, mirrored)) / 2
+        yield joints
+
+
+def mirror(joints: Tensor, mirrored: Tensor) -> Tensor:
+    """(T, J, 2 or 3), x negated and left and right swapped."""
+    out = joints[:, mirrored].clone()
+    out[..., 0] *= -1
+    return out
+
+
+@torch.no_grad()
+def _block(model: LiftingModel, inputs: Tensor, start: int, stop: int) -> Tensor:
+    """(T, J, 2) -> (stop - start, J, 3)."""
+    reach = model.config.frames // 2
+    around = torch.arange(start - reach, stop + reach, device=inputs.device)
+    return model.slide(inputs[around.clamp(0, len(inputs) - 1)])
