@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import vidpose
 from tests.results import make_result
 from vidpose.errors import UsageError, WeightsError
-from vidpose.lifting import Lifter, fill_missing, lift_poses, runs
+from vidpose.lifting import Lifter, lift_poses, runs
 from vidpose.models import Checkpoint, PoseFormer, save_checkpoint
 from vidpose.normalise import person
 from vidpose.poses import Pose2D
@@ -108,19 +108,6 @@ def test_a_dropped_frame_does_not_shift_what_follows(checkpoint: Checkpoint) -> 
         lift_with(checkpoint, pixels, time)[62:],
         atol=0.01,
     )
-
-
-def test_fill_missing() -> None:
-    joints = np.zeros((5, 2, 2))
-    joints[:, 0] = np.arange(5)[:, None]
-    joints[1:3, 0] = np.nan
-    joints[4, 0] = np.nan
-    joints[:, 1] = np.nan
-    filled = fill_missing(joints, np.array([0.0, 1, 2, 3, 4]))
-    np.testing.assert_allclose(filled[:, 0, 0], [0, 1, 2, 3, 3])
-    assert np.isnan(filled[:, 1]).all()
-    with pytest.raises(ValueError, match="no joint"):
-        fill_missing(np.full((3, 17, 2), np.nan), np.arange(3.0))
 
 
 def test_joints_never_seen_do_not_spoil_the_others(checkpoint: Checkpoint) -> None:

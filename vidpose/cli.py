@@ -277,55 +277,104 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
 @main.command()
 @click.option(
     "--dataset",
-    type=click.Choice(["mocap"]),
+    type=click.Choice(["h36m", "mpi_inf_3dhp", "humaneva", "mocap", "synthetic", "custom"]),
     required=True,
-    help="mocap: a folder of BVH motion capture seen by random virtual cameras.",
+    help="mocap: a folder of BVH motion capture seen by random virtual cameras; synthetic: made "
+    "on the spot.",
 )
-@click.option("--data", type=FILE, required=True, help="Where the dataset is.")
+@click.option("--data", type=FILE, help="Where the dataset is. [default: data, or data/synthetic]")
 @click.option(
     "--out", type=FILE, default=Path("outputs/train"), show_default=True, help="The run's folder."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
-@click.option("--frames", type=int, default=27, show_default=True, help="Frames in a window.")
-@click.option("--epochs", type=int, default=18, show_default=True)
 @click.option(
-    "--windows", type=int, default=16_384, show_default=True, help="Windows drawn for an epoch."
+    "--recipe",
+    "recipe_name",
+    type=click.Choice(["paper", "official", "vidpose"]),
+    help="How to learn: as the paper says, as the official code's README says, or as our own "
+    "weights. [default: paper; for mocap vidpose]",
 )
-@click.option("--batch", type=int, default=256, show_default=True)
-@click.option("--lr", type=float, default=5e-4, show_default=True, help="Highest learning rate.")
+@click.option("--keypoints", metavar="NAME", help="Where the dataset's 2D joints come from.")
+@click.option("--model", metavar="NAME", help="The network. [default: poseformer]")
+@click.option("--frames", type=int, help="Frames in a window, odd. [default: 81, or the recipe's]")
+@click.option("--embed-dim", type=int, help="Width of one joint's embedding. [default: 32]")
+@click.option("--depth", type=int, help="Blocks in each stage. [default: 4]")
+@click.option("--epochs", type=int)
+@click.option("--batch", type=int, help="Windows in a step, over all processes together.")
+@click.option(
+    "--accumulate", type=int, help="Parts in which a step is computed, to save memory. [default: 1]"
+)
+@click.option("--lr", type=float, help="Learning rate at its highest.")
+@click.option("--windows", type=int, help="Windows drawn for an epoch, for mocap.")
 @click.option(
     "--held-out",
     default="02,10,12",
     show_default=True,
     metavar="SUBJECT,...",
-    help="Subjects never trained on, to measure the error.",
+    help="Subjects never trained on, for mocap.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--select-on",
+    type=click.Choice(["validation", "test"]),
+    help="What chooses the best weights: takes of the training subjects that are set aside, or "
+    "the test subjects, as the official code does. [default: validation]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "bf16", "fp32"]),
+    help="auto: bf16 where the hardware computes in it.",
+)
+@click.option(
+    "--init-from",
+    metavar="NAME|PATH",
+    help="Fine-tune: begin with these weights, also of another skeleton or number of frames.",
+)
+@click.option("--on-host", is_flag=True, help="For datasets larger than the GPU's memory.")
+@click.option("--seed", type=int)
 @DEVICE
 def train(
-    dataset: str, data: Path, out: Path, resume: bool, held_out: str, device: str, **recipe: Any
+    dataset: str,
+    data: Path | None,
+    out: Path,
+    resume: bool,
+    recipe_name: str | None,
+    keypoints: str | None,
+    held_out: str,
+    init_from: str | None,
+    on_host: bool,
+    device: str,
+    **sizes: Any,
 ) -> None:
-    """Train PoseFormer.
+    """Train PoseFormer, or another lifting network.
 
-    The run's folder gets log.csv, a line per epoch; best.safetensors, the weights with the least
-    error on the left-out subjects; and state.pt, from which --resume goes on.
+    The run's folder gets log.csv, a line per epoch, and its picture; best.safetensors, the weights
+    with the least validation error, and last.safetensors, the newest; and state.pt, from which
+    --resume goes on. Ctrl-C saves the run. On several GPUs or machines:
+
+        torchrun --nproc-per-node 2 -m vidpose train ...
     """
-    from vidpose.devices import choose_device
+    from vidpose.distributed import join_world
     from vidpose.progress import bar
-    from vidpose.train import Recipe, train_mocap
+    from vidpose.train import run
 
-    chosen, why = choose_device(device)
-    _say(f"Training on {dataset} in {data}. Device: {chosen.type} ({why}). Run: {out}")
-    best = train_mocap(
-        data,
-        out,
-        Recipe(held_out=tuple(name.strip() for name in held_out.split(",")), **recipe),
-        device=chosen,
-        resume=resume,
-        report=_say,
-        progress=bar("steps"),
-    )
-    _say(f"Best weights: {best}")
+    with join_world(device) as world:
+        best = run(
+            dataset,
+            data or Path("data/synthetic" if dataset == "synthetic" else "data"),
+            out,
+            world,
+            recipe=recipe_name,
+            keypoints=keypoints,
+            held_out=tuple(name.strip() for name in held_out.split(",")),
+            init_from=init_from,
+            on_host=on_host,
+            resume=resume,
+            report=_say,
+            progress=bar("steps"),
+            **{name: value for name, value in sizes.items() if value is not None},
+        )
+        if world.is_first:
+            _say(f"Best weights: {best}")
 
 
 @main.group()

@@ -23,6 +23,7 @@ from vidpose.progress import Progress, silent
 from vidpose.root import assumed_focal_px, pixels_to_rays, root_positions
 from vidpose.skeleton import H36M17
 from vidpose.sliding import slide
+from vidpose.timeline import fill_missing
 from vidpose.weights import find_weights
 
 SAME_RATE = 0.02
@@ -96,29 +97,6 @@ class Lifter:
             joints[:, 0] = 0
             yield from (joints @ rotation[done : done + len(joints)]).cpu().numpy()
             done += len(joints)
-
-
-def fill_missing(
-    joints: NDArray[np.floating], timestamps: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Interpolate missing joints in time, hold the first and last; a joint never seen stays NaN.
-
-    Args:
-        joints: (T, J, D), NaN where missing.
-        timestamps: (T,) seconds.
-
-    Raises:
-        ValueError: no joint is there in any frame.
-    """
-    filled = np.array(joints, dtype=np.float64)
-    there = np.isfinite(filled).all(axis=-1)
-    if not there.any():
-        raise ValueError("no joint is there in any frame")
-    for j in np.flatnonzero(there.any(axis=0) & ~there.all(axis=0)):
-        known = there[:, j]
-        for d in range(filled.shape[2]):
-            filled[:, j, d] = np.interp(timestamps, timestamps[known], filled[known, j, d])
-    return filled
 
 
 def _training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:

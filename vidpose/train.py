@@ -1,306 +1,382 @@
-"""Training a lifter on motion capture under virtual cameras: one loop, read from top to bottom.
+"""Training a lifter: one loop, read from top to bottom.
 
-A run lives in one folder: `state.pt` (where `--resume` goes on), `log.csv` (a line per epoch)
-and `best.safetensors` (the checkpoint with the least error on the left-out subjects).
+What a run learns stands in its `Recipe`, what it leaves in its `RunFolder`. Nothing random is
+carried from step to step: every draw follows from the seed and the step's number, so a run that is
+resumed, or split over several processes, is the same run.
 """
 
 from __future__ import annotations
 
-import csv
+import inspect
 import math
-import pickle
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parallel import DistributedDataParallel
 
-from vidpose.data.mocap import Clip, read_folder
-from vidpose.data.virtual import Variation, VirtualCameras
-from vidpose.errors import DataError, UsageError, VidposeError
-from vidpose.files import replacing
+from vidpose.batches import (
+    Samples,
+    TrainingData,
+    dataset_data,
+    draw_seed,
+    mocap_data,
+    prefetched,
+)
+from vidpose.data.mocap import read_folder
+from vidpose.distributed import World
+from vidpose.errors import UsageError, VidposeError
 from vidpose.metrics import mpjpe, p_mpjpe
-from vidpose.models import Checkpoint, LiftingModel, PoseFormer, save_checkpoint
-from vidpose.normalise import person_from_rays
+from vidpose.models import MODELS, Checkpoint, LiftingModel, load_checkpoint, save_checkpoint
+from vidpose.models.poseformer import draw_drop_paths_for
+from vidpose.models.transfer import transfer
 from vidpose.progress import Progress, silent
+from vidpose.recipe import Recipe, recipe_for
+from vidpose.run_folder import RunFolder, RunState
+from vidpose.weights import find_weights
+
+SAVE_S = 600.0
+"""A run that is killed loses at most about this many seconds; it saves after every epoch, too."""
+EVAL_BATCH = 1024
+CHECK_STEPS = 20
+"""Steps from one look at the loss, and at whether to stop, to the next: either waits for a GPU."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that decides what a run learns; stored in its checkpoint."""
-
-    frames: int = 27
-    embed_dim: int = 32
-    depth: int = 4
-    fps: float = 30.0
-    held_out: tuple[str, ...] = ("02", "10", "12")
-    """Subjects never trained on; the error on them chooses the best checkpoint."""
-    epochs: int = 18
-    windows: int = 16_384
-    """Windows drawn for an epoch."""
-    batch: int = 256
-    lr: float = 5e-4
-    weight_decay: float = 0.1
-    warmup: float = 0.02
-    """Share of the run in which the learning rate rises; then it falls along a half cosine."""
-    val_windows: int = 2048
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "windows", "batch", "val_windows"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        if self.frames < 1 or self.frames % 2 == 0:
-            raise UsageError(f"frames must be odd, for a window has a centre; not {self.frames}.")
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(self.windows / self.batch)
-
-    def lr_at(self, step: int) -> float:
-        total = self.epochs * self.steps_per_epoch
-        warmup = max(1, round(self.warmup * total))
-        if step < warmup:
-            return self.lr * (step + 1) / warmup
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-
-
-def train_mocap(
-    data: Path,
+def run(
+    dataset: str,
+    folder: Path,
     out: Path,
-    recipe: Recipe,
+    world: World,
     *,
-    device: torch.device | str = "cpu",
+    recipe: str | None = None,
+    keypoints: str | None = None,
+    held_out: Sequence[str] = (),
+    init_from: str | Path | None = None,
+    on_host: bool = False,
     resume: bool = False,
     report: Callable[[str], None] = print,
     progress: Progress = silent,
+    **changes: Any,
 ) -> Path:
-    """Train PoseFormer on a folder of motion capture seen by virtual cameras.
+    """Train on a dataset by its name; see `train` for what is not said here.
 
     Args:
-        data: `<subject>/<clip>.bvh`.
+        dataset: h36m, mpi_inf_3dhp, humaneva, synthetic, custom or mocap.
+        folder: where it is.
+        out: the run's folder.
+        world: the device, and the processes that train together.
+        recipe: paper, official or vidpose; by default the dataset's own.
+        keypoints: where the 2D joints come from; by default the dataset's own.
+        held_out: subjects of the motion capture that are not trained on.
+        init_from: weights to begin with, by name or path.
+        on_host: leave the windows on the host, in files in the run's folder.
+        changes: of the recipe's fields.
+
+    Returns:
+        The path of the best checkpoint.
+    """
+    chosen = recipe_for(dataset, recipe, keypoints)
+    changed = {name: value for name, value in changes.items() if getattr(chosen, name) != value}
+    chosen = replace(chosen, **changes)
+    RunFolder(out).check(resume)
+    say = report if world.is_first else (lambda line: None)
+    say(
+        f"Training on {dataset} in {folder}, recipe {chosen.name}"
+        + "".join(f", {name} {value}" for name, value in changed.items())
+        + f". Device: {world.device.type} ({world.why})"
+        + (f", {world.size} processes" if world.size > 1 else "")
+        + f". Run: {out}"
+    )
+    if chosen.select_on == "test":
+        say(
+            "The test subjects choose the best weights, as in the official code: the error on "
+            "them is then no longer that of people never seen."
+        )
+    init = None if init_from is None else load_checkpoint(find_weights(init_from))
+    if dataset == "mocap":
+        clips = read_folder(folder, lambda paths: progress(paths, len(paths), "reading"))
+        data = mocap_data(clips, held_out, chosen, world.device)
+    else:
+        from vidpose.data import open_dataset
+
+        files = out / f"windows-{world.rank}" if on_host else None
+        data = dataset_data(
+            open_dataset(dataset, folder, keypoints=keypoints), chosen, world.device, folder=files
+        )
+    best = train(
+        data, out, chosen, world, resume=resume, init=init, report=report, progress=progress
+    )
+    if world.is_first:
+        from vidpose.render.plots import learning_curve
+
+        learning_curve(RunFolder(out).log, RunFolder(out).curve)
+    return best
+
+
+def train(
+    data: TrainingData,
+    out: Path,
+    recipe: Recipe,
+    world: World,
+    *,
+    resume: bool = False,
+    init: Checkpoint | None = None,
+    report: Callable[[str], None] = print,
+    progress: Progress = silent,
+) -> Path:
+    """Train a lifting network.
+
+    Args:
+        data: what to learn from.
         out: the run's folder.
         recipe: what to train and how.
-        device: where to train.
-        resume: go on from `out/state.pt`; the numbers are those of an uninterrupted run. The
-            number of epochs may be another than at first.
-        report: takes a line per epoch.
-        progress: wraps the files to read, and the steps of an epoch.
+        world: the device, and the processes that train together; each calls this.
+        resume: go on from `out/state.pt`: the numbers are those of an uninterrupted run.
+        init: begin with these weights, as far as they fit; what does not is told.
+        report: takes lines for the user.
+        progress: wraps the steps of an epoch.
 
     Returns:
         The path of the best checkpoint.
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not asked for, or there is
-            none to resume, or it has another recipe.
-        DataError: the motion capture cannot be read, or no subject is left to train on.
-        VidposeError: the loss is no longer a number; the best checkpoint so far is kept.
+            none to resume, or it has another recipe or other data.
+        StoppedError: Ctrl-C or SIGTERM came; the state is saved.
+        VidposeError: the loss is no longer a number, or a file cannot be written; what was saved
+            before is kept.
     """
-    device = torch.device(device)
-    state_file, best_file = out / "state.pt", out / "best.safetensors"
-    if state_file.exists() and not resume:
-        raise UsageError(f"{out} holds a run already; add --resume, or choose another --out.")
-    if resume and not state_file.exists():
-        raise UsageError(f"{out} holds no run to resume; leave --resume out.")
+    folder = RunFolder(out)
+    folder.check(resume)
+    device, source = world.device, data.source
+    if not world.is_first:
+        report, progress = (lambda line: None), silent
 
-    train, held_out = split(
-        read_folder(data, lambda paths: progress(paths, len(paths), "reading")), recipe.held_out
-    )
     torch.manual_seed(recipe.seed)
-    generator = torch.Generator(device).manual_seed(recipe.seed)
-    cameras = VirtualCameras(train, device)
-    validation = validation_windows(held_out, recipe, device)
-    vary = Variation()
-    model = PoseFormer(recipe.frames, embed_dim=recipe.embed_dim, depth=recipe.depth).to(device)
+    model = build_model(recipe, len(data.skeleton)).to(device)
+    if init is not None and not resume:
+        for line in transfer(init, model, data.skeleton):
+            report(line)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
     )
-    first_epoch, best = 0, math.inf
-    if resume:
-        first_epoch, best = _restore(state_file, recipe, model, optimizer, generator)
+    run = folder.restore(recipe, data.told, model, optimizer) if resume else RunState()
+    learner: torch.nn.Module = model
+    if world.size > 1:
+        learner = DistributedDataParallel(model, [device] if device.type == "cuda" else None)
+    steps = math.ceil(source.samples / recipe.batch)
+    board = folder.tensorboard() if world.is_first else None
+    saved_at, begun = time.monotonic(), time.monotonic()
 
-    for epoch in range(first_epoch, recipe.epochs):
-        model.train()
-        losses = []
-        steps = range(epoch * recipe.steps_per_epoch, (epoch + 1) * recipe.steps_per_epoch)
-        for step in progress(steps, len(steps), f"epoch {epoch + 1}/{recipe.epochs}"):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr_at(step)
-            rays, target = cameras.draw(recipe.batch, recipe.frames, recipe.fps, vary, generator)
-            inputs, rotation = person_from_rays(rays)
-            target = in_turned_frame(target, rotation)
-            with mixed_precision(device):
-                predicted = model(inputs)
-            loss = (predicted[:, 0].float() - target).norm(dim=-1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
-        train_mm = 1000 * float(torch.stack(losses).mean())
-        if not math.isfinite(train_mm):
-            raise VidposeError(
-                f"the loss is no longer a number in epoch {epoch + 1}; lower --lr and start anew"
-                + (f" ({best_file} holds the best weights so far)." if best_file.exists() else ".")
+    def save() -> None:
+        if world.is_first:
+            folder.save(run, recipe, data.told, model, optimizer)
+
+    with stop_requests() as stop_is_asked:
+        while run.epoch < recipe.epochs:
+            model.train()
+            loss_sum = torch.tensor(run.loss_sum, dtype=torch.float64, device=device)
+            batches = prefetched(source, run.epoch, range(run.step, steps), recipe.batch, world)
+            label = f"epoch {run.epoch + 1}/{recipe.epochs}"
+            for inputs, targets, whole in progress(batches, steps - run.step, label):
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.lr_at(run.epoch * steps + run.step, steps)
+                loss = learn(learner, model, inputs, targets, whole, recipe, world, run, steps)
+                optimizer.step()
+                loss_sum += loss
+                run.step += 1
+                run.samples += whole
+                if run.step % CHECK_STEPS and run.step < steps:
+                    continue
+                asked = world.total(torch.tensor(float(stop_is_asked()), device=device)) > 0
+                late = world.is_first and time.monotonic() - saved_at > SAVE_S
+                if bool(asked) or late:
+                    run.loss_sum = _checked(loss_sum, run, folder)
+                    save()
+                    saved_at = time.monotonic()
+                if bool(asked):
+                    raise StoppedError(out, run.epoch + 1, run.step, steps)
+            train_mm = 1000 * _checked(world.total(loss_sum), run, folder) / run.samples
+            errors = validate(model, data.validation, recipe, world)
+            lr = recipe.lr_at((run.epoch + 1) * steps - 1, steps)
+            run = RunState(run.epoch + 1, best_mm=run.best_mm, log=run.log)
+            row = {"epoch": run.epoch, "lr": lr, "train_mpjpe_mm": train_mm}
+            row |= {f"val_{name}": value for name, value in errors.items()}
+            row["seconds"] = round(time.monotonic() - begun, 1)
+            begun = time.monotonic()
+            run.log.append(row)
+            better = errors["mpjpe_mm"] < run.best_mm
+            run.best_mm = min(run.best_mm, errors["mpjpe_mm"])
+            if world.is_first:
+                told = data.told | {"recipe": recipe.to_dict(), "epoch": run.epoch}
+                told |= {f"{recipe.select_on}_errors": errors}
+                made = Checkpoint(
+                    model=model,
+                    normalisation=recipe.normalisation,
+                    fps=data.fps,
+                    skeleton=data.skeleton.name,
+                    training=told,
+                )
+                if better:
+                    save_checkpoint(folder.best, made)
+                save_checkpoint(folder.last, made)
+                folder.write_log(run.log)
+                save()
+                saved_at = time.monotonic()
+                if board is not None:
+                    for name, value in row.items():
+                        board.add_scalar(name, value, run.epoch)
+                    board.flush()
+            report(
+                f"epoch {run.epoch}/{recipe.epochs}: training {train_mm:.1f} mm, "
+                f"{recipe.select_on} {errors['mpjpe_mm']:.1f} (P {errors['p_mpjpe_mm']:.1f})"
+                + (" best" if better else "")
             )
-
-        errors = {name: evaluate(model, *windows) for name, windows in validation.items()}
-        noisy = errors["noisy"]["mpjpe_mm"]
-        if noisy < best:
-            best = noisy
-            training = {
-                "dataset": "mocap",
-                "recipe": asdict(recipe),
-                "variation": vary.to_dict(),
-                "epoch": epoch + 1,
-                "held_out_errors": errors,
-            }
-            save_checkpoint(best_file, _checkpoint(model, recipe, training), torch.float16)
-        _save_state(state_file, recipe, model, optimizer, generator, epoch + 1, best)
-        _log(out / "log.csv", epoch + 1, recipe.lr_at(steps[-1]), train_mm, errors)
-        measured = ", ".join(
-            f"{name} {e['mpjpe_mm']:.1f} (P {e['p_mpjpe_mm']:.1f})" for name, e in errors.items()
-        )
-        report(f"epoch {epoch + 1}/{recipe.epochs}: training {train_mm:.1f} mm, {measured}")
-    return best_file
+    return folder.best
 
 
-def split(clips: Sequence[Clip], held_out: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
-    """Clips to train on, and those of the left-out subjects.
+def build_model(recipe: Recipe, joints: int) -> LiftingModel:
+    """The network of a recipe; sizes that its kind does not have are left out."""
+    kind = MODELS[recipe.model]
+    known = inspect.signature(kind).parameters
+    sizes = {
+        name: getattr(recipe, name)
+        for name in ("frames", "embed_dim", "depth", "drop_path")
+        if name in known
+    }
+    try:
+        return kind(joints=joints, **sizes)
+    except ValueError as error:
+        raise UsageError(f"the network {recipe.model} cannot be built: {error}.") from None
 
-    Raises:
-        DataError: a subject is not there, or one of the two is empty.
+
+def learn(
+    learner: torch.nn.Module,
+    model: LiftingModel,
+    inputs: Tensor,
+    targets: Tensor,
+    whole: int,
+    recipe: Recipe,
+    world: World,
+    run: RunState,
+    steps: int,
+) -> Tensor:
+    """One step's gradients: the paper's loss, MPJPE of the root-relative pose (Eq. 8).
+
+    Returns:
+        The loss summed over this process's samples, metres.
     """
-    subjects = {clip.subject for clip in clips}
-    if not subjects > set(held_out) or not held_out:
-        raise DataError(
-            f"the motion capture has subjects {', '.join(sorted(subjects))}; it cannot leave out "
-            f"{', '.join(held_out) or 'nobody'}: name some of them, but not all."
-        )
-    train = [clip for clip in clips if clip.subject not in held_out]
-    rest = [clip for clip in clips if clip.subject in held_out]
-    return train, rest
+    device = world.device
+    offset = world.rank * len(inputs)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    model.zero_grad(set_to_none=True)
+    parts = list(
+        zip(inputs.chunk(recipe.accumulate), targets.chunk(recipe.accumulate), strict=True)
+    )
+    for i, (some, wanted) in enumerate(parts):
+        torch.manual_seed(draw_seed(recipe.seed, run.epoch * steps + run.step, "drop path"))
+        draw_drop_paths_for(model, offset, offset + len(some), whole)
+        offset += len(some)
+        last = i == len(parts) - 1
+        waiting = nullcontext() if last or world.size == 1 else learner.no_sync()
+        with waiting:
+            with mixed_precision(device, recipe.precision):
+                predicted = learner(some)
+            loss = (predicted.float() - wanted).norm(dim=-1).mean(dim=(1, 2)).sum()
+            # DistributedDataParallel takes the mean of the processes' gradients.
+            (loss * (world.size / whole)).backward()
+        total += loss.detach()
+    return total
 
 
-def validation_windows(
-    clips: Sequence[Clip], recipe: Recipe, device: torch.device, seed: int = 2021
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """The same windows in every run: inputs and targets, from clean and from noisy 2D.
-
-    Motion and cameras are those of training; bodies vary as there, for the motion capture has
-    only one. The focal length is exact and nobody is mirrored or sped up.
-    """
-    cameras = VirtualCameras(clips, device)
-    windows = {}
-    for name, noise in (("clean", 0.0), ("noisy", 1.0)):
-        vary = Variation(noise=noise, focal_error_sd=0.0, speed=(1.0, 1.0), mirror=0.0)
-        generator = torch.Generator(device).manual_seed(seed)
-        rays, target = cameras.draw(recipe.val_windows, recipe.frames, recipe.fps, vary, generator)
-        inputs, rotation = person_from_rays(rays)
-        windows[name] = inputs, in_turned_frame(target, rotation)
-    return windows
-
-
-def in_turned_frame(target: Tensor, rotation: Tensor) -> Tensor:
-    """(B, J, 3) camera frame -> the centre frame's turned camera; rotation (B, F, 3, 3)."""
-    return target @ rotation[:, rotation.shape[1] // 2].mT
-
-
-@torch.inference_mode()
-def evaluate(model: LiftingModel, inputs: Tensor, target: Tensor) -> dict[str, float]:
-    """MPJPE and P-MPJPE in mm, in float32, without flip averaging."""
+@torch.no_grad()
+def validate(
+    model: LiftingModel, samples: Samples, recipe: Recipe, world: World
+) -> dict[str, float]:
+    """MPJPE and P-MPJPE in mm, without flip averaging; the same in every process."""
     model.eval()
-    predicted = torch.cat([model(part)[:, 0] for part in inputs.split(256)])
-    predicted[:, 0] = 0  # the root is where it is by definition
-    p, t = predicted.cpu().numpy(), target.cpu().numpy()
-    return {"mpjpe_mm": 1000 * mpjpe(p, t), "p_mpjpe_mm": 1000 * p_mpjpe(p, t)}
+    errors = torch.zeros(2, dtype=torch.float64, device=world.device)
+    index = torch.arange(len(samples))
+    for part in index[world.rank :: world.size].split(EVAL_BATCH):
+        inputs, targets = (t.to(world.device) for t in samples[part])
+        with mixed_precision(world.device, recipe.precision):
+            predicted = model(inputs)
+        p, t = (x.flatten(0, 1).float().cpu().numpy() for x in (predicted, targets))
+        if not math.isfinite(float(p.sum())):
+            return {"mpjpe_mm": math.inf, "p_mpjpe_mm": math.inf}
+        errors += len(part) * errors.new_tensor([mpjpe(p, t), p_mpjpe(p, t)])
+    mean = 1000 * world.total(errors) / len(samples)
+    return {"mpjpe_mm": float(mean[0]), "p_mpjpe_mm": float(mean[1])}
 
 
 @contextmanager
-def mixed_precision(device: torch.device) -> Iterator[None]:
-    """Matrix products in bf16 where the hardware computes in it."""
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+def mixed_precision(device: torch.device, precision: str = "auto") -> Iterator[None]:
+    """Matrix products in bf16: where the hardware computes in it, or as told."""
+    supported = (
+        torch.cuda.is_bf16_supported()
+        if device.type == "cuda"
+        else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+    if precision == "fp32" or (precision == "auto" and not supported):
+        yield
+    elif device.type == "cuda":
         with torch.autocast("cuda", torch.bfloat16):
             yield
-    elif device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    else:
         # On a CPU the fused attention's backward pass in bf16 is slower than the plain one's.
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             yield
-    else:
-        yield
 
 
-def _checkpoint(model: PoseFormer, recipe: Recipe, training: dict[str, Any]) -> Checkpoint:
-    return Checkpoint(
-        model=model,
-        normalisation="person",
-        fps=recipe.fps,
-        skeleton="h36m17",
-        training=training,
-    )
+class StoppedError(VidposeError):
+    """The user stopped a run; its state is saved."""
 
+    exit_code = 130
 
-def _log(
-    path: Path, epoch: int, lr: float, train_mm: float, errors: dict[str, dict[str, float]]
-) -> None:
-    row = {"epoch": epoch, "lr": lr, "train_mpjpe_mm": train_mm}
-    row |= {f"{name}_{key}": value for name, e in errors.items() for key, value in e.items()}
-    new = not path.exists()
-    with open(path, "a", newline="") as stream:
-        writer = csv.DictWriter(stream, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow({key: round(value, 8) for key, value in row.items()})
-
-
-def _save_state(
-    path: Path,
-    recipe: Recipe,
-    model: PoseFormer,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-    epoch: int,
-    best: float,
-) -> None:
-    state = {
-        "recipe": asdict(recipe),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "generator": generator.get_state(),
-        "torch_rng": torch.get_rng_state(),
-        "epoch": epoch,
-        "best": best,
-    }
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
-
-
-def _restore(
-    path: Path,
-    recipe: Recipe,
-    model: PoseFormer,
-    optimizer: torch.optim.Optimizer,
-    generator: torch.Generator,
-) -> tuple[int, float]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        stored = state["recipe"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError):
-        raise VidposeError(f"{path} cannot be read; start a new run.") from None
-    # A run may be made longer or shorter on the way; the learning rate follows its new end.
-    differing = [
-        key for key, value in asdict(recipe).items() if key != "epochs" and stored.get(key) != value
-    ]
-    if differing:
-        raise UsageError(
-            f"{path} was started with other options ({', '.join(differing)}); "
-            "give the same, or start a new run."
+    def __init__(self, out: Path, epoch: int, step: int, steps: int) -> None:
+        super().__init__(
+            f"stopped in epoch {epoch} after step {step} of {steps}; the run is saved: the same "
+            f"command with --resume goes on ({out})."
         )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    generator.set_state(state["generator"])
-    torch.set_rng_state(state["torch_rng"])
-    return int(state["epoch"]), float(state["best"])
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM wait for the end of a step; a second one does not."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    try:
+        before = [signal.signal(number, ask) for number in numbers]
+    except ValueError:  # not the main thread: whoever started it deals with signals
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _checked(loss_sum: Tensor, run: RunState, folder: RunFolder) -> float:
+    value = float(loss_sum)
+    if not math.isfinite(value):
+        raise VidposeError(
+            f"the loss is no longer a number in epoch {run.epoch + 1}; lower --lr and start anew"
+            + folder.last_good()
+        )
+    return value

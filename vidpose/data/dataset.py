@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,9 +93,19 @@ class Dataset:
                 )
 
 
+class Taken(Protocol):
+    """Anything that was filmed: a `Sequence`, or a clip of motion capture."""
+
+    @property
+    def take(self) -> tuple[str, str]: ...
+
+
+Item = TypeVar("Item", bound=Taken)
+
+
 def hold_out(
-    sequences: ListOf[Sequence], fraction: float, seed: int = 0
-) -> tuple[list[Sequence], list[Sequence]]:
+    sequences: ListOf[Item], fraction: float, seed: int = 0
+) -> tuple[list[Item], list[Item]]:
     """Set a part of the takes aside for validation, with all cameras that saw them.
 
     Takes are drawn at random, one at least, so that the people are those of training but no

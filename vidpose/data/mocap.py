@@ -47,6 +47,11 @@ class Clip:
     """(T, 17, 3), h36m17, metres, world frame: z up, x and y level."""
     fps: float
 
+    @property
+    def take(self) -> tuple[str, str]:
+        """See `Sequence.take`."""
+        return self.subject, self.name
+
 
 def read_clip(path: Path) -> Clip:
     """Read one BVH file; the subject is the name of its folder.

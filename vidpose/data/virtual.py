@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidpose.data.dataset import Sequence as View
 from vidpose.data.mocap import Clip
 from vidpose.skeleton import H36M17
+from vidpose.timeline import fill_missing
 
 HEIGHT = 1.72
 SEGMENTS = {
@@ -71,6 +73,10 @@ DROP_RATE = 0.06  # per joint and window: a run of frames in which it is lost
 DROP_GONE = 0.5  # share of the lost ones that are absent; the rest is guessed, badly
 DROP_GUESS_SD = 0.25
 
+NEAREST_M = 1.0
+STRETCH_S = 8.0
+VIEW_PX = 1000
+
 
 class VirtualCameras:
     """Draws windows of motion with what a camera sees of them."""
@@ -110,6 +116,35 @@ class VirtualCameras:
         rays = rays * random.normal(count, 1, 1, 1).mul(vary.focal_error_sd).exp()
         return rays, target - target[:, :1]
 
+    def watch(
+        self, clip: int, first: float, frames: int, fps: float, vary: Variation, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """A stretch of one clip, however long, as one still camera sees it, at its own speed.
+
+        Args:
+            clip: its number.
+            first: seconds from the clip's first frame.
+            frames: how many, at `fps`.
+            fps: frames a second.
+            vary: body, camera and noise are drawn from it.
+            seed: decides them.
+
+        Returns:
+            rays (frames, 17, 2), NaN where lost, and joints (frames, 17, 3), metres, camera
+            frame; nobody comes nearer to the camera than `NEAREST_M`.
+        """
+        random = _Random(torch.Generator(self.device).manual_seed(seed), self.device)
+        rate = self.fps[clip].item()
+        place = (first + torch.arange(frames, device=self.device) / fps) * rate
+        world = self._at(torch.tensor([clip], device=self.device), place[None])
+        world = _resize(world, vary.segment_sd, random)
+        camera = _see(world, vary, random)
+        camera[..., 2] += (NEAREST_M - camera[..., 2].min()).clamp_min(0)
+        rays = camera[..., :2] / camera[..., 2:]
+        if vary.noise:
+            rays = _detect(rays, fps, vary.noise, random)
+        return rays[0], camera[0]
+
     def _windows(
         self, count: int, frames: int, fps: float, vary: Variation, random: _Random
     ) -> Tensor:
@@ -119,8 +154,13 @@ class VirtualCameras:
         speed = random.uniform(vary.speed, count)
         step = speed * self.fps[clip] / fps
         offset = torch.arange(frames, device=self.device) - frames // 2
-        # Fractions of a frame are kept: the clips are sampled between their frames.
-        place = (centre - self.starts[clip])[:, None] + step[:, None] * offset
+        return self._at(clip, (centre - self.starts[clip])[:, None] + step[:, None] * offset)
+
+    def _at(self, clip: Tensor, place: Tensor) -> Tensor:
+        """(B,) clips and (B, F) frames of them -> (B, F, J, 3); the clips' ends are held.
+
+        Fractions of a frame are kept: the clips are sampled between their frames.
+        """
         last = (self.ends - self.starts)[clip, None] - 1
         place = place.clamp_min(0).minimum(last)
         below = place.floor().long().minimum((last - 1).clamp_min(0))
@@ -129,6 +169,46 @@ class VirtualCameras:
         return torch.lerp(
             self.joints[first], self.joints[(first + 1).clamp_max(len(self) - 1)], part
         )
+
+
+def watch_clips(clips: Sequence[Clip], fps: float, seed: int, noise: float) -> list[View]:
+    """Whole clips as sequences of a dataset, each seen by a camera of its own.
+
+    Clips are cut into stretches of `STRETCH_S`, for a still camera sees nobody much longer.
+    Cameras and bodies are drawn as for training, but the focal length is known; lost joints
+    are interpolated.
+
+    Args:
+        clips: what to look at.
+        fps: frames a second of the sequences.
+        seed: decides bodies, cameras and noise.
+        noise: scales everything a detector does wrong.
+    """
+    cameras = VirtualCameras(clips)
+    vary = Variation(noise=noise)
+    seen = []
+    for number, clip in enumerate(clips):
+        length = len(clip.joints) / clip.fps
+        for part in range(max(1, math.ceil(length / STRETCH_S - 0.25))):
+            first = part * STRETCH_S
+            frames = max(1, int(min(STRETCH_S, length - first) * fps))
+            rays, joints = cameras.watch(number, first, frames, fps, vary, seed + len(seen))
+            times = np.arange(frames) / fps
+            pixels = fill_missing(rays.numpy(), times) * VIEW_PX + (VIEW_PX - 1) / 2
+            seen.append(
+                View(
+                    subject=clip.subject,
+                    action=clip.name,
+                    camera=str(part),
+                    keypoints_2d=np.nan_to_num(pixels, nan=VIEW_PX / 2).astype(np.float32),
+                    joints_3d=joints.numpy(),
+                    valid=np.ones(frames, bool),
+                    frame_size=(VIEW_PX, VIEW_PX),
+                    fps=fps,
+                    focal_px=float(VIEW_PX),
+                )
+            )
+    return seen
 
 
 class _Random:

@@ -52,13 +52,34 @@ class DropPath(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
+        self.part: tuple[int, int, int] | None = None
+        """See `draw_drop_paths_for`."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.rate == 0 or not self.training:
             return x
         keep = 1 - self.rate
-        mask = x.new_empty(x.shape[0], *(1,) * (x.ndim - 1)).bernoulli_(keep)
-        return x * mask / keep
+        start, stop, whole = self.part or (0, 1, 1)
+        each = len(x) // (stop - start)  # the spatial stage has a row for every frame
+        mask = torch.empty(whole * each, device=x.device).bernoulli_(keep)
+        mask = mask[start * each : stop * each].to(x.dtype)
+        return x * mask.view(-1, *(1,) * (x.ndim - 1)) / keep
+
+
+def draw_drop_paths_for(model: nn.Module, start: int, stop: int, whole: int) -> None:
+    """Let stochastic depth draw for a whole batch of which the next pass sees a part.
+
+    A batch that is split over passes or processes, all with the same seed, then trains as if it
+    were not.
+
+    Args:
+        model: whose next pass it is.
+        start, stop: the part of the batch.
+        whole: the whole batch.
+    """
+    for module in model.modules():
+        if isinstance(module, DropPath):
+            module.part = start, stop, whole
 
 
 class Attention(nn.Module):
