@@ -6,15 +6,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from vidpose.data import custom, h36m, humaneva, mpi_inf_3dhp, synthetic
+from vidpose.data.check import check_dataset, find_datasets
 from vidpose.data.choice import Choice
 from vidpose.data.dataset import Dataset, Sequence
 from vidpose.errors import DataError, UsageError
 
-__all__ = ["DATASETS", "DEFAULT_KEYPOINTS", "Dataset", "Sequence", "open_dataset"]
+__all__ = [
+    "DATASETS",
+    "DEFAULT_KEYPOINTS",
+    "Dataset",
+    "Sequence",
+    "check_dataset",
+    "find_datasets",
+    "open_dataset",
+]
 
 _MODULES: dict[str, ModuleType] = {
     "h36m": h36m,
@@ -84,7 +94,7 @@ def open_dataset(
     )
     if module is mpi_inf_3dhp:
         return mpi_inf_3dhp.open_mpi_inf_3dhp(folder, choice)
-    return module.LAYOUT.open(folder, choice)
+    return replace(module.LAYOUT.open(folder, choice), name=name)
 
 
 def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -66,7 +66,7 @@ def open_custom(
     paths = sorted(folder.glob("*.npz"))
     if not paths:
         raise DataError(f"{folder} holds no .npz; docs/datasets.md says what one must have.")
-    read = [(path, *_read(path)) for path in paths]
+    read = [(path, *read_file(path)) for path in paths]
     for path, skeleton, _ in read:
         if skeleton != read[0][1]:
             raise DataError(
@@ -129,19 +129,33 @@ def _thin(sequence: Sequence, step: int) -> Sequence:
     return Sequence(**fields | {"fps": sequence.fps / step})
 
 
-def _read(path: Path) -> tuple[Skeleton, list[Sequence]]:
+def read_file(path: Path) -> tuple[Skeleton, list[Sequence]]:
+    """The sequences of one file.
+
+    Raises:
+        DataError: it cannot be used.
+    """
     if _is_result(path):
         return H36M17, list(_result(path))
     skeleton, sequence = _plain(path)
     return skeleton, [sequence]
 
 
+def is_custom(path: Path) -> bool:
+    """Whether an .npz is a result of vidpose, or has 2D and 3D joints."""
+    return _is_result(path) or {"keypoints_2d", "joints_3d"} <= _keys(path)
+
+
 def _is_result(path: Path) -> bool:
+    return {"format", "root_3d"} <= _keys(path)
+
+
+def _keys(path: Path) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return {"format", "root_3d"} <= set(keys_of(archive))
+            return set(keys_of(archive))
     except (OSError, zipfile.BadZipFile):
-        return False  # the reader says why
+        return set()  # whoever reads it says why
 
 
 def _result(path: Path) -> Iterator[Sequence]:

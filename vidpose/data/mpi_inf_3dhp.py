@@ -57,17 +57,14 @@ def open_mpi_inf_3dhp(folder: Path, choice: Choice) -> Dataset:
     """
     files: dict[Path, dict[str, Any]] = {}
 
-    def read(subject: str) -> Iterator[Sequence]:
-        test = subject.startswith("TS")
-        path = path_test(folder) if test else path_train(folder)
+    def of_subject(subject: str) -> Iterator[Sequence]:
+        path = path_test(folder) if subject.startswith("TS") else path_train(folder)
         if path not in files:
-            files[path] = branch(path, KEY, read_npz(path, KEY)[KEY])
-        names = _names(path, files[path], subject)
-        for name in names:
-            found = files[path][name]
-            yield from (_test if test else _train)(path, name, found, choice.downsample)
+            files[path] = read(path)
+        for name in _names(path, files[path], subject):
+            yield from sequences(path, name, files[path][name], choice.downsample)
 
-    train, test = split(choice, read)
+    train, test = split(choice, of_subject)
     return Dataset(
         name="mpi_inf_3dhp",
         keypoints=choice.keypoints,
@@ -75,6 +72,24 @@ def open_mpi_inf_3dhp(folder: Path, choice: Choice) -> Dataset:
         train=train,
         test=test,
     )
+
+
+def read(path: Path) -> dict[str, Any]:
+    """`data` of either file, its branches unchecked.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return branch(path, KEY, read_npz(path, KEY)[KEY])
+
+
+def sequences(path: Path, name: str, found: Any, step: int = 1) -> Iterator[Sequence]:
+    """What one entry of `data` gives; every `step`-th frame.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    return (_test if name.startswith("TS") else _train)(path, name, found, step)
 
 
 def _names(path: Path, data: dict[str, Any], subject: str) -> list[str]:

@@ -7,7 +7,7 @@ plot can be run, tested and timed without licensed data, up to Human3.6M's own s
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from vidpose.data.cameras import MILLIMETRE, Camera, h36m_cameras
 from vidpose.data.motion import body, move
 from vidpose.data.npz import write_npz
 from vidpose.errors import UsageError
+from vidpose.progress import Progress, silent
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
 
 LAYOUTS = ("h36m", "humaneva", "mpi_inf_3dhp")
 SECONDS = 3.0
+LABEL = "making people up"
 H36M_ACTIONS = ("Directions", "Eating", "Greeting", "Sitting", "SittingDown", "Walking")
 """By default; "Sitting" and "SittingDown" show whether names are told apart."""
 DETECTOR_SD_PX = 4.0
@@ -57,7 +59,7 @@ def write_synthetic(
     actions: Iterable[str] | None = None,
     seconds: float = SECONDS,
     seed: int = 0,
-    progress: Callable[[list[Any]], Iterable[Any]] = lambda takes: takes,
+    progress: Progress = silent,
 ) -> list[Path]:
     """Make a dataset up and write its files; each appears whole or not at all.
 
@@ -73,7 +75,7 @@ def write_synthetic(
             mpi_inf_3dhp, which has sequences.
         seconds: how long every take is.
         seed: decides all that is random.
-        progress: wraps the list of takes, to show how far it is.
+        progress: wraps the takes.
 
     Returns:
         The files.
@@ -127,7 +129,7 @@ def _h36m(
     actions: tuple[str, ...] | None,
     seconds: float,
     seed: int,
-    progress: Callable[[list[Any]], Iterable[Any]],
+    progress: Progress,
 ) -> list[Path]:
     cameras = h36m_cameras()
     subjects = _known(subjects, tuple(cameras))
@@ -137,7 +139,8 @@ def _h36m(
     seen: dict[str, Any] = {subject: {} for subject in subjects}
     detected: dict[str, Any] = {subject: {} for subject in subjects}
     takes = [(s, take) for s in subjects for a in actions for take in (a, f"{a} 1")]
-    for subject, take in progress([t for t in takes if t not in h36m.LAYOUT.corrupt]):
+    takes = [take for take in takes if take not in h36m.LAYOUT.corrupt]
+    for subject, take in progress(takes, len(takes), LABEL):
         joints = people.take(subject, take, h36m.FPS)
         recorded = joints[:, _RECORDED].astype(np.float32)
         world[subject][take] = recorded
@@ -173,14 +176,15 @@ def _humaneva(
     actions: tuple[str, ...] | None,
     seconds: float,
     seed: int,
-    progress: Callable[[list[Any]], Iterable[Any]],
+    progress: Progress,
 ) -> list[Path]:
     subjects = _known(subjects, humaneva.TRAIN + humaneva.TEST)
     actions = _known(actions, humaneva.ACTIONS)
     people = _People(seconds, seed)
     world: dict[str, Any] = {subject: {} for subject in subjects}
     seen: dict[str, Any] = {subject: {} for subject in subjects}
-    for subject, action in progress([(s, a) for s in subjects for a in actions]):
+    takes = [(s, a) for s in subjects for a in actions]
+    for subject, action in progress(takes, len(takes), LABEL):
         person = subject.rpartition("/")[2]
         joints = people.take(person, f"{action} {subject}", humaneva.FPS)
         joints = _reorder(joints, HUMANEVA15, _TO_HUMANEVA).astype(np.float32)
@@ -206,7 +210,7 @@ def _mpi_inf_3dhp(
     actions: tuple[str, ...] | None,
     seconds: float,
     seed: int,
-    progress: Callable[[list[Any]], Iterable[Any]],
+    progress: Progress,
 ) -> list[Path]:
     subjects = _known(subjects, mpi_inf_3dhp.TRAIN + mpi_inf_3dhp.TEST)
     people = _People(seconds, seed)
@@ -218,7 +222,7 @@ def _mpi_inf_3dhp(
         for subject in subjects
         for sequence in (("Seq1", "Seq2") if subject in mpi_inf_3dhp.TRAIN else ("",))
     ]
-    for at, (subject, sequence) in enumerate(progress(takes)):
+    for at, (subject, sequence) in enumerate(progress(takes, len(takes), LABEL)):
         fps = 50 if sequence == "Seq2" else 25
         joints = people.take(subject, sequence, fps, kinds[at % len(kinds)])
         joints = _reorder(joints, MPI_INF_3DHP, _TO_3DHP)

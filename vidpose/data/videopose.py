@@ -153,13 +153,23 @@ class Pair:
         return [action for action in takes if (subject, action) not in self.layout.corrupt]
 
     def sequences(self, subject: str) -> Iterator[Sequence]:
+        """Every camera's view of every take that is wanted.
+
+        Raises:
+            DataError: the two files do not fit together, or hold something else.
+        """
+        for take in self.takes(subject):
+            yield from take
+
+    def takes(self, subject: str) -> Iterator[Iterator[Sequence]]:
+        """The same take by take, each of which may raise for itself."""
         cameras = self.layout.cameras(subject)
         if cameras is None:
             raise DataError(f"{self.path_3d}: the cameras that saw {subject} are not known.")
         seen = branch(self.path_2d, f"{KEY_2D}, {subject}", self.views[subject])
         for action in self.actions(subject):
             if self.choice.takes(action):
-                yield from self._take(subject, action, cameras, seen)
+                yield self._take(subject, action, cameras, seen)
 
     def _take(
         self, subject: str, action: str, cameras: tuple[Camera, ...], seen: dict[str, Any]
