@@ -226,6 +226,13 @@ def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any
     return int(width), int(height)
 
 
+def _names(
+    ctx: click.Context, option: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """`S1,S5` -> ("S1", "S5")."""
+    return None if value is None else tuple(name.strip() for name in value.split(","))
+
+
 @main.command()
 @click.argument("keypoints", type=FILE)
 @click.option(
@@ -415,17 +422,61 @@ def weights_fetch(names: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("folder", type=FILE)
+@click.option(
+    "--layout",
+    type=click.Choice(["h36m", "humaneva", "mpi_inf_3dhp"]),
+    default="h36m",
+    show_default=True,
+    help="Whose files to write.",
+)
+@click.option("--subjects", callback=_names, metavar="NAME,...", help="[default: all]")
+@click.option(
+    "--actions",
+    callback=_names,
+    metavar="NAME,...",
+    help="Names of Human3.6M's or HumanEva's actions, or all. [default: some of Human3.6M's]",
+)
+@click.option(
+    "--seconds", type=float, default=3.0, show_default=True, help="How long every take is."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+def synthetic(folder: Path, actions: tuple[str, ...] | None, **options: Any) -> None:
+    """Make a dataset up: nobody's motion in the files of a public dataset.
+
+    With it everything that reads the dataset can be tried, tested and timed. No number that comes
+    of it means anything for real people.
+    """
+    from vidpose.data import h36m, synthetic
+    from vidpose.progress import bar
+
+    if actions == ("all",):
+        actions = h36m.ACTIONS if options["layout"] == "h36m" else None
+    for path in synthetic.write_synthetic(
+        folder, actions=actions, progress=bar("takes"), **options
+    ):
+        _say(str(path))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
-def doctor(as_json: bool) -> None:
+@click.option(
+    "--data",
+    type=FILE,
+    metavar="DIR",
+    help="Look at the datasets in DIR instead: what is missing, or has the wrong shape.",
+)
+def doctor(as_json: bool, data: Path | None) -> None:
     """Tell what is installed, what is missing, and the line that mends it.
 
-    The exit code is 1 if something that `vidpose infer` needs is broken.
+    The exit code is 1 if something that `vidpose infer` needs is broken; with --data, if a dataset
+    cannot be opened as it is.
     """
     import json
 
     from vidpose import doctor
 
-    checks = doctor.examine()
+    checks = doctor.examine() if data is None else doctor.examine_data(data)
     if as_json:
         _say(json.dumps(doctor.as_json(checks), indent=2))
     else:

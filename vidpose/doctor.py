@@ -62,6 +62,25 @@ def examine() -> list[Check]:
     ]
 
 
+def examine_data(folder: Path) -> list[Check]:
+    """Look at the datasets in a folder, or in folders in it; nothing is changed or downloaded.
+
+    Raises:
+        UsageError: it is no folder.
+    """
+    from vidpose.data import check_dataset, find_datasets
+
+    there = find_datasets(folder)
+    if not there:
+        found = "no file of a dataset known here"
+        return [Check(str(folder), "broken", found, "see docs/datasets.md for what goes where")]
+    return [
+        Check(f"{finding.dataset}: {finding.file}", finding.state, finding.found, finding.fix)
+        for name, place in there
+        for finding in check_dataset(name, place)
+    ]
+
+
 def is_well(checks: list[Check]) -> bool:
     """Whether the main job can run."""
     return all(check.state != "broken" for check in checks)

@@ -1,0 +1,148 @@
+"""What of a dataset is wanted, and how what was read is checked: shared by the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import DataError, UsageError
+
+FURTHEST_M = 100.0
+"""Nobody is filmed from further away; greater numbers are of another unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The part of a dataset to open.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+
+    keypoints: str
+    train_subjects: tuple[str, ...]
+    test_subjects: tuple[str, ...]
+    actions: tuple[str, ...] | None = None
+    """Exact names of action groups, see `action_group`; None takes all."""
+    downsample: int = 1
+    """Every n-th frame is taken, from the first on."""
+
+    def __post_init__(self) -> None:
+        both = sorted(set(self.train_subjects) & set(self.test_subjects))
+        if both:
+            raise UsageError(f"{both[0]} is both to be trained on and to be tested on.")
+        if self.downsample < 1:
+            raise UsageError(f"downsample {self.downsample}: give 1 or more.")
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return self.train_subjects + self.test_subjects
+
+    def takes(self, action: str) -> bool:
+        return self.actions is None or action_group(action) in self.actions
+
+
+def action_group(action: str) -> str:
+    """The action without the number of its take: "Sitting 1" -> "Sitting".
+
+    Groups are compared whole: "Sitting" is not "SittingDown".
+    """
+    return action.split(" ")[0]
+
+
+def check_subjects(path: Path, key: str, wanted: Iterable[str], there: Iterable[str]) -> None:
+    """Raise a DataError for a subject that a file does not have."""
+    names = sorted(there)
+    for subject in wanted:
+        if subject not in names:
+            raise DataError(
+                f"{path}: {key} has no subject {subject}; it has {', '.join(names) or 'none'}."
+            )
+
+
+def check_actions(path: Path, key: str, choice: Choice, there: Iterable[str]) -> None:
+    """Raise a DataError for an action that no subject has."""
+    groups = sorted({action_group(action) for action in there})
+    for action in choice.actions or ():
+        if action not in groups:
+            raise DataError(
+                f"{path}: {key} has no action {action}; it has {', '.join(groups) or 'none'}."
+            )
+
+
+def branch(path: Path, key: str, value: Any, kind: type = dict) -> Any:
+    """A dict or list inside a file, or a DataError."""
+    if not isinstance(value, kind):
+        raise DataError(f"{path}: {key}: expected a {kind.__name__}, found {describe(value)}.")
+    return value
+
+
+def joint_array(
+    path: Path, key: str, value: Any, joints: int, dims: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Check one array of joints.
+
+    Args:
+        path: the file it comes from.
+        key: where in the file, as a message names it.
+        value: what was found.
+        joints: how many there must be.
+        dims: the lengths that the last axis may have.
+
+    Returns:
+        (T, joints, one of dims) float32, all finite.
+
+    Raises:
+        DataError: it is something else; the sentence names file and key, what was expected and
+            what was found.
+    """
+    fits = (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in "fiu"
+        and value.ndim == 3
+        and len(value) > 0
+        and value.shape[1] == joints
+        and value.shape[2] in dims
+    )
+    if not fits:
+        wanted = f"numbers (frames, {joints}, {' or '.join(map(str, dims))})"
+        raise DataError(f"{path}: {key}: expected {wanted}, found {describe(value)}.")
+    bad = ~np.isfinite(value).all(axis=(1, 2))
+    if bad.any():
+        raise DataError(
+            f"{path}: {key}: expected finite numbers, found NaN or infinity in {bad.sum()} of "
+            f"{len(bad)} frames, first in frame {int(bad.argmax())}."
+        )
+    return np.asarray(value, np.float32)
+
+
+def check_metres(path: Path, key: str, joints: NDArray[np.floating], unit: str = "metres") -> None:
+    """Raise a DataError if joints in metres are too far away to be."""
+    furthest = float(np.abs(joints).max())
+    if furthest > FURTHEST_M:
+        raise DataError(
+            f"{path}: {key}: expected {unit}, found a joint {furthest:.0f} metres away if they are."
+        )
+
+
+def describe(value: Any) -> str:
+    """What was found, in words."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    if isinstance(value, dict | list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"{value!r:.40}"
+
+
+def split(
+    choice: Choice, read: Callable[[str], Iterable[Any]]
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The sequences to train on and to test on, from what `read` gives for each subject."""
+    train = tuple(s for subject in choice.train_subjects for s in read(subject))
+    test = tuple(s for subject in choice.test_subjects for s in read(subject))
+    return train, test
