@@ -31,6 +31,7 @@ from vidpose.batches import (
     mocap_data,
     prefetched,
 )
+from vidpose.data import open_dataset
 from vidpose.data.mocap import read_folder
 from vidpose.distributed import World
 from vidpose.errors import UsageError, VidposeError
@@ -105,8 +106,6 @@ def run(
         clips = read_folder(folder, lambda paths: progress(paths, len(paths), "reading"))
         data = mocap_data(clips, held_out, chosen, world.device)
     else:
-        from vidpose.data import open_dataset
-
         files = out / f"windows-{world.rank}" if on_host else None
         data = dataset_data(
             open_dataset(dataset, folder, keypoints=keypoints), chosen, world.device, folder=files

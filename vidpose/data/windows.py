@@ -55,13 +55,13 @@ def track(sequence: DatasetSequence, normalisation: str, skeleton: Skeleton) -> 
             f"{sequence.name} does not tell its camera's focal length, which the normalisation "
             f"{normalisation!r} needs; use 'screen'."
         )
-    keypoints = torch.from_numpy(sequence.keypoints_2d)
+    keypoints = torch.tensor(sequence.keypoints_2d)
     inputs, rotation = NORMALISATIONS[normalisation](
         keypoints, sequence.frame_size, sequence.focal_px or 1.0, skeleton.root
     )
-    joints = torch.from_numpy(sequence.joints_3d)
+    joints = torch.tensor(sequence.joints_3d)
     relative = joints - joints[:, skeleton.root, None]
-    return Track(inputs, relative @ rotation.mT, torch.from_numpy(sequence.valid))
+    return Track(inputs, relative @ rotation.mT, torch.tensor(sequence.valid))
 
 
 class Windows:
