@@ -79,7 +79,9 @@ def branch(path: Path, key: str, value: Any, kind: type = dict) -> Any:
     """A list, or a dict by names, inside a file; or a DataError."""
     if not isinstance(value, kind):
         raise DataError(f"{path}: {key}: expected a {kind.__name__}, found {describe(value)}.")
-    if kind is dict and (strange := [name for name in value if not isinstance(name, str)]):
+    if isinstance(value, dict) and (
+        strange := [name for name in value if not isinstance(name, str)]
+    ):
         raise DataError(f"{path}: {key}: expected names, found {describe(strange[0])}.")
     return value
 
