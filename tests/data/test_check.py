@@ -142,6 +142,18 @@ def test_every_problem_is_named_but_not_a_thousand(copy: Path) -> None:
     assert found[DETECTED][0].state == "ok"
 
 
+def test_a_subject_that_is_something_else(copy: Path) -> None:
+    def spoil(entries: Any) -> None:
+        entries["positions_2d"]["S1"] = [1, 2]
+        entries["positions_2d"]["S5"][3] = entries["positions_2d"]["S5"].pop("Walking")
+
+    change(copy / "h36m" / SEEN, spoil)
+    assert [f.found for f in by_file(check_dataset("h36m", copy / "h36m"))[SEEN]] == [
+        "positions_2d, S1: expected a dict, found a list of 2.",
+        "positions_2d, S5: expected names, found 3.",
+    ]
+
+
 def test_a_subject_that_is_missing(copy: Path) -> None:
     change(copy / "h36m" / WORLD, lambda entries: entries["positions_3d"].pop("S8"))
     finding = check_dataset("h36m", copy / "h36m")[0]

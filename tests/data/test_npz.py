@@ -207,6 +207,20 @@ def test_a_damaged_pickle_wherever_it_is_cut(tmp_path: Path) -> None:
             read_npz(entry(tmp_path / "a.npz", payload[:cut]))
 
 
+def test_a_damaged_header(tmp_path: Path) -> None:
+    path = entry(tmp_path / "a.npz", pickled({"S1": np.arange(4)}, 3))
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read("data.npy")
+    for wrong in (b"\x80", b"(", b"'"):
+        for place in range(0, content.index(b"}") + 1):
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("data.npy", content[:place] + wrong + content[place + 1 :])
+            try:
+                read_npz(path)
+            except DataError as error:
+                assert "data is damaged" in str(error)  # noqa: PT017
+
+
 def test_shapes_that_claim_more_than_there_is(tmp_path: Path) -> None:
     state = (1, (10**9, 10**9), np.dtype("f4"), False, b"1234")
     path = entry(

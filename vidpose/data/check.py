@@ -196,8 +196,11 @@ def _check_views(
     problems = [f"no subject {subject}" for subject in absent]
     frames: Counter[str] = Counter()
     for subject in subjects:
-        for sequences in pair.takes(subject):
-            problems += _consume(path, sequences, frames)
+        try:
+            for sequences in pair.takes(subject):
+                problems += _consume(path, sequences, frames)
+        except DataError as error:
+            problems.append(_short(path, error))
     yield from _summary(dataset, path, problems, frames, fix)
 
 

@@ -76,9 +76,13 @@ def check_actions(path: Path, key: str, choice: Choice, there: Iterable[str]) ->
 
 
 def branch(path: Path, key: str, value: Any, kind: type = dict) -> Any:
-    """A dict or list inside a file, or a DataError."""
+    """A list, or a dict by names, inside a file; or a DataError."""
     if not isinstance(value, kind):
         raise DataError(f"{path}: {key}: expected a {kind.__name__}, found {describe(value)}.")
+    if isinstance(value, dict) and (
+        strange := [name for name in value if not isinstance(name, str)]
+    ):
+        raise DataError(f"{path}: {key}: expected names, found {describe(strange[0])}.")
     return value
 
 

@@ -111,15 +111,14 @@ def _train(path: Path, name: str, found: Any, step: int) -> Iterator[Sequence]:
     cameras, fps = branch(path, key, found[0]), found[1]
     if not isinstance(fps, int | float | np.number) or not 0 < fps < 1000:
         raise DataError(f"{path}: {key}: expected a frame rate, found {describe(fps)}.")
-    by_id = {str(camera): view for camera, view in cameras.items()}
     for camera in CAMERAS:
-        if camera not in by_id:
+        if camera not in cameras:
             raise DataError(
                 f"{path}: {key}: expected cameras {', '.join(CAMERAS)}, found no {camera}."
             )
         view = f"{key}, camera {camera}"
         yield _sequence(
-            (path, view, by_id[camera]),
+            (path, view, cameras[camera]),
             (subject, sequence, camera),
             step,
             fps=float(fps) / step,

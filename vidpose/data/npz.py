@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,8 +129,11 @@ def _read_array(stream: IO[bytes]) -> Any:
 
 # Reading pickles.
 
-_UNPICKLABLE = (pickle.UnpicklingError, IndexError, RecursionError, OverflowError, AssertionError)
-"""What a damaged pickle raises, beside UNREADABLE."""
+_UNPICKLABLE = (
+    *(pickle.UnpicklingError, IndexError, RecursionError, OverflowError, AssertionError),
+    tokenize.TokenError,  # by NumPy, on the header
+)
+"""What a damaged entry raises, beside UNREADABLE."""
 
 
 class _RefusedError(Exception):
