@@ -321,6 +321,27 @@ def test_copy_keeps_frames_times_and_duration(
     assert after.warnings == []
 
 
+def test_the_last_frame_lasts_to_the_end_of_the_track(tmp_path: Path) -> None:
+    """With B-frames it comes before others in the file, and seems to last as long as they do."""
+    source = make_clip(
+        tmp_path / "a.mp4",
+        ticks=[0, 20, 40, 60, 80, 100, 110, 130, 150, 170],
+        time_base=Fraction(1, 600),
+        codec_options={"bf": "2", "x264-params": "b-adapt=0:scenecut=0"},
+    )
+    target = copy(source, tmp_path / "copy.mp4")
+    with VideoReader(source) as before, VideoReader(target) as after:
+        assert list(before)[-1].duration_s == pytest.approx(20 / 600, abs=1e-3)
+        assert after.duration_s == pytest.approx(before.duration_s, abs=1e-5)
+
+
+def test_the_last_frame_of_a_cut_off_video_is_no_longer_than_before(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=40, noise=True, options={"movflags": "faststart"})
+    frames = read(cut(path))
+    assert len(frames) < 40
+    assert frames[-1].duration_s == pytest.approx(float(1 / NTSC), abs=1e-4)
+
+
 def test_a_browser_can_play_it(tmp_path: Path) -> None:
     target = copy(make_clip(tmp_path / "a.mkv"), tmp_path / "b.mp4")
     with av.open(str(target)) as container:

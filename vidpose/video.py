@@ -271,15 +271,18 @@ class VideoReader:
             time = self._clock(stamp, duration)
             zero = zero if index else time
             since = round(time - zero, 6)  # 0.7 - 0.2 is 0.5
-            if time < self._end_of_stream_s:
-                # With B-frames the last frame carries another one's duration.
-                duration = min(duration, self._end_of_stream_s - time)
             if since >= self._end_s:
                 break
+            following = next(self._frames, None)
+            if time < self._end_of_stream_s < float("inf"):
+                # With B-frames the last frame carries another one's duration.
+                left = self._end_of_stream_s - time
+                whole = following is None and self._decoded == self._all_frames
+                duration = left if whole else min(duration, left)
             if since >= self._start_s:
                 selected += 1
                 yield Frame(index, time, self._image(frame), duration)
-            frame = next(self._frames, None)
+            frame = following
         if not selected:
             until = "" if np.isinf(self._end_s) else f" and before {self._end_s:g} s"
             raise VideoError(

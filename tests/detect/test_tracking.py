@@ -389,6 +389,23 @@ def test_a_joint_that_jumps_away_and_back_is_interpolated(fps: float) -> None:
     assert found.observed.all()
 
 
+def test_a_limb_that_is_imagined_elsewhere_for_a_while_is_interpolated() -> None:
+    """In reach of a fast limb, but not in one step; and what comes in between differs."""
+    times, foot, knee = times_at(30), H36M17.index("LFoot"), H36M17.index("LKnee")
+    imagined = [(80, -70), (84, -72), (86, -75), (60, -40), (62, -44), (58, -46)]
+
+    def scene(time: float) -> People:
+        pose = striding(time)
+        if 0.95 < time < 1.15:
+            step = np.array(imagined[round((time - 0.95) * 30 - 0.5)])
+            pose[foot] += step
+            pose[knee] += 0.4 * step
+        return (pose,)
+
+    found = collect(scene, times)
+    np.testing.assert_allclose(found.keypoints_2d[0], truth(striding, times), atol=1e-3)
+
+
 @pytest.mark.parametrize("fps", [30, 120])
 def test_legs_that_fall_on_one_spot_are_interpolated(fps: float) -> None:
     times = times_at(fps)

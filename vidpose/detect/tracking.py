@@ -56,6 +56,9 @@ OUTLIER_S = 0.25
 """A joint that leaves its path and is back within `OUTLIER_S` was never there, if it was further
 away than detector noise (body sizes) and the strongest limb explain: some 125 m/s^2 for a body of
 1.8 m, here in body sizes."""
+JUMP_SPEED = 7.0
+"""Body sizes a second, some 13 m/s. What goes away and comes back within `OUTLIER_S` with both of
+these steps faster than that was never there either, even if a limb could have been so far away."""
 OUTLIER_FRAMES = 15
 """An excursion of more frames is not looked for: above 60 frames/s the longest ones stay. The work
 grows with its square."""
@@ -283,6 +286,12 @@ def _exchanging(*joints: str) -> NDArray[np.intp]:
 
 LEGS = ((), ("Knee", "Foot"), ("Hip", "Knee", "Foot"))
 ARMS = ((), ("Elbow", "Wrist"), ("Shoulder", "Elbow", "Wrist"))
+LIMB_ENDS = {
+    H36M17.index(f"{side}{end}"): H36M17.index(f"{side}{before}")
+    for side in "LR"
+    for end, before in (("Foot", "Knee"), ("Wrist", "Elbow"))
+}
+"""The joint before each foot and wrist."""
 CONFUSIONS = np.array([_exchanging(*legs, *arms) for legs in LEGS for arms in ARMS])
 """(9, 17), what a detector may take left for right: the legs, the arms, or all of the body, where
 hips and shoulders may be right all the same. The first is no confusion."""
@@ -345,7 +354,8 @@ def _is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> N
             doubtful[k : k + len(together)] |= together
     path[doubtful] = np.nan
 
-    outlier = np.zeros(there.shape, bool)
+    outlier = _is_between_jumps(path, times)
+    path[outlier] = np.nan
     for inner in _lengths(times):
         while True:
             excess = _excess(path, times, inner)
@@ -357,6 +367,35 @@ def _is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> N
                 outlier[start + 1 : start + 1 + inner, joint] = True
             path[outlier] = np.nan
     return outlier & there & ~doubtful[:, None]
+
+
+def _is_between_jumps(path: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T, 17), joints that left their way in one step and came back in one; see `JUMP_SPEED`.
+
+    The longest excursions are taken first: a detector that mistakes a limb for something else
+    sees it at changing places, between which it may jump as well. Where a foot or wrist was
+    mistaken, so was the knee or elbow that left its way meanwhile, which has less far to go.
+
+    Args:
+        path: (T, 17, 2), h36m17, body sizes, NaN where missing.
+        times: (T,), seconds.
+    """
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=2)  # NaN is no jump
+    jump = steps > OUTLIER_SIZE + JUMP_SPEED * np.diff(times)[:, None]
+    outlier = np.zeros(path.shape[:2], bool)
+    for inner in reversed(list(_lengths(times))):
+        away = _distance_from_way(path, inner) > OUTLIER_SIZE
+        spans = times[inner + 1 :] - times[: -inner - 1]
+        both = jump[: len(away)] & jump[inner:] & away & (spans <= OUTLIER_S)[:, None]
+        for start, joint in np.argwhere(both):
+            end = start + inner + 1
+            if outlier[[start, end], joint].any():
+                continue  # it is the ends that were mistaken
+            outlier[start + 1 : end, joint] = True
+            before = LIMB_ENDS.get(int(joint))
+            if before is not None and away[start, before]:
+                outlier[start + 1 : end, before] = True
+    return outlier
 
 
 def _lengths(times: NDArray[np.float64]) -> Iterator[int]:
@@ -383,8 +422,18 @@ def _excess(
     Returns:
         Body sizes; negative where all is well, or where nothing can be told.
     """
-    starts, ends = path[: -inner - 1], path[inner + 1 :]
     spans = times[inner + 1 :] - times[: -inner - 1]
+    away = _distance_from_way(path, inner)
+    possible = OUTLIER_SIZE + OUTLIER_ACCELERATION * spans**2 / 8
+    told = np.isfinite(away) & (spans <= OUTLIER_S)[:, None]
+    return np.where(told, away - possible[:, None], -1.0)
+
+
+def _distance_from_way(path: NDArray[np.float64], inner: int) -> NDArray[np.float64]:
+    """(T - inner - 1, J), how far from the straight way between every frame and the one `inner`
+    frames on lies the nearest of those between; NaN where there is none, or no end.
+    """
+    starts, ends = path[: -inner - 1], path[inner + 1 :]
     way = ends - starts
     length = np.maximum((way**2).sum(axis=2, keepdims=True), 1e-12)
     away = np.full(starts.shape[:2], np.nan)
@@ -392,9 +441,7 @@ def _excess(
         along = path[k : k - inner - 1] - starts
         share = np.clip((along * way).sum(axis=2, keepdims=True) / length, 0, 1)
         away = np.fmin(away, np.linalg.norm(along - share * way, axis=2))
-    possible = OUTLIER_SIZE + OUTLIER_ACCELERATION * spans**2 / 8
-    told = np.isfinite(away) & (spans <= OUTLIER_S)[:, None]
-    return np.where(told, away - possible[:, None], -1.0)
+    return away
 
 
 def interpolate_gaps(
