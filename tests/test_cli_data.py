@@ -15,11 +15,11 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_a_dataset_is_made_up_and_looked_at(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     options = ("--layout", "humaneva", "--seconds", "0.3")
-    code, output = run("synthetic", str(folder), *options)
+    code, output = run("prepare", "synthetic", "-o", str(folder), *options)
     assert code == 0
     assert output.splitlines() == [
-        str(folder / "data_3d_humaneva15.npz"),
-        str(folder / "data_2d_humaneva15_gt.npz"),
+        f"Written: {folder / 'data_3d_humaneva15.npz'}",
+        f"Written: {folder / 'data_2d_humaneva15_gt.npz'}",
     ]
     code, output = run("doctor", "--data", str(folder))
     assert code == 0
@@ -38,7 +38,7 @@ def test_a_dataset_is_made_up_and_looked_at(tmp_path: Path) -> None:
 
 def test_subjects_and_actions(tmp_path: Path) -> None:
     options = ("--seconds", "0.2", "--subjects", "S1, S9", "--actions", "all")
-    code, output = run("synthetic", str(tmp_path), *options)
+    code, output = run("prepare", "synthetic", "-o", str(tmp_path), *options)
     assert code == 0
     code, output = run("doctor", "--data", str(tmp_path))
     assert code == 1
@@ -50,8 +50,8 @@ def test_subjects_and_actions(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("doctor", "--data", "nowhere"), "nowhere is not a folder"),
-        (("synthetic", "a", "--subjects", "S2"), "S2: choose among S1"),
-        (("synthetic", "a", "--seconds", "-1"), "-1 seconds: give"),
+        (("prepare", "synthetic", "--subjects", "S2"), "S2: choose among S1"),
+        (("prepare", "synthetic", "--seconds", "-1"), "-1 seconds: give"),
     ],
 )
 def test_what_makes_no_sense(

@@ -24,6 +24,7 @@ REQUIRES = [
     "mmengine==0.10.7; extra == 'mmpose'",
     "mmcv-lite==2.1.0; extra == 'mmpose'",
     "mmdet==3.3.0; extra == 'mmpose'",
+    "h5py>=3.8; extra == 'datasets'",
 ]
 
 
@@ -66,6 +67,13 @@ def test_a_dependency_that_is_missing_or_does_not_fit(installed: dict[str, str])
     )
     assert checks["av"] == Check("av", "broken", "not installed", PIP + "'av>=17'")
     assert not is_well(list(checks.values()))
+
+
+def test_readers_of_raw_downloads_are_optional(installed: dict[str, str]) -> None:
+    (missing,) = doctor._datasets()
+    assert missing == Check("h5py", "note", "not installed", PIP + "'h5py>=3.8'")
+    installed["h5py"] = "3.16.0"
+    assert doctor._datasets() == [Check("h5py", "ok", "3.16.0")]
 
 
 def test_openmmlab_is_optional_and_the_line_that_installs_it_is_exact(

@@ -58,6 +58,7 @@ def examine() -> list[Check]:
         _mediapipe(),
         _video(),
         *_openmmlab(),
+        *_datasets(),
         *_weights(),
     ]
 
@@ -260,6 +261,11 @@ def _compiled_operations() -> Check:
     if any(file.suffix in (".so", ".pyd") for p in places for file in Path(p).glob("_ext*")):
         return Check(name, "ok", "compiled")
     return Check(name, "ok", "not compiled; vidpose's stand-in is used")
+
+
+def _datasets() -> list[Check]:
+    """What reads the datasets' raw downloads; optional."""
+    return [_check_requirement(requirement, "note") for requirement in _requirements("datasets")]
 
 
 def _weights() -> Iterator[Check]:

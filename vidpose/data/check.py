@@ -106,7 +106,7 @@ def _check_layout(
     raw = "h36m" if dataset == "synthetic" else dataset
     prepare = f"vidpose prepare {raw} SOURCE -o '{folder}'"
     if dataset == "synthetic":
-        prepare = f"vidpose synthetic '{folder}'"
+        prepare = f"vidpose prepare synthetic -o '{folder}'"
     world: dict[str, Any] = {}
     if not path.exists():
         yield Finding(dataset, path.name, "broken", "missing", prepare)
