@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vidpose.models import PoseFormer
-from vidpose.models.poseformer import DropPath
+from vidpose.models.blocks import DropPath
 
 
 @pytest.mark.parametrize("frames", [9, 27, 81])
