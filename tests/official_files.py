@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,26 @@ def poseformer_state(
     state["weighted_mean.bias"] = torch.randn(1)
     _norm(state, "head.0", width)
     _linear(state, "head.1", width, 3 * joints)
+    return state
+
+
+def videopose_state(frames: int = 27, joints: int = 17, channels: int = 16) -> State:
+    """Random weights under VideoPose3D's names, as its first files have them."""
+    torch.manual_seed(0)
+    state: State = {}
+
+    def layer(conv: str, norm: str, inputs: int, width: int) -> None:
+        state[f"{conv}.weight"] = torch.randn(channels, inputs, width) / (inputs * width) ** 0.5
+        _norm(state, norm, channels)
+        state[f"{norm}.running_mean"] = torch.randn(channels) / 10
+        state[f"{norm}.running_var"] = torch.rand(channels) + 0.5
+
+    layer("expand_conv", "expand_bn", 2 * joints, 3)
+    for i in range(round(math.log(frames, 3)) - 1):
+        layer(f"layers_conv.{2 * i}", f"layers_bn.{2 * i}", channels, 3)
+        layer(f"layers_conv.{2 * i + 1}", f"layers_bn.{2 * i + 1}", channels, 1)
+    state["shrink.weight"] = torch.randn(3 * joints, channels, 1) / channels**0.5
+    state["shrink.bias"] = torch.randn(3 * joints)
     return state
 
 

@@ -380,9 +380,10 @@ def weights_fetch(names: tuple[str, ...]) -> None:
     help="Frames a second of the training videos. [default: 50; for humaneva15 60]",
 )
 def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: float | None) -> None:
-    """Turn an official checkpoint (PoseFormer's detected81f.bin) into one of vidpose's.
+    """Turn an official checkpoint of PoseFormer or VideoPose3D into one of vidpose's.
 
-    No code in the file is run. All its weights must fit; those that do not are named.
+    FILE.bin is what their authors publish, detected81f.bin for example. No code in it is run. All
+    its weights must fit; those that do not are named.
     """
     from vidpose.models.official import import_weights
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.official_files import State, poseformer_state, write_official
+from tests.official_files import State, poseformer_state, videopose_state, write_official
 from vidpose.errors import UsageError, VidposeError, WeightsError
 from vidpose.files import sha256
-from vidpose.models import PoseFormer, load_checkpoint, load_model
+from vidpose.models import PoseFormer, VideoPose, load_checkpoint, load_model
 from vidpose.models.official import import_weights, read_official
 
 
@@ -103,6 +103,70 @@ def test_the_papers_network_fits(tmp_path: Path) -> None:
     state = poseformer_state(frames=81, embed_dim=32, depths=(4, 4))
     model = load_model(write_official(tmp_path / "detected81f.bin", state, optimizer={}))
     assert model.config == PoseFormer(frames=81).config
+
+
+def plain_videopose(window: Tensor, state: State) -> Tensor:
+    """VideoPose3D, written down once more, frame by frame: (F, J, 2) -> (J, 3)."""
+
+    def layer(frames: list[Tensor], number: str) -> Tensor:
+        conv, bn = (
+            f"expand_{k}" if number == "" else f"layers_{k}.{number}" for k in ("conv", "bn")
+        )
+        weight = state[f"{conv}.weight"]
+        x = sum((weight[:, :, k] @ frame for k, frame in enumerate(frames)), torch.zeros(()))
+        x = (x - state[f"{bn}.running_mean"]) / (state[f"{bn}.running_var"] + 1e-5).sqrt()
+        return (x * state[f"{bn}.weight"] + state[f"{bn}.bias"]).clamp_min(0)
+
+    poses = list(window.flatten(1))
+    rows = [layer(poses[t : t + 3], "") for t in range(len(poses) - 2)]
+    apart, number = 3, 0
+    while len(rows) > 1:
+        new = []
+        for middle in range(apart, len(rows) - apart):
+            x = layer([rows[middle - apart], rows[middle], rows[middle + apart]], str(number))
+            new.append(rows[middle] + layer([x], str(number + 1)))
+        rows, apart, number = new, 3 * apart, number + 2
+    return (state["shrink.weight"][:, :, 0] @ rows[0] + state["shrink.bias"]).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_an_imported_videopose_is_the_network_of_the_file(tmp_path: Path, counted: bool) -> None:
+    state = videopose_state()
+    counts = {name: name.replace("running_var", "num_batches_tracked") for name in state}
+    source = write_official(
+        tmp_path / "pretrained_h36m_cpn.bin",
+        state | {new: torch.tensor(7) for old, new in counts.items() if counted and new != old},
+    )
+    import_weights(source)
+    again = load_checkpoint(source.with_suffix(".safetensors"))
+    assert isinstance(again.model, VideoPose)
+    assert again.model.config.frames == 27
+    assert int(again.model.expand_norm.num_batches_tracked or 0) == (7 if counted else 0)
+    assert (again.normalisation, again.fps, again.skeleton) == ("screen", 50.0, "h36m17")
+    assert again.training["program"] == "VideoPose3D"
+    stretch = torch.randn(30, 17, 2)
+    expected = torch.stack([plain_videopose(stretch[t : t + 27], state) for t in range(4)])
+    torch.testing.assert_close(again.model(stretch[:27][None])[0, 0], expected[0])
+    torch.testing.assert_close(again.model.slide(stretch), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "message"),
+    [
+        ("pretrained_h36m_detectron_coco.bin", {}, "its name says that it takes COCO's joints"),
+        ("d-pt-243.bin", {}, "its name says that it takes COCO's joints"),
+        ("a.pt", {"shrink.weight": torch.ones(45, 16, 1)}, "takes 34 numbers a frame and gives 45"),
+        ("a.bin", {"layers_conv.2.weight": torch.ones(16, 16, 5)}, r"5\) where \(16, 16, 3\) is"),
+        ("a.bin", {"expand_conv.weight": torch.ones(16, 34)}, "3 sizes above 0 are needed"),
+        ("a.bin", {"layers_bn.9.bias": torch.ones(16)}, "layers_bn.9.bias is not part of"),
+    ],
+)
+def test_other_videoposes_are_refused(
+    tmp_path: Path, name: str, state: State, message: str
+) -> None:
+    source = write_official(tmp_path / name, videopose_state() | state)
+    with pytest.raises(WeightsError, match=message):
+        load_checkpoint(source)
 
 
 def test_a_file_of_weights_only(tmp_path: Path) -> None:

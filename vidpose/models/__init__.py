@@ -1,14 +1,30 @@
 """Networks: plain torch modules that know no files and no video, and their checkpoints."""
 
 from vidpose.models.base import LiftingModel
-from vidpose.models.checkpoint import Checkpoint, load_checkpoint, load_model, save_checkpoint
-from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
+from vidpose.models.checkpoint import (
+    MODELS,
+    Checkpoint,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
+from vidpose.models.joints import JointTransformer
+from vidpose.models.martinez import Martinez
+from vidpose.models.poseformer import AttendedPose, PoseFormer, PoseFormerConfig
+from vidpose.models.temporal import TemporalTransformer
+from vidpose.models.videopose import VideoPose
 
 __all__ = [
+    "MODELS",
+    "AttendedPose",
     "Checkpoint",
+    "JointTransformer",
     "LiftingModel",
+    "Martinez",
     "PoseFormer",
     "PoseFormerConfig",
+    "TemporalTransformer",
+    "VideoPose",
     "load_checkpoint",
     "load_model",
     "save_checkpoint",

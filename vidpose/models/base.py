@@ -22,6 +22,13 @@ def check_positive(config: object, *names: str) -> None:
             raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
 
 
+def check_fraction(config: object, *names: str) -> None:
+    """Raise ValueError unless these fields are from 0 to below 1."""
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise ValueError(f"{name}: expected 0 to below 1, got {getattr(config, name)}")
+
+
 def check_window(frames: int) -> None:
     """Raise ValueError unless a window of so many frames has a centre."""
     if frames % 2 == 0:

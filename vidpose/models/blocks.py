@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidpose.models.base import check_positive, check_window
+from vidpose.models.base import check_fraction, check_positive, check_window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,7 @@ class TransformerConfig:
         check_window(self.frames)
         if self.embed_dim % self.heads:
             raise ValueError(f"embed_dim {self.embed_dim} does not divide into {self.heads} heads")
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path: expected 0 to below 1, got {self.drop_path}")
+        check_fraction(self, "drop_path")
         if self.mlp_ratio <= 0:
             raise ValueError(f"mlp_ratio: expected a positive number, got {self.mlp_ratio}")
 

@@ -21,12 +21,20 @@ from torch import Tensor, nn
 from vidpose.errors import WeightsError
 from vidpose.files import replacing, sha256
 from vidpose.models.base import LiftingModel
+from vidpose.models.joints import JointTransformer
+from vidpose.models.martinez import Martinez
 from vidpose.models.poseformer import PoseFormer
+from vidpose.models.temporal import TemporalTransformer
+from vidpose.models.videopose import VideoPose
 from vidpose.normalise import NORMALISATIONS
 from vidpose.skeleton import SKELETONS
 
 FORMAT = "vidpose-weights/1"
-MODELS: dict[str, type[LiftingModel]] = {model.name: model for model in (PoseFormer,)}
+MODELS: dict[str, type[LiftingModel]] = {
+    model.name: model
+    for model in (PoseFormer, TemporalTransformer, JointTransformer, Martinez, VideoPose)
+}
+"""The networks, by the name that checkpoints give them; all take `frames` and `joints`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Checkpoints of other programs, made ours: the .bin files of PoseFormer's authors.
+"""Checkpoints of other programs, made ours: the .bin files of PoseFormer and of VideoPose3D.
 
 Such a file is a dict that torch.save wrote: `model_pos`, the network's weights, whose keys begin
 with `module.` where several GPUs were used; `epoch`; and what its program needs to go on training,
@@ -23,6 +23,7 @@ from vidpose.files import check_writable, sha256
 from vidpose.models.base import LiftingModel
 from vidpose.models.checkpoint import Checkpoint, load, misfits, save_checkpoint
 from vidpose.models.poseformer import PoseFormer
+from vidpose.models.videopose import WIDTH, VideoPose
 from vidpose.skeleton import H36M17, HUMANEVA15, SKELETONS
 from vidpose.torch_files import NUMPY_ARRAYS, NUMPY_RANDOM
 
@@ -91,6 +92,38 @@ POSEFORMER_NAMES = (
 )
 
 
+def _videopose(weights: Weights) -> VideoPose:
+    channels, inputs, _ = _shape(weights, "expand_conv.weight", 3)
+    outputs, _, _ = _shape(weights, "shrink.weight", 3)
+    if inputs * 3 != outputs * 2:
+        raise ValueError(
+            f"it takes {inputs} numbers a frame and gives {outputs}; here a network takes x and y "
+            "of the very joints that it gives x, y and z of"
+        )
+    layers = 1 + _count(weights, "layers_conv") // 2
+    return VideoPose(frames=WIDTH**layers, joints=inputs // 2, channels=channels)
+
+
+VIDEOPOSE_NAMES = (
+    (r"^expand\.", "expand_conv."),
+    (r"^expand_norm\.", "expand_bn."),
+)
+VIDEOPOSE_LAYERS = {
+    "reach": ("conv", 0),
+    "norm1": ("bn", 0),
+    "mix": ("conv", 1),
+    "norm2": ("bn", 1),
+}
+"""A block is two layers of VideoPose3D's, whose convolutions and norms are numbered through."""
+
+
+def _videopose_name(name: str) -> str:
+    if match := re.match(r"blocks\.(\d+)\.(\w+)\.(\w+)$", name):
+        kind, second = VIDEOPOSE_LAYERS[match[2]]
+        return f"layers_{kind}.{2 * int(match[1]) + second}.{match[3]}"
+    return _renamed(name, VIDEOPOSE_NAMES)
+
+
 def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
     for ours, theirs in table:
         name = re.sub(ours, theirs, name)
@@ -103,6 +136,12 @@ FAMILIES = (
         known_by="Spatial_pos_embed",
         build=_poseformer,
         their_name=lambda name: _renamed(name, POSEFORMER_NAMES),
+    ),
+    Family(
+        program="VideoPose3D",
+        known_by="expand_conv.weight",
+        build=_videopose,
+        their_name=_videopose_name,
     ),
 )
 
@@ -172,9 +211,20 @@ def read_official(
         content = torch_files.read(path, (*NUMPY_ARRAYS, *NUMPY_RANDOM))
         weights = _weights(content)
         family = _family(weights)
+        # VideoPose3D's d-pt-243.bin and pretrained_h36m_detectron_coco.bin
+        # are told by nothing else.
+        if family.program == "VideoPose3D" and re.search(r"coco|\bpt\b", path.stem.lower()):
+            raise ValueError(
+                "its name says that it takes COCO's joints and gives Human3.6M's, where here a "
+                "network takes the joints that it gives"
+            )
         with torch.device("meta"):  # no memory yet: the file may describe anything
             model = family.build(weights).eval()
         own = {family.their_name(name): t for name, t in model.state_dict().items()}
+        for name in own:
+            # Before PyTorch 0.4.1 batches were not counted, which matters to training at most.
+            if name.endswith(".num_batches_tracked"):
+                weights.setdefault(name, torch.tensor(0))
         if wrong := misfits(own, weights):
             raise ValueError(wrong)
     except KeyError as error:
