@@ -15,6 +15,7 @@ from tests.clips import make_clip
 from tests.fakes import tiny_weights, use_fake_detector
 from tests.file_server import Site, serving
 from tests.keypoints import files
+from tests.official_files import poseformer_state, write_official
 from vidpose import weights
 from vidpose.cli import main
 from vidpose.skeleton import OPENPOSE25
@@ -174,3 +175,25 @@ def test_doctor_fails_where_the_main_job_would(run: Run, monkeypatch: pytest.Mon
     result = run("doctor")
     assert result.exit_code == 1
     assert "broken  weights default" in result.stdout
+
+
+def test_official_checkpoints(run: Run, tmp_path: Path) -> None:
+    files.mmpose(tmp_path / "clip.json", range(3, 20))
+    write_official(tmp_path / "detected9f.bin", poseformer_state())
+    result = run("weights", "import", "detected9f.bin")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "PoseFormer, 9 frames, 17 joints (h36m17), 50 frames a second, epoch 58: "
+        "detected9f.safetensors\n"
+    )
+    joints = []
+    for name in ("detected9f.bin", "detected9f.safetensors"):
+        result = run("lift", "clip.json", *TOLD, "--weights", name, "-o", "out")
+        assert result.exit_code == 0, result.output
+        joints.append(vidpose.load("out/clip.npz").joints_3d)
+    np.testing.assert_array_equal(joints[0], joints[1])
+
+    line = sentence(run("weights", "import", "detected9f.bin", "--fps", "0"), code=2)
+    assert "--fps 0" in line
+    line = sentence(run("weights", "import", "clip.json"))
+    assert "clip.json is no file of torch.save" in line

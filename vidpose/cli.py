@@ -578,6 +578,37 @@ def weights_fetch(names: tuple[str, ...]) -> None:
         _say(f"{name}: {fetch(name, bar('MB'))}")
 
 
+@weights.command("import")
+@click.argument("source", metavar="FILE.bin", type=FILE)
+@click.option("-o", "--out", type=FILE, help="The .safetensors to write. [default: beside FILE]")
+@click.option(
+    "--skeleton",
+    metavar="NAME",
+    help="Whose joints they are. [default: by their number, h36m17 or humaneva15]",
+)
+@click.option(
+    "--fps",
+    type=float,
+    metavar="N",
+    help="Frames a second of the training videos. [default: 50; for humaneva15 60]",
+)
+def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: float | None) -> None:
+    """Turn an official checkpoint of PoseFormer or VideoPose3D into one of vidpose's.
+
+    FILE.bin is what their authors publish, detected81f.bin for example. No code in it is run. All
+    its weights must fit; those that do not are named.
+    """
+    from vidpose.models.official import import_weights
+
+    made = import_weights(source, out, skeleton=skeleton, fps=fps)
+    sizes = f"{made.model.config.frames} frames, {made.model.config.joints} joints"
+    epoch = f", epoch {made.training['epoch']}" if "epoch" in made.training else ""
+    _say(
+        f"{made.training['program']}, {sizes} ({made.skeleton}), {made.fps:g} frames a second"
+        f"{epoch}: {made.path}"
+    )
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
 @click.option(

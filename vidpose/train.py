@@ -37,7 +37,7 @@ from vidpose.distributed import World
 from vidpose.errors import UsageError, VidposeError
 from vidpose.metrics import mpjpe, p_mpjpe
 from vidpose.models import MODELS, Checkpoint, LiftingModel, load_checkpoint, save_checkpoint
-from vidpose.models.poseformer import draw_drop_paths_for
+from vidpose.models.blocks import draw_drop_paths_for
 from vidpose.models.transfer import transfer
 from vidpose.progress import Progress, silent
 from vidpose.recipe import Recipe, recipe_for
@@ -285,7 +285,8 @@ def learn(
         draw_drop_paths_for(model, offset, offset + len(some), whole)
         offset += len(some)
         last = i == len(parts) - 1
-        waiting = nullcontext() if last or world.size == 1 else learner.no_sync()
+        alone = last or not isinstance(learner, DistributedDataParallel)
+        waiting = nullcontext() if alone else learner.no_sync()
         with waiting:
             with mixed_precision(device, recipe.precision):
                 predicted = learner(some)

@@ -3,9 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.data.test_dataset import make
+from vidpose.data.dataset import Sequence as DatasetSequence
 from vidpose.data.windows import Track, Windows, fits, track
 from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17
@@ -70,7 +72,7 @@ def test_targets_of_all_frames() -> None:
 
 def test_a_sequence_becomes_a_track_relative_to_its_root() -> None:
     rng = np.random.default_rng(0)
-    joints = rng.normal(size=(5, 17, 3)).astype(np.float32) + np.float32([0, 0, 5])
+    joints = rng.normal(size=(5, 17, 3)).astype(np.float32) + np.array([0, 0, 5], np.float32)
     sequence = make(joints_3d=joints, keypoints_2d=np.full((5, 17, 2), 500, np.float32))
     made = track(sequence, "screen", H36M17)
     np.testing.assert_allclose(made.targets.numpy(), joints - joints[:, :1], atol=1e-6)
@@ -81,7 +83,7 @@ def test_a_sequence_becomes_a_track_relative_to_its_root() -> None:
 
 def test_a_turned_camera_turns_the_targets() -> None:
     joints = np.random.default_rng(0).normal(size=(4, 17, 3)).astype(np.float32) * np.float32(0.3)
-    joints += np.float32([1, 0.5, 5])
+    joints += np.array([1, 0.5, 5], np.float32)
     pixels = joints[..., :2] / joints[..., 2:] * 1000 + np.float32(499.5)
     made = track(make_at(joints, pixels), "person", H36M17)
     # Seen by the turned camera, the 2D joints are the 3D ones in perspective.
@@ -92,10 +94,11 @@ def test_a_turned_camera_turns_the_targets() -> None:
     torch.testing.assert_close(made.inputs, rays / size[:, None, None], atol=1e-4, rtol=1e-3)
 
 
-def make_at(joints: np.ndarray, pixels: np.ndarray) -> object:
-    return make(
+def make_at(joints: NDArray[np.float32], pixels: NDArray[np.float32]) -> DatasetSequence:
+    made: DatasetSequence = make(
         joints_3d=joints, keypoints_2d=pixels, valid=np.ones(len(joints), bool), focal_px=1000.0
     )
+    return made
 
 
 def test_the_host_always_has_room() -> None:

@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from vidpose.models import PoseFormer
-from vidpose.models.poseformer import DropPath
+from vidpose.models.blocks import DropPath
 
 
 @pytest.mark.parametrize("frames", [9, 27, 81])
@@ -91,3 +92,67 @@ def test_impossible_sizes_are_refused(sizes: dict[str, Any]) -> None:
 def test_other_windows_are_refused() -> None:
     with pytest.raises(ValueError, match="windows of 9 frames and 17 joints, got 7 and 17"):
         PoseFormer(frames=9, embed_dim=8, depth=1)(torch.zeros(1, 7, 17, 2))
+
+
+def test_attention_maps_are_those_behind_the_pose() -> None:
+    """Rows sum to 1, and from the maps, the values and the rest of the network comes the pose."""
+    torch.manual_seed(0)
+    model: Any = PoseFormer(frames=5, joints=6, embed_dim=8, heads=4, depth=2).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    windows = torch.randn(3, 5, 6, 2)
+    pose, spatial, temporal = model.forward_with_attention(windows)
+    assert spatial.shape == (2, 3, 5, 4, 6, 6)
+    assert temporal.shape == (2, 3, 4, 5, 5)
+    for maps in (spatial, temporal):
+        assert (maps >= 0).all()
+        torch.testing.assert_close(maps.sum(-1), torch.ones(maps.shape[:-1]))
+        assert float(maps.detach().std(-1).mean()) > 0.01, "nobody looks anywhere in particular"
+    torch.testing.assert_close(pose, model(windows))
+
+    def blocks(x: Tensor, stack: Any, maps: Tensor) -> Tensor:
+        for block, seen in zip(stack, maps, strict=True):
+            values = block.attention.qkv(block.norm1(x)).chunk(3, dim=-1)[2]
+            values = values.unflatten(-1, (4, -1)).transpose(-3, -2)  # (..., heads, tokens, size)
+            x = x + block.attention.proj((seen @ values).transpose(-3, -2).flatten(-2))
+            x = x + block.mlp(block.norm2(x))
+        return x
+
+    x = model.joint_embedding(windows) + model.joint_position
+    x = model.spatial_norm(blocks(x, model.spatial_blocks, spatial)).flatten(2)
+    x = model.temporal_norm(blocks(x + model.frame_position, model.temporal_blocks, temporal))
+    again = model.head(model.frame_pooling(x)).unflatten(-1, (6, 3))
+    torch.testing.assert_close(pose, again)
+
+
+def test_attention_maps_need_whole_windows() -> None:
+    with pytest.raises(ValueError, match="windows of 9 frames"):
+        PoseFormer(frames=9, embed_dim=8).forward_with_attention(torch.zeros(1, 7, 17, 2))
+
+
+@pytest.mark.parametrize("joint_positions", [False, True])
+@pytest.mark.parametrize("frame_positions", [False, True])
+def test_ablated_embeddings_never_learn(joint_positions: bool, frame_positions: bool) -> None:
+    torch.manual_seed(0)
+    model = PoseFormer(
+        frames=9,
+        embed_dim=8,
+        depth=1,
+        joint_positions=joint_positions,
+        frame_positions=frame_positions,
+    )
+    assert (
+        model.state_dict().keys() == PoseFormer(frames=9, embed_dim=8, depth=1).state_dict().keys()
+    )
+    optimizer = torch.optim.AdamW(model.parameters())
+    model(torch.randn(2, 9, 17, 2)).sum().backward()
+    optimizer.step()
+    assert bool(model.joint_position.any()) == joint_positions
+    assert bool(model.frame_position.any()) == frame_positions
+
+
+def test_stacks_of_different_depths() -> None:
+    model = PoseFormer(frames=9, embed_dim=8, depth=1, temporal_depth=3)
+    assert (len(model.spatial_blocks), len(model.temporal_blocks)) == (1, 3)
+    with pytest.raises(ValueError, match="temporal_depth"):
+        PoseFormer(temporal_depth=0)

@@ -186,7 +186,7 @@ def watch_clips(clips: Sequence[Clip], fps: float, seed: int, noise: float) -> l
     """
     cameras = VirtualCameras(clips)
     vary = Variation(noise=noise)
-    seen = []
+    seen: list[View] = []
     for number, clip in enumerate(clips):
         length = len(clip.joints) / clip.fps
         for part in range(max(1, math.ceil(length / STRETCH_S - 0.25))):

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from vidpose import torch_files
 from vidpose.errors import WeightsError
+from vidpose.torch_files import NUMPY_ARRAYS
 
 Half = bool | Literal["auto"]
 """Whether to compute in a 16-bit type; auto: where the hardware does."""
-
-
-class _Ignored:
-    """Stands for what is saved beside the weights and never looked at: nothing of it is run."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
 
 
 IGNORED = (
     "mmengine.config.config.Config",
     "mmengine.config.config.ConfigDict",
     "mmengine.logging.history_buffer.HistoryBuffer",
-    "numpy.core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray._reconstruct",
-    "numpy._core.multiarray.scalar",
-    "numpy.ndarray",
-    "numpy.dtype",
+    *NUMPY_ARRAYS,
     "builtins.getattr",
 )
-"""Names in the checkpoints of MMEngine's runner, beyond those PyTorch's safe reader knows. Each
-is replaced by `_Ignored`; any other name makes a file one that is refused."""
+"""Names in the checkpoints of MMEngine's runner, beyond those PyTorch's safe reader knows. What
+they would build is ignored; any other name makes a file one that is refused."""
 
 
 def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
@@ -55,11 +42,9 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsError(f"{path} does not exist; give a checkpoint of {what}.")
-    inert: list[Any] = [(_Ignored, name) for name in IGNORED]
     try:
-        with torch.serialization.safe_globals(inert):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a damaged or hostile file may raise anything
+        content = torch_files.read(path, IGNORED)
+    except torch_files.UnreadableError:
         raise WeightsError(
             f"{path} holds no weights that can be read without running code in it; give a "
             f"checkpoint of {what} that torch.save wrote."

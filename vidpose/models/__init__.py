@@ -8,14 +8,23 @@ from vidpose.models.checkpoint import (
     load_model,
     save_checkpoint,
 )
-from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
+from vidpose.models.joints import JointTransformer
+from vidpose.models.martinez import Martinez
+from vidpose.models.poseformer import AttendedPose, PoseFormer, PoseFormerConfig
+from vidpose.models.temporal import TemporalTransformer
+from vidpose.models.videopose import VideoPose
 
 __all__ = [
     "MODELS",
+    "AttendedPose",
     "Checkpoint",
+    "JointTransformer",
     "LiftingModel",
+    "Martinez",
     "PoseFormer",
     "PoseFormerConfig",
+    "TemporalTransformer",
+    "VideoPose",
     "load_checkpoint",
     "load_model",
     "save_checkpoint",

@@ -14,6 +14,27 @@ class Config(Protocol):
     joints: int
 
 
+def check_positive(config: object, *names: str) -> None:
+    """Raise ValueError unless these fields are whole numbers above 0."""
+    for name in names:
+        value = getattr(config, name)
+        if not (isinstance(value, int) and value > 0):
+            raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
+
+
+def check_fraction(config: object, *names: str) -> None:
+    """Raise ValueError unless these fields are from 0 to below 1."""
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise ValueError(f"{name}: expected 0 to below 1, got {getattr(config, name)}")
+
+
+def check_window(frames: int) -> None:
+    """Raise ValueError unless a window of so many frames has a centre."""
+    if frames % 2 == 0:
+        raise ValueError(f"frames: a window has a centre, so it is odd; got {frames}")
+
+
 class LiftingModel(nn.Module):
     """A window of 2D poses in, the 3D pose of its centre frame out.
 

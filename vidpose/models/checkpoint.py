@@ -16,16 +16,25 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from vidpose.errors import WeightsError
 from vidpose.files import replacing, sha256
 from vidpose.models.base import LiftingModel
+from vidpose.models.joints import JointTransformer
+from vidpose.models.martinez import Martinez
 from vidpose.models.poseformer import PoseFormer
+from vidpose.models.temporal import TemporalTransformer
+from vidpose.models.videopose import VideoPose
 from vidpose.normalise import NORMALISATIONS
 from vidpose.skeleton import SKELETONS
 
 FORMAT = "vidpose-weights/1"
-MODELS: dict[str, type[LiftingModel]] = {model.name: model for model in (PoseFormer,)}
+MODELS: dict[str, type[LiftingModel]] = {
+    model.name: model
+    for model in (PoseFormer, TemporalTransformer, JointTransformer, Martinez, VideoPose)
+}
+"""The networks, by the name that checkpoints give them; all take `frames` and `joints`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +65,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = tor
         "training": json.dumps(checkpoint.training),
     }
     tensors = {
-        name: tensor.detach().to("cpu", dtype).contiguous()
+        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None).contiguous()
         for name, tensor in checkpoint.model.state_dict().items()
     }
     with replacing(path) as temporary:
@@ -66,17 +75,24 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = tor
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint, strictly, on the CPU, in float32; the network is in eval mode.
 
+    It may also be one of the official .bin files that `official.read_official` understands.
+
     Raises:
         WeightsError: the file is missing, is no vidpose checkpoint, or does not fit the network
             that it says it is for.
+        UsageError: it is an official one that does not tell whose joints it is for.
     """
+    from vidpose.models import official  # which needs what stands here
+
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path} does not exist; give a .safetensors file of vidpose's.")
+    if official.is_torch_file(path):
+        return official.read_official(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError):
         raise WeightsError(
             f"{path} holds no weights that can be read; give a .safetensors file of vidpose's."
@@ -116,10 +132,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 def load_model(path: str | Path) -> LiftingModel:
     """The network of a checkpoint, in eval mode, on the CPU; `model.config` has its sizes.
 
-    It takes (B, frames, 17, 2) normalised keypoints and gives (B, 1, 17, 3) metres.
+    It takes (B, frames, 17, 2) normalised keypoints and gives (B, 1, 17, 3) metres. The file may
+    be ours or an official .bin, as for `load_checkpoint`, which also tells the normalisation.
 
     Raises:
-        WeightsError: as `load_checkpoint`.
+        WeightsError, UsageError: as `load_checkpoint`.
     """
     return load_checkpoint(path).model
 
@@ -130,18 +147,29 @@ def _one_of(metadata: Mapping[str, str], key: str, known: Mapping[str, Any]) -> 
     return metadata[key]
 
 
-def _load_strictly(model: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    own = model.state_dict()
-    wrong = [f"{key} is missing" for key in own.keys() - tensors.keys()]
-    wrong += [f"{key} is not part of the network" for key in tensors.keys() - own.keys()]
+def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """What is missing, unknown, of another shape or not finite, in words; empty if all fits."""
+    wrong = [f"{key} is missing" for key in expected.keys() - found.keys()]
+    wrong += [f"{key[:80]} is not part of the network" for key in found.keys() - expected.keys()]
     wrong += [
-        f"{key} is {tuple(tensors[key].shape)} where {tuple(own[key].shape)} is needed"
-        for key in own.keys() & tensors.keys()
-        if own[key].shape != tensors[key].shape
+        f"{key} is {tuple(found[key].shape)} where {tuple(expected[key].shape)} is needed"
+        for key in expected.keys() & found.keys()
+        if expected[key].shape != found[key].shape
     ]
-    wrong += [f"{key} is not finite" for key, t in tensors.items() if not t.isfinite().all()]
-    if wrong:
-        raise WeightsError(
-            f"{path} does not fit its own description: {'; '.join(sorted(wrong)[:5])}."
-        )
-    model.load_state_dict(tensors, assign=True)
+    wrong += [f"{key[:80]} is not finite" for key, t in found.items() if not t.isfinite().all()]
+    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    return "; ".join(sorted(wrong)[:5]) + more
+
+
+def _load_strictly(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    if wrong := misfits(model.state_dict(), tensors):
+        raise WeightsError(f"{path} does not fit its own description: {wrong}.")
+    load(model, tensors)
+
+
+def load(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network on the meta device its tensors, all of which fit, in its own types."""
+    own = model.state_dict()
+    model.load_state_dict(
+        {key: t.detach().to(own[key].dtype).contiguous() for key, t in tensors.items()}, assign=True
+    )

@@ -21,10 +21,10 @@ from vidpose.devices import choose_device
 from vidpose.errors import DataError, KeypointsError, NoPersonError, VideoError
 from vidpose.files import check_writable
 from vidpose.keypoints import npz as keypoints_npz
-from vidpose.lifting import fill_missing
 from vidpose.poses import Pose2D
 from vidpose.progress import Progress, silent
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton, conversion
+from vidpose.timeline import fill_missing
 from vidpose.video import Frame, VideoReader
 
 DETECTORS = ("hrnet", "cpn", "mediapipe")

@@ -1,0 +1,55 @@
+"""What the PoseFormer paper decides against (Figure 1b): every joint of every frame is a token."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vidpose.models.base import LiftingModel
+from vidpose.models.blocks import Stack, TransformerConfig, pose_head
+
+
+class JointTransformer(LiftingModel):
+    """All joints of all frames attend to each other at once.
+
+    That is F * J tokens, and attention that grows with the square of their number, which is why
+    PoseFormer has two stages. What comes before and after the blocks is as in PoseFormer:
+    `embed_dim` is the width of a joint's embedding, and the frames' weighted mean is read.
+    """
+
+    name = "joints"
+
+    def __init__(
+        self,
+        frames: int = 81,
+        joints: int = 17,
+        embed_dim: int = 32,
+        depth: int = 4,
+        heads: int = 8,
+        mlp_ratio: float = 2.0,
+        drop_path: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.config = TransformerConfig(
+            frames=frames,
+            joints=joints,
+            embed_dim=embed_dim,
+            depth=depth,
+            heads=heads,
+            mlp_ratio=mlp_ratio,
+            drop_path=drop_path,
+        )
+        self.joint_embedding = nn.Linear(2, embed_dim)
+        self.position = nn.Parameter(torch.zeros(1, frames * joints, embed_dim))
+        self.blocks = Stack(embed_dim, depth, self.config)
+        self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.frame_pooling = nn.Conv1d(frames, 1, kernel_size=1)
+        self.head = pose_head(joints * embed_dim, joints)
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        """(B, F, J, 2) -> (B, 1, J, 3)."""
+        self.check_windows(keypoints)
+        x = self.joint_embedding(keypoints).flatten(1, 2) + self.position
+        x = self.norm(self.blocks(x))  # (B, F * J, C)
+        x = x.unflatten(1, (self.config.frames, self.config.joints)).flatten(2)  # (B, F, J * C)
+        return self.head(self.frame_pooling(x)).unflatten(-1, (self.config.joints, 3))

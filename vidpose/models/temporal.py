@@ -1,0 +1,61 @@
+"""The PoseFormer paper's baseline without a spatial stage (Figure 2a): a frame is one token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vidpose.models.base import LiftingModel
+from vidpose.models.blocks import Stack, TransformerConfig, pose_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalConfig(TransformerConfig):
+    """Sizes of a temporal transformer; `embed_dim` is the width of a frame's embedding."""
+
+    embed_dim: int = 544
+
+
+class TemporalTransformer(LiftingModel):
+    """A frame's whole 2D pose is one token; frames attend to each other, and their mean is read.
+
+    By default a frame is as wide as in PoseFormer's temporal stage, so that the spatial stage and
+    the learned weights of the mean are what the two differ by.
+    """
+
+    name = "temporal"
+
+    def __init__(
+        self,
+        frames: int = 81,
+        joints: int = 17,
+        embed_dim: int = 544,
+        depth: int = 4,
+        heads: int = 8,
+        mlp_ratio: float = 2.0,
+        drop_path: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.config = TemporalConfig(
+            frames=frames,
+            joints=joints,
+            embed_dim=embed_dim,
+            depth=depth,
+            heads=heads,
+            mlp_ratio=mlp_ratio,
+            drop_path=drop_path,
+        )
+        self.pose_embedding = nn.Linear(2 * joints, embed_dim)
+        self.frame_position = nn.Parameter(torch.zeros(1, frames, embed_dim))
+        self.blocks = Stack(embed_dim, depth, self.config)
+        self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.head = pose_head(embed_dim, joints)
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        """(B, F, J, 2) -> (B, 1, J, 3)."""
+        self.check_windows(keypoints)
+        x = self.pose_embedding(keypoints.flatten(2)) + self.frame_position
+        x = self.norm(self.blocks(x)).mean(dim=1, keepdim=True)  # (B, 1, embed_dim)
+        return self.head(x).unflatten(-1, (self.config.joints, 3))
