@@ -541,6 +541,106 @@ def _prepare(dataset: str, source: Path, out: Path, options: dict[str, Any]) -> 
         _say(f"Written: {path}")
 
 
+@main.command("eval")
+@click.argument("more_weights", metavar="[WEIGHTS]...", nargs=-1)
+@click.option(
+    "--dataset",
+    type=click.Choice(["h36m", "humaneva", "mpi_inf_3dhp", "mocap", "synthetic", "custom"]),
+    required=True,
+    help="Whose test sequences, and whose protocol.",
+)
+@click.option(
+    "--data",
+    type=FILE,
+    default=Path("data"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the dataset is.",
+)
+@click.option(
+    "--weights",
+    "weights_options",
+    multiple=True,
+    metavar="NAME|PATH",
+    help="What is measured: weights that come with vidpose, or a checkpoint. [default: default]",
+)
+@click.option(
+    "--compare",
+    "together",
+    is_flag=True,
+    help="Measure two or more WEIGHTS, and draw them in one plot: --compare A B.",
+)
+@click.option(
+    "--keypoints",
+    metavar="NAME",
+    help="The 2D joints to lift, as in data_2d_h36m_NAME.npz: cpn_ft_h36m_dbb, gt ... "
+    "[default: the dataset's usual]",
+)
+@FLIP
+@DEVICE
+@click.option(
+    "--joints",
+    type=click.Choice(["14", "16", "17"]),
+    help="Average over these joints: 16 leave out the root, 14 spine and nose, too. [default: all]",
+)
+@click.option(
+    "--show",
+    type=click.Choice(["action", "joint", "joint-action", "sequence"]),
+    multiple=True,
+    default=("action", "joint"),
+    show_default=True,
+    help="A table to print; may be given several times.",
+)
+@click.option("--csv", type=FILE, metavar="FILE", help="Write every table as CSV.")
+@click.option("--json", type=FILE, metavar="FILE", help="Write all that tables and plots show.")
+@click.option(
+    "--plots",
+    type=FILE,
+    metavar="DIR",
+    help="Draw the errors into this folder. [default, with --compare: outputs/eval]",
+)
+@click.option(
+    "--action", metavar="NAME", help="Draw the errors by joint of this row of the table only."
+)
+def evaluate(
+    more_weights: tuple[str, ...],
+    weights_options: tuple[str, ...],
+    together: bool,
+    dataset: str,
+    data: Path,
+    keypoints: str | None,
+    joints: str | None,
+    flip: bool,
+    device: str,
+    **outputs: Any,
+) -> None:
+    """Measure weights on a dataset, by the protocol of its papers.
+
+    Every frame of the dataset's test sequences is lifted, at the dataset's own frame rate. Printed
+    figures of papers stand beside ours, each marked as read or as unverified.
+    """
+    from vidpose.compare import Outputs, compare
+    from vidpose.progress import bar
+
+    names = weights_options + more_weights or ("default",)
+    if together and len(names) < 2:
+        raise UsageError("--compare needs two weights or more, as in: eval --compare A B.")
+    if len(names) > 1:
+        outputs["plots"] = outputs["plots"] or Path("outputs/eval")
+    compare(
+        names,
+        dataset,
+        data,
+        keypoints=keypoints,
+        flip=flip,
+        joints=None if joints is None else int(joints),
+        device=device,
+        outputs=Outputs(**outputs),
+        report=_say,
+        progress=bar("sequences"),
+    )
+
+
 @main.group()
 def weights() -> None:
     """Trained networks: which there are, and fetching them.

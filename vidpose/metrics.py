@@ -1,8 +1,9 @@
 """Errors between predicted and true poses, as the field defines them.
 
-All functions take (N, J, 3) predicted and target joints in one unit and frame and return that
-unit. The `_per_joint` forms come before any mean; what they are called in the literature is
-said with each.
+All functions take (N, J, 3) predicted and target joints in one unit and frame. Errors come back in
+that unit, PCK and AUC in percent; their threshold is in that unit too, and its default is for
+metres. The `_per_joint` forms come before any mean; what they are called in the literature is said
+with each.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Joints = NDArray[np.floating]
+
+PCK_THRESHOLD_M = 0.150
+"""Within this distance a joint counts as found: half a head (Mehta et al., 3DV 2017)."""
+AUC_THRESHOLDS = 31
+"""How many thresholds AUC averages over: 0, 5, 10 ... 150 mm."""
+FARTHEST_JOINT_M = 10.0
+"""A joint this far from the middle of its pose: the pose is not in metres."""
 
 
 def _check(predicted: Joints, target: Joints) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -59,3 +67,130 @@ def p_mpjpe_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
 def p_mpjpe(predicted: Joints, target: Joints) -> float:
     """Mean per-joint position error after Procrustes alignment, "Protocol 2"."""
     return float(p_mpjpe_per_joint(predicted, target).mean())
+
+
+def scaled(predicted: Joints, target: Joints) -> NDArray[np.float64]:
+    """(N, J, 3): every predicted pose scaled about the origin to fit its target best.
+
+    The factor is <target, predicted> / <predicted, predicted>, frame by frame; nothing is moved or
+    turned, so the poses should be relative to their root (Rhodin et al., CVPR 2018).
+    """
+    predicted, target = _check(predicted, target)
+    size = np.square(predicted).sum(axis=(1, 2))
+    scale = (predicted * target).sum(axis=(1, 2)) / np.where(size > 0, size, 1)
+    return np.asarray(scale[:, None, None] * predicted)
+
+
+def n_mpjpe_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
+    """(N, J): distance of each joint after the scale that fits its pose best."""
+    return mpjpe_per_joint(scaled(predicted, target), target)
+
+
+def n_mpjpe(predicted: Joints, target: Joints) -> float:
+    """Mean per-joint position error after scaling, "Protocol 3"."""
+    return float(n_mpjpe_per_joint(predicted, target).mean())
+
+
+def mpjve_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
+    """(N - 1, J): error of each joint's step from one frame to the next, in units a frame.
+
+    The N poses are consecutive frames of one sequence.
+
+    Raises:
+        ValueError: there are fewer than two frames.
+    """
+    predicted, target = _check(predicted, target)
+    if len(predicted) < 2:
+        raise ValueError("a velocity needs two frames at least, got one")
+    return np.asarray(np.linalg.norm(np.diff(predicted - target, axis=0), axis=-1))
+
+
+def mpjve(predicted: Joints, target: Joints) -> float:
+    """Mean per-joint velocity error of consecutive frames, in units a frame."""
+    return float(mpjve_per_joint(predicted, target).mean())
+
+
+def pck_of_errors(errors: Joints, threshold: float) -> NDArray[np.float64]:
+    """100 where a distance is less than the threshold, else 0; any shape, one unit for both."""
+    return 100.0 * (errors < threshold)
+
+
+def auc_of_errors(errors: Joints, threshold: float) -> NDArray[np.float64]:
+    """Percentage of `AUC_THRESHOLDS` from 0 to `threshold` that exceed a distance; any shape."""
+    thresholds = np.linspace(0, threshold, AUC_THRESHOLDS)
+    passed = AUC_THRESHOLDS - np.searchsorted(thresholds, errors, side="right")
+    return np.asarray(100.0 * passed / AUC_THRESHOLDS)
+
+
+def pck_per_joint(
+    predicted: Joints, target: Joints, threshold: float | None = None
+) -> NDArray[np.float64]:
+    """(N, J): 100 for each joint that was found, 0 for the others; see `pck`."""
+    threshold = _threshold(target, threshold)
+    return pck_of_errors(mpjpe_per_joint(predicted, target), threshold)
+
+
+def pck(predicted: Joints, target: Joints, threshold: float | None = None) -> float:
+    """Percentage of correct keypoints in 3D: joints less than `threshold` off, 0 to 100.
+
+    Args:
+        predicted: (N, J, 3).
+        target: (N, J, 3), the same unit and frame.
+        threshold: in the unit of the joints, so 150 for millimetres. By default 0.150, for metres.
+
+    Raises:
+        ValueError: the threshold is left to the default, and the poses are too large for metres.
+    """
+    return float(pck_per_joint(predicted, target, threshold).mean())
+
+
+def auc_per_joint(
+    predicted: Joints, target: Joints, threshold: float | None = None
+) -> NDArray[np.float64]:
+    """(N, J): the percentage of thresholds at which each joint was found; see `auc`."""
+    threshold = _threshold(target, threshold)
+    return auc_of_errors(mpjpe_per_joint(predicted, target), threshold)
+
+
+def auc(predicted: Joints, target: Joints, threshold: float | None = None) -> float:
+    """Area under the curve of PCK: its mean over 31 thresholds from 0 to `threshold`, in percent.
+
+    As MPI-INF-3DHP's evaluation has it (0, 5 ... 150 mm). No joint is less than 0 off, so perfect
+    poses reach 30/31, 96.8.
+
+    Args:
+        predicted: (N, J, 3).
+        target: (N, J, 3), the same unit and frame.
+        threshold: the last one, in the unit of the joints; by default 0.150, for metres.
+
+    Raises:
+        ValueError: the threshold is left to the default, and the poses are too large for metres.
+    """
+    return float(auc_per_joint(predicted, target, threshold).mean())
+
+
+def _threshold(target: Joints, threshold: float | None) -> float:
+    if threshold is not None:
+        return threshold
+    if np.abs(target - target.mean(axis=1, keepdims=True)).max(initial=0) > FARTHEST_JOINT_M:
+        raise ValueError(
+            "the poses are too large for metres; give the threshold in their unit "
+            "(150 for millimetres)"
+        )
+    return PCK_THRESHOLD_M
+
+
+def errors_mm(predicted_m: Joints, target_m: Joints) -> dict[str, float]:
+    """The errors of single frames at once, of poses in metres.
+
+    Returns:
+        `mpjpe_mm`, `p_mpjpe_mm`, `n_mpjpe_mm`; `pck` and `auc` in percent, at 150 mm.
+    """
+    distance = mpjpe_per_joint(predicted_m, target_m)
+    return {
+        "mpjpe_mm": 1000 * float(distance.mean()),
+        "p_mpjpe_mm": 1000 * p_mpjpe(predicted_m, target_m),
+        "n_mpjpe_mm": 1000 * n_mpjpe(predicted_m, target_m),
+        "pck": float(pck_of_errors(distance, PCK_THRESHOLD_M).mean()),
+        "auc": float(auc_of_errors(distance, PCK_THRESHOLD_M).mean()),
+    }

@@ -292,7 +292,8 @@ def learn(
                 predicted = learner(some)
             loss = (predicted.float() - wanted).norm(dim=-1).mean(dim=(1, 2)).sum()
             # DistributedDataParallel takes the mean of the processes' gradients.
-            (loss * (world.size / whole)).backward()
+            scaled: Tensor = loss * (world.size / whole)
+            scaled.backward()
         total += loss.detach()
     return total
 
