@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 
-from vidpose.batches import VALIDATION, split, virtual_windows
-from vidpose.data.mocap import read_folder
+from vidpose.batches import VALIDATION, virtual_windows
+from vidpose.data.mocap import read_folder, split
 from vidpose.data.virtual import VirtualCameras
 from vidpose.metrics import mpjpe, p_mpjpe
 from vidpose.models import load_checkpoint

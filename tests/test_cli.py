@@ -247,14 +247,16 @@ def test_unknown_options_exit_with_2(run: Run) -> None:
 
 
 def test_train(run: Run, tmp_path: Path) -> None:
-    write_mocap(tmp_path / "mocap", ("01", "02"))
+    write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     command = ["train", "--dataset", "mocap", "--data", "mocap", "--out", "run", "--frames", "3"]
     command += ["--epochs", "1", "--windows", "32", "--batch", "16", "--device", "cpu"]
-    result = run(*command, "--held-out", "02")
+    result = run(*command, "--test-subjects", "02")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "run" / "best.safetensors").is_file()
     assert "Best weights: run/best.safetensors" in result.stdout
-    assert "has subjects 01, 02" in sentence(run(*command, "--held-out", "77", "--out", "other"))
+    assert "has subjects 01, 02, 03" in sentence(
+        run(*command, "--test-subjects", "77", "--out", "other")
+    )
     assert "holds no <subject>/<clip>.bvh" in sentence(
         run("train", "--dataset", "mocap", "--data", "nowhere")
     )

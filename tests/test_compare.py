@@ -49,7 +49,13 @@ def test_eval(weights: list[str], asked: dict[str, Any], tmp_path: Path) -> None
         *("--joints", "16", "--show", "sequence", "--action", "Sitting"),
     )
     assert result.exit_code == 0, result.output
-    assert asked == {"name": "h36m", "folder": tmp_path, "keypoints": "gt"}
+    assert asked == {
+        "name": "h36m",
+        "folder": tmp_path,
+        "keypoints": "gt",
+        "test_subjects": None,
+        "actions": None,
+    }
     assert "Measuring best on h36m. Device: cpu (as asked)." in result.output
     assert "16 joints (without Hip)" in result.output
     assert "S9/Sitting 2/1" in result.output

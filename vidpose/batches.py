@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vidpose.data.dataset import Dataset, hold_out
-from vidpose.data.mocap import Clip
+from vidpose.data.mocap import Clip, split
 from vidpose.data.virtual import Variation, VirtualCameras
 from vidpose.data.windows import Windows, fits, tracks
 from vidpose.distributed import World
@@ -171,23 +171,6 @@ def mocap_data(
             "variation": Variation().to_dict(),
         },
     )
-
-
-def split(clips: Sequence[Clip], held_out: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
-    """Clips to train on, and those of the left-out subjects.
-
-    Raises:
-        DataError: a subject is not there, or one of the two is empty.
-    """
-    subjects = {clip.subject for clip in clips}
-    if not subjects > set(held_out) or not held_out:
-        raise DataError(
-            f"the motion capture has subjects {', '.join(sorted(subjects))}; it cannot leave out "
-            f"{', '.join(held_out) or 'nobody'}: name some of them, but not all."
-        )
-    train = [clip for clip in clips if clip.subject not in held_out]
-    rest = [clip for clip in clips if clip.subject in held_out]
-    return train, rest
 
 
 def dataset_data(

@@ -75,6 +75,31 @@ VIEW = click.option(
 )
 
 
+def _names(
+    ctx: click.Context, option: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """`S1,S5` -> ("S1", "S5")."""
+    return None if value is None else tuple(name.strip() for name in value.split(","))
+
+
+DATA = click.option(
+    "--data",
+    type=FILE,
+    metavar="DIR",
+    help="Where the dataset is. [default: data, or data/synthetic]",
+)
+TEST_SUBJECTS = click.option(
+    "--test-subjects",
+    callback=_names,
+    metavar="NAME,...",
+    help="Whom to test on, and not to train on. [default: as the field does; for mocap 02,10,12]",
+)
+
+
+def _usual_data(dataset: str) -> Path:
+    return Path("data/synthetic" if dataset == "synthetic" else "data")
+
+
 @main.command()
 @click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=FILE)
 @click.option(
@@ -226,13 +251,6 @@ def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any
     return int(width), int(height)
 
 
-def _names(
-    ctx: click.Context, option: click.Parameter, value: str | None
-) -> tuple[str, ...] | None:
-    """`S1,S5` -> ("S1", "S5")."""
-    return None if value is None else tuple(name.strip() for name in value.split(","))
-
-
 @main.command()
 @click.argument("keypoints", type=FILE)
 @click.option(
@@ -289,7 +307,7 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     help="mocap: a folder of BVH motion capture seen by random virtual cameras; synthetic: made "
     "on the spot.",
 )
-@click.option("--data", type=FILE, help="Where the dataset is. [default: data, or data/synthetic]")
+@DATA
 @click.option(
     "--out", type=FILE, default=Path("outputs/train"), show_default=True, help="The run's folder."
 )
@@ -313,12 +331,12 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
 )
 @click.option("--lr", type=float, help="Learning rate at its highest.")
 @click.option("--windows", type=int, help="Windows drawn for an epoch, for mocap.")
+@TEST_SUBJECTS
 @click.option(
-    "--held-out",
-    default="02,10,12",
-    show_default=True,
-    metavar="SUBJECT,...",
-    help="Subjects never trained on, for mocap.",
+    "--train-subjects", callback=_names, metavar="NAME,...", help="Whom to train on, likewise."
+)
+@click.option(
+    "--actions", callback=_names, metavar="NAME,...", help="Only these groups of actions."
 )
 @click.option(
     "--select-on",
@@ -346,7 +364,9 @@ def train(
     resume: bool,
     recipe_name: str | None,
     keypoints: str | None,
-    held_out: str,
+    test_subjects: tuple[str, ...] | None,
+    train_subjects: tuple[str, ...] | None,
+    actions: tuple[str, ...] | None,
     init_from: str | None,
     on_host: bool,
     device: str,
@@ -367,12 +387,14 @@ def train(
     with join_world(device) as world:
         best = run(
             dataset,
-            data or Path("data/synthetic" if dataset == "synthetic" else "data"),
+            data or _usual_data(dataset),
             out,
             world,
             recipe=recipe_name,
             keypoints=keypoints,
-            held_out=tuple(name.strip() for name in held_out.split(",")),
+            test_subjects=test_subjects,
+            train_subjects=train_subjects,
+            actions=actions,
             init_from=init_from,
             on_host=on_host,
             resume=resume,
@@ -549,13 +571,10 @@ def _prepare(dataset: str, source: Path, out: Path, options: dict[str, Any]) -> 
     required=True,
     help="Whose test sequences, and whose protocol.",
 )
+@DATA
+@TEST_SUBJECTS
 @click.option(
-    "--data",
-    type=FILE,
-    default=Path("data"),
-    show_default=True,
-    metavar="DIR",
-    help="Where the dataset is.",
+    "--actions", callback=_names, metavar="NAME,...", help="Only these groups of actions."
 )
 @click.option(
     "--weights",
@@ -607,7 +626,9 @@ def evaluate(
     weights_options: tuple[str, ...],
     together: bool,
     dataset: str,
-    data: Path,
+    data: Path | None,
+    test_subjects: tuple[str, ...] | None,
+    actions: tuple[str, ...] | None,
     keypoints: str | None,
     joints: str | None,
     flip: bool,
@@ -630,8 +651,10 @@ def evaluate(
     compare(
         names,
         dataset,
-        data,
+        data or _usual_data(dataset),
         keypoints=keypoints,
+        test_subjects=test_subjects,
+        actions=actions,
         flip=flip,
         joints=None if joints is None else int(joints),
         device=device,

@@ -46,6 +46,8 @@ def compare(
     data: Path,
     *,
     keypoints: str | None = None,
+    test_subjects: ListOf[str] | None = None,
+    actions: ListOf[str] | None = None,
     flip: bool = True,
     joints: int | None = None,
     device: str = "auto",
@@ -60,6 +62,8 @@ def compare(
         dataset: as `vidpose.data.open_dataset` calls it.
         data: its folder.
         keypoints: which 2D joints; by default the dataset's usual.
+        test_subjects: whom to measure on; by default the field's protocol.
+        actions: exact names of groups of actions; by default the field's protocol.
         flip: average with the mirror image; the numbers without it are reported beside.
         joints: see `vidpose.evaluate.scored_joints`.
         device: auto, cpu or cuda.
@@ -85,7 +89,9 @@ def compare(
 
         plots.check_count(len(checkpoints))
     chosen, why = choose_device(device)
-    opened = open_dataset(dataset, data, keypoints=keypoints)
+    opened = open_dataset(
+        dataset, data, keypoints=keypoints, test_subjects=test_subjects, actions=actions
+    )
     for checkpoint in checkpoints.values():
         check_fits(checkpoint, opened)
     scored_joints(opened.skeleton, joints)

@@ -33,6 +33,7 @@ from vidpose.batches import (
 )
 from vidpose.data import open_dataset
 from vidpose.data.mocap import read_folder
+from vidpose.data.virtual import TEST
 from vidpose.distributed import World
 from vidpose.errors import UsageError, VidposeError
 from vidpose.metrics import mpjpe, p_mpjpe
@@ -59,7 +60,9 @@ def run(
     *,
     recipe: str | None = None,
     keypoints: str | None = None,
-    held_out: Sequence[str] = (),
+    test_subjects: Sequence[str] | None = None,
+    train_subjects: Sequence[str] | None = None,
+    actions: Sequence[str] | None = None,
     init_from: str | Path | None = None,
     on_host: bool = False,
     resume: bool = False,
@@ -76,7 +79,8 @@ def run(
         world: the device, and the processes that train together.
         recipe: paper, official or vidpose; by default the dataset's own.
         keypoints: where the 2D joints come from; by default the dataset's own.
-        held_out: subjects of the motion capture that are not trained on.
+        test_subjects, train_subjects, actions: see `vidpose.data.open_dataset`; of motion
+            capture everybody is trained on who is not tested on.
         init_from: weights to begin with, by name or path.
         on_host: leave the windows on the host, in files in the run's folder.
         changes: of the recipe's fields.
@@ -103,13 +107,21 @@ def run(
         )
     init = None if init_from is None else load_checkpoint(find_weights(init_from))
     if dataset == "mocap":
+        if train_subjects is not None or actions is not None:
+            raise UsageError("mocap has test subjects to choose, and nothing else.")
         clips = read_folder(folder, lambda paths: progress(paths, len(paths), "reading"))
-        data = mocap_data(clips, held_out, chosen, world.device)
+        data = mocap_data(clips, test_subjects or TEST, chosen, world.device)
     else:
         files = out / f"windows-{world.rank}" if on_host else None
-        data = dataset_data(
-            open_dataset(dataset, folder, keypoints=keypoints), chosen, world.device, folder=files
+        opened = open_dataset(
+            dataset,
+            folder,
+            keypoints=keypoints,
+            test_subjects=test_subjects,
+            train_subjects=train_subjects,
+            actions=actions,
         )
+        data = dataset_data(opened, chosen, world.device, folder=files)
     best = train(
         data, out, chosen, world, resume=resume, init=init, report=report, progress=progress
     )
@@ -284,16 +296,15 @@ def learn(
         torch.manual_seed(draw_seed(recipe.seed, run.epoch * steps + run.step, "drop path"))
         draw_drop_paths_for(model, offset, offset + len(some), whole)
         offset += len(some)
-        last = i == len(parts) - 1
-        alone = last or not isinstance(learner, DistributedDataParallel)
-        waiting = nullcontext() if alone else learner.no_sync()
-        with waiting:
+        together: Any = nullcontext()
+        if isinstance(learner, DistributedDataParallel) and i < len(parts) - 1:
+            together = learner.no_sync()  # gradients are exchanged once, with the last part
+        with together:
             with mixed_precision(device, recipe.precision):
                 predicted = learner(some)
             loss = (predicted.float() - wanted).norm(dim=-1).mean(dim=(1, 2)).sum()
             # DistributedDataParallel takes the mean of the processes' gradients.
-            scaled: Tensor = loss * (world.size / whole)
-            scaled.backward()
+            torch.autograd.backward(loss * (world.size / whole))
         total += loss.detach()
     return total
 

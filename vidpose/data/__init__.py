@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from vidpose.data import custom, h36m, humaneva, mpi_inf_3dhp, synthetic
+from vidpose.data import custom, h36m, humaneva, mpi_inf_3dhp, synthetic, virtual
 from vidpose.data.check import check_dataset, find_datasets
 from vidpose.data.choice import Choice
 from vidpose.data.dataset import Dataset, Sequence
@@ -32,10 +32,11 @@ _MODULES: dict[str, ModuleType] = {
     "mpi_inf_3dhp": mpi_inf_3dhp,
     "synthetic": h36m,  # is written in that layout
 }
-DATASETS = (*_MODULES, "custom")
+DATASETS = (*_MODULES, "custom", "mocap")
 DEFAULT_KEYPOINTS = {
     **{name: module.KEYPOINTS for name, module in _MODULES.items()},
     "custom": custom.KEYPOINTS,
+    "mocap": virtual.KEYPOINTS,
 }
 """Where the 2D joints come from unless told otherwise."""
 
@@ -53,7 +54,8 @@ def open_dataset(
     """Read a dataset from a folder. Nothing in its files is ever executed.
 
     Args:
-        name: one of `DATASETS`. synthetic is made in the folder if it is not there.
+        name: one of `DATASETS`. synthetic is made in the folder if it is not there; mocap has
+            test sequences only (`virtual.open_mocap`).
         folder: where its files are.
         keypoints: which 2D joints, as in the files' names: `gt`, `cpn_ft_h36m_dbb`; by default
             `DEFAULT_KEYPOINTS`.
@@ -75,13 +77,17 @@ def open_dataset(
         raise UsageError(f"downsample {downsample}: give 1 or more.")
     if name in ("custom", "mpi_inf_3dhp") and keypoints not in (None, DEFAULT_KEYPOINTS[name]):
         raise UsageError(f"{name} has one kind of 2D joints only, so leave {keypoints} away.")
-    if name == "mpi_inf_3dhp" and actions is not None:
-        raise UsageError("mpi_inf_3dhp has no actions to choose from; choose subjects.")
+    if name in ("mpi_inf_3dhp", "mocap") and actions is not None:
+        raise UsageError(f"{name} has no actions to choose from; choose subjects.")
+    if name == "mocap" and (train_subjects is not None or downsample != 1):
+        raise UsageError("mocap has test subjects to choose, and nothing else.")
     if name == "synthetic":
         synthetic.make_if_missing(folder)
     elif not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the one with the files of {name}.")
     train, test, chosen = _tuple(train_subjects), _tuple(test_subjects), _tuple(actions)
+    if name == "mocap":
+        return virtual.open_mocap(folder, keypoints or virtual.KEYPOINTS, test or virtual.TEST)
     if name == "custom":
         return custom.open_custom(folder, train, test, chosen, downsample)
     module = _MODULES[name]

@@ -109,3 +109,20 @@ def read_folder(
     if not paths:
         raise DataError(f"{folder} holds no <subject>/<clip>.bvh; give the folder of subjects.")
     return [read_clip(path) for path in progress(paths)]
+
+
+def split(clips: Sequence[Clip], held_out: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
+    """Clips to train on, and those of the left-out subjects.
+
+    Raises:
+        DataError: a subject is not there, or one of the two is empty.
+    """
+    subjects = {clip.subject for clip in clips}
+    if not subjects > set(held_out) or not held_out:
+        raise DataError(
+            f"the motion capture has subjects {', '.join(sorted(subjects))}; it cannot leave out "
+            f"{', '.join(held_out) or 'nobody'}: name some of them, but not all."
+        )
+    train = [clip for clip in clips if clip.subject not in held_out]
+    rest = [clip for clip in clips if clip.subject in held_out]
+    return train, rest

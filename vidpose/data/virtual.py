@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vidpose.data.dataset import Dataset
 from vidpose.data.dataset import Sequence as View
-from vidpose.data.mocap import Clip
+from vidpose.data.mocap import Clip, read_folder, split
+from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17
 from vidpose.timeline import fill_missing
 
@@ -315,3 +318,39 @@ def _detect(rays: Tensor, fps: float, noise: float, random: _Random) -> Tensor:
 
     noisy = rays + noise * size * (jitter + drift + jump + guess)
     return noisy.masked_fill(gone, math.nan)
+
+
+KEYPOINTS = "noisy"
+"""The 2D joints of `open_mocap`: noisy, disturbed as for training, or clean."""
+TEST = ("02", "10", "12")
+"""Subjects that are not trained on: walking, running, swordplay; soccer; tai chi."""
+VIEW_FPS = 30.0
+VIEW_SEED = 7
+
+
+def open_mocap(folder: Path, keypoints: str, test_subjects: Sequence[str]) -> Dataset:
+    """The left-out subjects of a folder of motion capture, as virtual cameras see them.
+
+    There is nothing to train on in it: training draws cameras anew for every window
+    (`VirtualCameras`).
+
+    Args:
+        folder: `<subject>/<clip>.bvh`.
+        keypoints: noisy or clean.
+        test_subjects: whom to look at.
+
+    Raises:
+        DataError: the motion capture cannot be read, or has no such subject.
+        UsageError: there are no such 2D joints.
+    """
+    if keypoints not in ("noisy", "clean"):
+        raise UsageError(f"mocap has noisy and clean 2D joints, not {keypoints}.")
+    _, clips = split(read_folder(folder), test_subjects)
+    noise = 1.0 if keypoints == "noisy" else 0.0
+    return Dataset(
+        name="mocap",
+        keypoints=keypoints,
+        skeleton=H36M17,
+        train=(),
+        test=tuple(watch_clips(clips, VIEW_FPS, VIEW_SEED, noise)),
+    )
