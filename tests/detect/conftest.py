@@ -25,12 +25,17 @@ def pictures(demo_video: Path) -> list[NDArray[np.uint8]]:
 @pytest.fixture(scope="session")
 def hrnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """HRNet-W32; every heat map is above 0 somewhere."""
+    return save_hrnet(32, tmp_path_factory.mktemp("weights") / "hrnet.pth")
+
+
+def save_hrnet(width: int, path: Path) -> Path:
+    """HRNet-W32 or -W48 with random weights; every heat map is above 0 somewhere."""
     prepare_mmpose()
     torch.manual_seed(0)
-    model, _ = mmpose._build(mmpose.VARIANTS[32])
+    model, _ = mmpose._build(mmpose.VARIANTS[width])
     with torch.no_grad():
         model.get_parameter("head.final_layer.bias").fill_(0.3)
-    return _save(model, tmp_path_factory.mktemp("weights") / "hrnet.pth")
+    return _save(model, path)
 
 
 @pytest.fixture(scope="session")

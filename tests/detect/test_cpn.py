@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,8 +215,33 @@ def test_code_in_a_file_is_not_run(write: Callable[[Any, Path], Any], tmp_path: 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 nor a zip"])
 def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file.pth").write_bytes(content)
-    with pytest.raises(WeightsError, match="give a checkpoint of CPN"):
+    with pytest.raises(WeightsError, match="give a whole checkpoint of CPN"):
         load_cpn(tmp_path / "file.pth")
+
+
+def test_a_file_that_is_cut_off_is_refused(public: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.pth").write_bytes(public.read_bytes()[: public.stat().st_size // 2])
+    with pytest.raises(WeightsError, match="or is cut off"):
+        load_cpn(tmp_path / "half.pth")
+
+
+def test_a_file_of_the_oldest_format_loads(
+    network: CPN, public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As PyTorch 0.3 wrote it, which the public checkpoints are as old as."""
+
+    def reduce(tensor: Tensor, _: int) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        storage = torch.storage.TypedStorage(
+            wrap_storage=tensor.untyped_storage(), dtype=tensor.dtype, _internal=True
+        )
+        size, stride = tuple(tensor.size()), tensor.stride()
+        return torch._utils._rebuild_tensor, (storage, tensor.storage_offset(), size, stride)
+
+    content = torch.load(public, weights_only=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tensor, "__reduce_ex__", reduce)
+        torch.save(content, tmp_path / "old.tar", _use_new_zipfile_serialization=False)
+    assert same(load_cpn(tmp_path / "old.tar"), network)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
@@ -453,3 +479,34 @@ def test_mmposes_flip_test_is_ours(head: Any) -> None:
     joints, scores = decode(maps.numpy())
     assert found.keypoints == pytest.approx(joints)
     assert found.keypoint_scores == pytest.approx(scores)
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_the_keypoints_are_those_of_mmposes_own_call(
+    flip_test: bool, pictures: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    """One file and the same boxes, through our config's crop, network and decoding in MMPose."""
+    boxes = np.array([[500, 100, 800, 500], [-50, -30, 200, 100]], np.float32)
+    prepare_mmpose()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MMPose's own way in warns about itself
+        from mmengine.config import Config
+        from mmpose.apis import inference_topdown, init_model
+
+        config = Config.fromfile(CONFIGS / "cpn_resnet50_coco_256x192.py")
+        config.model.backbone.init_cfg = None
+        config.model.test_cfg.flip_test = flip_test
+        torch.manual_seed(0)
+        model = init_model(config, device="cpu")
+        model.train()(torch.randn(2, 3, 128, 96), None, mode="tensor")  # BatchNorm has seen some
+        samples = inference_topdown(
+            model.eval(), np.ascontiguousarray(pictures[0][..., ::-1]), boxes
+        )
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "cpn.pth")
+    network = open_cpn(tmp_path / "cpn.pth", half=False, flip_test=flip_test)
+    (ours,) = find_poses(network, pictures[:1], [boxes])
+    keypoints = np.concatenate([sample.pred_instances.keypoints for sample in samples])
+    scores = np.concatenate([sample.pred_instances.keypoint_scores for sample in samples])
+    assert np.linalg.norm(ours.keypoints - keypoints, axis=2).mean() < 0.1
+    assert np.ptp(keypoints[0], axis=0).min() > 50  # they are all over the crop
+    assert ours.scores == pytest.approx(scores, abs=1e-3)

@@ -223,3 +223,15 @@ def test_both_people_keep_their_ids_through_the_demo_video(
     man, woman = found.observed.sum(axis=1)
     assert man >= 70
     assert woman >= 50
+    # She walks through below him, from right to left, and neither ever takes the other's place.
+    his, hers = found.keypoints_2d[:, :, 0]
+    both = found.present.all(axis=0)
+    beside = np.sign(hers - his)[both, 0]
+    assert beside[0] == 1
+    assert np.flatnonzero(np.diff(beside)).size == 1
+    assert (hers[both, 1] > 650).all()
+    across = np.diff(hers[both, 0])
+    assert across.min() > -50
+    assert across.max() < 5
+    steps = np.linalg.norm(np.diff(found.keypoints_2d[:, :, 0], axis=1), axis=2)
+    assert np.nanmax(steps) < 200  # half a body height, in the somersault

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.detect.conftest import save_hrnet
 from vidpose.detect import mmpose
 from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
 from vidpose.detect.mmpose import HRNet, decode, open_hrnet
@@ -31,29 +32,42 @@ def hrnet(hrnet_file: Path) -> HRNet:
     return open_hrnet(hrnet_file, half=False)
 
 
-@pytest.mark.parametrize("flip_test", [False, True])
-def test_the_keypoints_are_those_of_mmpose(
-    flip_test: bool, hrnet_file: Path, pictures: list[NDArray[np.uint8]]
+def assert_same_as_mmpose(
+    width: int, file: Path, picture: NDArray[np.uint8], boxes: NDArray[np.float32], flip_test: bool
 ) -> None:
-    ours = find_poses(
-        open_hrnet(hrnet_file, half=False, flip_test=flip_test), pictures[:1], [BOXES]
-    )[0]
+    """Our joints and those of MMPose's own call, with one file and the same boxes."""
+    network = open_hrnet(file, half=False, flip_test=flip_test)
+    (ours,) = find_poses(network, [picture], [boxes])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MMPose's own way in warns about itself
         import mmpose as package
         from mmpose.apis import inference_topdown, init_model
 
-        config = Path(package.__file__).parent / mmpose.CONFIGS / mmpose.VARIANTS[32].config
-        model = init_model(config, str(hrnet_file), device="cpu")
+        config = Path(package.__file__).parent / mmpose.CONFIGS / mmpose.VARIANTS[width].config
+        model = init_model(config, str(file), device="cpu")
         model.test_cfg["flip_test"] = flip_test
-        samples = inference_topdown(model, np.ascontiguousarray(pictures[0][..., ::-1]), BOXES)
+        samples = inference_topdown(model, np.ascontiguousarray(picture[..., ::-1]), boxes)
     keypoints = np.concatenate([sample.pred_instances.keypoints for sample in samples])
     scores = np.concatenate([sample.pred_instances.keypoint_scores for sample in samples])
     apart = np.linalg.norm(ours.keypoints - keypoints, axis=2)
-    assert apart.shape == (4, 17)
+    assert apart.shape == (len(boxes), 17)
     assert apart.mean() < 0.1
     assert np.ptp(keypoints[0], axis=0).min() > 50  # they are all over the crop
     np.testing.assert_allclose(ours.scores, scores.clip(0, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_the_keypoints_are_those_of_mmpose(
+    flip_test: bool, hrnet_file: Path, pictures: list[NDArray[np.uint8]]
+) -> None:
+    assert_same_as_mmpose(32, hrnet_file, pictures[3 * flip_test], BOXES, flip_test)
+
+
+def test_the_keypoints_of_the_large_hrnet_are_those_of_mmpose(
+    pictures: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    file = save_hrnet(48, tmp_path / "w48.pth")
+    assert_same_as_mmpose(48, file, pictures[0], BOXES[:1], flip_test=False)
 
 
 def test_a_batch_is_the_same_as_one_by_one(hrnet: HRNet, pictures: list[NDArray[np.uint8]]) -> None:

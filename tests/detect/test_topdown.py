@@ -24,6 +24,7 @@ from vidpose.detect.topdown import (
     merge_boxes,
     overlaps,
 )
+from vidpose.detect.tracking import PoseCollector
 from vidpose.errors import MissingDependencyError, UsageError, WeightsError
 from vidpose.skeleton import COCO17
 from vidpose.video import Frame
@@ -165,6 +166,27 @@ def test_who_is_missed_by_a_look_is_followed_on() -> None:
 
     detector = TopDownDetector(DotNetwork(), Forgetful(), detect_every=2)
     assert [len(some) for some in detector.detect(frames(walk(7)))] == [2] * 7
+
+
+def test_whoever_steps_into_the_box_of_one_who_is_gone_is_another_person() -> None:
+    """Between two looks the box follows one; another body in it must not move the first track."""
+    gone_at, x = 15, 60 + 3 * 14
+    video = [picture((60 + 3 * t, 60)) for t in range(gone_at)]
+    video += [picture((x + 20, 60))] * gone_at
+    detector = TopDownDetector(DotNetwork(), DotDetector(), detect_every=100)
+    collector = PoseCollector()
+    found = list(detector.detect(frames(video)))
+    assert [len(some) for some in found] == [1] * len(video)  # the box did find the other one
+    for frame, some in zip(frames(video), found, strict=True):
+        collector.add(frame.index, frame.time_s, some)
+    people = collector.finish(30.0, (320, 240))
+    assert people.people == 2
+    assert people.present.tolist() == [
+        [t < gone_at for t in range(len(video))],
+        [t >= gone_at for t in range(len(video))],
+    ]
+    steps = np.linalg.norm(np.diff(people.keypoints_2d, axis=1), axis=3)
+    assert np.nanmax(steps) < 5
 
 
 @pytest.mark.parametrize("detect_every", [1, 4])

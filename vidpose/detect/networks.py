@@ -46,8 +46,8 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         content = torch_files.read(path, IGNORED)
     except torch_files.UnreadableError:
         raise WeightsError(
-            f"{path} holds no weights that can be read without running code in it; give a "
-            f"checkpoint of {what} that torch.save wrote."
+            f"{path} holds no weights that can be read without running code in it, or is cut off; "
+            f"give a whole checkpoint of {what} that torch.save wrote."
         ) from None
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(
