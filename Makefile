@@ -23,7 +23,7 @@ test: .venv/ready $(VIDEO)
 .venv/ready: pyproject.toml
 	@echo "Setting up .venv (PyTorch, MediaPipe, MMPose: a few minutes, about 7 GB) ..."
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	$(PIP) --editable '.[mmpose,datasets,dev]'
+	$(PIP) --editable '.[mmpose,datasets,tensorboard,dev]'
 	$(PIP) --no-deps mmpose==1.3.2 # by itself: its metadata asks for chumpy, which does not build
 	touch $@
 

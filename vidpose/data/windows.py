@@ -128,6 +128,11 @@ class Windows:
         return self._inputs.device
 
     @property
+    def rows(self) -> int:
+        """Frames in the table, repeated edges and mirror images included."""
+        return len(self._inputs)
+
+    @property
     def bytes(self) -> int:
         """What the tables take."""
         return sum(t.numel() * t.element_size() for t in (self._inputs, self._targets))

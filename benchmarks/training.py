@@ -1,0 +1,93 @@
+"""Training steps: bf16 against fp32, and what one costs with the paper's network."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import torch
+from measuring import Settings, Table
+from torch import Tensor
+
+from vidpose.models import PoseFormer
+from vidpose.train import mixed_precision
+
+CPU = torch.device("cpu")
+STEPS = 300
+BATCH = 16
+SMOOTH = 20
+"""Steps over which a loss is averaged before two curves are compared."""
+PAPER_BATCH = 1024
+H36M_SAMPLES = 2 * 1_559_752
+
+
+def table(settings: Settings) -> Table:
+    steps = 12 if settings.quick else STEPS
+    seconds, losses = _train_both(27, BATCH, steps)
+    curves = [_smooth(torch.tensor(losses[p])) for p in ("fp32", "bf16")]
+    apart = float(((curves[1] - curves[0]) / curves[0]).abs().max())
+    rows = [_row(f"f=27, batch {BATCH}, {p}", BATCH, seconds[p], seconds["fp32"]) for p in seconds]
+    large, _ = _train_both(81, BATCH, 3 if settings.quick else 12)
+    rows += [_row(f"f=81, batch {BATCH}, {p}", BATCH, large[p], large["fp32"]) for p in large]
+    best = min(large.values()) / BATCH
+    return Table(
+        title="Training steps",
+        note=f"The paper's network, forward, backward and AdamW, on the same {steps} batches of "
+        "turning people; the two precisions take turns step by step. The loss curves (means over "
+        f"{SMOOTH} steps) are at most {100 * apart:.1f} % apart. Derived from this: a step of "
+        f"the paper's batch of {PAPER_BATCH} at f=81 takes {best * PAPER_BATCH:.0f} s here, and an "
+        f"epoch of Human3.6M ({H36M_SAMPLES:,} windows) {best * H36M_SAMPLES / 86400:.1f} days.",
+        header=("step", "ms", "windows/s", "times as fast as fp32"),
+        rows=rows,
+    )
+
+
+def _train_both(
+    frames: int, batch: int, steps: int
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Median seconds of a step, and the losses in metres, of each precision."""
+    models, optimizers = {}, {}
+    for precision in ("fp32", "bf16"):
+        torch.manual_seed(0)
+        models[precision] = PoseFormer(frames=frames).train()
+        optimizers[precision] = torch.optim.AdamW(
+            models[precision].parameters(), lr=2e-4, weight_decay=0.1
+        )
+    seconds: dict[str, list[float]] = {precision: [] for precision in models}
+    losses: dict[str, list[float]] = {precision: [] for precision in models}
+    for step in range(steps):
+        inputs, targets = _turning_people(batch, frames, step)
+        for precision, model in models.items():
+            torch.manual_seed(step)  # the same stochastic depth
+            start = time.perf_counter()
+            with mixed_precision(CPU, precision):
+                predicted = model(inputs)
+            loss = (predicted[:, 0].float() - targets).norm(dim=-1).mean()
+            optimizers[precision].zero_grad()
+            torch.autograd.backward(loss)
+            optimizers[precision].step()
+            losses[precision].append(float(loss))
+            seconds[precision].append(time.perf_counter() - start)
+    return {precision: median(some[1:]) for precision, some in seconds.items()}, losses
+
+
+def _turning_people(batch: int, frames: int, seed: int) -> tuple[Tensor, Tensor]:
+    """One body, turning: (B, F, J, 2) seen from afar, and (B, J, 3) of the centre frame, metres."""
+    body = torch.randn(17, 3, generator=torch.Generator().manual_seed(99)) * 0.3
+    body[0] = 0
+    generator = torch.Generator().manual_seed(seed)
+    start, speed = 6.3 * torch.rand(batch, 1, generator=generator), 0.05
+    angle = start + speed * (torch.arange(frames) - frames // 2)
+    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
+    x, y, z = body.unbind(-1)
+    joints = torch.stack([cos * x + sin * z, y.expand(batch, frames, -1), cos * z - sin * x], -1)
+    return joints[..., :2] / 2, joints[:, frames // 2]
+
+
+def _smooth(losses: Tensor) -> Tensor:
+    width = min(SMOOTH, len(losses))
+    return losses.unfold(0, width, width).mean(dim=-1)
+
+
+def _row(name: str, batch: int, seconds: float, base: float) -> tuple[str, ...]:
+    return name, f"{1000 * seconds:.0f}", f"{batch / seconds:.0f}", f"{base / seconds:.2f}"
