@@ -6,6 +6,8 @@ from vidpose.skeleton import (
     COCO17,
     CONVERSIONS,
     H36M17,
+    HUMANEVA15,
+    MPI_INF_3DHP,
     SKELETONS,
     Conversion,
     Skeleton,
@@ -53,12 +55,13 @@ def test_conversion_and_flip_commute(convert: Conversion, missing: str) -> None:
     joints = rng.normal(size=(5, len(convert.source), 2))
     scores = rng.random((5, len(convert.source)))
     names = convert.source.joint_names
-    lost = {
+    lost: list[str] = {
         "nothing": [],
         "one ear": ["right_ear"],
         "face but the nose": [n for n in names if "eye" in n or "ear" in n],
-        "left side": [n for n in names if "left" in n],
+        "left side": [n for n in names if "left" in n or n[0] == "L"],
     }[missing]
+    lost = [name for name in lost if name in names]
     joints[:, [names.index(name) for name in lost]] = np.nan
 
     flip = np.array([-1.0, 1.0])
@@ -91,6 +94,19 @@ def test_derived_joints_by_hand(source: Skeleton) -> None:
     assert by_name["Head"] == pytest.approx([0, -8])  # 0.6 of 5 beyond the ears
     assert by_name["LFoot"] == [1, 20]
     assert by_name["LShoulder"] == [2, 0]
+
+
+@pytest.mark.parametrize("target", [HUMANEVA15, MPI_INF_3DHP], ids=lambda s: s.name)
+def test_other_datasets_joints_are_h36m17s_under_their_names(target: Skeleton) -> None:
+    joints = np.random.default_rng(0).normal(size=(17, 2))
+    out, _ = conversion("h36m17", target.name)(joints)
+    for theirs, ours in (
+        *(("pelvis", "Hip"), ("left_ankle", "LFoot"), ("right_elbow", "RElbow")),
+        ("head" if target is HUMANEVA15 else "head_top", "Head"),
+        ("thorax" if target is HUMANEVA15 else "neck", "Thorax"),
+    ):
+        np.testing.assert_array_equal(out[target.index(theirs)], joints[H36M17.index(ours)])
+    assert np.isfinite(out).all()
 
 
 def test_scores_are_those_of_the_least_sure_joint() -> None:

@@ -302,9 +302,37 @@ def _to_h36m17(source: Skeleton) -> Conversion:
     return Conversion(source, H36M17, tuple(possible[name] for name in H36M17.joint_names))
 
 
+_FROM_H36M17: dict[str, dict[str, Formula]] = {
+    HUMANEVA15.name: {"pelvis": {"Hip": 1}, "thorax": {"Thorax": 1}, "head": {"Head": 1}},
+    MPI_INF_3DHP.name: {
+        **{"pelvis": {"Hip": 1}, "spine": {"Spine": 1}, "neck": {"Thorax": 1}},
+        **{"head_top": {"Head": 1}, "head": {"Neck/Nose": 0.5, "Head": 0.5}},
+    },
+}
+"""The joints of the trunk; limbs are the same everywhere."""
+_H36M17_LIMBS = {"ankle": "Foot"}
+
+
+def _from_h36m17(target: Skeleton) -> Conversion:
+    """To another dataset's joints, for what our detectors see in its videos.
+
+    These are h36m17's places under the other's names; annotators may have marked others, most of
+    all on the head.
+    """
+    formulas = []
+    for name in target.joint_names:
+        side, _, limb = name.partition("_")
+        ours = f"{side[0].upper()}{_H36M17_LIMBS.get(limb, limb.capitalize())}"
+        formulas.append((_FROM_H36M17[target.name].get(name, {ours: 1.0}),))
+    return Conversion(H36M17, target, tuple(formulas))
+
+
 CONVERSIONS = {
-    (source.name, "h36m17"): _to_h36m17(source)
-    for source in (COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26)
+    **{
+        (source.name, H36M17.name): _to_h36m17(source)
+        for source in (COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26)
+    },
+    **{(H36M17.name, target.name): _from_h36m17(target) for target in (HUMANEVA15, MPI_INF_3DHP)},
 }
 
 

@@ -17,7 +17,10 @@ from vidpose.skeleton import CONVERSIONS, H36M17, SKELETONS, Skeleton
 __all__ = ["FORMATS", "SKELETON_NAMES", "read_keypoints", "write_2d", "write_mmpose"]
 
 FORMATS = ("auto", "mmpose", "coco", "openpose", "alphapose", "npz")
-SKELETON_NAMES = (H36M17.name, *(source for source, _ in CONVERSIONS))
+SKELETON_NAMES = (
+    H36M17.name,
+    *(source for source, target in CONVERSIONS if target == H36M17.name),
+)
 """The skeletons that can be lifted."""
 
 SLOWEST_FPS, FASTEST_FPS = 0.1, 10_000.0

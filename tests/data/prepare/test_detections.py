@@ -19,7 +19,7 @@ from vidpose.data.prepare import detections, h36m, humaneva, mpi_inf_3dhp
 from vidpose.data.prepare.detections import detect_videos, on_every_frame, one_person
 from vidpose.errors import DataError, NoPersonError
 from vidpose.poses import Pose2D
-from vidpose.skeleton import COCO17, CONVERSIONS, conversion
+from vidpose.skeleton import COCO17, conversion
 
 H36M_CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 RATE = Fraction(50)
@@ -50,8 +50,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     return fake
 
 
-def expected(frames: int = FRAMES) -> NDArray[np.float32]:
-    """(frames, 17, 2) what the stand-in sees in a clip of 64 x 48, as h36m17."""
+def expected(frames: int = FRAMES, skeleton: str = "h36m17") -> NDArray[np.float32]:
+    """(frames, J, 2) what the stand-in sees in a clip of 64 x 48."""
     detector = FakeDetector(lambda index: True)
 
     @dataclass
@@ -60,7 +60,10 @@ def expected(frames: int = FRAMES) -> NDArray[np.float32]:
         image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((48, 64, 3), np.uint8))
 
     seen = [d.keypoints[0] for d in detector.detect(map(Picture, range(frames)))]  # type: ignore[arg-type]
-    return conversion(COCO17.name, "h36m17")(np.array(seen))[0].astype(np.float32)
+    joints = conversion(COCO17.name, "h36m17")(np.array(seen))[0]
+    if skeleton != "h36m17":
+        joints, _ = conversion("h36m17", skeleton)(joints)
+    return joints.astype(np.float32)
 
 
 def write_h36m_videos(
@@ -210,14 +213,13 @@ def test_mpi_inf_3dhp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: O
     assert path.name == "data_2d_mpi_inf_3dhp_cpn.npz"
     text = "\n".join(lines)
     assert "8 videos" in text
-    assert "the joints will be h36m17: nothing converts them to mpi_inf_3dhp" in text
     assert "the test sequences come as pictures" in text
     found = read_npz(path)
-    assert found["metadata"]["layout_name"] == "h36m"
+    assert found["metadata"]["layout_name"] == "mpi_inf_3dhp"
     cameras = found["positions_2d"]["S2"]["Seq1"]
     assert len(cameras) == 8
     for camera in cameras:
-        np.testing.assert_allclose(camera, expected(7), atol=1e-4)
+        np.testing.assert_allclose(camera, expected(7, "mpi_inf_3dhp"), atol=1e-4)
 
     (folder / "video_8.avi").unlink()
     with pytest.raises(DataError, match="lacks videos: S2 Seq1 has no camera 8"):
@@ -250,13 +252,14 @@ def test_humaneva(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opene
         "humaneva", tmp_path / "raw", tmp_path / "data", "hrnet", report=lines.append
     )
     assert path.name == "data_2d_humaneva15_hrnet.npz"
-    assert "h36m17: nothing converts them to humaneva15" in "\n".join(lines)
+    assert not any("Warning" in line for line in lines)
+    assert read_npz(path)["metadata"]["layout_name"] == "humaneva15"
     positions = read_npz(path)["positions_2d"]
     assert {s: list(chunks) for s, chunks in positions.items()} == {
         "Train/S2": ["Jog 1 chunk0"],
         "Validate/S2": ["Jog 1 chunk0", "Jog 1 chunk2"],
     }
-    whole = expected()
+    whole = expected(skeleton="humaneva15")
     # Frame 0 of the take is the videos' frame 3, 2 and 0, counted from 0.
     for camera, zero in zip(positions["Train/S2"]["Jog 1 chunk0"], (3, 2, 0), strict=True):
         np.testing.assert_allclose(camera, whole[zero + 5 : zero + 8], atol=1e-4)
@@ -282,26 +285,6 @@ def test_humaneva_videos_that_cannot_be(
     (source / "Train" / "S2" / "Jog_1.mat").unlink()
     with pytest.raises(DataError, match=r"ConvertHumanEva\.m exports: Train/S2/Jog_1\.mat"):
         detect_videos("humaneva", source, out, "cpn")
-
-
-def test_a_conversion_is_used_where_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened
-) -> None:
-    write_humaneva_videos(tmp_path / "raw", monkeypatch)
-
-    def halved(joints: NDArray[np.float32]) -> tuple[NDArray[np.float32], None]:
-        return joints[:, :15] / 2, None
-
-    monkeypatch.setitem(CONVERSIONS, ("h36m17", "humaneva15"), halved)
-    lines: list[str] = []
-    path = detect_videos(
-        "humaneva", tmp_path / "raw", tmp_path / "data", "cpn", report=lines.append
-    )
-    assert not any("Warning" in line for line in lines)
-    found = read_npz(path)
-    assert found["metadata"]["layout_name"] == "humaneva15"
-    camera = found["positions_2d"]["Train/S2"]["Jog 1 chunk0"][2]
-    np.testing.assert_allclose(camera, expected()[5:8, :15] / 2, atol=1e-4)
 
 
 def people(*spans: tuple[int, int], frames: int = 10) -> Pose2D:

@@ -88,7 +88,7 @@ def detect_videos(
     """Write data_2d_<dataset>_<detector>.npz: what a detector sees in the dataset's videos.
 
     In each video it is the person who is there most; frames in which they were not found are
-    interpolated. The joints are the dataset's where there is a conversion to them, else h36m17.
+    interpolated. The joints are the dataset's, converted from h36m17.
     Each video's joints are kept in a folder beside the file, so that a run which was stopped goes
     on where it was.
 
@@ -133,12 +133,13 @@ def detect_videos(
         report(f"Detector: {sentence}. {len(videos)} videos.")
         description = json.loads(json.dumps(found.description))
     observer = _Observer(open_one, description, out / f"detections_{kind.name}_{detector}")
-    skeleton, convert = _joints_of(kind.skeleton)
-    if skeleton != kind.skeleton:
-        report(
-            f"Warning: the joints will be {skeleton.name}: nothing converts them to "
-            f"{kind.skeleton.name}, so a model with the joints of {dataset} cannot take them."
-        )
+    skeleton = kind.skeleton
+
+    def convert(track: NDArray[np.floating]) -> NDArray[np.float32]:
+        if skeleton != H36M17:
+            track, _ = conversion(H36M17.name, skeleton.name)(track)
+        return track.astype(np.float32)
+
     tracks = _look(observer, videos, convert, report, progress)
     metadata = {
         "layout_name": LAYOUTS.get(skeleton.name, skeleton.name),
@@ -150,15 +151,6 @@ def detect_videos(
 
 
 Convert = Callable[[NDArray[np.floating]], NDArray[np.float32]]
-
-
-def _joints_of(wanted: Skeleton) -> tuple[Skeleton, Convert]:
-    """The skeleton nearest to the wanted one that h36m17 becomes, and how."""
-    try:
-        to = conversion(H36M17.name, wanted.name)
-    except ValueError:
-        return H36M17, lambda track: track.astype(np.float32)
-    return wanted, lambda track: to(track)[0].astype(np.float32)
 
 
 def _look(
