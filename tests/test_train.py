@@ -129,7 +129,6 @@ def test_resumed_in_the_middle_of_an_epoch_equals_uninterrupted(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: int
 ) -> None:
     monkeypatch.setattr(training, "SAVE_S", 0.0)  # saves whenever it may
-    monkeypatch.setattr(training, "CHECK_STEPS", 1)
     quiet(data, tmp_path / "whole")
     assert data.source.samples / TINY.batch > 3  # an epoch has four steps
     with pytest.raises(Killed):
@@ -261,7 +260,6 @@ def test_a_full_disk_keeps_what_was_saved(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(training, "SAVE_S", 0.0)
-    monkeypatch.setattr(training, "CHECK_STEPS", 1)
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(VidposeError, match="the disk is full"):
         quiet(data, tmp_path / "run", resume=True)

@@ -49,7 +49,7 @@ SAVE_S = 600.0
 """A run that is killed loses at most about this many seconds; it saves after every epoch, too."""
 EVAL_BATCH = 1024
 CHECK_STEPS = 20
-"""Steps from one look at the loss, and at whether to stop, to the next: either waits for a GPU."""
+"""Steps from one look at whether to stop or to save to the next, on a GPU, which it waits for."""
 
 
 def run(
@@ -184,6 +184,7 @@ def train(
     if world.size > 1:
         learner = DistributedDataParallel(model, [device] if device.type == "cuda" else None)
     steps = math.ceil(source.samples / recipe.batch)
+    check_steps = CHECK_STEPS if device.type == "cuda" else 1
     board = folder.tensorboard() if world.is_first else None
     saved_at, begun = time.monotonic(), time.monotonic()
 
@@ -205,7 +206,7 @@ def train(
                 loss_sum += loss
                 run.step += 1
                 run.samples += whole
-                if run.step % CHECK_STEPS and run.step < steps:
+                if run.step % check_steps and run.step < steps:
                     continue
                 asked = world.total(torch.tensor(float(stop_is_asked()), device=device)) > 0
                 late = world.is_first and time.monotonic() - saved_at > SAVE_S
