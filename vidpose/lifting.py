@@ -88,7 +88,9 @@ class Lifter:
         Raises:
             ValueError: no joint is there in any frame.
         """
-        track = fill_missing(keypoints_px, timestamps)
+        track = keypoints_px
+        if not np.isfinite(track).all():
+            track = fill_missing(track, timestamps)
         grid = training_grid(timestamps, self.checkpoint.fps)
         count = len(track if grid is None else grid)
         joints = np.empty((count, track.shape[1], 3), np.float32)
@@ -155,9 +157,8 @@ class Lifter:
         reach = self.model.config.frames // 2
         start, stop = block * BLOCK, min((block + 1) * BLOCK, count)
         around = slice(max(0, start - reach), min(count, stop + reach))
-        inputs: NDArray[np.floating]
         if grid is None:
-            inputs = track[around.start - offset : around.stop - offset]
+            inputs = np.array(track[around.start - offset : around.stop - offset], np.float64)
         else:
             near = _frames_near(timestamps, grid[around])
             times = np.minimum(grid[around], timestamps[-1])  # the last one may lie just behind
