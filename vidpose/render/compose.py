@@ -73,10 +73,10 @@ def render_video(
         scene = Scene(result, layout.panel, seen_from)
         start = _start(result)
 
-        def drawn(frames: Iterable[Frame]) -> Iterator[tuple[Image, float, float]]:
+        def drawn(frames: Iterable[Frame]) -> Iterator[Frame]:
             for t, frame in enumerate(frames):
                 image = compose_frame(result, t, frame.image, scene, layout)
-                yield image, frame.time_s - start, frame.duration_s
+                yield Frame(frame.index, frame.time_s - start, image, frame.duration_s)
 
         # Decoding, drawing and encoding at the same time.
         with (
@@ -85,7 +85,7 @@ def render_video(
             ahead(drawn(frames), PICTURES_AHEAD, "draw") as pictures,
         ):
             for picture in progress(pictures, result.frames, "rendering"):
-                writer.write(*picture)
+                writer.write(picture.image, picture.time_s, picture.duration_s)
         return reader.warnings
 
 
