@@ -28,7 +28,10 @@ STANDING = np.array(
 
 
 class FakeDetector:
-    """Sees one person in the middle of every frame that `sees` says yes to."""
+    """Sees one person in the middle of every frame that `sees` says yes to.
+
+    The person moves with the frames that it has seen, so that it shows if it forgets them.
+    """
 
     name = "fake"
     skeleton = COCO17
@@ -36,14 +39,22 @@ class FakeDetector:
 
     def __init__(self, sees: Callable[[int], bool]) -> None:
         self.sees = sees
+        self._frames = 0
 
     def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
         for frame in frames:
             height, width = frame.image.shape[:2]
-            person = STANDING * height + [width / 2 + 0.2 * (frame.index % 10), 0]
+            person = STANDING * height + [width / 2 + 0.2 * (self._frames % 10), 0]
             people = [person] if self.sees(frame.index) else []
+            self._frames += 1
             keypoints = np.array(people, np.float32).reshape(-1, 17, 2)
             yield Detections(keypoints, np.full(keypoints.shape[:2], 0.9, np.float32), COCO17)
+
+    def memory(self) -> Any:
+        return {"frames": self._frames}
+
+    def remember(self, memory: Any) -> None:
+        self._frames = memory["frames"]
 
     def close(self) -> None:
         pass

@@ -105,7 +105,6 @@ def _text(path: Path) -> None:
     ("make", "message"),
     [
         (lambda path: None, "in.mp4 does not exist"),
-        (Path.mkdir, "is a directory"),
         (_text, "is not a video"),
         (Path.touch, "is empty"),
         (make_sound, "holds only sound"),
@@ -114,7 +113,7 @@ def _text(path: Path) -> None:
         (lambda path: make_clip(path, size=(320, 240)), "Nobody was found in any frame of in.mp4"),
         (lambda path: make_clip(path, frames=1), "Nobody was found in any frame of in.mp4"),
     ],
-    ids=["missing", "folder", "text", "empty", "sound", "cut", "16x16", "nobody", "one frame"],
+    ids=["missing", "text", "empty", "sound", "cut", "16x16", "nobody", "one frame"],
 )
 def test_bad_videos_get_one_sentence(
     make: Callable[[Path], None], message: str, run: Run, tmp_path: Path

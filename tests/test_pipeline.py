@@ -1,5 +1,10 @@
 import json
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,12 +16,16 @@ from click.testing import CliRunner
 
 import vidpose
 from tests.clips import NTSC, cut, make_clip
-from tests.fakes import tiny_weights, use_fake_detector
+from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
+from tests.slow_infer import SLOWLY_S
+from vidpose import pipeline
 from vidpose.cli import main
-from vidpose.errors import NoPersonError, UsageError
+from vidpose.detect import Detections, cache
+from vidpose.errors import NoPersonError, UsageError, VideoError
 from vidpose.files import sha256
 from vidpose.render import render_video
 from vidpose.skeleton import H36M17
+from vidpose.video import Frame
 
 
 @pytest.fixture
@@ -138,6 +147,169 @@ def test_the_readable_part_of_a_truncated_video_is_delivered(
     assert "40" in warning
     assert result.meta["warnings"] == [warning.removeprefix("Warning: ")]
     assert vidpose.load(tmp_path / "in.npz").frames == result.frames
+
+
+class Interrupted(FakeDetector):
+    """Comes to an end of its own before some frame."""
+
+    def __init__(self, before: int, error: BaseException) -> None:
+        super().__init__(lambda index: index % 7 != 3)
+        self.before, self.error = before, error
+        self.given = 0
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        for found in super().detect(frames):
+            if self.given == self.before:
+                raise self.error
+            self.given += 1
+            yield found
+
+
+def use(monkeypatch: pytest.MonkeyPatch, detector: FakeDetector) -> None:
+    monkeypatch.setattr(pipeline, "open_detector", lambda *_, **__: (detector, "a stand-in"))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), RuntimeError("broken")])
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_file(
+    error: BaseException, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "STRETCH_S", 0.0)
+    video = make_clip(tmp_path / "in.mp4", frames=40, rate=Fraction(30))
+    use(monkeypatch, Interrupted(99, error))
+    whole = vidpose.infer(video, tmp_path / "whole", weights=weights, end=1.2)
+    assert whole.frames == 36
+
+    lines: list[str] = []
+    for stop in (0, 13, 9):  # of those that are left
+        use(monkeypatch, Interrupted(stop, error))
+        with pytest.raises(type(error)) as caught:
+            vidpose.infer(video, tmp_path / "out", weights=weights, end=1.2, report=lines.append)
+        assert caught.value is error
+        assert not [t for t in threading.enumerate() if t.name.startswith("vidpose")]
+        assert not (tmp_path / "out" / "in.npz").exists()
+    kept = [f"Stopped; {n} frames are kept for the same command." for n in (13, 22)]
+    assert [line for line in lines if "Stopped" in line] == (
+        kept if not isinstance(error, RuntimeError) else []
+    )
+    last = Interrupted(99, error)
+    use(monkeypatch, last)
+    vidpose.infer(video, tmp_path / "out", weights=weights, end=1.2, report=lines.append)
+    assert last.given == 36 - 22
+    assert "Going on after 22 frames that an interrupted run has left." in lines
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["in.npz"]
+    files = [(tmp_path / folder / "in.npz").read_bytes() for folder in ("whole", "out")]
+    assert files[0] == files[1]
+
+
+def test_interrupted_after_detection_nothing_is_decoded_again(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "STRETCH_S", 0.0)
+    video = make_clip(
+        tmp_path / "in.mp4", frames=40, noise=True, options={"movflags": "+faststart"}
+    )
+    cut(video, 0.6)
+    use_fake_detector(monkeypatch)
+    whole = vidpose.infer(video, tmp_path / "whole", weights=weights)
+    with monkeypatch.context() as broken:
+        broken.setattr(pipeline, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            vidpose.infer(video, tmp_path / "out", weights=weights)
+    use(monkeypatch, Interrupted(0, AssertionError("a frame was decoded")))
+    again = vidpose.infer(video, tmp_path / "out", weights=weights)
+    assert whole.meta["warnings"]
+    assert again.meta == whole.meta
+    np.testing.assert_array_equal(again.joints_3d, whole.joints_3d)
+    assert (tmp_path / "out" / "in.npz").read_bytes() == (
+        tmp_path / "whole" / "in.npz"
+    ).read_bytes()
+
+
+def test_an_error_while_decoding_surfaces_as_itself(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "in.mp4")
+    with pytest.raises(VideoError, match="has no frame from 99 s on"):
+        vidpose.infer(video, tmp_path / "out", weights=weights, start=99)
+    assert not (tmp_path / "out").exists()
+
+
+def test_relift_takes_the_2d_of_the_result(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch, lambda index: index % 7 != 3)
+    video = make_clip(tmp_path / "in.mp4", frames=25)
+    before = vidpose.infer(video, tmp_path, weights=weights, people=3)
+
+    def relift(**options: Any) -> vidpose.Pose3D:
+        given: dict[str, Any] = {"weights": weights, "people": 3} | options
+        return vidpose.infer(video, tmp_path, **given, relift=True)
+
+    use(monkeypatch, Interrupted(0, AssertionError("it is detected again")))
+    same = relift()
+    np.testing.assert_array_equal(same.joints_3d, before.joints_3d)
+    assert same.meta == before.meta
+    other = relift(focal_px=200.0)
+    np.testing.assert_array_equal(other.keypoints_2d, before.keypoints_2d)
+    assert (other.root_3d != before.root_3d).any()
+    assert vidpose.load(tmp_path / "in.npz").meta["camera"]["focal_px"] == 200.0
+    for options, told in (
+        ({"people": 4}, "with people 3, not people 4"),
+        ({"end": 0.5}, "with end None, not end 0.5"),
+        ({"detector": "hrnet"}, "with detector fake, not detector hrnet"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            relift(**options)
+    with pytest.raises(AssertionError, match="detected again"):  # without a result there is no 2D
+        vidpose.infer(video, tmp_path / "none", weights=weights, relift=True)
+
+
+def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "in.mp4")
+    lines: list[str] = []
+    vidpose.infer(video, tmp_path / "out", weights=weights, render=True, report=lines.append)
+    assert lines[1:] == [
+        f"1 person in 12 frames: {tmp_path / 'out' / 'in.npz'}",
+        f"Video with skeletons: {tmp_path / 'out' / 'in.mp4'}",
+    ]
+    assert len(_stamps(tmp_path / "out" / "in.mp4")[0]) == 12
+    with pytest.raises(UsageError, match="give out"):
+        vidpose.infer(video, weights=weights, render=True)
+
+
+@pytest.mark.parametrize(
+    ("how", "moment"), [(signal.SIGKILL, 0.3), (signal.SIGKILL, 0.7), (signal.SIGINT, 0.5)]
+)
+def test_killed_and_run_again_it_ends_with_the_same_file(
+    how: signal.Signals, moment: float, tmp_path: Path, weights: Path
+) -> None:
+    """In the middle of anything: at a part of the time that it takes."""
+    video = make_clip(tmp_path / "in.mp4", frames=60)
+
+    def command(out: str) -> list[str]:
+        folder = str(tmp_path / out)
+        return [sys.executable, "-m", "tests.slow_infer", str(video), folder, str(weights)]
+
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    started = subprocess.Popen(command("killed"), text=True, **pipes)
+    assert started.stdout is not None
+    assert "stand-in" in started.stdout.readline()
+    time.sleep(moment * SLOWLY_S)
+    started.send_signal(how)
+    told, _ = started.communicate()
+    assert started.returncode != 0
+    assert ("frames are kept for the same command" in told) == (how == signal.SIGINT)
+    assert not (tmp_path / "killed" / "in.npz").exists()
+    assert (tmp_path / "killed" / ".in.partial").exists()
+
+    again = subprocess.run(command("killed"), check=True, capture_output=True, text=True)
+    assert "Going on after" in again.stdout
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == ["in.npz"]
+    files = [(tmp_path / folder / "in.npz").read_bytes() for folder in ("whole", "killed")]
+    assert files[0] == files[1]
 
 
 def test_first_line_and_meta_say_what_was_used(

@@ -414,3 +414,15 @@ def test_write_checks_its_frame(
 def test_the_file_has_ordinary_permissions(tmp_path: Path) -> None:
     target = copy(make_clip(tmp_path / "a.mp4"), tmp_path / "b.mp4")
     assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE((tmp_path / "a.mp4").stat().st_mode)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 4, 9])
+def test_skipped_frames_change_nothing_for_the_others(skip: int, tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "in.mp4", frames=12, rate=Fraction(30))
+    with VideoReader(path, 0.1, 0.35) as whole, VideoReader(path, 0.1, 0.35, skip=skip) as part:
+        expected, found = list(whole)[skip:], list(part)
+    assert [frame.index for frame in found] == [frame.index for frame in expected]
+    assert [frame.time_s for frame in found] == [frame.time_s for frame in expected]
+    assert part.expected_frames == whole.expected_frames
+    for some, same in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(some.image, same.image)

@@ -3,6 +3,7 @@
     import vidpose
 
     result = vidpose.infer("video.mp4")  # -> vidpose.Pose3D
+    outcomes = vidpose.infer_many(["folder"], "outputs", jobs=2)
     result = vidpose.load("outputs/video.npz")
     joints = vidpose.lift(keypoints_2d, frame_size=(1920, 1080), fps=30)
     result = vidpose.lift_file("predictions.json", fps=30, size=(1920, 1080))
@@ -17,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vidpose.batch import Outcome, infer_many
     from vidpose.errors import VidposeError
     from vidpose.lifting import lift
     from vidpose.models import load_model
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Outcome",
     "Pose2D",
     "Pose3D",
     "VidposeError",
     "infer",
+    "infer_many",
     "lift",
     "lift_file",
     "load",
@@ -39,6 +43,8 @@ __all__ = [
 _HOME = {
     "VidposeError": "errors",
     "infer": "pipeline",
+    "infer_many": "batch",
+    "Outcome": "batch",
     "lift": "lifting",
     "lift_file": "pipeline",
     "load_model": "models",

@@ -5,6 +5,7 @@ Nothing heavy is imported here at the top: `vidpose --help` answers at once.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -36,6 +37,8 @@ def main() -> None:
     """Video of people in, 3D joints out; and the place to train what lifts them."""
     # A job engine's SIGTERM ends the program like Ctrl-C: nothing half-written stays behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Threads that wait for work leave the cores to the other stages; read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 # Options that several commands have.
@@ -101,7 +104,9 @@ def _usual_data(dataset: str) -> Path:
 
 
 @main.command()
-@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=FILE)
+@click.argument(
+    "videos", metavar="VIDEO|FOLDER|GLOB|LIST.txt...", nargs=-1, required=True, type=FILE
+)
 @click.option(
     "-o",
     "--out",
@@ -172,50 +177,74 @@ def _usual_data(dataset: str) -> Path:
     is_flag=True,
     help="Write them as MMPose's prediction JSON, too: VIDEO.mmpose.json.",
 )
+@click.option(
+    "--relift",
+    is_flag=True,
+    help="Take the 2D joints from the result that is there, and only lift them again, with other "
+    "--weights, --focal-px or --flip.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Work on so many videos at a time, each in a process of its own.",
+)
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Work on a Ray cluster; `local` starts one here. Needs vidpose[ray].",
+)
+@click.option("--redo", is_flag=True, help="Of many videos, do those again that are done.")
 def infer(
     videos: tuple[Path, ...],
     out: Path,
-    render: bool,
-    view: str,
     half: bool | None,
+    jobs: int,
+    ray: str | None,
+    redo: bool,
     **options: Any,
 ) -> None:
     """Turn videos of people into 3D joints.
 
-    For every VIDEO a result file (.npz) is written into the output folder: 2D and 3D joints of
-    everybody in every frame, with times and all that was used.
+    For every video a result file (.npz) is written into the output folder: 2D and 3D joints of
+    everybody in every frame, with times and all that was used. If it is interrupted, the same
+    command goes on where it was.
+
+    FOLDER stands for all videos in it, GLOB for those that match, such as 'clips/*.mp4', and
+    LIST.txt has a path a line. Of many videos those that are done are left alone, one that fails
+    does not stop the others, and a table at the end says what became of each.
     """
-    from vidpose.pipeline import infer, result_path
+    from vidpose.batch import find_videos, infer_many, table
+    from vidpose.pipeline import infer
     from vidpose.progress import bar
-    from vidpose.render import check_out, parse_view, render_video
+    from vidpose.render import check_out, parse_view
 
     options["half"] = "auto" if half is None else half
-    parse_view(view)
-    targets = [result_path(video, out) for video in videos]
-    if len(set(targets)) < len(targets):
-        twice = next(t for t in targets if targets.count(t) > 1)
-        raise UsageError(
-            f"two of the videos would be written to {twice}; run them apart, each with another -o."
-        )
-    if render:
-        for target in targets:
+    parse_view(options["view"])
+    found, looked = find_videos(list(videos), out)
+    if options["render"]:
+        for _, target in found:
             check_out(target.with_suffix(".mp4"))
-    failed = 0
-    for video, target in zip(videos, targets, strict=True):
-        try:
-            result = infer(video, target, **options, report=_say, progress=bar("frames"))
-            _say(f"{_extent(result.people, result.frames)}: {target}")
-            if render:
-                picture = target.with_suffix(".mp4")
-                render_video(result, video, picture, view=view, progress=bar("frames"))
-                _say(f"Video with skeletons: {picture}")
-        except VidposeError as error:
-            if len(videos) == 1:
-                raise
-            click.echo(f"Error: {error}", err=True)
-            failed += 1
+    if len(found) == 1 and not looked and jobs == 1 and ray is None:
+        infer(*found[0], **options, report=_say, progress=bar("frames"))
+        return
+    one_by_one = jobs == 1 and ray is None
+    outcomes = infer_many(
+        list(videos),
+        out,
+        jobs=jobs,
+        ray=ray,
+        redo=redo,
+        report=_say,
+        progress=bar("frames"),
+        **({} if one_by_one else {"videos_progress": bar("videos")}),
+        **options,
+    )
+    _say(table(outcomes))
+    failed = sum(outcome.state == "failed" for outcome in outcomes)
     if failed:
-        raise VidposeError(f"{failed} of {len(videos)} videos failed; the reasons stand above.")
+        raise VidposeError(f"{failed} of {len(outcomes)} videos failed; the reasons stand above.")
 
 
 @main.command()
@@ -764,7 +793,7 @@ def doctor(as_json: bool, data: Path | None) -> None:
 
 
 def _say(line: str) -> None:
-    click.echo(line, err=line.startswith("Warning: "))
+    click.echo(line, err=line.startswith(("Warning: ", "Error: ")))
 
 
 def _extent(people: int, frames: int) -> str:

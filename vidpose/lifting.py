@@ -6,7 +6,8 @@ a track of another rate is resampled and from which its poses come back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from hashlib import blake2b
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,22 @@ SAME_RATE = 0.02
 """A rate this near to the checkpoint's, as a fraction, is not resampled (29.97 is 30),"""
 EVEN_STEPS = 0.25
 """if no step between frames differs more than this (containers round times to milliseconds)."""
+BLOCK = 64
+"""Frames at the checkpoint's rate that are lifted together. Blocks count from a track's first
+frame, so that one can be lifted before the next is there."""
+RESAMPLED_AT_ONCE = 4096
+"""Frames; bounds memory."""
+PCHIP_REACH = 4
+"""PCHIP's value at a time depends on no more frames than this on either side."""
 
 
 class Lifter:
-    """A checkpoint ready to lift tracks."""
+    """A checkpoint ready to lift tracks, a block of frames at a time.
+
+    A block's poses follow from nothing but the 2D joints of its frames and of those its windows
+    reach. `lift_ahead` lifts one before the rest of the track is known and keeps the poses under
+    the very joints they were lifted from. Whether that was done never shows in a result.
+    """
 
     def __init__(
         self, checkpoint: Checkpoint, device: torch.device | str = "cpu", *, flip: bool = True
@@ -50,6 +63,7 @@ class Lifter:
         self.flip = flip
         self.model = checkpoint.model.to(self.device).eval()
         self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
+        self._lifted: dict[bytes, NDArray[np.float32]] = {}
 
     def __call__(
         self,
@@ -74,50 +88,144 @@ class Lifter:
         Raises:
             ValueError: no joint is there in any frame.
         """
-        track = fill_missing(keypoints_px, timestamps)
-        grid = _training_grid(timestamps, self.checkpoint.fps)
-        if grid is not None:
-            track = _resample(timestamps, track, grid)
-        joints = np.stack(
-            list(progress(self._poses(track, frame_size, focal_px), len(track), "lifting"))
+        track = keypoints_px
+        if not np.isfinite(track).all():
+            track = fill_missing(track, timestamps)
+        grid = training_grid(timestamps, self.checkpoint.fps)
+        count = len(track if grid is None else grid)
+        joints = np.empty((count, track.shape[1], 3), np.float32)
+        poses = (
+            pose
+            for block in range(ceil(count / BLOCK))
+            for pose in self._block(track, timestamps, grid, block, 0, frame_size, focal_px, True)
         )
+        for t, pose in enumerate(progress(poses, count, "lifting")):
+            joints[t] = pose
         if grid is not None:
-            joints = _resample(grid, joints, timestamps)
-        return joints.astype(np.float32)
+            joints = _resample(grid, joints, timestamps).astype(np.float32)
+        return joints
+
+    def frames_of(
+        self, block: int, timestamps: NDArray[np.float64]
+    ) -> tuple[slice, NDArray[np.float64] | None]:
+        """The frames of a track that a block's poses depend on, and `training_grid`'s times."""
+        grid = training_grid(timestamps, self.checkpoint.fps)
+        count = len(timestamps if grid is None else grid)
+        reach = self.model.config.frames // 2
+        around = slice(max(0, block * BLOCK - reach), min(count, (block + 1) * BLOCK + reach))
+        return (around if grid is None else _frames_near(timestamps, grid[around])), grid
+
+    def seconds_of(self, block: int) -> float:
+        """How much of a track must be there, seconds, for a block to be lifted ahead."""
+        return ((block + 1) * BLOCK + self.model.config.frames // 2) / self.checkpoint.fps
+
+    def lift_ahead(
+        self,
+        block: int,
+        keypoints_px: NDArray[np.floating],
+        timestamps: NDArray[np.float64],
+        frame_size: tuple[int, int],
+        focal_px: float,
+    ) -> None:
+        """Lift one block of a track that may still grow, and keep its poses.
+
+        Args:
+            block: which one.
+            keypoints_px: (N, 17, 2), those of the track's frames that `frames_of` tells.
+            timestamps: (T,) seconds, all of the track so far.
+            frame_size, focal_px: see `__call__`.
+        """
+        frames, grid = self.frames_of(block, timestamps)
+        if not np.isfinite(keypoints_px).all(axis=2).any():
+            return
+        track = fill_missing(keypoints_px, timestamps[frames])
+        self._block(track, timestamps, grid, block, frames.start, frame_size, focal_px, False)
+
+    def _block(
+        self,
+        track: NDArray[np.floating],
+        timestamps: NDArray[np.float64],
+        grid: NDArray[np.float64] | None,
+        block: int,
+        offset: int,
+        frame_size: tuple[int, int],
+        focal_px: float,
+        final: bool,
+    ) -> NDArray[np.float32]:
+        """(N, J, 3), a block's poses, from the track's frames from `offset` on."""
+        count = len(timestamps if grid is None else grid)
+        reach = self.model.config.frames // 2
+        start, stop = block * BLOCK, min((block + 1) * BLOCK, count)
+        around = slice(max(0, start - reach), min(count, stop + reach))
+        if grid is None:
+            inputs = np.array(track[around.start - offset : around.stop - offset], np.float64)
+        else:
+            near = _frames_near(timestamps, grid[around])
+            times = np.minimum(grid[around], timestamps[-1])  # the last one may lie just behind
+            part = track[near.start - offset : near.stop - offset]
+            inputs = _resample(timestamps[near], part, times)
+        first, last = start - around.start, stop - around.start
+        key = blake2b(np.ascontiguousarray(inputs).tobytes(), digest_size=16)
+        key.update(repr((first, last, frame_size, focal_px)).encode())
+        # What is final is not asked for again.
+        poses = self._lifted.pop(key.digest(), None)
+        if poses is None:
+            poses = self._poses(inputs, first, last, frame_size, focal_px)
+        if not final:
+            self._lifted[key.digest()] = poses
+        return poses
 
     def _poses(
-        self, keypoints_px: NDArray[np.floating], frame_size: tuple[int, int], focal_px: float
-    ) -> Iterator[NDArray[np.float32]]:
-        """(T, J, 2) at the checkpoint's rate -> T times (J, 3)."""
+        self,
+        keypoints_px: NDArray[np.floating],
+        first: int,
+        last: int,
+        frame_size: tuple[int, int],
+        focal_px: float,
+    ) -> NDArray[np.float32]:
+        """(N, J, 2) at the checkpoint's rate -> (last - first, J, 3)."""
         normalise = NORMALISATIONS[self.checkpoint.normalisation]
         track = torch.as_tensor(keypoints_px, dtype=torch.float32, device=self.device)
         inputs, rotation = normalise(track, frame_size, focal_px)
-        done = 0
-        for joints in slide(self.model, inputs, self._mirrored if self.flip else None):
-            joints[:, 0] = 0
-            yield from (joints @ rotation[done : done + len(joints)]).cpu().numpy()
-            done += len(joints)
+        mirrored = self._mirrored if self.flip else None
+        joints = torch.cat(list(slide(self.model, inputs, mirrored, first, last)))
+        joints[:, 0] = 0
+        return np.asarray((joints @ rotation[first:last]).cpu().numpy(), np.float32)
 
 
-def _training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:
-    """The times at which the network wants its frames; None if it has them already."""
+def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:
+    """The times at which the network wants its frames; None if it has them already.
+
+    They count from the first frame on; the last one lies at the track's end or just behind it.
+    """
     if len(timestamps) < 2:
         return None
     steps = np.diff(timestamps) * fps
     if abs(steps.mean() - 1) <= SAME_RATE and (np.abs(steps - 1) <= EVEN_STEPS).all():
         return None
-    count = max(2, round((timestamps[-1] - timestamps[0]) * fps) + 1)
-    return np.linspace(timestamps[0], timestamps[-1], count)
+    seconds = float(timestamps[-1] - timestamps[0])
+    count = max(2, ceil(seconds * fps - 1e-6) + 1)
+    return np.asarray(timestamps[0] + np.arange(count) / fps)
+
+
+def _frames_near(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> slice:
+    """The frames that decide what is at these times, which rise."""
+    first, last = np.searchsorted(timestamps, (at[0], at[-1])).tolist()
+    return slice(max(0, first - PCHIP_REACH), min(len(timestamps), last + PCHIP_REACH))
 
 
 def _resample(
     times: NDArray[np.float64], values: NDArray[np.floating], at: NDArray[np.float64]
-) -> NDArray[np.floating]:
+) -> NDArray[np.float64]:
     """(T, J, D) at `times` -> (len(at), J, D); joints that are never there stay NaN."""
     out = np.full((len(at), *values.shape[1:]), np.nan)
     there = np.isfinite(values).all(axis=(0, 2))
-    # PCHIP does not overshoot where a joint jumps.
-    out[:, there] = PchipInterpolator(times, values[:, there], axis=0)(at)
+    for start in range(0, len(at), RESAMPLED_AT_ONCE):
+        some = at[start : start + RESAMPLED_AT_ONCE]
+        near = _frames_near(times, some)
+        # PCHIP does not overshoot where a joint jumps.
+        path = PchipInterpolator(times[near], values[near][:, there], axis=0)
+        out[start : start + len(some), there] = path(some)
     return out
 
 
@@ -138,22 +246,22 @@ def lift_poses(
     shape = poses.keypoints_2d.shape[:3]
     joints = np.full((*shape, 3), np.nan, np.float32)
     root = np.full((*shape[:2], 3), np.nan, np.float32)
-    seen = _seen(poses.keypoints_2d, poses.scores_2d)
-    rays = pixels_to_rays(seen, poses.frame_size, focal_px)
     for person in range(poses.people):
         for run in runs(poses.present[person]):
-            times = poses.timestamps[run]
-            joints[person, run] = lifter(
-                seen[person, run], times, poses.frame_size, focal_px, progress
-            )
-            root[person, run] = root_positions(
-                joints[person, run], rays[person, run], poses.scores_2d[person, run], times
-            )
+            times, scores = poses.timestamps[run], poses.scores_2d[person, run]
+            seen = seen_joints(poses.keypoints_2d[person, run], scores)
+            joints[person, run] = lifter(seen, times, poses.frame_size, focal_px, progress)
+            for start in range(0, len(seen), RESAMPLED_AT_ONCE):  # in place, for it may be long
+                part = slice(start, start + RESAMPLED_AT_ONCE)
+                seen[part] = pixels_to_rays(seen[part], poses.frame_size, focal_px)
+            root[person, run] = root_positions(joints[person, run], seen, scores, times)
     fields = {name: getattr(poses, name) for name in poses.__dataclass_fields__}
     return Pose3D(**fields, joints_3d=joints, root_3d=root)
 
 
-def _seen(keypoints_px: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.floating]:
+def seen_joints(
+    keypoints_px: NDArray[np.floating], scores: NDArray[np.floating]
+) -> NDArray[np.floating]:
     """(..., J, 2) pixels; a joint with score 0 is missing, NaN."""
     return np.where(scores[..., None] > 0, keypoints_px, np.nan)
 
@@ -202,7 +310,7 @@ def lift(
     scores = np.ones(keypoints_2d.shape[:2]) if scores is None else np.asarray(scores)
     if scores.shape != keypoints_2d.shape[:2]:
         raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
-    seen = _seen(keypoints_2d, scores)
+    seen = seen_joints(keypoints_2d, scores)
     lifter = Lifter(load_lifter_checkpoint(weights), choose_device(device)[0])
     return lifter(seen, np.arange(len(seen)) / fps, frame_size, focal_px)
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import av
+import cv2
 import numpy as np
 import scipy
 import torch
 from numpy.typing import NDArray
 
 import vidpose
+from vidpose.ahead import LiftAhead
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector
+from vidpose.detect.cache import DetectionCache, Past, Sight
 from vidpose.detect.tracking import PoseCollector
 from vidpose.devices import choose_device
 from vidpose.errors import NoPersonError, ResultFileError, UsageError
@@ -24,9 +31,15 @@ from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.poses import Pose2D, Pose3D, load, save
 from vidpose.progress import Progress, silent
 from vidpose.root import assumed_focal_px
-from vidpose.video import VideoReader
+from vidpose.stages import ahead
+from vidpose.video import Frame, VideoReader
+from vidpose.weights import find_weights
 
 RATE_TOLERANCE = 0.01
+FRAMES_AHEAD = 4
+"""Pictures that wait for the detector; a detector's batch is no larger."""
+DETECTIONS_AHEAD = 32
+ASSUMED = "assumed: the picture's longer side"
 
 
 def infer(
@@ -48,6 +61,9 @@ def infer(
     flip_test: bool = False,
     save_2d: bool = False,
     save_mmpose: bool = False,
+    render: bool = False,
+    view: str = "three-quarter",
+    relift: bool = False,
     report: Callable[[str], None] = lambda line: None,
     progress: Progress = silent,
 ) -> Pose3D:
@@ -71,11 +87,19 @@ def infer(
         flip_test: hrnet and cpn look at the mirrored person, too.
         save_2d: write the 2D joints beside the result, too: <name>.2d.npz, for `lift_file`.
         save_mmpose: write them as MMPose's prediction JSON, too: <name>.mmpose.json.
-        report: takes lines for the user: first what is used and why, then warnings.
+        render: write the video with its skeletons beside the result, too: <name>.mp4.
+        view: where it looks at the scene from, see `vidpose.render.parse_view`.
+        relift: take the 2D joints from the result that is there, if it is this video's, and only
+            lift them again; the options of detection must be the ones it was made with.
+        report: takes lines for the user: first what is used and why, then warnings and files.
         progress: wraps the stream of frames.
 
     Returns:
         Everybody in the video, frame by frame.
+
+    While a long video is worked on, what was found so far lies beside the result, in the folder
+    `.<name>.partial`. If the work is interrupted, however hard, the same call goes on from there
+    and ends with the same result. The folder is removed when all files are written.
 
     Raises:
         NoPersonError: nobody was found.
@@ -83,49 +107,72 @@ def infer(
     """
     video = Path(video)
     _check_options(start=start, end=end, focal_px=focal_px)
-    if out is None and (save_2d or save_mmpose):
-        raise UsageError("2D joints are written beside the result; say where with out.")
+    if out is None and (save_2d or save_mmpose or render or relift):
+        raise UsageError("2D joints, pictures and results to lift again need a place: give out.")
     target = None if out is None else result_path(video, out)
+    picture = target.with_suffix(".mp4") if target is not None and render else None
     if target is not None:
         check_writable(target)
+    if picture is not None:
+        from vidpose.render import check_out, parse_view
+
+        parse_view(view)
+        check_out(picture)
     torch_device, why = choose_device(device)
     lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip)
-    with VideoReader(video, start, end) as reader:
-        source = _describe_file(video)  # now, for the file may be gone at the end of a long run
+    with_what = (
+        f"Weights: {lifter.checkpoint.path} "
+        f"({'named by you' if str(weights) != 'default' else 'the default'}). "
+        f"Device: {torch_device.type} ({why})."
+    )
+    options = {"start": start, "end": end, "people": int(people)}
+    cache: DetectionCache | None = None
+    if relift and target is not None and target.exists():
+        poses, meta = _detected_before(video, target, detector, options)
+        report(f"2D joints: {target} (lifted again). {with_what}")
+    else:
+        with VideoReader(video, start, end):  # whatever is no video is told first
+            source = _describe_file(video)  # now, for it may be gone at the end of a long run
         if target is not None:
             _check_not_anothers(target, source)
-        found, sentence = open_detector(
-            detector,
-            num_people=people,
+        found, sentence = open_detector_for(
+            detector=detector,
+            people=people,
             pose_weights=pose_weights,
             person_weights=person_weights,
             detect_every=detect_every,
-            device=torch_device,
+            device=device,
             half=half,
             flip_test=flip_test,
         )
         with found:
-            report(
-                f"Detector: {sentence}. Weights: {lifter.checkpoint.path} "
-                f"({'named by you' if str(weights) != 'default' else 'the default'}). "
-                f"Device: {torch_device.type} ({why})."
-            )
-            poses = _detect(reader, found, progress)
-        for warning in reader.warnings:
+            report(f"Detector: {sentence}. {with_what}")
+            if target is not None:
+                cache = DetectionCache(target, _cache_key(source, found, options, torch_device))
+            try:
+                poses, warnings = _detect(
+                    video, start, end, found, cache, lifter, focal_px, report, progress
+                )
+            except (KeyboardInterrupt, SystemExit):
+                if cache is not None and cache.past.frames:
+                    report(f"Stopped; {cache.past.frames} frames are kept for the same command.")
+                raise
+        for warning in warnings:
             report(f"Warning: {warning}")
         if not poses.people:
+            if cache is not None:
+                cache.remove()
             raise NoPersonError(
                 f"Nobody was found in any frame of {video}; vidpose needs people of whom most of "
                 "the body is seen, at least about 30 pixels tall."
             )
-        warnings = list(reader.warnings)
-    meta = {
-        "vidpose": vidpose.__version__,
-        "detector": found.description,
-        "options": {"start": start, "end": end, "people": int(people)},
-        "source": source,
-        "warnings": warnings,
-    }
+        meta = {
+            "vidpose": vidpose.__version__,
+            "detector": found.description,
+            "options": options,
+            "source": source,
+            "warnings": warnings,
+        }
     if target is not None:
         if save_2d:
             write_2d(poses, target.with_suffix(".2d.npz"), meta)
@@ -134,7 +181,39 @@ def infer(
     result = _lift(poses, lifter, focal_px, meta, progress)
     if target is not None:
         save(result, target)
+        report(f"{_extent(result.people, result.frames)}: {target}")
+    if picture is not None:
+        from vidpose.render import render_video
+
+        render_video(result, video, picture, view=view, progress=progress)
+        report(f"Video with skeletons: {picture}")
+    if cache is not None:
+        cache.remove()
     return result
+
+
+def open_detector_for(
+    *,
+    detector: str = "auto",
+    people: int = 8,
+    pose_weights: str | Path | None = None,
+    person_weights: str | Path | None = None,
+    detect_every: int | None = None,
+    device: str = "auto",
+    half: bool | Literal["auto"] = "auto",
+    flip_test: bool = False,
+) -> tuple[Detector, str]:
+    """The detector that `infer` uses with these options; see there and `open_detector`."""
+    return open_detector(
+        detector,
+        num_people=people,
+        pose_weights=pose_weights,
+        person_weights=person_weights,
+        detect_every=detect_every,
+        device=choose_device(device)[0],
+        half=half,
+        flip_test=flip_test,
+    )
 
 
 def lift_file(
@@ -226,6 +305,95 @@ def _check_not_anothers(target: Path, source: dict[str, Any] | None) -> None:
         )
 
 
+def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """What the `meta` of a result would hold that decides what else is in it.
+
+    Args:
+        video: the video.
+        detector: the detector's description.
+        options: of `infer`.
+
+    Raises:
+        WeightsError: the lifter's weights are not there.
+    """
+    focal_px = options.get("focal_px")
+    camera = {"focal": ASSUMED} if focal_px is None else {"focal_px": float(focal_px)}
+    lifter = {
+        "sha256": sha256(find_weights(options.get("weights", "default"))),
+        "flip": options.get("flip", True),
+    }
+    return {
+        "vidpose": vidpose.__version__,
+        "source": {"sha256": _describe_file(video)["sha256"]} if video.is_file() else None,
+        "detector": detector,
+        "options": {
+            "start": options.get("start"),
+            "end": options.get("end"),
+            "people": int(options.get("people", 8)),
+        },
+        "lifter": lifter,
+        "camera": camera,
+    }
+
+
+def _extent(people: int, frames: int) -> str:
+    who = "1 person" if people == 1 else f"{people} people"
+    return f"{who} in {frames} frame{'s' if frames != 1 else ''}"
+
+
+def _detected_before(
+    video: Path, target: Path, detector: str, options: dict[str, Any]
+) -> tuple[Pose2D, dict[str, Any]]:
+    """The 2D joints of a result, and what it tells about them.
+
+    Raises:
+        UsageError: it is another video's, or was made with other options.
+        VideoError: the video is not there.
+    """
+    with VideoReader(video):
+        source = _describe_file(video)
+    _check_not_anothers(target, source)
+    before = load(target)
+    name = before.meta.get("detector", {}).get("name")
+    theirs, asked = before.meta.get("options", {}), options | {"detector": detector}
+    differ = [key for key in options if theirs.get(key) != options[key]]
+    if detector not in ("auto", name):
+        differ.append("detector")
+    if differ:
+        told = theirs | {"detector": name}
+        raise UsageError(
+            f"{target} was made with {_told(told, differ)}, not {_told(asked, differ)}; leave out "
+            "--relift, or give the options it was made with."
+        )
+    fields = {name: getattr(before, name) for name in Pose2D.__dataclass_fields__}
+    kept = ("detector", "warnings")
+    meta = {"vidpose": vidpose.__version__, "options": options, "source": source}
+    return Pose2D(**fields), meta | {key: before.meta.get(key) for key in kept}
+
+
+def _told(options: dict[str, Any], keys: list[str]) -> str:
+    return ", ".join(f"{key} {options.get(key)}" for key in keys)
+
+
+def _cache_key(
+    source: dict[str, Any], detector: Detector, options: dict[str, Any], device: torch.device
+) -> dict[str, Any]:
+    """All that detections depend on."""
+    return {
+        "source": source["sha256"],
+        "detector": detector.description,
+        "options": options,
+        "device": device.type,
+        "versions": {
+            "vidpose": vidpose.__version__,
+            "av": av.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "torch": torch.__version__,
+        },
+    }
+
+
 def lifted_path(keypoints: Path, out: str | Path) -> Path:
     """Where the result of a file of 2D joints goes: `clip.2d.npz` gives `clip.npz`."""
     out = Path(out)
@@ -253,7 +421,7 @@ def _lift(
         "lifter": _describe(lifter),
         "camera": {
             "focal_px": focal,
-            "focal": "assumed: the picture's longer side" if focal_px is None else "given",
+            "focal": ASSUMED if focal_px is None else "given",
             "principal_point": "assumed: the middle of the picture",
         },
     }
@@ -270,8 +438,9 @@ def _describe_file(path: Path) -> dict[str, Any]:
     }
 
 
-def result_path(video: Path, out: str | Path) -> Path:
-    """Where the result of a video goes: `out` itself if it is an .npz, else into that folder.
+def result_path(video: Path, out: str | Path, within: str | Path = "") -> Path:
+    """Where the result of a video goes: `out` itself if it is an .npz, else into that folder,
+    or a folder `within` it.
 
     Raises:
         UsageError: `out` looks like the name of a video.
@@ -279,7 +448,7 @@ def result_path(video: Path, out: str | Path) -> Path:
     out = Path(out)
     if out.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm"):
         raise UsageError(f"-o {out}: give a folder; results take their names from the videos.")
-    return out if out.suffix == ".npz" else out / f"{video.stem}.npz"
+    return out if out.suffix == ".npz" else out / within / f"{video.stem}.npz"
 
 
 def _check_options(
@@ -298,21 +467,82 @@ def _check_options(
         raise UsageError(f"--end {end:g} is not after --start {start or 0:g}.")
 
 
-def _detect(reader: VideoReader, detector: Detector, progress: Progress) -> Pose2D:
-    """Find and follow everybody; memory grows with the joints found, not with pictures."""
-    collector = PoseCollector()
-    # The detector may read ahead of what it gives back, so what was read waits here.
-    waiting: list[tuple[int, float]] = []
+def _detect(
+    video: Path,
+    start: float | None,
+    end: float | None,
+    detector: Detector,
+    cache: DetectionCache | None,
+    lifter: Lifter,
+    focal_px: float | None,
+    report: Callable[[str], None],
+    progress: Progress,
+) -> tuple[Pose2D, list[str]]:
+    """Find and follow everybody, and lift ahead what is plain already.
 
-    def frames() -> Any:
-        for frame in progress(reader, reader.expected_frames, "detecting"):
+    Decoding, detecting and lifting have a thread each; this one collects. Memory grows with the
+    joints found, not with pictures.
+
+    Returns:
+        Everybody, and what was wrong with the video.
+    """
+    past = Past() if cache is None else cache.past
+    collector = PoseCollector()
+    with ExitStack() as stages:
+        reader = stages.enter_context(VideoReader(video, start, end, skip=past.frames))
+        focal = float(assumed_focal_px(reader.size) if focal_px is None else focal_px)
+        lifting = stages.enter_context(LiftAhead(lifter, collector, reader.size, focal))
+        sights: Iterable[Sight] = ()
+        if past.frames and cache is not None:
+            report(f"Going on after {past.frames} frames that an interrupted run has left.")
+            sights = cache.sights(detector.skeleton)
+        if past.warnings is None:  # else the video had been read to its end
+            frames = stages.enter_context(ahead(reader, FRAMES_AHEAD, "decode"))
+            new = _sights(reader, frames, detector, cache)
+            sights = chain(sights, stages.enter_context(ahead(new, DETECTIONS_AHEAD, "detect")))
+        for sight in progress(sights, reader.expected_frames, "detecting"):
+            collector.add(*sight)
+            lifting.look()
+    poses = collector.finish(reader.fps, reader.size)
+    warnings = reader.warnings if past.warnings is None else list(past.warnings)
+    return replace(poses, fps=_average_rate(poses.timestamps, reader.fps)), warnings
+
+
+def _sights(
+    reader: VideoReader,
+    frames: Iterable[Frame],
+    detector: Detector,
+    cache: DetectionCache | None,
+) -> Iterator[Sight]:
+    """What is found in frame after frame; the cache keeps it, whatever ends this."""
+    # The detector may read ahead of what it gives back, so what was read waits here.
+    waiting: deque[tuple[int, float]] = deque()
+
+    def noted() -> Iterator[Frame]:
+        for frame in frames:
             waiting.append((frame.index, frame.time_s))
             yield frame
 
-    for detections in detector.detect(frames()):
-        collector.add(*waiting.pop(0), detections)
-    poses = collector.finish(reader.fps, reader.size)
-    return replace(poses, fps=_average_rate(poses.timestamps, reader.fps))
+    if cache is None:
+        for found in detector.detect(noted()):
+            yield Sight(*waiting.popleft(), found)
+        return
+    if cache.past.frames:
+        detector.remember(cache.past.memory)
+    long = cache.past.frames > 0  # else it is not worth a file
+    ended = False
+    try:
+        for found in detector.detect(noted()):
+            sight = Sight(*waiting.popleft(), found)
+            cache.add(sight)
+            if cache.due():
+                cache.write(detector.memory())
+                long = True
+            yield sight
+        ended = True
+    finally:
+        if long:
+            cache.write(detector.memory(), reader.warnings if ended else None)
 
 
 def _average_rate(timestamps: NDArray[np.float64], told: float) -> float:

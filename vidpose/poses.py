@@ -198,3 +198,19 @@ def load(path: str | Path) -> Pose3D:
         raise ResultFileError(
             f"{path} is damaged ({reason}); run `vidpose infer` on its video again."
         ) from None
+
+
+def told_by(path: Path) -> tuple[dict[str, Any], int, int] | None:
+    """What a result file tells about itself, without reading its joints.
+
+    Returns:
+        `meta`, the number of people and that of frames; None if it is no result file.
+    """
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            if str(archive["format"]) != FORMAT:
+                return None
+            meta = json.loads(str(archive["meta"]))
+            return meta, len(archive["person_ids"]), len(archive["timestamps"])
+    except UNREADABLE:
+        return None

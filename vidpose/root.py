@@ -23,6 +23,8 @@ ACCELERATION = 2.0
 """Spectral density of the root's acceleration, (m/s^2)^2 s: brisk human movement."""
 NEAREST = 0.3
 """Metres; no root is placed nearer to the camera."""
+AT_ONCE = 4096
+"""Frames whose equations are set up together, which bounds the memory that takes."""
 
 
 def assumed_focal_px(frame_size: tuple[int, int]) -> float:
@@ -68,41 +70,73 @@ def root_positions(
         (T, 3) metres; NaN throughout if no frame has joints enough to tell.
     """
     frames = len(joints)
-    seen = np.isfinite(rays).all(axis=-1)
-    weight = np.where(seen, np.maximum(scores, 0.05), 0.0)
+    parts = [slice(start, start + AT_ONCE) for start in range(0, frames, AT_ONCE)]
+    weight = np.where(np.isfinite(rays).all(axis=-1), np.maximum(scores, 0.05), 0)
     # A frame needs three joints that do not fall on one spot.
-    spread = _spread(rays, weight)
-    usable = (seen.sum(axis=1) >= 3) & (spread > 1e-6)
+    spread = np.concatenate([_spread(rays[part], weight[part]) for part in parts])
+    usable = ((weight > 0).sum(axis=1) >= 3) & (spread > 1e-6)
     if not usable.any():
         return np.full((frames, 3), np.nan)
-    weight = np.where(usable[:, None], weight, 0.0)
-    rays = np.where(seen[..., None], rays, 0.0)
-    sd = np.where(usable, REPROJECTION_SD * spread, 1.0)[:, None, None]
-    seconds = _frame_seconds(timestamps)
+    sd = np.where(usable, REPROJECTION_SD * spread, 1.0)
     # The errors of neighbouring frames are alike, so a frame counts for the time it covers.
-    weight = weight * np.minimum(seconds / ERROR_SECONDS, 1)[:, None]
+    counts = np.where(usable, np.minimum(_frame_seconds(timestamps) / ERROR_SECONDS, 1), 0)
+    weight *= counts[:, None].astype(weight.dtype)
     prior = _acceleration_prior(timestamps)
 
+    root: NDArray[np.float64] | None = None
+    distance = _size(joints) / np.median(spread[usable])
+    information, vector = np.zeros((frames, 3, 3)), np.zeros((frames, 3))
+    for _ in range(6):
+        for part in parts:
+            information[part], vector[part] = _equations(
+                joints[part],
+                rays[part],
+                weight[part],
+                sd[part, None],
+                distance if root is None else root[part],
+            )
+        root = _solve(information, vector, prior)
+    assert root is not None
+    root[:, 2] = np.maximum(root[:, 2], NEAREST)
+    return root
+
+
+def _equations(
+    joints: NDArray[np.floating],
+    rays: NDArray[np.floating],
+    weight: NDArray[np.floating],
+    sd: NDArray[np.float64],
+    root: NDArray[np.float64] | np.floating | float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Normal equations of every frame, around where the root is taken to be so far.
+
+    Args:
+        joints, rays: see `root_positions`.
+        weight: (T, J), 0 where a joint is missing.
+        sd: (T, 1), what a reprojected joint is off by, rays.
+        root: (T, 3) metres, or at first one distance for all.
+
+    Returns:
+        (T, 3, 3) and (T, 3).
+    """
+    rays = np.where(weight[..., None] > 0, rays, 0.0)
+    if isinstance(root, np.ndarray):
+        depth = joints[..., 2] + root[:, 2:]
+        points = joints[..., :2] + root[:, None, :2]
+        residual = (rays - points / np.maximum(depth, NEAREST)[..., None]) / sd[..., None]
+        # Cauchy, at three times sd
+        weight = weight / (1 + np.square(residual).sum(axis=-1) / 9)
+    else:
+        depth = np.full((len(joints), 1), root)
     # u (Z + tz) - (X + tx) = 0 is linear in the translation t; divided by the depth it is the
     # reprojection error.
     matrix = np.zeros((*rays.shape, 3))
     matrix[..., 0, 0] = matrix[..., 1, 1] = 1.0
     matrix[..., 2] = -rays
     constant = rays * joints[..., 2:] - joints[..., :2]
-    depth = np.full((frames, 1), _size(joints) / np.median(spread[usable]))
-    robust = np.ones_like(weight)
-    for _ in range(6):
-        scale = np.sqrt(weight * robust)[..., None] / (np.maximum(depth, NEAREST)[..., None] * sd)
-        a, b = matrix * scale[..., None], constant * scale
-        information = np.einsum("tjki,tjkl->til", a, a)
-        vector = np.einsum("tjki,tjk->ti", a, b)
-        root = _solve(information, vector, prior)
-        depth = joints[..., 2] + root[:, 2:]
-        points = joints[..., :2] + root[:, None, :2]
-        residual = (rays - points / np.maximum(depth, NEAREST)[..., None]) / sd
-        robust = 1 / (1 + np.square(residual).sum(axis=-1) / 9)  # Cauchy, at three times sd
-    root[:, 2] = np.maximum(root[:, 2], NEAREST)
-    return root
+    scale = np.sqrt(weight) / (np.maximum(depth, NEAREST) * sd)
+    a, b = matrix * scale[..., None, None], constant * scale[..., None]
+    return np.einsum("tjki,tjkl->til", a, a), np.einsum("tjki,tjk->ti", a, b)
 
 
 def _spread(rays: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -116,8 +150,12 @@ def _spread(rays: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray
 
 def _size(joints: NDArray[np.floating]) -> float:
     """Typical size of the person in metres, measured like `_spread`."""
-    middle = joints.mean(axis=1, keepdims=True)
-    return float(np.median(np.linalg.norm(joints - middle, axis=-1).mean(axis=1)))
+    parts = (joints[start : start + AT_ONCE] for start in range(0, len(joints), AT_ONCE))
+    sizes = [
+        np.linalg.norm(part - part.mean(axis=1, keepdims=True), axis=-1).mean(axis=1)
+        for part in parts
+    ]
+    return float(np.median(np.concatenate(sizes)))
 
 
 def _frame_seconds(timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -150,11 +188,14 @@ def _solve(
 ) -> NDArray[np.float64]:
     """Minimise sum_t (t' I t - 2 v' t) + acceleration prior; banded, 3 unknowns a frame."""
     frames = len(vector)
-    band = np.zeros((7, 3 * frames))  # lower form: band[d, i] = M[i + d, i]
+    # Lower form: band[d, i] = M[i + d, i]; in LAPACK's order, so that it is not copied.
+    band = np.zeros((7, 3 * frames), order="F")
     for i in range(3):
         for k in range(i, 3):
             band[k - i, i::3] += information[:, k, i]
         for step in range(3):
             band[3 * step, i::3] += prior[step]
     band[0] += 1e-9
-    return np.asarray(solveh_banded(band, vector.ravel(), lower=True).reshape(frames, 3))
+    return np.asarray(
+        solveh_banded(band, vector.ravel(), overwrite_ab=True, lower=True).reshape(frames, 3)
+    )

@@ -16,7 +16,13 @@ BLOCK = 512
 """Windows that go through the network together; bounds memory whatever the length."""
 
 
-def slide(model: LiftingModel, inputs: Tensor, mirrored: Tensor | None) -> Iterator[Tensor]:
+def slide(
+    model: LiftingModel,
+    inputs: Tensor,
+    mirrored: Tensor | None,
+    first: int = 0,
+    last: int | None = None,
+) -> Iterator[Tensor]:
     """Lift every frame of a track, with the window around it; edge frames are repeated.
 
     Args:
@@ -24,12 +30,14 @@ def slide(model: LiftingModel, inputs: Tensor, mirrored: Tensor | None) -> Itera
         inputs: (T, J, 2), normalised keypoints, on the model's device.
         mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too,
             and the mean of both taken; None: it is not.
+        first, last: only these frames; those around them are for their windows.
 
     Yields:
         (N, J, 3) metres: the poses of the next N frames, T in all.
     """
-    for start in range(0, len(inputs), BLOCK):
-        stop = min(start + BLOCK, len(inputs))
+    last = len(inputs) if last is None else last
+    for start in range(first, last, BLOCK):
+        stop = min(start + BLOCK, last)
         joints = _block(model, inputs, start, stop)
         if mirrored is not None:
             flipped = _block(model, mirror(inputs, mirrored), start, stop)

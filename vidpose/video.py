@@ -131,6 +131,8 @@ class VideoReader:
         path: the video.
         start_s, end_s: keep the frames with start_s <= time since the first frame < end_s.
             Frames before are decoded all the same, so that `Frame.index` is exact.
+        skip: leave out as many of these frames; they are decoded, too, so that times, indices
+            and warnings are what they are without it.
 
     Raises:
         VideoError: the path is missing, a directory, no video or without a readable frame; or
@@ -144,16 +146,22 @@ class VideoReader:
     duration_s: float | None
     """Length of the whole video, seconds; None where the container does not say."""
     expected_frames: int | None
-    """How many frames the iteration should give, as far as the container tells."""
+    """How many frames there are between start and end, as far as the container tells."""
     time_base: Fraction
     """The container's tick, seconds."""
     warnings: list[str]
     """What was wrong with the video, one sentence each."""
 
     def __init__(
-        self, path: str | Path, start_s: float | None = None, end_s: float | None = None
+        self,
+        path: str | Path,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        *,
+        skip: int = 0,
     ) -> None:
         self.path = Path(path)
+        self._skip = skip
         self.warnings = []
         self._start_s = start_s or 0.0
         self._end_s = float("inf") if end_s is None else end_s
@@ -281,7 +289,8 @@ class VideoReader:
                 duration = left if whole else min(duration, left)
             if since >= self._start_s:
                 selected += 1
-                yield Frame(index, time, self._image(frame), duration)
+                if selected > self._skip:
+                    yield Frame(index, time, self._image(frame), duration)
             frame = following
         if not selected:
             until = "" if np.isinf(self._end_s) else f" and before {self._end_s:g} s"

@@ -235,3 +235,19 @@ def test_both_people_keep_their_ids_through_the_demo_video(
     assert across.max() < 5
     steps = np.linalg.norm(np.diff(found.keypoints_2d[:, :, 0], axis=1), axis=2)
     assert np.nanmax(steps) < 200  # half a body height, in the somersault
+
+
+def test_its_memory_lets_another_one_go_on(demo_video: Path) -> None:
+    """To the bit; the second look at the people in between does not come from a new search."""
+    with VideoReader(demo_video, 2.0, 2.4) as reader:
+        video = list(reader)
+    with MediaPipeDetector() as first:
+        whole = list(first.detect(video))
+    with MediaPipeDetector() as first, MediaPipeDetector() as second:
+        found = list(first.detect(video[:5]))
+        second.remember(json.loads(json.dumps(first.memory())))
+        found += second.detect(video[5:])
+    assert len(whole[6]) > 0
+    for some, same in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(some.keypoints, same.keypoints)
+        np.testing.assert_array_equal(some.scores, same.scores)

@@ -157,6 +157,25 @@ def test_who_comes_and_goes() -> None:
     assert [len(some) for some in found] == [1, 1, 1, 2, 2, 1, 0, 0]
 
 
+@pytest.mark.parametrize("detect_every", [1, 3])
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_its_memory_lets_another_one_go_on(detect_every: int, stop: int) -> None:
+    here, both = picture((60, 60)), picture((60, 60), (200, 180))
+    video = [here, both, both, both, both, here, picture(), both]
+
+    def fresh() -> TopDownDetector:
+        return TopDownDetector(DotNetwork(), DotDetector(), detect_every=detect_every)
+
+    whole = list(fresh().detect(frames(video)))
+    first, second = fresh(), fresh()
+    found = list(first.detect(frames(video[:stop])))
+    second.remember(json.loads(json.dumps(first.memory())))
+    found += second.detect(frames(video[stop:]))
+    assert len(found) == len(whole)
+    for some, same in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(some.keypoints, same.keypoints)
+
+
 def test_who_is_missed_by_a_look_is_followed_on() -> None:
     class Forgetful(DotDetector):
         def people(self, images: Sequence[Image]) -> Any:

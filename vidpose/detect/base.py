@@ -88,6 +88,17 @@ class Detector(Protocol):
         """
         ...
 
+    def memory(self) -> Any:
+        """What it remembers of the frames up to the last one that `detect` gave; JSON values."""
+        ...
+
+    def remember(self, memory: Any) -> None:
+        """Go on, with the next call of `detect`, as after the frames that `memory` is of.
+
+        It then gives what it would have given without the interruption.
+        """
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Detector: ...

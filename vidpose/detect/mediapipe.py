@@ -186,6 +186,18 @@ class MediaPipeDetector:
         for frame in frames:
             yield self.detect_image(frame.image, frame.time_s)
 
+    def memory(self) -> Any:
+        """See `Detector.memory`."""
+        return {
+            "people": [[*person.region, person.lost_s] for person in self._people],
+            "next_search_s": self._next_search_s,
+        }
+
+    def remember(self, memory: Any) -> None:
+        """See `Detector.remember`."""
+        self._people = [_Person(Region(*region), lost_s) for *region, lost_s in memory["people"]]
+        self._next_search_s = memory["next_search_s"]
+
     def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
         """The people in the next frame of the video.
 

@@ -129,6 +129,8 @@ class TopDownDetector:
         self._person_detector = person_detector
         self._num_people = num_people
         self._detect_every = detect_every
+        self._frames = 0
+        self._followed = np.zeros((0, 4), np.float32)
         self.name = network.name
         self.skeleton = network.skeleton
         self.description: dict[str, Any] = {
@@ -152,15 +154,24 @@ class TopDownDetector:
             yield from self._poses(batch, boxes)
 
     def _follow(self, images: Iterator[Image]) -> Iterator[Detections]:
-        followed = np.zeros((0, 4), np.float32)
-        for n, image in enumerate(images):
-            boxes = followed
-            if n % self._detect_every == 0:
+        for image in images:
+            boxes = self._followed
+            if self._frames % self._detect_every == 0:
                 ((found, _),) = self._person_detector.people([image])
-                boxes = merge_boxes(followed, found)
+                boxes = merge_boxes(boxes, found)
             (poses,) = self._poses([image], [boxes[: self._num_people]])
-            followed = boxes_around(poses)
+            self._frames += 1
+            self._followed = boxes_around(poses)
             yield poses
+
+    def memory(self) -> Any:
+        """See `Detector.memory`."""
+        return {"frames": self._frames, "followed": self._followed.tolist()}
+
+    def remember(self, memory: Any) -> None:
+        """See `Detector.remember`."""
+        self._frames = memory["frames"]
+        self._followed = np.array(memory["followed"], np.float32).reshape(-1, 4)
 
     def _poses(self, images: list[Image], boxes: list[NDArray[np.float32]]) -> Iterator[Detections]:
         """What is to be told of the people in the boxes, (N, 4) for each image."""

@@ -8,6 +8,8 @@ rate that varies, give the same people.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +61,12 @@ away than detector noise (body sizes) and the strongest limb explain: some 125 m
 JUMP_SPEED = 7.0
 """Body sizes a second, some 13 m/s. What goes away and comes back within `OUTLIER_S` with both of
 these steps faster than that was never there either, even if a limb could have been so far away."""
+PREVIEW_S = 1.0
+"""Further away than this a frame hardly matters to how mistakes are undone."""
+FAR = 256
+"""Frames; what is further away has nothing to do with an excursion of `OUTLIER_FRAMES`."""
+AT_ONCE = 4096
+"""Frames that are worked on together, which bounds the memory that a long track takes for it."""
 OUTLIER_FRAMES = 15
 """An excursion of more frames is not looked for: above 60 frames/s the longest ones stay. The work
 grows with its square."""
@@ -174,13 +182,33 @@ class Tracker:
         ]
 
 
-@dataclass(eq=False)
 class _Record:
-    """What was seen of one person: one entry a frame."""
+    """What was seen of one person: one entry a frame, packed."""
 
-    rows: list[int] = field(default_factory=list)
-    keypoints: list[NDArray[np.float32]] = field(default_factory=list)
-    scores: list[NDArray[np.float32]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.rows = array("q")
+        self._keypoints, self._scores = array("f"), array("f")
+
+    def add(
+        self, row: int, keypoints: NDArray[np.floating[Any]], scores: NDArray[np.floating[Any]]
+    ) -> None:
+        """One frame's joints, (17, 2), and their scores, (17,)."""
+        self.rows.append(row)
+        self._keypoints.frombytes(np.asarray(keypoints, np.float32).tobytes())
+        self._scores.frombytes(np.asarray(scores, np.float32).tobytes())
+
+    def part(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Copies of some entries: rows (N,), joints (N, 17, 2), scores (N, 17)."""
+        joints = len(H36M17)
+        keypoints = self._keypoints[2 * joints * start : 2 * joints * stop]
+        scores = self._scores[joints * start : joints * stop]
+        return (
+            np.frombuffer(self.rows[start:stop], np.int64),
+            np.frombuffer(keypoints, np.float32).reshape(-1, joints, 2),
+            np.frombuffer(scores, np.float32).reshape(-1, joints),
+        )
 
 
 class PoseCollector:
@@ -192,8 +220,46 @@ class PoseCollector:
     def __init__(self) -> None:
         self._tracker = Tracker()
         self._people: dict[int, _Record] = {}
-        self._indices: list[int] = []
-        self._times: list[float] = []
+        self._seen: list[int] = []  # in the last frame
+        self._indices = array("q")
+        self._times = array("d")
+
+    @property
+    def frames(self) -> int:
+        """How many were added."""
+        return len(self._times)
+
+    def in_sight(self) -> dict[int, int]:
+        """For each track seen in the last frame, the row of the first frame it was seen in."""
+        return {person: self._people[person].rows[0] for person in self._seen}
+
+    def times(self, start: int) -> NDArray[np.float64]:
+        """(T,) seconds, of the frames from row `start` on."""
+        return np.frombuffer(self._times[start:], np.float64)
+
+    def preview(
+        self, person: int, start: int, stop: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `finish` is going to say of a track between two rows, in all likelihood.
+
+        Frames still to come, and those further away than `PREVIEW_S`, may change it.
+
+        Returns:
+            Joints (stop - start, 17, 2) and scores (stop - start, 17).
+        """
+        record = self._people[person]
+        first = bisect_left(self._times, self._times[start] - PREVIEW_S)
+        last = bisect_right(self._times, self._times[stop - 1] + PREVIEW_S)
+        entries = bisect_left(record.rows, first), bisect_left(record.rows, last)
+        rows, joints, scores = record.part(*entries)
+        times = np.frombuffer(self._times[first:last], np.float64)
+        keypoints = np.full((last - first, len(H36M17), 2), np.nan, np.float32)
+        sureness = np.zeros((last - first, len(H36M17)), np.float32)
+        _clean(joints, scores, times[rows - first])
+        keypoints[rows - first], sureness[rows - first] = joints, scores
+        interpolate_gaps(keypoints, sureness, times)
+        some = slice(start - first, stop - first)
+        return keypoints[some], sureness[some]
 
     def add(self, index: int, time_s: float, found: Detections) -> None:
         """The detections of the next frame.
@@ -203,16 +269,14 @@ class PoseCollector:
             time_s: seconds, rising.
             found: in a skeleton that has a conversion to h36m17.
         """
-        ids = self._tracker.update(found, time_s)
+        self._seen = ids = self._tracker.update(found, time_s)
         keypoints, scores = found.keypoints, found.scores
         if found.skeleton != H36M17:
             convert = conversion(found.skeleton.name, H36M17.name)
             keypoints, scores = convert(keypoints, scores)
         for n, person in enumerate(ids):
             record = self._people.setdefault(person, _Record())
-            record.rows.append(len(self._times))
-            record.keypoints.append(np.asarray(keypoints[n], np.float32))
-            record.scores.append(np.asarray(scores[n], np.float32))
+            record.add(len(self._times), keypoints[n], scores[n])
         self._indices.append(index)
         self._times.append(time_s)
 
@@ -225,6 +289,8 @@ class PoseCollector:
         right are put back where the detector confused them for a moment. A joint that is missing
         for longer than `MAX_GAP_S`, or that lies before its first or after its last sight, stays
         NaN with score 0. Tracks observed for less than `MIN_OBSERVED_S` are dropped.
+
+        The collector is empty afterwards.
 
         Args:
             fps: average frames a second.
@@ -240,16 +306,14 @@ class PoseCollector:
         keypoints = np.full((*shape, len(H36M17), 2), np.nan, np.float32)
         scores = np.zeros((*shape, len(H36M17)), np.float32)
         present, observed = np.zeros(shape, bool), np.zeros(shape, bool)
-        for p, record in enumerate(people):
-            span = slice(record.rows[0], record.rows[-1] + 1)
-            joints, sureness = np.array(record.keypoints), np.array(record.scores)
-            sides = _sides(joints, times[record.rows])
-            joints = np.take_along_axis(joints, sides[..., None], axis=1)
-            sureness = np.take_along_axis(sureness, sides, axis=1)
-            wrong = _is_outlier(joints, times[record.rows])
-            joints[wrong], sureness[wrong] = np.nan, 0
-            keypoints[p, record.rows], scores[p, record.rows] = joints, sureness
-            observed[p, record.rows], present[p, span] = True, True
+        self._people.clear()
+        for p in range(len(people)):
+            rows, joints, sureness = people[p].part(0, len(people[p].rows))
+            people[p] = _Record()  # its memory is needed for the next
+            span = slice(int(rows[0]), int(rows[-1]) + 1)
+            _clean(joints, sureness, times[rows])
+            keypoints[p, rows], scores[p, rows] = joints, sureness
+            observed[p, rows], present[p, span] = True, True
             interpolate_gaps(keypoints[p, span], scores[p, span], times[span])
         return Pose2D(
             keypoints_2d=keypoints,
@@ -270,7 +334,7 @@ def _without_ghosts(people: list[_Record], times: NDArray[np.float64]) -> list[_
         return people
     steps = np.diff(times)
     shown_s = np.append(steps, np.median(steps))  # how long each frame stands
-    seen_s = [shown_s[record.rows].sum() for record in people]
+    seen_s = [shown_s[np.array(record.rows)].sum() for record in people]
     enough = min(MIN_OBSERVED_S, shown_s.sum() / 2)
     return [record for record, seen in zip(people, seen_s, strict=True) if seen >= enough - 1e-6]
 
@@ -297,8 +361,28 @@ CONFUSIONS = np.array([_exchanging(*legs, *arms) for legs in LEGS for arms in AR
 hips and shoulders may be right all the same. The first is no confusion."""
 
 
-def _sides(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(T, 17), for each joint of each frame, which of the detected ones it really is.
+def _clean(
+    joints: NDArray[np.float32], scores: NDArray[np.float32], times: NDArray[np.float64]
+) -> None:
+    """Undo the detector's short mistakes in one person's sights, in place.
+
+    Args:
+        joints: (T, 17, 2), h36m17, NaN where missing.
+        scores: (T, 17).
+        times: (T,), seconds.
+    """
+    confusions = _confusions(joints, times)
+    for start in range(0, len(times), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        sides = CONFUSIONS[confusions[part]]
+        joints[part] = np.take_along_axis(joints[part], sides[..., None], axis=1)
+        scores[part] = np.take_along_axis(scores[part], sides, axis=1)
+    wrong = _is_outlier(joints, times)
+    joints[wrong], scores[wrong] = np.nan, 0
+
+
+def _confusions(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(T,), which of the `CONFUSIONS` each frame is in.
 
     The cheapest way through all frames, each in one of `CONFUSIONS`; see `CONFUSED_COST`.
 
@@ -306,29 +390,36 @@ def _sides(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArra
         keypoints: (T, 17, 2), h36m17, NaN where missing.
         times: (T,), seconds.
     """
+    exchanged = np.arange(len(H36M17)) != CONFUSIONS  # (9, 17)
+    differ = exchanged[:, None] != exchanged[None]  # (from, to, 17)
+    price = np.where(exchanged.any(axis=1), CONFUSED_COST, 0)
+
+    shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
+    cost, before = price * shown_s[0], np.zeros((len(times), len(price)), np.uint8)
+    for start in range(0, len(times) - 1, AT_ONCE):
+        longer = _longer_crossed(keypoints[start : start + AT_ONCE + 1])
+        steps = longer @ differ.reshape(-1, len(H36M17)).T / len(H36M17)
+        for t, step in enumerate(steps.reshape(-1, *differ.shape[:2]), start + 1):
+            total = cost[:, None] + step
+            before[t] = total.argmin(axis=0)
+            cost = total.min(axis=0) + price * shown_s[t]
+    confusions = np.empty(len(times), np.uint8)
+    state = cost.argmin()
+    for t in range(len(times) - 1, -1, -1):
+        confusions[t] = state
+        state = before[t, state]
+    return confusions
+
+
+def _longer_crossed(keypoints: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(T - 1, 17), how much longer each joint's step gets when one of its ends is exchanged with
+    its mirror image, body sizes; 0 where one is missing.
+    """
     a, b = keypoints[:-1], keypoints[1:]
     kept = np.linalg.norm(b - a, axis=2)
     crossed = np.linalg.norm(b[:, H36M17.mirrored] - a, axis=2)
     sizes = np.maximum(np.maximum(pose_sizes(a), pose_sizes(b)), 1e-9)
-    # What each joint's step gains when one of its ends is exchanged; nothing where one is missing.
-    longer = np.nan_to_num(crossed - kept) / sizes[:, None]  # (T - 1, 17)
-    exchanged = np.arange(len(H36M17)) != CONFUSIONS  # (9, 17)
-    differ = exchanged[:, None] != exchanged[None]  # (from, to, 17)
-    steps = longer @ differ.reshape(-1, len(H36M17)).T / len(H36M17)
-    price = np.where(exchanged.any(axis=1), CONFUSED_COST, 0)
-
-    shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
-    cost, before = price * shown_s[0], np.zeros((len(times), len(price)), np.intp)
-    for t in range(1, len(times)):
-        total = cost[:, None] + steps[t - 1].reshape(differ.shape[:2])
-        before[t] = total.argmin(axis=0)
-        cost = total.min(axis=0) + price * shown_s[t]
-    sides = np.empty((len(times), len(H36M17)), np.intp)
-    state = cost.argmin()
-    for t in range(len(times) - 1, -1, -1):
-        sides[t] = CONFUSIONS[state]
-        state = before[t, state]
-    return sides
+    return np.asarray(np.nan_to_num(crossed - kept) / sizes[:, None])
 
 
 def _is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -342,31 +433,67 @@ def _is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> N
         times: (T,), seconds.
     """
     there = np.isfinite(keypoints).all(axis=2)
-    path = np.where(there[..., None], keypoints, np.nan).astype(np.float64)
-    some = there.any(axis=1)
-    path[some] -= np.nanmedian(path[some], axis=1, keepdims=True)
-    path /= max(float(np.median(pose_sizes(keypoints))), 1e-9)
+    middle, sizes = np.zeros((len(times), 1, 2)), np.empty(len(times))
+    for start in range(0, len(times), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        part = np.where(there[rows, :, None], keypoints[rows], np.nan).astype(np.float64)
+        some = there[rows].any(axis=1)
+        middle[rows][some] = np.nanmedian(part[some], axis=1, keepdims=True)
+        sizes[rows] = pose_sizes(keypoints[rows])
+    size = max(float(np.median(sizes)), 1e-9)
 
+    def path(joints: slice, rows: slice = slice(None)) -> NDArray[np.float64]:
+        own = np.where(there[rows, joints, None], keypoints[rows, joints], np.nan)
+        return np.asarray((own.astype(np.float64) - middle[rows]) / size)
+
+    # Joints have nothing to do with each other here; in a long track few are worked on at a time.
+    count = keypoints.shape[1]
+    step = max(1, AT_ONCE * count // len(times))
+    groups = [slice(first, first + step) for first in range(0, count, step)]
+    jumping = [np.zeros(max(0, len(times) - inner - 1), int) for inner in _lengths(times)]
+    for joints in groups:
+        own = path(joints)
+        for inner, number in enumerate(jumping, 1):
+            number += (_excess(own, times, inner) > 0).sum(axis=1)
     doubtful = np.zeros(len(times), bool)  # which of these poses are the mistaken ones?
-    for inner in _lengths(times):
-        together = (_excess(path, times, inner) > 0).mean(axis=1) > OUTLIER_SHARE
+    for inner, number in enumerate(jumping, 1):
+        together = number / count > OUTLIER_SHARE
         for k in range(inner + 2):
             doubtful[k : k + len(together)] |= together
-    path[doubtful] = np.nan
 
-    outlier = _is_between_jumps(path, times)
-    path[outlier] = np.nan
-    for inner in _lengths(times):
-        while True:
-            excess = _excess(path, times, inner)
-            worst = maximum_filter1d(excess, 2 * inner + 1, axis=0)
-            peaks = np.argwhere((excess > 0) & (excess == worst))
-            if not len(peaks):
-                break
-            for start, joint in peaks:
-                outlier[start + 1 : start + 1 + inner, joint] = True
-            path[outlier] = np.nan
+    outlier = np.zeros(there.shape, bool)
+    for start in range(0, len(times), AT_ONCE):
+        stop = min(start + AT_ONCE, len(times))
+        rows = slice(max(0, start - FAR), min(len(times), stop + FAR))
+        part = path(slice(None), rows)
+        part[doubtful[rows]] = np.nan
+        between = _is_between_jumps(part, times[rows])
+        outlier[start:stop] = between[start - rows.start : stop - rows.start]
+    for joints in groups:
+        own = path(joints)
+        own[doubtful] = np.nan
+        own[outlier[:, joints]] = np.nan
+        for inner in range(1, len(jumping) + 1):
+            _mark_peaks(own, times, inner, outlier[:, joints])
     return outlier & there & ~doubtful[:, None]
+
+
+def _mark_peaks(
+    path: NDArray[np.float64],
+    times: NDArray[np.float64],
+    inner: int,
+    outlier: NDArray[np.bool_],
+) -> None:
+    """Mark in `outlier`, and take out of `path`, excursions of one length; the furthest first."""
+    while True:
+        excess = _excess(path, times, inner)
+        worst = maximum_filter1d(excess, 2 * inner + 1, axis=0)
+        peaks = np.argwhere((excess > 0) & (excess == worst))
+        if not len(peaks):
+            return
+        for start, joint in peaks:
+            outlier[start + 1 : start + 1 + inner, joint] = True
+        path[outlier] = np.nan
 
 
 def _is_between_jumps(path: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from vidpose.render.draw import Colour, Image
 from vidpose.render.overlay import draw_people
 from vidpose.render.scene import Scene
 from vidpose.render.view import parse_view
+from vidpose.stages import ahead
 from vidpose.video import Frame, VideoReader, VideoWriter, is_ours
 
 SMALLEST_HEIGHT = 360
 """Pixels; smaller videos are enlarged to it, or framed where that would make them too wide."""
 WIDEST_ENLARGED = 960
 SAME_TIME_S = 1e-3
+PICTURES_AHEAD = 3
+"""Pictures that wait for the next stage; more only take memory."""
 LATEST_START_S = 1.0
 """A source that starts later than this (an odd clock) gets an overlay that starts at 0."""
 
@@ -68,12 +71,21 @@ def render_video(
             theirs, ours = ("x".join(map(str, s)) for s in (reader.size, result.frame_size))
             raise _another(video, f"its pictures are {theirs} pixels, not {ours}")
         scene = Scene(result, layout.panel, seen_from)
-        with VideoWriter(out, layout.size, time_base=reader.time_base) as writer:
-            start = _start(result)
-            frames = progress(_frames_of(result, reader), result.frames, "rendering")
+        start = _start(result)
+
+        def drawn(frames: Iterable[Frame]) -> Iterator[Frame]:
             for t, frame in enumerate(frames):
                 image = compose_frame(result, t, frame.image, scene, layout)
-                writer.write(image, frame.time_s - start, frame.duration_s)
+                yield Frame(frame.index, frame.time_s - start, image, frame.duration_s)
+
+        # Decoding, drawing and encoding at the same time.
+        with (
+            VideoWriter(out, layout.size, time_base=reader.time_base) as writer,
+            ahead(_frames_of(result, reader), PICTURES_AHEAD, "decode") as frames,
+            ahead(drawn(frames), PICTURES_AHEAD, "draw") as pictures,
+        ):
+            for picture in progress(pictures, result.frames, "rendering"):
+                writer.write(picture.image, picture.time_s, picture.duration_s)
         return reader.warnings
 
 
@@ -118,7 +130,7 @@ def _start(result: Pose3D) -> float:
     return 0.0 if whole and 0 <= first <= LATEST_START_S else first
 
 
-def _frames_of(result: Pose3D, reader: VideoReader) -> Iterable[Frame]:
+def _frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
     """The result's frames of a video, each checked to be the one it was made from."""
     indices, times = result.frame_indices.tolist(), result.timestamps.tolist()
     t = 0

@@ -1,0 +1,165 @@
+"""How memory grows with the length of a video.
+
+    python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--folder DIR]
+
+Loops a video (without encoding it again), runs `vidpose.infer` on each length in a process of its
+own, and says how high its memory rose at most, and how high without the result's arrays. `fake`
+finds the same two people in every frame in no time, which leaves everything else as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+import vidpose
+from vidpose import pipeline
+from vidpose.detect import Detections
+from vidpose.skeleton import COCO17
+from vidpose.video import Frame, VideoReader, VideoWriter
+
+DEMO = Path(__file__).parents[1] / "demo_videos" / "demo.mp4"
+
+
+def looped(video: Path, out: Path, minutes: float) -> Path:
+    """The video again and again, until it is as long as that; its packets are copied."""
+    with av.open(str(video)) as source:
+        stream = source.streams.video[0]
+        packets = [
+            (bytes(packet), packet.pts, packet.dts, packet.is_keyframe)
+            for packet in source.demux(stream)
+            if packet.pts is not None
+        ]
+        length = max(pts for _, pts, _, _ in packets) - min(pts for _, pts, _, _ in packets)
+        length += round(1 / stream.average_rate / stream.time_base)
+        rounds = max(1, round(minutes * 60 / float(length * stream.time_base)))
+        with av.open(str(out), "w") as target:
+            copy = target.add_stream_from_template(stream)
+            for n in range(rounds):
+                for data, pts, dts, key in packets:
+                    packet = av.Packet(data)
+                    packet.stream = copy
+                    packet.time_base = stream.time_base
+                    packet.pts, packet.dts = pts + n * length, dts + n * length
+                    packet.is_keyframe = key
+                    target.mux(packet)
+    return out
+
+
+def small(video: Path, out: Path, width: int = 256) -> Path:
+    """The video at a size that decodes quickly."""
+    with VideoReader(video) as reader:
+        height = round(width * reader.size[1] / reader.size[0])
+        size = (width + width % 2, height + height % 2)
+        with VideoWriter(out, size, time_base=reader.time_base) as writer:
+            for frame in reader:
+                image: Any = cv2.resize(frame.image, size)
+                writer.write(image, frame.time_s)
+    return out
+
+
+class FakeDetector:
+    """Two people who sway, at no cost."""
+
+    name = "fake"
+    skeleton = COCO17
+    description: dict[str, Any] = {"name": "fake"}  # noqa: RUF012
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        random = np.random.default_rng(0)
+        body = random.uniform(0, 1, (17, 2)) * (60, 100)
+        for frame in frames:
+            sway = np.sin(frame.time_s + np.arange(17))[:, None] * 3
+            people = np.stack([body + sway + (20, 20), body - sway + (150, 20)])
+            scores = np.full((2, 17), 0.9, np.float32)
+            yield Detections(people.astype(np.float32), scores, COCO17)
+
+    def memory(self) -> Any:
+        return None
+
+    def remember(self, memory: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> FakeDetector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def measure(video: Path, detector: str, weights: str = "default") -> dict[str, Any]:
+    """Infer in this process: the peak of its memory, and what the result's arrays take, bytes."""
+    if detector == "fake":
+        vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
+        detector = "auto"
+    with tempfile.TemporaryDirectory() as folder:
+        result = vidpose.infer(video, folder, detector=detector, weights=weights, flip=False)
+    # ru_maxrss is in KiB on Linux and in bytes on macOS.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    arrays = [getattr(result, name) for name in result.__dataclass_fields__]
+    return {
+        "frames": result.frames,
+        "people": result.people,
+        "peak": peak * (1 if sys.platform == "darwin" else 1024),
+        "arrays": sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)),
+    }
+
+
+def memory_over_length(
+    video: Path, minutes: list[float], detector: str, folder: Path, weights: str = "default"
+) -> list[dict[str, Any]]:
+    """`measure` on the video looped to each length, each in a process of its own."""
+    rows = []
+    for length in minutes:
+        path = looped(video, folder / f"{length:g}min.mp4", length)
+        command = [sys.executable, __file__, "--one", str(path), "--detector", detector]
+        command += ["--weights", weights]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        rows.append({"minutes": length, **json.loads(done.stdout.splitlines()[-1])})
+        path.unlink()
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 60])
+    parser.add_argument("--detector", choices=["fake", "mediapipe"], default="fake")
+    parser.add_argument("--video", type=Path, default=DEMO)
+    parser.add_argument("--width", type=int, default=256, help="of the video that is looped")
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--one", type=Path, help="only measure this video, here")
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one, options.detector, options.weights)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        video = small(options.video, folder / "small.mp4", options.width)
+        rows = memory_over_length(video, options.minutes, options.detector, folder, options.weights)
+    first = rows[0]["peak"] - rows[0]["arrays"]
+    print("| minutes | frames | people | peak, MB | result arrays, MB | without them | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        rest = row["peak"] - row["arrays"]
+        print(
+            f"| {row['minutes']:g} | {row['frames']} | {row['people']} | {row['peak'] / 1e6:.0f} "
+            f"| {row['arrays'] / 1e6:.1f} | {rest / 1e6:.0f} | {rest / first:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidpose.detect.base import Detections
+from vidpose.detect.cache import DetectionCache, Past, Sight
+from vidpose.skeleton import COCO17
+
+KEY: dict[str, Any] = {"source": "abc", "options": {"start": None, "people": 8}}
+
+
+def sight(index: int) -> Sight:
+    """With 0, 1 or 2 people."""
+    random = np.random.default_rng(index)
+    keypoints = random.uniform(0, 99, (index % 3, 17, 2)).astype(np.float32)
+    found = Detections(keypoints, random.random((index % 3, 17)).astype(np.float32), COCO17)
+    return Sight(index + 5, index / 30, found)
+
+
+def fill(target: Path, key: dict[str, Any] = KEY) -> DetectionCache:
+    """Two stretches of three frames, and one frame that is not written."""
+    cache = DetectionCache(target, key)
+    for index in range(7):
+        cache.add(sight(index))
+        if index % 3 == 2:
+            cache.write({"people": [[0.1, float("inf")]], "frames": index + 1})
+    return cache
+
+
+def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
+    fill(tmp_path / "a.npz")
+    cache = DetectionCache(tmp_path / "a.npz", KEY)
+    assert cache.past == Past(6, {"people": [[0.1, float("inf")]], "frames": 6}, None)
+    for index, back in enumerate(cache.sights(COCO17)):
+        assert (back.frame_index, back.time_s) == (index + 5, index / 30)
+        np.testing.assert_array_equal(back.found.keypoints, sight(index).found.keypoints)
+        np.testing.assert_array_equal(back.found.scores, sight(index).found.scores)
+    assert index == 5
+
+    cache.write(None, ["the video is cut off"])  # it had ended just there
+    assert DetectionCache(tmp_path / "a.npz", KEY).past == Past(6, None, ("the video is cut off",))
+    assert [path.name for path in tmp_path.iterdir()] == [".a.partial"]
+    cache.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_jobs_is_not_used(tmp_path: Path) -> None:
+    fill(tmp_path / "a.npz")
+    other = fill(tmp_path / "a.npz", KEY | {"source": "def"})
+    assert other.past.frames == 6
+    assert DetectionCache(tmp_path / "a.npz", KEY).past == Past()
+    assert DetectionCache(tmp_path / "b.npz", KEY).past == Past()
+    assert len(list(other.folder.iterdir())) == 2
+
+
+def test_a_damaged_stretch_ends_the_past(tmp_path: Path) -> None:
+    cache = fill(tmp_path / "a.npz")
+    second = cache.folder / "000000003.npz"
+    whole = second.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"x" * 99, whole.replace(b"\x3e", b"\x3f")):
+        second.write_bytes(damaged)
+        assert DetectionCache(tmp_path / "a.npz", KEY).past.frames == 3
+    second.unlink()
+    assert DetectionCache(tmp_path / "a.npz", KEY).past.frames == 3
+
+
+def test_nothing_is_executed(tmp_path: Path) -> None:
+    cache = fill(tmp_path / "a.npz")
+    first = cache.folder / "000000000.npz"
+    with np.load(first) as archive:
+        entries = dict(archive)
+    np.savez(first, **(entries | {"keypoints": np.array([print], object)}))
+    assert DetectionCache(tmp_path / "a.npz", KEY).past == Past()
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "歩" * 83, ".hidden", "10:30"])
+def test_any_name_will_do(name: str, tmp_path: Path) -> None:
+    assert fill(tmp_path / f"{name}.npz").past.frames == 6

@@ -1,0 +1,97 @@
+"""Lifting that starts before the video ends.
+
+Who is a ghost, which limbs were confused and which joint was never there is decided when the whole
+video has been seen (`PoseCollector.finish`), though nearly all of it is plain a second later. So
+blocks of poses are lifted from what is plain so far, and kept under the very joints they were
+lifted from: `lift_poses` takes those whose joints have stayed what they were, and lifts the rest.
+The result is the same as without.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+from vidpose.detect.tracking import PREVIEW_S, PoseCollector
+from vidpose.lifting import Lifter, seen_joints
+
+LOOK_EVERY = 16
+"""Frames."""
+WAITING = 4
+"""Blocks that may wait for the thread; what comes on top of that is lifted in the end."""
+
+
+class LiftAhead:
+    """A thread that lifts blocks of the tracks that a collector is collecting.
+
+        with LiftAhead(lifter, collector, reader.size, focal_px) as lifting:
+            for sight in sights:
+                collector.add(*sight)
+                lifting.look()
+
+    The lifter is the thread's alone until the block ends.
+    """
+
+    def __init__(
+        self,
+        lifter: Lifter,
+        collector: PoseCollector,
+        frame_size: tuple[int, int],
+        focal_px: float,
+    ) -> None:
+        self._lifter = lifter
+        self._collector = collector
+        self._camera = frame_size, focal_px
+        self._next: dict[int, int] = {}
+        self._waiting: list[Future[None]] = []
+        self._thread = ThreadPoolExecutor(1, "vidpose lift")
+
+    @property
+    def busy(self) -> bool:
+        """Whether a block is being lifted."""
+        return any(not future.done() for future in self._waiting)
+
+    def look(self) -> None:
+        """See after every frame whether there is something to lift; quick.
+
+        Raises:
+            Exception: what went wrong in the thread.
+        """
+        if self._collector.frames % LOOK_EVERY:
+            return
+        for future in self._waiting:
+            if future.done():
+                future.result()
+        self._waiting = [future for future in self._waiting if not future.done()]
+        for person, start in self._collector.in_sight().items():
+            block = self._next.get(person, 0)
+            times = self._collector.times(start)
+            if times[-1] - times[0] <= self._lifter.seconds_of(block) + PREVIEW_S:
+                continue
+            self._next[person] = block + 1
+            if len(self._waiting) < WAITING:
+                self._submit(person, start, block)
+
+    def _submit(self, person: int, start: int, block: int) -> None:
+        times = self._collector.times(start)
+        frames, _ = self._lifter.frames_of(block, times)
+        joints, scores = self._collector.preview(person, start + frames.start, start + frames.stop)
+        seen = seen_joints(joints, scores)
+        self._waiting.append(
+            self._thread.submit(self._lifter.lift_ahead, block, seen, times, *self._camera)
+        )
+
+    def __enter__(self) -> LiftAhead:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        if error is None:
+            for future in self._waiting:
+                if not future.cancelled():
+                    future.result()

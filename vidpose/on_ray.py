@@ -1,0 +1,77 @@
+"""Jobs as tasks of a Ray cluster.
+
+Ray finds the machines, queues the tasks and tells of workers that are lost. Videos and results go
+through the file system, which all machines share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vidpose.batch import Job, Outcome, run_job
+from vidpose.errors import MissingDependencyError, UsageError
+
+LOST = "{}: its Ray worker was lost ({}); run it again"
+LOCAL = "local"
+
+
+def run_on_ray(jobs: list[Job], address: str) -> Iterator[Outcome]:
+    """The outcomes of all jobs, as they come in.
+
+    Args:
+        jobs: their paths are made absolute.
+        address: of the cluster, as `ray.init` wants it; `local` starts one on this machine.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+        UsageError: there is no cluster at the address.
+    """
+    try:
+        import ray as installed
+    except ImportError:
+        raise MissingDependencyError(
+            "--ray needs Ray, which is not installed: pip install 'vidpose[ray]'"
+        ) from None
+    ray: Any = installed
+    ours = not ray.is_initialized()
+    if ours:
+        more = {"include_dashboard": False} if address == LOCAL else {}
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **more)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UsageError(f"--ray {address}: there is no Ray cluster ({error}).") from None
+    try:
+        yield from _outcomes(ray, jobs)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _outcomes(ray: Any, jobs: list[Job]) -> Iterator[Outcome]:
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
+    # A lost worker's job is told as failed, as on one machine, and not silently begun anew.
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(run_job)
+    running = {task.remote(_absolute(job)): job for job in jobs}
+    while running:
+        ready, _ = ray.wait(list(running), num_returns=1)
+        for reference in ready:
+            job = running.pop(reference)
+            try:
+                outcome = ray.get(reference)
+                # Told as they were named here.
+                yield replace(outcome, video=job.video, target=job.target)
+            except ray.exceptions.RayError as error:
+                why = str(error).strip().splitlines()[0]
+                reason = LOST.format(job.video, why)
+                yield Outcome(job.video, job.target, "failed", reason=reason)
+
+
+def _absolute(job: Job) -> Job:
+    options = {
+        name: str(value.absolute()) if isinstance(value, Path) else value
+        for name, value in job.options.items()
+    }
+    return replace(job, video=job.video.absolute(), target=job.target.absolute(), options=options)
