@@ -10,8 +10,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 from typing import Any, Protocol
 
 import torch
@@ -26,6 +24,12 @@ from vidpose.errors import DataError, UsageError
 from vidpose.normalise import person_from_rays
 from vidpose.recipe import Recipe
 from vidpose.skeleton import H36M17, Skeleton
+from vidpose.stages import ahead
+
+Batch = tuple[Tensor, Tensor, int]
+"""A process's inputs (B, F, J, 2) and targets (B, 1, J, 3), metres; and how many windows the
+batches of all processes have together.
+"""
 
 
 class Samples(Protocol):
@@ -44,11 +48,8 @@ class Source(Protocol):
     on_host: bool
     """Batches are made on the host, though the network is on a GPU."""
 
-    def batch(self, epoch: int, step: int, size: int, world: World) -> tuple[Tensor, Tensor, int]:
-        """This process's part of a batch, and how large the whole batch is.
-
-        It depends on its arguments alone.
-        """
+    def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
+        """This process's part of a batch. It depends on the arguments alone."""
         ...
 
 
@@ -73,7 +74,7 @@ class Shuffled:
         self._samples, self._seed = samples, seed
         self._epoch, self._order = -1, torch.empty(0)
 
-    def batch(self, epoch: int, step: int, size: int, world: World) -> tuple[Tensor, Tensor, int]:
+    def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
         """See `Source`."""
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(draw_seed(self._seed, epoch, "order"))
@@ -94,7 +95,7 @@ class VirtualBatches:
         self._cameras = VirtualCameras(clips, device)
         self._recipe = recipe
 
-    def batch(self, epoch: int, step: int, size: int, world: World) -> tuple[Tensor, Tensor, int]:
+    def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
         """See `Source`."""
         recipe = self._recipe
         count = min(size, self.samples - step * size)
@@ -220,51 +221,30 @@ def dataset_data(
 
 def prefetched(
     source: Source, epoch: int, steps: range, size: int, world: World
-) -> Iterator[tuple[Tensor, Tensor, int]]:
+) -> Iterator[Batch]:
     """The batches of an epoch's steps, on the device.
 
     Batches that are made on the host for a GPU are made two ahead by a thread of their own, in
     memory from which they travel to the GPU while it computes.
     """
+    made = (source.batch(epoch, step, size, world) for step in steps)
     if not source.on_host:
-        for step in steps:
-            yield source.batch(epoch, step, size, world)
+        yield from made
         return
 
-    ready: Queue[Any] = Queue(maxsize=2)
-    given_up = False
+    def pinned() -> Iterator[Batch]:
+        for inputs, targets, whole in made:
+            if world.device.type == "cuda":
+                inputs, targets = inputs.pin_memory(), targets.pin_memory()
+            yield inputs, targets, whole
 
-    def make() -> None:
-        try:
-            for step in steps:
-                inputs, targets, whole = source.batch(epoch, step, size, world)
-                if world.device.type == "cuda":
-                    inputs, targets = inputs.pin_memory(), targets.pin_memory()
-                ready.put((inputs, targets, whole))
-                if given_up:
-                    return
-        except BaseException as error:
-            ready.put(error)
-
-    maker = Thread(target=make, daemon=True)
-    maker.start()
-    try:
-        for _ in steps:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            inputs, targets, whole = item
+    with ahead(pinned(), 2, "batches") as ready:
+        for inputs, targets, whole in ready:
             yield (
                 inputs.to(world.device, non_blocking=True),
                 targets.to(world.device, non_blocking=True),
                 whole,
             )
-    finally:
-        given_up = True
-        while maker.is_alive():
-            if not ready.empty():
-                ready.get()
-            maker.join(0.01)
 
 
 def draw_seed(seed: int, number: int, what: str) -> int:
