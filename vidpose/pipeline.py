@@ -40,6 +40,7 @@ def infer(
     end: float | None = None,
     focal_px: float | None = None,
     flip: bool = True,
+    precision: str = "auto",
     people: int = 8,
     pose_weights: str | Path | None = None,
     person_weights: str | Path | None = None,
@@ -63,6 +64,7 @@ def infer(
         start, end: seconds from the video's first frame; only what lies between is read.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
+        precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         people: no more people than this are followed at a time.
         pose_weights, person_weights: files or names in the cache, for hrnet and cpn; by default
             the best that is in the cache.
@@ -89,7 +91,7 @@ def infer(
     if target is not None:
         check_writable(target)
     torch_device, why = choose_device(device)
-    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip)
+    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip, precision=precision)
     with VideoReader(video, start, end) as reader:
         source = _describe_file(video)  # now, for the file may be gone at the end of a long run
         if target is not None:
@@ -149,6 +151,7 @@ def lift_file(
     device: str = "auto",
     focal_px: float | None = None,
     flip: bool = True,
+    precision: str = "auto",
     report: Callable[[str], None] = lambda line: None,
     progress: Progress = silent,
 ) -> Pose3D:
@@ -166,6 +169,7 @@ def lift_file(
         device: auto, cpu or cuda.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
+        precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         report: takes a line for the user: what is used and why.
         progress: wraps the frames of each person.
 
@@ -183,7 +187,7 @@ def lift_file(
             raise UsageError(f"the result would overwrite {keypoints}; choose another -o.")
         check_writable(target)
     torch_device, why = choose_device(device)
-    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip)
+    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip, precision=precision)
     poses, told = read_keypoints(keypoints, format, skeleton=skeleton, fps=fps, size=size)
     report(
         f"2D joints: {keypoints} ({told['format']}, {told['skeleton']}). "
@@ -333,5 +337,6 @@ def _describe(lifter: Lifter) -> dict[str, Any]:
         "normalisation": checkpoint.normalisation,
         "fps": checkpoint.fps,
         "flip": lifter.flip,
+        "precision": lifter.precision,
         "device": lifter.device.type,
     }
