@@ -133,7 +133,9 @@ def disc(image: Image, centre: NDArray[np.floating[Any]], radius: float, colour:
     """Fill a circle; centre and radius in pixels."""
     x, y = centre.tolist()
     size = max(1, round(radius * (1 << SUBPIXEL_BITS)))
-    cv2.circle(image, (_fixed(x), _fixed(y)), size, _scalar(colour), cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
+    cv2.circle(
+        image, (_fixed(x), _fixed(y)), size, _scalar(colour), cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS
+    )
 
 
 def _scalar(colour: Colour | int) -> tuple[float, ...]:
