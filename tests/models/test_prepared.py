@@ -72,7 +72,7 @@ def test_batches_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_poseformer(frames=9, embed_dim=8, depth=2)
     keypoints = torch.randn(30, 17, 2)
     once = model.prepared().slide(keypoints)
-    monkeypatch.setattr(prepared, "TOKENS_A_THREAD", 1)
+    monkeypatch.setattr(prepared, "STEP_BYTES_A_THREAD", 20_000)
     one_by_one = model.prepared().slide(keypoints)
     torch.testing.assert_close(one_by_one, once, atol=1e-5, rtol=0)
 

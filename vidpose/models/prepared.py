@@ -17,6 +17,7 @@ Letters in shapes: as in `poseformer.py`; N windows that go through together.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,9 +27,12 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from vidpose.models.poseformer import PoseFormer
 
-TOKENS_A_THREAD = 1296
-"""Frames of windows that a CPU's thread works on at a time: few enough that what one step leaves
-is in the cache when the next takes it, many enough to be worth a start of all threads."""
+STEP_BYTES_A_THREAD = 8 * 2**20
+"""What the widest step of a block leaves for each of a CPU's threads: little enough to be in the
+cache when the next step takes it, and to be memory that was used before rather than new pages;
+enough to be worth a start of all threads."""
+USUAL_TOKENS = 2592
+"""oneDNN orders weights for products with about so many rows."""
 GPU_MEMORY_PART = 0.25
 """Of the memory that is free."""
 
@@ -64,8 +68,8 @@ class PreparedPoseFormer:
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel`; (T + F - 1, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
-        at_once = self._windows_at_once(features)
         windows = len(keypoints) - self.config.frames + 1
+        at_once = ceil(windows / ceil(windows / self._most_at_once(features)))  # evenly
         poses = [
             self._temporal(features[start : min(start + at_once, windows) + self.config.frames - 1])
             for start in range(0, windows, at_once)
@@ -87,9 +91,11 @@ class PreparedPoseFormer:
         poses: Tensor = self._head(pooled)
         return poses.unflatten(-1, (self.config.joints, 3))
 
-    def _windows_at_once(self, features: Tensor) -> int:
+    def _most_at_once(self, features: Tensor) -> int:
+        """How many windows may go through the temporal blocks together."""
         if features.device.type == "cpu":
-            tokens = TOKENS_A_THREAD * torch.get_num_threads()
+            widest = 3 * features.shape[1] * self._dtype.itemsize
+            tokens = STEP_BYTES_A_THREAD * torch.get_num_threads() // widest
         else:
             free, _ = torch.cuda.mem_get_info(features.device)
             # Alive at a time, of a token's width: x and what is added to it, queries, keys and
@@ -105,6 +111,7 @@ class _Block:
     def __init__(self, block: Any, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._heads = block.attention.heads
+        self._attend = _attention(block.attention.qkv.weight.device, dtype)
         self._eps = block.norm1.eps, block.norm2.eps
         self._qkv = _product(*_with_norm(block.norm1, block.attention.qkv), dtype)
         self._proj = _product(block.attention.proj.weight, block.attention.proj.bias, dtype)
@@ -121,7 +128,7 @@ class _Block:
         if qkv is None:
             qkv = self._qkv(_normed(x, self._eps[0]).to(self._dtype))
         q, k, v = qkv.view(*windows, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(q, k, v)  # (N, heads, F, J * C / heads)
+        seen = self._attend(q, k, v)  # (N, heads, F, J * C / heads)
         x += self._proj(seen.transpose(1, 2).reshape(x.shape))
         x += self._down(self._up(_normed(x, self._eps[1]).to(self._dtype)))
         return x
@@ -164,6 +171,21 @@ class _FirstBlock:
         return torch.addcmul(self._bias, qkv, scale, out=qkv)
 
 
+def _attention(device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:
+    """The fastest attention: (N, heads, F, width) queries, keys and values -> the same."""
+    if device.type == "cpu" and dtype == torch.bfloat16 and not torch.cpu._is_amx_tile_supported():
+        return _in_three_steps
+    return F.scaled_dot_product_attention
+
+
+def _in_three_steps(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scores, softmax, weighted sum: with bf16 but without AMX the fused kernel is slower."""
+    heads = q.shape[:2]
+    q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
+    weights = torch.baddbmm(q.new_empty(()), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
+    return torch.bmm(weights.softmax(-1), v).unflatten(0, heads)
+
+
 def _centred(x: Tensor) -> Tensor:
     return x - x.mean(dim=-1, keepdim=True)
 
@@ -187,7 +209,7 @@ def _product(weight: Tensor, bias: Tensor, dtype: torch.dtype, gelu: bool = Fals
         return lambda x: F.linear(x, weight, bias)
     # What torch.compile makes of a linear layer on a CPU.
     onednn = torch.ops.mkldnn
-    packed = onednn._reorder_linear_weight(weight.contiguous(), TOKENS_A_THREAD)
+    packed = onednn._reorder_linear_weight(weight.contiguous(), USUAL_TOKENS)
     activation = "gelu" if gelu else "none"
     return lambda x: onednn._linear_pointwise(x, packed, bias, activation, [], "none")
 
