@@ -26,7 +26,7 @@ def table(settings: Settings) -> Table:
             ("draw", partial(draw, crowd, [picture] * frames)),
         )
     }
-    seconds = alternate(ways, settings.runs)
+    seconds = alternate(ways, settings)
 
     def cells(what: str, count: int) -> tuple[str, str]:
         some = seconds[f"{what} {count}"]

@@ -53,7 +53,7 @@ def table(settings: Settings) -> Table:
                 len(pictures),
             ),
         }
-        seconds = alternate({name: way for name, (way, _) in ways.items()}, settings.runs)
+        seconds = alternate({name: way for name, (way, _) in ways.items()}, settings)
     rates = {name: count / seconds[name] for name, (_, count) in ways.items()}
     return Table(
         title="Drawing",
@@ -67,7 +67,7 @@ def table(settings: Settings) -> Table:
 
 def _pictures(video: Path, count: int) -> list[Image]:
     with VideoReader(video) as reader:
-        return [cv2.resize(frame.image, SIZE) for frame in islice(reader, count)]
+        return [np.asarray(cv2.resize(f.image, SIZE), np.uint8) for f in islice(reader, count)]
 
 
 def draw(result: Pose3D, pictures: list[Image]) -> None:

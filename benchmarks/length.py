@@ -16,7 +16,7 @@ from vidpose.poses import load
 
 
 def table(settings: Settings) -> Table:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     first = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def table(settings: Settings) -> Table:
     demo_frames = 8 if settings.quick else 150
     rows: list[tuple[str, ...]] = []
     for name, model in _networks().items():
-        rows += _rows(name, model, _somebody(frames), demo_frames, settings.runs)
+        rows += _rows(name, model, _somebody(frames), demo_frames, settings)
     return Table(
         title="Lifting",
         note=f"{frames} frames of one person. The official evaluation cuts out every window and "
@@ -57,7 +58,7 @@ def _networks() -> dict[str, LiftingModel]:
 
 
 def _rows(
-    network: str, model: LiftingModel, track: Tensor, demo_frames: int, runs: int
+    network: str, model: LiftingModel, track: Tensor, demo_frames: int, settings: Settings
 ) -> list[tuple[str, ...]]:
     plain = as_released(model)
     fp32, bf16 = model.prepared(), model.prepared(torch.bfloat16)
@@ -69,11 +70,11 @@ def _rows(
         ("vidpose, fp32", "yes"): (lambda x: torch.cat([*slide(fp32, x, MIRRORED)]), track),
         ("vidpose, bf16", "yes"): (lambda x: torch.cat([*slide(bf16, x, MIRRORED)]), track),
     }
-    seconds = alternate({str(key): lambda w=way: w[0](w[1]) for key, way in ways.items()}, runs)
+    seconds = alternate({str(key): partial(lift, x) for key, (lift, x) in ways.items()}, settings)
     rates = {key: len(ways[key][1]) / seconds[str(key)] for key in ways}
     base: dict[str, float] = {}
     expected: dict[str, Tensor] = {}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for (way, flip), (lift, _) in ways.items():
         some = lift(track[:demo_frames])
         base.setdefault(flip, rates[way, flip])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,12 @@ def test_speed_is_that_of_the_precision_asked_for(
 ) -> None:
     asked = []
     prepared = PoseFormer.prepared
-    monkeypatch.setattr(
-        PoseFormer, "prepared", lambda self, dtype: (asked.append(dtype), prepared(self, dtype))[1]
-    )
+
+    def note(model: PoseFormer, dtype: torch.dtype) -> Any:
+        asked.append(dtype)
+        return prepared(model, dtype)
+
+    monkeypatch.setattr(PoseFormer, "prepared", note)
     profile_networks(weights, frames=[], device="cpu", precision="bf16")
     profile_networks(weights, frames=[], device="cpu", precision="fp32")
     assert asked == [torch.bfloat16, torch.float32]
@@ -98,7 +102,7 @@ def test_nobody_there(clip: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_stage_within_another_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(profile.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     watch = Stopwatch()
 
     def decoded() -> Any:

@@ -19,7 +19,7 @@ def random_poseformer(**sizes: Any) -> PoseFormer:
     model = PoseFormer(**sizes).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     return model
 
 

@@ -61,7 +61,7 @@ class PreparedPoseFormer:
         self._frame_weights = pooling.weight.detach()[0, :, 0]
         # The pooled norm is the norm's scale and shift of what is pooled.
         self._pooled_scale = norm.weight.detach()
-        self._pooled_shift = norm.bias * self._frame_weights.sum() + pooling.bias
+        self._pooled_shift = pooling(norm.bias.expand(1, self.config.frames, -1))[0, 0]
         self._norm_eps = norm.eps
         self._head = model.head
 
@@ -82,7 +82,7 @@ class PreparedPoseFormer:
         x = features.unfold(0, frames, 1).mT + self._frame_position  # (N, F, J * C)
         windows = x.shape[:2]
         x = x.flatten(0, 1)
-        qkv = self._first(features)
+        qkv: Tensor | None = self._first(features)
         for block in self._blocks:
             x = block(x, windows, qkv)
             qkv = None
