@@ -26,7 +26,7 @@ def table(settings: Settings) -> Table:
             ("draw", partial(draw, crowd, [picture] * frames)),
         )
     }
-    seconds = alternate(ways, settings)
+    seconds = alternate(ways, settings.runs, settings.cpu_time)
 
     def cells(what: str, count: int) -> tuple[str, str]:
         some = seconds[f"{what} {count}"]

@@ -53,7 +53,9 @@ def table(settings: Settings) -> Table:
                 len(pictures),
             ),
         }
-        seconds = alternate({name: way for name, (way, _) in ways.items()}, settings)
+        seconds = alternate(
+            {name: way for name, (way, _) in ways.items()}, settings.runs, settings.cpu_time
+        )
     rates = {name: count / seconds[name] for name, (_, count) in ways.items()}
     return Table(
         title="Drawing",

@@ -70,7 +70,11 @@ def _rows(
         ("vidpose, fp32", "yes"): (lambda x: torch.cat([*slide(fp32, x, MIRRORED)]), track),
         ("vidpose, bf16", "yes"): (lambda x: torch.cat([*slide(bf16, x, MIRRORED)]), track),
     }
-    seconds = alternate({str(key): partial(lift, x) for key, (lift, x) in ways.items()}, settings)
+    seconds = alternate(
+        {str(key): partial(lift, x) for key, (lift, x) in ways.items()},
+        settings.runs,
+        settings.cpu_time,
+    )
     rates = {key: len(ways[key][1]) / seconds[str(key)] for key in ways}
     base: dict[str, float] = {}
     expected: dict[str, Tensor] = {}

@@ -47,13 +47,15 @@ class Table:
         return f"## {self.title}\n\n{self.note}\n\n{table}\n"
 
 
-def alternate(ways: Mapping[str, Callable[[], Any]], settings: Settings) -> dict[str, float]:
+def alternate(
+    ways: Mapping[str, Callable[[], Any]], runs: int, cpu_time: bool = False
+) -> dict[str, float]:
     """Median seconds of each way. They take turns, so that whatever else the machine does slows
     all of them; a first round, to warm up, does not count.
     """
-    clock = time.process_time if settings.cpu_time else time.perf_counter
+    clock = time.process_time if cpu_time else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(settings.runs + 1):
+    for turn in range(runs + 1):
         for name, way in ways.items():
             start = clock()
             way()

@@ -19,7 +19,9 @@ import drawing
 import length
 import lifting
 import torch
+import training
 import whole
+import windows
 from measuring import Settings, machine
 
 import vidpose
@@ -29,6 +31,8 @@ BENCHMARKS = {
     "lifting": lifting,
     "drawing": drawing,
     "whole": whole,
+    "windows": windows,
+    "training": training,
     "length": length,
     "crowd": crowd,
 }

@@ -31,7 +31,7 @@ def table(settings: Settings) -> Table:
             "`vidpose infer`": partial(infer, video, folder),
             "`vidpose infer --render`": partial(infer, video, folder, "--render"),
         }
-        seconds = alternate(ways, settings)
+        seconds = alternate(ways, settings.runs, settings.cpu_time)
         infer(video, folder)
         result = load(folder / "result" / f"{video.stem}.npz")
     rates = {name: result.frames / some for name, some in seconds.items()}

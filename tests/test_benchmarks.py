@@ -49,8 +49,7 @@ def test_ways_take_turns_and_the_first_round_does_not_count(
         clock[0] += next(costs[name])
 
     ways = {name: lambda name=name: way(name) for name in costs}
-    settings = measuring["Settings"](video=Path(), runs=3)
-    assert measuring["alternate"](ways, settings) == {"a": 2.0, "b": 6.0}
+    assert measuring["alternate"](ways, 3) == {"a": 2.0, "b": 6.0}
     assert "".join(called) == "abababab"
 
 

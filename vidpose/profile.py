@@ -13,9 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
+from vidpose import flops
 from vidpose.detect import open_detector
 from vidpose.detect.tracking import PoseCollector
 from vidpose.devices import PRECISIONS, choose_device, choose_precision
@@ -48,7 +47,7 @@ class NetworkProfile:
     """In a window."""
     parameters: int
     flops: int
-    """For one window: additions and multiplications of all matrix products, each counted."""
+    """For one window, see `vidpose.flops.per_window`."""
     frames_per_s: float
     """Slid over a long track, without the mirror image."""
 
@@ -98,24 +97,12 @@ def profile_networks(
         NetworkProfile(
             name=name,
             frames=model.config.frames,
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
-            flops=count_flops(model),
+            parameters=flops.parameters(model),
+            flops=flops.per_window(model),
             frames_per_s=_sliding_speed(model.to(chosen), dtype),
         )
         for name, model in models
     ]
-
-
-@torch.no_grad()
-def count_flops(model: LiftingModel) -> int:
-    """Floating-point operations of one window, as PyTorch counts matrix products."""
-    window = torch.zeros(
-        1, model.config.frames, model.config.joints, 2, device=next(model.parameters()).device
-    )
-    # Fused attention is not counted on every device.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        model(window)
-    return counter.get_total_flops()
 
 
 def _sliding_speed(model: LiftingModel, dtype: torch.dtype) -> float:

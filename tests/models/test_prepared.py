@@ -45,6 +45,7 @@ def swaying(frames: int) -> Tensor:
         {"frames": 81},
         {"frames": 9, "embed_dim": 16, "heads": 4, "depth": 2, "mlp_ratio": 1.5},
         {"frames": 3, "embed_dim": 8, "depth": 1},
+        {"frames": 3, "embed_dim": 8, "temporal_depth": 2, "frame_positions": False},
         {"frames": 1, "joints": 5, "embed_dim": 8, "depth": 2},
     ],
 )
