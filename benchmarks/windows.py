@@ -27,6 +27,7 @@ def table(settings: Settings) -> Table:
     found = alternate(
         {"plain": lambda: _plain(plain, index), "ours": lambda: windows[index]},
         10 * settings.runs,
+        settings.cpu_time,
     )
     ours, theirs = windows[index], _plain(plain, index)
     if not all(torch.equal(a, torch.from_numpy(b)) for a, b in zip(ours, theirs, strict=True)):

@@ -22,7 +22,8 @@ from vidpose.skeleton import OPENPOSE25
 from vidpose.weights import Weights
 
 Run = Callable[..., Result]
-TOLD = ("--fps", "30", "--size", "640x480", "--weights", "tiny.safetensors", "--device", "cpu")
+WITH = ("--weights", "tiny.safetensors", "--device", "cpu", "--precision", "fp32")
+TOLD = ("--fps", "30", "--size", "640x480", *WITH)
 
 
 @pytest.fixture
@@ -88,14 +89,14 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
 ) -> None:
     use_fake_detector(monkeypatch)
     make_clip(tmp_path / "a.mp4")
-    result = run("infer", "a.mp4", "--weights", "tiny.safetensors", "--save-2d", "--save-mmpose")
+    result = run("infer", "a.mp4", *WITH, "--save-2d", "--save-mmpose")
     assert result.exit_code == 0, result.output
     made = sorted(path.name for path in (tmp_path / "outputs").iterdir())
     assert made == ["a.2d.npz", "a.mmpose.json", "a.npz"]
     whole = vidpose.load("outputs/a.npz")
 
     for path in ("outputs/a.2d.npz", "outputs/a.npz"):
-        assert run("lift", path, *TOLD[4:], "-o", "again").exit_code == 0
+        assert run("lift", path, *WITH, "-o", "again").exit_code == 0
         again = vidpose.load("again/a.npz")
         np.testing.assert_array_equal(again.joints_3d, whole.joints_3d)
         np.testing.assert_array_equal(again.root_3d, whole.root_3d)
@@ -103,7 +104,7 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
         assert again.meta["detector"] == whole.meta["detector"]
     assert run("render", "again/a.npz").exit_code == 0
 
-    assert run("lift", "outputs/a.mmpose.json", *TOLD[4:], "-o", "json").exit_code == 0
+    assert run("lift", "outputs/a.mmpose.json", *WITH, "-o", "json").exit_code == 0
     json_3d = vidpose.load("json/a.npz").joints_3d
     np.testing.assert_allclose(json_3d, whole.joints_3d, atol=1e-3)
 
@@ -111,10 +112,10 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("lift", "a.npz", *TOLD[4:], "-o", "."), 2, "would overwrite a.npz"),
+        (("lift", "a.npz", *WITH, "-o", "."), 2, "would overwrite a.npz"),
         (("lift", "no.json", *TOLD), 1, "no.json does not exist"),
         (("lift", "x.json", *TOLD, "--fps", "-3"), 2, "--fps -3"),
-        (("lift", "x.json", "--weights", "tiny.safetensors"), 2, "give --fps FRAMES_A_SECOND and"),
+        (("lift", "x.json", *WITH), 2, "give --fps FRAMES_A_SECOND and"),
         (("lift", "x.json", *TOLD, "--size", "640"), 2, "as in 1920x1080"),
         (("lift", "x.json", *TOLD, "--size", "0x5"), 2, "as in 1920x1080"),
         (("lift", "x.json", *TOLD, "--format", "npz"), 1, "x.json is not a readable NumPy file"),
@@ -156,6 +157,14 @@ def test_nothing_else_downloads(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert run("weights", "list").exit_code == 0
     assert run("doctor").exit_code == 0
     assert not list((tmp_path / "cache").glob("weights/*"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_precision_asked_for_is_in_the_result(precision: str, run: Run, tmp_path: Path) -> None:
+    files.mmpose(tmp_path / "x.json", range(20))
+    result = run("lift", "x.json", *TOLD, "--precision", precision)
+    assert result.exit_code == 0, result.output
+    assert vidpose.load("outputs/x.npz").meta["lifter"]["precision"] == precision
 
 
 def test_doctor(run: Run) -> None:

@@ -31,8 +31,10 @@ def lift_with(
     keypoints: NDArray[np.floating],
     time: NDArray[np.float64],
     flip: bool = True,
+    precision: str = "fp32",
 ) -> NDArray[np.float32]:
-    return Lifter(checkpoint, flip=flip)(keypoints, time, SIZE, FOCAL_PX)
+    lifter = Lifter(checkpoint, flip=flip, precision=precision)
+    return lifter(keypoints, time, SIZE, FOCAL_PX)
 
 
 def track(frames: int, fps: float = 30.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -61,6 +63,16 @@ def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None
     np.testing.assert_allclose(
         lift_with(checkpoint, pixels, time, flip=False), (plain @ rotation).numpy(), atol=1e-5
     )
+
+
+def test_precision_is_chosen_and_known(checkpoint: Checkpoint) -> None:
+    pixels, time = track(20)
+    exact, half = (lift_with(checkpoint, pixels, time, precision=p) for p in ("fp32", "bf16"))
+    assert 0 < np.abs(half - exact).mean() < 0.01
+    assert Lifter(checkpoint, precision="bf16").precision == "bf16"
+    assert Lifter(checkpoint).precision in ("fp32", "bf16")
+    with pytest.raises(UsageError, match="--precision int8"):
+        Lifter(checkpoint, precision="int8")
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 600])
@@ -162,13 +174,14 @@ def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_checkpoint(path, checkpoint)
     pixels, time = track(12)
-    joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, weights=path, device="cpu")
+    options: Any = {"weights": path, "device": "cpu", "precision": "fp32"}
+    joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, **options)
     assert joints.shape == (12, 17, 3)
     np.testing.assert_allclose(joints, lift_with(checkpoint, pixels, time), atol=1e-4)
     scores = np.ones((12, 17))
     scores[3, 4] = 0
     pixels[3, 4] = 1e6  # a wild guess with score 0 is a missing joint
-    again = vidpose.lift(pixels, (640, 480), 30, scores=scores, weights=path, device="cpu")
+    again = vidpose.lift(pixels, (640, 480), 30, scores=scores, **options)
     assert np.abs(again - joints).max() < 0.2
     with pytest.raises(ValueError, match=r"expected \(T, 17, 2\)"):
         vidpose.lift(np.zeros((12, 16, 2)), (640, 480), 30, weights=path)

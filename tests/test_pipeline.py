@@ -320,7 +320,12 @@ def test_first_line_and_meta_say_what_was_used(
     lines: list[str] = []
     focal_px: Any = np.float32(80)  # what NumPy's users have at hand
     result = vidpose.infer(
-        video, weights=weights, device="cpu", focal_px=focal_px, report=lines.append
+        video,
+        weights=weights,
+        device="cpu",
+        focal_px=focal_px,
+        precision="fp32",
+        report=lines.append,
     )
     assert lines == [
         f"Detector: a stand-in (this is a test). Weights: {weights} (named by you). "
@@ -335,6 +340,7 @@ def test_first_line_and_meta_say_what_was_used(
     assert meta["camera"]["focal_px"] == 80.0
     assert meta["camera"]["focal"] == "given"
     assert meta["lifter"]["sha256"] == sha256(weights)
+    assert meta["lifter"]["precision"] == "fp32"
     assert meta["detector"] == {"name": "fake", "version": "0"}
     assert meta["vidpose"] == vidpose.__version__
     json.dumps(meta)
@@ -351,6 +357,7 @@ def test_first_line_and_meta_say_what_was_used(
         ({"start": 2.0, "end": 1.0}, "--end 1 is not after --start 2"),
         ({"focal_px": 0.0}, "give a positive number"),
         ({"device": "tpu"}, "choose auto, cpu or cuda"),
+        ({"precision": "int8"}, "choose auto, fp32 or bf16"),
     ],
 )
 def test_options_that_make_no_sense(

@@ -68,6 +68,14 @@ FLIP = click.option(
     show_default=True,
     help="Lift the mirror image too and average: better, and twice the work.",
 )
+PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="What the lifter computes in; auto: bf16 where the hardware does. bf16 moves joints by "
+    "less than a millimetre.",
+)
 VIEW = click.option(
     "--view",
     default="three-quarter",
@@ -162,6 +170,7 @@ def _usual_data(dataset: str) -> Path:
 @click.option("--end", type=float, metavar="S", help="End S seconds after the first frame.")
 @FOCAL
 @FLIP
+@PRECISION
 @click.option(
     "--people",
     type=click.IntRange(min=1),
@@ -314,6 +323,7 @@ def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any
 @DEVICE
 @FOCAL
 @FLIP
+@PRECISION
 def lift(keypoints: Path, out: Path, **options: Any) -> None:
     """Lift 2D joints from elsewhere to 3D, without their video.
 
@@ -759,6 +769,70 @@ def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: fl
         f"{made.training['program']}, {sizes} ({made.skeleton}), {made.fps:g} frames a second"
         f"{epoch}: {made.path}"
     )
+
+
+@main.command()
+@click.argument("video", metavar="[VIDEO]", required=False, type=FILE)
+@WEIGHTS
+@click.option(
+    "--frames",
+    type=int,
+    multiple=True,
+    metavar="N",
+    help="Windows of the paper's network to measure; may be given again. [default: 9, 27, 81]",
+)
+@click.option(
+    "--detector",
+    type=click.Choice(["auto", "mediapipe", "hrnet", "cpn"]),
+    default="auto",
+    show_default=True,
+    help="What finds the joints in VIDEO.",
+)
+@DEVICE
+@PRECISION
+@click.option("--start", type=float, metavar="S", help="Begin S seconds after the first frame.")
+@click.option("--end", type=float, metavar="S", help="End S seconds after the first frame.")
+def profile(
+    video: Path | None,
+    frames: tuple[int, ...],
+    detector: str,
+    start: float | None,
+    end: float | None,
+    **options: Any,
+) -> None:
+    """Tell what lifting costs, or where the time goes with a VIDEO.
+
+    Without a VIDEO: parameters, FLOPs a window and frames/s of the lifter, and of the paper's
+    network (its Table 6), slid over a track without the mirror image. With one: what each stage
+    takes on it, one after another; infer lets them overlap. Nothing is written.
+    """
+    from vidpose.profile import PAPER_FRAMES, profile_networks, profile_run
+    from vidpose.progress import bar
+
+    if video is None:
+        for what, given in (("--start", start), ("--end", end)):
+            if given is not None:
+                raise UsageError(f"{what} is for a VIDEO; name one.")
+        networks = profile_networks(frames=frames or PAPER_FRAMES, **options)
+        width = max(len(network.name) for network in networks)
+        _say(f"{'network':{width}}  frames  parameters  MFLOPs a window  frames/s")
+        for network in networks:
+            _say(
+                f"{network.name:{width}}  {network.frames:6}  {network.parameters:10,}  "
+                f"{network.flops / 1e6:15,.1f}  {network.frames_per_s:8,.1f}"
+            )
+        return
+    if frames:
+        raise UsageError("--frames is for networks alone; leave it out with a VIDEO.")
+    stages, count, people = profile_run(
+        video, detector=detector, start=start, end=end, progress=bar("frames"), **options
+    )
+    _say(f"{_extent(people, count)} of {video}")
+    _say("stage   seconds  frames/s  share")
+    for stage in stages:
+        _say(
+            f"{stage.name:6}  {stage.seconds:7.2f}  {stage.frames_per_s:8,.1f}  {stage.share:5.0%}"
+        )
 
 
 @main.command()

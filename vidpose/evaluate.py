@@ -28,6 +28,7 @@ from vidpose.metrics import (
     pck_of_errors,
 )
 from vidpose.models import Checkpoint
+from vidpose.models.base import Slides
 from vidpose.normalise import NORMALISATIONS
 from vidpose.paper_figures import H36M_ACTIONS
 from vidpose.progress import Progress, silent
@@ -324,10 +325,10 @@ def evaluate(
     scored = scored_joints(dataset.skeleton, joints)
     ways = (True, False) if flip else (False,)
     errors: dict[bool, list[SequenceErrors]] = {way: [] for way in ways}
-    checkpoint.model.to(device).eval()
+    prepared = checkpoint.model.to(device).eval().prepared()
     sequences = [sequence for sequence in dataset.test if sequence.valid.any()]
     for sequence in progress(sequences, len(sequences), "evaluating"):
-        for way, predicted in _lift(checkpoint, sequence, dataset.skeleton, flip).items():
+        for way, predicted in _lift(prepared, checkpoint, sequence, dataset.skeleton, flip).items():
             if not np.isfinite(predicted).all():
                 raise VidposeError(
                     f"{label or checkpoint.path or 'the network'} gives poses that are not "
@@ -409,7 +410,7 @@ def scored_joints(skeleton: Skeleton, count: int | None) -> NDArray[np.intp]:
 
 
 def _lift(
-    checkpoint: Checkpoint, sequence: Sequence, skeleton: Skeleton, flip: bool
+    model: Slides, checkpoint: Checkpoint, sequence: Sequence, skeleton: Skeleton, flip: bool
 ) -> dict[bool, Floats]:
     """With (if asked for) and without flip averaging: (T, J, 3) metres, camera frame."""
     device = next(checkpoint.model.parameters()).device
@@ -420,10 +421,10 @@ def _lift(
         sequence.focal_px or assumed_focal_px(sequence.frame_size),
         skeleton.root,
     )
-    plain = torch.cat(list(slide(checkpoint.model, inputs, None)))
+    plain = torch.cat(list(slide(model, inputs, None)))
     poses = {False: plain}
     if flip:
-        flipped = torch.cat(list(slide(checkpoint.model, mirror(inputs, mirrored), None)))
+        flipped = torch.cat(list(slide(model, mirror(inputs, mirrored), None)))
         poses[True] = (plain + mirror(flipped, mirrored)) / 2
     return {way: (joints @ rotation).double().cpu().numpy() for way, joints in poses.items()}
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from vidpose.devices import choose_device
+from vidpose.devices import PRECISIONS, choose_device, choose_precision
 from vidpose.errors import UsageError
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.normalise import NORMALISATIONS
@@ -49,7 +49,12 @@ class Lifter:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device | str = "cpu", *, flip: bool = True
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device | str = "cpu",
+        *,
+        flip: bool = True,
+        precision: str = "auto",
     ) -> None:
         """Take a checkpoint to a device.
 
@@ -57,11 +62,17 @@ class Lifter:
             checkpoint: from `load_checkpoint`.
             device: where to compute.
             flip: lift the mirrored track too and average, as the paper does.
+            precision: fp32, bf16 or auto, see `vidpose.devices.choose_precision`.
+
+        Raises:
+            UsageError: the precision is none of these.
         """
         self.checkpoint = checkpoint
         self.device = torch.device(device)
         self.flip = flip
-        self.model = checkpoint.model.to(self.device).eval()
+        self.precision = choose_precision(precision, self.device)
+        model = checkpoint.model.to(self.device).eval()
+        self.model = model.prepared(PRECISIONS[self.precision])
         self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
         self._lifted: dict[bytes, NDArray[np.float32]] = {}
 
@@ -280,6 +291,7 @@ def lift(
     weights: str | Path = "default",
     device: str = "auto",
     focal_px: float | None = None,
+    precision: str = "auto",
 ) -> NDArray[np.float32]:
     """Lift one person's 2D joints to 3D.
 
@@ -291,13 +303,14 @@ def lift(
         weights: name of weights that come with vidpose, or a checkpoint's path.
         device: auto, cpu or cuda.
         focal_px: focal length in pixels; by default the picture's longer side.
+        precision: fp32, bf16, or auto: bf16 where the hardware computes in it.
 
     Returns:
         (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
 
     Raises:
         ValueError: the arrays have the wrong shape, or no joint is there.
-        VidposeError: the weights or the device cannot be used.
+        VidposeError: the weights, the device or the precision cannot be used.
     """
     keypoints_2d = np.asarray(keypoints_2d, dtype=np.float64)
     if focal_px is None:
@@ -311,7 +324,8 @@ def lift(
     if scores.shape != keypoints_2d.shape[:2]:
         raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
     seen = seen_joints(keypoints_2d, scores)
-    lifter = Lifter(load_lifter_checkpoint(weights), choose_device(device)[0])
+    chosen, _ = choose_device(device)
+    lifter = Lifter(load_lifter_checkpoint(weights), chosen, precision=precision)
     return lifter(seen, np.arange(len(seen)) / fps, frame_size, focal_px)
 
 

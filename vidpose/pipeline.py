@@ -23,7 +23,7 @@ from vidpose.detect import open_detector
 from vidpose.detect.base import Detector
 from vidpose.detect.cache import DetectionCache, Past, Sight
 from vidpose.detect.tracking import PoseCollector
-from vidpose.devices import choose_device
+from vidpose.devices import choose_device, choose_precision
 from vidpose.errors import NoPersonError, ResultFileError, UsageError
 from vidpose.files import check_writable, sha256
 from vidpose.keypoints import read_keypoints, write_2d, write_mmpose
@@ -53,6 +53,7 @@ def infer(
     end: float | None = None,
     focal_px: float | None = None,
     flip: bool = True,
+    precision: str = "auto",
     people: int = 8,
     pose_weights: str | Path | None = None,
     person_weights: str | Path | None = None,
@@ -79,6 +80,7 @@ def infer(
         start, end: seconds from the video's first frame; only what lies between is read.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
+        precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         people: no more people than this are followed at a time.
         pose_weights, person_weights: files or names in the cache, for hrnet and cpn; by default
             the best that is in the cache.
@@ -119,7 +121,7 @@ def infer(
         parse_view(view)
         check_out(picture)
     torch_device, why = choose_device(device)
-    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip)
+    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip, precision=precision)
     with_what = (
         f"Weights: {lifter.checkpoint.path} "
         f"({'named by you' if str(weights) != 'default' else 'the default'}). "
@@ -228,6 +230,7 @@ def lift_file(
     device: str = "auto",
     focal_px: float | None = None,
     flip: bool = True,
+    precision: str = "auto",
     report: Callable[[str], None] = lambda line: None,
     progress: Progress = silent,
 ) -> Pose3D:
@@ -245,6 +248,7 @@ def lift_file(
         device: auto, cpu or cuda.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
+        precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         report: takes a line for the user: what is used and why.
         progress: wraps the frames of each person.
 
@@ -262,7 +266,7 @@ def lift_file(
             raise UsageError(f"the result would overwrite {keypoints}; choose another -o.")
         check_writable(target)
     torch_device, why = choose_device(device)
-    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip)
+    lifter = Lifter(load_lifter_checkpoint(weights), torch_device, flip=flip, precision=precision)
     poses, told = read_keypoints(keypoints, format, skeleton=skeleton, fps=fps, size=size)
     report(
         f"2D joints: {keypoints} ({told['format']}, {told['skeleton']}). "
@@ -321,6 +325,9 @@ def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -
     lifter = {
         "sha256": sha256(find_weights(options.get("weights", "default"))),
         "flip": options.get("flip", True),
+        "precision": choose_precision(
+            options.get("precision", "auto"), choose_device(options.get("device", "auto"))[0]
+        ),
     }
     return {
         "vidpose": vidpose.__version__,
@@ -563,5 +570,6 @@ def _describe(lifter: Lifter) -> dict[str, Any]:
         "normalisation": checkpoint.normalisation,
         "fps": checkpoint.fps,
         "flip": lifter.flip,
+        "precision": lifter.precision,
         "device": lifter.device.type,
     }

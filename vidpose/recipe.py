@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from vidpose.devices import PRECISIONS
 from vidpose.errors import UsageError
 from vidpose.models import MODELS
 from vidpose.normalise import NORMALISATIONS
@@ -74,7 +75,7 @@ class Recipe:
             "normalisation": tuple(NORMALISATIONS),
             "schedule": ("exponential", "cosine"),
             "select_on": ("validation", "test"),
-            "precision": ("auto", "bf16", "fp32"),
+            "precision": ("auto", *PRECISIONS),
         }
         for name, known in choices.items():
             if getattr(self, name) not in known:

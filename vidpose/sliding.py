@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vidpose.models.base import LiftingModel
+from vidpose.models.base import Slides
 
 BLOCK = 512
 """Windows that go through the network together; bounds memory whatever the length."""
 
 
 def slide(
-    model: LiftingModel,
+    model: Slides,
     inputs: Tensor,
     mirrored: Tensor | None,
     first: int = 0,
@@ -26,7 +26,7 @@ def slide(
     """Lift every frame of a track, with the window around it; edge frames are repeated.
 
     Args:
-        model: in eval mode.
+        model: in eval mode, or `prepared`, which is faster.
         inputs: (T, J, 2), normalised keypoints, on the model's device.
         mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too,
             and the mean of both taken; None: it is not.
@@ -42,7 +42,7 @@ def slide(
         if mirrored is not None:
             flipped = _block(model, mirror(inputs, mirrored), start, stop)
             joints = (joints + mirror(flipped, mirrored)) / 2
-        yield joints
+        yield joints.clone()  # what inference mode makes cannot be changed outside of it
 
 
 def mirror(joints: Tensor, mirrored: Tensor) -> Tensor:
@@ -52,8 +52,8 @@ def mirror(joints: Tensor, mirrored: Tensor) -> Tensor:
     return out
 
 
-@torch.no_grad()
-def _block(model: LiftingModel, inputs: Tensor, start: int, stop: int) -> Tensor:
+@torch.inference_mode()
+def _block(model: Slides, inputs: Tensor, start: int, stop: int) -> Tensor:
     """(T, J, 2) -> (stop - start, J, 3)."""
     reach = model.config.frames // 2
     around = torch.arange(start - reach, stop + reach, device=inputs.device)

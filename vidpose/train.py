@@ -34,6 +34,7 @@ from vidpose.batches import (
 from vidpose.data import open_dataset
 from vidpose.data.mocap import read_folder
 from vidpose.data.virtual import TEST
+from vidpose.devices import choose_precision
 from vidpose.distributed import World
 from vidpose.errors import UsageError, VidposeError
 from vidpose.metrics import mpjpe, p_mpjpe
@@ -333,12 +334,7 @@ def validate(
 @contextmanager
 def mixed_precision(device: torch.device, precision: str = "auto") -> Iterator[None]:
     """Matrix products in bf16: where the hardware computes in it, or as told."""
-    supported = (
-        torch.cuda.is_bf16_supported()
-        if device.type == "cuda"
-        else torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-    if precision == "fp32" or (precision == "auto" and not supported):
+    if choose_precision(precision, device) == "fp32":
         yield
     elif device.type == "cuda":
         with torch.autocast("cuda", torch.bfloat16):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -35,6 +36,16 @@ def check_window(frames: int) -> None:
         raise ValueError(f"frames: a window has a centre, so it is odd; got {frames}")
 
 
+class Slides(Protocol):
+    """What slides over a track: a network, or one that was prepared for it."""
+
+    config: Any
+    """A `Config`."""
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel.slide`."""
+
+
 class LiftingModel(nn.Module):
     """A window of 2D poses in, the 3D pose of its centre frame out.
 
@@ -57,6 +68,14 @@ class LiftingModel(nn.Module):
         poses: Tensor = self(windows.permute(0, 3, 1, 2))[:, 0]
         return poses
 
+    def prepared(self, dtype: torch.dtype = torch.float32) -> Slides:
+        """This network as it is now, ready to slide: the same poses, maybe sooner.
+
+        Args:
+            dtype: what matrix products are computed in: float32 or bfloat16. Poses are float32.
+        """
+        return _Prepared(self, dtype)
+
     def check_windows(self, keypoints: Tensor) -> None:
         """Raise ValueError unless these are windows (B, F, J, 2) of this network's sizes."""
         frames, joints = keypoints.shape[1:3]
@@ -65,3 +84,17 @@ class LiftingModel(nn.Module):
                 f"expected windows of {self.config.frames} frames and {self.config.joints} "
                 f"joints, got {frames} and {joints}"
             )
+
+
+class _Prepared:
+    """Any network; bfloat16 is left to autocast."""
+
+    def __init__(self, model: LiftingModel, dtype: torch.dtype) -> None:
+        self.config = model.config
+        self._model = model
+        self._dtype = dtype
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        half = self._dtype != torch.float32
+        with torch.autocast(keypoints.device.type, self._dtype, enabled=half):
+            return self._model.slide(keypoints).float()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vidpose.models.base import LiftingModel, check_positive
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
+from vidpose.models.prepared import PreparedPoseFormer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,10 @@ class PoseFormer(LiftingModel):
         """See `LiftingModel`; the spatial stage sees single frames, so it runs once for each."""
         features = self.spatial(keypoints)
         return self.temporal(features.unfold(0, self.config.frames, 1).mT)[:, 0]
+
+    def prepared(self, dtype: torch.dtype = torch.float32) -> PreparedPoseFormer:
+        """See `LiftingModel`."""
+        return PreparedPoseFormer(self, dtype)
 
     def spatial(self, keypoints: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """Joints of single frames attend to each other: (N, J, 2) -> (N, J * C)."""

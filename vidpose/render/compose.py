@@ -198,7 +198,7 @@ def compose_frame(result: Pose3D, t: int, picture: Image, scene: Scene, layout: 
     keypoints[~result.present[:, t]] = np.nan
     draw_people(target, keypoints, result.scores_2d[:, t], result.observed[:, t], result.person_ids)
     panel = canvas[:, width:]
-    panel[:] = scene.draw(t)
+    scene.draw(t, panel)
     _caption(panel, float(result.timestamps[t]), int(result.frame_indices[t]))
     return canvas
 

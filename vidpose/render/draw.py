@@ -32,6 +32,9 @@ SUBPIXEL_BITS = 4
 FARTHEST_PX = 16_000
 ROUND_STEPS = 7
 """Corners of half a circle."""
+_ANGLES = np.linspace(-np.pi / 2, np.pi / 2, ROUND_STEPS + 1)
+ROUND = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+"""(steps, 2) the corners, ahead and aside."""
 
 
 def side(joint: int) -> int:
@@ -45,8 +48,12 @@ JOINT_SIDES = tuple(side(joint) for joint in range(len(H36M17)))
 
 def mix(colour: Colour, other: Colour, amount: float) -> Colour:
     """`colour` with `amount` (0 to 1) of `other` in it."""
-    red, green, blue = (round(a + (b - a) * amount) for a, b in zip(colour, other, strict=True))
-    return red, green, blue
+    (r, g, b), (red, green, blue) = colour, other
+    return (
+        round(r + (red - r) * amount),
+        round(g + (green - g) * amount),
+        round(b + (blue - b) * amount),
+    )
 
 
 def side_colours(base: Colour) -> tuple[Colour, Colour, Colour]:
@@ -74,26 +81,35 @@ def capsules(
         (N, 2 * (ROUND_STEPS + 1), 2) corners in fixed point for `fill`.
     """
     along = end - start
-    heading = np.arctan2(along[:, 1], along[:, 0])[:, None]
-    half_circle = np.linspace(-np.pi / 2, np.pi / 2, ROUND_STEPS + 1)
-
-    def cap(
-        centre: NDArray[np.floating[Any]], radius: NDArray[np.floating[Any]], turn: float
-    ) -> Any:
-        angle = heading + half_circle + turn
-        return centre[:, None] + radius[:, None, None] * np.stack(
-            [np.cos(angle), np.sin(angle)], -1
-        )
-
-    outline = np.concatenate([cap(end, radii[:, 1], 0.0), cap(start, radii[:, 0], np.pi)], axis=1)
+    length = np.hypot(along[:, 0], along[:, 1])
+    ahead = np.divide(along, length[:, None], where=length[:, None] > 0, out=_to_the_right(along))
+    aside = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    # (N, steps, 2): half a circle around where the line heads.
+    cap = ROUND[:, :1] * ahead[:, None] + ROUND[:, 1:] * aside[:, None]
+    outline = np.concatenate(
+        [
+            end[:, None] + radii[:, 1, None, None] * cap,
+            start[:, None] - radii[:, 0, None, None] * cap,
+        ],
+        axis=1,
+    )
     return fixed(outline)
+
+
+def _to_the_right(along: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """(N, 2): where lines without a length head."""
+    return np.broadcast_to((1.0, 0.0), along.shape).copy()
 
 
 def fixed(points: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
     """Pixels to fixed point; what lies far outside is pulled in to stay representable."""
-    steps = np.clip(points, -FARTHEST_PX, FARTHEST_PX) * (1 << SUBPIXEL_BITS)
-    rounded: NDArray[np.int32] = np.round(steps).astype(np.int32)
-    return rounded
+    inside = np.minimum(np.maximum(points, -FARTHEST_PX), FARTHEST_PX)
+    return np.rint(inside * (1 << SUBPIXEL_BITS)).astype(np.int32)
+
+
+def _fixed(pixel: float) -> int:
+    """`fixed` for one number, which is quicker without NumPy."""
+    return round(min(max(pixel, -FARTHEST_PX), FARTHEST_PX) * (1 << SUBPIXEL_BITS))
 
 
 def fill(image: Image, outline: NDArray[np.int32], colour: Colour | int) -> None:
@@ -115,9 +131,11 @@ def bar(
 
 def disc(image: Image, centre: NDArray[np.floating[Any]], radius: float, colour: Colour) -> None:
     """Fill a circle; centre and radius in pixels."""
-    x, y = fixed(centre).tolist()
+    x, y = centre.tolist()
     size = max(1, round(radius * (1 << SUBPIXEL_BITS)))
-    cv2.circle(image, (x, y), size, _scalar(colour), cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
+    cv2.circle(
+        image, (_fixed(x), _fixed(y)), size, _scalar(colour), cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS
+    )
 
 
 def _scalar(colour: Colour | int) -> tuple[float, ...]:

@@ -79,9 +79,10 @@ class Scene:
         self._depth_range = np.percentile(self._viewpoint.project(_corners(box))[1], (0, 100))
         self._background = _background(self._viewpoint, size, box)
 
-    def draw(self, t: int) -> Image:
-        """(H, W, 3) RGB: the scene at the result's frame `t`."""
-        image = self._background.copy()
+    def draw(self, t: int, image: Image | None = None) -> Image:
+        """(H, W, 3) RGB: the scene at the result's frame `t`, in `image` if one is given."""
+        image = np.empty_like(self._background) if image is None else image
+        image[:] = self._background
         people = np.flatnonzero(self._present[:, t])
         if len(people) == 0:
             return image

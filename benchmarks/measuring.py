@@ -1,0 +1,80 @@
+"""What the benchmarks share: timing side by side, tables, and the machine's name."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from vidpose.devices import computes_in_bf16
+
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+"""Of a CPU, as Linux calls them: those that decide what matrix products take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured, and how thoroughly."""
+
+    video: Path
+    quick: bool = False
+    """Small sizes: to see that everything runs, and for a machine that others use, too."""
+    runs: int = 3
+    """Of each way; the median counts."""
+    cpu_time: bool = False
+    """Count what the processor works for this process rather than what a clock shows: on a machine
+    that others keep busy, and then with one thread, since threads that wait work, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    title: str
+    note: str
+    """What was measured, one paragraph."""
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def markdown(self) -> str:
+        lines = [self.header, ("---",) * len(self.header), *self.rows]
+        table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        return f"## {self.title}\n\n{self.note}\n\n{table}\n"
+
+
+def alternate(
+    ways: Mapping[str, Callable[[], Any]], runs: int, cpu_time: bool = False
+) -> dict[str, float]:
+    """Median seconds of each way. They take turns, so that whatever else the machine does slows
+    all of them; a first round, to warm up, does not count.
+    """
+    clock = time.process_time if cpu_time else time.perf_counter
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(runs + 1):
+        for name, way in ways.items():
+            start = clock()
+            way()
+            if turn:
+                seconds[name].append(clock() - start)
+    return {name: median(some) for name, some in seconds.items()}
+
+
+def machine() -> str:
+    """One sentence: the CPU, its instructions, cores, PyTorch and how busy others keep it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    told = {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    flags = [flag for flag in INSTRUCTIONS if flag in told.get("flags", "").split()]
+    bf16 = "computes in bf16" if computes_in_bf16(torch.device("cpu")) else "no bf16"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return (
+        f"{name}, {os.cpu_count()} cores ({', '.join(flags) or platform.machine()}; {bf16}), "
+        f"{gpu}, PyTorch {torch.__version__}, {torch.get_num_threads()} threads, "
+        f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start"
+    )

@@ -1,0 +1,221 @@
+"""PoseFormer with its weights arranged for sliding: the same poses, sooner.
+
+What is saved, beyond the spatial blocks' running once a frame, is exact but for rounding:
+
+- A norm's scale and shift are part of the matrix product that follows it.
+- A window's first queries, keys and values come from products of its frames and of its slots,
+  which do not depend on the window, so that none is left to compute for each (`_FirstBlock`).
+- On a CPU, oneDNN gets the weights in the order it computes in, and adds the bias and takes the
+  GELU while the products are in its registers.
+
+In bf16 only matrix products and attention are; the sum that runs through the blocks stays in
+fp32, for rounding it is most of the error: 2 of 2.1 mm with the weights that come with vidpose.
+
+Letters in shapes: as in `poseformer.py`; N windows that go through together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from vidpose.models.poseformer import PoseFormer
+
+STEP_BYTES_A_THREAD = 8 * 2**20
+"""What the widest step of a block leaves for each of a CPU's threads: little enough to be in the
+cache when the next step takes it, and to be memory that was used before rather than new pages;
+enough to be worth a start of all threads."""
+USUAL_TOKENS = 2592
+"""oneDNN orders weights for products with about so many rows."""
+GPU_MEMORY_PART = 0.25
+"""Of the memory that is free."""
+
+Product = Callable[[Tensor], Tensor]
+"""(tokens, in) -> (tokens, out)."""
+
+
+class PreparedPoseFormer:
+    """A PoseFormer as it is now; its weights must not change afterwards.
+
+    Args:
+        model: in eval mode, on the device it is to compute on.
+        dtype: of the temporal blocks' products: float32 or bfloat16.
+    """
+
+    @torch.no_grad()
+    def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
+        self.config = model.config
+        self._dtype = dtype
+        self._spatial = model.spatial
+        self._frame_position = model.frame_position.detach()[0]
+        blocks: Any = model.temporal_blocks
+        self._first = _FirstBlock(model, dtype)
+        self._blocks = [_Block(block, dtype) for block in blocks]
+        norm, pooling = model.temporal_norm, model.frame_pooling
+        self._frame_weights = pooling.weight.detach()[0, :, 0]
+        # The pooled norm is the norm's scale and shift of what is pooled.
+        self._pooled_scale = norm.weight.detach()
+        self._pooled_shift = pooling(norm.bias.expand(1, self.config.frames, -1))[0, 0]
+        self._norm_eps = norm.eps
+        self._head = model.head
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel`; (T + F - 1, J, 2) -> (T, J, 3), float32."""
+        features = self._spatial(keypoints)
+        windows = len(keypoints) - self.config.frames + 1
+        at_once = ceil(windows / ceil(windows / self._most_at_once(features)))  # evenly
+        poses = [
+            self._temporal(features[start : min(start + at_once, windows) + self.config.frames - 1])
+            for start in range(0, windows, at_once)
+        ]
+        return torch.cat(poses)
+
+    def _temporal(self, features: Tensor) -> Tensor:
+        """(N + F - 1, J * C) -> (N, J, 3)."""
+        frames = self.config.frames
+        x = features.unfold(0, frames, 1).mT + self._frame_position  # (N, F, J * C)
+        windows = x.shape[:2]
+        x = x.flatten(0, 1)
+        qkv: Tensor | None = self._first(features)
+        for block in self._blocks:
+            x = block(x, windows, qkv)
+            qkv = None
+        x = _normed(x, self._norm_eps).unflatten(0, windows)
+        pooled = (self._frame_weights @ x) * self._pooled_scale + self._pooled_shift
+        poses: Tensor = self._head(pooled)
+        return poses.unflatten(-1, (self.config.joints, 3))
+
+    def _most_at_once(self, features: Tensor) -> int:
+        """How many windows may go through the temporal blocks together."""
+        if features.device.type == "cpu":
+            widest = 3 * features.shape[1] * self._dtype.itemsize
+            tokens = STEP_BYTES_A_THREAD * torch.get_num_threads() // widest
+        else:
+            free, _ = torch.cuda.mem_get_info(features.device)
+            # Alive at a time, of a token's width: x and what is added to it, queries, keys and
+            # values twice, and the attention's or the MLP's result.
+            bytes_a_token = features.shape[1] * (3 * 4 + 8 * self._dtype.itemsize)
+            tokens = int(free * GPU_MEMORY_PART) // bytes_a_token
+        return max(1, tokens // self.config.frames)
+
+
+class _Block:
+    """A temporal block."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._heads = block.attention.heads
+        self._attend = _attention(block.attention.qkv.weight.device, dtype)
+        self._eps = block.norm1.eps, block.norm2.eps
+        self._qkv = _product(*_with_norm(block.norm1, block.attention.qkv), dtype)
+        self._proj = _product(block.attention.proj.weight, block.attention.proj.bias, dtype)
+        self._up = _product(*_with_norm(block.norm2, block.mlp[0]), dtype, gelu=True)
+        self._down = _product(block.mlp[2].weight, block.mlp[2].bias, dtype)
+
+    def __call__(self, x: Tensor, windows: torch.Size, qkv: Tensor | None) -> Tensor:
+        """(N * F, J * C), which is overwritten -> the same.
+
+        Args:
+            windows: N and F.
+            qkv: (N, F, 3 * J * C) queries, keys and values if they are known already.
+        """
+        if qkv is None:
+            qkv = self._qkv(_normed(x, self._eps[0]).to(self._dtype))
+        q, k, v = qkv.view(*windows, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+        seen = self._attend(q, k, v)  # (N, heads, F, J * C / heads)
+        x += self._proj(seen.transpose(1, 2).reshape(x.shape))
+        x += self._down(self._up(_normed(x, self._eps[1]).to(self._dtype)))
+        return x
+
+
+class _FirstBlock:
+    """Queries, keys and values of the first temporal block, without a product for each window.
+
+    A token is the sum of a frame's features s and its slot's position p. With both centred (their
+    means over the width C taken off), its norm is (s + p) / sigma, where
+    sigma^2 = (s.s + 2 s.p + p.p) / C + eps. So W norm(s + p) + b = (W s + W p) / sigma + b, and
+    W s is computed once a frame, W p once and for all.
+    """
+
+    def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
+        block: Any = model.temporal_blocks[0]
+        self._dtype = dtype
+        self._eps = block.norm1.eps
+        weight, bias = _with_norm(block.norm1, block.attention.qkv)
+        self._weight = weight
+        self._bias = bias.to(dtype)
+        self._slots = _centred(model.frame_position.detach()[0])
+        self._of_slots = F.linear(self._slots, weight).to(dtype)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(N + F - 1, J * C) -> (N, F, 3 * J * C)."""
+        slots, width = self._slots.shape
+        windows = len(features) - slots + 1
+        frames = _centred(features)
+        squares = (
+            frames.square().sum(1)[:, None]
+            + 2 * frames @ self._slots.T
+            + self._slots.square().sum(1)
+        )  # (N + F - 1, F): every frame in every slot
+        scale = (squares.clamp_min(0) / width + self._eps).rsqrt()
+        # Window n has frame n + f in slot f: diagonals.
+        scale = scale.as_strided((windows, slots, 1), (slots, slots + 1, 1)).to(self._dtype)
+        of_frames = F.linear(frames, self._weight).to(self._dtype)
+        qkv = of_frames.unfold(0, slots, 1).mT + self._of_slots
+        return torch.addcmul(self._bias, qkv, scale, out=qkv)
+
+
+def _attention(device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:
+    """The fastest attention: (N, heads, F, width) queries, keys and values -> the same."""
+    if device.type == "cpu" and dtype == torch.bfloat16 and not torch.cpu._is_amx_tile_supported():
+        return _in_three_steps
+    return F.scaled_dot_product_attention
+
+
+def _in_three_steps(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scores, softmax, weighted sum: with bf16 but without AMX the fused kernel is slower."""
+    heads = q.shape[:2]
+    q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
+    weights = torch.baddbmm(q.new_empty(()), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
+    return torch.bmm(weights.softmax(-1), v).unflatten(0, heads)
+
+
+def _centred(x: Tensor) -> Tensor:
+    return x - x.mean(dim=-1, keepdim=True)
+
+
+def _normed(x: Tensor, eps: float) -> Tensor:
+    """A LayerNorm without scale and shift."""
+    return F.layer_norm(x, x.shape[-1:], eps=eps)
+
+
+def _with_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight and bias that do for `_normed(x)` what `linear(norm(x))` does for x."""
+    return linear.weight * norm.weight, linear.bias + linear.weight @ norm.bias
+
+
+def _product(weight: Tensor, bias: Tensor, dtype: torch.dtype, gelu: bool = False) -> Product:
+    """x -> x @ weight.T + bias, or the GELU of it, for x of type `dtype`."""
+    weight, bias = weight.detach().to(dtype), bias.detach().to(dtype)
+    if not _onednn_computes(weight):
+        if gelu:
+            return lambda x: F.gelu(F.linear(x, weight, bias))
+        return lambda x: F.linear(x, weight, bias)
+    # What torch.compile makes of a linear layer on a CPU.
+    onednn = torch.ops.mkldnn
+    packed = onednn._reorder_linear_weight(weight.contiguous(), USUAL_TOKENS)
+    activation = "gelu" if gelu else "none"
+    return lambda x: onednn._linear_pointwise(x, packed, bias, activation, [], "none")
+
+
+def _onednn_computes(weight: Tensor) -> bool:
+    """Whether oneDNN is here and has the type."""
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return weight.dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
