@@ -6,6 +6,7 @@ a track of another rate is resampled and from which its poses come back.
 
 from __future__ import annotations
 
+from array import array
 from hashlib import blake2b
 from math import ceil
 from pathlib import Path
@@ -63,7 +64,10 @@ class Lifter:
         self.flip = flip
         self.model = checkpoint.model.to(self.device).eval()
         self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
-        self._lifted: dict[bytes, NDArray[np.float32]] = {}
+        # Blocks lifted ahead: where in the one packed array they begin. Thousands of small ones
+        # between a network's large temporary ones would leave holes that nothing fits in.
+        self._lifted: dict[bytes, int] = {}
+        self._poses_ahead = array("f")
 
     def __call__(
         self,
@@ -137,7 +141,9 @@ class Lifter:
         track = fill_missing(keypoints_px, timestamps)
         inputs = track if at is None else _resample(timestamps, track, at)
         key, first, last = self._key(block, inputs, frame_size, focal_px)
-        self._lifted[key] = self._poses(inputs, first, last, frame_size, focal_px)
+        poses = self._poses(inputs, first, last, frame_size, focal_px)
+        self._lifted[key] = len(self._poses_ahead)
+        self._poses_ahead.frombytes(poses.tobytes())
 
     def _block(
         self,
@@ -157,8 +163,12 @@ class Lifter:
             times = np.minimum(grid[around], timestamps[-1])  # the last one may lie just behind
             inputs = _resample(timestamps[near], track[near], times)
         key, first, last = self._key(block, inputs, frame_size, focal_px)
-        poses = self._lifted.pop(key, None)
-        return self._poses(inputs, first, last, frame_size, focal_px) if poses is None else poses
+        begin = self._lifted.pop(key, None)
+        if begin is None:
+            return self._poses(inputs, first, last, frame_size, focal_px)
+        shape = last - first, inputs.shape[1], 3
+        poses = self._poses_ahead[begin : begin + shape[0] * shape[1] * shape[2]]
+        return np.frombuffer(poses, np.float32).reshape(shape)
 
     def _key(
         self,
