@@ -12,8 +12,10 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
+import numpy as np
+
 from vidpose.detect.tracking import PREVIEW_S, PoseCollector
-from vidpose.lifting import Lifter, seen_joints
+from vidpose.lifting import PCHIP_REACH, Lifter, seen_joints, training_grid
 
 LOOK_EVERY = 16
 """Frames."""
@@ -43,6 +45,7 @@ class LiftAhead:
         self._collector = collector
         self._camera = frame_size, focal_px
         self._next: dict[int, int] = {}
+        self._resampled: dict[int, bool] = {}
         self._waiting: list[Future[None]] = []
         self._thread = ThreadPoolExecutor(1, "vidpose lift")
 
@@ -63,22 +66,35 @@ class LiftAhead:
             if future.done():
                 future.result()
         self._waiting = [future for future in self._waiting if not future.done()]
+        now = self._collector.time_of(self._collector.frames - 1)
         for person, start in self._collector.in_sight().items():
             block = self._next.get(person, 0)
-            times = self._collector.times(start)
-            if times[-1] - times[0] <= self._lifter.seconds_of(block) + PREVIEW_S:
+            seconds = self._lifter.reach_of(block).stop / self._lifter.checkpoint.fps
+            if now - self._collector.time_of(start) <= seconds + PREVIEW_S:
                 continue
             self._next[person] = block + 1
             if len(self._waiting) < WAITING:
                 self._submit(person, start, block)
 
     def _submit(self, person: int, start: int, block: int) -> None:
-        times = self._collector.times(start)
-        frames, _ = self._lifter.frames_of(block, times)
-        joints, scores = self._collector.preview(person, start + frames.start, start + frames.stop)
+        # Nothing here grows with the track, not even for a moment: between what is kept such
+        # arrays, each a little larger than the one before, would leave holes that nothing fits in.
+        collector, fps = self._collector, self._lifter.checkpoint.fps
+        if person not in self._resampled:
+            grid = training_grid(collector.times(start, collector.frames), fps)
+            self._resampled[person] = grid is not None
+        around = self._lifter.reach_of(block)
+        rows, at = slice(start + around.start, start + around.stop), None
+        if self._resampled[person]:
+            at = collector.time_of(start) + np.arange(around.start, around.stop) / fps
+            rows = collector.rows_near(start, at[0], at[-1], PCHIP_REACH)
+        elif rows.stop > collector.frames:  # the video has become slower
+            return
+        joints, scores = collector.preview(person, rows.start, rows.stop)
+        times = collector.times(rows.start, rows.stop)
         seen = seen_joints(joints, scores)
         self._waiting.append(
-            self._thread.submit(self._lifter.lift_ahead, block, seen, times, *self._camera)
+            self._thread.submit(self._lifter.lift_ahead, block, seen, times, at, *self._camera)
         )
 
     def __enter__(self) -> LiftAhead:

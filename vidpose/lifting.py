@@ -6,6 +6,7 @@ a track of another rate is resampled and from which its poses come back.
 
 from __future__ import annotations
 
+from array import array
 from hashlib import blake2b
 from math import ceil
 from pathlib import Path
@@ -74,7 +75,10 @@ class Lifter:
         model = checkpoint.model.to(self.device).eval()
         self.model = model.prepared(PRECISIONS[self.precision])
         self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
-        self._lifted: dict[bytes, NDArray[np.float32]] = {}
+        # Blocks lifted ahead: where in the one packed array they begin. Thousands of small ones
+        # between a network's large temporary ones would leave holes that nothing fits in.
+        self._lifted: dict[bytes, int] = {}
+        self._poses_ahead = array("f")
 
     def __call__(
         self,
@@ -108,7 +112,7 @@ class Lifter:
         poses = (
             pose
             for block in range(ceil(count / BLOCK))
-            for pose in self._block(track, timestamps, grid, block, 0, frame_size, focal_px, True)
+            for pose in self._block(track, timestamps, grid, block, frame_size, focal_px)
         )
         for t, pose in enumerate(progress(poses, count, "lifting")):
             joints[t] = pose
@@ -116,25 +120,20 @@ class Lifter:
             joints = _resample(grid, joints, timestamps).astype(np.float32)
         return joints
 
-    def frames_of(
-        self, block: int, timestamps: NDArray[np.float64]
-    ) -> tuple[slice, NDArray[np.float64] | None]:
-        """The frames of a track that a block's poses depend on, and `training_grid`'s times."""
-        grid = training_grid(timestamps, self.checkpoint.fps)
-        count = len(timestamps if grid is None else grid)
+    def reach_of(self, block: int, count: int | None = None) -> slice:
+        """The frames at the checkpoint's rate that a block's poses depend on, of `count` or of
+        any number.
+        """
         reach = self.model.config.frames // 2
-        around = slice(max(0, block * BLOCK - reach), min(count, (block + 1) * BLOCK + reach))
-        return (around if grid is None else _frames_near(timestamps, grid[around])), grid
-
-    def seconds_of(self, block: int) -> float:
-        """How much of a track must be there, seconds, for a block to be lifted ahead."""
-        return ((block + 1) * BLOCK + self.model.config.frames // 2) / self.checkpoint.fps
+        stop = (block + 1) * BLOCK + reach
+        return slice(max(0, block * BLOCK - reach), stop if count is None else min(count, stop))
 
     def lift_ahead(
         self,
         block: int,
         keypoints_px: NDArray[np.floating],
         timestamps: NDArray[np.float64],
+        at: NDArray[np.float64] | None,
         frame_size: tuple[int, int],
         focal_px: float,
     ) -> None:
@@ -142,15 +141,20 @@ class Lifter:
 
         Args:
             block: which one.
-            keypoints_px: (N, 17, 2), those of the track's frames that `frames_of` tells.
-            timestamps: (T,) seconds, all of the track so far.
+            keypoints_px: (N, 17, 2), the track's frames in `reach_of`; or, where it has another
+                rate than the checkpoint, its `frames_near` those times.
+            timestamps: (N,) seconds, of these frames.
+            at: (M,) seconds, of the frames in `reach_of`, if they are not these.
             frame_size, focal_px: see `__call__`.
         """
-        frames, grid = self.frames_of(block, timestamps)
         if not np.isfinite(keypoints_px).all(axis=2).any():
             return
-        track = fill_missing(keypoints_px, timestamps[frames])
-        self._block(track, timestamps, grid, block, frames.start, frame_size, focal_px, False)
+        track = fill_missing(keypoints_px, timestamps)
+        inputs = track if at is None else _resample(timestamps, track, at)
+        key, first, last = self._key(block, inputs, frame_size, focal_px)
+        poses = self._poses(inputs, first, last, frame_size, focal_px)
+        self._lifted[key] = len(self._poses_ahead)
+        self._poses_ahead.frombytes(poses.tobytes())
 
     def _block(
         self,
@@ -158,33 +162,38 @@ class Lifter:
         timestamps: NDArray[np.float64],
         grid: NDArray[np.float64] | None,
         block: int,
-        offset: int,
         frame_size: tuple[int, int],
         focal_px: float,
-        final: bool,
     ) -> NDArray[np.float32]:
-        """(N, J, 3), a block's poses, from the track's frames from `offset` on."""
-        count = len(timestamps if grid is None else grid)
-        reach = self.model.config.frames // 2
-        start, stop = block * BLOCK, min((block + 1) * BLOCK, count)
-        around = slice(max(0, start - reach), min(count, stop + reach))
+        """(N, J, 3), a block's poses, now that all of the track is there."""
+        around = self.reach_of(block, len(timestamps if grid is None else grid))
         if grid is None:
-            inputs = np.array(track[around.start - offset : around.stop - offset], np.float64)
+            inputs = np.array(track[around], np.float64)
         else:
-            near = _frames_near(timestamps, grid[around])
+            near = frames_near(timestamps, grid[around])
             times = np.minimum(grid[around], timestamps[-1])  # the last one may lie just behind
-            part = track[near.start - offset : near.stop - offset]
-            inputs = _resample(timestamps[near], part, times)
-        first, last = start - around.start, stop - around.start
+            inputs = _resample(timestamps[near], track[near], times)
+        key, first, last = self._key(block, inputs, frame_size, focal_px)
+        begin = self._lifted.pop(key, None)
+        if begin is None:
+            return self._poses(inputs, first, last, frame_size, focal_px)
+        shape = last - first, inputs.shape[1], 3
+        poses = self._poses_ahead[begin : begin + shape[0] * shape[1] * shape[2]]
+        return np.frombuffer(poses, np.float32).reshape(shape)
+
+    def _key(
+        self,
+        block: int,
+        inputs: NDArray[np.float64],
+        frame_size: tuple[int, int],
+        focal_px: float,
+    ) -> tuple[bytes, int, int]:
+        """What a block's poses are kept under, and which of the inputs they are of."""
+        first = block * BLOCK - self.reach_of(block).start
+        last = min(first + BLOCK, len(inputs))
         key = blake2b(np.ascontiguousarray(inputs).tobytes(), digest_size=16)
         key.update(repr((first, last, frame_size, focal_px)).encode())
-        # What is final is not asked for again.
-        poses = self._lifted.pop(key.digest(), None)
-        if poses is None:
-            poses = self._poses(inputs, first, last, frame_size, focal_px)
-        if not final:
-            self._lifted[key.digest()] = poses
-        return poses
+        return key.digest(), first, last
 
     def _poses(
         self,
@@ -219,7 +228,7 @@ def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.flo
     return np.asarray(timestamps[0] + np.arange(count) / fps)
 
 
-def _frames_near(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> slice:
+def frames_near(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> slice:
     """The frames that decide what is at these times, which rise."""
     first, last = np.searchsorted(timestamps, (at[0], at[-1])).tolist()
     return slice(max(0, first - PCHIP_REACH), min(len(timestamps), last + PCHIP_REACH))
@@ -233,7 +242,7 @@ def _resample(
     there = np.isfinite(values).all(axis=(0, 2))
     for start in range(0, len(at), RESAMPLED_AT_ONCE):
         some = at[start : start + RESAMPLED_AT_ONCE]
-        near = _frames_near(times, some)
+        near = frames_near(times, some)
         # PCHIP does not overshoot where a joint jumps.
         path = PchipInterpolator(times[near], values[near][:, there], axis=0)
         out[start : start + len(some), there] = path(some)

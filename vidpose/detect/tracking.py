@@ -233,9 +233,19 @@ class PoseCollector:
         """For each track seen in the last frame, the row of the first frame it was seen in."""
         return {person: self._people[person].rows[0] for person in self._seen}
 
-    def times(self, start: int) -> NDArray[np.float64]:
-        """(T,) seconds, of the frames from row `start` on."""
-        return np.frombuffer(self._times[start:], np.float64)
+    def time_of(self, row: int) -> float:
+        """Seconds."""
+        return self._times[row]
+
+    def times(self, start: int, stop: int) -> NDArray[np.float64]:
+        """(stop - start,) seconds, of the frames from one row to another."""
+        return np.frombuffer(self._times[start:stop], np.float64)
+
+    def rows_near(self, start: int, from_s: float, to_s: float, reach: int) -> slice:
+        """The rows from `start` on that are between two times, and `reach` more on either side."""
+        first = bisect_left(self._times, from_s, start) - reach
+        last = bisect_left(self._times, to_s, start) + reach
+        return slice(max(start, first), min(len(self._times), last))
 
     def preview(
         self, person: int, start: int, stop: int
