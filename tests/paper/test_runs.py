@@ -18,6 +18,7 @@ from vidpose.paper import runs
 from vidpose.paper.material import Material
 from vidpose.paper.runs import Budget, Part, Run, complete, mean_and_spread, thinned, training_data
 from vidpose.recipe import Recipe
+from vidpose.train import train
 
 CPU = torch.device("cpu")
 BUDGET = Budget(windows=48, fraction=None, test_frames=20)
@@ -77,7 +78,7 @@ def test_fine_tuning_begins_with_the_other_run(
 ) -> None:
     before = make_run(seed=5)
     begun: list[Any] = []
-    real = runs.train
+    real = train
 
     def watched(*args: Any, **options: Any) -> Path:
         begun.append(options["init"])

@@ -129,9 +129,14 @@ def clip_of_video(video: Path, bench: Bench, at: float | None = None) -> Clip:
     """Whoever is in the video longest, as the detector sees them; of a moment, what is around."""
     from vidpose.pipeline import infer
 
-    part = {} if at is None else {"start": max(0.0, at - AROUND_S), "end": at + AROUND_S}
     result = infer(
-        video, device=bench.device, flip=False, **part, report=bench.report, progress=bench.progress
+        video,
+        device=bench.device,
+        flip=False,
+        start=None if at is None else max(0.0, at - AROUND_S),
+        end=None if at is None else at + AROUND_S,
+        report=bench.report,
+        progress=bench.progress,
     )
     person = int(result.present.sum(axis=1).argmax())
     there = np.flatnonzero(result.present[person])

@@ -187,7 +187,7 @@ def crossing() -> int:
 
 def _bare(kind: type[LiftingModel], frames: int) -> LiftingModel:
     with torch.device("meta"):
-        return kind(frames=frames)  # type: ignore[call-arg]
+        return kind(frames=frames)
 
 
 def _row(one: Measured, where: str) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class Table:
     family: str = ""
     """The mean is over these columns only (`evaluate.Evaluation.families`)."""
     with_columns: bool = True
+    with_others: bool = True
+    """What is in print of other networks follows."""
     note: str = ""
     compared: tuple[str, str] | None = None
     """Two rows whose difference is the table's point: without and with."""
@@ -185,6 +187,7 @@ EXPERIMENTS = {
         metrics=("mpjpe_mm", "p_mpjpe_mm"),
         rows=_ablation,
         with_columns=False,
+        with_others=False,
         compared=("baseline", "full"),
     ),
     "table5": Table(
@@ -194,6 +197,7 @@ EXPERIMENTS = {
         metrics=("mpjpe_mm", "p_mpjpe_mm"),
         rows=_sizes,
         with_columns=False,
+        with_others=False,
     ),
     "table7": Table(
         title="Table 7: HumanEva-I, from scratch and fine-tuned",
@@ -202,6 +206,7 @@ EXPERIMENTS = {
         metrics=("p_mpjpe_mm",),
         rows=_humaneva,
         family="Walk and Jog",
+        with_others=False,
         compared=("scratch", "finetuned"),
     ),
 }
@@ -294,6 +299,7 @@ def table(
         metrics=experiment.metrics,
         family=experiment.family if material.dataset.name == experiment.dataset else "",
         with_columns=experiment.with_columns,
+        with_others=experiment.with_others,
         rows=results,
         published=published(experiment.dataset, experiment.keypoints or "gt"),
         dataset=PUBLIC[experiment.dataset],

@@ -54,6 +54,7 @@ class Sheet:
     """The paper's."""
     family: str = ""
     with_columns: bool = True
+    with_others: bool = True
     note: str = ""
     compared: tuple[str, str] | None = None
 
@@ -121,7 +122,7 @@ class Sheet:
         """What the papers print of others, and of this network with other windows."""
         lines: dict[tuple[str, int | None, str], dict[str, Figure]] = {}
         for f in self.published:
-            if f.metric in self.metrics:
+            if self.with_others and f.metric in self.metrics:
                 lines.setdefault((f.method, f.frames, f.note), {})[f.metric] = f
         if not lines:
             return ""
