@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,15 +85,25 @@ class Shuffled:
         return inputs, targets, (mine.stop - mine.start) * world.size
 
 
+TRAINING = Variation()
+"""What is drawn for every window, by default."""
+
+
 class VirtualBatches:
     """Motion capture seen by virtual cameras, drawn anew for every step."""
 
     on_host = False
 
-    def __init__(self, clips: Sequence[Clip], recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        recipe: Recipe,
+        device: torch.device,
+        vary: Variation = TRAINING,
+    ) -> None:
         self.samples = recipe.windows
         self._cameras = VirtualCameras(clips, device)
-        self._recipe = recipe
+        self._recipe, self._vary = recipe, vary
 
     def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
         """See `Source`."""
@@ -101,7 +111,7 @@ class VirtualBatches:
         count = min(size, self.samples - step * size)
         seed = draw_seed(recipe.seed, epoch * (1 << 32) + step, "cameras")
         # All processes draw the whole batch, which costs little, so that they agree on it.
-        drawn = virtual_windows(self._cameras, count, recipe, Variation(), seed)
+        drawn = virtual_windows(self._cameras, count, recipe, self._vary, seed)
         mine = world.share(count)
         return drawn.inputs[mine], drawn.targets[mine], (mine.stop - mine.start) * world.size
 
@@ -138,12 +148,18 @@ VALIDATION_SEED = 2021
 
 
 def mocap_data(
-    clips: Sequence[Clip], held_out: Sequence[str], recipe: Recipe, device: torch.device
+    clips: Sequence[Clip],
+    held_out: Sequence[str],
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    vary: Variation = TRAINING,
 ) -> TrainingData:
     """Motion capture, whole subjects left out.
 
     Validation is on takes of the training subjects, or with `select_on` test on the subjects
-    left out; in either case always on the same windows.
+    left out; in either case always on the same windows. `vary` says what is drawn for training,
+    and how noisy the windows of validation are.
 
     Raises:
         DataError: a subject is not there, or nobody is left.
@@ -159,9 +175,13 @@ def mocap_data(
         train, test = hold_out(train, recipe.val_fraction, recipe.seed)
     cameras = VirtualCameras(test, device)
     return TrainingData(
-        source=VirtualBatches(train, recipe, device),
+        source=VirtualBatches(train, recipe, device, vary),
         validation=virtual_windows(
-            cameras, recipe.val_windows, recipe, VALIDATION, VALIDATION_SEED
+            cameras,
+            recipe.val_windows,
+            recipe,
+            replace(VALIDATION, noise=vary.noise),
+            VALIDATION_SEED,
         ),
         skeleton=H36M17,
         fps=recipe.fps,
@@ -169,7 +189,7 @@ def mocap_data(
             "dataset": "mocap",
             "held_out": list(held_out),
             "clips": len(train),
-            "variation": Variation().to_dict(),
+            "variation": vary.to_dict(),
         },
     )
 

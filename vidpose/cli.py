@@ -703,6 +703,72 @@ def evaluate(
     )
 
 
+@main.command("paper")
+@click.argument("name", metavar="TABLE|FIGURE")
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    default=Path("outputs/paper"),
+    show_default=True,
+    help="Folder for NAME.csv, NAME.png and the runs; finished runs in it are not repeated.",
+)
+@click.option(
+    "--data",
+    type=FILE,
+    default=Path("data"),
+    show_default=True,
+    help="Where the datasets are; what is missing is stood in for by DIR/mocap, if it is there, "
+    "or by DIR/synthetic, which is made.",
+    metavar="DIR",
+)
+@click.option("--mocap", type=FILE, metavar="DIR", help="Run on this motion capture.")
+@TEST_SUBJECTS
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="NAME|PATH",
+    help="Measure, or look into, these weights, and train nothing; may be given several times.",
+)
+@click.option(
+    "--size",
+    type=click.Choice(["small", "paper"]),
+    help="What is trained: small networks that a CPU can train in a minute, or the paper's, with "
+    "the recipe of `vidpose train`. [default: small]",
+)
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Of each run.")
+@click.option(
+    "--fraction",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="X",
+    help="The share of the training windows that an epoch goes through.",
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), metavar="N", help="Runs of each row. [default: 2]"
+)
+@click.option("--only", callback=_names, metavar="ROW,...", help="Only these rows of the table.")
+@click.option("--action", metavar="NAME", help="figure3: the errors on this action.")
+@click.option("--video", type=FILE, help="figure4, figure5, figure6: look at your own video.")
+@click.option(
+    "--sequence", metavar="SUBJECT/ACTION/CAMERA", help="figure4 to figure6: a test sequence."
+)
+@click.option(
+    "--at", type=float, metavar="S", help="figure4 to figure6: the moment. [default: the middle]"
+)
+@DEVICE
+def paper(name: str, out: Path, data: Path, device: str, **options: Any) -> None:
+    """Rerun a table or figure of the PoseFormer paper: table1 to table7, figure3 to figure6.
+
+    Each runs on whatever data is there and says on which; our numbers stand beside the paper's,
+    each of those marked as read or as unverified. docs/paper.md has what each one shows.
+    """
+    from vidpose.paper import rerun
+    from vidpose.progress import bar
+
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    rerun(name, out, data, device=device, report=_say, progress=bar("steps"), **given)
+
+
 @main.group()
 def weights() -> None:
     """Trained networks: which there are, and fetching them.

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 READ = "read"
 UNVERIFIED = "unverified"
 
 POSEFORMER = "PoseFormer"
+BASELINE = "Temporal baseline of PoseFormer's authors"
+"""Without a spatial stage; their Table 4."""
 H36M_ACTIONS = (
     *("Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing"),
     *("Purchases", "Sitting", "SittingDown", "Smoking", "Waiting"),
@@ -104,6 +107,7 @@ FIGURES: tuple[Figure, ...] = (
         ),
         (POSEFORMER, 27, 47.0, "PoseFormer's README"),
         (POSEFORMER, 9, 49.9, ""),
+        (BASELINE, 9, 52.5, ""),
         (
             *("VideoPose3D", 243, 46.8, "VideoPose3D's README"),
             "45.2 46.7 43.3 45.6 48.1 55.1 44.6 44.3 57.3 65.8 47.1 44.0 49.0 32.8 33.9",
@@ -198,6 +202,48 @@ FIGURES: tuple[Figure, ...] = (
         source="VideoPose3D's README",
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One line of PoseFormer's Table 6; unverified but for what `speed_mark` says."""
+
+    method: str
+    frames: int
+    parameters_m: float
+    """Million."""
+    mflop: float
+    frames_a_second: int | None = None
+    speed_mark: str = UNVERIFIED
+
+    @property
+    def is_poseformer(self) -> bool:
+        return self.method == POSEFORMER
+
+
+def _cost(method: str, frames: int, parameters_m: float, mflop: float, *speed: Any) -> Cost:
+    names = ("frames_a_second", "speed_mark")
+    return Cost(
+        method=method,
+        frames=frames,
+        parameters_m=parameters_m,
+        mflop=mflop,
+        **dict(zip(names, speed, strict=False)),
+    )
+
+
+COMPLEXITY = (
+    _cost(POSEFORMER, 9, 9.58, 150, 320),
+    _cost(POSEFORMER, 27, 9.59, 452, 297),
+    _cost(POSEFORMER, 81, 9.60, 1358, 269, READ),  # quoted in PoseFormer's issue 15
+    _cost("VideoPose3D", 27, 8.56, 17.09, 1492),
+    _cost("VideoPose3D", 81, 12.75, 25.48, 1121),
+    _cost("VideoPose3D", 243, 16.95, 33.87, 863),
+    _cost("Chen et al., Anatomy-aware", 27, 31.88, 61.7, 410),
+    _cost("Chen et al., Anatomy-aware", 81, 45.53, 88.9, 315),
+    _cost("Chen et al., Anatomy-aware", 243, 59.18, 116, 264),
+)
+"""What the paper says networks cost."""
 
 
 def published(dataset: str, keypoints: str) -> tuple[Figure, ...]:

@@ -28,6 +28,12 @@ class Recipe:
     frames: int = 81
     embed_dim: int = 32
     depth: int = 4
+    temporal_depth: int | None = None
+    """Of PoseFormer only, as the next two: temporal blocks; None: as many as spatial ones."""
+    joint_positions: bool = True
+    """Whether joints are told apart by a learned embedding."""
+    frame_positions: bool = True
+    """Whether frames are."""
     drop_path: float = 0.1
     normalisation: str = "screen"
     epochs: int = 130

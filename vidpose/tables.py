@@ -47,7 +47,7 @@ def comparison(firsts: ListOf[Evaluation]) -> str:
     """One line for each checkpoint."""
     rows = [["weights", "window", *METRICS.values()]]
     rows += [[e.label, str(e.frames), *_cells(_values(e))] for e in firsts]
-    return f"{mean_name(firsts[0])}, by checkpoint\n{_aligned(rows)}"
+    return f"{mean_name(firsts[0])}, by checkpoint\n{aligned(rows)}"
 
 
 def literature(e: Evaluation) -> str:
@@ -73,7 +73,7 @@ def literature(e: Evaluation) -> str:
         remark = "; ".join((*remarks, *([note] if note else [])))
         rows.append([method, str(frames or "?"), *cells, remark])
     return (
-        f"{_aligned(rows, left=(0, len(rows[0]) - 1))}\n"
+        f"{aligned(rows, left=(0, len(rows[0]) - 1))}\n"
         f"{READ}: in the source named; {UNVERIFIED}: not read in print, do not quote it."
     )
 
@@ -223,7 +223,7 @@ def _groups(evaluations: ListOf[Evaluation]) -> str:
         how = "with" if other.flip else "without"
         name = f"{mean_name(other)}, {how} flip"
         rows.append([name, str(other.scored_frames), *_cells(_values(other))])
-    table = _aligned(rows)
+    table = aligned(rows)
     interval = e.interval(e.protocol.headline)
     if interval:
         low, high = interval
@@ -239,7 +239,7 @@ def _joints(e: Evaluation) -> str:
     rows = [[f"joint, {mean_name(e)}", *METRICS.values()]]
     for j, joint in enumerate(e.joint_names):
         rows.append([joint, *_cells({key: float(mean[j]) for key, mean in means.items()})])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _joints_by_group(e: Evaluation) -> str:
@@ -247,7 +247,7 @@ def _joints_by_group(e: Evaluation) -> str:
     rows = [["MPJPE", *e.groups]]
     for j, joint in enumerate(e.joint_names):
         rows.append([joint, *(_cell(column[j]) for column in columns)])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _sequences(e: Evaluation) -> str:
@@ -255,7 +255,7 @@ def _sequences(e: Evaluation) -> str:
     for s in e.sequences:
         values = {key: e.over_joints(key, s.means[key]) for key in METRICS}
         rows.append([s.name, str(len(s)), *_cells(values)])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _comparable(e: Evaluation) -> tuple[Figure, ...]:
@@ -341,7 +341,7 @@ def _list(values: Iterable[float]) -> list[float | None]:
     return [_number(value) for value in values]
 
 
-def _aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> str:
+def aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> str:
     """Columns as wide as their widest cell, right-aligned but for `left`; [] is an empty line."""
     widths = [max(len(row[c]) for row in rows if c < len(row)) for c in range(max(map(len, rows)))]
     lines = []

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -261,9 +261,7 @@ def build_model(recipe: Recipe, joints: int) -> LiftingModel:
     kind = MODELS[recipe.model]
     known = inspect.signature(kind).parameters
     sizes = {
-        name: getattr(recipe, name)
-        for name in ("frames", "embed_dim", "depth", "drop_path")
-        if name in known
+        field.name: getattr(recipe, field.name) for field in fields(recipe) if field.name in known
     }
     try:
         return kind(joints=joints, **sizes)

@@ -343,14 +343,19 @@ def open_mocap(folder: Path, keypoints: str, test_subjects: Sequence[str]) -> Da
         DataError: the motion capture cannot be read, or has no such subject.
         UsageError: there are no such 2D joints.
     """
+    return look_at_clips(read_folder(folder), keypoints, test_subjects)
+
+
+def look_at_clips(clips: Sequence[Clip], keypoints: str, test_subjects: Sequence[str]) -> Dataset:
+    """`open_mocap` of clips that are read already."""
     if keypoints not in ("noisy", "clean"):
         raise UsageError(f"mocap has noisy and clean 2D joints, not {keypoints}.")
-    _, clips = split(read_folder(folder), test_subjects)
+    _, rest = split(clips, test_subjects)
     noise = 1.0 if keypoints == "noisy" else 0.0
     return Dataset(
         name="mocap",
         keypoints=keypoints,
         skeleton=H36M17,
         train=(),
-        test=tuple(watch_clips(clips, VIEW_FPS, VIEW_SEED, noise)),
+        test=tuple(watch_clips(rest, VIEW_FPS, VIEW_SEED, noise)),
     )

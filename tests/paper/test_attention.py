@@ -1,0 +1,131 @@
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.clips import make_clip
+from tests.datasets import make_checkpoint, make_sequence
+from tests.fakes import tiny_weights, use_fake_detector
+from vidpose.data.synthetic import write_synthetic
+from vidpose.errors import UsageError
+from vidpose.models import Checkpoint, Martinez, PoseFormer, save_checkpoint
+from vidpose.normalise import NORMALISATIONS
+from vidpose.paper import rerun
+from vidpose.paper.attention import clip_of_sequence, look_at
+
+
+def checkpoint_for_test(frames: int = 5) -> Checkpoint:
+    torch.manual_seed(0)
+    model = PoseFormer(frames=frames, embed_dim=8, depth=2).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.7)
+    return Checkpoint(model=model, normalisation="person", fps=50.0, skeleton="h36m17")
+
+
+def test_the_maps_are_those_of_the_pass_that_gave_the_pose() -> None:
+    """The pose is recomputed from the values of the network and the last temporal map."""
+    checkpoint, sequence = checkpoint_for_test(), make_sequence(frames=20)
+    look = look_at(checkpoint, clip_of_sequence(sequence), 0.2)
+    assert look.spatial.shape == (2, 8, 17, 17)
+    assert look.temporal.shape == (2, 8, 5, 5)
+    for maps in (look.spatial, look.temporal):
+        np.testing.assert_allclose(maps.sum(axis=-1), 1, rtol=1e-5)
+        assert maps.std() > 0.01, "nobody looks anywhere in particular"
+
+    # The window is the sequence's own frames around 0.2 s, normalised.
+    inputs, rotation = NORMALISATIONS["person"](
+        torch.tensor(sequence.keypoints_2d[8:13]), (1000, 1000), 1000.0
+    )
+    torch.testing.assert_close(look.windows[0], inputs, rtol=1e-4, atol=1e-4)
+
+    model: Any = checkpoint.model
+    with torch.no_grad():
+        x = model.spatial(look.windows[0]).unflatten(0, (1, 5)) + model.frame_position
+        for block, maps in zip(model.temporal_blocks, look.temporal, strict=True):
+            values = block.attention.qkv(block.norm1(x)).chunk(3, dim=-1)[2]
+            values = values.unflatten(-1, (8, -1)).transpose(-3, -2)
+            seen = torch.tensor(maps, dtype=torch.float32)[None] @ values
+            x = x + block.attention.proj(seen.transpose(-3, -2).flatten(-2))
+            x = x + block.mlp(block.norm2(x))
+        pose = model.head(model.frame_pooling(model.temporal_norm(x))).unflatten(-1, (17, 3))
+    again = (pose[0, 0] @ rotation[2]).numpy()
+    np.testing.assert_allclose(look.pose, again - again[0], atol=1e-4)
+
+
+def test_the_spatial_maps_are_of_the_centre_frame() -> None:
+    checkpoint, sequence = checkpoint_for_test(), make_sequence(frames=20)
+    look = look_at(checkpoint, clip_of_sequence(sequence), 0.2)
+    model: Any = checkpoint.model
+    maps: list[torch.Tensor] = []
+    with torch.no_grad():
+        model.spatial(look.windows[0, 2:3], maps)
+    np.testing.assert_allclose(look.spatial, torch.stack(maps)[:, 0].numpy(), atol=1e-5)
+
+
+def test_another_rate_and_the_rim_of_a_clip() -> None:
+    """At 25 frames/s every other frame is in the window; beyond its ends the clip is held."""
+    checkpoint = checkpoint_for_test()
+    slow = Checkpoint(model=checkpoint.model, normalisation="screen", fps=25.0, skeleton="h36m17")
+    sequence = make_sequence(frames=20)
+    seen = look_at(slow, clip_of_sequence(sequence), 0.2).windows[0]
+    whole, _ = NORMALISATIONS["screen"](torch.tensor(sequence.keypoints_2d), (1000, 1000), 1.0)
+    torch.testing.assert_close(seen, whole[6:16:2], rtol=1e-4, atol=1e-4)
+    first = look_at(slow, clip_of_sequence(sequence), 0.0).windows[0]
+    torch.testing.assert_close(first, whole[[0, 0, 0, 2, 4]], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "labels"), [("figure5", 17), ("figure6", 9)])
+def test_maps_of_your_own_video(
+    name: str, labels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "me.mp4", frames=30)
+    weights = tiny_weights(tmp_path / "w.safetensors")
+    lines: list[str] = []
+    written = rerun(
+        name, tmp_path / "out", tmp_path / "data", device="cpu", report=lines.append,
+        weights=(str(weights),), video=video,
+    )  # fmt: skip
+    assert any("me.mp4" in line for line in lines)
+    with open(written[0], newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 8 * labels**2
+    assert {row["looks"] for row in rows} == {row["at"] for row in rows}
+    assert ("RKnee" if name == "figure5" else "+0") in {row["looks"] for row in rows}
+    first = [float(r["weight"]) for r in rows if (r["head"], r["looks"]) == ("1", rows[0]["looks"])]
+    assert sum(first) == pytest.approx(1, abs=1e-3)
+    assert written[1].read_bytes()[:4] == b"\x89PNG"
+
+
+def test_maps_of_a_sequence(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_synthetic(data / "synthetic", actions=("Walking", "Sitting"), seconds=0.2)
+    options: Any = {
+        "device": "cpu",
+        "weights": (str(tiny_weights(tmp_path / "w.safetensors")),),
+    }
+    lines: list[str] = []
+    rerun("figure6", tmp_path, data, **options, report=lines.append)
+    assert "S9/Sitting/54138969: a synthetic set in Human3.6M's layout" in lines[0]
+    with pytest.raises(UsageError, match="--sequence S9/Flying/0: there is none"):
+        rerun("figure5", tmp_path, data, **options, sequence="S9/Flying/0")
+
+
+def test_what_cannot_be_looked_into(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    other = Checkpoint(
+        model=Martinez(width=8).eval(), normalisation="screen", fps=50.0, skeleton="h36m17"
+    )
+    save_checkpoint(tmp_path / "m.safetensors", other)
+    with pytest.raises(UsageError, match="a Martinez, which has no spatial and temporal"):
+        rerun("figure5", tmp_path, weights=(str(tmp_path / "m.safetensors"),))
+    with pytest.raises(UsageError, match="shows one network"):
+        rerun("figure5", tmp_path, weights=("a", "b"))
+    clip = clip_of_sequence(make_sequence(frames=20))
+    with pytest.raises(UsageError, match=r"--at 9: .* lasts from 0\.00 to 0\.38 s"):
+        look_at(checkpoint_for_test(), clip, 9.0)
+    with pytest.raises(UsageError, match="has 15 joints"):
+        look_at(make_checkpoint(), clip_of_sequence(make_sequence(joints=15)), None)

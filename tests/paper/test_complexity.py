@@ -1,0 +1,51 @@
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidpose.models import JointTransformer, PoseFormer
+from vidpose.paper import complexity, rerun
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complexity, "SECONDS", 0.0)
+    monkeypatch.setattr(complexity, "BATCH", 2)
+
+
+def test_the_table_says_what_is_measured_and_what_is_the_papers(tmp_path: Path) -> None:
+    lines: list[str] = []
+    written = rerun("table6", tmp_path, device="cpu", report=lines.append)
+    assert written == [tmp_path / "table6.csv", tmp_path / "table6.png"]
+    text = lines[0]
+    assert "9,563,645  9.58 M unverified" in text
+    assert "9,602,885  9.60 M unverified" in text
+    assert "269 read" in text
+    with open(written[0], newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    main = [row for row in rows if row["measured_on"]]
+    assert [row["frames"] for row in main] == ["9", "27", "81"]
+    for row in main:
+        assert int(row["counted"]) == pytest.approx(int(row["formula"]), rel=0.01)
+        assert int(row["parameters"]) == 9_558_740 + 545 * int(row["frames"])
+        assert int(row["by_hand_as_the_paper"]) // 10**6 == float(row["paper_mflop"])
+        assert all(float(row[speed]) > 0 for speed in ("single", "batched", "sliding"))
+    assert written[1].read_bytes()[:4] == b"\x89PNG"
+
+
+def test_where_all_joints_of_all_frames_become_dearer() -> None:
+    from vidpose import flops
+
+    f = complexity.crossing()
+    assert flops.per_window(JointTransformer(frames=f)) > flops.per_window(PoseFormer(frames=f))
+    assert flops.formula(JointTransformer(frames=f - 2)) < flops.formula(PoseFormer(frames=f - 2))
+
+
+def test_a_network_is_measured_as_it_is_used() -> None:
+    modes: list[bool] = []
+    model = PoseFormer(frames=9, embed_dim=8, depth=1)
+    model.register_forward_pre_hook(lambda module, inputs: modes.append(module.training))
+    complexity.measure(model, torch.device("cpu"))
+    assert modes
+    assert not any(modes)

@@ -1,0 +1,82 @@
+"""What the pictures of the paper's experiments share; colours are those of all plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.files import replacing
+from vidpose.render.plots import COLOURS, DPI, GRID, INK
+from vidpose.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEFT, RIGHT, MIDDLE = COLOURS[1], COLOURS[0], "#555555"
+AZIMUTH_DEG, ELEVATION_DEG = 38.0, 15.0
+"""Where 3D poses are looked at from: the camera's right, and above."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches; pyplot's global state is left alone."""
+    from matplotlib.figure import Figure
+
+    return Figure((width, height), dpi=DPI, layout="constrained", facecolor="white")
+
+
+def plain(axes: Axes) -> Axes:
+    """Axes in the style of all plots."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(GRID)
+    axes.tick_params(color=GRID, labelcolor=INK, labelsize=8)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def title(figure: Figure, text: str) -> None:
+    figure.suptitle(text, x=0.01, ha="left", fontsize=10, color=INK)
+
+
+def save(figure: Figure, out: Path) -> Path:
+    with replacing(out) as temporary:
+        figure.savefig(temporary, format="png")
+    return out
+
+
+def from_aside(joints: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(..., 3) camera frame, metres -> (..., 2) as somebody to the camera's right sees them.
+
+    Without perspective, x to the right and y down.
+    """
+    azimuth, elevation = np.radians([AZIMUTH_DEG, ELEVATION_DEG])
+    x, y, z = np.moveaxis(np.asarray(joints, np.float64), -1, 0)
+    right = np.cos(azimuth) * x + np.sin(azimuth) * z
+    away = np.cos(azimuth) * z - np.sin(azimuth) * x
+    return np.stack([right, np.cos(elevation) * y - np.sin(elevation) * away], axis=-1)
+
+
+def skeleton(
+    axes: Axes, points: NDArray[np.floating], of: Skeleton, *, faint: bool = False
+) -> None:
+    """Draw (J, 2) points, y down, with their bones; left and right in colours of their own."""
+    for parent, child in of.bones:
+        colour = LEFT if child in of.left else RIGHT if child in of.right else MIDDLE
+        line = points[[parent, child]]
+        if faint:
+            axes.plot(*line.T, color="#BBBBBB", linewidth=1.2, zorder=1)
+        else:
+            axes.plot(*line.T, color=colour, linewidth=2.2, solid_capstyle="round", zorder=2)
+
+
+def bare(axes: Axes) -> None:
+    """For poses: nothing but them, upright and undistorted."""
+    axes.set_aspect("equal", adjustable="datalim")
+    if not axes.yaxis_inverted():
+        axes.invert_yaxis()
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
