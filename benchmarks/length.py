@@ -15,7 +15,7 @@ def table(settings: Settings) -> Table:
         video = small(settings.video, Path(name) / "small.mp4")
         found = memory_over_length(video, minutes, "fake", Path(name))
     first = found[0]["peak"] - found[0]["arrays"]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row in found:
         rest = row["peak"] - row["arrays"]
         cells = f"{row['minutes']:g}", str(row["frames"]), f"{row['peak'] / 1e6:.0f}"
