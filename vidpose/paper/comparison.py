@@ -65,7 +65,7 @@ def joint_errors(
     measured = [
         replace(
             evaluate(checkpoint, dataset, device=device, label=label, progress=bench.progress)[0],
-            dataset=material.told,
+            dataset=material.short,
         )
         for label, checkpoint in contenders.networks.items()
     ]

@@ -28,7 +28,7 @@ from vidpose.weights import find_weights
 SEEDS = 2
 QUICK = Budget(windows=4096, fraction=None, test_frames=4000)
 """What a row costs by default: well under a minute a run on two cores."""
-QUICK_EPOCHS = 5
+QUICK_EPOCHS = 4
 QUICK_BATCH = 128
 """Small, so that few windows are many steps."""
 

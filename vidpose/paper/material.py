@@ -37,6 +37,13 @@ class Material:
     held_out: tuple[str, ...] = ()
     """Its subjects that are measured on."""
 
+    @property
+    def short(self) -> str:
+        """What it is, for narrow titles."""
+        kind = "motion capture" if self.clips else "made-up people"
+        public = PUBLIC[self.stands_for]
+        return public if self.is_public else f"{kind}, not {public}"
+
     @cached_property
     def knows_lenses(self) -> bool:
         """Every focal length is known, so that networks can look at the person alone."""
