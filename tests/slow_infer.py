@@ -1,4 +1,7 @@
-"""Slow inference in a process of its own, to be killed: VIDEO OUT WEIGHTS."""
+"""Slow inference in a process of its own, to be killed: VIDEO OUT WEIGHTS [FRAME].
+
+At FRAME it says so and waits for its standard input to end.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,26 @@ from vidpose import pipeline
 from vidpose.detect import Detections, cache
 from vidpose.video import Frame
 
-SLOWLY_S = 3.0
-"""How long the detection of 60 frames takes, or more."""
+HALTED = "halted"
 
 
 class SlowDetector(FakeDetector):
+    halt_at: int | None = None
+
     def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
-        for found in super().detect(frames):
-            time.sleep(SLOWLY_S / 60)
+        for number, found in enumerate(super().detect(frames)):
+            time.sleep(0.02)
+            if number == self.halt_at:
+                print(HALTED, flush=True)
+                sys.stdin.read()
             yield found
 
 
 def main() -> None:
-    video, out, weights = sys.argv[1:]
+    video, out, weights, *halt_at = sys.argv[1:]
     cache.STRETCH_S = 0.1
     detector = SlowDetector(lambda index: index % 7 != 3)
+    detector.halt_at = int(halt_at[0]) if halt_at else None
     vars(pipeline)["open_detector"] = lambda *_, **__: (detector, "a stand-in")
     vidpose.infer(video, out, weights=weights, report=lambda line: print(line, flush=True))
 

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +16,7 @@ from click.testing import CliRunner
 import vidpose
 from tests.clips import NTSC, cut, make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
-from tests.slow_infer import SLOWLY_S
+from tests.slow_infer import HALTED
 from vidpose import pipeline
 from vidpose.cli import main
 from vidpose.detect import Detections, cache
@@ -280,23 +279,22 @@ def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("how", "moment"), [(signal.SIGKILL, 0.3), (signal.SIGKILL, 0.7), (signal.SIGINT, 0.5)]
+    ("how", "frame"), [(signal.SIGKILL, 18), (signal.SIGKILL, 42), (signal.SIGINT, 30)]
 )
 def test_killed_and_run_again_it_ends_with_the_same_file(
-    how: signal.Signals, moment: float, tmp_path: Path, weights: Path
+    how: signal.Signals, frame: int, tmp_path: Path, weights: Path
 ) -> None:
-    """In the middle of anything: at a part of the time that it takes."""
     video = make_clip(tmp_path / "in.mp4", frames=60)
 
     def command(out: str) -> list[str]:
         folder = str(tmp_path / out)
         return [sys.executable, "-m", "tests.slow_infer", str(video), folder, str(weights)]
 
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    started = subprocess.Popen(command("killed"), text=True, **pipes)
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    started = subprocess.Popen([*command("killed"), str(frame)], text=True, **pipes)
     assert started.stdout is not None
     assert "stand-in" in started.stdout.readline()
-    time.sleep(moment * SLOWLY_S)
+    assert started.stdout.readline() == f"{HALTED}\n"
     started.send_signal(how)
     told, _ = started.communicate()
     assert started.returncode != 0
