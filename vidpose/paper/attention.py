@@ -102,11 +102,13 @@ def attention_maps(
     device, _ = choose_device(bench.device)
     look = look_at(checkpoint, clip, at, device)
     spatial = name == "figure5"
-    what = "joints look, spatial attention" if spatial else "frames look, temporal attention"
+    what = "joint" if spatial else "frame"
     assert checkpoint.path is not None
+    last = len(look.spatial if spatial else look.temporal)
     heading = (
-        f"{name.replace('figure', 'Figure ')}: where {what}\n{told}; at {look.at_s:.2f} s\n"
-        f"{checkpoint.path.stem}, block {len(look.spatial if spatial else look.temporal)}, the last"
+        f"{name.replace('figure', 'Figure ')}: where {what}s look\n{told}; at {look.at_s:.2f} s\n"
+        f"{checkpoint.path.stem}, block {last}, the last; "
+        f"rows: the {what} that looks, columns: the {what} it looks at"
     )
     bench.report(heading)
     return [
@@ -256,7 +258,7 @@ def _draw_spatial(look: Look, heading: str, out: Path) -> Path:
     for head, axes in enumerate(panels):
         axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
         axes.set_yticks(range(len(names)), names if head % 4 == 0 else [], fontsize=6)
-    _label(figure, colours, panels, "joint")
+    _bar(figure, colours, panels)
     return draw.save(figure, out)
 
 
@@ -274,7 +276,7 @@ def _draw_temporal(look: Look, heading: str, out: Path) -> Path:
         for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             if "centre" in label.get_text():
                 label.set_color(CENTRE)
-    _label(figure, colours, panels, "frame")
+    _bar(figure, colours, panels)
     return draw.save(figure, out)
 
 
@@ -306,10 +308,7 @@ def _panels(look: Look, maps: NDArray[np.float64], size: float, heading: str) ->
     return figure, panels, shown
 
 
-def _label(figure: Any, colours: Any, panels: list[Any], what: str) -> None:
-    figure.supxlabel(
-        f"rows: the {what} that looks; columns: the {what} it looks at", fontsize=8, color=INK
-    )
+def _bar(figure: Any, colours: Any, panels: list[Any]) -> None:
     bar = figure.colorbar(colours, ax=panels, label="weight; every row sums to 1", shrink=0.6)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7, labelcolor=INK)

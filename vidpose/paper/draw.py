@@ -43,7 +43,8 @@ def title(figure: Figure, text: str) -> None:
 
 def save(figure: Figure, out: Path) -> Path:
     with replacing(out) as temporary:
-        figure.savefig(temporary, format="png")
+        # Turned labels at the rim would be cut off.
+        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.08)
     return out
 
 

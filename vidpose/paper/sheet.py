@@ -90,7 +90,8 @@ class Sheet:
         columns = list(self.rows[0].runs[0].columns) if self.with_columns else []
         unit = UNITS.get(metric, "mm")
         title = f"{METRICS[metric]}, {unit}"
-        rows = [[title, "f", "parameters", *columns, "mean", "+-", f"paper, {self.dataset}"]]
+        mean_of = f"mean {self.family}".rstrip()
+        rows = [[title, "f", "parameters", *columns, mean_of, "+-", f"paper, {self.dataset}"]]
         for row in self.rows:
             mean, spread = mean_and_spread(row.values(self.key(metric)))
             first = row.runs[0]
