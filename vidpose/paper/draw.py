@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 LEFT, RIGHT, MIDDLE = COLOURS[1], COLOURS[0], "#555555"
 AZIMUTH_DEG, ELEVATION_DEG = 38.0, 15.0
 """Where 3D poses are looked at from: the camera's right, and above."""
+
+LETTERS_AN_INCH = 12.5
+"""Of titles."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -38,6 +42,9 @@ def plain(axes: Axes) -> Axes:
 
 
 def title(figure: Figure, text: str) -> None:
+    """Above everything; lines that are wider than the figure are broken."""
+    across = int(LETTERS_AN_INCH * figure.get_figwidth())
+    text = "\n".join(part for line in text.splitlines() for part in wrap(line, across))
     figure.suptitle(text, x=0.01, ha="left", fontsize=10, color=INK)
 
 
