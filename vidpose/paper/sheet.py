@@ -66,13 +66,15 @@ class Sheet:
     def heading(self) -> str:
         return f"{self.title}\nData: {self.data}\nNetworks: {self.how}"
 
+    def figures(self, row: RowResult, metric: str) -> list[Figure]:
+        """What is in print of a row: the paper's own number, then others' measurements of it."""
+        if row.paper is None:
+            return []
+        return [f for f in self.published if f.metric == metric and row.paper(f)]
+
     def figure(self, row: RowResult, metric: str) -> Figure | None:
         """The paper's own number for a row."""
-        if row.paper is None:
-            return None
-        fitting = [f for f in self.published if f.metric == metric and row.paper(f)]
-        # Of two protocols, the one that we measure by.
-        return next((f for f in fitting if f.same_protocol), fitting[0] if fitting else None)
+        return next(iter(self.figures(row, metric)), None)
 
     def text(self) -> str:
         """For the terminal."""
@@ -113,11 +115,14 @@ class Sheet:
         return aligned(rows, left=(0, len(rows[0]) - 1))
 
     def _paper_cell(self, row: RowResult, metric: str) -> str:
-        figure = self.figure(row, metric)
-        if figure is None:
+        figures = self.figures(row, metric)
+        if not figures:
             return row.missing
-        window = f" (f={figure.frames})" if figure.frames != row.runs[0].frames else ""
-        return f"{figure.value:.1f} {figure.mark}{window}"
+        window = f" (f={figures[0].frames})" if figures[0].frames != row.runs[0].frames else ""
+        cells = [f"{f.value:.1f} {f.mark}" for f in figures]
+        if not figures[0].same_protocol:
+            cells[0] += " by its own protocol"
+        return "; ".join([cells[0] + window, *(f"others, by ours: {c}" for c in cells[1:])])
 
     def _others(self) -> str:
         """What the papers print of others, and of this network with other windows."""
@@ -204,6 +209,7 @@ class Sheet:
                     "paper_source": figure and figure.source,
                     "paper_dataset": figure and self.dataset,
                     "paper_frames": figure and figure.frames,
+                    "paper_note": figure and figure.note,
                 }
 
 
@@ -231,7 +237,8 @@ def picture(sheet: Sheet, out: Path) -> Path:
             label = f"{mean:.1f}" + ("" if spread is None else f" ± {spread:.1f}")
             paper = sheet.figure(row, metric)
             if paper is not None:
-                label += f"   [paper {paper.value:.1f}, f={paper.frames}, {paper.mark}]"
+                protocol = "" if paper.same_protocol else ", another protocol"
+                label += f"   [paper {paper.value:.1f}, f={paper.frames}, {paper.mark}{protocol}]"
             axes.text(max(values) + 0.02 * most, place, label, va="center", fontsize=7, color=INK)
         axes.set_yticks(range(count), [row.label for row in sheet.rows] if not number else [])
         axes.invert_yaxis()
