@@ -66,7 +66,7 @@ def _train_both(
             optimizers[precision].zero_grad()
             torch.autograd.backward(loss)
             optimizers[precision].step()
-            losses[precision].append(float(loss))
+            losses[precision].append(loss.item())
             seconds[precision].append(time.perf_counter() - start)
     return {precision: median(some[1:]) for precision, some in seconds.items()}, losses
 

@@ -5,6 +5,7 @@ At FRAME it says so and waits for its standard input to end.
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,8 @@ class SlowDetector(FakeDetector):
 
 
 def main() -> None:
+    # A shell's background jobs begin with Ctrl-C ignored, and so does what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     video, out, weights, *halt_at = sys.argv[1:]
     cache.STRETCH_S = 0.1
     detector = SlowDetector(lambda index: index % 7 != 3)
