@@ -433,7 +433,7 @@ def _budget(options: Options, epochs: set[int], windows: set[int]) -> str:
     size = "the paper's sizes" if options.size == "paper" else "small (c=16, 2+2 blocks, f=9)"
     frames = options.budget.test_frames
     return (
-        f"{size}, {'/'.join(map(str, sorted(epochs)))} epochs of "
+        f"{size}, {'/'.join(map(str, sorted(epochs)))} epoch{'s' if epochs != {1} else ''} of "
         f"{'/'.join(f'{n:,}' for n in sorted(windows))} windows"
         + ("" if frames is None else f", about {frames:,} test frames")
     )
