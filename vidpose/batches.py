@@ -6,6 +6,7 @@ several processes, sees the batches of an undisturbed one.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,19 +22,20 @@ from vidpose.data.virtual import Variation, VirtualCameras
 from vidpose.data.windows import Windows, fits, tracks
 from vidpose.distributed import World
 from vidpose.errors import DataError, UsageError
+from vidpose.models import MODELS
 from vidpose.normalise import person_from_rays
 from vidpose.recipe import Recipe
 from vidpose.skeleton import H36M17, Skeleton
 from vidpose.stages import ahead
 
 Batch = tuple[Tensor, Tensor, int]
-"""A process's inputs (B, F, J, 2) and targets (B, 1, J, 3), metres; and how many windows the
+"""A process's inputs (B, F, J, 2) and targets (B, 1 or F, J, 3), metres; and how many windows the
 batches of all processes have together.
 """
 
 
 class Samples(Protocol):
-    """Windows by their numbers: (B,) -> inputs (B, F, J, 2), targets (B, 1, J, 3) metres."""
+    """Windows by their numbers: (B,) -> inputs (B, F, J, 2), targets (B, 1 or F, J, 3) metres."""
 
     def __len__(self) -> int: ...
 
@@ -85,7 +87,7 @@ class Shuffled:
         return inputs, targets, (mine.stop - mine.start) * world.size
 
 
-TRAINING = Variation()
+TRAINING = Variation(hidden=0.15, swapped=0.05)
 """What is drawn for every window, by default."""
 
 
@@ -137,9 +139,13 @@ def virtual_windows(
     """Windows of motion capture as a network sees them; the same for the same seed."""
     generator = torch.Generator(cameras.device).manual_seed(seed)
     rays, joints = cameras.draw(count, recipe.frames, recipe.fps, vary, generator)
-    inputs, rotation = person_from_rays(rays)
-    centre = rotation[:, recipe.frames // 2]
-    return FixedWindows(inputs, (joints @ centre.mT)[:, None])
+    masked = recipe.normalisation == "person_masked"
+    inputs, rotation = person_from_rays(rays, missing=math.nan if masked else 0.0)
+    targets = joints @ rotation.mT
+    if not MODELS[recipe.model].all_frames:
+        centre = recipe.frames // 2
+        targets = targets[:, centre : centre + 1]
+    return FixedWindows(inputs, targets)
 
 
 VALIDATION = Variation(focal_error_sd=0.0, speed=(1.0, 1.0), mirror=0.0)
@@ -165,7 +171,7 @@ def mocap_data(
         DataError: a subject is not there, or nobody is left.
         UsageError: the recipe's normalisation needs a picture, and virtual cameras have none.
     """
-    if recipe.normalisation != "person":
+    if recipe.normalisation not in ("person", "person_masked"):
         raise UsageError(
             "virtual cameras have no picture's edge; train on motion capture with the "
             "normalisation 'person'."
@@ -222,11 +228,21 @@ def dataset_data(
         )
     mirrored = torch.from_numpy(dataset.skeleton.mirrored) if recipe.mirror else None
     host = torch.device("cpu") if folder is not None else device
-    windows = Windows(made, recipe.frames, mirrored=mirrored, device=host, folder=folder)
+    windows = Windows(
+        made,
+        recipe.frames,
+        mirrored=mirrored,
+        all_frames=MODELS[recipe.model].all_frames,
+        device=host,
+        folder=folder,
+    )
     return TrainingData(
         source=Shuffled(windows, recipe.seed, on_host=folder is not None),
         validation=Windows(
-            tracks(test, recipe.normalisation, dataset.skeleton), recipe.frames, device=host
+            tracks(test, recipe.normalisation, dataset.skeleton),
+            recipe.frames,
+            all_frames=MODELS[recipe.model].all_frames,
+            device=host,
         ),
         skeleton=dataset.skeleton,
         fps=train[0].fps,

@@ -23,7 +23,7 @@ def parameters(model: LiftingModel) -> int:
 
 
 def per_window(model: LiftingModel) -> int:
-    """Operations for one pose from its window, counted while the network runs."""
+    """Operations for one window, counted while the network runs."""
     config = model.config
     return _counted(model, lambda twin: twin(torch.empty(1, config.frames, config.joints, 2)))
 
@@ -37,7 +37,7 @@ def per_frame(model: LiftingModel, frames: int = 512) -> float:
         model: the network.
         frames: the poses of the stretch.
     """
-    stretch = frames + model.config.frames - 1
+    stretch = frames + 2 * model.reach
     keypoints = stretch, model.config.joints, 2
     return _counted(model, lambda twin: twin.slide(torch.empty(keypoints))) / frames
 
@@ -54,7 +54,7 @@ def _counted(model: LiftingModel, run: Callable[[LiftingModel], Any]) -> int:
 
 
 def formula(model: LiftingModel) -> int:
-    """Operations for one pose from its window, worked out from the network's sizes."""
+    """Operations for one window, worked out from the network's sizes."""
     return 2 * _MULTIPLY_ADDS[model.name](model.config)
 
 
@@ -77,6 +77,12 @@ def _poseformer(c: Any) -> int:
     spatial = 2 * width + c.depth * _block(c.joints, c.embed_dim, c.mlp_ratio)
     temporal = (c.temporal_depth or c.depth) * _block(c.frames, width, c.mlp_ratio)
     return c.frames * spatial + temporal + c.frames * width + width * 3 * c.joints
+
+
+def _sequence(c: Any) -> int:
+    """No mean over frames, and the head is for every frame."""
+    width = c.joints * c.embed_dim
+    return _poseformer(c) - c.frames * width + (c.frames - 1) * width * 3 * c.joints
 
 
 def _temporal(c: Any) -> int:
@@ -103,6 +109,7 @@ def _videopose(c: Any) -> int:
 
 _MULTIPLY_ADDS: dict[str, Callable[[Any], int]] = {
     "poseformer": _poseformer,
+    "sequence": _sequence,
     "temporal": _temporal,
     "joints": _joints,
     "martinez": _martinez,

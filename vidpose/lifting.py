@@ -103,16 +103,14 @@ class Lifter:
         Raises:
             ValueError: no joint is there in any frame.
         """
-        track = keypoints_px
-        if not np.isfinite(track).all():
-            track = fill_missing(track, timestamps)
+        track, missing = self._filled(keypoints_px, timestamps)
         grid = training_grid(timestamps, self.checkpoint.fps)
         count = len(track if grid is None else grid)
         joints = np.empty((count, track.shape[1], 3), np.float32)
         poses = (
             pose
             for block in range(ceil(count / BLOCK))
-            for pose in self._block(track, timestamps, grid, block, frame_size, focal_px)
+            for pose in self._block(track, missing, timestamps, grid, block, frame_size, focal_px)
         )
         for t, pose in enumerate(progress(poses, count, "lifting")):
             joints[t] = pose
@@ -124,7 +122,7 @@ class Lifter:
         """The frames at the checkpoint's rate that a block's poses depend on, of `count` or of
         any number.
         """
-        reach = self.model.config.frames // 2
+        reach = self.model.reach
         stop = (block + 1) * BLOCK + reach
         return slice(max(0, block * BLOCK - reach), stop if count is None else min(count, stop))
 
@@ -149,8 +147,10 @@ class Lifter:
         """
         if not np.isfinite(keypoints_px).all(axis=2).any():
             return
-        track = fill_missing(keypoints_px, timestamps)
-        inputs = track if at is None else _resample(timestamps, track, at)
+        track, missing = self._filled(keypoints_px, timestamps)
+        inputs = np.array(track, np.float64) if at is None else _resample(timestamps, track, at)
+        if missing is not None:
+            inputs[missing if at is None else missing[nearest(timestamps, at)]] = np.nan
         key, first, last = self._key(block, inputs, frame_size, focal_px)
         poses = self._poses(inputs, first, last, frame_size, focal_px)
         self._lifted[key] = len(self._poses_ahead)
@@ -159,6 +159,7 @@ class Lifter:
     def _block(
         self,
         track: NDArray[np.floating],
+        missing: NDArray[np.bool_] | None,
         timestamps: NDArray[np.float64],
         grid: NDArray[np.float64] | None,
         block: int,
@@ -169,10 +170,14 @@ class Lifter:
         around = self.reach_of(block, len(timestamps if grid is None else grid))
         if grid is None:
             inputs = np.array(track[around], np.float64)
+            rows: slice | NDArray[np.int64] = around
         else:
             near = frames_near(timestamps, grid[around])
             times = np.minimum(grid[around], timestamps[-1])  # the last one may lie just behind
             inputs = _resample(timestamps[near], track[near], times)
+            rows = near.start + nearest(timestamps[near], times)
+        if missing is not None:
+            inputs[missing[rows]] = np.nan
         key, first, last = self._key(block, inputs, frame_size, focal_px)
         begin = self._lifted.pop(key, None)
         if begin is None:
@@ -180,6 +185,22 @@ class Lifter:
         shape = last - first, inputs.shape[1], 3
         poses = self._poses_ahead[begin : begin + shape[0] * shape[1] * shape[2]]
         return np.frombuffer(poses, np.float32).reshape(shape)
+
+    def _filled(
+        self, keypoints_px: NDArray[np.floating], timestamps: NDArray[np.float64]
+    ) -> tuple[NDArray[np.floating], NDArray[np.bool_] | None]:
+        """The track without gaps, and where they were, (T, J), if the network wants to know.
+
+        The root is not among them: it is what the person is turned and sized around.
+        """
+        missing = ~np.isfinite(keypoints_px).all(axis=-1)
+        if not missing.any():
+            return keypoints_px, None
+        track = fill_missing(keypoints_px, timestamps)
+        if self.checkpoint.normalisation != "person_masked":
+            return track, None
+        missing[:, H36M17.root] = False
+        return track, missing
 
     def _key(
         self,
@@ -226,6 +247,11 @@ def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.flo
     seconds = float(timestamps[-1] - timestamps[0])
     count = max(2, ceil(seconds * fps - 1e-6) + 1)
     return np.asarray(timestamps[0] + np.arange(count) / fps)
+
+
+def nearest(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
+    """For each time the number of the frame that is nearest to it."""
+    return np.searchsorted((timestamps[:-1] + timestamps[1:]) / 2, at)
 
 
 def frames_near(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> slice:

@@ -7,6 +7,7 @@ so that they cannot drift apart. Rays are x and y of the direction through a pix
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -32,7 +33,9 @@ def look_at(rays: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
+def person_from_rays(
+    rays: Tensor, root: int = 0, missing: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """The person as a camera turned towards them would see them, at a size of about one.
 
     Every frame stands for itself: a camera of the same place is turned so that the root joint
@@ -44,6 +47,7 @@ def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
     Args:
         rays: (..., J, 2).
         root: the root joint.
+        missing: what stands for a joint that is not finite; 0 puts it on the root.
 
     Returns:
         inputs (..., J, 2) and the rotations (..., 3, 3) from the camera frame to the turned
@@ -58,7 +62,8 @@ def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
     inputs = torch.where(seen, inputs, 0)
     distance = inputs.norm(dim=-1).sum(dim=-1)
     size = distance / (seen[..., 0].sum(dim=-1) - 1).clamp_min(1)
-    return inputs / size.clamp_min(1e-6)[..., None, None], rotation
+    inputs = inputs / size.clamp_min(1e-6)[..., None, None]
+    return inputs.where(seen, missing), rotation
 
 
 class Normalisation(Protocol):
@@ -75,9 +80,20 @@ def person(
     keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
 ) -> tuple[Tensor, Tensor]:
     """See `person_from_rays`."""
+    return person_from_rays(_rays(keypoints_px, frame_size, focal_px), root)
+
+
+def person_masked(
+    keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
+) -> tuple[Tensor, Tensor]:
+    """As `person`, but a missing joint stays NaN, for networks that know what that means."""
+    return person_from_rays(_rays(keypoints_px, frame_size, focal_px), root, missing=math.nan)
+
+
+def _rays(keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float) -> Tensor:
     width, height = frame_size
     middle = keypoints_px.new_tensor([(width - 1) / 2, (height - 1) / 2])
-    return person_from_rays((keypoints_px - middle) / focal_px, root)
+    return (keypoints_px - middle) / focal_px
 
 
 def screen(
@@ -95,4 +111,8 @@ def screen(
     return torch.where(seen, inputs, 0), turn.expand(*inputs.shape[:-2], 3, 3)
 
 
-NORMALISATIONS: dict[str, Normalisation] = {"person": person, "screen": screen}
+NORMALISATIONS: dict[str, Normalisation] = {
+    "person": person,
+    "person_masked": person_masked,
+    "screen": screen,
+}

@@ -34,6 +34,8 @@ class Recipe:
     """Whether joints are told apart by a learned embedding."""
     frame_positions: bool = True
     """Whether frames are."""
+    stride: int = 4
+    """Of the network `sequence` only: frames from one window to the next, when it slides."""
     drop_path: float = 0.1
     normalisation: str = "screen"
     epochs: int = 130
@@ -48,6 +50,12 @@ class Recipe:
     warmup: float = 0.02
     """Share of the run in which a cosine schedule rises."""
     weight_decay: float = 0.1
+    velocity: float = 0.0
+    """Of a network that answers for all frames: weight of the error of the joints' velocities
+    (metres a frame) beside that of their positions, against jitter."""
+    ema: float = 0.0
+    """The weights that are measured and kept are a moving average over the steps, which keeps
+    this part of itself at each; 0: the weights themselves."""
     mirror: bool = True
     """Learn from the mirror images, too: every window comes twice in an epoch, once mirrored."""
     val_fraction: float = 0.05
@@ -76,6 +84,10 @@ class Recipe:
             raise UsageError(f"val_fraction lies between 0 and 1, not at {self.val_fraction:g}.")
         if not (self.lr > 0 and 0 < self.lr_decay <= 1 and math.isfinite(self.lr)):
             raise UsageError("lr must be positive, and lr_decay above 0 and at most 1.")
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"ema lies from 0 to below 1, not at {self.ema:g}.")
+        if not (self.velocity >= 0 and math.isfinite(self.velocity)):
+            raise UsageError(f"velocity must not be negative, but is {self.velocity:g}.")
         choices = {
             "model": tuple(MODELS),
             "normalisation": tuple(NORMALISATIONS),

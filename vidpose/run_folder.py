@@ -73,6 +73,7 @@ class RunFolder:
         data: dict[str, Any],
         model: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
+        average: torch.nn.Module | None = None,
     ) -> None:
         """Write all that a run needs to go on; whole or not at all.
 
@@ -95,6 +96,7 @@ class RunFolder:
                     "run": vars(state),
                     "model": weights,
                     "optimizer": optimizer.state_dict(),
+                    "average": {} if average is None else average.state_dict(),
                 },
                 temporary,
             )
@@ -105,6 +107,7 @@ class RunFolder:
         data: dict[str, Any],
         model: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
+        average: torch.nn.Module | None = None,
     ) -> RunState:
         """Take a run up again.
 
@@ -130,6 +133,8 @@ class RunFolder:
             )
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            average.load_state_dict(state["average"])
         return run
 
     def last_good(self) -> str:

@@ -55,6 +55,5 @@ def mirror(joints: Tensor, mirrored: Tensor) -> Tensor:
 @torch.inference_mode()
 def _block(model: Slides, inputs: Tensor, start: int, stop: int) -> Tensor:
     """(T, J, 2) -> (stop - start, J, 3)."""
-    reach = model.config.frames // 2
-    around = torch.arange(start - reach, stop + reach, device=inputs.device)
+    around = torch.arange(start - model.reach, stop + model.reach, device=inputs.device)
     return model.slide(inputs[around.clamp(0, len(inputs) - 1)])

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from vidpose.batches import (
     Samples,
@@ -180,7 +181,9 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
     )
-    run = folder.restore(recipe, data.told, model, optimizer) if resume else RunState()
+    average = AveragedModel(model, avg_fn=moving_average(recipe.ema)) if recipe.ema else None
+    kept = model if average is None else average.module
+    run = folder.restore(recipe, data.told, model, optimizer, average) if resume else RunState()
     learner: torch.nn.Module = model
     if world.size > 1:
         learner = DistributedDataParallel(model, [device] if device.type == "cuda" else None)
@@ -191,7 +194,7 @@ def train(
 
     def save() -> None:
         if world.is_first:
-            folder.save(run, recipe, data.told, model, optimizer)
+            folder.save(run, recipe, data.told, model, optimizer, average)
 
     with stop_requests() as stop_is_asked:
         while run.epoch < recipe.epochs:
@@ -204,6 +207,8 @@ def train(
                     group["lr"] = recipe.lr_at(run.epoch * steps + run.step, steps)
                 loss = learn(learner, model, inputs, targets, whole, recipe, world, run, steps)
                 optimizer.step()
+                if average is not None:
+                    average.update_parameters(model)
                 loss_sum += loss
                 run.step += 1
                 run.samples += whole
@@ -218,7 +223,7 @@ def train(
                 if bool(asked):
                     raise StoppedError(out, run.epoch + 1, run.step, steps)
             train_mm = 1000 * _checked(world.total(loss_sum), run, folder) / run.samples
-            errors = validate(model, data.validation, recipe, world)
+            errors = validate(kept, data.validation, recipe, world)
             lr = recipe.lr_at((run.epoch + 1) * steps - 1, steps)
             run = RunState(run.epoch + 1, best_mm=run.best_mm, log=run.log)
             row = {"epoch": run.epoch, "lr": lr, "train_mpjpe_mm": train_mm}
@@ -232,7 +237,7 @@ def train(
                 told = data.told | {"recipe": recipe.to_dict(), "epoch": run.epoch}
                 told |= {f"{recipe.select_on}_errors": errors}
                 made = Checkpoint(
-                    model=model,
+                    model=kept,
                     normalisation=recipe.normalisation,
                     fps=data.fps,
                     skeleton=data.skeleton.name,
@@ -282,8 +287,10 @@ def learn(
 ) -> Tensor:
     """One step's gradients: the paper's loss, MPJPE of the root-relative pose (Eq. 8).
 
+    Where the recipe asks for it, the same of the velocities is added.
+
     Returns:
-        The loss summed over this process's samples, metres.
+        The paper's loss summed over this process's samples, metres.
     """
     device = world.device
     offset = world.rank * len(inputs)
@@ -302,11 +309,26 @@ def learn(
         with together:
             with mixed_precision(device, recipe.precision):
                 predicted = learner(some)
-            loss = (predicted.float() - wanted).norm(dim=-1).mean(dim=(1, 2)).sum()
+            error = predicted.float() - wanted
+            mpjpe_m = error.norm(dim=-1).mean(dim=(1, 2)).sum()
+            loss = mpjpe_m
+            if recipe.velocity and error.shape[1] > 1:
+                mpjve_m = error.diff(dim=1).norm(dim=-1).mean(dim=(1, 2)).sum()
+                loss = loss + recipe.velocity * mpjve_m
             # DistributedDataParallel takes the mean of the processes' gradients.
             torch.autograd.backward(loss * (world.size / whole))
-        total += loss.detach()
+        total += mpjpe_m.detach()
     return total
+
+
+def moving_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """What `AveragedModel` does with each weight; keeps less in the first steps of a run."""
+
+    def update(average: Tensor, weight: Tensor, steps: Tensor | int) -> Tensor:
+        n = int(steps)
+        return average.lerp(weight, 1 - min(keep, (1 + n) / (10 + n)))
+
+    return update
 
 
 @torch.no_grad()

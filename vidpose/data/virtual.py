@@ -62,6 +62,11 @@ class Variation:
     mirror: float = 0.5
     noise: float = 1.0
     """Scales everything a detector does wrong; 0 gives perfect 2D."""
+    hidden: float = 0.0
+    """Share of windows in which a limb, or all below hips or knees, is lost for a while or for
+    good, as behind a table or the picture's edge."""
+    swapped: float = 0.0
+    """Share of windows in which the detector takes left for right for a while."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,6 +80,27 @@ OUTLIER_RATE, OUTLIER_SD = 0.006, 0.4  # per joint and frame
 DROP_RATE = 0.06  # per joint and window: a run of frames in which it is lost
 DROP_GONE = 0.5  # share of the lost ones that are absent; the rest is guessed, badly
 DROP_GUESS_SD = 0.25
+
+_SIDES = {
+    "legs": [("RHip", "LHip"), ("RKnee", "LKnee"), ("RFoot", "LFoot")],
+    "arms": [("RShoulder", "LShoulder"), ("RElbow", "LElbow"), ("RWrist", "LWrist")],
+}
+SWAPPED = [
+    [H36M17.index(joint) for pair in pairs for joint in pair] for pairs in _SIDES.values()
+]
+"""What a detector takes for its other side together: joints, each with its twin beside it."""
+HIDDEN = [
+    [H36M17.index(name) for name in names]
+    for names in (
+        ("RKnee", "LKnee", "RFoot", "LFoot"),
+        ("RFoot", "LFoot"),
+        ("RKnee", "RFoot"),
+        ("LKnee", "LFoot"),
+        ("RElbow", "RWrist"),
+        ("LElbow", "LWrist"),
+    )
+]
+"""What is hidden together."""
 
 NEAREST_M = 1.0
 STRETCH_S = 8.0
@@ -104,20 +130,23 @@ class VirtualCameras:
 
         Returns:
             rays (count, frames, 17, 2), the 2D joints as a detector would give them for a camera
-            whose focal length is not quite known, NaN where lost; and joints (count, 17, 3),
-            metres, camera frame, relative to the root, of each window's centre frame.
+            whose focal length is not quite known, NaN where lost; and joints (count, frames,
+            17, 3), metres, camera frame, relative to the root.
         """
         random = _Random(generator, self.device)
         world = self._windows(count, frames, fps, vary, random)
         world = _resize(world, vary.segment_sd, random)
         world = _mirror(world, random.flag(vary.mirror, count))
         camera = _see(world, vary, random)
-        target = camera[:, frames // 2]
         rays = camera[..., :2] / camera[..., 2:].clamp_min(0.3)
         if vary.noise:
             rays = _detect(rays, fps, vary.noise, random)
+        if vary.swapped:
+            rays = _swap(rays, vary.swapped, random)
+        if vary.hidden:
+            rays = _hide(rays, vary.hidden, random)
         rays = rays * random.normal(count, 1, 1, 1).mul(vary.focal_error_sd).exp()
-        return rays, target - target[:, :1]
+        return rays, camera - camera[:, :, :1]
 
     def watch(
         self, clip: int, first: float, frames: int, fps: float, vary: Variation, seed: int
@@ -318,6 +347,40 @@ def _detect(rays: Tensor, fps: float, noise: float, random: _Random) -> Tensor:
 
     noisy = rays + noise * size * (jitter + drift + jump + guess)
     return noisy.masked_fill(gone, math.nan)
+
+
+def _swap(rays: Tensor, share: float, random: _Random) -> Tensor:
+    """Take left for right for a while, legs or arms; (B, F, J, 2)."""
+    during = _runs(rays, 3, random) & random.flag(share, len(rays), 1)
+    group = random.integers(len(SWAPPED), len(rays))
+    for number, joints in enumerate(SWAPPED):
+        twins = rays.clone()
+        twins[:, :, joints[0::2]], twins[:, :, joints[1::2]] = (
+            rays[:, :, joints[1::2]],
+            rays[:, :, joints[0::2]],
+        )
+        rays = torch.where((during & (group == number)[:, None])[..., None, None], twins, rays)
+    return rays
+
+
+def _hide(rays: Tensor, share: float, random: _Random) -> Tensor:
+    """Lose limbs, half of them for a while and half for the whole window; (B, F, J, 2)."""
+    whole = random.flag(0.5, len(rays), 1)
+    during = (_runs(rays, 1, random) | whole) & random.flag(share, len(rays), 1)
+    group = random.integers(len(HIDDEN), len(rays))
+    lost = torch.zeros(rays.shape[:3], dtype=torch.bool, device=rays.device)
+    for number, joints in enumerate(HIDDEN):
+        lost[:, :, joints] |= (during & (group == number)[:, None])[..., None]
+    return rays.masked_fill(lost[..., None], math.nan)
+
+
+def _runs(rays: Tensor, part: int, random: _Random) -> Tensor:
+    """(B, F), a run of frames of each window, at most one `part`-th of it long."""
+    count, frames = rays.shape[:2]
+    first = random.integers(frames, count, 1)
+    length = 1 + random.integers(max(1, frames // part), count, 1)
+    time = torch.arange(frames, device=rays.device)
+    return (time >= first) & (time < first + length)
 
 
 KEYPOINTS = "noisy"

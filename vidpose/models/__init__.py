@@ -11,6 +11,7 @@ from vidpose.models.checkpoint import (
 from vidpose.models.joints import JointTransformer
 from vidpose.models.martinez import Martinez
 from vidpose.models.poseformer import AttendedPose, PoseFormer, PoseFormerConfig
+from vidpose.models.sequence import SequencePoseFormer
 from vidpose.models.temporal import TemporalTransformer
 from vidpose.models.videopose import VideoPose
 
@@ -23,6 +24,7 @@ __all__ = [
     "Martinez",
     "PoseFormer",
     "PoseFormerConfig",
+    "SequencePoseFormer",
     "TemporalTransformer",
     "VideoPose",
     "load_checkpoint",

@@ -42,24 +42,36 @@ class Slides(Protocol):
     config: Any
     """A `Config`."""
 
+    @property
+    def reach(self) -> int:
+        """See `LiftingModel.reach`."""
+
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel.slide`."""
 
 
 class LiftingModel(nn.Module):
-    """A window of 2D poses in, the 3D pose of its centre frame out.
+    """A window of 2D poses in, the 3D pose of its centre frame out, or those of all its frames.
 
     `forward` takes (B, F, J, 2) normalised keypoints (how they are normalised is the
-    checkpoint's to say) and gives (B, 1, J, 3) metres, relative to the root.
+    checkpoint's to say) and gives (B, 1, J, 3) metres, relative to the root; (B, F, J, 3) if
+    `all_frames`.
     """
 
     name: ClassVar[str]
     """As checkpoints and `vidpose train --model` call it."""
+    all_frames: ClassVar[bool] = False
+    """Whether it answers for all frames of a window."""
     config: Any
     """A `Config`."""
 
+    @property
+    def reach(self) -> int:
+        """How many frames before and after a frame its pose depends on."""
+        return int(self.config.frames) // 2
+
     def slide(self, keypoints: Tensor) -> Tensor:
-        """The poses of all windows of a stretch of frames: (T + F - 1, J, 2) -> (T, J, 3).
+        """The poses of a stretch of frames, but for its ends: (T + 2 * reach, J, 2) -> (T, J, 3).
 
         Equal to `forward` on every window cut out; networks that share work between windows
         do better than that.
@@ -90,7 +102,7 @@ class _Prepared:
     """Any network; bfloat16 is left to autocast."""
 
     def __init__(self, model: LiftingModel, dtype: torch.dtype) -> None:
-        self.config = model.config
+        self.config, self.reach = model.config, model.reach
         self._model = model
         self._dtype = dtype
 

@@ -24,6 +24,7 @@ from vidpose.models.base import LiftingModel
 from vidpose.models.joints import JointTransformer
 from vidpose.models.martinez import Martinez
 from vidpose.models.poseformer import PoseFormer
+from vidpose.models.sequence import SequencePoseFormer
 from vidpose.models.temporal import TemporalTransformer
 from vidpose.models.videopose import VideoPose
 from vidpose.normalise import NORMALISATIONS
@@ -32,7 +33,14 @@ from vidpose.skeleton import SKELETONS
 FORMAT = "vidpose-weights/1"
 MODELS: dict[str, type[LiftingModel]] = {
     model.name: model
-    for model in (PoseFormer, TemporalTransformer, JointTransformer, Martinez, VideoPose)
+    for model in (
+        PoseFormer,
+        SequencePoseFormer,
+        TemporalTransformer,
+        JointTransformer,
+        Martinez,
+        VideoPose,
+    )
 }
 """The networks, by the name that checkpoints give them; all take `frames` and `joints`."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, check_positive
+from vidpose.models.base import LiftingModel, Slides, check_positive
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 from vidpose.models.prepared import PreparedPoseFormer
 
@@ -132,13 +132,17 @@ class PoseFormer(LiftingModel):
         features = self.spatial(keypoints)
         return self.temporal(features.unfold(0, self.config.frames, 1).mT)[:, 0]
 
-    def prepared(self, dtype: torch.dtype = torch.float32) -> PreparedPoseFormer:
+    def prepared(self, dtype: torch.dtype = torch.float32) -> Slides:
         """See `LiftingModel`."""
         return PreparedPoseFormer(self, dtype)
 
+    def embed(self, keypoints: Tensor) -> Tensor:
+        """Joints as tokens: (N, J, 2) -> (N, J, C)."""
+        return self.joint_embedding(keypoints)
+
     def spatial(self, keypoints: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """Joints of single frames attend to each other: (N, J, 2) -> (N, J * C)."""
-        x = self.joint_embedding(keypoints) + self.joint_position
+        x = self.embed(keypoints) + self.joint_position
         return self.spatial_norm(self.spatial_blocks(x, maps)).flatten(1)
 
     def temporal(self, features: Tensor, maps: list[Tensor] | None = None) -> Tensor:

@@ -16,8 +16,8 @@ Letters in shapes: as in `poseformer.py`; N windows that go through together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import ceil
+import math
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,59 +40,30 @@ Product = Callable[[Tensor], Tensor]
 """(tokens, in) -> (tokens, out)."""
 
 
-class PreparedPoseFormer:
-    """A PoseFormer as it is now; its weights must not change afterwards.
+class _Prepared:
+    """A network of PoseFormer's kind as it is now; its weights must not change afterwards.
 
     Args:
         model: in eval mode, on the device it is to compute on.
         dtype: of the temporal blocks' products: float32 or bfloat16.
     """
 
-    @torch.no_grad()
     def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
-        self.config = model.config
+        self.config, self.reach = model.config, model.reach
         self._dtype = dtype
         self._spatial = model.spatial
         self._frame_position = model.frame_position.detach()[0]
         blocks: Any = model.temporal_blocks
-        self._first = _FirstBlock(model, dtype)
         self._blocks = [_Block(block, dtype) for block in blocks]
-        norm, pooling = model.temporal_norm, model.frame_pooling
-        self._frame_weights = pooling.weight.detach()[0, :, 0]
-        # The pooled norm is the norm's scale and shift of what is pooled.
-        self._pooled_scale = norm.weight.detach()
-        self._pooled_shift = pooling(norm.bias.expand(1, self.config.frames, -1))[0, 0]
-        self._norm_eps = norm.eps
+        self._norm: Any = model.temporal_norm
         self._head = model.head
 
-    def slide(self, keypoints: Tensor) -> Tensor:
-        """See `LiftingModel`; (T + F - 1, J, 2) -> (T, J, 3), float32."""
-        features = self._spatial(keypoints)
-        windows = len(keypoints) - self.config.frames + 1
-        at_once = ceil(windows / ceil(windows / self._most_at_once(features)))  # evenly
-        poses = [
-            self._temporal(features[start : min(start + at_once, windows) + self.config.frames - 1])
-            for start in range(0, windows, at_once)
-        ]
-        return torch.cat(poses)
-
-    def _temporal(self, features: Tensor) -> Tensor:
-        """(N + F - 1, J * C) -> (N, J, 3)."""
-        frames = self.config.frames
-        x = features.unfold(0, frames, 1).mT + self._frame_position  # (N, F, J * C)
-        windows = x.shape[:2]
-        x = x.flatten(0, 1)
-        qkv: Tensor | None = self._first(features)
-        for block in self._blocks:
-            x = block(x, windows, qkv)
-            qkv = None
-        x = _normed(x, self._norm_eps).unflatten(0, windows)
-        pooled = (self._frame_weights @ x) * self._pooled_scale + self._pooled_shift
-        poses: Tensor = self._head(pooled)
-        return poses.unflatten(-1, (self.config.joints, 3))
+    def _evenly(self, windows: int, features: Tensor) -> Iterator[slice]:
+        """The windows in parts that may go through the temporal blocks together."""
+        at_once = math.ceil(windows / math.ceil(windows / self._most_at_once(features)))
+        return (slice(i, min(i + at_once, windows)) for i in range(0, windows, at_once))
 
     def _most_at_once(self, features: Tensor) -> int:
-        """How many windows may go through the temporal blocks together."""
         if features.device.type == "cpu":
             widest = 3 * features.shape[1] * self._dtype.itemsize
             tokens = STEP_BYTES_A_THREAD * torch.get_num_threads() // widest
@@ -103,6 +74,79 @@ class PreparedPoseFormer:
             bytes_a_token = features.shape[1] * (3 * 4 + 8 * self._dtype.itemsize)
             tokens = int(free * GPU_MEMORY_PART) // bytes_a_token
         return max(1, tokens // self.config.frames)
+
+    def _through_blocks(self, windows: Tensor, qkv: Tensor | None = None) -> Tensor:
+        """Features of frames in their slots, (N, F, J * C), which are overwritten -> the same."""
+        x = windows.flatten(0, 1)
+        for block in self._blocks:
+            x = block(x, windows.shape[:2], qkv)
+            qkv = None
+        return x.view(windows.shape)
+
+
+class PreparedPoseFormer(_Prepared):
+    """The paper's network; see `_Prepared`."""
+
+    @torch.no_grad()
+    def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
+        super().__init__(model, dtype)
+        self._first = _FirstBlock(model, dtype)
+        norm, pooling = model.temporal_norm, model.frame_pooling
+        self._frame_weights = pooling.weight.detach()[0, :, 0]
+        # The pooled norm is the norm's scale and shift of what is pooled.
+        self._pooled_scale = norm.weight.detach()
+        self._pooled_shift = pooling(norm.bias.expand(1, self.config.frames, -1))[0, 0]
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel`; (T + F - 1, J, 2) -> (T, J, 3), float32."""
+        features = self._spatial(keypoints)
+        reach = self.config.frames - 1
+        parts = self._evenly(len(keypoints) - reach, features)
+        return torch.cat([self._temporal(features[p.start : p.stop + reach]) for p in parts])
+
+    def _temporal(self, features: Tensor) -> Tensor:
+        """(N + F - 1, J * C) -> (N, J, 3)."""
+        windows = features.unfold(0, self.config.frames, 1).mT + self._frame_position
+        x = _normed(self._through_blocks(windows, self._first(features)), self._norm.eps)
+        pooled = (self._frame_weights @ x) * self._pooled_scale + self._pooled_shift
+        poses: Tensor = self._head(pooled)
+        return poses.unflatten(-1, (self.config.joints, 3))
+
+
+class PreparedSequence(_Prepared):
+    """The network that answers for all frames of a window; see `_Prepared`."""
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        """See `SequencePoseFormer.slide`; (T + 2 * reach, J, 2) -> (T, J, 3), float32."""
+        features = self._spatial(keypoints)
+        windows = features.unfold(0, self.config.frames, self.config.stride).mT
+        poses = torch.cat(
+            [self._temporal(windows[part]) for part in self._evenly(len(windows), features)]
+        )
+        poses = mean_of_overlaps(poses, self.config.stride)
+        return poses[self.reach : self.reach + len(keypoints) - 2 * self.reach]
+
+    def _temporal(self, windows: Tensor) -> Tensor:
+        """(N, F, J * C) -> (N, F, J, 3)."""
+        x = self._norm(self._through_blocks(windows + self._frame_position))
+        poses: Tensor = self._head(x)
+        return poses.unflatten(-1, (self.config.joints, 3))
+
+
+def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
+    """Poses of windows that begin every `stride` frames, (N, F, J, 3) -> one of each frame.
+
+    At a window's ends, where the frames on one side are not known, a pose counts little.
+    """
+    count, frames = poses.shape[:2]
+    slots = torch.arange(frames, device=poses.device)
+    weight = torch.sin(math.pi * (slots + 0.5) / frames).square()[:, None, None]
+    at = (torch.arange(count, device=poses.device)[:, None] * stride + slots).flatten()
+    total = poses.new_zeros((count - 1) * stride + frames, *poses.shape[2:])
+    weights = poses.new_zeros(len(total), 1, 1)
+    total.index_add_(0, at, (poses * weight).flatten(0, 1))
+    weights.index_add_(0, at, weight.expand(count, -1, 1, 1).flatten(0, 1))
+    return total / weights
 
 
 class _Block:

@@ -179,7 +179,8 @@ def look_at(
     )
     with torch.no_grad():
         seen = model.to(device).eval().forward_with_attention(inputs[None])
-    pose = (seen.pose[0, 0] @ rotation[frames // 2]).double().cpu().numpy()
+    slot = frames // 2 if model.all_frames else 0
+    pose = (seen.pose[0, slot] @ rotation[frames // 2]).double().cpu().numpy()
     return Look(
         skeleton=skeleton,
         at_s=centre,
