@@ -1,144 +1,390 @@
-"""Lifting: our sliding windows against what the official evaluation and the public demos do.
+"""The measuring stick for weights: what 3D they make of people they were not trained on.
 
-All ways have the same network with the same weights, and the same 2D joints.
+    python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/stick]
+
+MOCAP is the motion capture (<subject>/<clip>.bvh); its left-out subjects are seen by cameras drawn
+from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
+are files or names, of any of vidpose's networks; all see the same people, cameras and errors. The
+folder gets stick.md, stick.csv, conditions.png and joints.png. docs/weights.md tells the rest.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from functools import partial
+import argparse
+import csv
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from measuring import Settings, Table, alternate
-from torch import Tensor, nn
+from noise import CLEAN, DEFAULT, Floats, Noise, disturb, hide
+from numpy.typing import NDArray
 
-from vidpose.models import LiftingModel, PoseFormer, load_model
+from vidpose.data.mocap import Clip, read_clip
+from vidpose.data.virtual import STRETCH_S, TEST, Variation, VirtualCameras
+from vidpose.errors import DataError, UsageError, VidposeError
+from vidpose.files import check_writable, replacing
+from vidpose.lifting import Lifter, load_lifter_checkpoint
+from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
+from vidpose.models import Checkpoint
+from vidpose.render.plots import COLOURS, DPI, GRID, INK
+from vidpose.root import assumed_focal_px, rays_to_pixels
 from vidpose.skeleton import H36M17
-from vidpose.sliding import mirror, slide
 
-BATCH = 128
-"""Windows that the official evaluation puts through the network together."""
-MIRRORED = torch.from_numpy(H36M17.mirrored)
-DEFAULT = Path(__file__).parents[1] / "weights" / "default.safetensors"
-
-Lift = Callable[[Tensor], Tensor]
-"""(T, J, 2) -> (T, J, 3)."""
+SEED = 6
+FRAME_SIZE = (1000, 1000)
+STRETCHES = 2
+"""Of one clip at most, which bounds how long this takes and what long clips weigh."""
 
 
-def table(settings: Settings) -> Table:
-    torch.manual_seed(0)
-    frames = 192 if settings.quick else 3000
-    demo_frames = 8 if settings.quick else 150
-    rows: list[tuple[str, ...]] = []
-    for name, model in _networks().items():
-        rows += _rows(name, model, _somebody(frames), demo_frames, settings)
-    return Table(
-        title="Lifting",
-        note=f"{frames} frames of one person. The official evaluation cuts out every window and "
-        f"puts {BATCH} at a time through the whole network, in fp32, with attention as three "
-        "steps; the public demos do the same with one window and its mirror image at a time (here "
-        f"for {demo_frames} frames, since each costs the same). The difference is the mean "
-        "distance of joints from the plain way's; where weights are random it says little.",
-        header=("network", "way", "mirror image", "frames/s", "times as fast", "difference, mm"),
-        rows=rows,
+@dataclass(frozen=True, kw_only=True)
+class Cameras:
+    """Where cameras are drawn, around a person who moves as they did when captured."""
+
+    about: str
+    elevation: tuple[float, float] = (-15.0, 60.0)
+    """Degrees above the person's level, seen from the person."""
+    roll_sd: float = 8.0
+    """Degrees, up to three times as much."""
+    distance: tuple[float, float] = (2.0, 15.0)
+    """Metres, evenly in the logarithm."""
+    off_axis: float = 25.0
+    """Degrees of the person from the optical axis, up to, each way."""
+    focal: tuple[float, float] = (0.77, 1.30)
+    """Focal length in longer sides of the picture, evenly in the logarithm; 1 is assumed."""
+
+    @property
+    def variation(self) -> Variation:
+        """What `VirtualCameras.watch` draws; bone lengths vary by 8 % as in training."""
+        return Variation(
+            elevation=self.elevation,
+            roll_sd=self.roll_sd,
+            distance=self.distance,
+            off_axis=self.off_axis,
+            segment_sd=0.08,
+            noise=0.0,
+        )
+
+
+# The default is what the first weights were trained with, its focal lengths with the same
+# deviation. People in view of a lens stay within its angle. The picture's edge cuts off nobody.
+CAMERAS = {
+    "default": Cameras(about="as in training"),
+    "level": Cameras(about="level", elevation=(-5, 5), roll_sd=0),
+    "down": Cameras(about="looking down 20 to 60 degrees", elevation=(20, 60)),
+    "rolled": Cameras(about="rolled, standard deviation 20 degrees", roll_sd=20),
+    "wide lens": Cameras(about="wide lens, near", focal=(0.5, 0.7), distance=(1.5, 4), off_axis=35),
+    "long lens": Cameras(about="long lens, far", focal=(2, 4), distance=(8, 25), off_axis=8),
+    "near": Cameras(about="1.5 to 3 m away", distance=(1.5, 3)),
+    "far": Cameras(about="15 to 40 m away", distance=(15, 40)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One row of the table."""
+
+    name: str
+    about: str
+    cameras: Cameras = CAMERAS["default"]
+    noise: Noise = DEFAULT
+    fps: float = 30.0
+    match_rate: bool = True
+    """Resample to the weights' rate as `infer` does; else frames are taken as if they had it."""
+    hidden: str = ""
+    """See `noise.HIDDEN`; only the frames without these joints count."""
+    focal_known: bool = False
+
+
+def conditions(quick: bool) -> list[Condition]:
+    first = Condition(name="default", about="default cameras, default noise, 30 frames/s")
+    clean = replace(first, name="clean", about="true 2D", noise=CLEAN)
+    slow = replace(first, name="25 fps", about="25 frames/s, resampled", fps=25)
+    if quick:
+        return [first, clean, slow]
+    cameras = [
+        replace(first, name=name, about=f"cameras {it.about}", cameras=it)
+        for name, it in CAMERAS.items()
+        if name != "default"
+    ]
+    hidden = [
+        replace(first, name=f"{what} hidden", about=f"{what} hidden for 1 or 2 s", hidden=what)
+        for what in ("legs", "arm")
+    ]
+    known = replace(first, name="focal known", about="focal length known", focal_known=True)
+    rates = []
+    for fps in (25, 50, 60):
+        at = replace(slow, name=f"{fps} fps", about=f"{fps} frames/s, resampled", fps=fps)
+        off = f"{fps} frames/s, taken as the weights' rate"
+        rates += [at, replace(at, name=f"{fps} as is", about=off, match_rate=False)]
+    return [first, clean, known, *cameras, *hidden, *rates]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A part of a clip: whom every condition looks at."""
+
+    clip: int
+    first: float
+    """Seconds from the clip's first frame."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A stretch as the lifter gets it, and what is true of it."""
+
+    pixels: Floats
+    """(T, 17, 2), NaN where a joint is lost."""
+    joints: Floats
+    """(T, 17, 3) metres, camera frame, relative to the hip."""
+    scored: NDArray[np.bool_]
+    fps: float
+    focal_px: float
+    """As the lifter is told: known or assumed."""
+
+
+@dataclass
+class Errors:
+    """What one file of weights does under one condition; (N, 17) each, before any mean."""
+
+    weights: str
+    condition: Condition
+    mpjpe_mm: list[Floats] = field(default_factory=list)
+    p_mpjpe_mm: list[Floats] = field(default_factory=list)
+    n_mpjpe_mm: list[Floats] = field(default_factory=list)
+    jitter: list[Floats] = field(default_factory=list)
+
+    def add(self, predicted: Floats, view: View) -> None:
+        p, t = 1000 * predicted[view.scored], 1000 * view.joints[view.scored]
+        self.mpjpe_mm.append(mpjpe_per_joint(p, t))
+        self.p_mpjpe_mm.append(p_mpjpe_per_joint(p, t))
+        self.n_mpjpe_mm.append(n_mpjpe_per_joint(p, t))
+        bend = np.diff(predicted - view.joints, 2, axis=0) * view.fps**2
+        inside = view.scored[2:] & view.scored[1:-1] & view.scored[:-2]
+        self.jitter.append(np.linalg.norm(bend[inside], axis=-1))
+
+    def per_joint(self, metric: str) -> Floats:
+        """(17,)"""
+        return np.asarray(np.concatenate(getattr(self, metric)).mean(axis=0))
+
+    def value(self, metric: str) -> float:
+        return float(self.per_joint(metric).mean())
+
+
+METRICS = {
+    "p_mpjpe_mm": "P-MPJPE, mm",
+    "mpjpe_mm": "MPJPE, mm",
+    "n_mpjpe_mm": "N-MPJPE, mm",
+    "jitter": "acceleration error, m/s²",
+}
+
+
+def stretches(clips: Sequence[Clip]) -> list[Stretch]:
+    """Whole clips, in parts of `STRETCH_S` where they are longer; `STRETCHES` of one, spread."""
+    chosen = []
+    for number, clip in enumerate(clips):
+        length = len(clip.joints) / clip.fps
+        parts = max(1, math.ceil(length / STRETCH_S - 0.25))
+        for part in np.unique(np.linspace(0, parts - 1, min(parts, STRETCHES)).round()).tolist():
+            first = part * STRETCH_S
+            chosen.append(Stretch(clip=number, first=first, seconds=min(STRETCH_S, length - first)))
+    return chosen
+
+
+def look(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Condition) -> View:
+    """Body, camera and lasting errors are those of the stretch's number, at any frame rate."""
+    frames = max(3, int(stretch.seconds * condition.fps))
+    vary = condition.cameras.variation
+    seen = cameras.watch(
+        stretch.clip, stretch.first, frames, condition.fps, vary, 1000 * SEED + number
+    )
+    rays, joints = (part.numpy().astype(np.float64) for part in seen)
+    rays = disturb(rays, condition.fps, condition.noise, (SEED, number, 0))
+    scored = np.ones(frames, bool)
+    if condition.hidden:
+        scored = hide(rays, condition.fps, condition.hidden, (SEED, number, 1))
+    low, high = np.log(condition.cameras.focal)
+    drawn = math.exp(np.random.default_rng((SEED, number, 2)).uniform(low, high))
+    focal_px = drawn * max(FRAME_SIZE)
+    return View(
+        pixels=rays_to_pixels(rays, FRAME_SIZE, focal_px),
+        joints=joints - joints[:, :1],
+        scored=scored,
+        fps=condition.fps,
+        focal_px=focal_px if condition.focal_known else assumed_focal_px(FRAME_SIZE),
     )
 
 
-def _networks() -> dict[str, LiftingModel]:
-    paper = PoseFormer(frames=81).eval()
-    for position in (paper.joint_position, paper.frame_position):
-        nn.init.normal_(position, std=0.02)  # they start at zero, and would cost the same
-    return {
-        "f=81, random weights": paper,
-        "f=27, those that come with vidpose": load_model(DEFAULT),
-    }
+def lift(lifter: Lifter, view: View, match_rate: bool) -> Floats:
+    fps = view.fps if match_rate else lifter.checkpoint.fps
+    joints = lifter(view.pixels, np.arange(len(view.pixels)) / fps, FRAME_SIZE, view.focal_px)
+    return np.asarray(joints, np.float64)
 
 
-def _rows(
-    network: str, model: LiftingModel, track: Tensor, demo_frames: int, settings: Settings
-) -> list[tuple[str, ...]]:
-    plain = as_released(model)
-    fp32, bf16 = model.prepared(), model.prepared(torch.bfloat16)
-    ways: dict[tuple[str, str], tuple[Lift, Tensor]] = {
-        ("official evaluation", "no"): (lambda x: every_window(plain, x), track),
-        ("vidpose, fp32", "no"): (lambda x: torch.cat([*slide(fp32, x, None)]), track),
-        ("vidpose, bf16", "no"): (lambda x: torch.cat([*slide(bf16, x, None)]), track),
-        ("public demos", "yes"): (lambda x: one_at_a_time(plain, x), track[:demo_frames]),
-        ("vidpose, fp32", "yes"): (lambda x: torch.cat([*slide(fp32, x, MIRRORED)]), track),
-        ("vidpose, bf16", "yes"): (lambda x: torch.cat([*slide(bf16, x, MIRRORED)]), track),
+def check_left_out(checkpoint: Checkpoint, name: str) -> None:
+    """Raise UsageError if weights may have been trained on those they are measured on."""
+    told = checkpoint.training
+    if told.get("dataset") not in (None, "mocap"):
+        return  # another dataset's people
+    recipe = told.get("recipe") or {}
+    left_out = told.get("held_out") or recipe.get("held_out") or ()
+    if seen := [subject for subject in TEST if subject not in left_out]:
+        raise UsageError(
+            f"{name} does not say that subjects {', '.join(seen)} were left out of its training; "
+            "measure weights that were trained with `--test-subjects " + " ".join(TEST) + "`."
+        )
+
+
+def labels(weights: Sequence[str]) -> list[str]:
+    """Short names: the files', with their folders' if they are called alike."""
+    stems = [Path(name).stem for name in weights]
+    return [
+        stem if stems.count(stem) == 1 else f"{Path(name).parent.name}/{stem}"
+        for stem, name in zip(stems, weights, strict=True)
+    ]
+
+
+def read_left_out(folder: Path) -> list[Clip]:
+    paths = [path for subject in TEST for path in sorted((folder / subject).glob("*.bvh"))]
+    if len({path.parent for path in paths}) < len(TEST):
+        raise DataError(f"{folder} lacks one of the subjects {', '.join(TEST)}; give it whole.")
+    return [read_clip(path) for path in paths]
+
+
+def measure(
+    checkpoints: dict[str, Checkpoint], clips: Sequence[Clip], rows: Sequence[Condition]
+) -> Iterator[list[Errors]]:
+    """Row by row, the errors of each file of weights."""
+    cameras, chosen = VirtualCameras(clips), stretches(clips)
+    lifters = {name: Lifter(checkpoint) for name, checkpoint in checkpoints.items()}
+    for condition in rows:
+        errors = [Errors(weights=name, condition=condition) for name in lifters]
+        for number, stretch in enumerate(chosen):
+            view = look(cameras, stretch, number, condition)
+            for lifter, found in zip(lifters.values(), errors, strict=True):
+                found.add(lift(lifter, view, condition.match_rate), view)
+        yield errors
+
+
+def markdown(results: Sequence[Sequence[Errors]]) -> str:
+    names = [errors.weights for errors in results[0]]
+    parts = []
+    for metric, title in METRICS.items():
+        digits = 2 if metric == "jitter" else 1
+        lines = [["condition", "what", *names], ["---"] * (2 + len(names))]
+        for row in results:
+            numbers = [f"{errors.value(metric):.{digits}f}" for errors in row]
+            lines.append([row[0].condition.name, row[0].condition.about, *numbers])
+        parts.append(_table(title, lines))
+    lines = [["joint", *names], ["---"] * (1 + len(names))]
+    for j, joint in enumerate(H36M17.joint_names):
+        numbers = [f"{errors.per_joint('p_mpjpe_mm')[j]:.1f}" for errors in results[0]]
+        lines.append([joint, *numbers])
+    parts.append(_table("P-MPJPE by joint, condition default, mm", lines))
+    return "\n".join(parts)
+
+
+def _table(title: str, lines: Sequence[Sequence[str]]) -> str:
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"## {title}\n\n{table}\n"
+
+
+def write_csv(out: Path, results: Sequence[Sequence[Errors]]) -> None:
+    """A line for each file of weights, condition and metric: the mean, then the joints."""
+    with replacing(out) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["weights", "condition", "metric", "mean", *H36M17.joint_names])
+        for row in results:
+            for errors in row:
+                for metric in METRICS:
+                    joints = [f"{value:.3f}" for value in errors.per_joint(metric)]
+                    mean = f"{errors.value(metric):.3f}"
+                    name = "jitter_m_s2" if metric == "jitter" else metric
+                    writer.writerow([errors.weights, errors.condition.name, name, mean, *joints])
+
+
+def draw(folder: Path, results: Sequence[Sequence[Errors]]) -> None:
+    """Bars over the conditions, and over the joints of the first one."""
+    bars = {
+        errors.weights: [row[i].value("p_mpjpe_mm") for row in results]
+        for i, errors in enumerate(results[0])
     }
-    seconds = alternate(
-        {str(key): partial(lift, x) for key, (lift, x) in ways.items()},
-        settings.runs,
-        settings.cpu_time,
+    names = [row[0].condition.name for row in results]
+    _bars(folder / "conditions.png", "P-MPJPE on left-out people, by condition", names, bars)
+    joints = {e.weights: e.per_joint("p_mpjpe_mm").tolist() for e in results[0]}
+    title = "P-MPJPE on left-out people, by joint, default condition"
+    _bars(folder / "joints.png", title, list(H36M17.joint_names), joints)
+
+
+def _bars(out: Path, title: str, names: list[str], bars: dict[str, list[float]]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(6.0, 2 + 0.45 * len(names)), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Any = figure.add_subplot()
+    width, places = 0.8 / len(bars), np.arange(len(names))
+    for i, (label, values) in enumerate(bars.items()):
+        x = places + (i - (len(bars) - 1) / 2) * width
+        colour = COLOURS[i % len(COLOURS)]
+        axes.bar(x, values, 0.92 * width, color=colour, label=label, zorder=2)
+    axes.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_ylabel("P-MPJPE, mm", fontsize=9)
+    axes.set_title(title, loc="left", fontsize=10, color=INK)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    figure.legend(loc="outside lower center", ncols=min(4, len(bars)), fontsize=8, frameon=False)
+    with replacing(out) as temporary:
+        figure.savefig(temporary, dpi=DPI)
+
+
+def main(folder: Path, weights: Sequence[str], quick: bool, out: Path) -> None:
+    checkpoints = {}
+    for label, name in zip(labels(weights), weights, strict=True):
+        checkpoints[label] = load_lifter_checkpoint(name)
+        check_left_out(checkpoints[label], name)
+    out.mkdir(parents=True, exist_ok=True)
+    check_writable(out / "stick.md")
+    clips, rows = read_left_out(folder), conditions(quick)
+    results, start = [], time.perf_counter()
+    for errors in measure(checkpoints, clips, rows):
+        results.append(errors)
+        told = ", ".join(f"{e.weights} {e.value('p_mpjpe_mm'):.1f} mm" for e in errors)
+        seconds = time.perf_counter() - start
+        print(f"[{seconds:4.0f} s] {errors[0].condition.name}: P-MPJPE {told}", file=sys.stderr)
+    seconds = sum(stretch.seconds for stretch in stretches(clips))
+    about = (
+        f"# The measuring stick\n\nSubjects {', '.join(TEST)}: {seconds:.0f} s of motion for each "
+        "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
+        "length assumed as `infer` assumes it, unless a row says otherwise.\n"
     )
-    rates = {key: len(ways[key][1]) / seconds[str(key)] for key in ways}
-    base: dict[str, float] = {}
-    expected: dict[str, Tensor] = {}
-    rows: list[tuple[str, ...]] = []
-    for (way, flip), (lift, _) in ways.items():
-        some = lift(track[:demo_frames])
-        base.setdefault(flip, rates[way, flip])
-        expected.setdefault(flip, some)
-        difference = 1000 * float(torch.linalg.norm(some - expected[flip], dim=-1).mean())
-        faster = rates[way, flip] / base[flip]
-        rate, difference_mm = f"{rates[way, flip]:.1f}", f"{difference:.4f}"
-        rows.append((network, way, flip, rate, f"{faster:.2f}", difference_mm))
-    return rows
+    text = f"{about}\n{markdown(results)}"
+    print(text)
+    with replacing(out / "stick.md") as temporary:
+        temporary.write_text(text)
+    write_csv(out / "stick.csv", results)
+    draw(out, results)
+    print(f"Written to {out}")
 
 
-def as_released(model: LiftingModel) -> LiftingModel:
-    """The same network with attention computed as in the released code."""
-    plain: Any = copy.deepcopy(model)
-    for block in (*plain.spatial_blocks, *plain.temporal_blocks):
-        block.attention = _ThreeSteps(block.attention)
-    return plain
-
-
-class _ThreeSteps(nn.Module):
-    """Attention as scores, softmax and weighted sum, each a tensor of its own."""
-
-    def __init__(self, attention: Any) -> None:
-        super().__init__()
-        self.heads, self.qkv, self.proj = attention.heads, attention.qkv, attention.proj
-
-    def forward(self, x: Tensor, *_: object) -> Tensor:
-        batch, tokens, dim = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, dim // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        weights = ((q @ k.mT) * (dim // self.heads) ** -0.5).softmax(dim=-1)
-        return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, dim))
-
-
-@torch.no_grad()
-def every_window(model: LiftingModel, track: Tensor) -> Tensor:
-    """What the official evaluation does, without the mirror image."""
-    return torch.cat([model(batch)[:, 0] for batch in _windows(model, track).split(BATCH)])
-
-
-@torch.no_grad()
-def one_at_a_time(model: LiftingModel, track: Tensor) -> Tensor:
-    """What the public demos do."""
-    poses = []
-    plain, flipped = _windows(model, track), _windows(model, mirror(track, MIRRORED))
-    for window, other in zip(plain.split(1), flipped.split(1), strict=True):
-        poses.append((model(window)[:, 0] + mirror(model(other)[:, 0], MIRRORED)) / 2)
-    return torch.cat(poses)
-
-
-def _windows(model: LiftingModel, track: Tensor) -> Tensor:
-    """(T, J, 2) -> (T, F, J, 2), edges repeated."""
-    reach = model.config.frames // 2
-    around = torch.arange(-reach, len(track) + reach).clamp(0, len(track) - 1)
-    return track[around].unfold(0, model.config.frames, 1).permute(0, 3, 1, 2)
-
-
-def _somebody(frames: int) -> Tensor:
-    """(T, 17, 2) somebody normalised, who sways."""
-    time = torch.arange(frames)[:, None, None] / 30
-    pose = 0.3 * torch.randn(17, 2) + 0.1 * torch.sin(3 * time + 3 * torch.randn(17, 2))
-    pose += 0.01 * torch.randn(frames, 17, 2)
-    return pose - pose[:, :1]
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("mocap", type=Path, help="folder of <subject>/<clip>.bvh")
+    parser.add_argument("weights", nargs="+", help="files, or names of vidpose's own")
+    parser.add_argument("--quick", action="store_true", help="three conditions only")
+    parser.add_argument("-o", "--out", type=Path, default=Path("outputs/stick"))
+    given = parser.parse_args()
+    torch.manual_seed(SEED)
+    try:
+        main(given.mocap, given.weights, given.quick, given.out)
+    except VidposeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

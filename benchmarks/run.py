@@ -17,7 +17,7 @@ import crowd
 import cv2
 import drawing
 import length
-import lifting
+import lifting_speed
 import torch
 import training
 import whole
@@ -28,7 +28,7 @@ import vidpose
 from vidpose.files import check_writable, replacing
 
 BENCHMARKS = {
-    "lifting": lifting,
+    "lifting_speed": lifting_speed,
     "drawing": drawing,
     "whole": whole,
     "windows": windows,

@@ -26,7 +26,7 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_plain_ways_give_the_same_poses(monkeypatch: pytest.MonkeyPatch) -> None:
-    lifting = load("lifting", monkeypatch)
+    lifting = load("lifting_speed", monkeypatch)
     torch.manual_seed(0)
     model = PoseFormer(frames=9, embed_dim=8, depth=2).eval()
     plain, track = lifting["as_released"](model), torch.randn(6, 17, 2)

@@ -1,0 +1,144 @@
+"""Lifting: our sliding windows against what the official evaluation and the public demos do.
+
+All ways have the same network with the same weights, and the same 2D joints.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import Settings, Table, alternate
+from torch import Tensor, nn
+
+from vidpose.models import LiftingModel, PoseFormer, load_model
+from vidpose.skeleton import H36M17
+from vidpose.sliding import mirror, slide
+
+BATCH = 128
+"""Windows that the official evaluation puts through the network together."""
+MIRRORED = torch.from_numpy(H36M17.mirrored)
+DEFAULT = Path(__file__).parents[1] / "weights" / "default.safetensors"
+
+Lift = Callable[[Tensor], Tensor]
+"""(T, J, 2) -> (T, J, 3)."""
+
+
+def table(settings: Settings) -> Table:
+    torch.manual_seed(0)
+    frames = 192 if settings.quick else 3000
+    demo_frames = 8 if settings.quick else 150
+    rows: list[tuple[str, ...]] = []
+    for name, model in _networks().items():
+        rows += _rows(name, model, _somebody(frames), demo_frames, settings)
+    return Table(
+        title="Lifting",
+        note=f"{frames} frames of one person. The official evaluation cuts out every window and "
+        f"puts {BATCH} at a time through the whole network, in fp32, with attention as three "
+        "steps; the public demos do the same with one window and its mirror image at a time (here "
+        f"for {demo_frames} frames, since each costs the same). The difference is the mean "
+        "distance of joints from the plain way's; where weights are random it says little.",
+        header=("network", "way", "mirror image", "frames/s", "times as fast", "difference, mm"),
+        rows=rows,
+    )
+
+
+def _networks() -> dict[str, LiftingModel]:
+    paper = PoseFormer(frames=81).eval()
+    for position in (paper.joint_position, paper.frame_position):
+        nn.init.normal_(position, std=0.02)  # they start at zero, and would cost the same
+    return {
+        "f=81, random weights": paper,
+        "f=27, those that come with vidpose": load_model(DEFAULT),
+    }
+
+
+def _rows(
+    network: str, model: LiftingModel, track: Tensor, demo_frames: int, settings: Settings
+) -> list[tuple[str, ...]]:
+    plain = as_released(model)
+    fp32, bf16 = model.prepared(), model.prepared(torch.bfloat16)
+    ways: dict[tuple[str, str], tuple[Lift, Tensor]] = {
+        ("official evaluation", "no"): (lambda x: every_window(plain, x), track),
+        ("vidpose, fp32", "no"): (lambda x: torch.cat([*slide(fp32, x, None)]), track),
+        ("vidpose, bf16", "no"): (lambda x: torch.cat([*slide(bf16, x, None)]), track),
+        ("public demos", "yes"): (lambda x: one_at_a_time(plain, x), track[:demo_frames]),
+        ("vidpose, fp32", "yes"): (lambda x: torch.cat([*slide(fp32, x, MIRRORED)]), track),
+        ("vidpose, bf16", "yes"): (lambda x: torch.cat([*slide(bf16, x, MIRRORED)]), track),
+    }
+    seconds = alternate(
+        {str(key): partial(lift, x) for key, (lift, x) in ways.items()},
+        settings.runs,
+        settings.cpu_time,
+    )
+    rates = {key: len(ways[key][1]) / seconds[str(key)] for key in ways}
+    base: dict[str, float] = {}
+    expected: dict[str, Tensor] = {}
+    rows: list[tuple[str, ...]] = []
+    for (way, flip), (lift, _) in ways.items():
+        some = lift(track[:demo_frames])
+        base.setdefault(flip, rates[way, flip])
+        expected.setdefault(flip, some)
+        difference = 1000 * float(torch.linalg.norm(some - expected[flip], dim=-1).mean())
+        faster = rates[way, flip] / base[flip]
+        rate, difference_mm = f"{rates[way, flip]:.1f}", f"{difference:.4f}"
+        rows.append((network, way, flip, rate, f"{faster:.2f}", difference_mm))
+    return rows
+
+
+def as_released(model: LiftingModel) -> LiftingModel:
+    """The same network with attention computed as in the released code."""
+    plain: Any = copy.deepcopy(model)
+    for block in (*plain.spatial_blocks, *plain.temporal_blocks):
+        block.attention = _ThreeSteps(block.attention)
+    return plain
+
+
+class _ThreeSteps(nn.Module):
+    """Attention as scores, softmax and weighted sum, each a tensor of its own."""
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.heads, self.qkv, self.proj = attention.heads, attention.qkv, attention.proj
+
+    def forward(self, x: Tensor, *_: object) -> Tensor:
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        weights = ((q @ k.mT) * (dim // self.heads) ** -0.5).softmax(dim=-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, dim))
+
+
+@torch.no_grad()
+def every_window(model: LiftingModel, track: Tensor) -> Tensor:
+    """What the official evaluation does, without the mirror image."""
+    return torch.cat([model(batch)[:, 0] for batch in _windows(model, track).split(BATCH)])
+
+
+@torch.no_grad()
+def one_at_a_time(model: LiftingModel, track: Tensor) -> Tensor:
+    """What the public demos do."""
+    poses = []
+    plain, flipped = _windows(model, track), _windows(model, mirror(track, MIRRORED))
+    for window, other in zip(plain.split(1), flipped.split(1), strict=True):
+        poses.append((model(window)[:, 0] + mirror(model(other)[:, 0], MIRRORED)) / 2)
+    return torch.cat(poses)
+
+
+def _windows(model: LiftingModel, track: Tensor) -> Tensor:
+    """(T, J, 2) -> (T, F, J, 2), edges repeated."""
+    reach = model.config.frames // 2
+    around = torch.arange(-reach, len(track) + reach).clamp(0, len(track) - 1)
+    return track[around].unfold(0, model.config.frames, 1).permute(0, 3, 1, 2)
+
+
+def _somebody(frames: int) -> Tensor:
+    """(T, 17, 2) somebody normalised, who sways."""
+    time = torch.arange(frames)[:, None, None] / 30
+    pose = 0.3 * torch.randn(17, 2) + 0.1 * torch.sin(3 * time + 3 * torch.randn(17, 2))
+    pose += 0.01 * torch.randn(frames, 17, 2)
+    return pose - pose[:, :1]

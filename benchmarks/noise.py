@@ -1,0 +1,119 @@
+"""What 2D detectors do wrong, for the measuring stick: stated once and left alone.
+
+Lengths are in the person's size in the picture: the mean distance of the joints from the hip,
+about 0.45 m of a standing person. Training has noise of its own (`vidpose.data.virtual`), which may
+change; what weights are measured with must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.skeleton import H36M17
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """One detector's errors; 0 everywhere is none."""
+
+    about: str
+    jitter_sd: tuple[float, float] = (0.0, 0.0)
+    """From frame to frame, drawn per stretch."""
+    bias_sd: float = 0.0
+    """Per joint and coordinate, for a whole stretch."""
+    swing_sd: float = 0.0
+    """Amplitude of a swing at `swing_hz`, per joint and coordinate."""
+    swing_hz: tuple[float, float] = (0.3, 1.5)
+    outlier_rate: float = 0.0
+    """Per joint and frame,"""
+    outlier_sd: float = 0.0
+    lost_rate: float = 0.0
+    """Of spells in which a joint is lost, per joint and second,"""
+    lost_s: tuple[float, float] = (0.0, 0.0)
+    """and how long they last."""
+    lost_gone: float = 0.0
+    """Share of the lost ones that are absent; the rest is guessed, this badly:"""
+    lost_guess_sd: float = 0.0
+
+
+CLEAN = Noise(about="the true 2D")
+DEFAULT = Noise(
+    about="what the first weights were trained on",
+    # As vidpose.data.virtual had it at noise 1, and frozen here. Its drop-outs, 6 % of the joints
+    # in every window of 27 frames at 30 frames/s, are written as a rate a second.
+    jitter_sd=(0.005, 0.035),
+    bias_sd=0.7 * 0.04,
+    swing_sd=0.7 * 0.04,
+    outlier_rate=0.006,
+    outlier_sd=0.4,
+    lost_rate=0.06 / 0.9,
+    lost_s=(0.0, 0.9),
+    lost_gone=0.5,
+    lost_guess_sd=0.25,
+)
+
+
+def disturb(rays: Floats, fps: float, noise: Noise, seed: Sequence[int]) -> Floats:
+    """(T, J, 2) true 2D joints, any unit -> as a detector would give them, NaN where lost."""
+    rng = np.random.default_rng(seed)
+    frames, joints, _ = rays.shape
+    seconds = np.arange(frames) / fps
+    size = np.linalg.norm(rays - rays[:, :1], axis=-1).mean()
+    # What lasts is drawn before what is drawn frame by frame, so that it is the same at any rate.
+    jitter_sd = rng.uniform(*noise.jitter_sd)
+    bias, swing = rng.normal(size=(2, joints, 2)) * [[[noise.bias_sd]], [[noise.swing_sd]]]
+    phase = rng.uniform(0, 2 * np.pi, (joints, 2))
+    rate = 2 * np.pi * rng.uniform(*noise.swing_hz, (joints, 2))
+    lost = np.zeros((frames, joints), bool)
+    gone = np.zeros_like(lost)
+    guess = np.zeros((frames, joints, 2))
+    for joint in range(joints):
+        for first, last in spells(frames / fps, noise.lost_rate, noise.lost_s, rng):
+            spell = (seconds >= first) & (seconds < last)
+            lost[spell, joint] = True
+            gone[spell, joint] = rng.random() < noise.lost_gone
+            guess[spell, joint] = noise.lost_guess_sd * rng.normal(size=2)
+    error = jitter_sd * rng.normal(size=rays.shape) + guess
+    error += bias + swing * np.sin(rate * seconds[:, None, None] + phase)
+    outlier = rng.random((frames, joints, 1)) < noise.outlier_rate
+    error += noise.outlier_sd * rng.normal(size=rays.shape) * outlier
+    disturbed: Floats = np.where((lost & gone)[..., None], np.nan, rays + size * error)
+    return disturbed
+
+
+def spells(
+    seconds: float, rate: float, lasting_s: tuple[float, float], rng: np.random.Generator
+) -> list[tuple[float, float]]:
+    """Spells that begin at random, `rate` a second on average, some before the first frame."""
+    before = lasting_s[1]
+    count = rng.poisson(rate * (seconds + before))
+    begin = rng.uniform(-before, seconds, count)
+    return [(first, first + rng.uniform(*lasting_s)) for first in begin.tolist()]
+
+
+HIDDEN = {
+    "legs": (("RKnee", "RFoot", "LKnee", "LFoot"),),
+    "arm": (("LElbow", "LWrist"), ("RElbow", "RWrist")),
+}
+"""Sets of joints, one of which something in front of the person hides."""
+HIDDEN_S = (1.0, 2.0)
+
+
+def hide(rays: Floats, fps: float, what: str, seed: Sequence[int]) -> NDArray[np.bool_]:
+    """Take some joints away for a second or two, once, in place: (T,) the frames without them."""
+    rng = np.random.default_rng(seed)
+    joints = HIDDEN[what][rng.integers(len(HIDDEN[what]))]
+    seconds = len(rays) / fps
+    lasts = min(float(rng.choice(HIDDEN_S)), 0.6 * seconds)  # it is seen before or after
+    first = rng.uniform(0.1 * seconds, 0.9 * seconds - lasts)
+    time = np.arange(len(rays)) / fps
+    spell = (time >= first) & (time < first + lasts)
+    for name in joints:
+        rays[spell, H36M17.index(name)] = np.nan
+    return np.asarray(spell)
