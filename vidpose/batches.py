@@ -87,7 +87,7 @@ class Shuffled:
         return inputs, targets, (mine.stop - mine.start) * world.size
 
 
-TRAINING = Variation(hidden=0.15, swapped=0.05)
+TRAINING = Variation(mixed=0.6, hidden=0.15, swapped=0.05)
 """What is drawn for every window, by default."""
 
 

@@ -60,6 +60,9 @@ class Variation:
     """Bone lengths (logarithm), per segment, alike on both sides."""
     speed: tuple[float, float] = (0.7, 1.4)
     mirror: float = 0.5
+    mixed: float = 0.0
+    """Share of windows in which people are put together of the upper bodies, arms and legs of
+    several motions: far more poses than were captured."""
     noise: float = 1.0
     """Scales everything a detector does wrong; 0 gives perfect 2D."""
     hidden: float = 0.0
@@ -135,6 +138,8 @@ class VirtualCameras:
         """
         random = _Random(generator, self.device)
         world = self._windows(count, frames, fps, vary, random)
+        if vary.mixed:
+            world = _mix(world, vary.mixed, random)
         world = _resize(world, vary.segment_sd, random)
         world = _mirror(world, random.flag(vary.mirror, count))
         camera = _see(world, vary, random)
@@ -280,6 +285,59 @@ def _resize(joints: Tensor, sd: float, random: _Random) -> Tensor:
     for parent, child in H36M17.bones:  # parents come before their children
         out.append(out[parent] + bones[child])
     return torch.stack(out, dim=-2)
+
+
+PARTS: tuple[tuple[tuple[str, str], tuple[str, str], tuple[str, ...]], ...] = (
+    (
+        ("RHip", "LHip"),
+        ("Hip", "Spine"),
+        (
+            *("Spine", "Thorax", "Neck/Nose", "Head"),
+            *("LShoulder", "LElbow", "LWrist", "RShoulder", "RElbow", "RWrist"),
+        ),
+    ),
+    (("RHip", "LHip"), ("Hip", "Spine"), ("RKnee", "RFoot")),
+    (("RHip", "LHip"), ("Hip", "Spine"), ("LKnee", "LFoot")),
+    (("RShoulder", "LShoulder"), ("Spine", "Thorax"), ("RElbow", "RWrist")),
+    (("RShoulder", "LShoulder"), ("Spine", "Thorax"), ("LElbow", "LWrist")),
+    (("RShoulder", "LShoulder"), ("Spine", "Thorax"), ("Neck/Nose", "Head")),
+)
+"""What `_mix` takes from elsewhere: the axes across and up the trunk that it is fixed to, each from
+one joint to another, and the bones, by the joint at their end."""
+
+
+def _mix(joints: Tensor, share: float, random: _Random) -> Tensor:
+    """Give people, part by part, the bones of others, as they lie in the trunk; (B, F, J, 3)."""
+    mixed = random.flag(share, len(joints))
+    parents = dict((child, parent) for parent, child in H36M17.bones)
+    for across, up, names in PARTS:
+        order = torch.randperm(len(joints), generator=random.generator, device=random.device)
+        donors = _mirror(joints[order], random.flag(0.5, len(joints)))
+        turn = _trunk(joints, across, up) @ _trunk(donors, across, up).mT
+        bones = {
+            child: joints[..., child, :] - joints[..., parent, :] for child, parent in parents.items()
+        }
+        for child in map(H36M17.index, names):
+            bone = donors[..., child, :] - donors[..., parents[child], :]
+            bones[child] = (turn @ bone[..., None])[..., 0]
+        out = [joints[..., 0, :]]
+        for parent, child in H36M17.bones:  # parents come before their children
+            out.append(out[parent] + bones[child])
+        chosen = mixed & random.flag(0.5, len(joints))
+        joints = torch.where(chosen[:, None, None, None], torch.stack(out, dim=-2), joints)
+    return joints
+
+
+def _trunk(joints: Tensor, across: tuple[str, str], up: tuple[str, str]) -> Tensor:
+    """(..., 3, 3), whose columns are the axes of a part of the trunk."""
+
+    def direction(ends: tuple[str, str]) -> Tensor:
+        first, last = map(H36M17.index, ends)
+        return joints[..., last, :] - joints[..., first, :]
+
+    x = torch.nn.functional.normalize(direction(across), dim=-1)
+    z = torch.nn.functional.normalize(torch.linalg.cross(x, direction(up)), dim=-1)
+    return torch.stack([x, torch.linalg.cross(z, x), z], dim=-1)
 
 
 def _mirror(joints: Tensor, which: Tensor) -> Tensor:
