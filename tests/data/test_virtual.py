@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vidpose.data.mocap import Clip
-from vidpose.data.virtual import HEIGHT, SEGMENTS, Variation, VirtualCameras
+from vidpose.data.virtual import HEIGHT, HIDDEN, SEGMENTS, SWAPPED, Variation, VirtualCameras
 from vidpose.skeleton import H36M17
 
 STANDING = {
@@ -27,8 +27,11 @@ def standing(frames: int = 200, fps: float = 100.0) -> Clip:
 
 
 def draw(vary: Variation, count: int = 64, frames: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rays, and the joints of the centre frame."""
     cameras = VirtualCameras([standing()])
-    return cameras.draw(count, frames, 30.0, vary, torch.Generator().manual_seed(0))
+    rays, joints = cameras.draw(count, frames, 30.0, vary, torch.Generator().manual_seed(0))
+    assert joints.shape == (count, frames, 17, 3)
+    return rays, joints[:, frames // 2]
 
 
 def test_shapes_and_reproducibility() -> None:
@@ -130,7 +133,8 @@ def test_mirroring_swaps_sides() -> None:
     clip = standing()
     clip.joints[:, H36M17.index("LWrist"), 2] = 1.6  # the left arm is up
     cameras = VirtualCameras([clip])
-    _, target = cameras.draw(8, 3, 30.0, always, torch.Generator().manual_seed(0))
+    _, joints = cameras.draw(8, 3, 30.0, always, torch.Generator().manual_seed(0))
+    target = joints[:, 1]
     left, right = H36M17.index("LWrist"), H36M17.index("RWrist")
     head = target[:, H36M17.index("Head")]
     assert ((target[:, right] - target[:, left]) * head).sum(dim=-1).min() > 0
@@ -153,3 +157,58 @@ def test_noise_is_a_detectors(noise: float) -> None:
     median = off[~lost].median()
     assert 0.03 * noise < median < 0.09 * noise
     assert off[~lost].max() > 0.5 * noise  # outliers there are
+
+
+def varied(**changes: float) -> Variation:
+    return Variation(**(PERFECT.to_dict() | changes))
+
+
+def test_limbs_are_hidden_for_a_while_or_for_good() -> None:
+    rays, _ = draw(varied(hidden=0.5), count=512, frames=27)
+    lost = rays.isnan().any(dim=-1)
+    assert 0.4 < lost.any(dim=(1, 2)).float().mean() < 0.6
+    for window in lost[lost.any(dim=(1, 2))]:
+        joints = window.any(dim=0).nonzero()[:, 0].tolist()
+        assert joints in [sorted(group) for group in HIDDEN]
+        assert (window[:, joints] == window[:, joints[:1]]).all()  # together
+    while_lost = lost.any(dim=2).sum(dim=1)
+    assert (while_lost == 27).any()
+    assert ((while_lost > 0) & (while_lost < 27)).any()
+
+
+def test_sides_are_swapped_for_a_while() -> None:
+    clean, _ = draw(PERFECT, count=512, frames=27)
+    rays, _ = draw(varied(swapped=0.5), count=512, frames=27)
+    wrong = (rays != clean).any(dim=-1)
+    assert 0.4 < wrong.any(dim=(1, 2)).float().mean() < 0.6
+    assert wrong.any(dim=2).sum(dim=1).max() <= 9
+    mirrored = torch.from_numpy(H36M17.mirrored)
+    assert torch.equal(rays[wrong], clean[:, :, mirrored][wrong])
+    for window in wrong[wrong.any(dim=(1, 2))]:
+        assert set(window.any(dim=0).nonzero()[:, 0].tolist()) in map(set, SWAPPED)
+
+
+def test_mixed_people_keep_their_bones_and_their_sides() -> None:
+    other = standing()
+    for height, name in ((1.7, "LElbow"), (1.9, "LWrist")):
+        other.joints[:, H36M17.index(name), 2] = height  # an arm that is up
+    cameras = VirtualCameras([standing(), other])
+    vary = varied(mixed=1.0, mirror=0.0)
+    _, joints = cameras.draw(256, 3, 30.0, vary, torch.Generator().manual_seed(0))
+    for fraction, names in SEGMENTS.values():
+        for child in map(H36M17.index, names):
+            length = (joints[:, :, child] - joints[:, :, H36M17.parents[child]]).norm(dim=-1)
+            torch.testing.assert_close(length, torch.full((256, 3), HEIGHT * fraction))
+    target = joints[:, 1]
+    up = target[:, H36M17.index("Thorax")]
+    raised = [
+        ((target[:, H36M17.index(name)] * up).sum(dim=-1) > up.square().sum(dim=-1))
+        for name in ("LWrist", "RWrist")
+    ]
+    # Nobody was captured with both arms up, or with the right one.
+    assert (raised[0] & raised[1]).any()
+    assert (raised[1] & ~raised[0]).any()
+    assert (~raised[0] & ~raised[1]).any()
+    side = target[:, H36M17.index("LShoulder")] - target[:, H36M17.index("RShoulder")]
+    nose = target[:, H36M17.index("Neck/Nose")] - target[:, H36M17.index("Head")]
+    assert (torch.linalg.cross(side, up) * nose).sum(dim=-1).min() > 0

@@ -23,6 +23,7 @@ from vidpose.models.martinez import BoundedLinear
 
 SMALL: dict[str, dict[str, Any]] = {
     "poseformer": {"frames": 9, "embed_dim": 8, "depth": 1},
+    "sequence": {"frames": 9, "embed_dim": 8, "depth": 1, "stride": 2},
     "temporal": {"frames": 9, "embed_dim": 16, "depth": 1},
     "joints": {"frames": 9, "embed_dim": 8, "depth": 1},
     "martinez": {"width": 16},
@@ -51,13 +52,13 @@ def test_a_window_in_a_pose_out(name: str, joints: int) -> None:
     model = small(name, joints=joints)
     windows = torch.randn(4, model.config.frames, joints, 2)
     poses = model(windows)
-    assert poses.shape == (4, 1, joints, 3)
+    assert poses.shape == (4, model.config.frames if model.all_frames else 1, joints, 3)
     torch.testing.assert_close(poses[2:3], model(windows[2:3]))  # windows are on their own
     with pytest.raises(ValueError, match=f"expected windows of {model.config.frames} frames"):
         model(torch.randn(4, model.config.frames + 2, joints, 2))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [n for n in MODELS if not MODELS[n].all_frames])
 def test_sliding_gives_what_each_window_gives(name: str) -> None:
     model = small(name)
     stretch = torch.randn(model.config.frames + 7, 17, 2)
@@ -102,6 +103,8 @@ def test_ablations_are_kept_by_checkpoints(tmp_path: Path) -> None:
     [
         ("temporal", {"frames": 8}, "a window has a centre"),
         ("temporal", {"embed_dim": 20}, "does not divide into 8 heads"),
+        ("sequence", {"frames": 9, "stride": 10}, "stride 10 leaves frames out: windows have 9"),
+        ("sequence", {"stride": 0}, "stride: expected a positive whole number, got 0"),
         ("joints", {"depth": 0}, "depth: expected a positive whole number, got 0"),
         ("joints", {"drop_path": 1.0}, "drop_path: expected 0 to below 1, got 1.0"),
         ("martinez", {"frames": 9}, "lifts single frames, so 1; got 9"),

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.models.test_models import small
+from vidpose.models import SequencePoseFormer, prepared
+from vidpose.skeleton import H36M17
+from vidpose.sliding import slide
+
+STRIDES = [1, 2, 4, 9]
+
+
+def of_all_windows(model: SequencePoseFormer, stretch: Tensor) -> Tensor:
+    """The plain way: window by window, and frame by frame the weighted mean of what they said."""
+    frames, stride, reach = model.config.frames, model.config.stride, model.reach
+    said: list[list[tuple[float, Tensor]]] = [[] for _ in stretch]
+    for start in range(0, len(stretch) - frames + 1, stride):
+        poses = model(stretch[start : start + frames][None])[0]
+        for slot, pose in enumerate(poses):
+            said[start + slot].append((math.sin(math.pi * (slot + 0.5) / frames) ** 2, pose))
+    means = [
+        sum(weight * pose for weight, pose in some) / sum(weight for weight, _ in some)
+        for some in said[reach : len(stretch) - reach]
+    ]
+    return torch.stack([torch.as_tensor(mean) for mean in means])
+
+
+@pytest.mark.parametrize("stride", STRIDES)
+@torch.inference_mode()
+def test_overlapping_windows_are_averaged(stride: int) -> None:
+    model = small("sequence", stride=stride)
+    stretch = torch.randn(13 + 2 * model.reach, 17, 2)
+    expected = of_all_windows(model, stretch)
+    assert expected.shape == (13, 17, 3)
+    torch.testing.assert_close(model.slide(stretch), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.prepared().slide(stretch), expected, atol=1e-5, rtol=0)
+    half = model.prepared(torch.bfloat16).slide(stretch)
+    assert half.dtype == torch.float32
+    assert 0 < (half - expected).abs().mean() < 0.01
+
+
+@torch.inference_mode()
+def test_parts_of_a_track_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small("sequence", stride=4)
+    track = torch.randn(70, 17, 2)
+    mirrored = torch.from_numpy(H36M17.mirrored)
+    whole = torch.cat(list(slide(model, track, mirrored)))
+    ready = model.prepared()
+    parts = [
+        pose
+        for first in range(0, 70, 16)
+        for pose in slide(ready, track, mirrored, first, min(first + 16, 70))
+    ]
+    torch.testing.assert_close(torch.cat(parts), whole, atol=1e-5, rtol=0)
+    monkeypatch.setattr(prepared, "STEP_BYTES_A_THREAD", 20_000)  # few windows at a time
+    torch.testing.assert_close(
+        torch.cat(list(slide(model.prepared(), track, mirrored))), whole, atol=1e-5, rtol=0
+    )
+
+
+def test_a_missing_joint_has_a_token_of_its_own() -> None:
+    model = small("sequence")
+    window = torch.randn(1, 9, 17, 2)
+    window[0, 2:5, 3] = math.nan
+    pose = model(window)
+    assert pose.isfinite().all()
+    window[0, 2:5, 3, 0] = 1.0  # half a joint is none
+    torch.testing.assert_close(model(window), pose)
+    window[0, 2:5, 3, 1] = 0.0
+    assert (model(window) - pose).abs().max() > 1e-3
+    pose.sum().backward()
+    assert model.missing_joint.grad is not None
+    told = model.missing_joint.grad.abs().sum(dim=(0, 2))
+    assert (told > 0).tolist() == [joint == 3 for joint in range(17)]
+
+
+def test_blocks_are_the_papers() -> None:
+    """All but the head's reach and the missing joints' token has a twin in the paper's network."""
+    ours, papers = small("sequence"), small("poseformer")
+    papers.load_state_dict(ours.state_dict(), strict=False)
+    extra = ours.state_dict().keys() ^ papers.state_dict().keys()
+    assert extra == {"missing_joint", "frame_pooling.weight", "frame_pooling.bias"}
+    with torch.no_grad():
+        papers.frame_pooling.weight.zero_()[0, 6] = 1
+        papers.frame_pooling.bias.zero_()
+        window = torch.randn(3, 9, 17, 2)
+        torch.testing.assert_close(papers(window)[:, 0], ours(window)[:, 6])
