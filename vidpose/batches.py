@@ -6,7 +6,6 @@ several processes, sees the batches of an undisturbed one.
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -139,8 +138,7 @@ def virtual_windows(
     """Windows of motion capture as a network sees them; the same for the same seed."""
     generator = torch.Generator(cameras.device).manual_seed(seed)
     rays, joints = cameras.draw(count, recipe.frames, recipe.fps, vary, generator)
-    masked = recipe.normalisation == "person_masked"
-    inputs, rotation = person_from_rays(rays, missing=math.nan if masked else 0.0)
+    inputs, rotation = person_from_rays(rays)
     targets = joints @ rotation.mT
     if not MODELS[recipe.model].all_frames:
         centre = recipe.frames // 2
@@ -171,7 +169,7 @@ def mocap_data(
         DataError: a subject is not there, or nobody is left.
         UsageError: the recipe's normalisation needs a picture, and virtual cameras have none.
     """
-    if recipe.normalisation not in ("person", "person_masked"):
+    if recipe.normalisation != "person":
         raise UsageError(
             "virtual cameras have no picture's edge; train on motion capture with the "
             "normalisation 'person'."

@@ -359,16 +359,34 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     "weights. [default: paper; for mocap vidpose]",
 )
 @click.option("--keypoints", metavar="NAME", help="Where the dataset's 2D joints come from.")
-@click.option("--model", metavar="NAME", help="The network. [default: poseformer]")
+@click.option("--model", metavar="NAME", help="The network. [default: poseformer; for mocap sequence]")
 @click.option("--frames", type=int, help="Frames in a window, odd. [default: 81, or the recipe's]")
 @click.option("--embed-dim", type=int, help="Width of one joint's embedding. [default: 32]")
 @click.option("--depth", type=int, help="Blocks in each stage. [default: 4]")
+@click.option(
+    "--stride",
+    type=int,
+    help="For the network sequence: frames from one window to the next, when it slides. "
+    "[default: 4]",
+)
 @click.option("--epochs", type=int)
 @click.option("--batch", type=int, help="Windows in a step, over all processes together.")
 @click.option(
     "--accumulate", type=int, help="Parts in which a step is computed, to save memory. [default: 1]"
 )
 @click.option("--lr", type=float, help="Learning rate at its highest.")
+@click.option(
+    "--velocity",
+    type=float,
+    help="For networks that answer for all frames of a window: how much the error of the joints' "
+    "velocities counts. [default: 0; for mocap 1]",
+)
+@click.option(
+    "--ema",
+    type=float,
+    help="Measure and keep a moving average of the weights, of which this part stays at every "
+    "step. [default: 0, none; for mocap 0.999]",
+)
 @click.option("--windows", type=int, help="Windows drawn for an epoch, for mocap.")
 @TEST_SUBJECTS
 @click.option(

@@ -197,7 +197,7 @@ class Lifter:
         if not missing.any():
             return keypoints_px, None
         track = fill_missing(keypoints_px, timestamps)
-        if self.checkpoint.normalisation != "person_masked":
+        if not self.checkpoint.model.knows_missing:
             return track, None
         missing[:, H36M17.root] = False
         return track, missing

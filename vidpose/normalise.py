@@ -33,21 +33,18 @@ def look_at(rays: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def person_from_rays(
-    rays: Tensor, root: int = 0, missing: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
     """The person as a camera turned towards them would see them, at a size of about one.
 
     Every frame stands for itself: a camera of the same place is turned so that the root joint
     is on its axis, and the picture is divided by the mean distance of the joints from the root.
     Where the person is in the picture and how large thus does not matter, while perspective
-    is kept. Joints that are not finite lie on the root; where the root itself is not, the
+    is kept. Joints that are not finite become NaN; where the root itself is not finite, the
     middle of the others stands in for it.
 
     Args:
         rays: (..., J, 2).
         root: the root joint.
-        missing: what stands for a joint that is not finite; 0 puts it on the root.
 
     Returns:
         inputs (..., J, 2) and the rotations (..., 3, 3) from the camera frame to the turned
@@ -63,12 +60,12 @@ def person_from_rays(
     distance = inputs.norm(dim=-1).sum(dim=-1)
     size = distance / (seen[..., 0].sum(dim=-1) - 1).clamp_min(1)
     inputs = inputs / size.clamp_min(1e-6)[..., None, None]
-    return inputs.where(seen, missing), rotation
+    return inputs.where(seen, math.nan), rotation
 
 
 class Normalisation(Protocol):
-    """(..., J, 2) pixels, NaN where a joint is missing, to the network's inputs (..., J, 2) and the
-    rotations (..., 3, 3) from the camera frame to the one in which it then gives its answer.
+    """(..., J, 2) pixels, NaN where a joint is missing, to the network's inputs (..., J, 2), NaN
+    there, too; and the rotations (..., 3, 3) from the camera frame to the one in which it then gives its answer.
     """
 
     def __call__(
@@ -80,20 +77,9 @@ def person(
     keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
 ) -> tuple[Tensor, Tensor]:
     """See `person_from_rays`."""
-    return person_from_rays(_rays(keypoints_px, frame_size, focal_px), root)
-
-
-def person_masked(
-    keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
-) -> tuple[Tensor, Tensor]:
-    """As `person`, but a missing joint stays NaN, for networks that know what that means."""
-    return person_from_rays(_rays(keypoints_px, frame_size, focal_px), root, missing=math.nan)
-
-
-def _rays(keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float) -> Tensor:
     width, height = frame_size
     middle = keypoints_px.new_tensor([(width - 1) / 2, (height - 1) / 2])
-    return (keypoints_px - middle) / focal_px
+    return person_from_rays((keypoints_px - middle) / focal_px, root)
 
 
 def screen(
@@ -102,17 +88,14 @@ def screen(
     """The picture as it is, its width from -1 to 1: x / w * 2 - 1 and y / w * 2 - h / w.
 
     What the paper and the field's benchmarks use (Pavllo et al., CVPR 2019). The answer is in the
-    camera frame. Missing joints lie in the middle of the picture.
+    camera frame.
     """
     width, height = frame_size
     inputs = keypoints_px * (2 / width) - keypoints_px.new_tensor([1.0, height / width])
     seen = inputs.isfinite().all(dim=-1, keepdim=True)
+    inputs = inputs.where(seen, math.nan)
     turn = torch.eye(3, dtype=inputs.dtype, device=inputs.device)
-    return torch.where(seen, inputs, 0), turn.expand(*inputs.shape[:-2], 3, 3)
+    return inputs, turn.expand(*inputs.shape[:-2], 3, 3)
 
 
-NORMALISATIONS: dict[str, Normalisation] = {
-    "person": person,
-    "person_masked": person_masked,
-    "screen": screen,
-}
+NORMALISATIONS: dict[str, Normalisation] = {"person": person, "screen": screen}

@@ -120,14 +120,21 @@ OFFICIAL = replace(PAPER, name="official", batch=512, epochs=200, lr_decay=0.99)
 """The official repository's commands, by input: 4e-5 on CPN's 2D joints, 4e-4 on true ones."""
 MOCAP = Recipe(
     name="vidpose",
+    model="sequence",
     frames=27,
+    drop_path=0.0,
     normalisation="person",
-    epochs=18,
-    batch=256,
-    lr=5e-4,
+    epochs=24,
+    batch=64,
+    lr=4e-4,
     schedule="cosine",
+    weight_decay=0.05,
+    velocity=1.0,
+    ema=0.999,
+    windows=8192,
+    val_windows=1024,
 )
-"""What our own weights are trained with."""
+"""What our own weights are trained with: see docs/weights.md."""
 
 
 def recipe_for(dataset: str, name: str | None = None, keypoints: str | None = None) -> Recipe:

@@ -89,6 +89,20 @@ def test_checkpoints_hold_every_network(name: str, tmp_path: Path) -> None:
     again.train()(windows).sum().backward()  # and it can be trained further
 
 
+@pytest.mark.parametrize("name", MODELS)
+@torch.inference_mode()
+def test_missing_joints_lie_on_the_root_or_are_known(name: str) -> None:
+    model = small(name)
+    window = torch.randn(1, model.config.frames, 17, 2)
+    window[:, 0, 3] = 0
+    on_root = model(window)
+    window[:, 0, 3] = torch.nan
+    missing = model(window)
+    assert missing.isfinite().all()
+    assert torch.equal(missing, on_root) == (not model.knows_missing)
+    assert model.prepared().slide(window[0].repeat(3, 1, 1)).isfinite().all()
+
+
 def test_ablations_are_kept_by_checkpoints(tmp_path: Path) -> None:
     model = PoseFormer(frames=9, embed_dim=8, depth=1, temporal_depth=2, joint_positions=False)
     checkpoint = Checkpoint(model=model, normalisation="screen", fps=50.0, skeleton="h36m17")

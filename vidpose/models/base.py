@@ -54,14 +54,16 @@ class LiftingModel(nn.Module):
     """A window of 2D poses in, the 3D pose of its centre frame out, or those of all its frames.
 
     `forward` takes (B, F, J, 2) normalised keypoints (how they are normalised is the
-    checkpoint's to say) and gives (B, 1, J, 3) metres, relative to the root; (B, F, J, 3) if
-    `all_frames`.
+    checkpoint's to say; NaN where a joint is missing) and gives (B, 1, J, 3) metres, relative to
+    the root; (B, F, J, 3) if `all_frames`.
     """
 
     name: ClassVar[str]
     """As checkpoints and `vidpose train --model` call it."""
     all_frames: ClassVar[bool] = False
     """Whether it answers for all frames of a window."""
+    knows_missing: ClassVar[bool] = False
+    """Whether it tells a missing joint from one that is there; else it sees it on the root."""
     config: Any
     """A `Config`."""
 
@@ -96,6 +98,11 @@ class LiftingModel(nn.Module):
                 f"expected windows of {self.config.frames} frames and {self.config.joints} "
                 f"joints, got {frames} and {joints}"
             )
+
+
+def put_on_root(keypoints: Tensor) -> Tensor:
+    """Missing joints, NaN, on the root: for networks that know of none."""
+    return keypoints.nan_to_num()
 
 
 class _Prepared:

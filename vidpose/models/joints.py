@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel
+from vidpose.models.base import LiftingModel, put_on_root
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 
 
@@ -49,7 +49,7 @@ class JointTransformer(LiftingModel):
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, F, J, 2) -> (B, 1, J, 3)."""
         self.check_windows(keypoints)
-        x = self.joint_embedding(keypoints).flatten(1, 2) + self.position
+        x = self.joint_embedding(put_on_root(keypoints)).flatten(1, 2) + self.position
         x = self.norm(self.blocks(x))  # (B, F * J, C)
         x = x.unflatten(1, (self.config.frames, self.config.joints)).flatten(2)  # (B, F, J * C)
         return self.head(self.frame_pooling(x)).unflatten(-1, (self.config.joints, 3))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, check_fraction, check_positive
+from vidpose.models.base import LiftingModel, check_fraction, check_positive, put_on_root
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Martinez(LiftingModel):
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, 1, J, 2) -> (B, 1, J, 3)."""
         self.check_windows(keypoints)
-        x = self.widen(keypoints.flatten(1))
+        x = self.widen(put_on_root(keypoints).flatten(1))
         for block in self.blocks:
             x = x + block(x)
         return self.head(x).unflatten(-1, (1, self.config.joints, 3))

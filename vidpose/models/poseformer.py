@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, Slides, check_positive
+from vidpose.models.base import LiftingModel, Slides, check_positive, put_on_root
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 from vidpose.models.prepared import PreparedPoseFormer
 
@@ -138,7 +138,7 @@ class PoseFormer(LiftingModel):
 
     def embed(self, keypoints: Tensor) -> Tensor:
         """Joints as tokens: (N, J, 2) -> (N, J, C)."""
-        return self.joint_embedding(keypoints)
+        return self.joint_embedding(put_on_root(keypoints))
 
     def spatial(self, keypoints: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """Joints of single frames attend to each other: (N, J, 2) -> (N, J * C)."""

@@ -33,10 +33,11 @@ class SequencePoseFormerConfig(PoseFormerConfig):
 
 
 class SequencePoseFormer(PoseFormer):
-    """See `LiftingModel` for what goes in and out; a joint that is NaN is missing."""
+    """See `LiftingModel` for what goes in and out."""
 
     name = "sequence"
     all_frames = True
+    knows_missing = True
 
     def __init__(
         self,

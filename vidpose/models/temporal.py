@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel
+from vidpose.models.base import LiftingModel, put_on_root
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 
 
@@ -56,6 +56,6 @@ class TemporalTransformer(LiftingModel):
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, F, J, 2) -> (B, 1, J, 3)."""
         self.check_windows(keypoints)
-        x = self.pose_embedding(keypoints.flatten(2)) + self.frame_position
+        x = self.pose_embedding(put_on_root(keypoints).flatten(2)) + self.frame_position
         x = self.norm(self.blocks(x)).mean(dim=1, keepdim=True)  # (B, 1, embed_dim)
         return self.head(x).unflatten(-1, (self.config.joints, 3))

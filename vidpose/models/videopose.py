@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, check_fraction, check_positive
+from vidpose.models.base import LiftingModel, check_fraction, check_positive, put_on_root
 
 WIDTH = 3
 """Frames under a convolution's kernel."""
@@ -101,7 +101,7 @@ class VideoPose(LiftingModel):
 
     def _convolve(self, keypoints: Tensor, spreads: list[int] | list[None]) -> Tensor:
         """(B, T, J, 2) -> (B, number of outputs, J, 3); a spread for every layer."""
-        x = keypoints.flatten(2).mT  # (B, J * 2, T)
+        x = put_on_root(keypoints).flatten(2).mT  # (B, J * 2, T)
         x = self.dropout(F.relu(self.expand_norm(_over_time(x, self.expand, spreads[0]))))
         for block, spread in zip(self.blocks, spreads[1:], strict=True):
             x = block(x, spread)

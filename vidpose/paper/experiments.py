@@ -244,6 +244,7 @@ class Options:
             base = replace(
                 recipe_for("mocap", "vidpose"),
                 name="small",
+                model="poseformer",
                 batch=QUICK_BATCH,
                 lr=1e-3,
                 epochs=QUICK_EPOCHS,
