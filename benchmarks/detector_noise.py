@@ -26,12 +26,16 @@ from vidpose.files import check_writable, replacing
 from vidpose.lifting import runs
 from vidpose.skeleton import H36M17
 
+LONGEST_S = 30.0
+"""No more is looked at of one video."""
 MORE = ("bikes.mp4", "vtest.avi")
 WINDOW_S, WINDOW_FRAMES = 0.5, 10
 """Still is what hardly moves for this long, and for as many frames."""
 STILL = 0.1
 """Of the person's size: how far a still joint may get in that time."""
 UNSURE = 0.5
+PLAIN = ("people", "seconds", "longest gap, s", "for, s", "spells a minute")
+"""Columns that are no shares."""
 FAR = 0.3
 """Off by more than this is an outlier."""
 
@@ -48,7 +52,7 @@ def jitter(seen: Seen) -> tuple[Floats, Floats]:
     found, alike = [], []
     poses = seen.poses
     length = max(WINDOW_FRAMES, round(WINDOW_S * poses.fps))
-    if length / poses.fps > 2 * WINDOW_S:
+    if length / poses.fps > 1.5 * WINDOW_S:
         return np.empty((0, 2)), np.empty(0)  # too few frames a second to tell jitter from motion
     basis = np.linalg.qr(np.vander(np.linspace(-1, 1, length), 3))[0]
     for person in range(poses.people):
@@ -76,14 +80,21 @@ def missing(seen: Seen) -> dict[str, float]:
     absent = present & ~poses.observed
     gone = present[..., None] & (poses.scores_2d == 0)
     lasting = [(run.stop - run.start) / poses.fps for some in absent for run in runs(some)]
-    unsure = (poses.scores_2d < UNSURE)[present]
+    unsure = (poses.scores_2d < UNSURE) & present[..., None]
+    spells = [
+        (run.stop - run.start) / poses.fps
+        for person in unsure
+        for joint in person.T
+        for run in runs(joint)
+    ]
     return {
         "people": poses.people,
         "seconds": present.sum() / poses.fps,
         "not found": absent.sum() / present.sum(),
         "longest gap, s": max(lasting, default=0.0),
         "joints gone": gone.sum() / present.sum() / len(H36M17),
-        "unsure": unsure.mean(),
+        "unsure": unsure.sum() / present.sum() / len(H36M17),
+        "for, s": float(np.mean(spells)) if spells else 0.0,
     }
 
 
@@ -127,6 +138,7 @@ def against_truth(seen: list[Seen], cameras: list[Calibrated], true: Truth) -> I
         size = sizes(view.poses.keypoints_2d[the_person(view)].astype(np.float64))[: len(away)]
         off.append(away * camera.focal_px / size[:, None, None])
     d = np.stack(off)  # (C, T, J, 2)
+    yield from _by_score(d, seen)
     far = np.linalg.norm(d, axis=-1) > FAR
     known = np.isfinite(d).all(axis=-1)
     d = np.where(far[..., None], np.nan, d)
@@ -136,7 +148,8 @@ def against_truth(seen: list[Seen], cameras: list[Calibrated], true: Truth) -> I
     yield "| joint | bias | comes and goes | beyond 0.3 |\n|---|---|---|---|"
     for j, name in enumerate(H36M17.joint_names):
         outliers = far[:, :, j][known[:, :, j]].mean()
-        yield f"| {name} | {_rms(bias[..., j, :]):.3f} | {_sd(rest[..., j, :]):.3f} | {outliers:.1%} |"
+        numbers = f"{_rms(bias[..., j, :]):.3f} | {_sd(rest[..., j, :]):.3f}"
+        yield f"| {name} | {numbers} | {outliers:.1%} |"
     outliers = far[known].mean()
     yield f"| all | {_rms(bias):.3f} | {_sd(rest):.3f} | {outliers:.1%} |\n"
     for seconds in (1 / 60, 0.05, 0.1, 0.2, 0.4):
@@ -144,8 +157,19 @@ def against_truth(seen: list[Seen], cameras: list[Calibrated], true: Truth) -> I
         product = np.nanmean(rest[:, lag:] * rest[:, :-lag])
         alike = product / np.nanmean(np.square(rest))
         yield f"- what comes and goes, {seconds:.2f} s later: correlation {alike:.2f}"
-    alone = [_crossed(view, camera, true, c) for c, (view, camera) in enumerate(zip(seen, cameras))]
+    pairs = zip(seen, cameras, strict=True)
+    alone = [_crossed(view, camera, true, number) for number, (view, camera) in enumerate(pairs)]
     yield f"- left and right exchanged, after mending: {np.mean(alone):.2%} of the limbs' joints"
+
+
+def _by_score(d: Floats, seen: list[Seen]) -> Iterator[str]:
+    """How far off joints are that the detector is more or less sure of; outliers count."""
+    scores = np.stack([view.poses.scores_2d[the_person(view)][: d.shape[1]] for view in seen])
+    yield "| score | of the joints | off, each way |\n|---|---|---|"
+    for low, high in ((0, 0.5), (0.5, 0.9), (0.9, 1.0)):
+        some = (scores >= low) & (scores < high if high < 1 else scores <= 1)
+        yield f"| {low} to {high} | {some.mean():.1%} | {_rms(d[some]):.3f} |"
+    yield ""
 
 
 def _crossed(view: Seen, camera: Calibrated, true: Truth, number: int) -> float:
@@ -176,7 +200,7 @@ def main(folder: Path, more: list[Path], out: Path) -> None:
     views, cameras, true = look(folder)
     videos = {f"{name}.mp4": view for name, view in zip(CAMERAS, views, strict=True)}
     more = [*(folder / name for name in MORE if (folder / name).is_file()), *more]
-    videos |= {path.name: detect(path) for path in more}
+    videos |= {path.name: detect(path, LONGEST_S) for path in more}
     lines = ["# The embedded detector's errors\n\n## Jitter on still joints, sizes\n"]
     lines.append("| video | frames/s | windows | 10 % | median | 90 % | correlation |")
     lines.append("|---|---|---|---|---|---|---|")
@@ -201,7 +225,7 @@ def main(folder: Path, more: list[Path], out: Path) -> None:
     for name, values in rows.items():
         cells = []
         for key, value in values.items():
-            plain = key in ("people", "seconds", "longest gap, s", "spells a minute")
+            plain = key in PLAIN
             cells.append(f"{value:.3g}" if plain else f"{value:.2%}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines.append("\n## Against four cameras, sizes\n")

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from noise import CLEAN, DEFAULT, Floats, Noise, disturb, hide
+from noise import CLEAN, DEFAULT, EMBEDDED, Floats, Noise, disturb, hide
 from numpy.typing import NDArray
 
 from vidpose.data.mocap import Clip, read_clip
@@ -116,13 +116,16 @@ def conditions(quick: bool) -> list[Condition]:
         replace(first, name=f"{what} hidden", about=f"{what} hidden for 1 or 2 s", hidden=what)
         for what in ("legs", "arm")
     ]
+    embedded = replace(
+        first, name="embedded", about="2D like the embedded detector's", noise=EMBEDDED
+    )
     known = replace(first, name="focal known", about="focal length known", focal_known=True)
     rates = []
     for fps in (25, 50, 60):
-        at = replace(slow, name=f"{fps} fps", about=f"{fps} frames/s, resampled", fps=fps)
+        at = replace(first, name=f"{fps} fps", about=f"{fps} frames/s, resampled", fps=fps)
         off = f"{fps} frames/s, taken as the weights' rate"
         rates += [at, replace(at, name=f"{fps} as is", about=off, match_rate=False)]
-    return [first, clean, known, *cameras, *hidden, *rates]
+    return [first, clean, embedded, known, *cameras, *hidden, *rates]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,12 +46,12 @@ class Seen:
     poses: Pose2D
 
 
-def detect(video: Path) -> Seen:
-    """Everybody in a video, found as `vidpose infer` finds them."""
+def detect(video: Path, end_s: float | None = None) -> Seen:
+    """Everybody in a video, found as `vidpose infer` finds them; of a long one the beginning."""
     tracker, collector = Tracker(), PoseCollector()
     found: dict[int, list[tuple[int, float, NDArray[np.floating], NDArray[np.floating]]]] = {}
     convert = conversion(BLAZEPOSE33.name, H36M17.name)
-    with VideoReader(video) as reader, MediaPipeDetector() as detector:
+    with VideoReader(video, end_s=end_s) as reader, MediaPipeDetector() as detector:
         for row, frame in enumerate(reader):
             people = detector.detect_image(frame.image, frame.time_s)
             joints, scores = convert(people.keypoints, people.scores)
@@ -68,7 +68,8 @@ def detect(video: Path) -> Seen:
 
 def sizes(joints: Floats) -> Floats:
     """(..., J, 2) -> (...): the mean distance of the joints from the hip."""
-    return np.asarray(np.nanmean(np.linalg.norm(joints - joints[..., :1, :], axis=-1), axis=-1))
+    away = np.linalg.norm(joints - joints[..., :1, :], axis=-1)
+    return np.asarray(np.nansum(away, axis=-1) / np.isfinite(away).sum(axis=-1).clip(1))
 
 
 @dataclass(frozen=True, kw_only=True)
