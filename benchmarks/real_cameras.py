@@ -6,8 +6,8 @@ FOLDER is what `demo_videos/fetch_more.py` fetches. An athlete balances on one l
 look 18 to 25 degrees down and are rolled by up to 26. What is true is triangulated from what the
 embedded detector sees in all four pictures, so joints are where that detector puts them, and what
 it gets wrong in all of them alike is not seen. Each camera alone is then lifted as `vidpose infer`
-lifts it. MediaPipe's own 3D is `pose_world_landmarks` of its pose solution, as its users get it: the
-video as a stream, smoothed, with the middle model, which is also the embedded detector's.
+lifts it. MediaPipe's own 3D is `pose_world_landmarks` of its pose solution, as its users get it:
+the video as a stream, smoothed, with the middle model, which is also the embedded detector's.
 """
 
 from __future__ import annotations
