@@ -11,29 +11,46 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Member(NamedTuple):
+    """A file in a package."""
+
+    path: str
+    sha256: str
+
 
 PACKAGE = "sports2d==0.8.34"
-MEMBER = "Sports2D/Demo/demo.mp4"
-SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
+DEMO = Member(
+    "Sports2D/Demo/demo.mp4", "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
+)
 
 
-def fetch(target: Path) -> None:
+def fetch_members(package: str, members: Mapping[Path, Member]) -> None:
+    """Take files out of a wheel: where to, and which."""
     with tempfile.TemporaryDirectory() as folder:
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         options = ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", folder]
-        if subprocess.run([*download, *options, PACKAGE]).returncode:
-            sys.exit(f"{PACKAGE} cannot be downloaded; check the connection and try again.")
+        if subprocess.run([*download, *options, package]).returncode:
+            sys.exit(f"{package} cannot be downloaded; check the connection and try again.")
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            video = archive.read(MEMBER)
-    if hashlib.sha256(video).hexdigest() != SHA256:
-        sys.exit(f"{MEMBER} of {PACKAGE} is not the file expected (its SHA-256 differs).")
+            for target, member in members.items():
+                check(archive.read(member.path), member, package, target)
+
+
+def check(content: bytes, member: Member, package: str, target: Path) -> None:
+    """Write the file that is expected, whole or not at all."""
+    if hashlib.sha256(content).hexdigest() != member.sha256:
+        sys.exit(f"{member.path} of {package} is not the file expected (its SHA-256 differs).")
     partial = target.with_suffix(".part")
-    partial.write_bytes(video)
+    partial.write_bytes(content)
     partial.replace(target)
     print(f"{target} is there.")
 
 
 if __name__ == "__main__":
-    fetch(Path(sys.argv[1]))
+    fetch_members(PACKAGE, {Path(sys.argv[1]): DEMO})
