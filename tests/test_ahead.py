@@ -58,9 +58,15 @@ def test_the_result_is_the_same_and_most_of_it_was_lifted_ahead(
                 pass
     ahead = blocks.count("early")
     poses = collector.finish(rate, SIZE)
-    found, expected = (lift_poses(poses, lifter, 640.0) for lifter in (early, plain))
+    apart = np.full((2, *poses.present.shape), np.nan, np.float32)
+    found, expected = (
+        lift_poses(poses, lifter, 640.0, flip_disagreement_m=out)
+        for lifter, out in zip((early, plain), apart, strict=True)
+    )
     np.testing.assert_array_equal(found.joints_3d, expected.joints_3d)
     np.testing.assert_array_equal(found.root_3d, expected.root_3d)
+    np.testing.assert_array_equal(apart[0], apart[1])
+    assert (np.isfinite(apart[0]) == poses.present).all()
     count = blocks.count("plain")
     assert count == -(-15 * 30 // BLOCK)
     assert ahead >= count - 2

@@ -42,10 +42,12 @@ def test_infer_and_render(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     weights = tiny_weights(tmp_path / "tiny.safetensors")
     result = run("infer", "a.mp4", "--weights", weights, "--render", "-o", "out")
     assert result.exit_code == 0, result.output
-    first, found, drawn = result.stdout.splitlines()
+    first, found, drawn, *trust = result.stdout.splitlines()
     assert first.startswith("Detector: a stand-in")
     assert found == "1 person in 12 frames: out/a.npz"
     assert drawn == "Video with skeletons: out/a.mp4"
+    assert trust[0] == "Trust (proxies, not accuracy):"
+    assert trust[2].split()[:2] == ["1", "12"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mp4", "a.npz"]
 
     again = run("render", "out/a.npz", "-o", "side.mp4", "--view", "side")

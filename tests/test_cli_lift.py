@@ -61,7 +61,8 @@ def test_lift(run: Run, tmp_path: Path) -> None:
     files.mmpose(tmp_path / "clip.json", range(3, 20))
     result = run("lift", "clip.json", *TOLD, "-o", "out")
     assert result.exit_code == 0, result.output
-    first, last = result.stdout.splitlines()
+    first, last, *trust = result.stdout.splitlines()
+    assert trust[0] == "Trust (proxies, not accuracy):"
     assert first.startswith("2D joints: clip.json (mmpose, coco17). Weights: tiny.safetensors.")
     assert last == "2 people in 17 frames: out/clip.npz"
     lifted = vidpose.load("out/clip.npz")

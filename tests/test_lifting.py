@@ -59,6 +59,11 @@ def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None
     expected[:, 0] = 0
     expected = expected @ rotation
     np.testing.assert_allclose(lift_with(checkpoint, pixels, time), expected.numpy(), atol=1e-5)
+    apart = np.empty(20, np.float32)
+    lifter = Lifter(checkpoint, precision="fp32")
+    lifter(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    distance = (plain - back).norm(dim=-1).mean(dim=-1).numpy()
+    np.testing.assert_allclose(apart, distance, atol=1e-5)
     plain[:, 0] = 0
     np.testing.assert_allclose(
         lift_with(checkpoint, pixels, time, flip=False), (plain @ rotation).numpy(), atol=1e-5
@@ -103,6 +108,24 @@ def test_other_rates_come_back_with_the_same_motion(checkpoint: Checkpoint, fps:
     at = [int(np.abs(time - t).argmin()) for t in np.arange(0, 3, 0.2)]
     same = [int(np.abs(time_30 - t).argmin()) for t in np.arange(0, 3, 0.2)]
     assert np.abs(found[at] - expected[same]).max() < 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_how_far_the_passes_lie_apart_is_known_of_every_frame(
+    checkpoint: Checkpoint, fps: float
+) -> None:
+    pixels, time = track(round(3 * fps) + 1, fps)
+    apart = np.empty(len(pixels), np.float32)
+    lifter = Lifter(checkpoint, precision="fp32")
+    lifter(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    assert (apart > 0).all()
+    reference, time_30 = track(91)
+    expected = np.empty(91, np.float32)
+    lifter(reference, time_30, SIZE, FOCAL_PX, flip_disagreement_m=expected)
+    np.testing.assert_allclose(apart[:: round(fps / 30)], expected, rtol=0.02)
+    alone = Lifter(checkpoint, flip=False)
+    alone(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    assert np.isnan(apart).all()
 
 
 def test_29_97_is_not_resampled(checkpoint: Checkpoint) -> None:

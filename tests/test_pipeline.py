@@ -108,7 +108,14 @@ def test_a_short_gap_is_interpolated_and_said(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch, lambda index: index not in (8, 9, 10))
-    result = vidpose.infer(make_clip(tmp_path / "in.mp4", frames=25), weights=weights)
+    video = make_clip(tmp_path / "in.mp4", frames=25)
+    result = vidpose.infer(video, tmp_path, weights=weights)
+    (trust,) = vidpose.load(tmp_path / "in.npz").meta["trust"]["people"]
+    assert trust["interpolated_percent"] == 12
+    assert trust["confidence_2d"] == 0.9
+    assert trust["flip_disagreement_mm"] > 0
+    (plain,) = vidpose.infer(video, weights=weights, flip=False).meta["trust"]["people"]
+    assert plain["flip_disagreement_mm"] is None
     assert result.present.all()
     assert np.flatnonzero(~result.observed[0]).tolist() == [8, 9, 10]
     assert np.isfinite(result.keypoints_2d[0, 8:11]).all()

@@ -26,9 +26,12 @@ def test_every_frame_has_its_window_and_edges_are_repeated(
         plain = model(windows)[:, 0]
         flipped = mirror(model(torch.stack([mirror(w, MIRRORED) for w in windows]))[:, 0], MIRRORED)
     slides = model.prepared() if ready else model
-    blocks = list(slide(slides, inputs, MIRRORED))
+    apart: list[torch.Tensor] = []
+    blocks = list(slide(slides, inputs, MIRRORED, apart=apart))
     assert [len(block) for block in blocks] == {1: [1], 3: [3], 11: [4, 4, 3]}[frames]
     torch.testing.assert_close(torch.cat(blocks), (plain + flipped) / 2, atol=1e-5, rtol=0)
+    distance = (plain - flipped).norm(dim=-1).mean(dim=-1)
+    torch.testing.assert_close(torch.cat(apart), distance, atol=1e-5, rtol=0)
     alone = torch.cat(list(slide(slides, inputs, None)))
     torch.testing.assert_close(alone, plain, atol=1e-5, rtol=0)
 

@@ -228,6 +228,7 @@ def infer(
     from vidpose.pipeline import infer
     from vidpose.progress import bar
     from vidpose.render import check_out, parse_view
+    from vidpose.trust import trust_text
 
     options["half"] = "auto" if half is None else half
     parse_view(options["view"])
@@ -236,7 +237,8 @@ def infer(
         for _, target in found:
             check_out(target.with_suffix(".mp4"))
     if len(found) == 1 and not looked and jobs == 1 and ray is None:
-        infer(*found[0], **options, report=_say, progress=bar("frames"))
+        result = infer(*found[0], **options, report=_say, progress=bar("frames"))
+        _say(trust_text(result.meta["trust"]))
         return
     one_by_one = jobs == 1 and ray is None
     outcomes = infer_many(
@@ -333,9 +335,11 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     """
     from vidpose.pipeline import lift_file, lifted_path
     from vidpose.progress import bar
+    from vidpose.trust import trust_text
 
     result = lift_file(keypoints, out, **options, report=_say, progress=bar("frames"))
     _say(f"{_extent(result.people, result.frames)}: {lifted_path(keypoints, out)}")
+    _say(trust_text(result.meta["trust"]))
 
 
 @main.command()

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
+from torch import Tensor
 
 from vidpose.devices import PRECISIONS, choose_device, choose_precision
 from vidpose.errors import UsageError
@@ -87,6 +88,7 @@ class Lifter:
         frame_size: tuple[int, int],
         focal_px: float,
         progress: Progress = silent,
+        flip_disagreement_m: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Lift one person's track.
 
@@ -96,6 +98,8 @@ class Lifter:
             frame_size: width and height of the picture, pixels.
             focal_px: focal length in pixels, known or assumed.
             progress: wraps the frames.
+            flip_disagreement_m: (T,), is filled with how far the plain and the mirrored pass lie
+                apart in each frame, metres, mean over the joints; NaN without `flip`.
 
         Returns:
             (T, 17, 3) metres, camera frame, the root at 0: a pose for every frame.
@@ -107,13 +111,16 @@ class Lifter:
         grid = training_grid(timestamps, self.checkpoint.fps)
         count = len(track if grid is None else grid)
         joints = np.empty((count, track.shape[1], 3), np.float32)
-        poses = (
-            pose
+        apart = np.empty(count, np.float32)
+        rows = (
+            row
             for block in range(ceil(count / BLOCK))
-            for pose in self._block(track, missing, timestamps, grid, block, frame_size, focal_px)
+            for row in self._block(track, missing, timestamps, grid, block, frame_size, focal_px)
         )
-        for t, pose in enumerate(progress(poses, count, "lifting")):
-            joints[t] = pose
+        for t, row in enumerate(progress(rows, count, "lifting")):
+            joints[t], apart[t] = row[:-1].reshape(joints.shape[1:]), row[-1]
+        if flip_disagreement_m is not None:
+            flip_disagreement_m[:] = apart if grid is None else np.interp(timestamps, grid, apart)
         if grid is not None:
             joints = _resample(grid, joints, timestamps).astype(np.float32)
         return joints
@@ -166,7 +173,7 @@ class Lifter:
         frame_size: tuple[int, int],
         focal_px: float,
     ) -> NDArray[np.float32]:
-        """(N, J, 3), a block's poses, now that all of the track is there."""
+        """A block's `_poses`, now that all of the track is there."""
         around = self.reach_of(block, len(timestamps if grid is None else grid))
         if grid is None:
             inputs = np.array(track[around], np.float64)
@@ -182,8 +189,8 @@ class Lifter:
         begin = self._lifted.pop(key, None)
         if begin is None:
             return self._poses(inputs, first, last, frame_size, focal_px)
-        shape = last - first, inputs.shape[1], 3
-        poses = self._poses_ahead[begin : begin + shape[0] * shape[1] * shape[2]]
+        shape = last - first, inputs.shape[1] * 3 + 1
+        poses = self._poses_ahead[begin : begin + shape[0] * shape[1]]
         return np.frombuffer(poses, np.float32).reshape(shape)
 
     def _filled(
@@ -224,14 +231,20 @@ class Lifter:
         frame_size: tuple[int, int],
         focal_px: float,
     ) -> NDArray[np.float32]:
-        """(N, J, 2) at the checkpoint's rate -> (last - first, J, 3)."""
+        """(N, J, 2) at the checkpoint's rate -> (last - first, J * 3 + 1).
+
+        A row is a frame's pose and, last, how far the plain and the mirrored pass lie apart.
+        """
         normalise = NORMALISATIONS[self.checkpoint.normalisation]
         track = torch.as_tensor(keypoints_px, dtype=torch.float32, device=self.device)
         inputs, rotation = normalise(track, frame_size, focal_px)
         mirrored = self._mirrored if self.flip else None
-        joints = torch.cat(list(slide(self.model, inputs, mirrored, first, last)))
+        apart: list[Tensor] = []
+        joints = torch.cat(list(slide(self.model, inputs, mirrored, first, last, apart)))
         joints[:, 0] = 0
-        return np.asarray((joints @ rotation[first:last]).cpu().numpy(), np.float32)
+        joints = (joints @ rotation[first:last]).flatten(1)
+        told = torch.cat(apart) if apart else joints.new_full((len(joints),), torch.nan)
+        return np.asarray(torch.column_stack([joints, told]).cpu().numpy(), np.float32)
 
 
 def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:
@@ -276,7 +289,11 @@ def _resample(
 
 
 def lift_poses(
-    poses: Pose2D, lifter: Lifter, focal_px: float, progress: Progress = silent
+    poses: Pose2D,
+    lifter: Lifter,
+    focal_px: float,
+    progress: Progress = silent,
+    flip_disagreement_m: NDArray[np.float32] | None = None,
 ) -> Pose3D:
     """Lift every person of a video and place them in the scene.
 
@@ -285,6 +302,7 @@ def lift_poses(
         lifter: what lifts.
         focal_px: focal length in pixels, known or assumed.
         progress: wraps the frames of each person.
+        flip_disagreement_m: (P, T), is filled where people are present, see `Lifter`.
 
     Returns:
         The same people in 3D; `meta` is empty.
@@ -296,7 +314,8 @@ def lift_poses(
         for run in runs(poses.present[person]):
             times, scores = poses.timestamps[run], poses.scores_2d[person, run]
             seen = seen_joints(poses.keypoints_2d[person, run], scores)
-            joints[person, run] = lifter(seen, times, poses.frame_size, focal_px, progress)
+            apart = None if flip_disagreement_m is None else flip_disagreement_m[person, run]
+            joints[person, run] = lifter(seen, times, poses.frame_size, focal_px, progress, apart)
             for start in range(0, len(seen), RESAMPLED_AT_ONCE):  # in place, for it may be long
                 part = slice(start, start + RESAMPLED_AT_ONCE)
                 seen[part] = pixels_to_rays(seen[part], poses.frame_size, focal_px)

@@ -32,6 +32,7 @@ from vidpose.poses import Pose2D, Pose3D, load, save
 from vidpose.progress import Progress, silent
 from vidpose.root import assumed_focal_px
 from vidpose.stages import ahead
+from vidpose.trust import trust_report
 from vidpose.video import Frame, VideoReader
 from vidpose.weights import find_weights
 
@@ -432,7 +433,9 @@ def _lift(
             "principal_point": "assumed: the middle of the picture",
         },
     }
-    return replace(lift_poses(poses, lifter, focal, progress), meta=meta)
+    apart = np.full(poses.present.shape, np.nan, np.float32)
+    result = lift_poses(poses, lifter, focal, progress, apart)
+    return replace(result, meta=meta | {"trust": trust_report(result, apart)})
 
 
 def _describe_file(path: Path) -> dict[str, Any]:

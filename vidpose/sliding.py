@@ -22,6 +22,7 @@ def slide(
     mirrored: Tensor | None,
     first: int = 0,
     last: int | None = None,
+    apart: list[Tensor] | None = None,
 ) -> Iterator[Tensor]:
     """Lift every frame of a track, with the window around it; edge frames are repeated.
 
@@ -31,6 +32,8 @@ def slide(
         mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too,
             and the mean of both taken; None: it is not.
         first, last: only these frames; those around them are for their windows.
+        apart: with `mirrored`, takes for every block (N,) metres: how far the two passes lie
+            apart, mean over the joints.
 
     Yields:
         (N, J, 3) metres: the poses of the next N frames, T in all.
@@ -41,7 +44,10 @@ def slide(
         joints = _block(model, inputs, start, stop)
         if mirrored is not None:
             flipped = _block(model, mirror(inputs, mirrored), start, stop)
-            joints = (joints + mirror(flipped, mirrored)) / 2
+            back = mirror(flipped, mirrored)
+            if apart is not None:
+                apart.append((joints - back).norm(dim=-1).mean(dim=-1))
+            joints = (joints + back) / 2
         yield joints.clone()  # what inference mode makes cannot be changed outside of it
 
 
