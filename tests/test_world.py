@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.render.people import camera_axes, walk
 from vidpose.poses import Pose3D
-from vidpose.render.ground import estimate_ground
+from vidpose.world import estimate_ground
 
 TWO: dict[str, Any] = {"starts": ((-1.0, 3.5), (1.0, 6.0)), "speeds": ((0.6, 0.2), (-0.3, -0.5))}
 
