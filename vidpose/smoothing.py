@@ -146,12 +146,9 @@ def one_euro(
         unit: what a metre is in the values' unit.
     """
     # Continued at both ends as mirrored in the end point: what moves evenly goes on evenly.
-    more = min(len(times) - 1, int(np.searchsorted(times - times[0], EXTENSION_S)))
-    before, after = slice(more, 0, -1), slice(-2, -2 - more, -1)
-    values = np.concatenate(
-        [2 * values[:1] - values[before], values, 2 * values[-1:] - values[after]]
-    )
-    times = np.concatenate([2 * times[0] - times[before], times, 2 * times[-1] - times[after]])
+    more = int(np.ceil(EXTENSION_S / np.median(np.diff(times))))
+    values = np.pad(values, ((more, more), (0, 0), (0, 0)), "reflect", reflect_type="odd")
+    times = np.pad(times, more, "reflect", reflect_type="odd")
     forwards = _one_euro(values, np.diff(times), unit)
     backwards = _one_euro(values[::-1], np.diff(times)[::-1], unit)[::-1]
     middle: NDArray[np.float64] = ((forwards + backwards) / 2)[more : len(values) - more]

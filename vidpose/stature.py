@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
-from vidpose.world import ANKLE_HEIGHT_M
 
 Heights = float | Mapping[int, float]
 """Centimetres: of everybody, or by person id."""
 
 SMALLEST_CM, TALLEST_CM = 50.0, 250.0
+BELOW_ANKLE = 0.046
+"""Of the height, in an adult: 8 cm of 1.74 m."""
 SEGMENTS = (
     (("RKnee", "RFoot"), ("LKnee", "LFoot")),
     (("RHip", "RKnee"), ("LHip", "LKnee")),
@@ -57,9 +58,10 @@ def statures(result: Pose3D) -> NDArray[np.float64]:
     for person, present in enumerate(result.present):
         if present.any():
             joints = result.joints_3d[person, present]
-            out[person] = ANKLE_HEIGHT_M + sum(
+            over_ankle = sum(
                 np.mean([_length(joints, *bone) for bone in sides]) for sides in SEGMENTS
             )
+            out[person] = over_ankle / (1 - BELOW_ANKLE)
     return out
 
 

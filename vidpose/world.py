@@ -225,12 +225,16 @@ def place_in_world(
     if camera_pitch is not None:
         up, source = up_of_camera(camera_pitch, camera_roll or 0.0), "--camera-pitch"
     elif horizon is not None:
-        focal_px = result.meta.get("camera", {}).get("focal_px")
-        focal_px = assumed_focal_px(result.frame_size) if focal_px is None else focal_px
-        up, source = up_of_horizon(horizon, result.frame_size, focal_px), "--horizon"
+        up, source = up_of_horizon(horizon, result.frame_size, _focal_px(result)), "--horizon"
     ground = estimate_ground(result, up)
     meta = result.meta | {"world": describe(result, ground, source)}
     return replace(result, camera_to_world=ground.camera_to_world, meta=meta)
+
+
+def _focal_px(result: Pose3D) -> float:
+    camera = result.meta.get("camera")
+    told = camera.get("focal_px") if isinstance(camera, dict) else None
+    return float(told) if told else assumed_focal_px(result.frame_size)
 
 
 def describe(result: Pose3D, ground: Ground, source: str) -> dict[str, Any]:
