@@ -114,6 +114,16 @@ def test_what_is_done_is_left_alone_and_nothing_else(
     assert run(relift=True, focal_px=80.0) == ["done", "done", "failed"]
     assert run(focal_px=80.0) == ["was there", "was there", "failed"]
     assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
+    for more in (
+        {"world": True},
+        {"world": True, "camera_pitch": 5.0},
+        {"world": True, "horizon": (0, 20, 60, 21)},
+        {"height_cm": {1: 170}, "smooth": "savgol"},
+        {"smooth": "none"},
+    ):
+        assert run(**more) == ["done", "done", "failed"]
+        assert run(**more) == ["was there", "was there", "failed"]
+    assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
     (out / "a.npz").write_bytes((out / "a.npz").read_bytes()[:500])
     (out / "sub" / "b.npz").unlink()
     # What is no result is not overwritten.
@@ -133,6 +143,14 @@ def test_a_result_that_was_not_drawn_is_drawn(
         (out / "a.mp4").stat().st_mtime_ns,
         (out / "sub" / "b.mp4").stat().st_mtime_ns,
     ]
+
+
+def test_options_that_make_no_sense_are_told_once_and_before_the_work(
+    clips: Path, tmp_path: Path, weights: Path
+) -> None:
+    with pytest.raises(UsageError, match="give --world"):
+        infer_many([clips], tmp_path / "out", weights=weights, camera_pitch=5.0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bug_for_one_video_is_its_failure(

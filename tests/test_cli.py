@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import vidpose
 from tests.bvh_files import write_mocap
 from tests.clips import cut, make_clip, make_sound
 from tests.fakes import tiny_weights, use_fake_detector
@@ -53,6 +54,39 @@ def test_infer_and_render(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     again = run("render", "out/a.npz", "-o", "side.mp4", "--view", "side")
     assert again.exit_code == 0, again.output
     assert (tmp_path / "side.mp4").stat().st_size > 0
+
+
+def test_world_height_and_smoothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_fake_detector(monkeypatch)
+    make_clip(tmp_path / "a.mp4", frames=20)
+    weights = tiny_weights(tmp_path / "tiny.safetensors")
+    command = ("infer", "a.mp4", "--weights", weights)
+    world = ("--world", "--camera-pitch", "-10", "--camera-roll", "3")
+    more = ("--height-cm", "1=180,2=160", "--smooth", "savgol")
+    result = run(*command, *world, *more, "--render")
+    assert result.exit_code == 0, result.output
+    assert "World: up from --camera-pitch; the camera looks 10 degrees up" in result.stdout
+    made = vidpose.load("outputs/a.npz")
+    assert np.isfinite(made.joints_world()).all()
+    assert made.meta["world"]["camera_roll_deg"] == 3
+    assert made.meta["scale"]["height_cm"] == {"1": 180, "2": 160}
+    assert made.meta["smoothing"]["data"] == "savgol"
+    assert run("render", "outputs/a.npz", "-o", "drawn.mp4", "--smooth", "none").exit_code == 0
+
+    # From the result's 2D joints again, without any of it.
+    assert run(*command, "--relift").exit_code == 0
+    plain = vidpose.load("outputs/a.npz")
+    assert plain.camera_to_world is None
+    assert plain.meta["smoothing"]["data"] == "none"
+    np.testing.assert_array_equal(plain.keypoints_2d, made.keypoints_2d)
+    lifted = run(
+        *("lift", "outputs/a.npz", "--weights", weights, "-o", "b"),
+        *("--world", "--horizon", "0,20,63,22", "--height-cm", "170"),
+    )
+    assert lifted.exit_code == 0, lifted.output
+    assert vidpose.load("b/a.npz").meta["world"]["up"] == "--horizon"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +208,13 @@ def test_rendering_without_the_video(
         (("infer", "x.mp4", "--view", "behind"), "behind"),
         (("infer", "x.mp4", "--start", "-1"), "--start -1"),
         (("infer", "x.mp4", "--start", "inf"), "--start inf"),
+        (("infer", "x.mp4", "--world", "--camera-pitch", "95"), "from -90 to 90 degrees"),
+        (("infer", "x.mp4", "y.mp4", "--camera-pitch", "5"), "give --world, too"),
+        (("infer", "x.mp4", "--world", "--horizon", "1,2"), "two of its points"),
+        (("infer", "x.mp4", "--world", "--horizon", "sky"), "two of its points"),
+        (("infer", "x.mp4", "--height-cm", "1.75"), "give centimetres"),
+        (("infer", "x.mp4", "y.mp4", "--height-cm", "1=tall"), "or ID=CM"),
+        (("lift", "x.json", "--height-cm", "1=17"), "--height-cm 17: give centimetres"),
         (("infer", "x.mp4", "--end", "nan"), "--end nan"),
         (("train", "--dataset", "mocap", "--data", ".", "--frames", "8"), "frames must be odd"),
     ],

@@ -63,6 +63,10 @@ def test_file_has_the_documented_keys_and_types(tmp_path: Path) -> None:
             {"present": np.zeros((2, 5), bool), "observed": np.zeros((2, 5), bool)},
             "finite must mean present",
         ),
+        ({"camera_to_world": np.eye(3)}, "expected shape"),
+        ({"camera_to_world": np.eye(4) * 2}, "not a rotation and a translation"),
+        ({"camera_to_world": np.diag([-1.0, 1, 1, 1])}, "not a rotation and a translation"),
+        ({"camera_to_world": np.full((4, 4), np.nan)}, "not a rotation and a translation"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -89,6 +93,7 @@ def _write(path: Path, **changes: Any) -> None:
         ({"joints_3d": np.zeros((2, 5, 17, 3))}, "expected float32"),
         ({"joint_names": np.array(["a"] * 17)}, "joint_names: not h36m17"),
         ({"fps": np.float64(-1)}, "positive number"),
+        ({"camera_to_world": np.zeros((4, 4))}, "not a rotation"),
     ],
 )
 def test_a_wrong_file_gets_one_sentence(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidpose.errors import UsageError, VidposeError
+from vidpose.finish import Finish
 from vidpose.pipeline import infer, result_path, would_tell
 from vidpose.poses import told_by
 from vidpose.progress import Progress, silent
@@ -175,6 +176,7 @@ def infer_many(
     found, _ = find_videos(videos, out)
     if options.get("render"):
         parse_view(options.get("view", "three-quarter"))
+    Finish.of(options)
     tasks = [Job(video, target, options, redo) for video, target in found]
     with_ray = ray is not None
     if with_ray:
@@ -266,7 +268,7 @@ def _agrees(told: Any, wanted: Any) -> bool:
     """Whether all that is wanted is told."""
     if isinstance(wanted, dict):
         return isinstance(told, dict) and all(
-            key in told and _agrees(told[key], value) for key, value in wanted.items()
+            _agrees(told.get(key), value) for key, value in wanted.items()
         )
     return bool(told == wanted)
 

@@ -86,6 +86,85 @@ VIEW = click.option(
 )
 
 
+def _numbers(text: str) -> list[float]:
+    """`1,2.5` -> [1.0, 2.5]; empty if it is something else."""
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        return []
+
+
+def _horizon(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """`420` -> 420.0; `0,400,1919,440` -> [0.0, 400.0, 1919.0, 440.0]."""
+    if value is None:
+        return None
+    numbers = _numbers(value)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _heights(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:
+    """`178` -> 178.0; `1=178,2=165` -> {1: 178.0, 2: 165.0}."""
+    if value is None:
+        return None
+    if len(numbers := _numbers(value)) == 1:
+        return numbers[0]
+    pairs = re.fullmatch(r"(\d+=\d+(\.\d+)?)(,\d+=\d+(\.\d+)?)*", value.replace(" ", ""))
+    if pairs is None:
+        raise UsageError(
+            f"--height-cm {value}: give centimetres, as in 178, or ID=CM, as in 1=178,2=165."
+        )
+    return {int(name): float(cm) for name, cm in (p.split("=") for p in pairs[0].split(","))}
+
+
+FINISH = (
+    click.option(
+        "--world",
+        is_flag=True,
+        help="Find up and the floor, too, for a camera that stands still: joints_world in the "
+        "result has z up and the floor at 0.",
+    ),
+    click.option(
+        "--camera-pitch",
+        type=float,
+        metavar="DEG",
+        help="For --world: the camera looks DEG degrees down. [default: up is found from the "
+        "people's motion]",
+    ),
+    click.option(
+        "--camera-roll",
+        type=float,
+        metavar="DEG",
+        help="With --camera-pitch: upright things lean DEG degrees clockwise in the picture. "
+        "[default: 0]",
+    ),
+    click.option(
+        "--horizon",
+        callback=_horizon,
+        metavar="Y|X1,Y1,X2,Y2",
+        help="For --world, instead of --camera-pitch: the horizon's height in pixels from the top, "
+        "or two of its points.",
+    ),
+    click.option(
+        "--height-cm",
+        callback=_heights,
+        metavar="CM|ID=CM,...",
+        help="How tall people are: everybody, or by person id. [default: as ordinary adults]",
+    ),
+    click.option(
+        "--smooth",
+        type=click.Choice(["none", "savgol", "one-euro"]),
+        help="Smooth the joints over time. [default: savgol in pictures, none in the result]",
+    ),
+)
+
+
+def _finish(command: Any) -> Any:
+    """What is done after lifting, for the commands that lift."""
+    for option in reversed(FINISH):
+        command = option(command)
+    return command
+
+
 def _names(
     ctx: click.Context, option: click.Parameter, value: str | None
 ) -> tuple[str, ...] | None:
@@ -178,6 +257,7 @@ def _usual_data(dataset: str) -> Path:
     show_default=True,
     help="Follow no more people than this at a time.",
 )
+@_finish
 @click.option(
     "--save-2d", is_flag=True, help="Write the 2D joints beside the result, too: VIDEO.2d.npz."
 )
@@ -263,7 +343,15 @@ def infer(
 @click.option("--video", type=FILE, help="The video it was made from. [default: where it was]")
 @click.option("-o", "--out", type=FILE, help="The .mp4 to write. [default: RESULT.mp4]")
 @VIEW
-def render(result: Path, video: Path | None, out: Path | None, view: str) -> None:
+@click.option(
+    "--smooth",
+    type=click.Choice(["none", "savgol", "one-euro"]),
+    help="Smooth the joints over time, unless they are in the result. [default: as the result "
+    "says, or savgol]",
+)
+def render(
+    result: Path, video: Path | None, out: Path | None, view: str, smooth: str | None
+) -> None:
     """Draw a result: the video with 2D skeletons beside the 3D scene."""
     from vidpose.poses import load
     from vidpose.progress import bar
@@ -275,7 +363,12 @@ def render(result: Path, video: Path | None, out: Path | None, view: str) -> Non
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"-o {out}: give the name of the .mp4 to write.")
     for warning in render_video(
-        poses, video or source_video(poses), out, view=view, progress=bar("frames")
+        poses,
+        video or source_video(poses),
+        out,
+        view=view,
+        smooth=smooth,
+        progress=bar("frames"),
     ):
         _say(f"Warning: {warning}")
     _say(f"Video with skeletons: {out}")
@@ -326,6 +419,7 @@ def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any
 @FOCAL
 @FLIP
 @PRECISION
+@_finish
 def lift(keypoints: Path, out: Path, **options: Any) -> None:
     """Lift 2D joints from elsewhere to 3D, without their video.
 

@@ -26,7 +26,7 @@ from vidpose.progress import Progress, silent
 from vidpose.root import assumed_focal_px, pixels_to_rays, root_positions
 from vidpose.skeleton import H36M17
 from vidpose.sliding import slide
-from vidpose.timeline import fill_missing
+from vidpose.timeline import fill_missing, runs
 from vidpose.weights import find_weights
 
 SAME_RATE = 0.02
@@ -329,12 +329,6 @@ def seen_joints(
 ) -> NDArray[np.floating]:
     """(..., J, 2) pixels; a joint with score 0 is missing, NaN."""
     return np.where(scores[..., None] > 0, keypoints_px, np.nan)
-
-
-def runs(flags: NDArray[np.bool_]) -> list[slice]:
-    """The stretches of consecutive True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def lift(

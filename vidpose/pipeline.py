@@ -26,15 +26,18 @@ from vidpose.detect.tracking import PoseCollector
 from vidpose.devices import choose_device, choose_precision
 from vidpose.errors import NoPersonError, ResultFileError, UsageError
 from vidpose.files import check_writable, sha256
+from vidpose.finish import Finish
 from vidpose.keypoints import read_keypoints, write_2d, write_mmpose
 from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.poses import Pose2D, Pose3D, load, save
 from vidpose.progress import Progress, silent
 from vidpose.root import assumed_focal_px
 from vidpose.stages import ahead
+from vidpose.stature import Heights
 from vidpose.trust import trust_report
 from vidpose.video import Frame, VideoReader
 from vidpose.weights import find_weights
+from vidpose.world import Horizon
 
 RATE_TOLERANCE = 0.01
 FRAMES_AHEAD = 4
@@ -63,6 +66,12 @@ def infer(
     flip_test: bool = False,
     save_2d: bool = False,
     save_mmpose: bool = False,
+    world: bool = False,
+    camera_pitch: float | None = None,
+    camera_roll: float | None = None,
+    horizon: Horizon | None = None,
+    height_cm: Heights | None = None,
+    smooth: str | None = None,
     render: bool = False,
     view: str = "three-quarter",
     relift: bool = False,
@@ -90,6 +99,14 @@ def infer(
         flip_test: hrnet and cpn look at the mirrored person, too.
         save_2d: write the 2D joints beside the result, too: <name>.2d.npz, for `lift_file`.
         save_mmpose: write them as MMPose's prediction JSON, too: <name>.mmpose.json.
+        world: find up and the floor, too: `camera_to_world`, `joints_world()`, and in `meta` how
+            sure they are. The camera must have stood still.
+        camera_pitch, camera_roll, horizon: what is known about the camera, see
+            `vidpose.world.place_in_world`; by default up is found from the people's motion.
+        height_cm: how tall people are, centimetres: everybody, or by person id; their poses and
+            places are scaled to it. By default ordinary adults.
+        smooth: none, savgol or one-euro, see `vidpose.smoothing`; by default the result is as it
+            was lifted, and the pictures with savgol.
         render: write the video with its skeletons beside the result, too: <name>.mp4.
         view: where it looks at the scene from, see `vidpose.render.parse_view`.
         relift: take the 2D joints from the result that is there, if it is this video's, and only
@@ -110,6 +127,14 @@ def infer(
     """
     video = Path(video)
     _check_options(start=start, end=end, focal_px=focal_px)
+    finish = Finish(
+        world=world,
+        camera_pitch=camera_pitch,
+        camera_roll=camera_roll,
+        horizon=horizon,
+        height_cm=height_cm,
+        smooth=smooth,
+    )
     if out is None and (save_2d or save_mmpose or render or relift):
         raise UsageError("2D joints, pictures and results to lift again need a place: give out.")
     target = None if out is None else result_path(video, out)
@@ -181,7 +206,7 @@ def infer(
             write_2d(poses, target.with_suffix(".2d.npz"), meta)
         if save_mmpose:
             write_mmpose(poses, target.with_suffix(".mmpose.json"))
-    result = _lift(poses, lifter, focal_px, meta, progress)
+    result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
     if target is not None:
         save(result, target)
         report(f"{_extent(result.people, result.frames)}: {target}")
@@ -232,6 +257,12 @@ def lift_file(
     focal_px: float | None = None,
     flip: bool = True,
     precision: str = "auto",
+    world: bool = False,
+    camera_pitch: float | None = None,
+    camera_roll: float | None = None,
+    horizon: Horizon | None = None,
+    height_cm: Heights | None = None,
+    smooth: str | None = None,
     report: Callable[[str], None] = lambda line: None,
     progress: Progress = silent,
 ) -> Pose3D:
@@ -250,7 +281,8 @@ def lift_file(
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
         precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
-        report: takes a line for the user: what is used and why.
+        world, camera_pitch, camera_roll, horizon, height_cm, smooth: see `infer`.
+        report: takes lines for the user: what is used and why.
         progress: wraps the frames of each person.
 
     Returns:
@@ -261,6 +293,14 @@ def lift_file(
     """
     keypoints = Path(keypoints)
     _check_options(fps=fps, focal_px=focal_px)
+    finish = Finish(
+        world=world,
+        camera_pitch=camera_pitch,
+        camera_roll=camera_roll,
+        horizon=horizon,
+        height_cm=height_cm,
+        smooth=smooth,
+    )
     target = None if out is None else lifted_path(keypoints, out)
     if target is not None:
         if target.resolve() == keypoints.resolve():
@@ -284,7 +324,7 @@ def lift_file(
         "source": before.get("source"),
         "warnings": before.get("warnings", []),
     }
-    result = _lift(poses, lifter, focal_px, meta, progress)
+    result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
     if target is not None:
         save(result, target)
     return result
@@ -341,6 +381,7 @@ def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -
         },
         "lifter": lifter,
         "camera": camera,
+        **Finish.of(options).told(),
     }
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.errors import ResultFileError
+from vidpose.errors import ResultFileError, UsageError
 from vidpose.files import replacing
 from vidpose.skeleton import H36M17, Skeleton
 
@@ -113,6 +113,9 @@ class Pose3D(Pose2D):
     """(P, T, 17, 3), metres, camera frame, relative to the root joint; NaN where not present."""
     root_3d: NDArray[np.float32]
     """(P, T, 3), metres, camera frame: where the root joint is; NaN where unknown."""
+    camera_to_world: NDArray[np.float64] | None = None
+    """(4, 4) rigid motion from the camera frame to the world's (x right, y away from the camera,
+    z up, the floor at z = 0; metres), if it is known: see `vidpose.world`."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Versions, models, options and source; JSON values only."""
 
@@ -126,23 +129,64 @@ class Pose3D(Pose2D):
         finite = np.isfinite(self.joints_3d).all(axis=(2, 3))
         if (finite != self.present).any():
             raise ValueError("joints_3d: finite must mean present, and NaN absent")
+        if self.camera_to_world is not None:
+            _check("camera_to_world", self.camera_to_world, (4, 4), np.float64)
+            if not _is_rigid(self.camera_to_world):
+                raise ValueError("camera_to_world: not a rotation and a translation")
 
     def joints_camera(self) -> NDArray[np.float32]:
         """(P, T, 17, 3), metres, camera frame, at the person's place in the scene."""
         return self.joints_3d + self.root_3d[:, :, None]
 
+    def joints_world(self) -> NDArray[np.float32]:
+        """(P, T, 17, 3), metres, world frame: x right, y away from the camera, z up; the floor at
+        z = 0, the origin below the camera. NaN where the person's place is unknown.
+
+        Raises:
+            UsageError: the result has no world.
+        """
+        if self.camera_to_world is None:
+            raise UsageError(
+                "this result has no world; make it with `vidpose infer --world`, or pass it "
+                "through vidpose.world.place_in_world."
+            )
+        rotation, translation = self.camera_to_world[:3, :3], self.camera_to_world[:3, 3]
+        world: NDArray[np.float32] = self.joints_camera() @ rotation.T.astype(np.float32)
+        world += translation.astype(np.float32)
+        return world
+
+
+def _is_rigid(matrix: NDArray[np.float64]) -> bool:
+    rotation = matrix[:3, :3]
+    return bool(
+        np.isfinite(matrix).all()
+        and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
+        and np.linalg.det(rotation) > 0
+        and (matrix[3] == (0, 0, 0, 1)).all()
+    )
+
 
 def save(result: Pose3D, path: str | Path) -> Path:
-    """Write a result file; it appears whole or not at all."""
-    return write_npz(path, result, Pose3D, FORMAT, result.meta)
+    """Write a result file; it appears whole or not at all.
+
+    A result with a world has `joints_world` in its file, for programs that only read arrays.
+    """
+    world = {} if result.camera_to_world is None else {"joints_world": result.joints_world()}
+    return write_npz(path, result, Pose3D, FORMAT, result.meta, **world)
 
 
 def write_npz(
-    path: str | Path, poses: Pose2D, kind: type[Pose2D], format: str, meta: dict[str, Any]
+    path: str | Path,
+    poses: Pose2D,
+    kind: type[Pose2D],
+    format: str,
+    meta: dict[str, Any],
+    **more: NDArray[Any],
 ) -> Path:
-    """Write the fields that `kind` has as a self-describing .npz."""
+    """Write the fields that `kind` has, and `more`, as a self-describing .npz."""
     apart = ("skeleton", "meta", "fps", "frame_size")
-    arrays = {f.name: getattr(poses, f.name) for f in fields(kind) if f.name not in apart}
+    arrays = {f.name: getattr(poses, f.name) for f in fields(kind) if f.name not in apart} | more
+    arrays = {name: array for name, array in arrays.items() if array is not None}
     path = Path(path)
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         np.savez_compressed(
@@ -190,8 +234,9 @@ def load(path: str | Path) -> Pose3D:
         arrays = {
             f.name: entries[f.name]
             for f in fields(Pose3D)
-            if f.name not in ("skeleton", "meta", "fps", "frame_size")
+            if f.name not in ("skeleton", "meta", "fps", "frame_size", "camera_to_world")
         }
+        arrays["camera_to_world"] = entries.get("camera_to_world")
         return Pose3D(**arrays, fps=float(entries["fps"]), frame_size=(width, height), meta=meta)
     except (KeyError, ValueError, TypeError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)

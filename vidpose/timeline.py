@@ -1,4 +1,4 @@
-"""Joints over time: what is missing between frames."""
+"""Joints over time: where they are there, and what is missing between frames."""
 
 from __future__ import annotations
 
@@ -27,3 +27,9 @@ def fill_missing(
         for d in range(filled.shape[2]):
             filled[:, j, d] = np.interp(timestamps, timestamps[known], filled[known, j, d])
     return filled
+
+
+def runs(flags: NDArray[np.bool_]) -> list[slice]:
+    """The stretches of consecutive True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -73,6 +73,22 @@ def test_the_video_is_on_the_left_as_it_was(tmp_path: Path) -> None:
     assert (difference > 60).sum() > 200  # the skeleton
 
 
+def test_pictures_are_smoothed_unless_told_otherwise(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", size=(320, 240), frames=12, rate=Fraction(30))
+    result = result_of(path)
+    shaken = result.keypoints_2d.copy()
+    shaken[:, 6] += 12  # one frame jumps
+    result = dataclasses.replace(result, keypoints_2d=shaken)
+    drawn = {}
+    for smooth in (None, "savgol", "none"):
+        render_video(result, path, tmp_path / "out.mp4", smooth=smooth)
+        drawn[smooth] = read(tmp_path / "out.mp4")[1][6].image[:, :320].astype(int)
+    assert (drawn[None] == drawn["savgol"]).all()
+    assert (np.abs(drawn[None] - drawn["none"]).max(axis=2) > 60).sum() > 50
+    with pytest.raises(UsageError, match="--smooth much"):
+        render_video(result, path, tmp_path / "out.mp4", smooth="much")
+
+
 def test_a_part_starts_at_zero(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", frames=20, rate=Fraction(10))
     render_video(result_of(path, slice(8, 14)), path, tmp_path / "out.mp4")

@@ -1,19 +1,16 @@
 """Pictures of a result: the overlay video and its 3D scene."""
 
 from vidpose.render.compose import check_out, render_video, source_video
-from vidpose.render.ground import Ground, estimate_ground
 from vidpose.render.overlay import draw_people
 from vidpose.render.scene import Scene
 from vidpose.render.view import VIEWS, View, parse_view
 
 __all__ = [
     "VIEWS",
-    "Ground",
     "Scene",
     "View",
     "check_out",
     "draw_people",
-    "estimate_ground",
     "parse_view",
     "render_video",
     "source_video",

@@ -18,6 +18,7 @@ from vidpose.render.draw import Colour, Image
 from vidpose.render.overlay import draw_people
 from vidpose.render.scene import Scene
 from vidpose.render.view import parse_view
+from vidpose.smoothing import smooth_pictures
 from vidpose.stages import ahead
 from vidpose.video import Frame, VideoReader, VideoWriter, is_ours
 
@@ -40,6 +41,7 @@ def render_video(
     out: str | Path,
     *,
     view: str = "three-quarter",
+    smooth: str | None = None,
     progress: Progress = silent,
 ) -> list[str]:
     """Write the video with 2D skeletons, beside the 3D scene.
@@ -52,19 +54,22 @@ def render_video(
         video: the video the result was made from.
         out: an .mp4.
         view: where to look at the scene from, see `parse_view`.
+        smooth: none, savgol or one-euro: how joints are smoothed for the picture, unless they are
+            in the result; by default as `infer` would have, see `vidpose.smoothing`.
         progress: wraps the stream of frames.
 
     Returns:
         What was wrong with the video, one sentence each.
 
     Raises:
-        UsageError: the view is none, or `out` is the video itself.
+        UsageError: the view or the smoothing is none, or `out` is the video itself.
         VideoError: the video cannot be read, or is not the result's.
         VidposeError: `out` cannot be written.
     """
     video, out = Path(video), Path(out)
     seen_from = parse_view(view)
     check_out(out)
+    result = smooth_pictures(result, smooth)
     layout = Layout.of(result.frame_size)
     with VideoReader(video) as reader:
         if reader.size != result.frame_size:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from vidpose.poses import Pose3D
 from vidpose.render import draw
 from vidpose.render.draw import BONE_SIDES, BONES, Colour, Image
-from vidpose.render.ground import ANKLE_HEIGHT_M, estimate_ground
 from vidpose.render.view import View, Viewpoint
 from vidpose.skeleton import H36M17
+from vidpose.world import ANKLE_HEIGHT_M, ground_of
 
 PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
 NOSE, HEAD = H36M17.index("Neck/Nose"), H36M17.index("Head")
@@ -67,7 +67,7 @@ class Scene:
 
     def __init__(self, result: Pose3D, size: tuple[int, int], view: View) -> None:
         self.size = size
-        ground = estimate_ground(result)
+        ground = ground_of(result)
         self._joints = ground.to_world(place_people(result))
         # A drawn leg ends at the ankle; that end touches the floor.
         self._joints[..., 2] -= ANKLE_HEIGHT_M - LIMB_RADIUS_M

@@ -1,0 +1,114 @@
+"""How tall people are, and their poses at their real size.
+
+One camera cannot tell a small person nearby from a tall one far away. Who says how tall they
+are gets them at that size, and at the distance at which they then are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import UsageError
+from vidpose.poses import Pose3D
+from vidpose.skeleton import H36M17
+
+Heights = float | Mapping[int, float]
+"""Centimetres: of everybody, or by person id."""
+
+SMALLEST_CM, TALLEST_CM = 50.0, 250.0
+BELOW_ANKLE = 0.046
+"""Of the height, in an adult: 8 cm of 1.74 m."""
+SEGMENTS = (
+    (("RKnee", "RFoot"), ("LKnee", "LFoot")),
+    (("RHip", "RKnee"), ("LHip", "LKnee")),
+    (("Hip", "Spine"),),
+    (("Spine", "Thorax"),),
+    (("Thorax", "Head"),),
+)
+"""What adds up to the height of somebody who stands straight, from the ankle to the head top; of
+left and right the mean."""
+
+
+def check_heights(height_cm: Heights) -> None:
+    """Find out whether heights make sense.
+
+    Raises:
+        UsageError: one is nobody's height in centimetres, or there is none.
+    """
+    heights = height_cm.values() if isinstance(height_cm, Mapping) else [height_cm]
+    if not heights:
+        raise UsageError("--height-cm: give a height, as in 178, or ID=CM, as in 1=178,2=165.")
+    for height in heights:
+        if not SMALLEST_CM <= height <= TALLEST_CM:
+            raise UsageError(
+                f"--height-cm {height:g}: give centimetres, from {SMALLEST_CM:g} to "
+                f"{TALLEST_CM:g}, such as 175."
+            )
+
+
+def statures(result: Pose3D) -> NDArray[np.float64]:
+    """(P,) how tall people are in a result, metres: the median lengths of their segments from
+    sole to head top, as if they stood straight; NaN for somebody who is never there.
+    """
+    out = np.full(result.people, np.nan)
+    for person, present in enumerate(result.present):
+        if present.any():
+            joints = result.joints_3d[person, present]
+            over_ankle = sum(
+                np.mean([_length(joints, *bone) for bone in sides]) for sides in SEGMENTS
+            )
+            out[person] = over_ankle / (1 - BELOW_ANKLE)
+    return out
+
+
+def _length(joints: NDArray[np.float32], start: str, end: str) -> float:
+    bone = joints[:, H36M17.index(end)] - joints[:, H36M17.index(start)]
+    return float(np.median(np.linalg.norm(bone, axis=1)))
+
+
+def scale_to(result: Pose3D, height_cm: Heights) -> Pose3D:
+    """The same result with people as tall as they are, and where they then are.
+
+    Both `joints_3d` and `root_3d` of a person are multiplied by one factor, so that they fall on
+    the same 2D joints as before; `meta["scale"]` says by which.
+
+    Args:
+        result: the people.
+        height_cm: how tall everybody is; or by person id, the others stay as they are.
+
+    Raises:
+        UsageError: a height is none.
+    """
+    check_heights(height_cm)
+    by_id = height_cm if isinstance(height_cm, Mapping) else None
+    joints, root = result.joints_3d.copy(), result.root_3d.copy()
+    told = {}
+    before = statures(result)
+    for person, name in enumerate(result.person_ids.tolist()):
+        height = height_cm if by_id is None else by_id.get(name)
+        if height is None or np.isnan(before[person]):
+            continue
+        factor = float(height) / 100 / before[person]
+        joints[person] *= np.float32(factor)
+        root[person] *= np.float32(factor)
+        told[str(name)] = {
+            "before_cm": round(100 * float(before[person]), 1),
+            "factor": round(float(factor), 4),
+        }
+    ids = set(result.person_ids.tolist())
+    scale = {
+        "height_cm": as_json(height_cm),
+        "people": told,
+        "not_there": [str(name) for name in sorted(by_id or {}) if name not in ids],
+    }
+    return replace(result, joints_3d=joints, root_3d=root, meta=result.meta | {"scale": scale})
+
+
+def as_json(height_cm: Heights) -> float | dict[str, float]:
+    if isinstance(height_cm, Mapping):
+        return {str(name): float(height) for name, height in sorted(height_cm.items())}
+    return float(height_cm)
