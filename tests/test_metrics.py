@@ -8,7 +8,6 @@ from scipy.spatial.transform import Rotation
 from vidpose.metrics import (
     auc,
     auc_per_joint,
-    errors_mm,
     mpjpe,
     mpjpe_per_joint,
     mpjve,
@@ -141,16 +140,6 @@ def test_millimetres_are_not_taken_for_metres(metric: Callable[..., float]) -> N
     with pytest.raises(ValueError, match="too large for metres; give the threshold"):
         metric(target_mm, target_mm)
     assert metric(target_mm, target_mm, threshold=150) > 96
-
-
-def test_errors_mm() -> None:
-    predicted, target = off_by_m(0, 0.012, 0.3, 0.088)
-    errors = errors_mm(predicted, target)
-    assert errors["mpjpe_mm"] == pytest.approx(100)
-    assert errors["pck"] == 75
-    assert errors["p_mpjpe_mm"] == pytest.approx(1000 * p_mpjpe(predicted, target))
-    assert errors["n_mpjpe_mm"] == pytest.approx(1000 * n_mpjpe(predicted, target))
-    assert errors["auc"] == pytest.approx(auc(predicted, target))
 
 
 def test_wrong_shapes_are_refused() -> None:

@@ -178,19 +178,3 @@ def _threshold(target: Joints, threshold: float | None) -> float:
             "(150 for millimetres)"
         )
     return PCK_THRESHOLD_M
-
-
-def errors_mm(predicted_m: Joints, target_m: Joints) -> dict[str, float]:
-    """The errors of single frames at once, of poses in metres.
-
-    Returns:
-        `mpjpe_mm`, `p_mpjpe_mm`, `n_mpjpe_mm`; `pck` and `auc` in percent, at 150 mm.
-    """
-    distance = mpjpe_per_joint(predicted_m, target_m)
-    return {
-        "mpjpe_mm": 1000 * float(distance.mean()),
-        "p_mpjpe_mm": 1000 * p_mpjpe(predicted_m, target_m),
-        "n_mpjpe_mm": 1000 * n_mpjpe(predicted_m, target_m),
-        "pck": float(pck_of_errors(distance, PCK_THRESHOLD_M).mean()),
-        "auc": float(auc_of_errors(distance, PCK_THRESHOLD_M).mean()),
-    }

@@ -41,10 +41,13 @@ def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
     arguments += ["--only", "baseline,full"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert "a synthetic set in Human3.6M's layout" in done.output
+    assert "a synthetic set in Human3.6M's layout, noisy 2D joints" in done.output
     assert "52.5 unverified" in done.output
     assert "49.9 unverified" in done.output
-    assert "The paper, on Human3.6M: 2.6 mm better (unverified)" in done.output
+    assert (
+        "The paper, on Human3.6M: 2.6 mm better (unverified). At this budget, on these data, ours "
+        "neither confirms nor refutes that." in done.output
+    )
     assert "cannot be compared" in done.output
     rows = read(out / "table4.csv")
     assert [(row["row"], row["seed"]) for row in rows] == [
@@ -103,6 +106,7 @@ def test_weights_are_measured_in_place_of_training(tiny: Path, tmp_path: Path) -
     (row,) = read(tmp_path / "out" / "table2.csv")
     assert row["label"] == "mine"
     assert row["keypoints"] == "gt"
+    assert "layout, true 2D joints" in "\n".join(lines)
     assert "weights as given" in "\n".join(lines)
     with pytest.raises(UsageError, match="leave the options of training away"):
         rerun("table2", tmp_path, tiny, weights=(str(weights),), epochs=3)
@@ -182,6 +186,12 @@ def test_the_papers_size_is_the_papers_recipe() -> None:
     assert (recipe.frames, recipe.embed_dim, recipe.depth) == (81, 32, 4)
     assert (recipe.epochs, recipe.batch, recipe.lr, recipe.seed) == (130, 1024, 2e-4, 3)
     assert Options(size="paper").budget == Budget(windows=None, fraction=None, test_frames=None)
+
+
+def test_only_all_of_the_papers_recipe_is_the_papers() -> None:
+    assert Options(size="paper").is_papers
+    for changes in ({"size": "small"}, {"epochs": 130}, {"fraction": 0.5}):
+        assert not Options(**{"size": "paper"} | changes).is_papers
 
 
 def test_bad_requests(tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ plot can be run, tested and timed without licensed data, up to Human3.6M's own s
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as ListOf
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +95,8 @@ def write_synthetic(
     if chosen is not None and layout == "mpi_inf_3dhp":
         raise UsageError("mpi_inf_3dhp has no actions; leave them away.")
     write = {"h36m": _h36m, "humaneva": _humaneva, "mpi_inf_3dhp": _mpi_inf_3dhp}[layout]
-    return write(
-        folder, None if subjects is None else tuple(subjects), chosen, seconds, seed, progress
-    )
+    people = _People(seconds, seed, progress)
+    return write(folder, None if subjects is None else tuple(subjects), chosen, people)
 
 
 def make_if_missing(folder: Path) -> None:
@@ -107,47 +109,62 @@ def make_if_missing(folder: Path) -> None:
         write_synthetic(folder)
 
 
+@dataclass(frozen=True)
+class _Take:
+    """Somebody doing something."""
+
+    subject: str
+    name: str
+    """In the files."""
+    action: str
+    fps: float
+    seeds: tuple[str, str]
+    """The person, and what tells this take from the person's others."""
+
+
 class _People:
     """Draws people and what they do, each from a seed of its own."""
 
-    def __init__(self, seconds: float, seed: int) -> None:
-        self.seconds, self.seed = seconds, seed
+    def __init__(self, seconds: float, seed: int, progress: Progress) -> None:
+        self.seconds, self.seed, self._progress = seconds, seed, progress
 
     def rng(self, *names: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, *(zlib.crc32(name.encode()) for name in names)])
 
-    def take(self, subject: str, take: str, fps: float, action: str = "") -> NDArray[np.float64]:
-        """(T, 17, 3) h36m17, metres, world."""
-        frames = max(2, round(self.seconds * fps))
-        action = action or take.split(" ")[0]
-        return move(action, body(self.rng(subject)), frames, fps, self.rng(subject, take))
+    def act(self, takes: ListOf[_Take]) -> Iterator[tuple[_Take, NDArray[np.float64]]]:
+        """Each take with its (T, 17, 3) joints, h36m17, metres, world."""
+        for take in self._progress(takes, len(takes), LABEL):
+            who = body(self.rng(take.seeds[0]))
+            frames = max(2, round(self.seconds * take.fps))
+            yield take, move(take.action, who, frames, take.fps, self.rng(*take.seeds))
 
 
 def _h36m(
     folder: Path,
     subjects: tuple[str, ...] | None,
     actions: tuple[str, ...] | None,
-    seconds: float,
-    seed: int,
-    progress: Progress,
+    people: _People,
 ) -> list[Path]:
     cameras = h36m_cameras()
     subjects = _known(subjects, tuple(cameras))
     actions = _known(actions, h36m.ACTIONS, H36M_ACTIONS)
-    people = _People(seconds, seed)
     world: dict[str, Any] = {subject: {} for subject in subjects}
     seen: dict[str, Any] = {subject: {} for subject in subjects}
     detected: dict[str, Any] = {subject: {} for subject in subjects}
-    takes = [(s, take) for s in subjects for a in actions for take in (a, f"{a} 1")]
-    takes = [take for take in takes if take not in h36m.LAYOUT.corrupt]
-    for subject, take in progress(takes, len(takes), LABEL):
-        joints = people.take(subject, take, h36m.FPS)
+    takes = [
+        _Take(subject, name, action, h36m.FPS, (subject, name))
+        for subject in subjects
+        for action in actions
+        for name in (action, f"{action} 1")
+        if (subject, name) not in h36m.LAYOUT.corrupt
+    ]
+    for take, joints in people.act(takes):
         recorded = joints[:, _RECORDED].astype(np.float32)
-        world[subject][take] = recorded
-        views = [_look(camera, recorded[:, h36m.KEPT]) for camera in cameras[subject]]
-        seen[subject][take] = views
-        rng = people.rng(subject, take, "detector")
-        detected[subject][take] = [_detect(view, rng) for view in views]
+        world[take.subject][take.name] = recorded
+        views = [_look(camera, recorded[:, h36m.KEPT]) for camera in cameras[take.subject]]
+        seen[take.subject][take.name] = views
+        rng = people.rng(*take.seeds, "detector")
+        detected[take.subject][take.name] = [_detect(view, rng) for view in views]
     gt = _metadata(H36M17)
     del gt["layout_name"]
     layout = h36m.LAYOUT
@@ -174,28 +191,27 @@ def _humaneva(
     folder: Path,
     subjects: tuple[str, ...] | None,
     actions: tuple[str, ...] | None,
-    seconds: float,
-    seed: int,
-    progress: Progress,
+    people: _People,
 ) -> list[Path]:
     subjects = _known(subjects, humaneva.TRAIN + humaneva.TEST)
     actions = _known(actions, humaneva.ACTIONS)
-    people = _People(seconds, seed)
     world: dict[str, Any] = {subject: {} for subject in subjects}
     seen: dict[str, Any] = {subject: {} for subject in subjects}
-    takes = [(s, a) for s in subjects for a in actions]
-    for subject, action in progress(takes, len(takes), LABEL):
-        person = subject.rpartition("/")[2]
-        joints = people.take(person, f"{action} {subject}", humaneva.FPS)
+    takes = [
+        _Take(subject, a, a, humaneva.FPS, (subject.rpartition("/")[2], f"{a} {subject}"))
+        for subject in subjects
+        for a in actions
+    ]
+    for take, joints in people.act(takes):
         joints = _reorder(joints, HUMANEVA15, _TO_HUMANEVA).astype(np.float32)
-        cameras = humaneva.humaneva_cameras(subject) or ()
+        cameras = humaneva.humaneva_cameras(take.subject) or ()
         # A hole of some frames in the motion capture, which is chunk 1.
         hole = len(joints) // 2
         for chunk, part in ((0, joints[:hole]), (2, joints[hole + 1 :])):
-            name = f"{action} 1 chunk{chunk}"
+            name = f"{take.name} 1 chunk{chunk}"
             if len(part):
-                world[subject][name] = part
-                seen[subject][name] = [_look(camera, part) for camera in cameras]
+                world[take.subject][name] = part
+                seen[take.subject][name] = [_look(camera, part) for camera in cameras]
     layout = humaneva.LAYOUT
     entries = {"positions_2d": seen, "metadata": _metadata(HUMANEVA15, layout.name)}
     return [
@@ -208,33 +224,32 @@ def _mpi_inf_3dhp(
     folder: Path,
     subjects: tuple[str, ...] | None,
     actions: tuple[str, ...] | None,
-    seconds: float,
-    seed: int,
-    progress: Progress,
+    people: _People,
 ) -> list[Path]:
     subjects = _known(subjects, mpi_inf_3dhp.TRAIN + mpi_inf_3dhp.TEST)
-    people = _People(seconds, seed)
     kinds = ("Walking", "Discussion", "Sitting", "Greeting", "SittingDown", "Purchases")
     train: dict[str, Any] = {}
     test: dict[str, Any] = {}
-    takes = [
-        (subject, sequence)
+    names = [
+        (subject, name)
         for subject in subjects
-        for sequence in (("Seq1", "Seq2") if subject in mpi_inf_3dhp.TRAIN else ("",))
+        for name in (("Seq1", "Seq2") if subject in mpi_inf_3dhp.TRAIN else ("",))
     ]
-    for at, (subject, sequence) in enumerate(progress(takes, len(takes), LABEL)):
-        fps = 50 if sequence == "Seq2" else 25
-        joints = people.take(subject, sequence, fps, kinds[at % len(kinds)])
+    takes = [
+        _Take(subject, name, action, 50 if name == "Seq2" else 25, (subject, name))
+        for (subject, name), action in zip(names, cycle(kinds), strict=False)
+    ]
+    for take, joints in people.act(takes):
         joints = _reorder(joints, MPI_INF_3DHP, _TO_3DHP)
-        if sequence:
+        if take.name:
             views = {c: _view_3dhp(_camera_3dhp(int(c)), joints) for c in mpi_inf_3dhp.CAMERAS}
-            train[f"{subject} {sequence}"] = [views, fps]
+            train[f"{take.subject} {take.name}"] = [views, take.fps]
         else:
-            outdoor = subject in mpi_inf_3dhp.OUTDOOR
+            outdoor = take.subject in mpi_inf_3dhp.OUTDOOR
             size = mpi_inf_3dhp.OUTDOOR_FRAME_SIZE if outdoor else mpi_inf_3dhp.FRAME_SIZE
             valid = np.ones(len(joints))
             valid[len(joints) // 2 :][: round(INVALID_SHARE * len(joints))] = 0
-            test[subject] = _view_3dhp(_camera_3dhp(0, size), joints) | {
+            test[take.subject] = _view_3dhp(_camera_3dhp(0, size), joints) | {
                 "valid": valid.astype(float)
             }
     return [

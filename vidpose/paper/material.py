@@ -156,12 +156,12 @@ def _synthetic(
         if not _has(stands_for, folder):
             synthetic.write_synthetic(folder, stands_for, progress=progress)
     dataset = open_dataset(name, folder, keypoints=keypoints, test_subjects=subjects)
+    kind = "true" if dataset.keypoints == "gt" else "noisy"
     return Material(
         dataset=dataset,
         stands_for=stands_for,
         is_public=False,
-        told=f"a synthetic set in {PUBLIC[stands_for]}'s layout, 2D joints {dataset.keypoints}; "
-        + NOT_REAL,
+        told=f"a synthetic set in {PUBLIC[stands_for]}'s layout, {kind} 2D joints; {NOT_REAL}",
     )
 
 

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidpose.evaluate import METRICS
 from vidpose.files import replacing
@@ -17,6 +18,9 @@ from vidpose.paper.runs import Numbers, mean_and_spread
 from vidpose.paper_figures import READ, UNVERIFIED, Figure
 from vidpose.render.plots import COLOURS, GRID, INK
 from vidpose.tables import aligned
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 UNITS = {"pck": "%", "auc": "%"}
 """Of metrics that are not in mm."""
@@ -57,6 +61,8 @@ class Sheet:
     with_others: bool = True
     note: str = ""
     compared: tuple[str, str] | None = None
+    can_tell: bool = True
+    """Data and budget are such that the outcome speaks of the paper's."""
 
     def key(self, metric: str) -> str:
         """The mean that is printed."""
@@ -169,6 +175,8 @@ class Sheet:
             gain = figures[0].value - figures[1].value
             mark = READ if {f.mark for f in figures if f} == {READ} else UNVERIFIED
             paper = f" The paper, on {self.dataset}: {gain:.1f} mm better ({mark})."
+            if not self.can_tell:
+                paper += " At this budget, on these data, ours neither confirms nor refutes that."
         return (
             f'Outcome: "{with_it.label}" is {abs(mean):.1f} mm {told} than "{without.label}"'
             + ("" if spread is None else f" (standard deviation over seeds {spread:.1f})")
@@ -223,34 +231,61 @@ def write_sheet(sheet: Sheet, name: str, bench: Bench) -> list[Path]:
 
 
 def picture(sheet: Sheet, out: Path) -> Path:
-    """A bar for each row's mean, a dot for each run; the paper's figures are written beside."""
+    """A bar for each row's mean, a dot for each run; the paper's figures are written beside.
+
+    Below them the means by column, if the table has columns.
+    """
     count, panels = len(sheet.rows), len(sheet.metrics)
-    figure = draw.new_figure(3.2 + 3.9 * panels, 1.6 + 0.42 * count)
+    bars, below = 0.3 + 0.42 * count, 3.2 if sheet.with_columns else 0.0
+    figure = draw.new_figure(3.2 + 3.9 * panels, 1.6 + bars + below)
+    heights = (bars, below) if below else (bars,)
+    grid = figure.add_gridspec(len(heights), panels, height_ratios=heights)
     for number, metric in enumerate(sheet.metrics):
-        axes = draw.plain(figure.add_subplot(1, panels, number + 1))
-        most = max(max(row.values(sheet.key(metric))) for row in sheet.rows)
-        for place, row in enumerate(sheet.rows):
-            values = row.values(sheet.key(metric))
-            mean, spread = mean_and_spread(values)
-            axes.barh(place, mean, 0.6, color=COLOURS[0], alpha=0.75)
-            axes.plot(values, [place] * len(values), "o", color=INK, markersize=3)
-            label = f"{mean:.1f}" + ("" if spread is None else f" ± {spread:.1f}")
-            paper = sheet.figure(row, metric)
-            if paper is not None:
-                protocol = "" if paper.same_protocol else ", another protocol"
-                label += f"   [paper {paper.value:.1f}, f={paper.frames}, {paper.mark}{protocol}]"
-            axes.text(max(values) + 0.02 * most, place, label, va="center", fontsize=7, color=INK)
-        axes.set_yticks(range(count), [row.label for row in sheet.rows] if not number else [])
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1.9 * most)
-        better = "more" if metric in MORE_IS_BETTER else "less"
-        unit = UNITS.get(metric, "mm")
-        axes.set_xlabel(f"{METRICS[metric]}, {unit}; {better} is better", fontsize=8, color=INK)
-        axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= most])
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
-    about = "" if sheet.is_public else f"\nthe paper's figures are of {sheet.dataset}"
-    draw.title(figure, sheet.heading + about)
+        _bars(draw.plain(figure.add_subplot(grid[0, number])), sheet, metric, first=not number)
+        if below:
+            _by_column(draw.plain(figure.add_subplot(grid[1, number])), sheet, metric)
+    key = "Bars: means; dots: runs"
+    if any(sheet.figure(row, metric) for row in sheet.rows for metric in sheet.metrics):
+        key += f"; in brackets: the paper, on {sheet.dataset}"
+    draw.title(figure, "\n".join((sheet.heading, key, sheet.outcome())))
     return draw.save(figure, out)
+
+
+def _bars(axes: Axes, sheet: Sheet, metric: str, *, first: bool) -> None:
+    """The rows' names stand at the first panel alone."""
+    most = max(max(row.values(sheet.key(metric))) for row in sheet.rows)
+    for place, row in enumerate(sheet.rows):
+        values = row.values(sheet.key(metric))
+        mean, spread = mean_and_spread(values)
+        axes.barh(place, mean, 0.6, color=COLOURS[0], alpha=0.75)
+        axes.plot(values, [place] * len(values), "o", color=INK, markersize=3)
+        label = f"{mean:.1f}" + ("" if spread is None else f" ± {spread:.1f}")
+        paper = sheet.figure(row, metric)
+        if paper is not None:
+            protocol = "" if paper.same_protocol else ", another protocol"
+            label += f"   [paper {paper.value:.1f}, f={paper.frames}, {paper.mark}{protocol}]"
+        axes.text(max(values) + 0.04 * most, place, label, va="center", fontsize=7, color=INK)
+    axes.set_yticks(range(len(sheet.rows)), [row.label for row in sheet.rows] if first else [])
+    axes.invert_yaxis()
+    beside = any(sheet.figure(row, metric) for row in sheet.rows)
+    axes.set_xlim(0, (1.95 if beside else 1.4) * most)
+    better = "more" if metric in MORE_IS_BETTER else "less"
+    unit, of = UNITS.get(metric, "mm"), f", {sheet.family}" if sheet.family else ""
+    axes.set_xlabel(f"{METRICS[metric]}{of}, {unit}; {better} is better", fontsize=8, color=INK)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= most])
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+
+
+def _by_column(axes: Axes, sheet: Sheet, metric: str) -> None:
+    columns = list(sheet.rows[0].runs[0].columns)
+    for row, colour in zip(sheet.rows, cycle(COLOURS)):
+        values = [sum(r.columns[c][metric] for r in row.runs) / len(row.runs) for c in columns]
+        axes.plot(columns, values, "o-", color=colour, label=row.label, markersize=4, linewidth=1)
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_ylabel(f"{METRICS[metric]}, {UNITS.get(metric, 'mm')}", fontsize=8, color=INK)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.legend(fontsize=7, frameon=False, labelcolor=INK, ncols=2, loc="lower left")
 
 
 def write_csv(path: Path, rows: ListOf[dict[str, Any]]) -> Path:
