@@ -1,10 +1,14 @@
 """How memory grows with the length of a video.
 
-    python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--folder DIR]
+    python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--width 256]
+        [--folder DIR]
 
 Loops a video (without encoding it again), runs `vidpose.infer` on each length in a process of its
 own, and says how high its memory rose at most, and how high without the result's arrays. `fake`
 finds the same two people in every frame in no time, which leaves everything else as it is.
+
+The embedded detector takes hours for an hour. With `--folder` the videos and the results stay
+there, and a run that was interrupted goes on; the peak is then that of the last process.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import numpy as np
 import vidpose
 from vidpose import pipeline
 from vidpose.detect import Detections
+from vidpose.progress import bar
 from vidpose.skeleton import COCO17
 from vidpose.video import Frame, VideoReader, VideoWriter
 
@@ -101,19 +106,21 @@ class FakeDetector:
         pass
 
 
-def measure(video: Path, detector: str, weights: str = "default") -> dict[str, Any]:
+def measure(video: Path, out: Path, detector: str, weights: str = "default") -> dict[str, Any]:
     """Infer in this process: the peak of its memory, and what the result's arrays take, bytes."""
     if detector == "fake":
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
         detector = "auto"
-    with tempfile.TemporaryDirectory() as folder:
-        result = vidpose.infer(video, folder, detector=detector, weights=weights, flip=False)
+    result = vidpose.infer(
+        video, out, detector=detector, weights=weights, flip=False, progress=bar("frames")
+    )
     # ru_maxrss is in KiB on Linux and in bytes on macOS.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     arrays = [getattr(result, name) for name in result.__dataclass_fields__]
     return {
         "frames": result.frames,
         "people": result.people,
+        "seconds": float(result.timestamps[-1] - result.timestamps[0]),
         "peak": peak * (1 if sys.platform == "darwin" else 1024),
         "arrays": sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)),
     }
@@ -127,10 +134,9 @@ def memory_over_length(
     for length in minutes:
         path = looped(video, folder / f"{length:g}min.mp4", length)
         command = [sys.executable, __file__, "--one", str(path), "--detector", detector]
-        command += ["--weights", weights]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        command += ["--weights", weights, "--folder", str(folder)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         rows.append({"minutes": length, **json.loads(done.stdout.splitlines()[-1])})
-        path.unlink()
     return rows
 
 
@@ -141,13 +147,16 @@ def main() -> None:
     parser.add_argument("--video", type=Path, default=DEMO)
     parser.add_argument("--width", type=int, default=256, help="of the video that is looped")
     parser.add_argument("--weights", default="default")
+    parser.add_argument("--folder", type=Path, help="for videos and results, which stay there")
     parser.add_argument("--one", type=Path, help="only measure this video, here")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(options.one, options.detector, options.weights)))
+        found = measure(options.one, options.folder, options.detector, options.weights)
+        print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = options.folder or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
         video = small(options.video, folder / "small.mp4", options.width)
         rows = memory_over_length(video, options.minutes, options.detector, folder, options.weights)
     first = rows[0]["peak"] - rows[0]["arrays"]
@@ -156,7 +165,8 @@ def main() -> None:
     for row in rows:
         rest = row["peak"] - row["arrays"]
         print(
-            f"| {row['minutes']:g} | {row['frames']} | {row['people']} | {row['peak'] / 1e6:.0f} "
+            f"| {row['seconds'] / 60:.1f} | {row['frames']} | {row['people']} "
+            f"| {row['peak'] / 1e6:.0f} "
             f"| {row['arrays'] / 1e6:.1f} | {rest / 1e6:.0f} | {rest / first:.2f} |"
         )
 

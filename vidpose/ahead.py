@@ -94,7 +94,9 @@ class LiftAhead:
         times = collector.times(rows.start, rows.stop)
         seen = seen_joints(joints, scores)
         self._waiting.append(
-            self._thread.submit(self._lifter.lift_ahead, block, seen, times, at, *self._camera)
+            self._thread.submit(
+                self._lifter.lift_ahead, person, block, seen, times, at, *self._camera
+            )
         )
 
     def __enter__(self) -> LiftAhead:

@@ -6,10 +6,12 @@ a track of another rate is resampled and from which its poses come back.
 
 from __future__ import annotations
 
-from array import array
+from collections import deque
 from hashlib import blake2b
 from math import ceil
+from mmap import mmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +38,8 @@ EVEN_STEPS = 0.25
 BLOCK = 64
 """Frames at the checkpoint's rate that are lifted together. Blocks count from a track's first
 frame, so that one can be lifted before the next is there."""
+KEPT_TOGETHER = 64
+"""Blocks lifted ahead that share a piece of memory, just under a megabyte."""
 RESAMPLED_AT_ONCE = 4096
 """Frames; bounds memory."""
 PCHIP_REACH = 4
@@ -76,10 +80,7 @@ class Lifter:
         model = checkpoint.model.to(self.device).eval()
         self.model = model.prepared(PRECISIONS[self.precision])
         self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
-        # Blocks lifted ahead: where in the one packed array they begin. Thousands of small ones
-        # between a network's large temporary ones would leave holes that nothing fits in.
-        self._lifted: dict[bytes, int] = {}
-        self._poses_ahead = array("f")
+        self._ahead = _PosesAhead()
 
     def __call__(
         self,
@@ -122,7 +123,7 @@ class Lifter:
         if flip_disagreement_m is not None:
             flip_disagreement_m[:] = apart if grid is None else np.interp(timestamps, grid, apart)
         if grid is not None:
-            joints = _resample(grid, joints, timestamps).astype(np.float32)
+            joints = _resample(grid, joints, timestamps, np.float32)
         return joints
 
     def reach_of(self, block: int, count: int | None = None) -> slice:
@@ -135,6 +136,7 @@ class Lifter:
 
     def lift_ahead(
         self,
+        track: int,
         block: int,
         keypoints_px: NDArray[np.floating],
         timestamps: NDArray[np.float64],
@@ -145,6 +147,7 @@ class Lifter:
         """Lift one block of a track that may still grow, and keep its poses.
 
         Args:
+            track: which one; a track's blocks rise.
             block: which one.
             keypoints_px: (N, 17, 2), the track's frames in `reach_of`; or, where it has another
                 rate than the checkpoint, its `frames_near` those times.
@@ -154,14 +157,13 @@ class Lifter:
         """
         if not np.isfinite(keypoints_px).all(axis=2).any():
             return
-        track, missing = self._filled(keypoints_px, timestamps)
-        inputs = np.array(track, np.float64) if at is None else _resample(timestamps, track, at)
+        filled, missing = self._filled(keypoints_px, timestamps)
+        inputs = np.array(filled, np.float64) if at is None else _resample(timestamps, filled, at)
         if missing is not None:
             inputs[missing if at is None else missing[nearest(timestamps, at)]] = np.nan
         key, first, last = self._key(block, inputs, frame_size, focal_px)
         poses = self._poses(inputs, first, last, frame_size, focal_px)
-        self._lifted[key] = len(self._poses_ahead)
-        self._poses_ahead.frombytes(poses.tobytes())
+        self._ahead.keep(track, key, poses)
 
     def _block(
         self,
@@ -186,12 +188,8 @@ class Lifter:
         if missing is not None:
             inputs[missing[rows]] = np.nan
         key, first, last = self._key(block, inputs, frame_size, focal_px)
-        begin = self._lifted.pop(key, None)
-        if begin is None:
-            return self._poses(inputs, first, last, frame_size, focal_px)
-        shape = last - first, inputs.shape[1] * 3 + 1
-        poses = self._poses_ahead[begin : begin + shape[0] * shape[1]]
-        return np.frombuffer(poses, np.float32).reshape(shape)
+        poses = self._ahead.take(key)
+        return self._poses(inputs, first, last, frame_size, focal_px) if poses is None else poses
 
     def _filled(
         self, keypoints_px: NDArray[np.floating], timestamps: NDArray[np.float64]
@@ -247,6 +245,43 @@ class Lifter:
         return np.asarray(torch.column_stack([joints, told]).cpu().numpy(), np.float32)
 
 
+class _PosesAhead:
+    """Blocks of poses that were lifted ahead, until they are taken.
+
+    Each track's lie together in pieces of memory that come straight from the system and go back to
+    it, piece by piece, while the result's arrays grow. As thousands of small arrays between a
+    network's large temporary ones they would leave holes that nothing fits in.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, tuple[NDArray[np.float32], deque[bytes]]] = {}
+        self._keys: dict[int, deque[bytes]] = {}
+        self._room: dict[int, NDArray[np.float32]] = {}
+
+    def keep(self, track: int, key: bytes, poses: NDArray[np.float32]) -> None:
+        """Keep a track's next block, see `Lifter._poses`, under a key."""
+        room = self._room.get(track, poses[:0].ravel())
+        if len(room) < poses.size:
+            room = np.frombuffer(mmap(-1, KEPT_TOGETHER * poses.nbytes), np.float32)
+        kept, self._room[track] = room[: poses.size].reshape(poses.shape), room[poses.size :]
+        kept[:] = poses
+        keys = self._keys.setdefault(track, deque())
+        keys.append(key)
+        self._kept[key] = kept, keys
+
+    def take(self, key: bytes) -> NDArray[np.float32] | None:
+        """The block under a key, if there is one. It is forgotten, and so are the track's before
+        it: blocks are taken in their order, and those were lifted in vain.
+        """
+        self._room.clear()  # the track has ended; a rest would hold the piece it is of
+        if key not in self._kept:
+            return None
+        poses, keys = self._kept[key]
+        while key in self._kept:
+            self._kept.pop(keys.popleft(), None)
+        return poses
+
+
 def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:
     """The times at which the network wants its frames; None if it has them already.
 
@@ -274,10 +309,13 @@ def frames_near(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> sli
 
 
 def _resample(
-    times: NDArray[np.float64], values: NDArray[np.floating], at: NDArray[np.float64]
-) -> NDArray[np.float64]:
+    times: NDArray[np.float64],
+    values: NDArray[np.floating],
+    at: NDArray[np.float64],
+    dtype: type[Any] = np.float64,
+) -> NDArray[Any]:
     """(T, J, D) at `times` -> (len(at), J, D); joints that are never there stay NaN."""
-    out = np.full((len(at), *values.shape[1:]), np.nan)
+    out = np.full((len(at), *values.shape[1:]), np.nan, dtype)
     there = np.isfinite(values).all(axis=(0, 2))
     for start in range(0, len(at), RESAMPLED_AT_ONCE):
         some = at[start : start + RESAMPLED_AT_ONCE]
@@ -308,9 +346,12 @@ def lift_poses(
         The same people in 3D; `meta` is empty.
     """
     shape = poses.keypoints_2d.shape[:3]
-    joints = np.full((*shape, 3), np.nan, np.float32)
+    # A page that nothing was written to takes no memory yet; this grows as what was lifted ahead
+    # is taken.
+    joints = np.empty((*shape, 3), np.float32)
     root = np.full((*shape[:2], 3), np.nan, np.float32)
     for person in range(poses.people):
+        joints[person] = np.nan
         for run in runs(poses.present[person]):
             times, scores = poses.timestamps[run], poses.scores_2d[person, run]
             seen = seen_joints(poses.keypoints_2d[person, run], scores)

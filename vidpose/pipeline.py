@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 import vidpose
 from vidpose.ahead import LiftAhead
 from vidpose.detect import open_detector
-from vidpose.detect.base import Detector
-from vidpose.detect.cache import DetectionCache, Past, Sight
+from vidpose.detect.base import Detector, Sight, sights
+from vidpose.detect.cache import DetectionCache, Past
 from vidpose.detect.tracking import PoseCollector
 from vidpose.devices import choose_device, choose_precision
 from vidpose.errors import NoPersonError, ResultFileError, UsageError
@@ -35,7 +34,7 @@ from vidpose.root import assumed_focal_px
 from vidpose.stages import ahead
 from vidpose.stature import Heights
 from vidpose.trust import trust_report
-from vidpose.video import Frame, VideoReader
+from vidpose.video import VideoReader
 from vidpose.weights import find_weights
 from vidpose.world import Horizon
 
@@ -543,15 +542,15 @@ def _detect(
         reader = stages.enter_context(VideoReader(video, start, end, skip=past.frames))
         focal = float(assumed_focal_px(reader.size) if focal_px is None else focal_px)
         lifting = stages.enter_context(LiftAhead(lifter, collector, reader.size, focal))
-        sights: Iterable[Sight] = ()
+        seen: Iterable[Sight] = ()
         if past.frames and cache is not None:
             report(f"Going on after {past.frames} frames that an interrupted run has left.")
-            sights = cache.sights(detector.skeleton)
+            seen = cache.sights(detector.skeleton)
         if past.warnings is None:  # else the video had been read to its end
             frames = stages.enter_context(ahead(reader, FRAMES_AHEAD, "decode"))
-            new = _sights(reader, frames, detector, cache)
-            sights = chain(sights, stages.enter_context(ahead(new, DETECTIONS_AHEAD, "detect")))
-        for sight in progress(sights, reader.expected_frames, "detecting"):
+            new = _kept(sights(detector, frames), reader, detector, cache)
+            seen = chain(seen, stages.enter_context(ahead(new, DETECTIONS_AHEAD, "detect")))
+        for sight in progress(seen, reader.expected_frames, "detecting"):
             collector.add(*sight)
             lifting.look()
     poses = collector.finish(reader.fps, reader.size)
@@ -559,32 +558,19 @@ def _detect(
     return replace(poses, fps=_average_rate(poses.timestamps, reader.fps)), warnings
 
 
-def _sights(
-    reader: VideoReader,
-    frames: Iterable[Frame],
-    detector: Detector,
-    cache: DetectionCache | None,
+def _kept(
+    new: Iterable[Sight], reader: VideoReader, detector: Detector, cache: DetectionCache | None
 ) -> Iterator[Sight]:
     """What is found in frame after frame; the cache keeps it, whatever ends this."""
-    # The detector may read ahead of what it gives back, so what was read waits here.
-    waiting: deque[tuple[int, float]] = deque()
-
-    def noted() -> Iterator[Frame]:
-        for frame in frames:
-            waiting.append((frame.index, frame.time_s))
-            yield frame
-
     if cache is None:
-        for found in detector.detect(noted()):
-            yield Sight(*waiting.popleft(), found)
+        yield from new
         return
     if cache.past.frames:
         detector.remember(cache.past.memory)
     long = cache.past.frames > 0  # else it is not worth a file
     ended = False
     try:
-        for found in detector.detect(noted()):
-            sight = Sight(*waiting.popleft(), found)
+        for sight in new:
             cache.add(sight)
             if cache.due():
                 cache.write(detector.memory())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vidpose import flops
 from vidpose.detect import open_detector
+from vidpose.detect.base import sights
 from vidpose.detect.tracking import PoseCollector
 from vidpose.devices import PRECISIONS, choose_device, choose_precision
 from vidpose.errors import NoPersonError, UsageError
@@ -161,17 +162,11 @@ def profile_run(
     collector = PoseCollector()
     with VideoReader(video, start, end) as reader:
         found, _ = open_detector(detector, device=chosen)
-        waiting: list[tuple[int, float]] = []
-
-        def decoded() -> Iterator[Any]:
-            for frame in progress(watch.each("decode", reader), reader.expected_frames, "frames"):
-                waiting.append((frame.index, frame.time_s))
-                yield frame
-
+        frames = progress(watch.each("decode", reader), reader.expected_frames, "frames")
         with found:
-            for detections in watch.each("detect", found.detect(decoded())):
+            for sight in watch.each("detect", sights(found, frames)):
                 with watch("track"):
-                    collector.add(*waiting.pop(0), detections)
+                    collector.add(*sight)
         with watch("track"):
             poses = collector.finish(reader.fps, reader.size)
     if not poses.people:

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidpose.detect.base import Detections
-from vidpose.detect.cache import DetectionCache, Past, Sight
+from vidpose.detect.base import Detections, Sight
+from vidpose.detect.cache import DetectionCache, Past
 from vidpose.skeleton import COCO17
 
 KEY: dict[str, Any] = {"source": "abc", "options": {"start": None, "people": 8}}

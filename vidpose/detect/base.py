@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,15 @@ class Detections:
         return Detections(self.keypoints[people], self.scores[people], self.skeleton)
 
 
+class Sight(NamedTuple):
+    """What was found in one frame."""
+
+    frame_index: int
+    """Position in the source video."""
+    time_s: float
+    found: Detections
+
+
 class Detector(Protocol):
     """Finds the joints of the people in the frames of one video.
 
@@ -109,6 +119,20 @@ class Detector(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def sights(detector: Detector, frames: Iterable[Frame]) -> Iterator[Sight]:
+    """What a detector finds in frame after frame, and which frame it was."""
+    # The detector may read ahead of what it gives back, so what was read waits here.
+    waiting: deque[tuple[int, float]] = deque()
+
+    def noted() -> Iterator[Frame]:
+        for frame in frames:
+            waiting.append((frame.index, frame.time_s))
+            yield frame
+
+    for found in detector.detect(noted()):
+        yield Sight(*waiting.popleft(), found)
 
 
 def pose_sizes(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from vidpose.detect.base import Detections
+from vidpose.detect.base import Detections, Sight
 from vidpose.errors import VidposeError
 from vidpose.files import replacing
 from vidpose.poses import UNREADABLE
@@ -29,15 +29,6 @@ STRETCH_S = 5.0
 MOST_FRAMES = 512
 """Nor do more frames than this wait to be written."""
 _LONGEST_STEM = 100
-
-
-class Sight(NamedTuple):
-    """What was found in one frame."""
-
-    frame_index: int
-    """Position in the source video."""
-    time_s: float
-    found: Detections
 
 
 @dataclass(frozen=True)

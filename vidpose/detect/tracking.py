@@ -313,7 +313,8 @@ class PoseCollector:
         people = _without_ghosts(list(self._people.values()), times)
         people.sort(key=lambda record: record.rows[0])
         shape = (len(people), len(times))
-        keypoints = np.full((*shape, len(H36M17), 2), np.nan, np.float32)
+        # A page that nothing was written to takes no memory yet; these grow as the records go.
+        keypoints = np.empty((*shape, len(H36M17), 2), np.float32)
         scores = np.zeros((*shape, len(H36M17)), np.float32)
         present, observed = np.zeros(shape, bool), np.zeros(shape, bool)
         self._people.clear()
@@ -322,6 +323,7 @@ class PoseCollector:
             people[p] = _Record()  # its memory is needed for the next
             span = slice(int(rows[0]), int(rows[-1]) + 1)
             _clean(joints, sureness, times[rows])
+            keypoints[p] = np.nan
             keypoints[p, rows], scores[p, rows] = joints, sureness
             observed[p, rows], present[p, span] = True, True
             interpolate_gaps(keypoints[p, span], scores[p, span], times[span])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidpose.data.npz import write_npz
 from vidpose.data.prepare import h36m, humaneva, mpi_inf_3dhp, raw
 from vidpose.detect import open_detector
-from vidpose.detect.base import Detector
+from vidpose.detect.base import Detector, sights
 from vidpose.detect.tracking import PoseCollector
 from vidpose.devices import choose_device
 from vidpose.errors import DataError, KeypointsError, NoPersonError, VideoError
@@ -25,7 +25,7 @@ from vidpose.poses import Pose2D
 from vidpose.progress import Progress, silent
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton, conversion
 from vidpose.timeline import fill_missing
-from vidpose.video import Frame, VideoReader
+from vidpose.video import VideoReader
 
 DETECTORS = ("hrnet", "cpn", "mediapipe")
 
@@ -217,17 +217,9 @@ def _detect(
         VideoError: it cannot be read.
     """
     collector = PoseCollector()
-    # The detector may read ahead of what it gives back, so what was read waits here.
-    waiting: list[tuple[int, float]] = []
     with VideoReader(video.path) as reader, observer.open()[0] as detector:
-
-        def frames() -> Iterator[Frame]:
-            for frame in progress(reader, reader.expected_frames, label):
-                waiting.append((frame.index, frame.time_s))
-                yield frame
-
-        for detections in detector.detect(frames()):
-            collector.add(*waiting.pop(0), detections)
+        for sight in sights(detector, progress(reader, reader.expected_frames, label)):
+            collector.add(*sight)
         for warning in reader.warnings:
             report(f"Warning: {warning}")
         poses = collector.finish(reader.fps, reader.size)
