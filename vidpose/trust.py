@@ -141,7 +141,8 @@ def trust_report(
         limb or joint that is worst) and `usually`; and what else stands out, `also`, between
         `from_s` and `to_s`.
     """
-    people, moments = [], []
+    people: list[dict[str, Any]] = []
+    moments: list[tuple[float, dict[str, Any]]] = []
     for p in range(result.people):
         person, frames = int(result.person_ids[p]), int(result.present[p].sum())
         signs = dict(_signs(result, p, flip_disagreement_m))
@@ -151,7 +152,7 @@ def trust_report(
         people.append({"person": person, "frames": frames, **figures, "throughout": throughout})
         moments += _moments(result.timestamps, person, signs)
     moments.sort(key=lambda moment: -moment[0])
-    worst = sorted((moment for _, moment in moments[:MOMENTS]), key=lambda m: float(m["time_s"]))
+    worst = sorted((moment for _, moment in moments[:MOMENTS]), key=lambda m: m["time_s"])
     return {
         "note": NOTE,
         "everybody": _together(people),
