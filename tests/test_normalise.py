@@ -68,5 +68,7 @@ def test_pixels_become_rays_about_the_middle_of_the_picture() -> None:
 def test_screen_maps_the_width_to_minus_one_and_one() -> None:
     corners = torch.tensor([[[0.0, 0.0], [1000.0, 500.0], [math.nan, 3.0]]])
     inputs, rotation = screen(corners, (1000, 500), 1.0)
-    torch.testing.assert_close(inputs, torch.tensor([[[-1.0, -0.5], [1.0, 0.5], [math.nan] * 2]]), equal_nan=True)
+    torch.testing.assert_close(
+        inputs, torch.tensor([[[-1.0, -0.5], [1.0, 0.5], [math.nan] * 2]]), equal_nan=True
+    )
     assert torch.equal(rotation, torch.eye(3)[None])

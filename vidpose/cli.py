@@ -457,7 +457,9 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     "weights. [default: paper; for mocap vidpose]",
 )
 @click.option("--keypoints", metavar="NAME", help="Where the dataset's 2D joints come from.")
-@click.option("--model", metavar="NAME", help="The network. [default: poseformer; for mocap sequence]")
+@click.option(
+    "--model", metavar="NAME", help="The network. [default: poseformer; for mocap sequence]"
+)
 @click.option("--frames", type=int, help="Frames in a window, odd. [default: 81, or the recipe's]")
 @click.option("--embed-dim", type=int, help="Width of one joint's embedding. [default: 32]")
 @click.option("--depth", type=int, help="Blocks in each stage. [default: 4]")

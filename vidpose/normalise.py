@@ -65,7 +65,8 @@ def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
 
 class Normalisation(Protocol):
     """(..., J, 2) pixels, NaN where a joint is missing, to the network's inputs (..., J, 2), NaN
-    there, too; and the rotations (..., 3, 3) from the camera frame to the one in which it then gives its answer.
+    there, too; and the rotations (..., 3, 3) from the camera frame to the one in which it then
+    gives its answer.
     """
 
     def __call__(

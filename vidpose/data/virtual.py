@@ -88,9 +88,7 @@ _SIDES = {
     "legs": [("RHip", "LHip"), ("RKnee", "LKnee"), ("RFoot", "LFoot")],
     "arms": [("RShoulder", "LShoulder"), ("RElbow", "LElbow"), ("RWrist", "LWrist")],
 }
-SWAPPED = [
-    [H36M17.index(joint) for pair in pairs for joint in pair] for pairs in _SIDES.values()
-]
+SWAPPED = [[H36M17.index(joint) for pair in pairs for joint in pair] for pairs in _SIDES.values()]
 """What a detector takes for its other side together: joints, each with its twin beside it."""
 HIDDEN = [
     [H36M17.index(name) for name in names]
@@ -309,13 +307,14 @@ one joint to another, and the bones, by the joint at their end."""
 def _mix(joints: Tensor, share: float, random: _Random) -> Tensor:
     """Give people, part by part, the bones of others, as they lie in the trunk; (B, F, J, 3)."""
     mixed = random.flag(share, len(joints))
-    parents = dict((child, parent) for parent, child in H36M17.bones)
+    parents = {child: parent for parent, child in H36M17.bones}
     for across, up, names in PARTS:
         order = torch.randperm(len(joints), generator=random.generator, device=random.device)
         donors = _mirror(joints[order], random.flag(0.5, len(joints)))
         turn = _trunk(joints, across, up) @ _trunk(donors, across, up).mT
         bones = {
-            child: joints[..., child, :] - joints[..., parent, :] for child, parent in parents.items()
+            child: joints[..., child, :] - joints[..., parent, :]
+            for child, parent in parents.items()
         }
         for child in map(H36M17.index, names):
             bone = donors[..., child, :] - donors[..., parents[child], :]
