@@ -128,8 +128,8 @@ def main(folder: Path, weights: str, views: int, noise: float) -> None:
     steep = table["tilt of the camera"] > 30
     lengths = f"{SHORTEST_S:g} to {STRETCH_S:g} s"
     print(f"{len(rows)} views of stretches of {lengths}, subjects {', '.join(held_out)}\n")
-    print("| cameras | views | error of up, degrees: median | 90 % | told | error / told | ", end="")
-    print("lowest foot off the floor, cm |\n|---|---|---|---|---|---|---|")
+    print("| cameras | views | error of up, degrees: median | 90 % | told | ", end="")
+    print("error / told | lowest foot off the floor, cm |\n|---|---|---|---|---|---|---|")
     for name, rows_of in (
         ("told to be sure", sure),
         ("... up to 30 degrees from level", sure & ~steep),
