@@ -128,8 +128,8 @@ def main(folder: Path, weights: str, views: int, noise: float) -> None:
     steep = table["tilt of the camera"] > 30
     lengths = f"{SHORTEST_S:g} to {STRETCH_S:g} s"
     print(f"{len(rows)} views of stretches of {lengths}, subjects {', '.join(held_out)}\n")
-    print("| cameras | views | error of up, degrees: median | 90 % | told (median) | ", end="")
-    print("lowest foot off the floor, cm (median) |\n|---|---|---|---|---|---|")
+    print("| cameras | views | error of up, degrees: median | 90 % | told | ", end="")
+    print("error / told | lowest foot off the floor, cm |\n|---|---|---|---|---|---|---|")
     for name, rows_of in (
         ("told to be sure", sure),
         ("... up to 30 degrees from level", sure & ~steep),
@@ -142,6 +142,7 @@ def main(folder: Path, weights: str, views: int, noise: float) -> None:
             print(
                 f"| {name} | {rows_of.sum()} | {np.median(error):.1f} | "
                 f"{np.percentile(error, 90):.1f} | {np.median(part['told']):.1f} | "
+                f"{np.sqrt(np.mean((error / part['told']) ** 2)):.2f} | "
                 f"{np.median(part['feet']):.1f} |"
             )
 

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from tests.render.people import camera_axes
 from vidpose.models import PoseFormer
 from vidpose.skeleton import H36M17
 from vidpose.sliding import slide
@@ -65,3 +67,18 @@ def test_people_made_up_are_seen_where_they_are(monkeypatch: pytest.MonkeyPatch)
     assert (people.people, people.frames) == (3, 4)
     assert (people.keypoints_2d >= 0).all()
     assert (people.keypoints_2d < people.frame_size).all()
+
+
+def test_the_true_up_of_a_camera_is_found_from_the_bones(monkeypatch: pytest.MonkeyPatch) -> None:
+    gravity = load("gravity", monkeypatch)
+    world = np.random.default_rng(0).normal(size=(17, 3))
+    axes = camera_axes(25, -10)
+    longer = 1.2 * world @ axes.T + (0, 0, 5)
+    np.testing.assert_allclose(gravity["_up"](world, longer), axes[:, 2], atol=1e-9)
+
+
+def test_acceleration_goes_by_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    smoothing = load("smoothing", monkeypatch)
+    times = np.arange(10) / 30
+    falling = np.zeros((10, 17, 2)) + 0.5 * 9.81 * times[:, None, None] ** 2 * (0, 1)
+    assert smoothing["acceleration"](falling, times) == pytest.approx(9.81)

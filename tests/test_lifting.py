@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import vidpose
 from tests.results import make_result
 from vidpose.errors import UsageError, WeightsError
-from vidpose.lifting import Lifter, lift_poses, runs
+from vidpose.lifting import Lifter, lift_poses
 from vidpose.models import Checkpoint, PoseFormer, save_checkpoint
 from vidpose.normalise import person
 from vidpose.poses import Pose2D
@@ -185,12 +185,6 @@ def test_lift_poses_places_everybody_where_they_are_present(checkpoint: Checkpoi
     assert np.isfinite(result.joints_3d).all(axis=(2, 3)).tolist() == present.tolist()
     assert np.isfinite(result.root_3d).all(axis=2).tolist() == present.tolist()
     assert (result.root_3d[present][:, 2] > 0).all()
-
-
-def test_runs() -> None:
-    flags = np.array([1, 1, 0, 1, 0, 0, 1], bool)
-    assert runs(flags) == [slice(0, 2), slice(3, 4), slice(6, 7)]
-    assert runs(np.zeros(3, bool)) == []
 
 
 def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidpose.timeline import fill_missing
+from vidpose.timeline import fill_missing, runs
 
 
 def test_fill_missing() -> None:
@@ -15,3 +15,9 @@ def test_fill_missing() -> None:
     assert np.isnan(filled[:, 1]).all()
     with pytest.raises(ValueError, match="no joint"):
         fill_missing(np.full((3, 17, 2), np.nan), np.arange(3.0))
+
+
+def test_runs() -> None:
+    flags = np.array([1, 1, 0, 1, 0, 0, 1], bool)
+    assert runs(flags) == [slice(0, 2), slice(3, 4), slice(6, 7)]
+    assert runs(np.zeros(3, bool)) == []

@@ -270,7 +270,7 @@ def _usual_data(dataset: str) -> Path:
     "--relift",
     is_flag=True,
     help="Take the 2D joints from the result that is there, and only lift them again, with other "
-    "--weights, --focal-px or --flip.",
+    "--weights, --focal-px, --flip, or what comes after it.",
 )
 @click.option(
     "--jobs",

@@ -84,12 +84,13 @@ def scale_to(result: Pose3D, height_cm: Heights) -> Pose3D:
         UsageError: a height is none.
     """
     check_heights(height_cm)
-    by_id = height_cm if isinstance(height_cm, Mapping) else None
+    ids = result.person_ids.tolist()
+    by_id = height_cm if isinstance(height_cm, Mapping) else dict.fromkeys(ids, height_cm)
     joints, root = result.joints_3d.copy(), result.root_3d.copy()
     told = {}
     before = statures(result)
-    for person, name in enumerate(result.person_ids.tolist()):
-        height = height_cm if by_id is None else by_id.get(name)
+    for person, name in enumerate(ids):
+        height = by_id.get(name)
         if height is None or np.isnan(before[person]):
             continue
         factor = float(height) / 100 / before[person]
@@ -99,11 +100,10 @@ def scale_to(result: Pose3D, height_cm: Heights) -> Pose3D:
             "before_cm": round(100 * float(before[person]), 1),
             "factor": round(float(factor), 4),
         }
-    ids = set(result.person_ids.tolist())
     scale = {
         "height_cm": as_json(height_cm),
         "people": told,
-        "not_there": [str(name) for name in sorted(by_id or {}) if name not in ids],
+        "not_there": [str(name) for name in sorted(by_id) if name not in ids],
     }
     return replace(result, joints_3d=joints, root_3d=root, meta=result.meta | {"scale": scale})
 
