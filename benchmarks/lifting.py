@@ -1,6 +1,6 @@
 """The measuring stick for weights: what 3D they make of people they were not trained on.
 
-    python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/stick]
+    python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/stick] [--only CONDITION...]
 
 MOCAP is the motion capture (<subject>/<clip>.bvh); its left-out subjects are seen by cameras drawn
 from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
@@ -294,7 +294,8 @@ def markdown(results: Sequence[Sequence[Errors]]) -> str:
     for j, joint in enumerate(H36M17.joint_names):
         numbers = [f"{errors.per_joint('p_mpjpe_mm')[j]:.1f}" for errors in results[0]]
         lines.append([joint, *numbers])
-    parts.append(_table("P-MPJPE by joint, condition default, mm", lines))
+    name = results[0][0].condition.name
+    parts.append(_table(f"P-MPJPE by joint, condition {name}, mm", lines))
     return "\n".join(parts)
 
 
@@ -326,7 +327,7 @@ def draw(folder: Path, results: Sequence[Sequence[Errors]]) -> None:
     names = [row[0].condition.name for row in results]
     _bars(folder / "conditions.png", "P-MPJPE on left-out people, by condition", names, bars)
     joints = {e.weights: e.per_joint("p_mpjpe_mm").tolist() for e in results[0]}
-    title = "P-MPJPE on left-out people, by joint, default condition"
+    title = f"P-MPJPE on left-out people, by joint, condition {names[0]}"
     _bars(folder / "joints.png", title, list(H36M17.joint_names), joints)
 
 
@@ -354,31 +355,37 @@ def _bars(out: Path, title: str, names: list[str], bars: dict[str, list[float]])
         figure.savefig(temporary, dpi=DPI)
 
 
-def main(folder: Path, weights: Sequence[str], quick: bool, out: Path) -> None:
+def main(
+    folder: Path, weights: Sequence[str], *, quick: bool, out: Path, only: Sequence[str] = ()
+) -> None:
+    rows = [row for row in conditions(quick) if not only or row.name in only]
+    if unknown := set(only) - {row.name for row in rows}:
+        known = ", ".join(row.name for row in conditions(quick))
+        raise UsageError(f"--only {', '.join(sorted(unknown))}: there are {known}.")
     checkpoints = {}
     for label, name in zip(labels(weights), weights, strict=True):
         checkpoints[label] = load_lifter_checkpoint(name)
         check_left_out(checkpoints[label], name)
     out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "stick.md")
-    clips, rows = read_left_out(folder), conditions(quick)
+    clips = read_left_out(folder)
     results, start = [], time.perf_counter()
-    for errors in measure(checkpoints, clips, rows):
-        results.append(errors)
-        told = ", ".join(f"{e.weights} {e.value('p_mpjpe_mm'):.1f} mm" for e in errors)
-        seconds = time.perf_counter() - start
-        print(f"[{seconds:4.0f} s] {errors[0].condition.name}: P-MPJPE {told}", file=sys.stderr)
     seconds = sum(stretch.seconds for stretch in stretches(clips))
     about = (
         f"# The measuring stick\n\nSubjects {', '.join(TEST)}: {seconds:.0f} s of motion for each "
         "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
         "length assumed as `infer` assumes it, unless a row says otherwise.\n"
     )
-    text = f"{about}\n{markdown(results)}"
+    for errors in measure(checkpoints, clips, rows):
+        results.append(errors)
+        told = ", ".join(f"{e.weights} {e.value('p_mpjpe_mm'):.1f} mm" for e in errors)
+        seconds = time.perf_counter() - start
+        print(f"[{seconds:4.0f} s] {errors[0].condition.name}: P-MPJPE {told}", file=sys.stderr)
+        text = f"{about}\n{markdown(results)}"
+        with replacing(out / "stick.md") as temporary:  # after each, for all together take long
+            temporary.write_text(text)
+        write_csv(out / "stick.csv", results)
     print(text)
-    with replacing(out / "stick.md") as temporary:
-        temporary.write_text(text)
-    write_csv(out / "stick.csv", results)
     draw(out, results)
     print(f"Written to {out}")
 
@@ -389,10 +396,11 @@ if __name__ == "__main__":
     parser.add_argument("weights", nargs="+", help="files, or names of vidpose's own")
     parser.add_argument("--quick", action="store_true", help="three conditions only")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/stick"))
+    parser.add_argument("--only", nargs="+", default=[], metavar="CONDITION", help="these rows")
     given = parser.parse_args()
     torch.manual_seed(SEED)
     try:
-        main(given.mocap, given.weights, given.quick, given.out)
+        main(given.mocap, given.weights, quick=given.quick, out=given.out, only=given.only)
     except VidposeError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

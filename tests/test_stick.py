@@ -122,6 +122,12 @@ def test_weights_that_know_the_people_are_refused(module: Any, mocap: Path, tmp_
     lifting.check_left_out(lifting.load_lifter_checkpoint(other), other)
 
 
+def test_an_unknown_condition_is_refused(module: Any, mocap: Path, tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", MODELS[0], LEFT_OUT)
+    with pytest.raises(UsageError, match="--only wet: there are default, clean"):
+        module("lifting").main(mocap, [path], quick=True, out=tmp_path / "out", only=["wet"])
+
+
 def test_a_folder_without_the_people_is_refused(module: Any, mocap: Path) -> None:
     (mocap / "12" / "12_01.bvh").unlink()
     with pytest.raises(DataError, match="lacks one of the subjects"):
