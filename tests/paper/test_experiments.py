@@ -155,6 +155,7 @@ def test_every_row_can_be_built(name: str, sizes: dict[str, Any], tmp_path: Path
         model = build_model(recipe, 17)
         assert flops.parameters(model) > 0
         assert model.name in MODELS
+        assert (recipe.precision == "fp32") == (model.name == "videopose")
 
 
 class _Stand:

@@ -66,6 +66,7 @@ def joint_errors(
         replace(
             evaluate(checkpoint, dataset, device=device, label=label, progress=bench.progress)[0],
             dataset=material.short,
+            keypoints=material.keypoints,
         )
         for label, checkpoint in contenders.networks.items()
     ]
@@ -77,7 +78,9 @@ def joint_errors(
     )
     return [
         write_csv(bench.path(name, ".csv"), [row for e in measured for row in _rows(e, hardest)]),
-        plots.joint_errors(measured, bench.path(name, ".png"), hardest),
+        plots.joint_errors(
+            measured, bench.path(name, ".png"), hardest, f"Networks: {contenders.how}"
+        ),
     ]
 
 

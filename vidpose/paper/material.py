@@ -44,6 +44,11 @@ class Material:
         public = PUBLIC[self.stands_for]
         return public if self.is_public else f"{kind}, not {public}"
 
+    @property
+    def keypoints(self) -> str:
+        """What its 2D joints are; a made-up detector goes by no real one's name."""
+        return self.dataset.keypoints if self.is_public or self.clips else _kind(self.dataset)
+
     @cached_property
     def knows_lenses(self) -> bool:
         """Every focal length is known, so that networks can look at the person alone."""
@@ -156,13 +161,17 @@ def _synthetic(
         if not _has(stands_for, folder):
             synthetic.write_synthetic(folder, stands_for, progress=progress)
     dataset = open_dataset(name, folder, keypoints=keypoints, test_subjects=subjects)
-    kind = "true" if dataset.keypoints == "gt" else "noisy"
     return Material(
         dataset=dataset,
         stands_for=stands_for,
         is_public=False,
-        told=f"a synthetic set in {PUBLIC[stands_for]}'s layout, {kind} 2D joints; {NOT_REAL}",
+        told=f"a synthetic set in {PUBLIC[stands_for]}'s layout, {_kind(dataset)} 2D joints; "
+        + NOT_REAL,
     )
+
+
+def _kind(made_up: Dataset) -> str:
+    return "true" if made_up.keypoints == "gt" else "noisy"
 
 
 def find_sequence(material: Material, name: str | None, like: str = "Sitting") -> Sequence:

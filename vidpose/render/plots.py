@@ -68,10 +68,13 @@ def check_count(weights: int) -> None:
         raise UsageError(f"{weights} weights are too many for one plot; compare {MOST} at most.")
 
 
-def joint_errors(evaluations: ListOf[Evaluation], out: Path, action: str | None = None) -> Path:
+def joint_errors(
+    evaluations: ListOf[Evaluation], out: Path, action: str | None = None, remark: str = ""
+) -> Path:
     """The mean error of each joint, a bar for each checkpoint (paper, Figure 3).
 
     Whiskers span the middle half of the frames. On one action (a row of the table), or on all.
+    A remark is the title's last line.
     """
     joints = evaluations[0].joint_names
     figure, axes = _figure(min(12.0, 3 + 0.4 * len(joints) * (1 + len(evaluations) / 5)), 4.6)
@@ -92,7 +95,8 @@ def joint_errors(evaluations: ListOf[Evaluation], out: Path, action: str | None 
     what = action or mean_name(evaluations[0])
     if len(evaluations) == 1:
         what += f": {evaluations[0].value('mpjpe_mm', action):.1f} mm"
-    _title(axes, f"Error by joint, {what}", evaluations, "lines: the middle half of the frames")
+    lines = "lines: the middle half of the frames" + (f"\n{remark}" if remark else "")
+    _title(axes, f"Error by joint, {what}", evaluations, lines)
     _legend_below(figure, axes, evaluations)
     return _save(figure, out)
 
