@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import vidpose
 from tests.clips import NTSC, cut, make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
 from tests.slow_infer import HALTED
-from vidpose import pipeline
+from vidpose import pipeline, progress
 from vidpose.cli import main
 from vidpose.detect import Detections, cache
 from vidpose.errors import NoPersonError, UsageError, VideoError
@@ -25,6 +26,11 @@ from vidpose.files import sha256
 from vidpose.render import render_video
 from vidpose.skeleton import H36M17
 from vidpose.video import Frame
+
+
+@pytest.fixture(autouse=True)
+def no_matter_how_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LONG_S", 3600.0)  # or there would be lines of what takes long
 
 
 @pytest.fixture
@@ -283,6 +289,27 @@ def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.Monk
     assert len(_stamps(tmp_path / "out" / "in.mp4")[0]) == 12
     with pytest.raises(UsageError, match="give out"):
         vidpose.infer(video, weights=weights, render=True)
+
+
+def test_infer_tells_what_it_is_at(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "in.mp4")
+    told: list[str] = []
+
+    @contextmanager
+    def tell(report: Callable[[str], None], what: str) -> Iterator[None]:
+        told.append(what)
+        yield
+
+    monkeypatch.setattr(pipeline, "told_if_long", tell)
+    vidpose.infer(video, tmp_path, weights=weights)
+    assert told == [
+        f"Reading {video} for its SHA-256",
+        "Finishing the tracks",
+        f"Writing {tmp_path / 'in.npz'}",
+    ]
 
 
 @pytest.mark.parametrize(

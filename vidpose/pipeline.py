@@ -29,7 +29,7 @@ from vidpose.finish import Finish
 from vidpose.keypoints import read_keypoints, write_2d, write_mmpose
 from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.poses import Pose2D, Pose3D, load, save
-from vidpose.progress import Progress, silent
+from vidpose.progress import Progress, silent, told_if_long
 from vidpose.root import assumed_focal_px
 from vidpose.stages import ahead
 from vidpose.stature import Heights
@@ -158,7 +158,9 @@ def infer(
         poses, meta = _detected_before(video, target, detector, options)
         report(f"2D joints: {target} (lifted again). {with_what}")
     else:
-        with VideoReader(video, start, end):  # whatever is no video is told first
+        with VideoReader(video, start, end):
+            pass  # whatever is no video is told first
+        with told_if_long(report, f"Reading {video} for its SHA-256"):
             source = _describe_file(video)  # now, for it may be gone at the end of a long run
         if target is not None:
             _check_not_anothers(target, source)
@@ -207,7 +209,8 @@ def infer(
             write_mmpose(poses, target.with_suffix(".mmpose.json"))
     result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
     if target is not None:
-        save(result, target)
+        with told_if_long(report, f"Writing {target}"):
+            save(result, target)
         report(f"{_extent(result.people, result.frames)}: {target}")
     if picture is not None:
         from vidpose.render import render_video
@@ -553,7 +556,8 @@ def _detect(
         for sight in progress(seen, reader.expected_frames, "detecting"):
             collector.add(*sight)
             lifting.look()
-    poses = collector.finish(reader.fps, reader.size)
+    with told_if_long(report, "Finishing the tracks"):
+        poses = collector.finish(reader.fps, reader.size)
     warnings = reader.warnings if past.warnings is None else list(past.warnings)
     return replace(poses, fps=_average_rate(poses.timestamps, reader.fps)), warnings
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
+LONG_S = 2.0
+"""What takes no longer needs no word."""
 
 Progress = Callable[[Iterable[Any], "int | None", str], Iterable[Any]]
 """Wraps the steps of a piece of work: (steps, how many or None, what it is called) -> steps."""
@@ -17,13 +22,31 @@ def silent(steps: Iterable[Item], total: int | None, label: str) -> Iterable[Ite
 
 
 def bar(unit: str) -> Progress:
-    """A bar on the terminal with units/s and time left, once the work takes over two seconds."""
+    """A bar on the terminal with units/s and time left, once the work takes over `LONG_S`."""
 
     def show(steps: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
         from tqdm import tqdm
 
         yield from tqdm(
-            steps, label, total, unit=f" {unit}", delay=2, dynamic_ncols=True, disable=None
+            steps, label, total, unit=f" {unit}", delay=LONG_S, dynamic_ncols=True, disable=None
         )
 
     return show
+
+
+@contextmanager
+def told_if_long(report: Callable[[str], None], what: str) -> Iterator[None]:
+    """Tell what is being done, where it has no steps to count, once it takes over `LONG_S`.
+
+    Args:
+        report: takes a line; called from another thread, but not after the block.
+        what: "Saving the result" or the like.
+    """
+    timer = Timer(LONG_S, report, (f"{what} ...",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
