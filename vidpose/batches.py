@@ -86,7 +86,7 @@ class Shuffled:
         return inputs, targets, (mine.stop - mine.start) * world.size
 
 
-TRAINING = Variation(mixed=0.6, hidden=0.15, swapped=0.05)
+TRAINING = Variation(mixed=0.6, wobble=(0.0, 0.035), hidden=0.15, swapped=0.05)
 """What is drawn for every window, by default."""
 
 

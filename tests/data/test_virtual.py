@@ -1,3 +1,6 @@
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -159,7 +162,7 @@ def test_noise_is_a_detectors(noise: float) -> None:
     assert off[~lost].max() > 0.5 * noise  # outliers there are
 
 
-def varied(**changes: float) -> Variation:
+def varied(**changes: Any) -> Variation:
     return Variation(**(PERFECT.to_dict() | changes))
 
 
@@ -212,3 +215,13 @@ def test_mixed_people_keep_their_bones_and_their_sides() -> None:
     side = target[:, H36M17.index("LShoulder")] - target[:, H36M17.index("RShoulder")]
     nose = target[:, H36M17.index("Neck/Nose")] - target[:, H36M17.index("Head")]
     assert (torch.linalg.cross(side, up) * nose).sum(dim=-1).min() > 0
+
+
+def test_wobble_lasts_for_a_few_frames() -> None:
+    clean, _ = draw(PERFECT, count=256, frames=27)
+    rays, _ = draw(varied(wobble=(0.03, 0.03)), count=256, frames=27)
+    size = (clean - clean[:, :, :1]).norm(dim=-1).mean(dim=(1, 2))[:, None, None, None]
+    off = (rays - clean) / size
+    assert off.std().item() == pytest.approx(0.03, rel=0.02)
+    beside = (off[:, 1:] * off[:, :-1]).mean() / off.square().mean()
+    assert beside.item() == pytest.approx(math.exp(-1 / (0.14 * 30)), abs=0.02)

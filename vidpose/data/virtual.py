@@ -65,6 +65,9 @@ class Variation:
     several motions: far more poses than were captured."""
     noise: float = 1.0
     """Scales everything a detector does wrong; 0 gives perfect 2D."""
+    wobble: tuple[float, float] = (0.0, 0.0)
+    """What detectors are off by for a few frames (`WOBBLE_S`), in sizes of the person in the
+    picture; drawn per window."""
     hidden: float = 0.0
     """Share of windows in which a limb, or all below hips or knees, is lost for a while or for
     good, as behind a table or the picture's edge."""
@@ -84,6 +87,8 @@ DROP_RATE = 0.06  # per joint and window: a run of frames in which it is lost
 DROP_GONE = 0.5  # share of the lost ones that are absent; the rest is guessed, badly
 DROP_GUESS_SD = 0.25
 
+WOBBLE_S = 0.14
+"""Measured on the embedded detector: see docs/weights.md."""
 _SIDES = {
     "legs": [("RHip", "LHip"), ("RKnee", "LKnee"), ("RFoot", "LFoot")],
     "arms": [("RShoulder", "LShoulder"), ("RElbow", "LElbow"), ("RWrist", "LWrist")],
@@ -144,6 +149,8 @@ class VirtualCameras:
         rays = camera[..., :2] / camera[..., 2:].clamp_min(0.3)
         if vary.noise:
             rays = _detect(rays, fps, vary.noise, random)
+        if vary.wobble[1]:
+            rays = _wobble(rays, fps, vary.wobble, random)
         if vary.swapped:
             rays = _swap(rays, vary.swapped, random)
         if vary.hidden:
@@ -384,7 +391,7 @@ def _rotation(axis: int, angle: Tensor) -> Tensor:
 def _detect(rays: Tensor, fps: float, noise: float, random: _Random) -> Tensor:
     """Put in what a 2D detector does wrong; (B, F, J, 2), NaN where a joint is lost."""
     count, frames, joints, _ = rays.shape
-    size = (rays - rays[:, :, :1]).norm(dim=-1).mean(dim=(1, 2))[:, None, None, None]
+    size = _size(rays)
     jitter = random.uniform(JITTER_SD, count, 1, 1, 1) * random.normal(*rays.shape)
     seconds = (torch.arange(frames, device=rays.device) / fps)[None, :, None, None]
     phase = random.uniform((0, 2 * math.pi), count, 1, joints, 2)
@@ -404,6 +411,23 @@ def _detect(rays: Tensor, fps: float, noise: float, random: _Random) -> Tensor:
 
     noisy = rays + noise * size * (jitter + drift + jump + guess)
     return noisy.masked_fill(gone, math.nan)
+
+
+def _wobble(rays: Tensor, fps: float, sd: tuple[float, float], random: _Random) -> Tensor:
+    """Add errors that last `WOBBLE_S`, a first-order autoregression; (B, F, J, 2)."""
+    keep = math.exp(-1 / (WOBBLE_S * fps))
+    fresh = random.normal(*rays.shape)
+    errors = [fresh[:, 0]]
+    for t in range(1, rays.shape[1]):
+        errors.append(keep * errors[-1] + (1 - keep**2) ** 0.5 * fresh[:, t])
+    scale = _size(rays) * random.uniform(sd, len(rays), 1, 1, 1)
+    return rays + scale * torch.stack(errors, dim=1)
+
+
+def _size(rays: Tensor) -> Tensor:
+    """(B, 1, 1, 1), the mean distance of the joints that are there from the hip."""
+    distance = (rays - rays[:, :, :1]).norm(dim=-1)
+    return distance.nanmean(dim=(1, 2))[:, None, None, None]
 
 
 def _swap(rays: Tensor, share: float, random: _Random) -> Tensor:
