@@ -89,7 +89,11 @@ class Lifter:
         frame_size: tuple[int, int],
         focal_px: float,
         progress: Progress = silent,
+<<<<<<< HEAD
         flip_disagreement_m: NDArray[np.float32] | None = None,
+=======
+        out: NDArray[np.float32] | None = None,
+>>>>>>> i7
     ) -> NDArray[np.float32]:
         """Lift one person's track.
 
@@ -99,8 +103,12 @@ class Lifter:
             frame_size: width and height of the picture, pixels.
             focal_px: focal length in pixels, known or assumed.
             progress: wraps the frames.
+<<<<<<< HEAD
             flip_disagreement_m: (T,), is filled with how far the plain and the mirrored pass lie
                 apart in each frame, metres, mean over the joints; NaN without `flip`.
+=======
+            out: where to write the result to; by default a new array.
+>>>>>>> i7
 
         Returns:
             (T, 17, 3) metres, camera frame, the root at 0: a pose for every frame.
@@ -111,10 +119,18 @@ class Lifter:
         track, missing = self._filled(keypoints_px, timestamps)
         grid = training_grid(timestamps, self.checkpoint.fps)
         count = len(track if grid is None else grid)
+<<<<<<< HEAD
         joints = np.empty((count, track.shape[1], 3), np.float32)
         apart = np.empty(count, np.float32)
         rows = (
             row
+=======
+        if out is None:
+            out = np.empty((*track.shape[:2], 3), np.float32)
+        joints = out if grid is None else np.empty((count, *out.shape[1:]), np.float32)
+        poses = (
+            pose
+>>>>>>> i7
             for block in range(ceil(count / BLOCK))
             for row in self._block(track, missing, timestamps, grid, block, frame_size, focal_px)
         )
@@ -123,8 +139,8 @@ class Lifter:
         if flip_disagreement_m is not None:
             flip_disagreement_m[:] = apart if grid is None else np.interp(timestamps, grid, apart)
         if grid is not None:
-            joints = _resample(grid, joints, timestamps, np.float32)
-        return joints
+            _resample(grid, joints, timestamps, out)
+        return out
 
     def reach_of(self, block: int, count: int | None = None) -> slice:
         """The frames at the checkpoint's rate that a block's poses depend on, of `count` or of
@@ -312,10 +328,12 @@ def _resample(
     times: NDArray[np.float64],
     values: NDArray[np.floating],
     at: NDArray[np.float64],
-    dtype: type[Any] = np.float64,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """(T, J, D) at `times` -> (len(at), J, D); joints that are never there stay NaN."""
-    out = np.full((len(at), *values.shape[1:]), np.nan, dtype)
+    """(T, J, D) at `times` -> (len(at), J, D); joints that are never there are NaN."""
+    if out is None:
+        out = np.empty((len(at), *values.shape[1:]))
+    out[:] = np.nan
     there = np.isfinite(values).all(axis=(0, 2))
     for start in range(0, len(at), RESAMPLED_AT_ONCE):
         some = at[start : start + RESAMPLED_AT_ONCE]
@@ -351,12 +369,16 @@ def lift_poses(
     joints = np.empty((*shape, 3), np.float32)
     root = np.full((*shape[:2], 3), np.nan, np.float32)
     for person in range(poses.people):
-        joints[person] = np.nan
+        joints[person, ~poses.present[person]] = np.nan
         for run in runs(poses.present[person]):
             times, scores = poses.timestamps[run], poses.scores_2d[person, run]
             seen = seen_joints(poses.keypoints_2d[person, run], scores)
+<<<<<<< HEAD
             apart = None if flip_disagreement_m is None else flip_disagreement_m[person, run]
             joints[person, run] = lifter(seen, times, poses.frame_size, focal_px, progress, apart)
+=======
+            lifter(seen, times, poses.frame_size, focal_px, progress, out=joints[person, run])
+>>>>>>> i7
             for start in range(0, len(seen), RESAMPLED_AT_ONCE):  # in place, for it may be long
                 part = slice(start, start + RESAMPLED_AT_ONCE)
                 seen[part] = pixels_to_rays(seen[part], poses.frame_size, focal_px)

@@ -89,3 +89,11 @@ def test_blocks_are_the_papers() -> None:
         papers.frame_pooling.bias.zero_()
         window = torch.randn(3, 9, 17, 2)
         torch.testing.assert_close(papers(window)[:, 0], ours(window)[:, 6])
+
+
+@pytest.mark.parametrize("frames", [27, 81])
+def test_parameters_by_hand(frames: int) -> None:
+    """The paper's 9,558,740 + 545 f, no weights of a mean, and a token of 32 for each joint."""
+    model = SequencePoseFormer(frames=frames)
+    expected = 9_558_740 + 545 * frames - (frames + 1) + 17 * 32
+    assert sum(parameter.numel() for parameter in model.parameters()) == expected
