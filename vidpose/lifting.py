@@ -89,11 +89,8 @@ class Lifter:
         frame_size: tuple[int, int],
         focal_px: float,
         progress: Progress = silent,
-<<<<<<< HEAD
-        flip_disagreement_m: NDArray[np.float32] | None = None,
-=======
         out: NDArray[np.float32] | None = None,
->>>>>>> i7
+        flip_disagreement_m: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Lift one person's track.
 
@@ -103,12 +100,9 @@ class Lifter:
             frame_size: width and height of the picture, pixels.
             focal_px: focal length in pixels, known or assumed.
             progress: wraps the frames.
-<<<<<<< HEAD
+            out: where to write the result to; by default a new array.
             flip_disagreement_m: (T,), is filled with how far the plain and the mirrored pass lie
                 apart in each frame, metres, mean over the joints; NaN without `flip`.
-=======
-            out: where to write the result to; by default a new array.
->>>>>>> i7
 
         Returns:
             (T, 17, 3) metres, camera frame, the root at 0: a pose for every frame.
@@ -119,18 +113,12 @@ class Lifter:
         track, missing = self._filled(keypoints_px, timestamps)
         grid = training_grid(timestamps, self.checkpoint.fps)
         count = len(track if grid is None else grid)
-<<<<<<< HEAD
-        joints = np.empty((count, track.shape[1], 3), np.float32)
-        apart = np.empty(count, np.float32)
-        rows = (
-            row
-=======
         if out is None:
             out = np.empty((*track.shape[:2], 3), np.float32)
         joints = out if grid is None else np.empty((count, *out.shape[1:]), np.float32)
-        poses = (
-            pose
->>>>>>> i7
+        apart = np.empty(count, np.float32)
+        rows = (
+            row
             for block in range(ceil(count / BLOCK))
             for row in self._block(track, missing, timestamps, grid, block, frame_size, focal_px)
         )
@@ -373,12 +361,8 @@ def lift_poses(
         for run in runs(poses.present[person]):
             times, scores = poses.timestamps[run], poses.scores_2d[person, run]
             seen = seen_joints(poses.keypoints_2d[person, run], scores)
-<<<<<<< HEAD
             apart = None if flip_disagreement_m is None else flip_disagreement_m[person, run]
-            joints[person, run] = lifter(seen, times, poses.frame_size, focal_px, progress, apart)
-=======
-            lifter(seen, times, poses.frame_size, focal_px, progress, out=joints[person, run])
->>>>>>> i7
+            lifter(seen, times, poses.frame_size, focal_px, progress, joints[person, run], apart)
             for start in range(0, len(seen), RESAMPLED_AT_ONCE):  # in place, for it may be long
                 part = slice(start, start + RESAMPLED_AT_ONCE)
                 seen[part] = pixels_to_rays(seen[part], poses.frame_size, focal_px)
