@@ -23,8 +23,8 @@ from real_video import Calibrated, Seen, Track, Truth, detect, sizes
 
 from vidpose.errors import VidposeError
 from vidpose.files import check_writable, replacing
-from vidpose.lifting import runs
 from vidpose.skeleton import H36M17
+from vidpose.timeline import runs
 
 LONGEST_S = 30.0
 """No more is looked at of one video."""

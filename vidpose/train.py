@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -182,7 +182,7 @@ def train(
         model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
     )
     average = AveragedModel(model, avg_fn=moving_average(recipe.ema)) if recipe.ema else None
-    kept = model if average is None else average.module
+    kept = model if average is None else cast(LiftingModel, average.module)
     run = folder.restore(recipe, data.told, model, optimizer, average) if resume else RunState()
     learner: torch.nn.Module = model
     if world.size > 1:
