@@ -10,10 +10,12 @@ import vidpose
 from tests.results import make_result
 from vidpose.errors import UsageError, WeightsError
 from vidpose.lifting import Lifter, lift_poses
-from vidpose.models import Checkpoint, PoseFormer, save_checkpoint
+from vidpose.models import Checkpoint, PoseFormer, SequencePoseFormer, save_checkpoint
 from vidpose.normalise import person
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
+from vidpose.sliding import slide
+from vidpose.timeline import fill_missing
 
 
 @pytest.fixture
@@ -126,6 +128,48 @@ def test_how_far_the_passes_lie_apart_is_known_of_every_frame(
     alone = Lifter(checkpoint, flip=False)
     alone(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
     assert np.isnan(apart).all()
+
+
+@pytest.fixture
+def knowing() -> Checkpoint:
+    """Of a network that is told which joints are missing."""
+    torch.manual_seed(0)
+    model = SequencePoseFormer(frames=9, embed_dim=8, depth=1, stride=4).eval()
+    torch.nn.init.normal_(model.missing_joint)
+    return Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
+
+
+def test_a_network_that_knows_of_missing_joints_is_told(knowing: Checkpoint) -> None:
+    pixels, time = track(150)
+    pixels[20:80, 2] = np.nan
+    pixels[100:103, 0] = np.nan  # the root is interpolated: the others are seen around it
+    filled = fill_missing(pixels, time)
+    filled[20:80, 2] = np.nan
+    inputs, rotation = person(torch.tensor(filled, dtype=torch.float32), SIZE, FOCAL_PX)
+    expected = torch.cat(list(slide(knowing.model, inputs, None)))
+    expected[:, 0] = 0
+    found = lift_with(knowing, pixels, time, flip=False)
+    np.testing.assert_allclose(found, (expected @ rotation).numpy(), atol=1e-5)
+
+    ahead = Lifter(knowing, flip=False, precision="fp32")
+    around = ahead.reach_of(0)
+    ahead.lift_ahead(0, 0, pixels[around], time[around], None, SIZE, FOCAL_PX)
+    lifted: list[int] = []
+    poses = ahead._poses
+    ahead._poses = lambda *rest: lifted.append(1) or poses(*rest)  # type: ignore
+    np.testing.assert_array_equal(ahead(pixels, time, SIZE, FOCAL_PX), found)
+    assert len(lifted) == 2  # of three blocks
+
+
+def test_missing_joints_at_another_rate(knowing: Checkpoint) -> None:
+    reference, time_30 = track(91)
+    pixels, time = track(181, 60.0)
+    reference[30:60, 2], pixels[60:120, 2] = np.nan, np.nan
+    expected = lift_with(knowing, reference, time_30)
+    found = lift_with(knowing, pixels, time)[::2]
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    there = lift_with(knowing, track(91)[0], time_30)
+    assert np.abs(there - expected)[45].max() > 0.1 * np.abs(expected).max()
 
 
 def test_29_97_is_not_resampled(checkpoint: Checkpoint) -> None:
