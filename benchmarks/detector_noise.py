@@ -214,10 +214,7 @@ def main(folder: Path, more: list[Path], out: Path) -> None:
             lines.append(f"| {name} | {told} |")
     windows = np.concatenate(pooled)
     spread = " | ".join(f"{p:.4f}" for p in np.percentile(windows[:, 1], (10, 50, 90)))
-    lines.append(f"| all | | {len(windows)} | {spread} | |\n\n| joint | median |\n|---|---|")
-    for j, name in enumerate(H36M17.joint_names):
-        own = windows[windows[:, 0] == j, 1]
-        lines.append(f"| {name} | {np.median(own) if len(own) else np.nan:.4f} |")
+    lines.append(f"| all | | {len(windows)} | {spread} | |")
     rows = {name: missing(seen) | mended(seen) for name, seen in videos.items()}
     keys = list(next(iter(rows.values())))
     lines.append(f"\n## Missing and mended\n\n| video | {' | '.join(keys)} |")

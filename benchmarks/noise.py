@@ -78,8 +78,8 @@ EMBEDDED = Noise(
     # table. Against four cameras, after the mending that `infer` does, 0.015 stays and 0.020 comes
     # and goes; the point that four cameras agree on follows each of them, so that 5/8 of the
     # variance is left to see, and the true ones are 1.26 times as large. Of what comes and goes
-    # 0.82 of the variance is forgotten in 0.14 s, the rest from frame to frame. Two thirds below
-    # and above the middle is how much still joints differ from video to video.
+    # 0.82 of the variance is forgotten in 0.14 s, the rest from frame to frame. The ranges go half
+    # their middle to either side: still joints differ more than that from video to video.
     jitter_sd=(0.005, 0.017),
     wobble_sd=(0.012, 0.034),
     wobble_s=0.14,
@@ -87,10 +87,10 @@ EMBEDDED = Noise(
     # 0.7 % of the joints are further off than 0.3, some 0.6 on average, for a frame or a few.
     outlier_rate=0.007,
     outlier_sd=0.4,
-    # 10 % of the joints have scores below one half in ordinary video. It guesses all of them and
-    # leaves none out; those of the four cameras were 0.13 off.
-    lost_rate=0.10 / 0.55,
-    lost_s=(0.1, 1.0),
+    # 10 % of the joints have scores below one half in ordinary video, for 0.2 to 0.3 s on average.
+    # It guesses all of them and leaves none out; those of the four cameras were 0.13 off.
+    lost_rate=0.10 / 0.3,
+    lost_s=(0.05, 0.55),
     lost_gone=0.0,
     lost_guess_sd=0.13,
     # 1.5 % of the frames without a person who is there before and after, for 0.17 s at most.
