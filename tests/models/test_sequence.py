@@ -11,12 +11,13 @@ from vidpose.models import SequencePoseFormer, prepared
 from vidpose.skeleton import H36M17
 from vidpose.sliding import slide
 
-STRIDES = [1, 2, 4, 9]
+STRIDES = [1, 2, 4, 9, 12]
 
 
 def of_all_windows(model: SequencePoseFormer, stretch: Tensor) -> Tensor:
     """The plain way: window by window, and frame by frame the weighted mean of what they said."""
-    frames, stride, reach = model.config.frames, model.config.stride, model.reach
+    frames, reach = model.config.frames, model.reach
+    stride = min(model.config.stride, frames)
     said: list[list[tuple[float, Tensor]]] = [[] for _ in stretch]
     for start in range(0, len(stretch) - frames + 1, stride):
         poses = model(stretch[start : start + frames][None])[0]

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from vidpose.models.poseformer import PoseFormer
+    from vidpose.models.sequence import SequencePoseFormer
 
 STEP_BYTES_A_THREAD = 8 * 2**20
 """What the widest step of a block leaves for each of a CPU's threads: little enough to be in the
@@ -116,14 +117,19 @@ class PreparedPoseFormer(_Prepared):
 class PreparedSequence(_Prepared):
     """The network that answers for all frames of a window; see `_Prepared`."""
 
+    @torch.no_grad()
+    def __init__(self, model: SequencePoseFormer, dtype: torch.dtype) -> None:
+        super().__init__(model, dtype)
+        self._step = model.step
+
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `SequencePoseFormer.slide`; (T + 2 * reach, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
-        windows = features.unfold(0, self.config.frames, self.config.stride).mT
+        windows = features.unfold(0, self.config.frames, self._step).mT
         poses = torch.cat(
             [self._temporal(windows[part]) for part in self._evenly(len(windows), features)]
         )
-        poses = mean_of_overlaps(poses, self.config.stride)
+        poses = mean_of_overlaps(poses, self._step)
         return poses[self.reach : self.reach + len(keypoints) - 2 * self.reach]
 
     def _temporal(self, windows: Tensor) -> Tensor:

@@ -23,13 +23,12 @@ class SequencePoseFormerConfig(PoseFormerConfig):
     """Sizes of a `SequencePoseFormer`; travels in its checkpoint."""
 
     stride: int = 4
-    """Frames from one window to the next, when it slides."""
+    """Frames from one window to the next, when it slides; windows shorter than that lie side by
+    side."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(self, "stride")
-        if self.stride > self.frames:
-            raise ValueError(f"stride {self.stride} leaves frames out: windows have {self.frames}")
 
 
 class SequencePoseFormer(PoseFormer):
@@ -74,6 +73,11 @@ class SequencePoseFormer(PoseFormer):
         """A frame may be the first or the last of a window."""
         return int(self.config.frames) - 1
 
+    @property
+    def step(self) -> int:
+        """Frames from one window to the next: none is left out."""
+        return min(int(self.config.stride), int(self.config.frames))
+
     def embed(self, keypoints: Tensor) -> Tensor:
         """A missing joint's token is learned."""
         seen = keypoints.isfinite().all(dim=-1, keepdim=True)
@@ -92,8 +96,8 @@ class SequencePoseFormer(PoseFormer):
         a multiple of `stride` frames.
         """
         features = self.spatial(keypoints)
-        windows = features.unfold(0, self.config.frames, self.config.stride).mT
-        poses = mean_of_overlaps(self.temporal(windows).float(), self.config.stride)
+        windows = features.unfold(0, self.config.frames, self.step).mT
+        poses = mean_of_overlaps(self.temporal(windows).float(), self.step)
         return poses[self.reach : self.reach + len(keypoints) - 2 * self.reach]
 
     def prepared(self, dtype: torch.dtype = torch.float32) -> Slides:
