@@ -22,7 +22,7 @@ from vidpose.sliding import mirror, slide
 BATCH = 128
 """Windows that the official evaluation puts through the network together."""
 MIRRORED = torch.from_numpy(H36M17.mirrored)
-DEFAULT = Path(__file__).parents[1] / "weights" / "default.safetensors"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 Lift = Callable[[Tensor], Tensor]
 """(T, J, 2) -> (T, J, 3)."""
@@ -35,26 +35,53 @@ def table(settings: Settings) -> Table:
     rows: list[tuple[str, ...]] = []
     for name, model in _networks().items():
         rows += _rows(name, model, _somebody(frames), demo_frames, settings)
+    rows += _own(_somebody(frames), settings)
     return Table(
         title="Lifting",
         note=f"{frames} frames of one person. The official evaluation cuts out every window and "
         f"puts {BATCH} at a time through the whole network, in fp32, with attention as three "
         "steps; the public demos do the same with one window and its mirror image at a time (here "
         f"for {demo_frames} frames, since each costs the same). The difference is the mean "
-        "distance of joints from the plain way's; where weights are random it says little.",
+        "distance of joints from the plain way's; the weights are random, so it says little. The "
+        "weights that come with vidpose are compared with default.",
         header=("network", "way", "mirror image", "frames/s", "times as fast", "difference, mm"),
         rows=rows,
     )
 
 
 def _networks() -> dict[str, LiftingModel]:
-    paper = PoseFormer(frames=81).eval()
-    for position in (paper.joint_position, paper.frame_position):
-        nn.init.normal_(position, std=0.02)  # they start at zero, and would cost the same
-    return {
-        "f=81, random weights": paper,
-        "f=27, those that come with vidpose": load_model(DEFAULT),
-    }
+    networks: dict[str, LiftingModel] = {}
+    for frames in (81, 27):
+        paper = PoseFormer(frames=frames).eval()
+        for position in (paper.joint_position, paper.frame_position):
+            nn.init.normal_(position, std=0.02)  # they start at zero, and would cost the same
+        networks[f"PoseFormer, f={frames}"] = paper
+    return networks
+
+
+def _own(track: Tensor, settings: Settings) -> list[tuple[str, ...]]:
+    """The weights that come with vidpose, as `infer` lifts with them."""
+    ways: dict[tuple[str, str], Lift] = {}
+    for way, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        for name in ("default", "fast"):
+            ready = load_model(WEIGHTS / f"{name}.safetensors").prepared(dtype)
+            ways[way, name] = lambda x, ready=ready: torch.cat([*slide(ready, x, MIRRORED)])
+    seconds = alternate(
+        {str(key): partial(lift, track) for key, lift in ways.items()},
+        settings.runs,
+        settings.cpu_time,
+    )
+    return [
+        (
+            name,
+            f"vidpose, {way}",
+            "yes",
+            f"{len(track) / seconds[str((way, name))]:.1f}",
+            f"{seconds[str((way, 'default'))] / seconds[str((way, name))]:.2f}",
+            "",
+        )
+        for way, name in ways
+    ]
 
 
 def _rows(
