@@ -16,6 +16,7 @@ from measuring import Settings, Table, alternate
 from torch import Tensor, nn
 
 from vidpose.models import LiftingModel, PoseFormer, load_model
+from vidpose.models.base import Slides
 from vidpose.skeleton import H36M17
 from vidpose.sliding import mirror, slide
 
@@ -65,7 +66,7 @@ def _own(track: Tensor, settings: Settings) -> list[tuple[str, ...]]:
     for way, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         for name in ("default", "fast"):
             ready = load_model(WEIGHTS / f"{name}.safetensors").prepared(dtype)
-            ways[way, name] = lambda x, ready=ready: torch.cat([*slide(ready, x, MIRRORED)])
+            ways[way, name] = partial(_with_mirror_image, ready)
     seconds = alternate(
         {str(key): partial(lift, track) for key, lift in ways.items()},
         settings.runs,
@@ -82,6 +83,10 @@ def _own(track: Tensor, settings: Settings) -> list[tuple[str, ...]]:
         )
         for way, name in ways
     ]
+
+
+def _with_mirror_image(model: Slides, track: Tensor) -> Tensor:
+    return torch.cat([*slide(model, track, MIRRORED)])
 
 
 def _rows(
