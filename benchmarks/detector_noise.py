@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from measuring import publish
 from numpy.typing import NDArray
 from real_cameras import CAMERAS, look, the_person
 from real_video import Calibrated, Seen, Track, Truth, detect, sizes
 
 from vidpose.errors import VidposeError
-from vidpose.files import check_writable, replacing
+from vidpose.files import check_writable
 from vidpose.skeleton import H36M17
 from vidpose.timeline import runs
 
@@ -228,10 +229,7 @@ def main(folder: Path, more: list[Path], out: Path) -> None:
     lines.append("\n## Against four cameras, sizes\n")
     lines += against_truth(views, cameras, true)
     text = "\n".join(lines) + "\n"
-    print(text)
-    with replacing(out) as temporary:
-        temporary.write_text(text)
-    print(f"Written to {out}")
+    publish(text, out)
 
 
 if __name__ == "__main__":

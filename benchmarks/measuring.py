@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from vidpose.devices import computes_in_bf16
+from vidpose.files import replacing
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 """Of a CPU, as Linux calls them: those that decide what matrix products take."""
@@ -78,3 +79,11 @@ def machine() -> str:
         f"{gpu}, PyTorch {torch.__version__}, {torch.get_num_threads()} threads, "
         f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start"
     )
+
+
+def publish(text: str, out: Path) -> None:
+    """Print a report, and write it to a file."""
+    print(text)
+    with replacing(out) as temporary:
+        temporary.write_text(text)
+    print(f"Written to {out}")

@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 from lifting import labels
+from measuring import publish
 from numpy.typing import NDArray
 from real_video import Calibrated, Seen, Truth, detect, read_qualisys, truth
 
 from vidpose.errors import DataError, VidposeError
-from vidpose.files import check_writable, replacing
+from vidpose.files import check_writable
 from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.root import assumed_focal_px
@@ -154,10 +155,7 @@ def main(folder: Path, weights: Sequence[str], out: Path) -> None:
             ]
             cells = [f"{value:.1f}" for value in (*values, np.mean(values))]
             text += f"| {name} | {' | '.join(cells)} |\n"
-    print(text)
-    with replacing(out) as temporary:
-        temporary.write_text(text)
-    print(f"Written to {out}")
+    publish(text, out)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ def _heights(ctx: click.Context, option: click.Parameter, value: str | None) -> 
     return {int(name): float(cm) for name, cm in (p.split("=") for p in pairs[0].split(","))}
 
 
+SMOOTH = click.Choice(["none", "savgol", "one-euro"])
 FINISH = (
     click.option(
         "--world",
@@ -152,7 +153,7 @@ FINISH = (
     ),
     click.option(
         "--smooth",
-        type=click.Choice(["none", "savgol", "one-euro"]),
+        type=SMOOTH,
         help="Smooth the joints over time. [default: savgol in pictures, none in the result]",
     ),
 )
@@ -345,7 +346,7 @@ def infer(
 @VIEW
 @click.option(
     "--smooth",
-    type=click.Choice(["none", "savgol", "one-euro"]),
+    type=SMOOTH,
     help="Smooth the joints over time, unless they are in the result. [default: as the result "
     "says, or savgol]",
 )

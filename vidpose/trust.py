@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
+from vidpose.timeline import runs
 
 NOTE = "proxies, not accuracy"
 LIMBS = {
@@ -218,10 +219,9 @@ def _interpolated(
     """In every frame that is interpolated, the seconds between the observed ones around it."""
     gaps = present & ~observed
     worst = np.where(present, 0, np.nan).astype(np.float32)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], gaps.astype(np.int8), [0]])))
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        before, after = max(start - 1, 0), min(stop, len(timestamps) - 1)
-        worst[start:stop] = timestamps[after] - timestamps[before]
+    for gap in runs(gaps):
+        before, after = max(gap.start - 1, 0), min(gap.stop, len(timestamps) - 1)
+        worst[gap] = timestamps[after] - timestamps[before]
     share = 100 * gaps.sum() / present.sum() if present.any() else None
     return _Sign(figure=share, worst=worst)
 

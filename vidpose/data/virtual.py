@@ -89,12 +89,11 @@ DROP_GUESS_SD = 0.25
 
 WOBBLE_S = 0.14
 """Measured on the embedded detector: see docs/weights.md."""
-_SIDES = {
-    "legs": [("RHip", "LHip"), ("RKnee", "LKnee"), ("RFoot", "LFoot")],
-    "arms": [("RShoulder", "LShoulder"), ("RElbow", "LElbow"), ("RWrist", "LWrist")],
-}
-SWAPPED = [[H36M17.index(joint) for pair in pairs for joint in pair] for pairs in _SIDES.values()]
-"""What a detector takes for its other side together: joints, each with its twin beside it."""
+SWAPPED = [
+    [H36M17.index(side + name) for name in names for side in "RL"]
+    for names in (("Hip", "Knee", "Foot"), ("Shoulder", "Elbow", "Wrist"))
+]
+"""What a detector takes for its other side together."""
 HIDDEN = [
     [H36M17.index(name) for name in names]
     for names in (
@@ -277,16 +276,24 @@ class _Random:
 def _resize(joints: Tensor, sd: float, random: _Random) -> Tensor:
     """Give every window's person bone lengths of their own, both sides alike."""
     count = len(joints)
-    bones = {
-        child: joints[..., child, :] - joints[..., parent, :] for parent, child in H36M17.bones
-    }
+    bones = _bones(joints)
     for fraction, names in SEGMENTS.values():
         length = HEIGHT * fraction * random.normal(count).mul(sd).exp()
         for name in names:
             child = H36M17.index(name)
             actual = bones[child].norm(dim=-1).mean(dim=1).clamp_min(1e-3)
             bones[child] = bones[child] * (length / actual)[:, None, None]
-    out = [joints[..., 0, :]]
+    return _joined(joints[..., 0, :], bones)
+
+
+def _bones(joints: Tensor) -> dict[int, Tensor]:
+    """(..., J, 3) -> every bone, (..., 3), by the joint at its end."""
+    return {child: joints[..., child, :] - joints[..., parent, :] for parent, child in H36M17.bones}
+
+
+def _joined(root: Tensor, bones: dict[int, Tensor]) -> Tensor:
+    """The inverse of `_bones`: the root, (..., 3), and the bones -> (..., J, 3)."""
+    out = [root]
     for parent, child in H36M17.bones:  # parents come before their children
         out.append(out[parent] + bones[child])
     return torch.stack(out, dim=-2)
@@ -314,23 +321,16 @@ one joint to another, and the bones, by the joint at their end."""
 def _mix(joints: Tensor, share: float, random: _Random) -> Tensor:
     """Give people, part by part, the bones of others, as they lie in the trunk; (B, F, J, 3)."""
     mixed = random.flag(share, len(joints))
-    parents = {child: parent for parent, child in H36M17.bones}
     for across, up, names in PARTS:
         order = torch.randperm(len(joints), generator=random.generator, device=random.device)
         donors = _mirror(joints[order], random.flag(0.5, len(joints)))
         turn = _trunk(joints, across, up) @ _trunk(donors, across, up).mT
-        bones = {
-            child: joints[..., child, :] - joints[..., parent, :]
-            for child, parent in parents.items()
-        }
+        bones, theirs = _bones(joints), _bones(donors)
         for child in map(H36M17.index, names):
-            bone = donors[..., child, :] - donors[..., parents[child], :]
-            bones[child] = (turn @ bone[..., None])[..., 0]
-        out = [joints[..., 0, :]]
-        for parent, child in H36M17.bones:  # parents come before their children
-            out.append(out[parent] + bones[child])
+            bones[child] = (turn @ theirs[child][..., None])[..., 0]
         chosen = mixed & random.flag(0.5, len(joints))
-        joints = torch.where(chosen[:, None, None, None], torch.stack(out, dim=-2), joints)
+        put_together = _joined(joints[..., 0, :], bones)
+        joints = torch.where(chosen[:, None, None, None], put_together, joints)
     return joints
 
 
@@ -433,26 +433,27 @@ def _size(rays: Tensor) -> Tensor:
 def _swap(rays: Tensor, share: float, random: _Random) -> Tensor:
     """Take left for right for a while, legs or arms; (B, F, J, 2)."""
     during = _runs(rays, 3, random) & random.flag(share, len(rays), 1)
-    group = random.integers(len(SWAPPED), len(rays))
-    for number, joints in enumerate(SWAPPED):
-        twins = rays.clone()
-        twins[:, :, joints[0::2]], twins[:, :, joints[1::2]] = (
-            rays[:, :, joints[1::2]],
-            rays[:, :, joints[0::2]],
-        )
-        rays = torch.where((during & (group == number)[:, None])[..., None, None], twins, rays)
-    return rays
+    wrong = _one_of(SWAPPED, during, rays, random)
+    mirrored = torch.from_numpy(H36M17.mirrored).to(rays.device)
+    return torch.where(wrong, rays[:, :, mirrored], rays)
 
 
 def _hide(rays: Tensor, share: float, random: _Random) -> Tensor:
     """Lose limbs, half of them for a while and half for the whole window; (B, F, J, 2)."""
     whole = random.flag(0.5, len(rays), 1)
     during = (_runs(rays, 1, random) | whole) & random.flag(share, len(rays), 1)
-    group = random.integers(len(HIDDEN), len(rays))
-    lost = torch.zeros(rays.shape[:3], dtype=torch.bool, device=rays.device)
-    for number, joints in enumerate(HIDDEN):
-        lost[:, :, joints] |= (during & (group == number)[:, None])[..., None]
-    return rays.masked_fill(lost[..., None], math.nan)
+    return rays.masked_fill(_one_of(HIDDEN, during, rays, random), math.nan)
+
+
+def _one_of(
+    groups: Sequence[Sequence[int]], during: Tensor, rays: Tensor, random: _Random
+) -> Tensor:
+    """(B, F, J, 1), the joints of one group for each window, in its frames `during`, (B, F)."""
+    group = random.integers(len(groups), len(rays))
+    out = torch.zeros(rays.shape[:3], dtype=torch.bool, device=rays.device)
+    for number, joints in enumerate(groups):
+        out[:, :, joints] |= (during & (group == number)[:, None])[..., None]
+    return out[..., None]
 
 
 def _runs(rays: Tensor, part: int, random: _Random) -> Tensor:

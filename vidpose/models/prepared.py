@@ -125,18 +125,37 @@ class PreparedSequence(_Prepared):
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `SequencePoseFormer.slide`; (T + 2 * reach, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
-        windows = features.unfold(0, self.config.frames, self._step).mT
-        poses = torch.cat(
-            [self._temporal(windows[part]) for part in self._evenly(len(windows), features)]
-        )
-        poses = mean_of_overlaps(poses, self._step)
-        return poses[self.reach : self.reach + len(keypoints) - 2 * self.reach]
+
+        def temporal(windows: Tensor) -> Tensor:
+            parts = self._evenly(len(windows), features)
+            return torch.cat([self._temporal(windows[part]) for part in parts])
+
+        return over_windows(features, self.config.frames, self._step, temporal)
 
     def _temporal(self, windows: Tensor) -> Tensor:
         """(N, F, J * C) -> (N, F, J, 3)."""
         x = self._norm(self._through_blocks(windows + self._frame_position))
         poses: Tensor = self._head(x)
         return poses.unflatten(-1, (self.config.joints, 3))
+
+
+def over_windows(
+    features: Tensor, frames: int, step: int, temporal: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Slide a network that answers for all frames of a window.
+
+    Args:
+        features: (T + 2 * (F - 1), J * C), of single frames.
+        frames: F, in a window.
+        step: frames from one window to the next.
+        temporal: (N, F, J * C) -> (N, F, J, 3).
+
+    Returns:
+        (T, J, 3) float32, the mean of what the windows say of each frame.
+    """
+    poses = temporal(features.unfold(0, frames, step).mT).float()
+    reach = frames - 1
+    return mean_of_overlaps(poses, step)[reach : len(features) - reach]
 
 
 def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidpose.models.base import Slides, check_positive
 from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
-from vidpose.models.prepared import PreparedSequence, mean_of_overlaps
+from vidpose.models.prepared import PreparedSequence, over_windows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +95,7 @@ class SequencePoseFormer(PoseFormer):
         So a track that is slid over in parts gives what it gives as a whole, if parts are of
         a multiple of `stride` frames.
         """
-        features = self.spatial(keypoints)
-        windows = features.unfold(0, self.config.frames, self.step).mT
-        poses = mean_of_overlaps(self.temporal(windows).float(), self.step)
-        return poses[self.reach : self.reach + len(keypoints) - 2 * self.reach]
+        return over_windows(self.spatial(keypoints), self.config.frames, self.step, self.temporal)
 
     def prepared(self, dtype: torch.dtype = torch.float32) -> Slides:
         """See `LiftingModel`."""
