@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,4 +71,7 @@ def join_world(device: str) -> Iterator[World]:
     try:
         yield World(chosen, why, dist.get_rank(), size)
     finally:
+        # What trained together refers to the group in cycles. Left to the interpreter's end, the
+        # group's threads outlive it, and may abort a process whose work is done and saved.
+        gc.collect()
         dist.destroy_process_group()
