@@ -1,11 +1,12 @@
 """How memory grows with the length of a video.
 
-    python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--width 256]
-        [--folder DIR]
+    python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--longest 8]
+        [--width 256] [--folder DIR]
 
-Loops a video (without encoding it again), runs `vidpose.infer` on each length in a process of its
-own, and says how high its memory rose at most, and how high without the result's arrays. `fake`
-finds the same two people in every frame in no time, which leaves everything else as it is.
+Plays a video forwards and backwards, so that fewer of its people are new ones every time, and loops
+that (without encoding it again); runs `vidpose.infer` on each length in a process of its own, and
+says how high its memory rose at most, and how high without the result's arrays. `fake` finds the
+same two people in every frame in no time, which leaves everything else as it is.
 
 The embedded detector takes hours for an hour. With `--folder` the videos and the results stay
 there, and a run that was interrupted goes on; the peak is then that of the last process.
@@ -63,14 +64,18 @@ def looped(video: Path, out: Path, minutes: float) -> Path:
 
 
 def small(video: Path, out: Path, width: int = 256) -> Path:
-    """The video at a size that decodes quickly."""
+    """The video at a size that decodes quickly, forwards and then backwards."""
     with VideoReader(video) as reader:
         height = round(width * reader.size[1] / reader.size[0])
         size = (width + width % 2, height + height % 2)
+        frames: list[tuple[Any, float]]
+        frames = [(cv2.resize(frame.image, size), frame.time_s) for frame in reader]
+        (_, first), (_, last) = frames[0], frames[-1]
+        turn = last + (last - first) / (len(frames) - 1)
+        frames += [(image, turn + last - time_s) for image, time_s in reversed(frames)]
         with VideoWriter(out, size, time_base=reader.time_base) as writer:
-            for frame in reader:
-                image: Any = cv2.resize(frame.image, size)
-                writer.write(image, frame.time_s)
+            for image, time_s in frames:
+                writer.write(image, time_s)
     return out
 
 
@@ -106,13 +111,21 @@ class FakeDetector:
         pass
 
 
-def measure(video: Path, out: Path, detector: str, weights: str = "default") -> dict[str, Any]:
+def measure(
+    video: Path, out: Path, detector: str, weights: str = "default", longest: int | None = None
+) -> dict[str, Any]:
     """Infer in this process: the peak of its memory, and what the result's arrays take, bytes."""
     if detector == "fake":
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
         detector = "auto"
     result = vidpose.infer(
-        video, out, detector=detector, weights=weights, flip=False, progress=bar("frames")
+        video,
+        out,
+        detector=detector,
+        weights=weights,
+        longest=longest,
+        flip=False,
+        progress=bar("frames"),
     )
     # ru_maxrss is in KiB on Linux and in bytes on macOS.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -127,7 +140,12 @@ def measure(video: Path, out: Path, detector: str, weights: str = "default") -> 
 
 
 def memory_over_length(
-    video: Path, minutes: list[float], detector: str, folder: Path, weights: str = "default"
+    video: Path,
+    minutes: list[float],
+    detector: str,
+    folder: Path,
+    weights: str = "default",
+    longest: int | None = None,
 ) -> list[dict[str, Any]]:
     """`measure` on the video looped to each length, each in a process of its own."""
     rows = []
@@ -135,6 +153,7 @@ def memory_over_length(
         path = looped(video, folder / f"{length:g}min.mp4", length)
         command = [sys.executable, __file__, "--one", str(path), "--detector", detector]
         command += ["--weights", weights, "--folder", str(folder)]
+        command += [] if longest is None else ["--longest", str(longest)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         rows.append({"minutes": length, **json.loads(done.stdout.splitlines()[-1])})
     return rows
@@ -147,18 +166,23 @@ def main() -> None:
     parser.add_argument("--video", type=Path, default=DEMO)
     parser.add_argument("--width", type=int, default=256, help="of the video that is looped")
     parser.add_argument("--weights", default="default")
+    parser.add_argument("--longest", type=int, help="lift only so many people, see `vidpose infer`")
     parser.add_argument("--folder", type=Path, help="for videos and results, which stay there")
     parser.add_argument("--one", type=Path, help="only measure this video, here")
     options = parser.parse_args()
     if options.one:
-        found = measure(options.one, options.folder, options.detector, options.weights)
+        found = measure(
+            options.one, options.folder, options.detector, options.weights, options.longest
+        )
         print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = options.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         video = small(options.video, folder / "small.mp4", options.width)
-        rows = memory_over_length(video, options.minutes, options.detector, folder, options.weights)
+        rows = memory_over_length(
+            video, options.minutes, options.detector, folder, options.weights, options.longest
+        )
     first = rows[0]["peak"] - rows[0]["arrays"]
     print("| minutes | frames | people | peak, MB | result arrays, MB | without them | ratio |")
     print("|---|---|---|---|---|---|---|")

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -18,10 +20,10 @@ import vidpose
 from tests.clips import NTSC, cut, make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
 from tests.slow_infer import HALTED
-from vidpose import pipeline, progress
+from vidpose import pipeline, poses, progress
 from vidpose.cli import main
 from vidpose.detect import Detections, cache
-from vidpose.errors import NoPersonError, UsageError, VideoError
+from vidpose.errors import NoPersonError, UsageError, VideoError, VidposeError
 from vidpose.files import sha256
 from vidpose.render import render_video
 from vidpose.skeleton import H36M17
@@ -237,6 +239,41 @@ def test_interrupted_after_detection_nothing_is_decoded_again(
     ).read_bytes()
 
 
+class Passing(FakeDetector):
+    """Sees somebody else every second, too, for a second and for less and less of it."""
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        frames = list(frames)
+        for frame, found in zip(frames, super().detect(frames), strict=True):
+            second, rest = divmod(frame.time_s, 1)
+            if rest > 0.9 - 0.1 * second:
+                yield found
+                continue
+            other = found.keypoints + np.array([100 * (second + 1), 0], np.float32)
+            both = np.concatenate([found.keypoints, other])
+            yield Detections(both, np.full(both.shape[:2], 0.9, np.float32), found.skeleton)
+
+
+def test_a_result_beyond_the_memory_is_refused_and_its_detections_are_kept(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "STRETCH_S", 0.0)
+    video = make_clip(tmp_path / "in.mp4", frames=90, rate=Fraction(30))
+    use(monkeypatch, Passing(lambda index: True))
+    everybody = vidpose.infer(video, weights=weights)
+    assert everybody.people == 4
+    free = 3 * 90 * poses.BYTES
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    with pytest.raises(VidposeError, match=r"poses of 4 people in 90 frames .* --longest N"):
+        vidpose.infer(video, tmp_path / "out", weights=weights)
+    assert not (tmp_path / "out" / "in.npz").exists()
+
+    use(monkeypatch, Interrupted(0, AssertionError("a frame was looked at again")))
+    result = vidpose.infer(video, tmp_path / "out", weights=weights, longest=2)
+    assert result.meta["options"]["longest"] == 2
+    np.testing.assert_array_equal(result.joints_3d, everybody.joints_3d[:2])
+
+
 def test_an_error_while_decoding_surfaces_as_itself(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,6 +425,7 @@ def test_first_line_and_meta_say_what_was_used(
         ({"start": float("nan")}, "--start nan"),
         ({"start": 2.0, "end": 1.0}, "--end 1 is not after --start 2"),
         ({"focal_px": 0.0}, "give a positive number"),
+        ({"longest": 0}, "--longest 0: give a number of people"),
         ({"device": "tpu"}, "choose auto, cpu or cuda"),
         ({"precision": "int8"}, "choose auto, fp32 or bf16"),
     ],

@@ -258,6 +258,12 @@ def _usual_data(dataset: str) -> Path:
     show_default=True,
     help="Follow no more people than this at a time.",
 )
+@click.option(
+    "--longest",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Lift only the N people who are seen longest. [default: everybody]",
+)
 @_finish
 @click.option(
     "--save-2d", is_flag=True, help="Write the 2D joints beside the result, too: VIDEO.2d.npz."

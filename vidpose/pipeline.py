@@ -58,6 +58,7 @@ def infer(
     flip: bool = True,
     precision: str = "auto",
     people: int = 8,
+    longest: int | None = None,
     pose_weights: str | Path | None = None,
     person_weights: str | Path | None = None,
     detect_every: int | None = None,
@@ -91,6 +92,8 @@ def infer(
         flip: lift the mirror image too and average.
         precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         people: no more people than this are followed at a time.
+        longest: only these many people are lifted and in the result, those who are seen longest;
+            by default everybody.
         pose_weights, person_weights: files or names in the cache, for hrnet and cpn; by default
             the best that is in the cache.
         detect_every: frames from one look for people to the next, for hrnet and cpn.
@@ -125,7 +128,7 @@ def infer(
         VidposeError: the video, the weights, the device or an option cannot be used.
     """
     video = Path(video)
-    _check_options(start=start, end=end, focal_px=focal_px)
+    _check_options(start=start, end=end, focal_px=focal_px, longest=longest)
     finish = Finish(
         world=world,
         camera_pitch=camera_pitch,
@@ -152,7 +155,8 @@ def infer(
         f"({'named by you' if str(weights) != 'default' else 'the default'}). "
         f"Device: {torch_device.type} ({why})."
     )
-    options = {"start": start, "end": end, "people": int(people)}
+    seen = {"start": start, "end": end, "people": int(people)}
+    options = seen | {"longest": longest}
     cache: DetectionCache | None = None
     if relift and target is not None and target.exists():
         poses, meta = _detected_before(video, target, detector, options)
@@ -177,10 +181,10 @@ def infer(
         with found:
             report(f"Detector: {sentence}. {with_what}")
             if target is not None:
-                cache = DetectionCache(target, _cache_key(source, found, options, torch_device))
+                cache = DetectionCache(target, _cache_key(source, found, seen, torch_device))
             try:
                 poses, warnings = _detect(
-                    video, start, end, found, cache, lifter, focal_px, report, progress
+                    video, start, end, longest, found, cache, lifter, focal_px, report, progress
                 )
             except (KeyboardInterrupt, SystemExit):
                 if cache is not None and cache.past.frames:
@@ -380,6 +384,7 @@ def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -
             "start": options.get("start"),
             "end": options.get("end"),
             "people": int(options.get("people", 8)),
+            "longest": options.get("longest"),
         },
         "lifter": lifter,
         "camera": camera,
@@ -510,7 +515,10 @@ def _check_options(
     end: float | None = None,
     fps: float | None = None,
     focal_px: float | None = None,
+    longest: int | None = None,
 ) -> None:
+    if longest is not None and longest < 1:
+        raise UsageError(f"--longest {longest}: give a number of people, at least 1.")
     for name, value in (("fps", fps), ("focal-px", focal_px)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"--{name} {value:g}: give a positive number.")
@@ -524,6 +532,7 @@ def _detect(
     video: Path,
     start: float | None,
     end: float | None,
+    longest: int | None,
     detector: Detector,
     cache: DetectionCache | None,
     lifter: Lifter,
@@ -557,7 +566,7 @@ def _detect(
             collector.add(*sight)
             lifting.look()
     with told_if_long(report, "Finishing the tracks"):
-        poses = collector.finish(reader.fps, reader.size)
+        poses = collector.finish(reader.fps, reader.size, longest)
     warnings = reader.warnings if past.warnings is None else list(past.warnings)
     return replace(poses, fps=_average_rate(poses.timestamps, reader.fps)), warnings
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
-from vidpose.errors import ResultFileError, UsageError
+from vidpose.errors import ResultFileError, UsageError, VidposeError
 from vidpose.files import replacing
 from vidpose.skeleton import H36M17, Skeleton
 
@@ -154,6 +155,28 @@ class Pose3D(Pose2D):
         world: NDArray[np.float32] = self.joints_camera() @ rotation.T.astype(np.float32)
         world += translation.astype(np.float32)
         return world
+
+
+BYTES = 434
+"""Of one person in one frame: the arrays of a `Pose3D`, and what `vidpose.trust` adds."""
+
+
+def check_memory(people: int, frames: int) -> None:
+    """Refuse poses that would not fit into the memory that is free.
+
+    Arrays have a row for everybody, as long as the video, so where many come and go in a long one
+    they grow with the square of its length.
+
+    Raises:
+        VidposeError: they would not.
+    """
+    needed, free = people * frames * BYTES, psutil.virtual_memory().available
+    if needed > free:
+        raise VidposeError(
+            f"the poses of {people} people in {frames} frames would take {needed / 1e9:.1f} GB of "
+            f"memory, and {free / 1e9:.1f} GB are free; `vidpose infer --longest N` keeps the N "
+            "people who are seen longest, and --start and --end do a part of the video."
+        )
 
 
 def _is_rigid(matrix: NDArray[np.float64]) -> bool:

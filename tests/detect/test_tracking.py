@@ -47,12 +47,12 @@ def ids_of(person: int, rows: list[list[int | None]]) -> set[int]:
     return {number for row in rows if (number := row[person]) is not None}
 
 
-def collect(scene: Scene, times: NDArray[np.float64]) -> Pose2D:
+def collect(scene: Scene, times: NDArray[np.float64], longest: int | None = None) -> Pose2D:
     collector = PoseCollector()
     for index, time in enumerate(times):
         poses = [pose for pose in scene(time) if pose is not None]
         collector.add(index, time, detections(poses))
-    return collector.finish(30.0, (640, 480))
+    return collector.finish(30.0, (640, 480), longest)
 
 
 def crossing(time: float) -> People:
@@ -236,6 +236,17 @@ def test_a_lone_flicker_is_a_ghost_too_but_not_in_a_short_video() -> None:
 
     assert collect(scene, times_at(30)).people == 0
     assert collect(scene, times_at(30)[28:36]).people == 1
+
+
+@pytest.mark.parametrize(("longest", "kept"), [(1, [300]), (2, [300, 500]), (9, [100, 300, 500])])
+def test_those_who_are_seen_longest_are_kept_in_their_order(longest: int, kept: list[int]) -> None:
+    def scene(time: float) -> People:
+        return stick(100) if time < 0.5 else None, stick(300), stick(500) if time > 1 else None
+
+    found = collect(scene, times_at(30), longest)
+    assert found.person_ids.tolist() == list(range(1, len(kept) + 1))
+    hips = np.nanmedian(found.keypoints_2d[:, :, 0, 0], axis=1)
+    np.testing.assert_allclose(hips, kept, atol=20)
 
 
 def test_a_single_frame() -> None:

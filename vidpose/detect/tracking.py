@@ -20,7 +20,7 @@ from scipy.ndimage import maximum_filter1d
 from scipy.optimize import linear_sum_assignment
 
 from vidpose.detect.base import Detections, pose_sizes
-from vidpose.poses import Pose2D
+from vidpose.poses import Pose2D, check_memory
 from vidpose.skeleton import H36M17, Skeleton, conversion
 
 MAX_GAP_S = 0.5
@@ -290,7 +290,7 @@ class PoseCollector:
         self._indices.append(index)
         self._times.append(time_s)
 
-    def finish(self, fps: float, frame_size: tuple[int, int]) -> Pose2D:
+    def finish(self, fps: float, frame_size: tuple[int, int], longest: int | None = None) -> Pose2D:
         """All people on the video's time line, h36m17; P may be 0.
 
         Persons are in the order of their first frame and numbered from 1. A person is present
@@ -305,13 +305,18 @@ class PoseCollector:
         Args:
             fps: average frames a second.
             frame_size: width and height, pixels, upright.
+            longest: keep no more people than this, those who are observed in most frames.
 
         Raises:
+            VidposeError: the poses of all these people would not fit into the memory.
             ValueError: no frame was added.
         """
         times = np.array(self._times, np.float64)
         people = _without_ghosts(list(self._people.values()), times)
         people.sort(key=lambda record: record.rows[0])
+        most = sorted(range(len(people)), key=lambda p: len(people[p].rows), reverse=True)
+        people = [people[p] for p in sorted(most[:longest])]
+        check_memory(len(people), len(times))
         shape = (len(people), len(times))
         # A page that nothing was written to takes no memory yet; these grow as the records go.
         keypoints = np.empty((*shape, len(H36M17), 2), np.float32)
