@@ -225,3 +225,15 @@ def test_wobble_lasts_for_a_few_frames() -> None:
     assert off.std().item() == pytest.approx(0.03, rel=0.02)
     beside = (off[:, 1:] * off[:, :-1]).mean() / off.square().mean()
     assert beside.item() == pytest.approx(math.exp(-1 / (0.14 * 30)), abs=0.02)
+
+
+@pytest.mark.parametrize(("frames", "count"), [(1, 20_000), (27, 1000), (81, 1000)])
+def test_a_frame_is_as_often_wrong_whatever_the_length_of_its_window(
+    frames: int, count: int
+) -> None:
+    lost = draw(varied(noise=1.0), count=count, frames=frames)[0].isnan()
+    # A joint is lost 0.067 times a second, for 0.45 s on average, and half of them are absent.
+    assert lost.float().mean().item() == pytest.approx(0.067 * 0.45 / 2, rel=0.15)
+    clean = draw(PERFECT, count=count, frames=frames)[0]
+    wrong = (draw(varied(swapped=0.2), count=count, frames=frames)[0] != clean).flatten(2)
+    assert wrong.any(dim=2).float().mean().item() == pytest.approx(0.2 * 0.15, rel=0.15)

@@ -72,7 +72,7 @@ class Variation:
     """Share of windows in which a limb, or all below hips or knees, is lost for a while or for
     good, as behind a table or the picture's edge."""
     swapped: float = 0.0
-    """Share of windows in which the detector takes left for right for a while."""
+    """How often a second the detector begins to take left for right, for up to `SWAPPED_S`."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -83,12 +83,13 @@ class Variation:
 JITTER_SD = (0.005, 0.035)  # from frame to frame, drawn per window
 DRIFT_SD = 0.04  # slow: a bias per joint, and a swing over about a second
 OUTLIER_RATE, OUTLIER_SD = 0.006, 0.4  # per joint and frame
-DROP_RATE = 0.06  # per joint and window: a run of frames in which it is lost
+DROP_RATE, DROP_S = 0.067, 0.9  # per joint: how often a second it is lost, and up to how long
 DROP_GONE = 0.5  # share of the lost ones that are absent; the rest is guessed, badly
 DROP_GUESS_SD = 0.25
 
 WOBBLE_S = 0.14
 """Measured on the embedded detector: see docs/weights.md."""
+SWAPPED_S = 0.3
 SWAPPED = [
     [H36M17.index(side + name) for name in names for side in "RL"]
     for names in (("Hip", "Knee", "Foot"), ("Shoulder", "Elbow", "Wrist"))
@@ -151,7 +152,7 @@ class VirtualCameras:
         if vary.wobble[1]:
             rays = _wobble(rays, fps, vary.wobble, random)
         if vary.swapped:
-            rays = _swap(rays, vary.swapped, random)
+            rays = _swap(rays, fps, vary.swapped, random)
         if vary.hidden:
             rays = _hide(rays, vary.hidden, random)
         rays = rays * random.normal(count, 1, 1, 1).mul(vary.focal_error_sd).exp()
@@ -401,11 +402,7 @@ def _detect(rays: Tensor, fps: float, noise: float, random: _Random) -> Tensor:
     outlier = random.flag(noise * OUTLIER_RATE, count, frames, joints, 1)
     jump = OUTLIER_SD * random.normal(*rays.shape) * outlier
 
-    first = random.integers(frames, count, 1, joints) - frames // 4
-    length = random.integers(frames, count, 1, joints)
-    time = torch.arange(frames, device=rays.device)[None, :, None]
-    chosen = random.flag(noise * DROP_RATE, count, 1, joints)
-    lost = (chosen & (time >= first) & (time < first + length))[..., None]
+    lost = _spells(frames, fps, noise * DROP_RATE, DROP_S, random, count, joints)[..., None]
     gone = lost & random.flag(DROP_GONE, count, 1, joints, 1)
     guess = DROP_GUESS_SD * random.normal(count, 1, joints, 2) * lost
 
@@ -430,9 +427,10 @@ def _size(rays: Tensor) -> Tensor:
     return distance.nanmean(dim=(1, 2))[:, None, None, None]
 
 
-def _swap(rays: Tensor, share: float, random: _Random) -> Tensor:
+def _swap(rays: Tensor, fps: float, rate: float, random: _Random) -> Tensor:
     """Take left for right for a while, legs or arms; (B, F, J, 2)."""
-    during = _runs(rays, 3, random) & random.flag(share, len(rays), 1)
+    count, frames = rays.shape[:2]
+    during = _spells(frames, fps, rate, SWAPPED_S, random, count, 1)[..., 0]
     wrong = _one_of(SWAPPED, during, rays, random)
     mirrored = torch.from_numpy(H36M17.mirrored).to(rays.device)
     return torch.where(wrong, rays[:, :, mirrored], rays)
@@ -441,7 +439,7 @@ def _swap(rays: Tensor, share: float, random: _Random) -> Tensor:
 def _hide(rays: Tensor, share: float, random: _Random) -> Tensor:
     """Lose limbs, half of them for a while and half for the whole window; (B, F, J, 2)."""
     whole = random.flag(0.5, len(rays), 1)
-    during = (_runs(rays, 1, random) | whole) & random.flag(share, len(rays), 1)
+    during = (_run(rays, random) | whole) & random.flag(share, len(rays), 1)
     return rays.masked_fill(_one_of(HIDDEN, during, rays, random), math.nan)
 
 
@@ -456,13 +454,31 @@ def _one_of(
     return out[..., None]
 
 
-def _runs(rays: Tensor, part: int, random: _Random) -> Tensor:
-    """(B, F), a run of frames of each window, at most one `part`-th of it long."""
+def _run(rays: Tensor, random: _Random) -> Tensor:
+    """(B, F), a run of frames of each window."""
     count, frames = rays.shape[:2]
-    first = random.integers(frames, count, 1)
-    length = 1 + random.integers(max(1, frames // part), count, 1)
+    first, length = random.integers(frames, count, 1), 1 + random.integers(frames, count, 1)
     time = torch.arange(frames, device=rays.device)
     return (time >= first) & (time < first + length)
+
+
+def _spells(
+    frames: int, fps: float, rate: float, longest: float, random: _Random, count: int, each: int
+) -> Tensor:
+    """(count, frames, each), the frames of spells that begin `rate` times a second.
+
+    A window sees the end of one that began before it, so a frame is as likely to be in one
+    whatever the length of the window; a window longer than spells are apart has one all the same.
+
+    Args:
+        longest: seconds; they last from 0 to this, evenly.
+    """
+    span = longest + frames / fps
+    first = random.uniform((-longest, frames / fps), count, 1, each)
+    length = random.uniform((0.0, longest), count, 1, each)
+    time = torch.arange(frames, device=random.device)[None, :, None] / fps
+    chosen = random.flag(min(1.0, rate * span), count, 1, each)
+    return chosen & (time >= first) & (time < first + length)
 
 
 KEYPOINTS = "noisy"
