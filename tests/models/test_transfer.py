@@ -39,6 +39,13 @@ def test_another_number_of_frames_is_interpolated(source: Checkpoint) -> None:
     assert torch.equal(new["spatial_blocks.0.mlp.0.weight"], old["spatial_blocks.0.mlp.0.weight"])
 
 
+def test_a_window_of_one_frame_takes_the_one_in_the_middle(source: Checkpoint) -> None:
+    target = network(frames=1)
+    transfer(source, target, H36M17)
+    old, new = source.model.state_dict(), target.state_dict()
+    assert torch.equal(new["frame_position"][:, 0], old["frame_position"][:, 4])
+
+
 @pytest.mark.parametrize("skeleton", [HUMANEVA15, MPI_INF_3DHP])
 def test_a_joint_keeps_its_channels_in_another_skeleton(
     source: Checkpoint, skeleton: Skeleton

@@ -94,13 +94,19 @@ def _channels(model: LiftingModel) -> int:
 
 
 def _to_frames(tensor: Tensor, own: Tensor, frames: tuple[int, int]) -> Tensor:
-    """Interpolate the axis that counts frames, if there is one and it differs."""
+    """Interpolate the axis that counts frames, if there is one and it differs; the frame of a
+    window of one is the centre's.
+    """
     for dim, sizes in enumerate(zip(tensor.shape, own.shape, strict=True)):
         if frames[0] != frames[1] and sizes == frames:
             last = tensor.movedim(dim, -1)
             flat = last.reshape(1, -1, frames[0])
-            flat = torch.nn.functional.interpolate(
-                flat, frames[1], mode="linear", align_corners=True
+            flat = (
+                flat[..., [frames[0] // 2]]
+                if frames[1] == 1
+                else torch.nn.functional.interpolate(
+                    flat, frames[1], mode="linear", align_corners=True
+                )
             )
             tensor = flat.reshape(*last.shape[:-1], frames[1]).movedim(-1, dim)
     return tensor
