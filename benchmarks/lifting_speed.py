@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from measuring import Settings, Table, alternate
 from torch import Tensor, nn
 
-from vidpose.models import LiftingModel, PoseFormer, load_model
-from vidpose.models.base import Slides
+from vidpose.lifting import Lifter, load_lifter_checkpoint
+from vidpose.models import LiftingModel, PoseFormer
 from vidpose.skeleton import H36M17
 from vidpose.sliding import mirror, slide
 
@@ -61,16 +62,18 @@ def _networks() -> dict[str, LiftingModel]:
 
 
 def _own(track: Tensor, settings: Settings) -> list[tuple[str, ...]]:
-    """The weights that come with vidpose, as `infer` lifts with them."""
-    ways: dict[tuple[str, str], Lift] = {}
-    for way, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    """The weights that come with vidpose, as `infer` lifts with them: a track in a picture."""
+    size = (1280, 720)
+    keypoints_px = 200 * track.numpy() + np.array(size) / 2
+    ways: dict[tuple[str, str], Callable[[], object]] = {}
+    for way in ("fp32", "bf16"):
         for name in ("default", "fast"):
-            ready = load_model(WEIGHTS / f"{name}.safetensors").prepared(dtype)
-            ways[way, name] = partial(_with_mirror_image, ready)
+            checkpoint = load_lifter_checkpoint(WEIGHTS / f"{name}.safetensors")
+            lifter = Lifter(checkpoint, precision=way)
+            times = np.arange(len(track)) / checkpoint.fps
+            ways[way, name] = partial(lifter, keypoints_px, times, size, 1280.0)
     seconds = alternate(
-        {str(key): partial(lift, track) for key, lift in ways.items()},
-        settings.runs,
-        settings.cpu_time,
+        {str(key): lift for key, lift in ways.items()}, settings.runs, settings.cpu_time
     )
     return [
         (
@@ -83,10 +86,6 @@ def _own(track: Tensor, settings: Settings) -> list[tuple[str, ...]]:
         )
         for way, name in ways
     ]
-
-
-def _with_mirror_image(model: Slides, track: Tensor) -> Tensor:
-    return torch.cat([*slide(model, track, MIRRORED)])
 
 
 def _rows(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -11,6 +12,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 
@@ -19,8 +21,9 @@ from tests.clips import make_clip
 from tests.fakes import tiny_weights, use_fake_detector
 from vidpose.batch import Job, Outcome, find_videos, infer_many, table
 from vidpose.cli import main
+from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError
-from vidpose.on_ray import run_on_ray
+from vidpose.on_ray import _absolute, run_on_ray
 from vidpose.video import VideoReader, VideoWriter
 from vidpose.workers import run_in_processes
 
@@ -124,6 +127,8 @@ def test_what_is_done_is_left_alone_and_nothing_else(
         assert run(**more) == ["done", "done", "failed"]
         assert run(**more) == ["was there", "was there", "failed"]
     assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
+    # There is one person, so those seen longest are everybody.
+    assert run(focal_px=80.0, flip=False, longest=1) == ["was there", "was there", "failed"]
     (out / "a.npz").write_bytes((out / "a.npz").read_bytes()[:500])
     (out / "sub" / "b.npz").unlink()
     # What is no result is not overwritten.
@@ -143,6 +148,32 @@ def test_a_result_that_was_not_drawn_is_drawn(
         (out / "a.mp4").stat().st_mtime_ns,
         (out / "sub" / "b.mp4").stat().st_mtime_ns,
     ]
+
+
+def test_what_goes_beside_a_result_is_written_when_it_is_asked_for_later(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    beside: dict[str, Any] = {"save_2d": True, "save_mmpose": True}
+    infer_many([clips], tmp_path / "at once", weights=weights, **beside)
+    infer_many([clips], tmp_path / "later", weights=weights)
+    outcomes = infer_many([clips], tmp_path / "later", weights=weights, **beside)
+    assert states(outcomes) == ["was there"] * 2
+    for name in ("a.2d.npz", "a.mmpose.json", "sub/b.2d.npz", "sub/b.mmpose.json"):
+        files = [(tmp_path / when / name).read_bytes() for when in ("at once", "later")]
+        assert files[0] == files[1]
+
+
+def test_what_a_job_that_was_killed_while_drawing_has_left_is_removed(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    infer_many([clips], tmp_path, weights=weights)
+    left = DetectionCache(tmp_path / "a.npz", {})
+    left.write(None, [])
+    os.utime(left.folder / "000000000.npz", (1, 1))
+    infer_many([clips], tmp_path, weights=weights)
+    assert not left.folder.exists()
 
 
 def test_options_that_make_no_sense_are_told_once_and_before_the_work(
@@ -290,6 +321,41 @@ def test_a_lost_worker_is_a_failure_with_a_name(
     assert outcomes["a.mp4"].reason.startswith("a.mp4: its ")
     assert "run it again" in outcomes["a.mp4"].reason
     assert "missing.mp4 does not exist" in outcomes["missing.mp4"].reason
+
+
+def test_files_that_options_name_are_the_same_for_all_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.safetensors").touch()
+    (tmp_path / "default").touch()
+    options = {"weights": "mine.safetensors", "pose_weights": "hrnet-w48", "detector": "default"}
+    sent = _absolute(Job(Path("a.mp4"), Path("out/a.npz"), options))
+    assert sent.options == options | {"weights": str(tmp_path / "mine.safetensors")}
+    assert (sent.video, sent.target) == (tmp_path / "a.mp4", tmp_path / "out" / "a.npz")
+    named = _absolute(Job(Path("a.mp4"), Path("a.npz"), {"weights": "default"}))
+    assert named.options == {"weights": "default"}
+
+
+WITH_A_WORKER = """
+import sys, time
+from vidpose.workers import _Worker
+
+if __name__ == "__main__":
+    worker = _Worker(1)
+    print(worker._process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_first_process_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "first.py"
+    script.write_text(WITH_A_WORKER)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        worker = psutil.Process(int(first.stdout.readline()))
+        first.kill()
+    worker.wait(timeout=120)
 
 
 def test_no_ray_cluster_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,20 @@ def test_a_file_in_the_way_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x" * 3_000_000)
     assert sha256(tmp_path / "a") == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+
+
+def test_what_a_killed_process_has_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("half")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mark = temporary.name.split("-", 1)[1]
+    left = tmp_path / f".{dead.pid}-{mark}"
+    others = [tmp_path / f".{os.getppid()}-{mark}", tmp_path / f".{dead.pid}-0{mark[1:]}"]
+    for path in (left, *others):
+        path.write_text("half")
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+    assert not left.exists()
+    assert all(path.exists() for path in others)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import vidpose
 from tests.results import make_result
 from vidpose.errors import UsageError, WeightsError
-from vidpose.lifting import Lifter, lift_poses
+from vidpose.lifting import BLOCK, Lifter, lift_poses
 from vidpose.models import Checkpoint, PoseFormer, SequencePoseFormer, save_checkpoint
 from vidpose.normalise import person
 from vidpose.poses import Pose2D
@@ -140,7 +140,7 @@ def knowing() -> Checkpoint:
 
 
 def test_a_network_that_knows_of_missing_joints_is_told(knowing: Checkpoint) -> None:
-    pixels, time = track(150)
+    pixels, time = track(2 * BLOCK + 22)
     pixels[20:80, 2] = np.nan
     pixels[100:103, 0] = np.nan  # the root is interpolated: the others are seen around it
     filled = fill_missing(pixels, time)

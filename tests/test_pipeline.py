@@ -20,7 +20,7 @@ import vidpose
 from tests.clips import NTSC, cut, make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
 from tests.slow_infer import HALTED
-from vidpose import pipeline, poses, progress
+from vidpose import pipeline, progress
 from vidpose.cli import main
 from vidpose.detect import Detections, cache
 from vidpose.errors import NoPersonError, UsageError, VideoError, VidposeError
@@ -262,14 +262,16 @@ def test_a_result_beyond_the_memory_is_refused_and_its_detections_are_kept(
     use(monkeypatch, Passing(lambda index: True))
     everybody = vidpose.infer(video, weights=weights)
     assert everybody.people == 4
-    free = 3 * 90 * poses.BYTES
+    free = 3 * 90 * pipeline.BYTES
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     with pytest.raises(VidposeError, match=r"poses of 4 people in 90 frames .* --longest N"):
         vidpose.infer(video, tmp_path / "out", weights=weights)
     assert not (tmp_path / "out" / "in.npz").exists()
 
     use(monkeypatch, Interrupted(0, AssertionError("a frame was looked at again")))
-    result = vidpose.infer(video, tmp_path / "out", weights=weights, longest=2)
+    lines: list[str] = []
+    result = vidpose.infer(video, tmp_path / "out", weights=weights, longest=2, report=lines.append)
+    assert "Those 2 of 4 people who are seen longest." in lines
     assert result.meta["options"]["longest"] == 2
     np.testing.assert_array_equal(result.joints_3d, everybody.joints_3d[:2])
 

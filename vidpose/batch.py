@@ -14,9 +14,10 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Literal
 
+from vidpose.detect.cache import remove_what_is_left
 from vidpose.errors import UsageError, VidposeError
 from vidpose.finish import Finish
-from vidpose.pipeline import infer, result_path, would_tell
+from vidpose.pipeline import files_2d, infer, result_path, would_tell, write_files_2d
 from vidpose.poses import told_by
 from vidpose.progress import Progress, silent
 from vidpose.render import check_out, parse_view, render_video
@@ -243,7 +244,8 @@ def run_job(
         if not job.redo and not job.options.get("relift"):
             there = _is_done(job)
             if there is not None:
-                _draw_if_missing(job, tell, progress)
+                _write_what_is_missing(job, tell, progress)
+                remove_what_is_left(job.target)
                 return outcome("was there", people=there[0], frames=there[1])
         result = infer(job.video, job.target, **job.options, report=tell, progress=progress)
         return outcome("done", people=result.people, frames=result.frames)
@@ -260,7 +262,10 @@ def _is_done(job: Job) -> tuple[int, int] | None:
     if before is None:
         return None
     meta, people, frames = before
-    wanted = would_tell(job.video, _detector(**_of_detection(job.options)), job.options)
+    options = job.options
+    if people <= (options.get("longest") or 0) and not meta["options"].get("longest"):
+        options = options | {"longest": None}  # all of them are among the N
+    wanted = would_tell(job.video, _detector(**_of_detection(options)), options)
     return (people, frames) if _agrees(meta, wanted) else None
 
 
@@ -288,19 +293,31 @@ def _detector(**options: Any) -> dict[str, Any]:
         return detector.description
 
 
-def _draw_if_missing(job: Job, report: Callable[[str], None], progress: Progress) -> None:
-    """An interrupted job may have written its result, but not drawn it."""
-    if not job.options.get("render"):
-        return
-    picture = job.target.with_suffix(".mp4")
-    check_out(picture)
-    if picture.exists() and picture.stat().st_mtime >= job.target.stat().st_mtime:
+def _write_what_is_missing(job: Job, report: Callable[[str], None], progress: Progress) -> None:
+    """What goes beside a result: it may not have been asked for before, or an interrupted job may
+    not have come to it.
+    """
+    target, options = job.target, job.options
+    picture = target.with_suffix(".mp4")
+    draw = bool(options.get("render"))
+    if draw:
+        check_out(picture)
+        draw = not picture.exists() or picture.stat().st_mtime < target.stat().st_mtime
+    missing = {
+        name: path
+        for name, path in files_2d(target).items()
+        if options.get(name) and not path.exists()
+    }
+    if not (draw or missing):
         return
     from vidpose.poses import load
 
-    view = job.options.get("view", "three-quarter")
-    render_video(load(job.target), job.video, picture, view=view, progress=progress)
-    report(f"Video with skeletons: {picture}")
+    result = load(target)
+    write_files_2d(result, missing, result.meta)
+    if draw:
+        view = options.get("view", "three-quarter")
+        render_video(result, job.video, picture, view=view, progress=progress)
+        report(f"Video with skeletons: {picture}")
 
 
 def table(outcomes: list[Outcome]) -> str:

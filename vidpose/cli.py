@@ -262,7 +262,7 @@ def _usual_data(dataset: str) -> Path:
     "--longest",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Lift only the N people who are seen longest. [default: everybody]",
+    help="Keep only the N people who are seen longest. [default: everybody]",
 )
 @_finish
 @click.option(
@@ -435,11 +435,12 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     joints, 2 or 3) in .npy or .npz.
     """
     from vidpose.pipeline import lift_file, lifted_path
+    from vidpose.poses import extent
     from vidpose.progress import bar
     from vidpose.trust import trust_text
 
     result = lift_file(keypoints, out, **options, report=_say, progress=bar("frames"))
-    _say(f"{_extent(result.people, result.frames)}: {lifted_path(keypoints, out)}")
+    _say(f"{extent(result.people, result.frames)}: {lifted_path(keypoints, out)}")
     _say(trust_text(result.meta["trust"]))
 
 
@@ -997,6 +998,7 @@ def profile(
     network (its Table 6), slid over a track without the mirror image. With one: what each stage
     takes on it, one after another; infer lets them overlap. Nothing is written.
     """
+    from vidpose.poses import extent
     from vidpose.profile import PAPER_FRAMES, profile_networks, profile_run
     from vidpose.progress import bar
 
@@ -1018,7 +1020,7 @@ def profile(
     stages, count, people = profile_run(
         video, detector=detector, start=start, end=end, progress=bar("frames"), **options
     )
-    _say(f"{_extent(people, count)} of {video}")
+    _say(f"{extent(people, count)} of {video}")
     _say("stage   seconds  frames/s  share")
     for stage in stages:
         _say(
@@ -1059,11 +1061,6 @@ def doctor(as_json: bool, data: Path | None) -> None:
 
 def _say(line: str) -> None:
     click.echo(line, err=line.startswith(("Warning: ", "Error: ")))
-
-
-def _extent(people: int, frames: int) -> str:
-    who = "1 person" if people == 1 else f"{people} people"
-    return f"{who} in {frames} frame{'s' if frames != 1 else ''}"
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from vidpose.errors import VidposeError
 
@@ -30,7 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well.
 
     Whatever ends the block otherwise, Ctrl-C included, leaves no temporary file behind and
-    whatever `path` was before.
+    whatever `path` was before. A process that was killed cannot; what it has left of this very
+    file is removed here. The file is on the disk, not only on its way there, when it appears.
 
     Raises:
         VidposeError: the disk is full, the folder is read-only or the like.
@@ -38,13 +42,21 @@ def replacing(path: Path) -> Iterator[Path]:
     # A short name of its own, for file systems bound its length; the suffix stays last, since
     # libraries choose the format by it.
     mark = zlib.crc32(path.name.encode())
-    temporary = path.with_name(f".{os.getpid()}-{mark:08x}.part{path.suffix}")
+    end = f"-{mark:08x}.part{path.suffix}"
+    temporary = path.with_name(f".{os.getpid()}{end}")
+    for left in path.parent.glob(f".*{glob.escape(end)}"):
+        writer = left.name[1 : -len(end)]
+        if writer.isdecimal() and not psutil.pid_exists(int(writer)):
+            with suppress(OSError):
+                left.unlink()
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             # Some libraries write files that only their owner may read.
             os.chmod(temporary, 0o666 & ~_umask())
+            with open(temporary, "r+b") as written:
+                os.fsync(written.fileno())
             os.replace(temporary, path)
     finally:
         with suppress(OSError):

@@ -13,6 +13,7 @@ from typing import Any
 
 from vidpose.batch import Job, Outcome, run_job
 from vidpose.errors import MissingDependencyError, UsageError
+from vidpose.weights import shipped
 
 LOST = "{}: its Ray worker was lost ({}); run it again"
 LOCAL = "local"
@@ -43,18 +44,25 @@ def run_on_ray(jobs: list[Job], address: str) -> Iterator[Outcome]:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **more)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(f"--ray {address}: there is no Ray cluster ({error}).") from None
+    # A lost worker's job is told as failed, as on one machine, and not silently begun anew.
+    task = ray.remote(num_cpus=1, max_retries=0)(run_job)
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
+    running = {
+        task.options(num_gpus=0 if job.options.get("device") == "cpu" else gpus).remote(
+            _absolute(job)
+        ): job
+        for job in jobs
+    }
     try:
-        yield from _outcomes(ray, jobs)
+        yield from _outcomes(ray, running)
     finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
         if ours:
             ray.shutdown()
 
 
-def _outcomes(ray: Any, jobs: list[Job]) -> Iterator[Outcome]:
-    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
-    # A lost worker's job is told as failed, as on one machine, and not silently begun anew.
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(run_job)
-    running = {task.remote(_absolute(job)): job for job in jobs}
+def _outcomes(ray: Any, running: dict[Any, Job]) -> Iterator[Outcome]:
     while running:
         ready, _ = ray.wait(list(running), num_returns=1)
         for reference in ready:
@@ -69,9 +77,14 @@ def _outcomes(ray: Any, jobs: list[Job]) -> Iterator[Outcome]:
                 yield Outcome(job.video, job.target, "failed", reason=reason)
 
 
+FILES = ("weights", "pose_weights", "person_weights")
+"""Options that may name a file; or weights that every machine has, by their name."""
+
+
 def _absolute(job: Job) -> Job:
-    options = {
-        name: str(value.absolute()) if isinstance(value, Path) else value
-        for name, value in job.options.items()
-    }
+    options = dict(job.options)
+    for name in FILES:
+        value = options.get(name)
+        if value is not None and str(value) not in shipped() and Path(value).is_file():
+            options[name] = str(Path(value).absolute())
     return replace(job, video=job.video.absolute(), target=job.target.absolute(), options=options)

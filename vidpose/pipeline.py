@@ -12,6 +12,7 @@ from typing import Any, Literal
 import av
 import cv2
 import numpy as np
+import psutil
 import scipy
 import torch
 from numpy.typing import NDArray
@@ -23,12 +24,12 @@ from vidpose.detect.base import Detector, Sight, sights
 from vidpose.detect.cache import DetectionCache, Past
 from vidpose.detect.tracking import PoseCollector
 from vidpose.devices import choose_device, choose_precision
-from vidpose.errors import NoPersonError, ResultFileError, UsageError
+from vidpose.errors import NoPersonError, UsageError, VidposeError
 from vidpose.files import check_writable, sha256
 from vidpose.finish import Finish
 from vidpose.keypoints import read_keypoints, write_2d, write_mmpose
 from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
-from vidpose.poses import Pose2D, Pose3D, load, save
+from vidpose.poses import Pose2D, Pose3D, extent, load, save, told_by
 from vidpose.progress import Progress, silent, told_if_long
 from vidpose.root import assumed_focal_px
 from vidpose.stages import ahead
@@ -38,6 +39,8 @@ from vidpose.video import VideoReader
 from vidpose.weights import find_weights
 from vidpose.world import Horizon
 
+TOLD_OF_2D = ("vidpose", "detector", "options", "source", "warnings")
+"""What the `meta` of 2D joints holds, and that of a result among others."""
 RATE_TOLERANCE = 0.01
 FRAMES_AHEAD = 4
 """Pictures that wait for the detector; a detector's batch is no larger."""
@@ -92,7 +95,7 @@ def infer(
         flip: lift the mirror image too and average.
         precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         people: no more people than this are followed at a time.
-        longest: only these many people are lifted and in the result, those who are seen longest;
+        longest: only so many people are kept, those who are seen longest, and numbered from 1;
             by default everybody.
         pose_weights, person_weights: files or names in the cache, for hrnet and cpn; by default
             the best that is in the cache.
@@ -182,9 +185,25 @@ def infer(
             report(f"Detector: {sentence}. {with_what}")
             if target is not None:
                 cache = DetectionCache(target, _cache_key(source, found, seen, torch_device))
+
+            def make_room(people: int, left_out: int, frames: int) -> None:
+                if left_out:
+                    report(f"Those {people} of {people + left_out} people who are seen longest.")
+                _check_memory(people, frames, pictures=render, world=world)
+
             try:
                 poses, warnings = _detect(
-                    video, start, end, longest, found, cache, lifter, focal_px, report, progress
+                    video,
+                    start,
+                    end,
+                    longest,
+                    make_room,
+                    found,
+                    cache,
+                    lifter,
+                    focal_px,
+                    report,
+                    progress,
                 )
             except (KeyboardInterrupt, SystemExit):
                 if cache is not None and cache.past.frames:
@@ -207,15 +226,14 @@ def infer(
             "warnings": warnings,
         }
     if target is not None:
-        if save_2d:
-            write_2d(poses, target.with_suffix(".2d.npz"), meta)
-        if save_mmpose:
-            write_mmpose(poses, target.with_suffix(".mmpose.json"))
+        asked = {"save_2d": save_2d, "save_mmpose": save_mmpose}
+        files = {name: path for name, path in files_2d(target).items() if asked[name]}
+        write_files_2d(poses, files, meta)
     result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
     if target is not None:
         with told_if_long(report, f"Writing {target}"):
             save(result, target)
-        report(f"{_extent(result.people, result.frames)}: {target}")
+        report(f"{extent(result.people, result.frames)}: {target}")
     if picture is not None:
         from vidpose.render import render_video
 
@@ -336,6 +354,33 @@ def lift_file(
     return result
 
 
+BYTES = 490
+"""Of one person in one frame: a result's arrays and what it takes to make them;"""
+PICTURE_BYTES = 560
+"""to draw them, smoothed and at their places; and"""
+WORLD_BYTES = 460
+"""to put them into the world."""
+
+
+def _check_memory(people: int, frames: int, *, pictures: bool, world: bool) -> None:
+    """Refuse a result that would not fit into the memory that is free.
+
+    Arrays have a row for everybody, as long as the video, so where many come and go in a long one
+    they grow with the square of its length.
+
+    Raises:
+        VidposeError: it would not.
+    """
+    each = BYTES + pictures * PICTURE_BYTES + world * WORLD_BYTES
+    needed, free = people * frames * each, psutil.virtual_memory().available
+    if needed > free:
+        raise VidposeError(
+            f"the poses of {people} people in {frames} frames would take {needed / 1e9:.1f} GB of "
+            f"memory, and {free / 1e9:.1f} GB are free; --longest N keeps the N people who are "
+            "seen longest, and --start and --end do a part of the video. What was detected is kept."
+        )
+
+
 def _check_not_anothers(target: Path, source: dict[str, Any] | None) -> None:
     """Refuse to replace what is not a result of the same video.
 
@@ -344,16 +389,30 @@ def _check_not_anothers(target: Path, source: dict[str, Any] | None) -> None:
     """
     if not target.exists():
         return
-    try:
-        theirs = load(target).meta.get("source") or {}
-    except ResultFileError:
-        raise UsageError(
-            f"{target} is there already and is no vidpose result; choose another -o."
-        ) from None
+    told = told_by(target)
+    if told is None:
+        raise UsageError(f"{target} is there already and is no vidpose result; choose another -o.")
+    theirs = told[0].get("source") or {}
     if theirs.get("sha256") not in (None, (source or {}).get("sha256")):
         raise UsageError(
             f"{target} is the result of another video; choose another -o, or delete it."
         )
+
+
+def files_2d(target: Path) -> dict[str, Path]:
+    """Where the 2D joints go that are written beside a result, by the option that asks for it."""
+    return {
+        "save_2d": target.with_suffix(".2d.npz"),
+        "save_mmpose": target.with_suffix(".mmpose.json"),
+    }
+
+
+def write_files_2d(poses: Pose2D, files: dict[str, Path], meta: dict[str, Any]) -> None:
+    """Write some of `files_2d`; `meta` tells where the joints come from."""
+    if path := files.get("save_2d"):
+        write_2d(poses, path, {key: meta[key] for key in TOLD_OF_2D})
+    if path := files.get("save_mmpose"):
+        write_mmpose(poses, path)
 
 
 def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -390,11 +449,6 @@ def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -
         "camera": camera,
         **Finish.of(options).told(),
     }
-
-
-def _extent(people: int, frames: int) -> str:
-    who = "1 person" if people == 1 else f"{people} people"
-    return f"{who} in {frames} frame{'s' if frames != 1 else ''}"
 
 
 def _detected_before(
@@ -533,6 +587,7 @@ def _detect(
     start: float | None,
     end: float | None,
     longest: int | None,
+    before: Callable[[int, int, int], None],
     detector: Detector,
     cache: DetectionCache | None,
     lifter: Lifter,
@@ -543,7 +598,7 @@ def _detect(
     """Find and follow everybody, and lift ahead what is plain already.
 
     Decoding, detecting and lifting have a thread each; this one collects. Memory grows with the
-    joints found, not with pictures.
+    joints found, not with pictures. `before` is `PoseCollector.finish`'s.
 
     Returns:
         Everybody, and what was wrong with the video.
@@ -566,7 +621,7 @@ def _detect(
             collector.add(*sight)
             lifting.look()
     with told_if_long(report, "Finishing the tracks"):
-        poses = collector.finish(reader.fps, reader.size, longest)
+        poses = collector.finish(reader.fps, reader.size, longest, before)
     warnings = reader.warnings if past.warnings is None else list(past.warnings)
     return replace(poses, fps=_average_rate(poses.timestamps, reader.fps)), warnings
 

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
-from vidpose.errors import ResultFileError, UsageError, VidposeError
+from vidpose.errors import ResultFileError, UsageError
 from vidpose.files import replacing
 from vidpose.skeleton import H36M17, Skeleton
 
@@ -157,26 +156,10 @@ class Pose3D(Pose2D):
         return world
 
 
-BYTES = 434
-"""Of one person in one frame: the arrays of a `Pose3D`, and what `vidpose.trust` adds."""
-
-
-def check_memory(people: int, frames: int) -> None:
-    """Refuse poses that would not fit into the memory that is free.
-
-    Arrays have a row for everybody, as long as the video, so where many come and go in a long one
-    they grow with the square of its length.
-
-    Raises:
-        VidposeError: they would not.
-    """
-    needed, free = people * frames * BYTES, psutil.virtual_memory().available
-    if needed > free:
-        raise VidposeError(
-            f"the poses of {people} people in {frames} frames would take {needed / 1e9:.1f} GB of "
-            f"memory, and {free / 1e9:.1f} GB are free; `vidpose infer --longest N` keeps the N "
-            "people who are seen longest, and --start and --end do a part of the video."
-        )
+def extent(people: int, frames: int) -> str:
+    """In words."""
+    who = "1 person" if people == 1 else f"{people} people"
+    return f"{who} in {frames} frame{'s' if frames != 1 else ''}"
 
 
 def _is_rigid(matrix: NDArray[np.float64]) -> bool:

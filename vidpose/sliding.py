@@ -12,8 +12,8 @@ from torch import Tensor
 
 from vidpose.models.base import Slides
 
-BLOCK = 512
-"""Windows that go through the network together; bounds memory whatever the length."""
+BLOCK = 576
+"""Frames that are lifted together; bounds memory whatever the length. See `lifting.BLOCK`."""
 
 
 def slide(

@@ -10,8 +10,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -34,7 +36,8 @@ class _Worker:
 
     def give(self, job: Job) -> None:
         self.job = job
-        self.line.send(job)
+        with suppress(OSError):  # if the process is gone, `outcome` says so
+            self.line.send(job)
 
     def outcome(self) -> Outcome:
         """Of the job it has; call when the line is ready."""
@@ -97,6 +100,7 @@ def _work(line: Connection, cores: int) -> None:
     # Ctrl-C reaches all processes of a terminal at once; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
     import cv2
     import torch
 
@@ -108,6 +112,16 @@ def _work(line: Connection, cores: int) -> None:
         except EOFError:  # the first process is gone
             return
         line.send(run_job(job))
+
+
+def _end_with_the_first_process() -> None:
+    """A killed process cannot end its workers, and the same command would soon start others on
+    the same videos.
+    """
+    first = multiprocessing.parent_process()
+    assert first is not None
+    wait([first.sentinel])
+    os._exit(1)
 
 
 def _ending(code: int | None) -> str:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidpose.detect.base import Detections, Sight
-from vidpose.detect.cache import DetectionCache, Past
+from vidpose.detect.cache import DetectionCache, Past, remove_what_is_left
 from vidpose.skeleton import COCO17
 
 KEY: dict[str, Any] = {"source": "abc", "options": {"start": None, "people": 8}}
@@ -78,3 +79,30 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x" * 250, "歩" * 83, ".hidden", "10:30"])
 def test_any_name_will_do(name: str, tmp_path: Path) -> None:
     assert fill(tmp_path / f"{name}.npz").past.frames == 6
+
+
+def test_long_names_that_begin_alike_have_folders_of_their_own(tmp_path: Path) -> None:
+    for name in ("x" * 120 + "1", "x" * 120 + "2"):
+        fill(tmp_path / f"{name}.npz")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_removing_what_was_never_written_leaves_anothers(tmp_path: Path) -> None:
+    fill(tmp_path / "a.npz")
+    short = DetectionCache(tmp_path / "a.npz", KEY | {"options": {"start": 1.0}})
+    short.add(sight(0))
+    short.remove()
+    assert DetectionCache(tmp_path / "a.npz", KEY).past.frames == 6
+
+
+def test_what_is_left_behind_a_result_is_removed_unless_it_is_younger(tmp_path: Path) -> None:
+    target = tmp_path / "a.npz"
+    cache = fill(target)
+    target.touch()
+    os.utime(target, (1, 1))
+    remove_what_is_left(target)
+    assert cache.folder.exists()
+    os.utime(target)
+    remove_what_is_left(target)
+    assert not cache.folder.exists()
+    remove_what_is_left(target)

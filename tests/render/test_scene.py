@@ -122,7 +122,7 @@ def test_scene_box() -> None:
     people = np.zeros((1, 50, 17, 3))
     people[..., 0] = np.linspace(-30, 30, 50)[:, None]
     people[..., 2] = np.linspace(0, 1.7, 17)
-    low, high = scene_box(people)
+    low, high = scene_box(people[0])
     assert high[0] - low[0] == pytest.approx(WIDEST_SCENE_M)
     assert low[2] == 0
     assert 1.7 <= high[2] <= 2.5

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,31 @@ STRETCH_S = 5.0
 MOST_FRAMES = 512
 """Nor do more frames than this wait to be written."""
 _LONGEST_STEM = 100
+"""Bytes, for a file system bounds those of a name."""
+
+
+def cache_folder(target: Path) -> Path:
+    """Where the detections of a result lie until it is written."""
+    whole = target.stem.encode()
+    stem = whole[:_LONGEST_STEM].decode(errors="ignore")
+    if len(whole) > _LONGEST_STEM:
+        stem += f"-{zlib.crc32(whole):08x}"  # episodes of a series differ in their last letters
+    return target.with_name(f".{stem}.partial")
+
+
+def remove_what_is_left(target: Path) -> None:
+    """Remove what a job has left that was killed after it had written its result."""
+    folder, written = cache_folder(target), target.stat().st_mtime
+    with suppress(OSError):
+        if all(path.stat().st_mtime <= written for path in folder.iterdir()):
+            _empty(folder)
+
+
+def _empty(folder: Path) -> None:
+    with suppress(OSError):
+        for path in [*folder.glob("*.npz"), *folder.glob(".*.npz")]:
+            path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -52,9 +78,7 @@ class DetectionCache:
     """
 
     def __init__(self, target: Path, key: dict[str, Any]) -> None:
-        # A file system bounds the bytes of a name.
-        stem = target.stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
-        self.folder = target.with_name(f".{stem}.partial")
+        self.folder = cache_folder(target)
         self._key = json.dumps({"format": FORMAT, **key}, sort_keys=True)
         self._files: list[Path] = []
         self._waiting: list[Sight] = []
@@ -127,7 +151,7 @@ class DetectionCache:
         if not self._waiting and warnings is None:
             return
         if not self._files:
-            self.remove()  # another job's
+            _empty(self.folder)  # of another job's
         frames = self.past.frames
         found = [sight.found for sight in self._waiting]
         path = self.folder / f"{frames:09d}.npz"
@@ -154,9 +178,7 @@ class DetectionCache:
         self._since = time.monotonic()
 
     def remove(self) -> None:
-        """Leave nothing of it on the disk."""
-        self._files = []
-        with suppress(OSError):
-            for path in [*self.folder.glob("*.npz"), *self.folder.glob(".*.npz")]:
-                path.unlink(missing_ok=True)
-            self.folder.rmdir()
+        """Leave nothing of this job on the disk; another's stays."""
+        if self._files:
+            self._files = []
+            _empty(self.folder)

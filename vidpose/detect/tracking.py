@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from scipy.ndimage import maximum_filter1d
 from scipy.optimize import linear_sum_assignment
 
 from vidpose.detect.base import Detections, pose_sizes
-from vidpose.poses import Pose2D, check_memory
+from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17, Skeleton, conversion
 
 MAX_GAP_S = 0.5
@@ -290,7 +290,13 @@ class PoseCollector:
         self._indices.append(index)
         self._times.append(time_s)
 
-    def finish(self, fps: float, frame_size: tuple[int, int], longest: int | None = None) -> Pose2D:
+    def finish(
+        self,
+        fps: float,
+        frame_size: tuple[int, int],
+        longest: int | None = None,
+        before: Callable[[int, int, int], None] = lambda people, left_out, frames: None,
+    ) -> Pose2D:
         """All people on the video's time line, h36m17; P may be 0.
 
         Persons are in the order of their first frame and numbered from 1. A person is present
@@ -305,18 +311,22 @@ class PoseCollector:
         Args:
             fps: average frames a second.
             frame_size: width and height, pixels, upright.
-            longest: keep no more people than this, those who are observed in most frames.
+            longest: keep no more people than this, those who are observed for longest.
+            before: is called with the numbers of people who are kept, of those who are not, and
+                of frames, before arrays are made; what it raises is raised.
 
         Raises:
-            VidposeError: the poses of all these people would not fit into the memory.
             ValueError: no frame was added.
         """
         times = np.array(self._times, np.float64)
         people = _without_ghosts(list(self._people.values()), times)
         people.sort(key=lambda record: record.rows[0])
-        most = sorted(range(len(people)), key=lambda p: len(people[p].rows), reverse=True)
-        people = [people[p] for p in sorted(most[:longest])]
-        check_memory(len(people), len(times))
+        left_out = 0
+        if longest is not None:
+            most = np.argsort(-_seen_s(people, times), kind="stable")[:longest]
+            left_out = len(people) - len(most)
+            people = [people[p] for p in np.sort(most)]
+        before(len(people), left_out, len(times))
         shape = (len(people), len(times))
         # A page that nothing was written to takes no memory yet; these grow as the records go.
         keypoints = np.empty((*shape, len(H36M17), 2), np.float32)
@@ -347,13 +357,21 @@ class PoseCollector:
 
 def _without_ghosts(people: list[_Record], times: NDArray[np.float64]) -> list[_Record]:
     """Those observed for `MIN_OBSERVED_S`, or for half of a video shorter than twice that."""
-    if len(times) < 2:
-        return people
-    steps = np.diff(times)
-    shown_s = np.append(steps, np.median(steps))  # how long each frame stands
-    seen_s = [shown_s[np.array(record.rows)].sum() for record in people]
-    enough = min(MIN_OBSERVED_S, shown_s.sum() / 2)
+    enough = min(MIN_OBSERVED_S, _shown_s(times).sum() / 2)
+    seen_s = _seen_s(people, times)
     return [record for record, seen in zip(people, seen_s, strict=True) if seen >= enough - 1e-6]
+
+
+def _seen_s(people: list[_Record], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P,), for how many seconds each is observed."""
+    shown_s = _shown_s(times)
+    return np.array([shown_s[np.array(record.rows)].sum() for record in people])
+
+
+def _shown_s(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,), how long each frame stands; a picture by itself stands for no time."""
+    steps = np.diff(times)
+    return np.append(steps, np.median(steps) if len(steps) else 0.0)
 
 
 def _exchanging(*joints: str) -> NDArray[np.intp]:

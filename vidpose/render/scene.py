@@ -26,6 +26,8 @@ RADII_M = np.array(
     [TRUNK_RADIUS_M if {p, c} <= TRUNK else LIMB_RADIUS_M for p, c in BONES], np.float64
 )
 
+MOST_LOOKED_AT = 20_000
+"""Bodies, evenly among all, that decide what the panel shows."""
 WIDEST_SCENE_M = 10.0
 """Who leaves a square of this size around the scene's middle may leave the panel: a scene that
 keeps everybody would make everybody tiny."""
@@ -67,17 +69,27 @@ class Scene:
 
     def __init__(self, result: Pose3D, size: tuple[int, int], view: View) -> None:
         self.size = size
-        ground = ground_of(result)
-        self._joints = ground.to_world(place_people(result))
-        # A drawn leg ends at the ankle; that end touches the floor.
-        self._joints[..., 2] -= ANKLE_HEIGHT_M - LIMB_RADIUS_M
+        self._ground = ground_of(result)
+        self._placed = place_people(result)
         self._thin = ~result.observed
         self._present = result.present
         self._colours = [draw.person_colours(i) for i in result.person_ids.tolist()]
-        box = scene_box(self._joints)
-        self._viewpoint = Viewpoint.fit(view, _to_show(self._joints, box), size)
+        people, frames = np.nonzero(result.present)
+        some = slice(None, None, max(1, len(people) // MOST_LOOKED_AT))
+        bodies = self._in_world(people[some], frames[some])
+        box = scene_box(bodies)
+        self._viewpoint = Viewpoint.fit(view, _to_show(bodies, box), size)
         self._depth_range = np.percentile(self._viewpoint.project(_corners(box))[1], (0, 100))
         self._background = _background(self._viewpoint, size, box)
+
+    def _in_world(
+        self, people: NDArray[np.intp], frames: NDArray[np.intp] | int
+    ) -> NDArray[np.float64]:
+        """(N, 17, 3) world: these people in these frames."""
+        joints = self._ground.to_world(self._placed[people, frames])
+        # A drawn leg ends at the ankle; that end touches the floor.
+        joints[..., 2] -= ANKLE_HEIGHT_M - LIMB_RADIUS_M
+        return joints
 
     def draw(self, t: int, image: Image | None = None) -> Image:
         """(H, W, 3) RGB: the scene at the result's frame `t`, in `image` if one is given."""
@@ -86,7 +98,7 @@ class Scene:
         people = np.flatnonzero(self._present[:, t])
         if len(people) == 0:
             return image
-        joints = self._joints[people, t]
+        joints = self._in_world(people, t)
         self._draw_shadows(image, joints)
         self._draw_bodies(image, joints, people, self._thin[people, t])
         return image
@@ -203,16 +215,15 @@ def place_people(result: Pose3D) -> NDArray[np.float32]:
     return placed
 
 
-def scene_box(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+def scene_box(bodies: NDArray[np.float64]) -> NDArray[np.float64]:
     """The part of the world to show: where the people are, but for outliers.
 
     Args:
-        joints: (P, T, 17, 3) world, metres; NaN where somebody is absent.
+        bodies: (N, 17, 3) world, metres.
 
     Returns:
         (2, 3) lowest and highest corner; the floor is always in it.
     """
-    bodies = joints[np.isfinite(joints).all(axis=(2, 3))]
     if len(bodies) == 0:
         bodies = np.zeros((1, 1, 3))
     edges = np.concatenate([bodies.min(axis=1), bodies.max(axis=1)])
@@ -229,11 +240,11 @@ def scene_box(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([low, high])
 
 
-def _to_show(joints: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_show(bodies: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, 3) points inside a box that are to be in the picture: the people and their shadows,
     and a body's height over the middle of the floor.
     """
-    points = joints[np.isfinite(joints).all(axis=-1)]
+    points = bodies.reshape(-1, 3)
     points = np.clip(points[:: max(1, len(points) // 20_000)], *box)
     low, high = box
     reach = np.array(SMALLEST_SCENE_M) / 2
