@@ -35,6 +35,7 @@ from vidpose.models import Checkpoint
 from vidpose.render.plots import COLOURS, DPI, GRID, INK
 from vidpose.root import assumed_focal_px, rays_to_pixels
 from vidpose.skeleton import H36M17
+from vidpose.weights import find_weights
 
 SEED = 6
 FRAME_SIZE = (1000, 1000)
@@ -236,11 +237,21 @@ def lift(lifter: Lifter, view: View, match_rate: bool) -> Floats:
 
 
 def check_left_out(checkpoint: Checkpoint, name: str) -> None:
-    """Raise UsageError if weights may have been trained on those they are measured on."""
-    told = checkpoint.training
+    """Raise UsageError if weights, or those they began with, may know whom they are measured on."""
+    _check_left_out(checkpoint.training, name)
+
+
+def _check_left_out(told: dict[str, Any], name: str) -> None:
+    if began_with := told.get("began_with"):
+        _check_left_out(began_with, f"what {name} began with")
     if told.get("dataset") not in (None, "mocap"):
         return  # another dataset's people
     recipe = told.get("recipe") or {}
+    if recipe.get("select_on") == "test":
+        raise UsageError(
+            f"{name} was chosen by its error on the people who are left out; train it anew with "
+            "`--select-on validation`."
+        )
     left_out = told.get("held_out") or recipe.get("held_out") or ()
     if seen := [subject for subject in TEST if subject not in left_out]:
         raise UsageError(
@@ -250,12 +261,19 @@ def check_left_out(checkpoint: Checkpoint, name: str) -> None:
 
 
 def labels(weights: Sequence[str]) -> list[str]:
-    """Short names: the files', with their folders' if they are called alike."""
-    stems = [Path(name).stem for name in weights]
-    return [
-        stem if stems.count(stem) == 1 else f"{Path(name).parent.name}/{stem}"
-        for stem, name in zip(stems, weights, strict=True)
-    ]
+    """Short names: the files', with as many of their folders' as it takes to tell them apart.
+
+    Raises:
+        UsageError: a file is named twice.
+    """
+    if len({find_weights(name).resolve() for name in weights}) < len(weights):
+        raise UsageError("a file of weights is named twice; name each once.")
+    paths = [Path(name).with_suffix("") for name in weights]
+    for parts in range(1, 2 + max(len(path.parts) for path in paths)):
+        short = ["/".join(path.parts[-parts:]) for path in paths]
+        if len(set(short)) == len(short):
+            return short
+    return list(weights)
 
 
 def read_left_out(folder: Path) -> list[Clip]:

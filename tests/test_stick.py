@@ -54,6 +54,12 @@ def save(path: Path, model: LiftingModel, left_out: list[str], dataset: str = "m
     return str(path)
 
 
+def checkpoint_of(training: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(
+        model=MODELS[0], normalisation="person", fps=30.0, skeleton=H36M17.name, training=training
+    )
+
+
 def somebody(frames: int = 600) -> Any:
     rng = np.random.default_rng(1)
     return np.repeat(rng.normal(size=(1, 17, 2)), frames, axis=0)
@@ -118,6 +124,12 @@ def test_weights_that_know_the_people_are_refused(module: Any, mocap: Path, tmp_
     with pytest.raises(UsageError, match="12 were left out"):
         lifting.main(mocap, [path], quick=True, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    knows = {"dataset": "mocap", "held_out": ["02"]}
+    later = {"began_with": knows, "held_out": LEFT_OUT, "dataset": "mocap"}
+    chosen = {"recipe": {"select_on": "test"}, "held_out": LEFT_OUT, "dataset": "mocap"}
+    for told, message in ((later, "what it began with does"), (chosen, "was chosen by its error")):
+        with pytest.raises(UsageError, match=message):
+            lifting.check_left_out(checkpoint_of(told), "it")
     other = save(tmp_path / "other.safetensors", MODELS[0], [], dataset="h36m")
     lifting.check_left_out(lifting.load_lifter_checkpoint(other), other)
 
@@ -218,13 +230,45 @@ def test_rates_matched_and_as_they_are(module: Any) -> None:
     assert seconds == pytest.approx([10 / 60, 10 / 30])
 
 
-def test_weights_called_alike_are_told_apart(module: Any) -> None:
+PINNED = {
+    "default": (668.882, 319.698, 0.258544),
+    "clean": (668.170, 318.828, 0.258544),
+    "embedded": (668.324, 319.203, 0.258544),
+    "wide lens": (606.326, 212.351, 0.260058),
+    "rolled": (687.494, 309.074, 0.257233),
+}
+"""The mean and spread of the pixels in one view of a made-up clip, and the mean of its joints."""
+
+
+def test_weights_called_alike_are_told_apart(
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run in ("x/a", "y/a", "y/b"):
+        (tmp_path / run).mkdir(parents=True)
+        (tmp_path / run / "best.safetensors").touch()
     labels = module("lifting").labels
-    assert labels(["x/best.safetensors", "y/best.safetensors", "default"]) == [
-        "x/best",
-        "y/best",
-        "default",
-    ]
+    files = [f"{run}/best.safetensors" for run in ("x/a", "y/a", "y/b")]
+    assert labels(files) == ["x/a/best", "y/a/best", "y/b/best"]
+    assert labels([*files[1:], "default"]) == ["a/best", "b/best", "default"]
+    with pytest.raises(UsageError, match="named twice"):
+        labels([files[0], str(tmp_path / files[0])])
+
+
+def test_the_stick_stays_what_it_is(module: Any, mocap: Path) -> None:
+    """Training's cameras and noise may change; what weights are measured on may not.
+
+    If this fails, all tables of docs/weights.md are to be measured again.
+    """
+    lifting = module("lifting")
+    clips = lifting.read_left_out(mocap)
+    cameras = lifting.VirtualCameras(clips)
+    conditions = {row.name: row for row in lifting.conditions(quick=False)}
+    stretch = lifting.stretches(clips)[0]
+    for name, sums in PINNED.items():
+        view = lifting.look(cameras, stretch, 0, conditions[name])
+        found = (np.nanmean(view.pixels), np.nanstd(view.pixels), np.abs(view.joints).mean())
+        assert found == pytest.approx(sums, rel=1e-4), name
 
 
 def ring(module: Any) -> Any:

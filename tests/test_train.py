@@ -22,7 +22,7 @@ from vidpose.distributed import World
 from vidpose.errors import DataError, UsageError, VidposeError
 from vidpose.models import load_checkpoint
 from vidpose.recipe import MOCAP, Recipe
-from vidpose.run_folder import RunFolder
+from vidpose.run_folder import RunFolder, RunState
 from vidpose.train import StoppedError, mixed_precision, train
 
 ALONE = World(torch.device("cpu"), "as asked")
@@ -116,9 +116,9 @@ def killed_after(count: int) -> Any:
 
     def progress(steps: Iterable[Any], total: int | None, label: str) -> Iterable[Any]:
         for step in steps:
-            if not left[0]:
+            if label.startswith("epoch") and not left[0]:
                 raise Killed
-            left[0] -= 1
+            left[0] -= label.startswith("epoch")
             yield step
 
     return progress
@@ -322,8 +322,64 @@ def test_motion_capture_by_name_and_fine_tuning(tmp_path: Path) -> None:
     lines.clear()
     run_mocap(mocap, tmp_path / "tuned", init_from=best, frames=5, report=lines.append)
     assert any("3 frames; this run: h36m17, 5 frames" in line for line in lines)
+    began_with = load_checkpoint(tmp_path / "tuned" / "best.safetensors").training["began_with"]
+    assert began_with == checkpoint.training | {"sha256": checkpoint.sha256}
     tuned = log_of(tmp_path / "tuned")
     assert float(tuned[0]["val_mpjpe_mm"]) < float(rows[0]["val_mpjpe_mm"])
+
+
+@pytest.mark.parametrize("when", [2, 5])
+def test_the_recipe_of_our_own_weights_is_resumed_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: int
+) -> None:
+    """All frames of a window, velocities, moving average, virtual cameras."""
+    monkeypatch.setattr(training, "SAVE_S", 0.0)
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    own = {"model": MOCAP.model, "velocity": MOCAP.velocity, "ema": MOCAP.ema}
+    own |= {"frames": 5, "windows": 192, "batch": 64, "epochs": 2}
+    run_mocap(mocap, tmp_path / "whole", **own)
+    with pytest.raises(Killed):
+        run_mocap(mocap, tmp_path / "killed", **own, progress=killed_after(when))
+    run_mocap(mocap, tmp_path / "killed", **own, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    averages = [
+        torch.load(tmp_path / run / "state.pt", weights_only=True)["average"]
+        for run in ("whole", "killed")
+    ]
+    for name, tensor in averages[0].items():
+        assert torch.equal(tensor, averages[1][name]), name
+    assert not torch.equal(
+        averages[0]["module.head.1.bias"], weights(tmp_path / "whole")["head.1.bias"]
+    )
+
+
+def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
+    average = training.moving_average(0.9)
+    old, new = torch.tensor([1.0]), torch.tensor([2.0])
+    assert average(old, new, torch.tensor(0)).item() == pytest.approx(1.9)
+    assert average(old, new, torch.tensor(10_000)).item() == pytest.approx(1.1)
+
+
+def test_velocities_count_as_the_recipe_says() -> None:
+    class Wrong(torch.nn.Module):
+        """Off by 0.1 m in every other frame: by 0.05 m on average, its velocity by 0.1 m."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.off = torch.nn.Parameter(torch.tensor(0.1))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            joints = torch.zeros(*inputs.shape[:3], 3)
+            joints[:, ::2, :, 0] += self.off
+            return joints
+
+    for velocity in (0.0, 2.0):
+        model: Any = Wrong()
+        recipe = replace(TINY, velocity=velocity)
+        inputs, targets = torch.zeros(3, 4, 17, 2), torch.zeros(3, 4, 17, 3)
+        total = training.learn(model, model, inputs, targets, 3, recipe, ALONE, RunState(), 1)
+        assert total.item() == pytest.approx(3 * 0.05)
+        assert model.off.grad.item() == pytest.approx(0.5 + velocity)
 
 
 def test_selection_on_test_subjects_is_said_aloud(tmp_path: Path) -> None:

@@ -104,8 +104,9 @@ def _sentence(world: dict[str, Any]) -> str:
     pitch, roll, height = (
         world[f"camera_{name}"] for name in ("pitch_deg", "roll_deg", "height_m")
     )
+    rolled = round(roll) or 0  # never -0
     return (
         f"World: up from {where}{about}; the camera looks {abs(pitch):.0f} degrees "
-        f"{'down' if pitch >= 0 else 'up'}, rolled {roll:.0f}, {abs(height):.1f} m "
+        f"{'down' if pitch >= 0 else 'up'}, rolled {rolled}, {abs(height):.1f} m "
         f"{'above' if height >= 0 else 'below'} the floor."
     )

@@ -124,6 +124,10 @@ def run(
             actions=actions,
         )
         data = dataset_data(opened, chosen, world.device, folder=files)
+    if init is not None:
+        # Whom weights have learned from is told by all that they began with.
+        began_with = init.training | {"sha256": init.sha256}
+        data = replace(data, told=data.told | {"began_with": began_with})
     best = train(
         data, out, chosen, world, resume=resume, init=init, report=report, progress=progress
     )
