@@ -32,6 +32,11 @@ def test_noise_becomes_less(method: str, times: NDArray[np.float64]) -> None:
     assert smooth.std() < 0.7 * noisy.std()
 
 
+def test_a_slow_video_is_smoothed_too() -> None:
+    noisy = noise(90)
+    assert acceleration(smooth_track(noisy, EVEN * 3, "savgol")) < 0.4 * acceleration(noisy)
+
+
 @both_methods
 @pytest.mark.parametrize("times", [EVEN, UNEVEN, EVEN[:4], EVEN[:3]], ids=len)
 @pytest.mark.parametrize("speed", [0.3, 5.0])

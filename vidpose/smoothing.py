@@ -26,7 +26,8 @@ from vidpose.poses import Pose3D
 from vidpose.timeline import runs
 
 WINDOW_S = 0.2
-"""Of the Savitzky-Golay filter: steps and blows keep their reach."""
+"""Of the Savitzky-Golay filter, if that is `SMALLEST_WINDOW` or more: steps and blows keep their
+reach."""
 ORDER = 2
 SMALLEST_WINDOW = ORDER + 3
 """Frames: with fewer the parabola goes (all but) through each of them."""
@@ -130,7 +131,8 @@ def savgol(
 
 
 def _savgol(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    window = min(2 * round(WINDOW_S / step / 2) + 1, len(values) - 1 + len(values) % 2)
+    window = max(2 * round(WINDOW_S / step / 2) + 1, SMALLEST_WINDOW)
+    window = min(window, len(values) - 1 + len(values) % 2)
     if window < SMALLEST_WINDOW:
         return values
     smooth: NDArray[np.float64] = savgol_filter(values, window, ORDER, axis=0, mode="interp")
