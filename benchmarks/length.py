@@ -1,4 +1,4 @@
-"""Memory over the length of a video: `vidpose.infer` on the same one, again and again."""
+"""Memory and time over the length of a video: `vidpose.infer` on the same one, again and again."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ def table(settings: Settings) -> Table:
     for row in found:
         rest = row["peak"] - row["arrays"]
         cells = f"{row['minutes']:g}", str(row["frames"]), f"{row['peak'] / 1e6:.0f}"
-        rows.append((*cells, f"{row['arrays'] / 1e6:.1f}", f"{rest / first:.2f}"))
+        rate = row["frames"] / row["took"]
+        rows.append((*cells, f"{row['arrays'] / 1e6:.1f}", f"{rest / first:.2f}", f"{rate:.0f}"))
     return Table(
         title="Length of the video",
         note="The video, made small, repeated without encoding it again; two people in every frame "
         "by a stand-in for the detector; each length in a process of its own, once.",
         header=(
             *("minutes", "frames", "peak memory, MB", "result arrays, MB"),
-            "peak without them, relative",
+            *("peak without them, relative", "frames/s"),
         ),
         rows=rows,
     )

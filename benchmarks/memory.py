@@ -20,6 +20,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,7 @@ def measure(
     if detector == "fake":
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
         detector = "auto"
+    begun = time.monotonic()
     result = vidpose.infer(
         video,
         out,
@@ -132,6 +134,7 @@ def measure(
     arrays = [getattr(result, name) for name in result.__dataclass_fields__]
     return {
         "frames": result.frames,
+        "took": time.monotonic() - begun,
         "people": result.people,
         "seconds": float(result.timestamps[-1] - result.timestamps[0]),
         "peak": peak * (1 if sys.platform == "darwin" else 1024),
