@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.file_server import Site, serving
-from vidpose import download, weights
+from vidpose import download, lifting, sliding, weights
+from vidpose.data.virtual import TEST
 from vidpose.errors import UsageError, VidposeError, WeightsError
 from vidpose.files import sha256
-from vidpose.weights import REGISTRY, Weights, cache_path, cached, fetch, listing
+from vidpose.models import load_checkpoint
+from vidpose.weights import REGISTRY, Weights, cache_path, cached, fetch, find_weights, listing
 
 CONTENT = bytes(range(256)) * 20_000  # 5.12 MB: six blocks
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -315,3 +317,16 @@ def test_listing() -> None:
 def test_sha256_of_an_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert sha256(tmp_path / "empty") == hashlib.sha256().hexdigest()
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("default", 12_000_000), ("fast", 2_500_000)])
+def test_the_weights_that_come_with_it(name: str, parameters: int) -> None:
+    path = find_weights(name)
+    assert path.stat().st_size <= 25_000_000
+    assert path.with_suffix(".md").is_file()
+    checkpoint = load_checkpoint(path)
+    assert sum(p.numel() for p in checkpoint.model.parameters()) <= parameters
+    assert checkpoint.training["held_out"] == list(TEST)
+    # Windows begin at the same frames whatever is lifted together.
+    assert lifting.BLOCK % checkpoint.model.config.stride == 0
+    assert sliding.BLOCK % lifting.BLOCK == 0

@@ -487,7 +487,7 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     "--velocity",
     type=float,
     help="For networks that answer for all frames of a window: how much the error of the joints' "
-    "velocities counts. [default: 0; for mocap 1]",
+    "velocities counts. [default: 0; for mocap 2]",
 )
 @click.option(
     "--ema",

@@ -124,17 +124,17 @@ MOCAP = Recipe(
     frames=27,
     drop_path=0.0,
     normalisation="person",
-    epochs=24,
-    batch=64,
+    epochs=10,
+    batch=96,
     lr=4e-4,
     schedule="cosine",
     weight_decay=0.05,
-    velocity=1.0,
+    velocity=2.0,
     ema=0.999,
-    windows=8192,
+    windows=9216,
     val_windows=1024,
 )
-"""What our own weights are trained with: see docs/weights.md."""
+"""The last stage of `default`, which begins with weights that saw single frames: see its card."""
 
 
 def recipe_for(dataset: str, name: str | None = None, keypoints: str | None = None) -> Recipe:
