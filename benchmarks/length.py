@@ -13,7 +13,7 @@ def table(settings: Settings) -> Table:
     minutes = [0.25, 0.5] if settings.quick else [1.0, 60.0]
     with tempfile.TemporaryDirectory() as name:
         video = small(settings.video, Path(name) / "small.mp4")
-        found = memory_over_length(video, minutes, "fake", Path(name))
+        found = memory_over_length(video, minutes, Path(name))
     first = found[0]["peak"] - found[0]["arrays"]
     rows: list[tuple[str, ...]] = []
     for row in found:

@@ -1,12 +1,13 @@
 """How memory grows with the length of a video.
 
-    python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--longest 8]
-        [--width 256] [--folder DIR]
+    python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--stay S]
+        [--longest N] [--render] [--width 256] [--folder DIR]
 
 Plays a video forwards and backwards, so that fewer of its people are new ones every time, and loops
 that (without encoding it again); runs `vidpose.infer` on each length in a process of its own, and
 says how high its memory rose at most, and how high without the result's arrays. `fake` finds the
-same two people in every frame in no time, which leaves everything else as it is.
+same two people in every frame in no time, which leaves everything else as it is; with `--stay` two
+others come every S seconds, for arrays have a row for everybody.
 
 The embedded detector takes hours for an hour. With `--folder` the videos and the results stay
 there, and a run that was interrupted goes on; the peak is then that of the last process.
@@ -81,11 +82,14 @@ def small(video: Path, out: Path, width: int = 256) -> Path:
 
 
 class FakeDetector:
-    """Two people who sway, at no cost."""
+    """Two people who sway, at no cost; they go after `stay_s` seconds, and two others come."""
 
     name = "fake"
     skeleton = COCO17
     description: dict[str, Any] = {"name": "fake"}  # noqa: RUF012
+
+    def __init__(self, stay_s: float = float("inf")) -> None:
+        self._stay_s = stay_s
 
     def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
         random = np.random.default_rng(0)
@@ -93,7 +97,9 @@ class FakeDetector:
         for frame in frames:
             sway = np.sin(frame.time_s + np.arange(17))[:, None] * 3
             people = np.stack([body + sway + (20, 20), body - sway + (150, 20)])
-            scores = np.full((2, 17), 0.9, np.float32)
+            if frame.time_s % (self._stay_s + 1) > self._stay_s:
+                people = people[:0]
+            scores = np.full(people.shape[:2], 0.9, np.float32)
             yield Detections(people.astype(np.float32), scores, COCO17)
 
     def memory(self) -> Any:
@@ -112,22 +118,14 @@ class FakeDetector:
         pass
 
 
-def measure(
-    video: Path, out: Path, detector: str, weights: str = "default", longest: int | None = None
-) -> dict[str, Any]:
+def measure(video: Path, out: Path, detector: str, stay_s: float, **options: Any) -> dict[str, Any]:
     """Infer in this process: the peak of its memory, and what the result's arrays take, bytes."""
     if detector == "fake":
-        vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
+        vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(stay_s), "a stand-in")
         detector = "auto"
     begun = time.monotonic()
     result = vidpose.infer(
-        video,
-        out,
-        detector=detector,
-        weights=weights,
-        longest=longest,
-        flip=False,
-        progress=bar("frames"),
+        video, out, detector=detector, flip=False, progress=bar("frames"), **options
     )
     # ru_maxrss is in KiB on Linux and in bytes on macOS.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -143,20 +141,17 @@ def measure(
 
 
 def memory_over_length(
-    video: Path,
-    minutes: list[float],
-    detector: str,
-    folder: Path,
-    weights: str = "default",
-    longest: int | None = None,
+    video: Path, minutes: list[float], folder: Path, *options: str
 ) -> list[dict[str, Any]]:
-    """`measure` on the video looped to each length, each in a process of its own."""
+    """`measure` on the video looped to each length, each in a process of its own.
+
+    Args:
+        options: of this script's command line.
+    """
     rows = []
     for length in minutes:
         path = looped(video, folder / f"{length:g}min.mp4", length)
-        command = [sys.executable, __file__, "--one", str(path), "--detector", detector]
-        command += ["--weights", weights, "--folder", str(folder)]
-        command += [] if longest is None else ["--longest", str(longest)]
+        command = [sys.executable, __file__, "--one", str(path), "--folder", str(folder), *options]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         rows.append({"minutes": length, **json.loads(done.stdout.splitlines()[-1])})
     return rows
@@ -166,16 +161,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 60])
     parser.add_argument("--detector", choices=["fake", "mediapipe"], default="fake")
+    parser.add_argument("--stay", type=float, default=float("inf"), metavar="S", dest="stay_s")
     parser.add_argument("--video", type=Path, default=DEMO)
     parser.add_argument("--width", type=int, default=256, help="of the video that is looped")
     parser.add_argument("--weights", default="default")
-    parser.add_argument("--longest", type=int, help="lift only so many people, see `vidpose infer`")
+    parser.add_argument("--longest", type=int, help="as of `vidpose infer`, as is --render")
+    parser.add_argument("--render", action="store_true")
     parser.add_argument("--folder", type=Path, help="for videos and results, which stay there")
     parser.add_argument("--one", type=Path, help="only measure this video, here")
     options = parser.parse_args()
     if options.one:
         found = measure(
-            options.one, options.folder, options.detector, options.weights, options.longest
+            options.one,
+            options.folder / "results",
+            options.detector,
+            options.stay_s,
+            weights=options.weights,
+            longest=options.longest,
+            render=options.render,
         )
         print(json.dumps(found))
         return
@@ -183,9 +186,10 @@ def main() -> None:
         folder = options.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         video = small(options.video, folder / "small.mp4", options.width)
-        rows = memory_over_length(
-            video, options.minutes, options.detector, folder, options.weights, options.longest
-        )
+        more = [f"--detector={options.detector}", f"--stay={options.stay_s}"]
+        more += [f"--weights={options.weights}"] + ["--render"] * options.render
+        more += [] if options.longest is None else [f"--longest={options.longest}"]
+        rows = memory_over_length(video, options.minutes, folder, *more)
     first = rows[0]["peak"] - rows[0]["arrays"]
     print("| minutes | frames | people | peak, MB | result arrays, MB | without them | ratio |")
     print("|---|---|---|---|---|---|---|")
