@@ -227,8 +227,10 @@ def test_interrupted_after_detection_nothing_is_decoded_again(
     whole = vidpose.infer(video, tmp_path / "whole", weights=weights)
     with monkeypatch.context() as broken:
         broken.setattr(pipeline, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        lines: list[str] = []
         with pytest.raises(KeyboardInterrupt):
-            vidpose.infer(video, tmp_path / "out", weights=weights)
+            vidpose.infer(video, tmp_path / "out", weights=weights, report=lines.append)
+    assert lines[-1].startswith("Stopped; ")
     use(monkeypatch, Interrupted(0, AssertionError("a frame was decoded")))
     again = vidpose.infer(video, tmp_path / "out", weights=weights)
     assert whole.meta["warnings"]

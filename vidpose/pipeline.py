@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -191,7 +191,7 @@ def infer(
                     report(f"Those {people} of {people + left_out} people who are seen longest.")
                 _check_memory(people, frames, pictures=render, world=world)
 
-            try:
+            with _told_if_stopped(cache, report):
                 poses, warnings = _detect(
                     video,
                     start,
@@ -205,10 +205,6 @@ def infer(
                     report,
                     progress,
                 )
-            except (KeyboardInterrupt, SystemExit):
-                if cache is not None and cache.past.frames:
-                    report(f"Stopped; {cache.past.frames} frames are kept for the same command.")
-                raise
         for warning in warnings:
             report(f"Warning: {warning}")
         if not poses.people:
@@ -225,23 +221,34 @@ def infer(
             "source": source,
             "warnings": warnings,
         }
-    if target is not None:
-        asked = {"save_2d": save_2d, "save_mmpose": save_mmpose}
-        files = {name: path for name, path in files_2d(target).items() if asked[name]}
-        write_files_2d(poses, files, meta)
-    result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
-    if target is not None:
-        with told_if_long(report, f"Writing {target}"):
-            save(result, target)
-        report(f"{extent(result.people, result.frames)}: {target}")
-    if picture is not None:
-        from vidpose.render import render_video
+    with _told_if_stopped(cache, report):
+        if target is not None:
+            asked = {"save_2d": save_2d, "save_mmpose": save_mmpose}
+            files = {name: path for name, path in files_2d(target).items() if asked[name]}
+            write_files_2d(poses, files, meta)
+        result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
+        if target is not None:
+            with told_if_long(report, f"Writing {target}"):
+                save(result, target)
+            report(f"{extent(result.people, result.frames)}: {target}")
+        if picture is not None:
+            from vidpose.render import render_video
 
-        render_video(result, video, picture, view=view, progress=progress)
-        report(f"Video with skeletons: {picture}")
+            render_video(result, video, picture, view=view, progress=progress)
+            report(f"Video with skeletons: {picture}")
     if cache is not None:
         cache.remove()
     return result
+
+
+@contextmanager
+def _told_if_stopped(cache: DetectionCache | None, report: Callable[[str], None]) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if cache is not None and cache.past.frames:
+            report(f"Stopped; {cache.past.frames} frames are kept for the same command.")
+        raise
 
 
 def open_detector_for(
