@@ -84,7 +84,7 @@ def test_an_error_in_the_thread_surfaces(tmp_path: Path, monkeypatch: pytest.Mon
 
     def collect() -> None:
         with LiftAhead(lifter, collector, SIZE, 640.0) as lifting:
-            for n, (time_s, joints) in enumerate(walk(30, 8, glitches=False)):
+            for n, (time_s, joints) in enumerate(walk(30, 12, glitches=False)):
                 scores = np.ones((1, 17), np.float32)
                 collector.add(n, time_s, Detections(joints[None], scores, COCO17))
                 lifting.look()
