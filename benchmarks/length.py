@@ -23,8 +23,9 @@ def table(settings: Settings) -> Table:
         rows.append((*cells, f"{row['arrays'] / 1e6:.1f}", f"{rest / first:.2f}", f"{rate:.0f}"))
     return Table(
         title="Length of the video",
-        note="The video, made small, repeated without encoding it again; two people in every frame "
-        "by a stand-in for the detector; each length in a process of its own, once.",
+        note="The video, made small, forwards and backwards, repeated without encoding it again; "
+        "two people in every frame by a stand-in for the detector; each length in a process of its "
+        "own, once.",
         header=(
             *("minutes", "frames", "peak memory, MB", "result arrays, MB"),
             *("peak without them, relative", "frames/s"),

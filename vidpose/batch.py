@@ -263,7 +263,7 @@ def _is_done(job: Job) -> tuple[int, int] | None:
         return None
     meta, people, frames = before
     options = job.options
-    if people <= (options.get("longest") or 0) and not meta["options"].get("longest"):
+    if people <= (options.get("longest") or 0) and _agrees(meta, {"options": {"longest": None}}):
         options = options | {"longest": None}  # all of them are among the N
     wanted = would_tell(job.video, _detector(**_of_detection(options)), options)
     return (people, frames) if _agrees(meta, wanted) else None
