@@ -189,7 +189,8 @@ def infer(
             def make_room(people: int, left_out: int, frames: int) -> None:
                 if left_out:
                     report(f"Those {people} of {people + left_out} people who are seen longest.")
-                _check_memory(people, frames, pictures=render, world=world)
+                kept = cache is not None and cache.past.frames > 0
+                _check_memory(people, frames, pictures=render, world=world, kept=kept)
 
             with _told_if_stopped(cache, report):
                 poses, warnings = _detect(
@@ -369,11 +370,11 @@ WORLD_BYTES = 460
 """to put them into the world."""
 
 
-def _check_memory(people: int, frames: int, *, pictures: bool, world: bool) -> None:
+def _check_memory(people: int, frames: int, *, pictures: bool, world: bool, kept: bool) -> None:
     """Refuse a result that would not fit into the memory that is free.
 
     Arrays have a row for everybody, as long as the video, so where many come and go in a long one
-    they grow with the square of its length.
+    they grow with the square of its length. `kept`: the detections are, for the next run.
 
     Raises:
         VidposeError: it would not.
@@ -384,7 +385,8 @@ def _check_memory(people: int, frames: int, *, pictures: bool, world: bool) -> N
         raise VidposeError(
             f"the poses of {people} people in {frames} frames would take {needed / 1e9:.1f} GB of "
             f"memory, and {free / 1e9:.1f} GB are free; --longest N keeps the N people who are "
-            "seen longest, and --start and --end do a part of the video. What was detected is kept."
+            "seen longest, and --start and --end do a part of the video."
+            + (" What was detected is kept." if kept else "")
         )
 
 
