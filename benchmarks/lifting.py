@@ -99,6 +99,8 @@ class Condition:
     """Resample to the weights' rate as `infer` does; else frames are taken as if they had it."""
     hidden: str = ""
     """See `noise.HIDDEN`; only the frames without these joints count."""
+    guessed: bool = False
+    """Whether the detector puts what is hidden somewhere all the same."""
     focal_known: bool = False
     every: int = 1
     """Of the stretches only each so-manieth, to save time; `half` is then what to compare with."""
@@ -122,6 +124,10 @@ def conditions(quick: bool) -> list[Condition]:
         replace(half, name=f"{what} hidden", about=f"{what} hidden for 1 or 2 s", hidden=what)
         for what in ("legs", "arm")
     ]
+    guessed = "legs hidden for 1 or 2 s, and guessed"
+    hidden.append(replace(hidden[0], name="legs guessed", about=guessed, guessed=True))
+    cut_off = "feet below the picture's edge throughout"
+    hidden.append(replace(half, name="feet cut off", about=cut_off, hidden="feet"))
     embedded = replace(
         first, name="embedded", about="2D like the embedded detector's", noise=EMBEDDED
     )
@@ -217,7 +223,8 @@ def look(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Cond
     rays = disturb(rays, condition.fps, condition.noise, (SEED, number, 0))
     scored = np.ones(frames, bool)
     if condition.hidden:
-        scored = hide(rays, condition.fps, condition.hidden, (SEED, number, 1))
+        seed = (SEED, number, 1)
+        scored = hide(rays, condition.fps, condition.hidden, seed, guessed=condition.guessed)
     low, high = np.log(condition.cameras.focal)
     drawn = math.exp(np.random.default_rng((SEED, number, 2)).uniform(low, high))
     focal_px = drawn * max(FRAME_SIZE)

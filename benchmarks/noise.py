@@ -160,13 +160,34 @@ def spells(
 HIDDEN = {
     "legs": (("RKnee", "RFoot", "LKnee", "LFoot"),),
     "arm": (("LElbow", "LWrist"), ("RElbow", "RWrist")),
+    "feet": (("RFoot", "LFoot"),),
 }
 """Sets of joints, one of which something in front of the person hides."""
 HIDDEN_S = (1.0, 2.0)
+CUT_OFF = ("feet",)
+"""What the picture's edge hides throughout, rather than something for a second or two."""
+GUESS_SD = 0.25
+"""How far off, each way, a detector is that guesses what it does not see."""
 
 
-def hide(rays: Floats, fps: float, what: str, seed: Sequence[int]) -> NDArray[np.bool_]:
-    """Take some joints away for a second or two, once, in place: (T,) the frames without them."""
+def hide(
+    rays: Floats, fps: float, what: str, seed: Sequence[int], *, guessed: bool = False
+) -> NDArray[np.bool_]:
+    """Take some joints away, in place: for a second or two, once, or throughout.
+
+    Args:
+        rays: (T, J, 2).
+        fps: frames a second.
+        what: of `HIDDEN`.
+        seed: decides which and when.
+        guessed: the detector puts them somewhere, and leaves them there.
+
+    Returns:
+        (T,), the frames without them.
+    """
+    if what in CUT_OFF:
+        rays[:, [H36M17.index(name) for name in HIDDEN[what][0]]] = np.nan
+        return np.ones(len(rays), bool)
     rng = np.random.default_rng(seed)
     joints = HIDDEN[what][rng.integers(len(HIDDEN[what]))]
     seconds = len(rays) / fps
@@ -174,6 +195,10 @@ def hide(rays: Floats, fps: float, what: str, seed: Sequence[int]) -> NDArray[np
     first = rng.uniform(0.1 * seconds, 0.9 * seconds - lasts)
     time = np.arange(len(rays)) / fps
     spell = (time >= first) & (time < first + lasts)
+    size = np.nanmean(np.linalg.norm(rays - rays[:, :1], axis=-1))
     for name in joints:
-        rays[spell, H36M17.index(name)] = np.nan
+        off = size * GUESS_SD * rng.normal(size=2)
+        rays[spell, H36M17.index(name)] = (
+            rays[spell, H36M17.index(name)] + off if guessed else np.nan
+        )
     return np.asarray(spell)

@@ -118,6 +118,21 @@ def test_hidden_joints_are_gone_for_a_second_or_two(module: Any, what: str, coun
     assert (np.isnan(rays[..., 0]).sum(axis=1) == np.where(spell, count, 0)).all()
 
 
+def test_hidden_joints_are_guessed_or_cut_off_throughout(module: Any) -> None:
+    noise = module("noise")
+    rays = somebody(240)
+    guessed = rays.copy()
+    spell = noise.hide(guessed, 30.0, "legs", (1,), guessed=True)
+    off = guessed - rays
+    assert (np.abs(off).max(axis=(1, 2)) > 0).tolist() == spell.tolist()
+    assert np.abs(off[spell] - off[spell][0]).max() < 1e-9  # they go along with the person
+    assert ((off[spell][0] != 0).all(axis=1)).sum() == 4
+    assert noise.hide(rays, 30.0, "feet", (1,)).all()
+    feet = [H36M17.index(name) for name in ("LFoot", "RFoot")]
+    assert np.flatnonzero(np.isnan(rays[..., 0]).all(axis=0)).tolist() == sorted(feet)
+    assert np.isnan(rays[..., 0]).sum() == 2 * 240
+
+
 def test_weights_that_know_the_people_are_refused(module: Any, mocap: Path, tmp_path: Path) -> None:
     lifting = module("lifting")
     path = save(tmp_path / "seen.safetensors", MODELS[0], ["02", "10"])
