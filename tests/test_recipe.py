@@ -47,6 +47,7 @@ def test_cosine_rises_then_falls() -> None:
         *({"epochs": 0}, {"frames": 4}, {"batch": 0}, {"accumulate": 0}, {"val_windows": 0}),
         *({"val_fraction": 1.0}, {"lr": 0.0}, {"lr_decay": 1.5}, {"model": "resnet"}),
         *({"precision": "fp8"}, {"select_on": "luck"}, {"schedule": "up"}),
+        *({"velocity": -1.0}, {"procrustes": float("nan")}, {"singles": True}),
     ],
 )
 def test_impossible_recipes_are_refused(wrong: dict[str, Any]) -> None:

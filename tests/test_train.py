@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,9 +18,11 @@ from torch import Tensor
 from tests.bvh_files import write_mocap
 from tests.training_data import tiny_dataset
 from vidpose import train as training
-from vidpose.batches import TrainingData, dataset_data
+from vidpose.batches import TrainingData, dataset_data, mocap_data
+from vidpose.data.mocap import read_folder
 from vidpose.distributed import World
 from vidpose.errors import DataError, UsageError, VidposeError
+from vidpose.metrics import procrustes
 from vidpose.models import load_checkpoint
 from vidpose.recipe import MOCAP, Recipe
 from vidpose.run_folder import RunFolder, RunState
@@ -380,6 +383,61 @@ def test_velocities_count_as_the_recipe_says() -> None:
         total = training.learn(model, model, inputs, targets, 3, recipe, ALONE, RunState(), 1)
         assert total.item() == pytest.approx(3 * 0.05)
         assert model.off.grad.item() == pytest.approx(0.5 + velocity)
+
+
+def test_what_procrustes_leaves_is_what_the_metric_says() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=(6, 17, 3))
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    predicted = 0.5 * (target + 0.3 * rng.normal(size=target.shape)) @ turn + 2.0
+    predicted[3:, :, 0] *= -1  # one half as in a mirror
+    left = training.procrustes_error(torch.from_numpy(predicted), torch.from_numpy(target))
+    wanted = procrustes(predicted, target) - target
+    np.testing.assert_allclose(left - left.mean(1, keepdim=True), wanted, atol=1e-9)
+    sizes = np.linalg.norm(wanted, axis=-1).mean(1)
+    assert abs(sizes[:3].mean() - sizes[3:].mean()) > 0.2
+
+    poses = torch.from_numpy(predicted).requires_grad_()
+    training.procrustes_error(poses, torch.from_numpy(target)).square().sum().backward()
+    step = 1e-6 * torch.from_numpy(rng.normal(size=predicted.shape))
+    ends = [
+        training.procrustes_error(poses.detach() + way * step, torch.from_numpy(target))
+        for way in (1, -1)
+    ]
+    assert poses.grad is not None
+    slope = (ends[0].square().sum() - ends[1].square().sum()) / 2
+    assert (poses.grad * step).sum().item() == pytest.approx(slope.item(), rel=1e-4)
+
+
+def test_procrustes_counts_as_the_recipe_says() -> None:
+    torch.manual_seed(0)
+    predicted, wanted = torch.randn(2, 4, 3, 17, 3)
+    plain, loss = training.losses(predicted, wanted, replace(TINY, procrustes=2.0))
+    left = training.procrustes_error(predicted, wanted).norm(dim=-1)
+    assert plain.item() == pytest.approx(4 * (predicted - wanted).norm(dim=-1).mean().item())
+    assert loss.item() == pytest.approx(plain.item() + 2 * 4 * left.mean().item())
+
+
+def test_single_frames_leave_what_is_known_of_others(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    first = run_mocap(mocap, tmp_path / "first", epochs=1, frames=5)
+    changes = {"epochs": 1, "frames": 5, "singles": True, "init_from": first}
+    run_mocap(mocap, tmp_path / "singles", **changes)
+    begun, ended = load_file(first), weights(tmp_path / "singles")
+    assert torch.equal(ended["frame_position"], begun["frame_position"])
+    name = "temporal_blocks.0.attention.qkv.weight"
+    looks = 2 * begun[name].shape[1]
+    torch.testing.assert_close(ended[name][:looks], begun[name][:looks])
+    assert (ended[name][looks:] - begun[name][looks:]).abs().max() > 1e-3
+    assert (ended["head.1.weight"] - begun["head.1.weight"]).abs().max() > 1e-3
+    assert load_checkpoint(tmp_path / "singles" / "best.safetensors").model.config.frames == 5
+
+    recipe = replace(TINY_MOCAP, singles=True)
+    source = mocap_data(read_folder(mocap), ("02",), recipe, ALONE.device).source
+    inputs, targets, whole = source.batch(0, 0, 32, ALONE)
+    assert (inputs.shape, targets.shape, whole) == ((32, 1, 17, 2), (32, 1, 17, 3), 32)
+    with pytest.raises(UsageError, match="single frames are for motion capture"):
+        dataset_data(tiny_dataset(), recipe, ALONE.device)
 
 
 def test_selection_on_test_subjects_is_said_aloud(tmp_path: Path) -> None:

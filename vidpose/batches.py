@@ -135,9 +135,12 @@ class FixedWindows:
 def virtual_windows(
     cameras: VirtualCameras, count: int, recipe: Recipe, vary: Variation, seed: int
 ) -> FixedWindows:
-    """Windows of motion capture as a network sees them; the same for the same seed."""
+    """Windows of motion capture as a network sees them, or single frames if the recipe says so;
+    the same for the same seed.
+    """
     generator = torch.Generator(cameras.device).manual_seed(seed)
-    rays, joints = cameras.draw(count, recipe.frames, recipe.fps, vary, generator)
+    frames = 1 if recipe.singles else recipe.frames
+    rays, joints = cameras.draw(count, frames, recipe.fps, vary, generator)
     inputs, rotation = person_from_rays(rays)
     targets = joints @ rotation.mT
     if not MODELS[recipe.model].all_frames:
@@ -211,8 +214,11 @@ def dataset_data(
 
     Raises:
         DataError: there are too few takes.
-        UsageError: the windows do not fit on the device and no folder is given.
+        UsageError: the windows do not fit on the device and no folder is given, or the recipe
+            asks for single frames.
     """
+    if recipe.singles:
+        raise UsageError("single frames are for motion capture under virtual cameras only.")
     train, test = list(dataset.train), list(dataset.test)
     if recipe.select_on == "validation":
         train, test = hold_out(train, recipe.val_fraction, recipe.seed)

@@ -490,6 +490,18 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     "velocities counts. [default: 0; for mocap 2]",
 )
 @click.option(
+    "--procrustes",
+    type=float,
+    help="How much the error counts that is left once each pose is moved, turned and scaled to "
+    "fit. [default: 0]",
+)
+@click.option(
+    "--singles",
+    is_flag=True,
+    help="For mocap and the network sequence: learn from single frames, and leave what is known of "
+    "other frames as it is.",
+)
+@click.option(
     "--ema",
     type=float,
     help="Measure and keep a moving average of the weights, of which this part stays at every "

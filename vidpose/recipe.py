@@ -53,6 +53,8 @@ class Recipe:
     velocity: float = 0.0
     """Of a network that answers for all frames: weight of the error of the joints' velocities
     (metres a frame) beside that of their positions, against jitter."""
+    procrustes: float = 0.0
+    """Weight of the error that is left once each pose is moved, turned and scaled to fit."""
     ema: float = 0.0
     """The weights that are measured and kept are a moving average over the steps, which keeps
     this part of itself at each; 0: the weights themselves."""
@@ -70,6 +72,10 @@ class Recipe:
     """For motion capture under virtual cameras only, like those below: the windows' rate."""
     windows: int = 16_384
     """Windows drawn for an epoch."""
+    singles: bool = False
+    """Of a network that answers for all frames: show it single frames in place of windows. A
+    window's frames are much alike, single ones are as many people and cameras. What the network
+    knows of other frames stays as it is."""
     val_windows: int = 2048
 
     def __post_init__(self) -> None:
@@ -86,8 +92,10 @@ class Recipe:
             raise UsageError("lr must be positive, and lr_decay above 0 and at most 1.")
         if not 0 <= self.ema < 1:
             raise UsageError(f"ema lies from 0 to below 1, not at {self.ema:g}.")
-        if not (self.velocity >= 0 and math.isfinite(self.velocity)):
-            raise UsageError(f"velocity must not be negative, but is {self.velocity:g}.")
+        for name in ("velocity", "procrustes"):
+            value = getattr(self, name)
+            if not (value >= 0 and math.isfinite(value)):
+                raise UsageError(f"{name} must not be negative, but is {value:g}.")
         choices = {
             "model": tuple(MODELS),
             "normalisation": tuple(NORMALISATIONS),
@@ -100,6 +108,8 @@ class Recipe:
                 raise UsageError(
                     f"{name} is one of {', '.join(known)}; not {getattr(self, name)!r}."
                 )
+        if self.singles and not MODELS[self.model].all_frames:
+            raise UsageError("singles are for the network sequence, which answers for all frames.")
 
     def lr_at(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of a step, counted over the whole run."""

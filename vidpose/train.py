@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -182,9 +183,7 @@ def train(
     if init is not None and not resume:
         for line in transfer(init, model, data.skeleton):
             report(line)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
-    )
+    optimizer = torch.optim.AdamW(groups(model, recipe), lr=recipe.lr)
     average = AveragedModel(model, avg_fn=moving_average(recipe.ema)) if recipe.ema else None
     kept = model if average is None else cast(LiftingModel, average.module)
     run = folder.restore(recipe, data.told, model, optimizer, average) if resume else RunState()
@@ -278,6 +277,24 @@ def build_model(recipe: Recipe, joints: int) -> LiftingModel:
         raise UsageError(f"the network {recipe.model} cannot be built: {error}.") from None
 
 
+def groups(model: LiftingModel, recipe: Recipe) -> list[dict[str, Any]]:
+    """The optimizer's parameters, with their weight decay.
+
+    A lone frame looks at nobody. What networks know of other frames, its place and their looks,
+    would get no gradient from single frames, and decay; so it does not, and the place stays.
+    """
+    looks, rest = [], []
+    for name, parameter in model.named_parameters():
+        if recipe.singles and name == "frame_position":
+            parameter.requires_grad_(False)
+        elif recipe.singles and re.fullmatch(r"temporal_blocks\..*\.qkv\..*", name):
+            looks.append(parameter)
+        else:
+            rest.append(parameter)
+    decays = [{"params": rest, "weight_decay": recipe.weight_decay}]
+    return decays + ([{"params": looks, "weight_decay": 0.0}] if looks else [])
+
+
 def learn(
     learner: torch.nn.Module,
     model: LiftingModel,
@@ -291,7 +308,8 @@ def learn(
 ) -> Tensor:
     """One step's gradients: the paper's loss, MPJPE of the root-relative pose (Eq. 8).
 
-    Where the recipe asks for it, the same of the velocities is added.
+    Where the recipe asks for it, the same of the velocities and of the poses after Procrustes is
+    added.
 
     Returns:
         The paper's loss summed over this process's samples, metres.
@@ -313,16 +331,44 @@ def learn(
         with together:
             with mixed_precision(device, recipe.precision):
                 predicted = learner(some)
-            error = predicted.float() - wanted
-            mpjpe_m = error.norm(dim=-1).mean(dim=(1, 2)).sum()
-            loss = mpjpe_m
-            if recipe.velocity and error.shape[1] > 1:
-                mpjve_m = error.diff(dim=1).norm(dim=-1).mean(dim=(1, 2)).sum()
-                loss = loss + recipe.velocity * mpjve_m
+            mpjpe_m, loss = losses(predicted.float(), wanted, recipe)
             # DistributedDataParallel takes the mean of the processes' gradients.
             torch.autograd.backward(loss * (world.size / whole))
         total += mpjpe_m.detach()
     return total
+
+
+def losses(predicted: Tensor, wanted: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """The paper's loss and the recipe's: (B, F, J, 3) poses -> means over frames and joints, summed
+    over the windows.
+    """
+    error = predicted - wanted
+    mpjpe_m = loss = error.norm(dim=-1).mean(dim=(1, 2)).sum()
+    if recipe.procrustes:
+        left = procrustes_error(predicted, wanted).norm(dim=-1)
+        loss = loss + recipe.procrustes * left.mean(dim=(1, 2)).sum()
+    if recipe.velocity and error.shape[1] > 1:
+        mpjve_m = error.diff(dim=1).norm(dim=-1).mean(dim=(1, 2)).sum()
+        loss = loss + recipe.velocity * mpjve_m
+    return mpjpe_m, loss
+
+
+def procrustes_error(predicted: Tensor, wanted: Tensor) -> Tensor:
+    """(..., J, 3) twice -> what is left once each pose is moved, turned and scaled to fit.
+
+    As `vidpose.metrics.procrustes`, where the source is. The similarity that was found counts as
+    given for the gradient: at the best fit of least squares another one would change nothing.
+    """
+    predicted = predicted - predicted.mean(dim=-2, keepdim=True)
+    wanted = wanted - wanted.mean(dim=-2, keepdim=True)
+    with torch.no_grad():
+        u, singular, vt = torch.linalg.svd(wanted.mT @ predicted)
+        handed = torch.ones_like(singular)
+        handed[..., -1] = torch.det(u @ vt).sign()  # mirror images are not allowed
+        rotation = (u * handed[..., None, :]) @ vt
+        spread = predicted.square().sum(dim=(-2, -1)).clamp_min(1e-9)
+        scale = (singular * handed).sum(dim=-1) / spread
+    return scale[..., None, None] * predicted @ rotation.mT - wanted
 
 
 def moving_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

@@ -79,6 +79,25 @@ def test_a_missing_joint_has_a_token_of_its_own() -> None:
     assert (told > 0).tolist() == [joint == 3 for joint in range(17)]
 
 
+@pytest.mark.parametrize("frames", [1, 4, 5])
+@torch.inference_mode()
+def test_a_shorter_window_has_the_middle_places(frames: int) -> None:
+    model = small("sequence")
+    places = model.frame_position.clone()
+    window = torch.randn(2, frames, 17, 2)
+    pose = model(window)
+    assert pose.shape == (2, frames, 17, 3)
+    first = (9 - frames) // 2
+    model.frame_position[:, :first] = model.frame_position[:, first + frames :] = 7
+    torch.testing.assert_close(model(window), pose)
+    model.frame_position.copy_(places)[:, first, ::2] += 1
+    assert (model(window) - pose).abs().max() > 1e-3
+    # With maps a lone frame, too, goes through the whole attention.
+    torch.testing.assert_close(model.forward_with_attention(window).pose, model(window))
+    with pytest.raises(ValueError, match="got 0 and 17"):
+        model(window[:, :0])
+
+
 def test_blocks_are_the_papers() -> None:
     """All but the head's reach and the missing joints' token has a twin in the paper's network."""
     ours, papers = small("sequence"), small("poseformer")

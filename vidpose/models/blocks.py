@@ -88,6 +88,9 @@ class Attention(nn.Module):
         A map is (B, heads, tokens, tokens); its rows, one for each token that looks, sum to 1.
         """
         batch, tokens, dim = x.shape
+        if tokens == 1 and maps is None:  # a lone token has nobody else to look at
+            value = F.linear(x, self.qkv.weight[2 * dim :], self.qkv.bias[2 * dim :])
+            return self.proj(value)
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, tokens, dim / heads) each
         if maps is None:

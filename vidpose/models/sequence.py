@@ -78,6 +78,15 @@ class SequencePoseFormer(PoseFormer):
         """Frames from one window to the next: none is left out."""
         return min(int(self.config.stride), int(self.config.frames))
 
+    def check_windows(self, keypoints: Tensor) -> None:
+        """Raise ValueError unless these are windows (B, F, J, 2) that fit; they may be shorter."""
+        frames, joints = keypoints.shape[1:3]
+        if not (1 <= frames <= self.config.frames and joints == self.config.joints):
+            raise ValueError(
+                f"expected windows of {self.config.frames} frames or fewer and "
+                f"{self.config.joints} joints, got {frames} and {joints}"
+            )
+
     def embed(self, keypoints: Tensor) -> Tensor:
         """A missing joint's token is learned."""
         seen = keypoints.isfinite().all(dim=-1, keepdim=True)
@@ -85,8 +94,14 @@ class SequencePoseFormer(PoseFormer):
         return tokens.where(seen, self.missing_joint.to(tokens.dtype))
 
     def temporal(self, features: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """(B, F, J * C) -> (B, F, J, 3)."""
-        x = self.temporal_norm(self.temporal_blocks(features + self.frame_position, maps))
+        """(B, F, J * C) -> (B, F, J, 3).
+
+        A window may be shorter, down to one frame: its frames then have the middle places.
+        """
+        frames = features.shape[1]
+        first = (self.config.frames - frames) // 2
+        places = self.frame_position[:, first : first + frames]
+        x = self.temporal_norm(self.temporal_blocks(features + places, maps))
         return self.head(x).unflatten(-1, (self.config.joints, 3))
 
     def slide(self, keypoints: Tensor) -> Tensor:
