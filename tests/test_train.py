@@ -227,6 +227,11 @@ def test_a_run_is_not_overwritten_and_not_mixed(data: TrainingData, tmp_path: Pa
     fewer = dataset_data(tiny_dataset(takes=3), TINY, ALONE.device)
     with pytest.raises(UsageError, match="samples: 240, now 160"):
         quiet(fewer, tmp_path / "run", resume=True)
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    del state["recipe"]["procrustes"]  # an older version's
+    torch.save(state, tmp_path / "run" / "state.pt")
+    with pytest.raises(UsageError, match=r"options \(procrustes: 0\.0, now 1\.0\)"):
+        quiet(data, tmp_path / "run", replace(TINY, procrustes=1.0), resume=True)
     quiet(data, tmp_path / "run", resume=True)  # longer is allowed
 
 

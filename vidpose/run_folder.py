@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,8 @@ class RunFolder:
         """
         try:
             state = torch.load(self.state, map_location="cpu", weights_only=True)
-            theirs = {**state["recipe"], **state["data"]}
+            # What older runs do not name yet was as it is by default.
+            theirs = {**asdict(Recipe()), **state["recipe"], **state["data"]}
             run = RunState(**state["run"])
             if state["format"] != FORMAT:
                 raise ValueError

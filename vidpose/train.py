@@ -183,7 +183,7 @@ def train(
     if init is not None and not resume:
         for line in transfer(init, model, data.skeleton):
             report(line)
-    optimizer = torch.optim.AdamW(groups(model, recipe), lr=recipe.lr)
+    optimizer = torch.optim.AdamW(groups(model, recipe), lr=recipe.lr, fused=True)
     average = AveragedModel(model, avg_fn=moving_average(recipe.ema)) if recipe.ema else None
     kept = model if average is None else cast(LiftingModel, average.module)
     run = folder.restore(recipe, data.told, model, optimizer, average) if resume else RunState()
