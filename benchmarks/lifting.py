@@ -1,11 +1,13 @@
 """The measuring stick for weights: what 3D they make of people they were not trained on.
 
     python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/stick] [--only CONDITION...]
+        [--trained]
 
 MOCAP is the motion capture (<subject>/<clip>.bvh); its left-out subjects are seen by cameras drawn
 from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
 are files or names, of any of vidpose's networks; all see the same people, cameras and errors. The
 folder gets stick.md, stick.csv, conditions.png and joints.png. docs/weights.md tells the rest.
+With --trained it is the other subjects, whom weights know: what training has not learned, then.
 """
 
 from __future__ import annotations
@@ -61,13 +63,12 @@ class Cameras:
 
     @property
     def variation(self) -> Variation:
-        """What `VirtualCameras.watch` draws; bone lengths vary by 8 % as in training."""
+        """What `VirtualCameras.watch` draws, but for bodies."""
         return Variation(
             elevation=self.elevation,
             roll_sd=self.roll_sd,
             distance=self.distance,
             off_axis=self.off_axis,
-            segment_sd=0.08,
             noise=0.0,
         )
 
@@ -102,6 +103,8 @@ class Condition:
     guessed: bool = False
     """Whether the detector puts what is hidden somewhere all the same."""
     focal_known: bool = False
+    segment_sd: float = 0.08
+    """Bone lengths (logarithm), as in training; at 0 everybody has one build."""
     every: int = 1
     """Of the stretches only each so-manieth, to save time; `half` is then what to compare with."""
 
@@ -132,12 +135,14 @@ def conditions(quick: bool) -> list[Condition]:
         first, name="embedded", about="2D like the embedded detector's", noise=EMBEDDED
     )
     known = replace(half, name="focal known", about="focal length known", focal_known=True)
+    ideal = replace(known, name="ideal", about="true 2D, focal length known", noise=CLEAN)
+    build = replace(ideal, name="one build", about=f"{ideal.about}, one build", segment_sd=0.0)
     rates = []
     for fps in (25.0, 50.0, 60.0):
         at = replace(half, name=f"{fps:g} fps, half", about=f"{fps:g} frames/s, resampled", fps=fps)
         off = f"{fps:g} frames/s, taken as the weights' rate"
         rates += [at, replace(at, name=f"{fps:g} as is, half", about=off, match_rate=False)]
-    return [first, clean, slow, embedded, half, known, *cameras, *hidden, *rates]
+    return [first, clean, slow, embedded, half, known, ideal, build, *cameras, *hidden, *rates]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +220,7 @@ def stretches(clips: Sequence[Clip]) -> list[Stretch]:
 def look(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Condition) -> View:
     """Body, camera and lasting errors are those of the stretch's number, at any frame rate."""
     frames = max(3, int(stretch.seconds * condition.fps))
-    vary = condition.cameras.variation
+    vary = replace(condition.cameras.variation, segment_sd=condition.segment_sd)
     seen = cameras.watch(
         stretch.clip, stretch.first, frames, condition.fps, vary, 1000 * SEED + number
     )
@@ -283,11 +288,13 @@ def labels(weights: Sequence[str]) -> list[str]:
     return list(weights)
 
 
-def read_left_out(folder: Path) -> list[Clip]:
-    paths = [path for subject in TEST for path in sorted((folder / subject).glob("*.bvh"))]
-    if len({path.parent for path in paths}) < len(TEST):
+def read_people(folder: Path, trained: bool = False) -> list[Clip]:
+    """The clips of the left-out subjects, or of all others."""
+    paths = sorted(folder.glob("*/*.bvh"))
+    left_out = [path for path in paths if path.parent.name in TEST]
+    if len({path.parent for path in left_out}) < len(TEST):
         raise DataError(f"{folder} lacks one of the subjects {', '.join(TEST)}; give it whole.")
-    return [read_clip(path) for path in paths]
+    return [read_clip(path) for path in paths if (path not in left_out) == trained]
 
 
 def measure(
@@ -381,7 +388,13 @@ def _bars(out: Path, title: str, names: list[str], bars: dict[str, list[float]])
 
 
 def main(
-    folder: Path, weights: Sequence[str], *, quick: bool, out: Path, only: Sequence[str] = ()
+    folder: Path,
+    weights: Sequence[str],
+    *,
+    quick: bool,
+    out: Path,
+    only: Sequence[str] = (),
+    trained: bool = False,
 ) -> None:
     rows = [row for row in conditions(quick) if not only or row.name in only]
     if unknown := set(only) - {row.name for row in rows}:
@@ -390,14 +403,16 @@ def main(
     checkpoints = {}
     for label, name in zip(labels(weights), weights, strict=True):
         checkpoints[label] = load_lifter_checkpoint(name)
-        check_left_out(checkpoints[label], name)
+        if not trained:
+            check_left_out(checkpoints[label], name)
     out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "stick.md")
-    clips = read_left_out(folder)
+    clips = read_people(folder, trained)
     results, start = [], time.perf_counter()
     seconds = sum(stretch.seconds for stretch in stretches(clips))
     about = (
-        f"# The measuring stick\n\nSubjects {', '.join(TEST)}: {seconds:.0f} s of motion for each "
+        f"# The measuring stick\n\nSubjects {', '.join(sorted({clip.subject for clip in clips}))}"
+        f"{', whom training knows' if trained else ''}: {seconds:.0f} s of motion for each "
         "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
         "length assumed as `infer` assumes it, unless a row says otherwise.\n"
     )
@@ -422,10 +437,18 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="three conditions only")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/stick"))
     parser.add_argument("--only", nargs="+", default=[], metavar="CONDITION", help="these rows")
+    parser.add_argument("--trained", action="store_true", help="people who were trained on")
     given = parser.parse_args()
     torch.manual_seed(SEED)
     try:
-        main(given.mocap, given.weights, quick=given.quick, out=given.out, only=given.only)
+        main(
+            given.mocap,
+            given.weights,
+            quick=given.quick,
+            out=given.out,
+            only=given.only,
+            trained=given.trained,
+        )
     except VidposeError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

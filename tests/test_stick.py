@@ -149,6 +149,17 @@ def test_weights_that_know_the_people_are_refused(module: Any, mocap: Path, tmp_
     lifting.check_left_out(lifting.load_lifter_checkpoint(other), other)
 
 
+def test_people_who_were_trained_on_are_looked_at_when_asked(
+    module: Any, mocap: Path, tmp_path: Path
+) -> None:
+    write_mocap(mocap, ("01",))
+    path = save(tmp_path / "seen.safetensors", MODELS[0], ["02", "10"])
+    how = {"quick": False, "out": tmp_path / "out", "only": ["one build"], "trained": True}
+    module("lifting").main(mocap, [path], **how)
+    text = (tmp_path / "out" / "stick.md").read_text()
+    assert "Subjects 01, whom training knows: " in text
+
+
 def test_an_unknown_condition_is_refused(module: Any, mocap: Path, tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", MODELS[0], LEFT_OUT)
     with pytest.raises(UsageError, match="--only wet: there are default, clean"):
@@ -158,7 +169,7 @@ def test_an_unknown_condition_is_refused(module: Any, mocap: Path, tmp_path: Pat
 def test_a_folder_without_the_people_is_refused(module: Any, mocap: Path) -> None:
     (mocap / "12" / "12_01.bvh").unlink()
     with pytest.raises(DataError, match="lacks one of the subjects"):
-        module("lifting").read_left_out(mocap)
+        module("lifting").read_people(mocap)
 
 
 def test_all_weights_get_one_table(
@@ -186,7 +197,7 @@ def test_all_weights_get_one_table(
 
 def test_every_condition_can_be_looked_at(module: Any, mocap: Path) -> None:
     lifting = module("lifting")
-    clips = lifting.read_left_out(mocap)
+    clips = lifting.read_people(mocap)
     cameras, (stretch, *_) = lifting.VirtualCameras(clips), lifting.stretches(clips)
     rows = lifting.conditions(quick=False)
     assert len({row.name for row in rows}) == len(rows)
@@ -195,7 +206,7 @@ def test_every_condition_can_be_looked_at(module: Any, mocap: Path) -> None:
         view = lifting.look(cameras, stretch, 0, row)
         assert view.scored.any()
         assert np.isfinite(view.joints).all()
-        if row.cameras == rows[0].cameras and row.fps == 30:
+        if row.cameras == rows[0].cameras and row.fps == 30 and row.segment_sd:
             np.testing.assert_array_equal(view.joints, default.joints)
 
 
@@ -276,7 +287,7 @@ def test_the_stick_stays_what_it_is(module: Any, mocap: Path) -> None:
     If this fails, all tables of docs/weights.md are to be measured again.
     """
     lifting = module("lifting")
-    clips = lifting.read_left_out(mocap)
+    clips = lifting.read_people(mocap)
     cameras = lifting.VirtualCameras(clips)
     conditions = {row.name: row for row in lifting.conditions(quick=False)}
     stretch = lifting.stretches(clips)[0]
