@@ -1,13 +1,14 @@
 """The measuring stick for weights: what 3D they make of people they were not trained on.
 
     python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/stick] [--only CONDITION...]
-        [--trained]
+        [--trained] [--no-rigid]
 
 MOCAP is the motion capture (<subject>/<clip>.bvh); its left-out subjects are seen by cameras drawn
 from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
 are files or names, of any of vidpose's networks; all see the same people, cameras and errors. The
 folder gets stick.md, stick.csv, conditions.png and joints.png. docs/weights.md tells the rest.
 With --trained it is the other subjects, whom weights know: what training has not learned, then.
+With --no-rigid bones change their length, as networks lift them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 from noise import CLEAN, DEFAULT, EMBEDDED, Floats, Noise, disturb, hide
 from numpy.typing import NDArray
 
+from vidpose.bones import bone_lengths, keep_lengths
 from vidpose.data.mocap import Clip, read_clip
 from vidpose.data.virtual import STRETCH_S, TEST, Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError, VidposeError
@@ -35,7 +37,7 @@ from vidpose.lifting import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
 from vidpose.render.plots import COLOURS, DPI, GRID, INK
-from vidpose.root import assumed_focal_px, rays_to_pixels
+from vidpose.root import assumed_focal_px, pixels_to_rays, rays_to_pixels
 from vidpose.skeleton import H36M17
 from vidpose.weights import find_weights
 
@@ -242,9 +244,12 @@ def look(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Cond
     )
 
 
-def lift(lifter: Lifter, view: View, match_rate: bool) -> Floats:
+def lift(lifter: Lifter, view: View, match_rate: bool, rigid: bool = True) -> Floats:
     fps = view.fps if match_rate else lifter.checkpoint.fps
     joints = lifter(view.pixels, np.arange(len(view.pixels)) / fps, FRAME_SIZE, view.focal_px)
+    if rigid:
+        rays = pixels_to_rays(view.pixels, FRAME_SIZE, view.focal_px)
+        keep_lengths(joints, rays, bone_lengths(joints))
     return np.asarray(joints, np.float64)
 
 
@@ -298,7 +303,10 @@ def read_people(folder: Path, trained: bool = False) -> list[Clip]:
 
 
 def measure(
-    checkpoints: dict[str, Checkpoint], clips: Sequence[Clip], rows: Sequence[Condition]
+    checkpoints: dict[str, Checkpoint],
+    clips: Sequence[Clip],
+    rows: Sequence[Condition],
+    rigid: bool = True,
 ) -> Iterator[list[Errors]]:
     """Row by row, the errors of each file of weights."""
     cameras, chosen = VirtualCameras(clips), stretches(clips)
@@ -308,7 +316,7 @@ def measure(
         for number, stretch in list(enumerate(chosen))[:: condition.every]:
             view = look(cameras, stretch, number, condition)
             for lifter, found in zip(lifters.values(), errors, strict=True):
-                found.add(lift(lifter, view, condition.match_rate), view)
+                found.add(lift(lifter, view, condition.match_rate, rigid), view)
         yield errors
 
 
@@ -395,6 +403,7 @@ def main(
     out: Path,
     only: Sequence[str] = (),
     trained: bool = False,
+    rigid: bool = True,
 ) -> None:
     rows = [row for row in conditions(quick) if not only or row.name in only]
     if unknown := set(only) - {row.name for row in rows}:
@@ -414,9 +423,10 @@ def main(
         f"# The measuring stick\n\nSubjects {', '.join(sorted({clip.subject for clip in clips}))}"
         f"{', whom training knows' if trained else ''}: {seconds:.0f} s of motion for each "
         "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
-        "length assumed as `infer` assumes it, unless a row says otherwise.\n"
+        "length assumed as `infer` assumes it, unless a row says otherwise; "
+        f"{'every bone of one length' if rigid else 'bones as they were lifted'}.\n"
     )
-    for errors in measure(checkpoints, clips, rows):
+    for errors in measure(checkpoints, clips, rows, rigid):
         results.append(errors)
         told = ", ".join(f"{e.weights} {e.value('p_mpjpe_mm'):.1f} mm" for e in errors)
         seconds = time.perf_counter() - start
@@ -437,6 +447,7 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="three conditions only")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/stick"))
     parser.add_argument("--only", nargs="+", default=[], metavar="CONDITION", help="these rows")
+    parser.add_argument("--no-rigid", dest="rigid", action="store_false", help="as networks lift")
     parser.add_argument("--trained", action="store_true", help="people who were trained on")
     given = parser.parse_args()
     torch.manual_seed(SEED)
@@ -448,6 +459,7 @@ if __name__ == "__main__":
             out=given.out,
             only=given.only,
             trained=given.trained,
+            rigid=given.rigid,
         )
     except VidposeError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -24,6 +24,7 @@ from measuring import publish
 from numpy.typing import NDArray
 from real_video import Calibrated, Seen, Truth, detect, read_qualisys, truth
 
+from vidpose.bones import give_everybody_one_body
 from vidpose.errors import DataError, VidposeError
 from vidpose.files import check_writable
 from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
@@ -32,6 +33,12 @@ from vidpose.root import assumed_focal_px
 from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
 from vidpose.video import VideoReader
 
+HOW = (
+    ("", False, True),
+    (", focal length known", True, True),
+    (", bones as lifted", False, False),
+)
+"""What a row is called, whether the focal length is known, and whether bones keep their length."""
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 LIMBS = np.array(
     [
@@ -91,7 +98,10 @@ def _from_hips(joints: Floats) -> Floats:
 
 
 def ways(
-    folder: Path, weights: Sequence[str], seen: Sequence[Seen], cameras: Sequence[Calibrated]
+    folder: Path,
+    weights: Sequence[str],
+    seen: Sequence[Seen],
+    cameras: Sequence[Calibrated],
 ) -> dict[str, list[Floats]]:
     """What is compared: for each camera (T, 17, 3) metres, camera frame."""
     found = {
@@ -101,17 +111,15 @@ def ways(
     }
     for label, name in zip(labels(weights), weights, strict=True):
         lifter = Lifter(load_lifter_checkpoint(name))
-        for known in (False, True):
-            lifted = [
-                lift_poses(
-                    view.poses,
-                    lifter,
-                    camera.focal_px if known else assumed_focal_px(view.poses.frame_size),
-                ).joints_3d[the_person(view)]
-                for view, camera in zip(seen, cameras, strict=True)
-            ]
-            what = f"{label}, focal length known" if known else label
-            found[what] = [joints.astype(np.float64) for joints in lifted]
+        for how, known, rigid in HOW:
+            lifted = []
+            for view, camera in zip(seen, cameras, strict=True):
+                focal_px = camera.focal_px if known else assumed_focal_px(view.poses.frame_size)
+                result = lift_poses(view.poses, lifter, focal_px)
+                if rigid:
+                    give_everybody_one_body(result, focal_px)
+                lifted.append(result.joints_3d[the_person(view)].astype(np.float64))
+            found[label + how] = lifted
     return found
 
 

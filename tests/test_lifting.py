@@ -213,6 +213,7 @@ def test_a_joint_with_score_0_is_missing_wherever_it_comes_from(
         scores=made.scores_2d[0],
         weights=tmp_path / "w.safetensors",
         device="cpu",
+        rigid=False,
     )
     np.testing.assert_allclose(lifted.joints_3d[0], direct, atol=1e-5)
     assert np.abs(lifted.root_3d).max() < 50
@@ -235,7 +236,7 @@ def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_checkpoint(path, checkpoint)
     pixels, time = track(12)
-    options: Any = {"weights": path, "device": "cpu", "precision": "fp32"}
+    options: Any = {"weights": path, "device": "cpu", "precision": "fp32", "rigid": False}
     joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, **options)
     assert joints.shape == (12, 17, 3)
     np.testing.assert_allclose(joints, lift_with(checkpoint, pixels, time), atol=1e-4)

@@ -68,6 +68,12 @@ FLIP = click.option(
     show_default=True,
     help="Lift the mirror image too and average: better, and twice the work.",
 )
+RIGID = click.option(
+    "--rigid/--no-rigid",
+    default=True,
+    show_default=True,
+    help="Give every bone of a person one length, the median of what was lifted.",
+)
 PRECISION = click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
@@ -250,6 +256,7 @@ def _usual_data(dataset: str) -> Path:
 @click.option("--end", type=float, metavar="S", help="End S seconds after the first frame.")
 @FOCAL
 @FLIP
+@RIGID
 @PRECISION
 @click.option(
     "--people",
@@ -277,7 +284,7 @@ def _usual_data(dataset: str) -> Path:
     "--relift",
     is_flag=True,
     help="Take the 2D joints from the result that is there, and only lift them again, with other "
-    "--weights, --focal-px, --flip, or what comes after it.",
+    "--weights, --focal-px, --flip, --rigid, or what comes after it.",
 )
 @click.option(
     "--jobs",
@@ -425,6 +432,7 @@ def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any
 @DEVICE
 @FOCAL
 @FLIP
+@RIGID
 @PRECISION
 @_finish
 def lift(keypoints: Path, out: Path, **options: Any) -> None:

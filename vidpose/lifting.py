@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
+from vidpose.bones import bone_lengths, keep_lengths
 from vidpose.devices import PRECISIONS, choose_device, choose_precision
 from vidpose.errors import UsageError
 from vidpose.models import Checkpoint, load_checkpoint
@@ -389,6 +390,7 @@ def lift(
     device: str = "auto",
     focal_px: float | None = None,
     precision: str = "auto",
+    rigid: bool = True,
 ) -> NDArray[np.float32]:
     """Lift one person's 2D joints to 3D.
 
@@ -401,6 +403,7 @@ def lift(
         device: auto, cpu or cuda.
         focal_px: focal length in pixels; by default the picture's longer side.
         precision: fp32, bf16, or auto: bf16 where the hardware computes in it.
+        rigid: give every bone one length, see `vidpose.bones`.
 
     Returns:
         (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
@@ -423,7 +426,11 @@ def lift(
     seen = seen_joints(keypoints_2d, scores)
     chosen, _ = choose_device(device)
     lifter = Lifter(load_lifter_checkpoint(weights), chosen, precision=precision)
-    return lifter(seen, np.arange(len(seen)) / fps, frame_size, focal_px)
+    joints = lifter(seen, np.arange(len(seen)) / fps, frame_size, focal_px)
+    if rigid:
+        rays = pixels_to_rays(seen, frame_size, focal_px)
+        keep_lengths(joints, rays, bone_lengths(joints))
+    return joints
 
 
 def load_lifter_checkpoint(weights: str | Path) -> Checkpoint:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import vidpose
 from vidpose.ahead import LiftAhead
+from vidpose.bones import give_everybody_one_body
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector, Sight, sights
 from vidpose.detect.cache import DetectionCache, Past
@@ -59,6 +60,7 @@ def infer(
     end: float | None = None,
     focal_px: float | None = None,
     flip: bool = True,
+    rigid: bool = True,
     precision: str = "auto",
     people: int = 8,
     longest: int | None = None,
@@ -93,6 +95,7 @@ def infer(
         start, end: seconds from the video's first frame; only what lies between is read.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
+        rigid: give every bone of a person one length, see `vidpose.bones`.
         precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         people: no more people than this are followed at a time.
         longest: only so many people are kept, those who are seen longest, and numbered from 1;
@@ -227,7 +230,7 @@ def infer(
             asked = {"save_2d": save_2d, "save_mmpose": save_mmpose}
             files = {name: path for name, path in files_2d(target).items() if asked[name]}
             write_files_2d(poses, files, meta)
-        result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
+        result = finish(_lift(poses, lifter, rigid, focal_px, meta, progress), report)
         if target is not None:
             with told_if_long(report, f"Writing {target}"):
                 save(result, target)
@@ -288,6 +291,7 @@ def lift_file(
     device: str = "auto",
     focal_px: float | None = None,
     flip: bool = True,
+    rigid: bool = True,
     precision: str = "auto",
     world: bool = False,
     camera_pitch: float | None = None,
@@ -312,6 +316,7 @@ def lift_file(
         device: auto, cpu or cuda.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
+        rigid: give every bone of a person one length, see `vidpose.bones`.
         precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         world, camera_pitch, camera_roll, horizon, height_cm, smooth: see `infer`.
         report: takes lines for the user: what is used and why.
@@ -356,7 +361,7 @@ def lift_file(
         "source": before.get("source"),
         "warnings": before.get("warnings", []),
     }
-    result = finish(_lift(poses, lifter, focal_px, meta, progress), report)
+    result = finish(_lift(poses, lifter, rigid, focal_px, meta, progress), report)
     if target is not None:
         save(result, target)
     return result
@@ -440,6 +445,7 @@ def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -
     lifter = {
         "sha256": sha256(find_weights(options.get("weights", "default"))),
         "flip": options.get("flip", True),
+        "rigid": options.get("rigid", True),
         "precision": choose_precision(
             options.get("precision", "auto"), choose_device(options.get("device", "auto"))[0]
         ),
@@ -525,6 +531,7 @@ def lifted_path(keypoints: Path, out: str | Path) -> Path:
 def _lift(
     poses: Pose2D,
     lifter: Lifter,
+    rigid: bool,
     focal_px: float | None,
     meta: dict[str, Any],
     progress: Progress,
@@ -537,7 +544,7 @@ def _lift(
             "numpy": np.__version__,
             "scipy": scipy.__version__,
         },
-        "lifter": _describe(lifter),
+        "lifter": _describe(lifter) | {"rigid": rigid},
         "camera": {
             "focal_px": focal,
             "focal": ASSUMED if focal_px is None else "given",
@@ -546,7 +553,10 @@ def _lift(
     }
     apart = np.full(poses.present.shape, np.nan, np.float32)
     result = lift_poses(poses, lifter, focal, progress, apart)
-    return replace(result, meta=meta | {"trust": trust_report(result, apart)})
+    trust = trust_report(result, apart)
+    if rigid:
+        give_everybody_one_body(result, focal)
+    return replace(result, meta=meta | {"trust": trust})
 
 
 def _describe_file(path: Path) -> dict[str, Any]:
