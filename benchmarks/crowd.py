@@ -35,7 +35,8 @@ def table(settings: Settings) -> Table:
     return Table(
         title="Number of people",
         note=f"{frames} frames of {SIZE[0]}x{SIZE[1]}; the weights that come with vidpose. Lifting "
-        "includes placing people in the scene. The cost of a person is relative to one alone.",
+        "includes bones of one length and placing people in the scene. The cost of a person is "
+        "relative to one alone.",
         header=(
             "people", "lifted frames/s", "cost of a person", "drawn frames/s", "cost of a person",
         ),

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.bones import give_everybody_one_body
 from vidpose.data.mocap import Clip, read_folder, split
 from vidpose.data.virtual import STRETCH_S, Variation, VirtualCameras
 from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
@@ -119,11 +118,10 @@ def main(folder: Path, weights: str, views: int, noise: float) -> None:
     held_out = told.get("held_out") or told["recipe"]["held_out"]
     _, clips = split(read_folder(folder), held_out)
     lifter = Lifter(checkpoint)
-    rows = []
-    for stretch in stretches(clips, views, noise):
-        result = lift_poses(stretch.poses, lifter, float(SIZE_PX))
-        give_everybody_one_body(result, float(SIZE_PX))
-        rows.append(measure(stretch, result))
+    rows = [
+        measure(stretch, lift_poses(stretch.poses, lifter, float(SIZE_PX)))
+        for stretch in stretches(clips, views, noise)
+    ]
     table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     sure = table["told"] <= np.degrees(SURE_SD)
     steep = table["tilt of the camera"] > 30

@@ -103,7 +103,7 @@ class Condition:
     hidden: str = ""
     """See `noise.HIDDEN`; only the frames without these joints count."""
     guessed: bool = False
-    """Whether the detector puts what is hidden somewhere all the same."""
+    """Whether what is hidden is off by some way instead of missing."""
     focal_known: bool = False
     segment_sd: float = 0.08
     """Bone lengths (logarithm), as in training; at 0 everybody has one build."""
@@ -296,10 +296,9 @@ def labels(weights: Sequence[str]) -> list[str]:
 def read_people(folder: Path, trained: bool = False) -> list[Clip]:
     """The clips of the left-out subjects, or of all others."""
     paths = sorted(folder.glob("*/*.bvh"))
-    left_out = [path for path in paths if path.parent.name in TEST]
-    if len({path.parent for path in left_out}) < len(TEST):
+    if not set(TEST) <= {path.parent.name for path in paths}:
         raise DataError(f"{folder} lacks one of the subjects {', '.join(TEST)}; give it whole.")
-    return [read_clip(path) for path in paths if (path not in left_out) == trained]
+    return [read_clip(path) for path in paths if (path.parent.name not in TEST) == trained]
 
 
 def measure(
@@ -414,6 +413,10 @@ def main(
         checkpoints[label] = load_lifter_checkpoint(name)
         if not trained:
             check_left_out(checkpoints[label], name)
+        elif checkpoints[label].training.get("held_out") != list(TEST):
+            raise UsageError(
+                f"{name} was not trained on all but {', '.join(TEST)}, whom --trained looks at."
+            )
     out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "stick.md")
     clips = read_people(folder, trained)

@@ -173,17 +173,18 @@ GUESS_SD = 0.25
 def hide(
     rays: Floats, fps: float, what: str, seed: Sequence[int], *, guessed: bool = False
 ) -> NDArray[np.bool_]:
-    """Take some joints away, in place: for a second or two, once, or throughout.
+    """Hide some joints, in place: for a second or two, once, or throughout.
 
     Args:
         rays: (T, J, 2).
         fps: frames a second.
         what: of `HIDDEN`.
         seed: decides which and when.
-        guessed: the detector puts them somewhere, and leaves them there.
+        guessed: they are not taken away, but off by as much throughout; so the guess moves as
+            the hidden joint does, which is easier than a real one.
 
     Returns:
-        (T,), the frames without them.
+        (T,), the frames in which they are hidden.
     """
     if what in CUT_OFF:
         rays[:, [H36M17.index(name) for name in HIDDEN[what][0]]] = np.nan

@@ -24,7 +24,6 @@ from measuring import publish
 from numpy.typing import NDArray
 from real_video import Calibrated, Seen, Truth, detect, read_qualisys, truth
 
-from vidpose.bones import give_everybody_one_body
 from vidpose.errors import DataError, VidposeError
 from vidpose.files import check_writable
 from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
@@ -98,10 +97,7 @@ def _from_hips(joints: Floats) -> Floats:
 
 
 def ways(
-    folder: Path,
-    weights: Sequence[str],
-    seen: Sequence[Seen],
-    cameras: Sequence[Calibrated],
+    folder: Path, weights: Sequence[str], seen: Sequence[Seen], cameras: Sequence[Calibrated]
 ) -> dict[str, list[Floats]]:
     """What is compared: for each camera (T, 17, 3) metres, camera frame."""
     found = {
@@ -115,9 +111,7 @@ def ways(
             lifted = []
             for view, camera in zip(seen, cameras, strict=True):
                 focal_px = camera.focal_px if known else assumed_focal_px(view.poses.frame_size)
-                result = lift_poses(view.poses, lifter, focal_px)
-                if rigid:
-                    give_everybody_one_body(result, focal_px)
+                result = lift_poses(view.poses, lifter, focal_px, rigid=rigid)
                 lifted.append(result.joints_3d[the_person(view)].astype(np.float64))
             found[label + how] = lifted
     return found

@@ -117,6 +117,7 @@ def test_what_is_done_is_left_alone_and_nothing_else(
     assert run(relift=True, focal_px=80.0) == ["done", "done", "failed"]
     assert run(focal_px=80.0) == ["was there", "was there", "failed"]
     assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
+    assert run(focal_px=80.0, flip=False, rigid=False) == ["done", "done", "failed"]
     for more in (
         {"world": True},
         {"world": True, "camera_pitch": 5.0},

@@ -12,7 +12,8 @@ import vidpose
 from tests.clips import make_clip
 from tests.fakes import tiny_weights, use_fake_detector
 from tests.render.people import walk
-from vidpose.bones import bone_lengths, give_everybody_one_body, keep_lengths
+from vidpose.bones import bone_lengths, keep_lengths
+from vidpose.lifting import place_people
 from vidpose.skeleton import H36M17
 
 Floats = NDArray[np.floating]
@@ -79,6 +80,26 @@ def test_a_bone_of_wrong_length_turns_rather_than_leave_its_place_in_the_picture
     np.testing.assert_allclose(right[1:], joints[1:], atol=1e-9)
 
 
+@pytest.mark.parametrize("degrees", [-20, -5, 0, 5, 20])
+@pytest.mark.parametrize("factor", [0.3, 0.7, 1.0, 1.6])
+def test_a_bone_never_comes_to_lean_the_other_way(degrees: float, factor: float) -> None:
+    angle, child = np.radians(degrees), H36M17.index("RKnee")
+    joints, rays = np.zeros((1, 17, 3)), np.zeros((1, 17, 2))
+    for parent, end in H36M17.bones:
+        joints[0, end] = joints[0, parent] + [0, np.cos(angle), np.sin(angle)]
+    lengths = np.r_[0, np.full(16, factor)]
+    keep_lengths(joints, rays, lengths)
+    bone = joints[0, child] - joints[0, H36M17.index("RHip")]
+    assert np.linalg.norm(bone) == pytest.approx(factor)
+    assert bone[2] * degrees >= 0
+
+
+def test_bones_of_no_length_stay() -> None:
+    joints = np.zeros((2, 17, 3))
+    keep_lengths(joints, np.zeros((2, 17, 2)), bone_lengths(joints))
+    assert (joints == 0).all()
+
+
 def test_errors_of_depth_get_smaller() -> None:
     joints, rays = somebody()
     keep_lengths(joints, rays, bone_lengths(joints))
@@ -113,12 +134,14 @@ def test_everybody_has_a_body_of_their_own() -> None:
         scores_2d=scores,
     )
     before = result.root_3d.copy()
-    give_everybody_one_body(result, float(max(two.frame_size)))
+    place_people(result, float(max(two.frame_size)), rigid=True)
     for person in range(2):
         there = lengths_of(result.joints_3d[person][present[person]])
         np.testing.assert_allclose(there, np.broadcast_to(there[:1], there.shape), rtol=1e-4)
     ratio = bone_lengths(result.joints_3d[1])[1:] / bone_lengths(result.joints_3d[0])[1:]
     assert np.median(ratio) == pytest.approx(0.8, abs=0.03)
+    result.present[0] = False  # nobody in no frame is no reason to warn
+    place_people(result, float(max(two.frame_size)), rigid=True)
     assert np.isnan(result.joints_3d[1, 10:15]).all()
     assert np.isnan(result.root_3d[1, 10:15]).all()
     assert np.isfinite(result.root_3d[present]).all()
@@ -138,14 +161,18 @@ def test_infer_and_lift_keep_bones_unless_told_otherwise(
     assert np.ptp(lengths_of(free.joints_3d[0]), axis=0).max() > 1e-4
     assert kept.meta["trust"]["people"] == free.meta["trust"]["people"]
 
-    give_everybody_one_body(free, free.meta["camera"]["focal_px"])
+    place_people(free, free.meta["camera"]["focal_px"], rigid=True)
     np.testing.assert_array_equal(free.joints_3d, kept.joints_3d)
     np.testing.assert_array_equal(free.root_3d, kept.root_3d)
+    vidpose.infer(video, tmp_path, weights=weights)
+    again = vidpose.infer(video, tmp_path, weights=weights, rigid=False, relift=True)
+    assert np.ptp(lengths_of(again.joints_3d[0]), axis=0).max() > 1e-4
+    for rigid in (True, False):
+        lifted = vidpose.lift_file(tmp_path / "in.npz", weights=weights, rigid=rigid)
+        assert lifted.meta["lifter"]["rigid"] is rigid
+        assert (np.ptp(lengths_of(lifted.joints_3d[0]), axis=0).max() < 1e-5) == rigid
     pixels = kept.keypoints_2d[0].astype(np.float64)
     size = (int(kept.frame_size[0]), int(kept.frame_size[1]))
-    lifted = [
-        vidpose.lift(pixels, size, kept.fps, weights=weights, rigid=rigid)
-        for rigid in (True, False)
-    ]
-    assert np.ptp(lengths_of(lifted[0]), axis=0).max() < 1e-5
-    assert np.ptp(lengths_of(lifted[1]), axis=0).max() > 1e-4
+    for rigid in (True, False):
+        joints = vidpose.lift(pixels, size, kept.fps, weights=weights, rigid=rigid)
+        assert (np.ptp(lengths_of(joints), axis=0).max() < 1e-5) == rigid

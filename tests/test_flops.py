@@ -11,6 +11,12 @@ def test_the_formula_is_what_is_counted(name: str, frames: int) -> None:
     assert flops.formula(model) == pytest.approx(flops.per_window(model), rel=0.01)
 
 
+@pytest.mark.parametrize("name", ["poseformer", "sequence", "temporal"])
+def test_a_lone_frame_has_nobody_to_look_at(name: str) -> None:
+    model = MODELS[name](frames=1)
+    assert flops.formula(model) == pytest.approx(flops.per_window(model), rel=0.01)
+
+
 @pytest.mark.parametrize(("frames", "million"), [(9, 91.3), (27, 276.0), (81, 846.9)])
 def test_poseformer_by_hand(frames: int, million: float) -> None:
     """Multiply-adds: 4 + 2 * 2 squares of the width for a token, 2 widths for a pair of tokens."""

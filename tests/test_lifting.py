@@ -213,7 +213,6 @@ def test_a_joint_with_score_0_is_missing_wherever_it_comes_from(
         scores=made.scores_2d[0],
         weights=tmp_path / "w.safetensors",
         device="cpu",
-        rigid=False,
     )
     np.testing.assert_allclose(lifted.joints_3d[0], direct, atol=1e-5)
     assert np.abs(lifted.root_3d).max() < 50

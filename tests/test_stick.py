@@ -153,11 +153,14 @@ def test_people_who_were_trained_on_are_looked_at_when_asked(
     module: Any, mocap: Path, tmp_path: Path
 ) -> None:
     write_mocap(mocap, ("01",))
-    path = save(tmp_path / "seen.safetensors", MODELS[0], ["02", "10"])
+    path = save(tmp_path / "seen.safetensors", MODELS[0], LEFT_OUT)
     how = {"quick": False, "out": tmp_path / "out", "only": ["one build"], "trained": True}
     module("lifting").main(mocap, [path], **how)
     text = (tmp_path / "out" / "stick.md").read_text()
     assert "Subjects 01, whom training knows: " in text
+    other = save(tmp_path / "other.safetensors", MODELS[0], ["02", "12"])
+    with pytest.raises(UsageError, match="was not trained on all but 02, 10, 12"):
+        module("lifting").main(mocap, [other], **how)
 
 
 def test_an_unknown_condition_is_refused(module: Any, mocap: Path, tmp_path: Path) -> None:
@@ -254,6 +257,17 @@ def test_rates_matched_and_as_they_are(module: Any) -> None:
     lifting.lift(Lifter(), view, True)
     lifting.lift(Lifter(), view, False)
     assert seconds == pytest.approx([10 / 60, 10 / 30])
+
+    given = np.random.default_rng(0).normal(size=(11, 17, 3))
+    given[:, 0] = 0
+
+    class Guess(Lifter):
+        def __call__(self, pixels: Any, times: Any, *_: Any) -> Any:
+            return given.copy()
+
+    np.testing.assert_array_equal(lifting.lift(Guess(), view, True, rigid=False), given)
+    heads = np.diff(lifting.lift(Guess(), view, True)[:, [9, 10]], axis=1)
+    assert np.ptp(np.linalg.norm(heads, axis=-1)) < 1e-9
 
 
 PINNED = {

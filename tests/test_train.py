@@ -229,6 +229,8 @@ def test_a_run_is_not_overwritten_and_not_mixed(data: TrainingData, tmp_path: Pa
         quiet(fewer, tmp_path / "run", resume=True)
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
     del state["recipe"]["procrustes"]  # an older version's
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = None
     torch.save(state, tmp_path / "run" / "state.pt")
     with pytest.raises(UsageError, match=r"options \(procrustes: 0\.0, now 1\.0\)"):
         quiet(data, tmp_path / "run", replace(TINY, procrustes=1.0), resume=True)
@@ -402,6 +404,9 @@ def test_what_procrustes_leaves_is_what_the_metric_says() -> None:
     sizes = np.linalg.norm(wanted, axis=-1).mean(1)
     assert abs(sizes[:3].mean() - sizes[3:].mean()) > 0.2
 
+    nothing = torch.full((1, 17, 3), torch.nan)
+    assert training.procrustes_error(nothing, torch.zeros(1, 17, 3)).isnan().all()
+
     poses = torch.from_numpy(predicted).requires_grad_()
     training.procrustes_error(poses, torch.from_numpy(target)).square().sum().backward()
     step = 1e-6 * torch.from_numpy(rng.normal(size=predicted.shape))
@@ -425,6 +430,8 @@ def test_procrustes_counts_as_the_recipe_says() -> None:
 
 def test_single_frames_leave_what_is_known_of_others(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    with pytest.raises(UsageError, match="give --init-from"):
+        run_mocap(mocap, tmp_path / "singles", singles=True)
     first = run_mocap(mocap, tmp_path / "first", epochs=1, frames=5)
     changes = {"epochs": 1, "frames": 5, "singles": True, "init_from": first}
     run_mocap(mocap, tmp_path / "singles", **changes)
@@ -441,6 +448,8 @@ def test_single_frames_leave_what_is_known_of_others(tmp_path: Path) -> None:
     source = mocap_data(read_folder(mocap), ("02",), recipe, ALONE.device).source
     inputs, targets, whole = source.batch(0, 0, 32, ALONE)
     assert (inputs.shape, targets.shape, whole) == ((32, 1, 17, 2), (32, 1, 17, 3), 32)
+    data = mocap_data(read_folder(mocap), ("02",), recipe, ALONE.device)
+    assert data.validation[torch.arange(3)][0].shape == (3, 1, 17, 2)
     with pytest.raises(UsageError, match="single frames are for motion capture"):
         dataset_data(tiny_dataset(), recipe, ALONE.device)
 

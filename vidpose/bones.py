@@ -10,10 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.poses import Pose3D
-from vidpose.root import pixels_to_rays, root_positions
 from vidpose.skeleton import H36M17
-from vidpose.timeline import runs
 
 ACROSS = 0.1
 """Variance of a lifted bone across the line of sight, as a part of that along it."""
@@ -46,10 +43,11 @@ def keep_lengths(
 ) -> None:
     """Give bones these lengths in every frame, in place.
 
-    Bone by bone from the root on, each becomes the most likely one of its length: b, of length n
-    and direction d, is moved by (length - n) W d / (d' W d), where s is the line of sight to its
-    end and W = ACROSS + (1 - ACROSS) s s' its covariance. To first order that is the bone of the
-    right length that is nearest in W's metric; scaling it does the rest.
+    Bone by bone from the root on, each turns, and mostly towards or away from the camera. Bone b,
+    of length n and direction d, is moved by (length - n) W d / (d' W d), where s is the line of
+    sight to its end and W = ACROSS + (1 - ACROSS) s s' its covariance: a first step to the bone of
+    the right length that is nearest in W's metric. Scaling it does the rest. It never comes to
+    lean the other way: there it lies in the picture's plane.
 
     Args:
         joints: (T, 17, 3) metres, camera frame, relative to the root.
@@ -68,7 +66,9 @@ def keep_lengths(
             along = bone / length
             likely = ACROSS * along + (1 - ACROSS) * _dot(along, towards) * towards
             variance = np.maximum(_dot(along, likely), ACROSS)  # no less, but for a bone of none
-            bone = bone + (lengths[child] - length) / variance * likely
+            turned = bone + (lengths[child] - length) / variance * likely
+            depth = _dot(turned, towards)
+            bone = np.where(_dot(bone, towards) * depth < 0, turned - depth * towards, turned)
             length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-6)
             kept[:, child] = kept[:, parent] + bone * (lengths[child] / length)
         joints[part] = kept
@@ -86,21 +86,3 @@ def _lines_of_sight(rays: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((a * b).sum(axis=1, keepdims=True))
-
-
-def give_everybody_one_body(result: Pose3D, focal_px: float) -> None:
-    """Keep the length of everybody's bones and place them anew, in the result's own arrays.
-
-    Args:
-        result: as it was lifted.
-        focal_px: as it was lifted with.
-    """
-    for person in range(result.people):
-        lengths = bone_lengths(result.joints_3d[person])
-        for run in runs(result.present[person]):
-            joints, scores = result.joints_3d[person, run], result.scores_2d[person, run]
-            seen = np.where(scores[..., None] > 0, result.keypoints_2d[person, run], np.nan)
-            rays = pixels_to_rays(seen, result.frame_size, focal_px)
-            keep_lengths(joints, rays, lengths)
-            times = result.timestamps[run]
-            result.root_3d[person, run] = root_positions(joints, rays, scores, times)

@@ -68,7 +68,11 @@ def papers_formula(frames: int) -> int:
 
 
 def _block(tokens: int, width: int, mlp_ratio: float) -> int:
-    """A transformer block: queries, keys, values and projection; the MLP; the attention."""
+    """A transformer block: queries, keys, values and projection; the MLP; the attention. A lone
+    token needs its value and the projection only.
+    """
+    if tokens == 1:
+        return round(width**2 * (2 + 2 * mlp_ratio))
     return round(tokens * width**2 * (4 + 2 * mlp_ratio)) + 2 * tokens**2 * width
 
 

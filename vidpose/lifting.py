@@ -341,6 +341,8 @@ def lift_poses(
     focal_px: float,
     progress: Progress = silent,
     flip_disagreement_m: NDArray[np.float32] | None = None,
+    *,
+    rigid: bool = True,
 ) -> Pose3D:
     """Lift every person of a video and place them in the scene.
 
@@ -350,28 +352,61 @@ def lift_poses(
         focal_px: focal length in pixels, known or assumed.
         progress: wraps the frames of each person.
         flip_disagreement_m: (P, T), is filled where people are present, see `Lifter`.
+        rigid: give every bone of a person one length, see `vidpose.bones`.
 
     Returns:
         The same people in 3D; `meta` is empty.
     """
+    result = lift_joints(poses, lifter, focal_px, progress, flip_disagreement_m)
+    place_people(result, focal_px, rigid=rigid)
+    return result
+
+
+def lift_joints(
+    poses: Pose2D,
+    lifter: Lifter,
+    focal_px: float,
+    progress: Progress = silent,
+    flip_disagreement_m: NDArray[np.float32] | None = None,
+) -> Pose3D:
+    """The first half of `lift_poses`: everybody as the network sees them, nobody placed."""
     shape = poses.keypoints_2d.shape[:3]
     # A page that nothing was written to takes no memory yet; this grows as what was lifted ahead
     # is taken.
     joints = np.empty((*shape, 3), np.float32)
-    root = np.full((*shape[:2], 3), np.nan, np.float32)
     for person in range(poses.people):
         joints[person, ~poses.present[person]] = np.nan
         for run in runs(poses.present[person]):
-            times, scores = poses.timestamps[run], poses.scores_2d[person, run]
-            seen = seen_joints(poses.keypoints_2d[person, run], scores)
+            seen = seen_joints(poses.keypoints_2d[person, run], poses.scores_2d[person, run])
             apart = None if flip_disagreement_m is None else flip_disagreement_m[person, run]
-            lifter(seen, times, poses.frame_size, focal_px, progress, joints[person, run], apart)
-            for start in range(0, len(seen), RESAMPLED_AT_ONCE):  # in place, for it may be long
-                part = slice(start, start + RESAMPLED_AT_ONCE)
-                seen[part] = pixels_to_rays(seen[part], poses.frame_size, focal_px)
-            root[person, run] = root_positions(joints[person, run], seen, scores, times)
+            times, out = poses.timestamps[run], joints[person, run]
+            lifter(seen, times, poses.frame_size, focal_px, progress, out, apart)
     fields = {name: getattr(poses, name) for name in poses.__dataclass_fields__}
-    return Pose3D(**fields, joints_3d=joints, root_3d=root)
+    nowhere = np.full((*shape[:2], 3), np.nan, np.float32)
+    return Pose3D(**fields, joints_3d=joints, root_3d=nowhere)
+
+
+def place_people(result: Pose3D, focal_px: float, *, rigid: bool) -> None:
+    """The second half: the length of everybody's bones, and where they are; in place.
+
+    Args:
+        result: from `lift_joints`.
+        focal_px: as it was lifted with.
+        rigid: see `lift_poses`.
+    """
+    for person in range(result.people):
+        present = runs(result.present[person])
+        lengths = bone_lengths(result.joints_3d[person]) if rigid and present else None
+        for run in present:
+            joints, scores = result.joints_3d[person, run], result.scores_2d[person, run]
+            rays = seen_joints(result.keypoints_2d[person, run], scores)
+            for start in range(0, len(rays), RESAMPLED_AT_ONCE):  # in place, for it may be long
+                part = slice(start, start + RESAMPLED_AT_ONCE)
+                rays[part] = pixels_to_rays(rays[part], result.frame_size, focal_px)
+            if lengths is not None:
+                keep_lengths(joints, rays, lengths)
+            root = root_positions(joints, rays, scores, result.timestamps[run])
+            result.root_3d[person, run] = root
 
 
 def seen_joints(

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 import vidpose
 from vidpose.ahead import LiftAhead
-from vidpose.bones import give_everybody_one_body
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector, Sight, sights
 from vidpose.detect.cache import DetectionCache, Past
@@ -29,7 +28,7 @@ from vidpose.errors import NoPersonError, UsageError, VidposeError
 from vidpose.files import check_writable, sha256
 from vidpose.finish import Finish
 from vidpose.keypoints import read_keypoints, write_2d, write_mmpose
-from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
+from vidpose.lifting import Lifter, lift_joints, load_lifter_checkpoint, place_people
 from vidpose.poses import Pose2D, Pose3D, extent, load, save, told_by
 from vidpose.progress import Progress, silent, told_if_long
 from vidpose.root import assumed_focal_px
@@ -113,8 +112,8 @@ def infer(
             `vidpose.world.place_in_world`; by default up is found from the people's motion.
         height_cm: how tall people are, centimetres: everybody, or by person id; their poses and
             places are scaled to it. By default ordinary adults.
-        smooth: none, savgol or one-euro, see `vidpose.smoothing`; by default the result is as it
-            was lifted, and the pictures with savgol.
+        smooth: none, savgol or one-euro, see `vidpose.smoothing`; by default the result is not
+            smoothed, and the pictures with savgol.
         render: write the video with its skeletons beside the result, too: <name>.mp4.
         view: where it looks at the scene from, see `vidpose.render.parse_view`.
         relift: take the 2D joints from the result that is there, if it is this video's, and only
@@ -552,10 +551,9 @@ def _lift(
         },
     }
     apart = np.full(poses.present.shape, np.nan, np.float32)
-    result = lift_poses(poses, lifter, focal, progress, apart)
-    trust = trust_report(result, apart)
-    if rigid:
-        give_everybody_one_body(result, focal)
+    result = lift_joints(poses, lifter, focal, progress, apart)
+    trust = trust_report(result, apart)  # before bones get one length, or there is nothing to see
+    place_people(result, focal, rigid=rigid)
     return replace(result, meta=meta | {"trust": trust})
 
 

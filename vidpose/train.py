@@ -108,6 +108,11 @@ def run(
             "The test subjects choose the best weights, as in the official code: the error on "
             "them is then no longer that of people never seen."
         )
+    if chosen.singles and init_from is None and not resume:
+        raise UsageError(
+            "single frames leave alone what a network knows of other frames, and a new one knows "
+            "nothing; give --init-from weights that were trained on windows."
+        )
     init = None if init_from is None else load_checkpoint(find_weights(init_from))
     if dataset == "mocap":
         if train_subjects is not None or actions is not None:
@@ -357,12 +362,14 @@ def procrustes_error(predicted: Tensor, wanted: Tensor) -> Tensor:
     """(..., J, 3) twice -> what is left once each pose is moved, turned and scaled to fit.
 
     As `vidpose.metrics.procrustes`, where the source is. The similarity that was found counts as
-    given for the gradient: at the best fit of least squares another one would change nothing.
+    given for the gradient, which is exact for the sum of squares that it makes least, and nearly so
+    for the mean distance.
     """
     predicted = predicted - predicted.mean(dim=-2, keepdim=True)
     wanted = wanted - wanted.mean(dim=-2, keepdim=True)
     with torch.no_grad():
-        u, singular, vt = torch.linalg.svd(wanted.mT @ predicted)
+        # What is no number any more is the loss's to tell.
+        u, singular, vt = torch.linalg.svd(wanted.mT @ predicted.nan_to_num(0, 0, 0))
         handed = torch.ones_like(singular)
         handed[..., -1] = torch.det(u @ vt).sign()  # mirror images are not allowed
         rotation = (u * handed[..., None, :]) @ vt

@@ -120,7 +120,7 @@ def trust_report(
     """Proxies for how far a result can be trusted, for its `meta`.
 
     Args:
-        result: as it was lifted: before anything smooths it.
+        result: as it was lifted: before bones get one length, or anything is smoothed.
         flip_disagreement_m: (P, T), see `vidpose.lifting.Lifter`; NaN where it is not known.
 
     Returns:
