@@ -36,12 +36,12 @@ SAME_RATE = 0.02
 """A rate this near to the checkpoint's, as a fraction, is not resampled (29.97 is 30),"""
 EVEN_STEPS = 0.25
 """if no step between frames differs more than this (containers round times to milliseconds)."""
-BLOCK = 192
+BLOCK = 576
 """Frames at the checkpoint's rate that are lifted together. Blocks count from a track's first
 frame, so that one can be lifted before the next is there; each lifts again what its windows share
 with its neighbours', so longer ones cost less. A multiple of most strides, as that of `sliding` is:
 windows then begin at the same frames whatever is lifted together."""
-KEPT_TOGETHER = 21
+KEPT_TOGETHER = 7
 """Blocks lifted ahead that share a piece of memory, just under a megabyte."""
 RESAMPLED_AT_ONCE = 4096
 """Frames; bounds memory."""
