@@ -501,7 +501,7 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     "--procrustes",
     type=float,
     help="How much the error counts that is left once each pose is moved, turned and scaled to "
-    "fit. [default: 0]",
+    "fit. [default: 0; for mocap 1]",
 )
 @click.option(
     "--singles",

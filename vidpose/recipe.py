@@ -131,18 +131,19 @@ OFFICIAL = replace(PAPER, name="official", batch=512, epochs=200, lr_decay=0.99)
 MOCAP = Recipe(
     name="vidpose",
     model="sequence",
-    frames=27,
+    frames=81,
     drop_path=0.0,
     normalisation="person",
     epochs=10,
-    batch=96,
+    batch=24,
     lr=4e-4,
     schedule="cosine",
     weight_decay=0.05,
     velocity=2.0,
+    procrustes=1.0,
     ema=0.999,
-    windows=9216,
-    val_windows=1024,
+    windows=4096,
+    val_windows=256,
 )
 """The last stage of `default`, which begins with weights that saw single frames: see its card."""
 
