@@ -8,15 +8,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from measuring import Settings, Table, alternate
 from torch import Tensor, nn
 
-from vidpose.lifting import Lifter, load_lifter_checkpoint
 from vidpose.models import LiftingModel, PoseFormer
 from vidpose.skeleton import H36M17
 from vidpose.sliding import mirror, slide
@@ -24,7 +21,6 @@ from vidpose.sliding import mirror, slide
 BATCH = 128
 """Windows that the official evaluation puts through the network together."""
 MIRRORED = torch.from_numpy(H36M17.mirrored)
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 Lift = Callable[[Tensor], Tensor]
 """(T, J, 2) -> (T, J, 3)."""
@@ -36,16 +32,14 @@ def table(settings: Settings) -> Table:
     demo_frames = 8 if settings.quick else 150
     rows: list[tuple[str, ...]] = []
     for name, model in _networks().items():
-        rows += _rows(name, model, _somebody(frames), demo_frames, settings)
-    rows += _own(_somebody(frames), settings)
+        rows += _rows(name, model, somebody(frames), demo_frames, settings)
     return Table(
         title="Lifting",
         note=f"{frames} frames of one person. The official evaluation cuts out every window and "
         f"puts {BATCH} at a time through the whole network, in fp32, with attention as three "
         "steps; the public demos do the same with one window and its mirror image at a time (here "
         f"for {demo_frames} frames, since each costs the same). The difference is the mean "
-        "distance of joints from the plain way's; the weights are random, so it says little. The "
-        "weights that come with vidpose are compared with default.",
+        "distance of joints from the plain way's; the weights are random, so it says little.",
         header=("network", "way", "mirror image", "frames/s", "times as fast", "difference, mm"),
         rows=rows,
     )
@@ -59,33 +53,6 @@ def _networks() -> dict[str, LiftingModel]:
             nn.init.normal_(position, std=0.02)  # they start at zero, and would cost the same
         networks[f"PoseFormer, f={frames}"] = paper
     return networks
-
-
-def _own(track: Tensor, settings: Settings) -> list[tuple[str, ...]]:
-    """The weights that come with vidpose, as `infer` lifts with them: a track in a picture."""
-    size = (1280, 720)
-    keypoints_px = 200 * track.numpy() + np.array(size) / 2
-    ways: dict[tuple[str, str], Callable[[], object]] = {}
-    for way in ("fp32", "bf16"):
-        for name in ("default", "fast"):
-            checkpoint = load_lifter_checkpoint(WEIGHTS / f"{name}.safetensors")
-            lifter = Lifter(checkpoint, precision=way)
-            times = np.arange(len(track)) / checkpoint.fps
-            ways[way, name] = partial(lifter, keypoints_px, times, size, 1280.0)
-    seconds = alternate(
-        {str(key): lift for key, lift in ways.items()}, settings.runs, settings.cpu_time
-    )
-    return [
-        (
-            name,
-            f"vidpose, {way}",
-            "yes",
-            f"{len(track) / seconds[str((way, name))]:.1f}",
-            f"{seconds[str((way, 'default'))] / seconds[str((way, name))]:.2f}",
-            "",
-        )
-        for way, name in ways
-    ]
 
 
 def _rows(
@@ -167,7 +134,7 @@ def _windows(model: LiftingModel, track: Tensor) -> Tensor:
     return track[around].unfold(0, model.config.frames, 1).permute(0, 3, 1, 2)
 
 
-def _somebody(frames: int) -> Tensor:
+def somebody(frames: int) -> Tensor:
     """(T, 17, 2) somebody normalised, who sways."""
     time = torch.arange(frames)[:, None, None] / 30
     pose = 0.3 * torch.randn(17, 2) + 0.1 * torch.sin(3 * time + 3 * torch.randn(17, 2))

@@ -20,6 +20,7 @@ import length
 import lifting_speed
 import torch
 import training
+import weights_speed
 import whole
 import windows
 from measuring import Settings, machine
@@ -29,6 +30,7 @@ from vidpose.files import check_writable, replacing
 
 BENCHMARKS = {
     "lifting_speed": lifting_speed,
+    "weights_speed": weights_speed,
     "drawing": drawing,
     "whole": whole,
     "windows": windows,
