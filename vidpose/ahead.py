@@ -3,7 +3,7 @@
 Who is a ghost, which limbs were confused and which joint was never there is decided when the whole
 video has been seen (`PoseCollector.finish`), though nearly all of it is plain a second later. So
 blocks of poses are lifted from what is plain so far, and kept under the very joints they were
-lifted from: `lift_poses` takes those whose joints have stayed what they were, and lifts the rest.
+lifted from: `lift_joints` takes those whose joints have stayed what they were, and lifts the rest.
 The result is the same as without.
 """
 

@@ -335,29 +335,9 @@ def _resample(
     return out
 
 
-def lift_poses(
-    poses: Pose2D,
-    lifter: Lifter,
-    focal_px: float,
-    progress: Progress = silent,
-    flip_disagreement_m: NDArray[np.float32] | None = None,
-    *,
-    rigid: bool = True,
-) -> Pose3D:
-    """Lift every person of a video and place them in the scene.
-
-    Args:
-        poses: h36m17.
-        lifter: what lifts.
-        focal_px: focal length in pixels, known or assumed.
-        progress: wraps the frames of each person.
-        flip_disagreement_m: (P, T), is filled where people are present, see `Lifter`.
-        rigid: give every bone of a person one length, see `vidpose.bones`.
-
-    Returns:
-        The same people in 3D; `meta` is empty.
-    """
-    result = lift_joints(poses, lifter, focal_px, progress, flip_disagreement_m)
+def lift_poses(poses: Pose2D, lifter: Lifter, focal_px: float, *, rigid: bool = True) -> Pose3D:
+    """Lift every person of a video and place them: `lift_joints`, then `place_people`."""
+    result = lift_joints(poses, lifter, focal_px)
     place_people(result, focal_px, rigid=rigid)
     return result
 
@@ -369,7 +349,18 @@ def lift_joints(
     progress: Progress = silent,
     flip_disagreement_m: NDArray[np.float32] | None = None,
 ) -> Pose3D:
-    """The first half of `lift_poses`: everybody as the network sees them, nobody placed."""
+    """Lift every person of a video, and place nobody yet.
+
+    Args:
+        poses: h36m17.
+        lifter: what lifts.
+        focal_px: focal length in pixels, known or assumed.
+        progress: wraps the frames of each person.
+        flip_disagreement_m: (P, T), is filled where people are present, see `Lifter`.
+
+    Returns:
+        The same people in 3D, as the network sees them; `root_3d` is NaN, and `meta` is empty.
+    """
     shape = poses.keypoints_2d.shape[:3]
     # A page that nothing was written to takes no memory yet; this grows as what was lifted ahead
     # is taken.
@@ -387,12 +378,12 @@ def lift_joints(
 
 
 def place_people(result: Pose3D, focal_px: float, *, rigid: bool) -> None:
-    """The second half: the length of everybody's bones, and where they are; in place.
+    """Give everybody's bones one length, and everybody their place, in the result's own arrays.
 
     Args:
         result: from `lift_joints`.
         focal_px: as it was lifted with.
-        rigid: see `lift_poses`.
+        rigid: give every bone of a person one length, see `vidpose.bones`; else only places.
     """
     for person in range(result.people):
         present = runs(result.present[person])
