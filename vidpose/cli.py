@@ -241,7 +241,10 @@ def _usual_data(dataset: str) -> Path:
     help="Let HRNet and CPN compute in 16 bits. [default: where the hardware does]",
 )
 @click.option(
-    "--flip-test", is_flag=True, help="Let HRNet and CPN look at the mirrored person, too."
+    "--flip-test/--no-flip-test",
+    default=None,
+    help="Let the detector look at the mirrored person, too: nearly twice its work, fewer mistakes "
+    "about left and right. [default: with the embedded detector]",
 )
 @WEIGHTS
 @DEVICE

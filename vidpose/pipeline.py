@@ -67,7 +67,7 @@ def infer(
     person_weights: str | Path | None = None,
     detect_every: int | None = None,
     half: bool | Literal["auto"] = "auto",
-    flip_test: bool = False,
+    flip_test: bool | None = None,
     save_2d: bool = False,
     save_mmpose: bool = False,
     world: bool = False,
@@ -103,7 +103,8 @@ def infer(
             the best that is in the cache.
         detect_every: frames from one look for people to the next, for hrnet and cpn.
         half: whether hrnet and cpn compute in 16 bits; auto: where the hardware does.
-        flip_test: hrnet and cpn look at the mirrored person, too.
+        flip_test: whether the detector looks at the mirrored person, too; by default mediapipe
+            does.
         save_2d: write the 2D joints beside the result, too: <name>.2d.npz, for `lift_file`.
         save_mmpose: write them as MMPose's prediction JSON, too: <name>.mmpose.json.
         world: find up and the floor, too: `camera_to_world`, `joints_world()`, and in `meta` how
@@ -263,7 +264,7 @@ def open_detector_for(
     detect_every: int | None = None,
     device: str = "auto",
     half: bool | Literal["auto"] = "auto",
-    flip_test: bool = False,
+    flip_test: bool | None = None,
 ) -> tuple[Detector, str]:
     """The detector that `infer` uses with these options; see there and `open_detector`."""
     return open_detector(

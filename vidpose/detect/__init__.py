@@ -71,12 +71,12 @@ def open_detector(
     detect_every: int | None = None,
     device: torch.device | str = "cpu",
     half: bool | Literal["auto"] = "auto",
-    flip_test: bool = False,
+    flip_test: bool | None = None,
 ) -> tuple[Detector, str]:
     """A detector, and a sentence for the user that says which one it is and why.
 
-    Nothing is ever downloaded. Only `name` and `num_people` matter to the embedded detector, and
-    `auto` with weights of the user's means HRNet.
+    Nothing is ever downloaded. Only `name`, `num_people` and `flip_test` matter to the embedded
+    detector, and `auto` with weights of the user's means HRNet.
 
     Args:
         name: one of `DETECTORS`; auto takes HRNet where MMPose and the weights are, else the
@@ -88,7 +88,8 @@ def open_detector(
             `topdown.DETECT_EVERY`.
         device: where HRNet, CPN and RTMDet compute.
         half: whether they compute in a 16-bit type; auto: where the hardware does.
-        flip_test: whether HRNet and CPN look at the mirrored person, too; twice the time.
+        flip_test: whether the detector looks at the mirrored person, too, which takes nearly twice
+            the work; by default the embedded one does.
 
     Raises:
         UsageError: there is no such detector, or an option does not go with it.
@@ -104,11 +105,11 @@ def open_detector(
             f"People cannot be looked for every {detect_every} frames; give 1 or more."
         )
     own_weights = pose_weights is not None or person_weights is not None
-    theirs = own_weights or detect_every is not None or half != "auto" or flip_test
+    theirs = own_weights or detect_every is not None or half != "auto"
     if name == "mediapipe" and theirs:
         raise UsageError(
             "MediaPipe has its own weights and its own ways; --pose-weights, --person-weights, "
-            "--detect-every, --half and --flip-test go with --detector hrnet or cpn."
+            "--detect-every and --half go with --detector hrnet or cpn."
         )
     why = "chosen by name"
     if name == "auto":
@@ -120,7 +121,7 @@ def open_detector(
             else "it is installed and its weights are here; --detector mediapipe is faster"
         )
     if name == "mediapipe":
-        return _open_mediapipe(num_people, why)
+        return _open_mediapipe(num_people, flip_test is not False, why)
     return _open_top_down(
         TOP_DOWN[name],
         why,
@@ -129,7 +130,7 @@ def open_detector(
         person_weights=person_weights,
         detect_every=detect_every,
         options={"device": device, "half": half},
-        flip_test=flip_test,
+        flip_test=bool(flip_test),
     )
 
 
@@ -147,11 +148,11 @@ def _lacking(kind: _TopDown) -> str:
     return f"{kind.label} is better; its weights are not here: run `{_fetch(names)}`"
 
 
-def _open_mediapipe(num_people: int, why: str) -> tuple[Detector, str]:
+def _open_mediapipe(num_people: int, flip_test: bool, why: str) -> tuple[Detector, str]:
     # Imported here, since it takes a second and `vidpose --help` must not.
     from vidpose.detect.mediapipe import MediaPipeDetector
 
-    detector = MediaPipeDetector(num_people)
+    detector = MediaPipeDetector(num_people, flip_test=flip_test)
     return detector, f"MediaPipe {detector.description['version']} BlazePose ({why})"
 
 

@@ -6,7 +6,8 @@ away, so here the two stages are run one by one, as the task's own sub-graphs:
 
 1. A *search* with the pose detector, several times a second, over square tiles of the picture.
 2. The *landmarks* of each person in every frame, in the region where the last frame's landmarks
-   say the person is. Where they are not, the pose detector takes a second look around.
+   say the person is. Where they are not, the pose detector takes a second look around. With the
+   *flip test* they are found in the mirrored picture, too.
 
 MediaPipe counts from the edge of the picture, in parts of it. Pixels count from the middle of the
 first one, here as everywhere: x pixels are (x + 0.5) / width, and back.
@@ -19,8 +20,10 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, cos, hypot, sin
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +45,13 @@ from mediapipe.tasks.python.core.task_info import TaskInfo
 from mediapipe.tasks.python.metadata.metadata_writers.metadata_writer import MetadataWriter
 from numpy.typing import NDArray
 
-from vidpose.detect.base import Detections, is_distinct, is_plausible
+from vidpose.detect.base import (
+    DISPUTED_SCORE,
+    Detections,
+    is_distinct,
+    is_plausible,
+    pose_sizes,
+)
 from vidpose.files import sha256
 from vidpose.skeleton import BLAZEPOSE33
 
@@ -62,6 +71,20 @@ LOST_AFTER_S = 0.5
 """For how long a person lost from sight is looked for, from the first frame without them."""
 SAME_REGION = 0.25
 """Regions whose middles are closer than this, in sides of the larger, hold the same person."""
+DISPUTED = 0.03
+"""The looks at the picture and at the mirrored one dispute which side is which if their joints lie
+nearer to each other the other way round by this much on average, in body sizes."""
+APART = 0.15
+"""They have not found the same if their joints lie this far apart on average, body sizes: there is
+nobody, or two people, or hardly anything to be seen of one."""
+BELOW_THE_HIP = ("knee", "ankle", "heel", "foot_index")
+BELOW_THE_SHOULDER = ("elbow", "wrist", "pinky", "index", "thumb")
+LEGS, ARMS = (
+    [n for n, name in enumerate(BLAZEPOSE33.joint_names) if name.partition("_")[2] in ends]
+    for ends in (BELOW_THE_HIP, BELOW_THE_SHOULDER)
+)
+TRUNK = [n for n in range(len(BLAZEPOSE33)) if n not in LEGS + ARMS]
+"""A look takes all of a pair of limbs, or of the body, for the other side's."""
 
 DETECTOR_FILE = "modules/pose_detection/pose_detection.tflite"
 LANDMARKS_FILE = "modules/pose_landmark/pose_landmark_full.tflite"
@@ -112,6 +135,22 @@ class Pose:
     """Where to look for the landmarks in the next frame."""
 
 
+class _Picture:
+    """A frame, for both of MediaPipe's stages."""
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self.image = image
+        self.height, self.width = image.shape[:2]
+
+    @cached_property
+    def packet(self) -> Any:
+        return _packet(self.image)
+
+    @cached_property
+    def mirrored(self) -> _Picture:
+        return _Picture(self.image[:, ::-1])
+
+
 class _Person(NamedTuple):
     region: Region
     lost_s: float = np.inf
@@ -128,6 +167,8 @@ class MediaPipeDetector:
         num_people: no more than this many people are followed at a time.
         detection_confidence: 0 to 1, how sure the search must be to take something for a person.
         presence_confidence: 0 to 1, how sure the landmarks must be that a person is there.
+        flip_test: find the landmarks in the mirrored picture, too, and take the mean; see
+            `both_looks`. Nearly twice the time.
     """
 
     name = "mediapipe"
@@ -138,8 +179,10 @@ class MediaPipeDetector:
         num_people: int = 8,
         detection_confidence: float = 0.5,
         presence_confidence: float = 0.5,
+        flip_test: bool = False,
     ) -> None:
         self._num_people = num_people
+        self._flip_test = flip_test
         self._people: list[_Person] = []
         self._next_search_s = -np.inf
         folder = Path(mp.__file__).parent
@@ -153,6 +196,7 @@ class MediaPipeDetector:
                 "num_people": num_people,
                 "detection_confidence": detection_confidence,
                 "presence_confidence": presence_confidence,
+                "flip_test": flip_test,
             },
         }
         with _quiet():
@@ -167,19 +211,14 @@ class MediaPipeDetector:
                     num_poses=num_people,
                 ),
             )
-            self._landmarks = _runner(
-                "pose_landmarker.SinglePoseLandmarksDetectorGraph",
-                ["IMAGE:image", "NORM_RECT:region"],
-                ["LANDMARKS:landmarks", "POSE_RECT_NEXT_FRAME:next", "PRESENCE:presence"],
-                PoseLandmarksDetectorGraphOptions(
-                    base_options=_model(folder, LANDMARKS_FILE),
-                    min_detection_confidence=presence_confidence,
-                ),
-            )
+            looks = 2 if flip_test else 1
+            self._landmarks = [_landmarks_runner(folder, presence_confidence) for _ in range(looks)]
             # The networks are loaded, and the log lines about it written, at the first use.
             blank = np.zeros((16, 16, 3), np.uint8)
             self._find(blank, Window(0, 0, 16, 16))
-            self._look(_packet(blank), 16, 16, Region(7.5, 7.5, 16, 0))
+            for landmarks in self._landmarks:
+                _look_once(landmarks, _Picture(blank), Region(7.5, 7.5, 16, 0))
+        self._thread = ThreadPoolExecutor(1, "vidpose-flip-test")
 
     def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
         """See `Detector.detect`."""
@@ -205,48 +244,46 @@ class MediaPipeDetector:
             image: (H, W, 3) RGB, upright.
             time_s: seconds, rising from call to call.
         """
-        height, width = image.shape[:2]
-        packet = _packet(image)
-        looks = [self._follow(image, packet, person) for person in self._people]
+        picture = _Picture(image)
+        looks = [self._follow(picture, person) for person in self._people]
         poses = [pose for pose in looks if pose]
         if time_s >= self._next_search_s:
             self._next_search_s = time_s + SEARCH_PERIOD_S
-            poses += self._search(image, packet, poses)
+            poses += self._search(picture, poses)
         found = Detections(
             np.array([pose.keypoints for pose in poses], np.float32).reshape(-1, 33, 2),
             np.array([pose.scores for pose in poses], np.float32).reshape(-1, 33),
             self.skeleton,
         )
-        keep = np.flatnonzero(is_plausible(found, width, height))
+        keep = np.flatnonzero(is_plausible(found, picture.width, picture.height))
         keep = keep[is_distinct(found[keep])][: self._num_people]
         self._remember([poses[i] for i in keep], time_s)
         return found[keep]
 
-    def _follow(self, image: NDArray[np.uint8], packet: Any, person: _Person) -> Pose | None:
+    def _follow(self, picture: _Picture, person: _Person) -> Pose | None:
         """The known person: where they were, or else near there."""
-        height, width = image.shape[:2]
-        if pose := self._look(packet, width, height, person.region):
+        if pose := self._look(picture, person.region):
             return pose
         x, y, side, _ = person.region
-        wide = min(max(ceil(SECOND_LOOK * side), 16), max(width, height))  # never nothing, nor vast
+        longer = max(picture.width, picture.height)
+        wide = min(max(ceil(SECOND_LOOK * side), 16), longer)  # never nothing, nor vast
         around = Window(round(x + 0.5 - wide / 2), round(y + 0.5 - wide / 2), wide, wide)
-        regions = self._find(image, around)
+        regions = self._find(picture.image, around)
         if not regions:
             return None
         nearest = min(regions, key=person.region.distance)
-        return self._look(packet, width, height, nearest)
+        return self._look(picture, nearest)
 
-    def _search(self, image: NDArray[np.uint8], packet: Any, known: list[Pose]) -> list[Pose]:
+    def _search(self, picture: _Picture, known: list[Pose]) -> list[Pose]:
         """People in the whole picture that are not among the known ones."""
-        height, width = image.shape[:2]
         taken = [pose.next_region for pose in known]
         poses = []
-        for window in windows(width, height):
-            for region in self._find(image, window):
+        for window in windows(picture.width, picture.height):
+            for region in self._find(picture.image, window):
                 if any(region.distance(other) < SAME_REGION for other in taken):
                     continue
                 taken.append(region)
-                if pose := self._look(packet, width, height, region):
+                if pose := self._look(picture, region):
                     poses.append(pose)
         return poses
 
@@ -276,40 +313,27 @@ class MediaPipeDetector:
             for rect in packet_getter.get_proto_list(packet)
         ]
 
-    def _look(self, packet: Any, width: int, height: int, region: Region) -> Pose | None:
+    def _look(self, picture: _Picture, region: Region) -> Pose | None:
         """The landmarks in one region of the picture, if somebody is there."""
-        rect = NormalizedRect(
-            x_center=(region.x + 0.5) / width,
-            y_center=(region.y + 0.5) / height,
-            width=region.side / width,
-            height=region.side / height,
-            rotation=region.turn,
-        )
-        square = packet_creator.create_proto(rect)
-        out = self._landmarks.process({"image": packet, "region": square})
-        if out["landmarks"].is_empty() or not packet_getter.get_bool(out["presence"]):
-            return None
-        marks = packet_getter.get_proto(out["landmarks"]).landmark
-        after = packet_getter.get_proto(out["next"])
-        keypoints = np.array(
-            [(mark.x * width - 0.5, mark.y * height - 0.5) for mark in marks], np.float32
-        )
-        visibility = np.array([mark.visibility for mark in marks], np.float32)
-        return Pose(
-            keypoints,
-            # The network cannot see beyond its square, though it likes to guess.
-            np.where(region.contains(keypoints), visibility, np.float32(0)),
-            Region(
-                after.x_center * width - 0.5,
-                after.y_center * height - 0.5,
-                after.width * width,
-                after.rotation,
-            ),
-        )
+        if not self._flip_test:
+            return _look_once(self._landmarks[0], picture, region)
+        x, y, side, turn = region
+        mirrored = Region(picture.width - 1 - x, y, side, -turn)
+        # MediaPipe computes in one thread and lets others run meanwhile.
+        second = self._thread.submit(_look_once, self._landmarks[1], picture.mirrored, mirrored)
+        pose, other = _look_once(self._landmarks[0], picture, region), second.result()
+        if pose is None or other is None:
+            return pose
+        order = BLAZEPOSE33.mirrored
+        back = other.keypoints[order]
+        back[:, 0] = picture.width - 1 - back[:, 0]
+        keypoints, scores = both_looks(pose.keypoints, pose.scores, back, other.scores[order])
+        return Pose(keypoints, scores, pose.next_region)
 
     def close(self) -> None:
-        self._finder.close()
-        self._landmarks.close()
+        self._thread.shutdown()
+        for runner in (self._finder, *self._landmarks):
+            runner.close()
 
     def __enter__(self) -> MediaPipeDetector:
         return self
@@ -321,6 +345,75 @@ class MediaPipeDetector:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _look_once(landmarks: Any, picture: _Picture, region: Region) -> Pose | None:
+    """The landmarks in one region of the picture, if somebody is there."""
+    width, height = picture.width, picture.height
+    rect = NormalizedRect(
+        x_center=(region.x + 0.5) / width,
+        y_center=(region.y + 0.5) / height,
+        width=region.side / width,
+        height=region.side / height,
+        rotation=region.turn,
+    )
+    square = packet_creator.create_proto(rect)
+    out = landmarks.process({"image": picture.packet, "region": square})
+    if out["landmarks"].is_empty() or not packet_getter.get_bool(out["presence"]):
+        return None
+    marks = packet_getter.get_proto(out["landmarks"]).landmark
+    after = packet_getter.get_proto(out["next"])
+    keypoints = np.array(
+        [(mark.x * width - 0.5, mark.y * height - 0.5) for mark in marks], np.float32
+    )
+    visibility = np.array([mark.visibility for mark in marks], np.float32)
+    return Pose(
+        keypoints,
+        # The network cannot see beyond its square, though it likes to guess.
+        np.where(region.contains(keypoints), visibility, np.float32(0)),
+        Region(
+            after.x_center * width - 0.5,
+            after.y_center * height - 0.5,
+            after.width * width,
+            after.rotation,
+        ),
+    )
+
+
+def both_looks(
+    keypoints: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    mirrored_keypoints: NDArray[np.float32],
+    mirrored_scores: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One pose from the looks at the picture and at the mirrored one: their mean.
+
+    Where they dispute which leg, arm or side of the body is which, a joint is the mean of what
+    lies in the same place, named as in the picture, with `DISPUTED_SCORE` at most. Where they have
+    not found the same it is what is in the picture, half as sure.
+
+    Args:
+        keypoints, scores: (33, 2) pixels and (33,), from the picture.
+        mirrored_keypoints, mirrored_scores: likewise, brought back from the mirrored picture,
+            left and right as the person's again.
+    """
+    size = max(pose_sizes(keypoints[None])[0], 1e-9)
+    order = np.arange(len(keypoints))
+    for joints in (LEGS, ARMS, TRUNK):
+        crossed = BLAZEPOSE33.mirrored[joints]
+        same, other = (
+            np.linalg.norm(keypoints[joints] - mirrored_keypoints[names], axis=1).mean() / size
+            for names in (joints, crossed)
+        )
+        if same - other > DISPUTED:
+            order[joints] = crossed
+    there = mirrored_keypoints[order]
+    if np.linalg.norm(keypoints - there, axis=1).mean() / size > APART:
+        return keypoints, scores / 2
+    disputed = order != np.arange(len(order))
+    mean = (scores + mirrored_scores[order]) / 2
+    scores = np.where(disputed, np.minimum(mean, np.float32(DISPUTED_SCORE)), mean)
+    return (keypoints + there) / 2, scores
 
 
 def windows(width: int, height: int) -> list[Window]:
@@ -378,6 +471,18 @@ class _Options(NamedTuple):
 
     def to_pb2(self) -> Any:
         return self.options
+
+
+def _landmarks_runner(folder: Path, presence_confidence: float) -> Any:
+    return _runner(
+        "pose_landmarker.SinglePoseLandmarksDetectorGraph",
+        ["IMAGE:image", "NORM_RECT:region"],
+        ["LANDMARKS:landmarks", "POSE_RECT_NEXT_FRAME:next", "PRESENCE:presence"],
+        PoseLandmarksDetectorGraphOptions(
+            base_options=_model(folder, LANDMARKS_FILE),
+            min_detection_confidence=presence_confidence,
+        ),
+    )
 
 
 def _runner(graph: str, inputs: list[str], outputs: list[str], options: Any) -> Any:

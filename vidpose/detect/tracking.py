@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 from scipy.optimize import linear_sum_assignment
 
-from vidpose.detect.base import Detections, pose_sizes
+from vidpose.detect.base import DISPUTED_SCORE, Detections, pose_sizes
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17, Skeleton, conversion
 
@@ -51,7 +51,8 @@ CONFUSED_COST = 0.5
 """Mean body sizes a second: what taking left for right costs, as against joints that jump. A
 detector that mistakes a back for a front and corrects itself makes every joint jump by about a
 sixth of a body size, twice; so that is undone when it lasts less than half a second. It costs the
-same for a pair of limbs as for all of the body, or halves of bodies would be turned round."""
+same for a pair of limbs as for all of the body, or halves of bodies would be turned round; and
+nothing where the detector disputes all these joints itself (`DISPUTED_SCORE`)."""
 OUTLIER_SIZE = 0.06
 OUTLIER_ACCELERATION = 70.0
 OUTLIER_S = 0.25
@@ -406,7 +407,7 @@ def _clean(
         scores: (T, 17).
         times: (T,), seconds.
     """
-    confusions = _confusions(joints, times)
+    confusions = _confusions(joints, scores, times)
     for start in range(0, len(times), AT_ONCE):
         part = slice(start, start + AT_ONCE)
         sides = CONFUSIONS[confusions[part]]
@@ -416,28 +417,32 @@ def _clean(
     joints[wrong], scores[wrong] = np.nan, 0
 
 
-def _confusions(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _confusions(
+    keypoints: NDArray[np.float32], scores: NDArray[np.float32], times: NDArray[np.float64]
+) -> NDArray[np.uint8]:
     """(T,), which of the `CONFUSIONS` each frame is in.
 
     The cheapest way through all frames, each in one of `CONFUSIONS`; see `CONFUSED_COST`.
 
     Args:
         keypoints: (T, 17, 2), h36m17, NaN where missing.
+        scores: (T, 17).
         times: (T,), seconds.
     """
     exchanged = np.arange(len(H36M17)) != CONFUSIONS  # (9, 17)
     differ = exchanged[:, None] != exchanged[None]  # (from, to, 17)
-    price = np.where(exchanged.any(axis=1), CONFUSED_COST, 0)
+    contradicts = (scores > DISPUTED_SCORE).astype(np.float32) @ exchanged.T > 0
+    price = np.where(contradicts, np.float32(CONFUSED_COST), 0)  # (T, 9)
 
     shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
-    cost, before = price * shown_s[0], np.zeros((len(times), len(price)), np.uint8)
+    cost, before = price[0] * shown_s[0], np.zeros(price.shape, np.uint8)
     for start in range(0, len(times) - 1, AT_ONCE):
         longer = _longer_crossed(keypoints[start : start + AT_ONCE + 1])
         steps = longer @ differ.reshape(-1, len(H36M17)).T / len(H36M17)
         for t, step in enumerate(steps.reshape(-1, *differ.shape[:2]), start + 1):
             total = cost[:, None] + step
             before[t] = total.argmin(axis=0)
-            cost = total.min(axis=0) + price * shown_s[t]
+            cost = total.min(axis=0) + price[t] * shown_s[t]
     confusions = np.empty(len(times), np.uint8)
     state = cost.argmin()
     for t in range(len(times) - 1, -1, -1):
