@@ -92,7 +92,7 @@ def test_world_height_and_smoothing(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), {"name": "auto", "half": "auto", "flip_test": False, "detect_every": None}),
+        ((), {"name": "auto", "half": "auto", "flip_test": None, "detect_every": None}),
         (
             (*("--detector", "hrnet", "--no-half", "--flip-test", "--detect-every", "3"),),
             {"name": "hrnet", "half": False, "flip_test": True, "detect_every": 3},
@@ -101,7 +101,10 @@ def test_world_height_and_smoothing(
             (*("--detector", "cpn", "--pose-weights", "a.pth", "--person-weights", "b.pth"),),
             {"name": "cpn", "pose_weights": "a.pth", "person_weights": "b.pth"},
         ),
-        (("--people", "2", "--half"), {"num_people": 2, "half": True}),
+        (
+            ("--people", "2", "--half", "--no-flip-test"),
+            {"num_people": 2, "half": True, "flip_test": False},
+        ),
     ],
 )
 def test_detector_options_arrive(

@@ -13,16 +13,22 @@ from mediapipe.python import packet_creator, packet_getter
 from numpy.typing import NDArray
 
 from vidpose.detect import open_detector
+from vidpose.detect.base import DISPUTED_SCORE
 from vidpose.detect.mediapipe import (
+    ARMS,
+    LEGS,
+    TRUNK,
     MediaPipeDetector,
     Region,
     Window,
+    _Picture,
     _quiet,
+    both_looks,
     cut,
     windows,
 )
 from vidpose.detect.tracking import PoseCollector
-from vidpose.skeleton import BLAZEPOSE33
+from vidpose.skeleton import BLAZEPOSE33, H36M17
 from vidpose.video import Frame, VideoReader
 
 START_S = 2.0
@@ -105,31 +111,105 @@ def test_a_person_lost_after_a_pause_is_found_again(
     assert len(detector.detect_image(frames[1].image, 1.4)) == 2
 
 
+class Middle:
+    """Landmarks that all lie in the middle of the region that was looked at."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[float, float, float]] = []
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        rect = packet_getter.get_proto(inputs["region"])
+        self.asked.append((rect.x_center, rect.y_center, rect.rotation))
+        mark = NormalizedLandmark(x=rect.x_center, y=rect.y_center)
+        return {
+            "landmarks": packet_creator.create_proto(NormalizedLandmarkList(landmark=[mark] * 33)),
+            "next": packet_creator.create_proto(rect),
+            "presence": packet_creator.create_bool(True),
+        }
+
+
 def test_pixels_count_from_the_middle_of_the_first_one(
     detector: MediaPipeDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MediaPipe's middle of the picture, (0.5, 0.5), is between the first and the last pixel."""
-    asked = []
-
-    class Middle:
-        def process(self, inputs: dict[str, Any]) -> dict[str, Any]:
-            rect = packet_getter.get_proto(inputs["region"])
-            asked.append((rect.x_center, rect.y_center))
-            marks = NormalizedLandmarkList(landmark=[NormalizedLandmark(x=0.5, y=0.5)] * 33)
-            return {
-                "landmarks": packet_creator.create_proto(marks),
-                "next": packet_creator.create_proto(rect),
-                "presence": packet_creator.create_bool(True),
-            }
-
-    monkeypatch.setattr(detector, "_landmarks", Middle())
-    middle = Region(49.5, 29.5, 16, 0)
-    pose = detector._look(None, 100, 60, middle)
+    """MediaPipe's middle of the picture, (0.5, 0.5), is between the first and the last pixel; what
+    is a tenth of the width from the left is as far from the mirrored picture's right.
+    """
+    plain, mirrored = Middle(), Middle()
+    monkeypatch.setattr(detector, "_landmarks", [plain, mirrored])
+    picture = _Picture(np.zeros((60, 100, 3), np.uint8))
+    for x in (49.5, 9.5):
+        region = Region(x, 29.5, 16, 0.25)
+        pose = detector._look(picture, region)
+        assert pose is not None
+        assert pose.next_region == pytest.approx(region)
+        np.testing.assert_allclose(pose.keypoints, [(x, 29.5)] * 33, rtol=1e-5)
     monkeypatch.undo()
-    assert asked == [(0.5, 0.5)]
-    assert pose is not None
-    assert pose.next_region == pytest.approx(middle)
-    np.testing.assert_allclose(pose.keypoints, [(49.5, 29.5)] * 33)
+    np.testing.assert_allclose(plain.asked, [(0.5, 0.5, 0.25), (0.1, 0.5, 0.25)])
+    np.testing.assert_allclose(mirrored.asked, [(0.5, 0.5, -0.25), (0.9, 0.5, -0.25)])
+
+
+def test_the_mirrored_picture_gives_the_mirrored_pose(frames: list[Frame]) -> None:
+    """Better with the flip test, though the search does not know of it."""
+
+    def asymmetry(flip_test: bool) -> float:
+        image = frames[0].image
+        poses = []
+        for seen in (image, np.ascontiguousarray(image[:, ::-1])):
+            with MediaPipeDetector(flip_test=flip_test) as detector:
+                found = [detector.detect_image(seen, time_s).keypoints for time_s in (0.0, 0.1)]
+            poses.append(found[-1][np.argsort(hips(found[-1])[:, 1])])
+        back = poses[1][:, BLAZEPOSE33.mirrored] * (-1, 1) + (image.shape[1] - 1, 0)
+        return float(np.linalg.norm(poses[0] - back, axis=2).mean())
+
+    plain, both = asymmetry(False), asymmetry(True)
+    assert both < 0.7 * plain
+    assert plain > 1
+
+
+def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
+    """The man sets his left foot forward; in the picture alone it would be his right one."""
+    collector = PoseCollector()
+    with VideoReader(demo_video, 3.2, 4.0) as video, MediaPipeDetector() as detector:
+        for frame in video:
+            found = detector.detect_image(frame.image, frame.time_s)
+            collector.add(frame.index, frame.time_s, found)
+        poses = collector.finish(30.0, video.size)
+    his = poses.keypoints_2d[np.nanargmin(poses.keypoints_2d[:, 0, 0, 1])]
+    stepping = (poses.timestamps > 3.56) & (poses.timestamps < 3.9)
+    forward = his[stepping, H36M17.index("LFoot"), 0] - his[stepping, H36M17.index("RFoot"), 0]
+    assert stepping.sum() == 10
+    assert forward.min() > 10
+
+
+def pose_and_mirror() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Somebody 100 pixels tall and wide, and scores of 0.8."""
+    keypoints = np.random.default_rng(0).uniform(0, 100, (33, 2)).astype(np.float32)
+    return keypoints, np.full(33, 0.8, np.float32)
+
+
+def test_two_looks_that_agree_are_averaged() -> None:
+    keypoints, scores = pose_and_mirror()
+    both, sure = both_looks(keypoints, scores, keypoints + np.float32([2, 0]), scores / 2)
+    np.testing.assert_allclose(both, keypoints + np.float32([1, 0]), rtol=1e-5)
+    np.testing.assert_allclose(sure, 0.6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("joints", [LEGS, ARMS, TRUNK])
+def test_what_two_looks_dispute_is_unsure(joints: list[int]) -> None:
+    keypoints, scores = pose_and_mirror()
+    other = keypoints + np.float32([2, 0])
+    other[joints] = other[BLAZEPOSE33.mirrored[joints]]
+    both, sure = both_looks(keypoints, scores, other, scores)
+    np.testing.assert_allclose(both, keypoints + np.float32([1, 0]), rtol=1e-5)
+    disputed = np.isin(np.arange(33), joints) & (BLAZEPOSE33.mirrored != np.arange(33))
+    np.testing.assert_allclose(sure, np.where(disputed, DISPUTED_SCORE, 0.8), rtol=1e-6)
+
+
+def test_two_looks_that_found_different_things() -> None:
+    keypoints, scores = pose_and_mirror()
+    both, sure = both_looks(keypoints, scores, keypoints + np.float32(30), scores)
+    np.testing.assert_array_equal(both, keypoints)
+    np.testing.assert_allclose(sure, 0.4)
 
 
 def test_a_portrait_video(detector: MediaPipeDetector, frames: list[Frame]) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tests.detect.people import detections, stick
 from vidpose.detect import Detections
+from vidpose.detect.base import DISPUTED_SCORE
 from vidpose.detect.tracking import MAX_GAP_S, PoseCollector, Tracker
 from vidpose.poses import Pose2D
 from vidpose.skeleton import BLAZEPOSE33, H36M17
@@ -354,6 +355,23 @@ def test_limbs_taken_for_each_other_are_put_back(joints: Sequence[str], fps: flo
     found = collect(scene, times)
     np.testing.assert_allclose(found.keypoints_2d[0], truth(striding, times), atol=1e-3)
     np.testing.assert_allclose(found.scores_2d, 0.9)
+
+
+def test_what_the_detector_disputes_may_be_wrong_for_long() -> None:
+    """A second and a half of exchanged legs is put back, if no look was sure of them."""
+    times = times_at(30)
+    found = {}
+    for score in (DISPUTED_SCORE, 0.9):
+        collector = PoseCollector()
+        for index, time in enumerate(times):
+            wrong = 0.45 < time < 1.95
+            scores = np.full(17, 0.9, np.float32)
+            scores[[H36M17.index(side + joint) for side in "LR" for joint in LEGS[1:]]] = score
+            pose = exchanged(striding(time), LEGS[1:]) if wrong else striding(time)
+            collector.add(index, time, Detections(pose[None], scores[None], H36M17))
+        found[score] = collector.finish(30.0, (640, 480)).keypoints_2d[0]
+    np.testing.assert_allclose(found[DISPUTED_SCORE], truth(striding, times), atol=1e-3)
+    assert np.abs(found[0.9] - truth(striding, times)).max() > 10
 
 
 def test_scores_go_where_their_joints_go() -> None:

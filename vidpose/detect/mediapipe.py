@@ -179,7 +179,7 @@ class MediaPipeDetector:
         num_people: int = 8,
         detection_confidence: float = 0.5,
         presence_confidence: float = 0.5,
-        flip_test: bool = False,
+        flip_test: bool = True,
     ) -> None:
         self._num_people = num_people
         self._flip_test = flip_test

@@ -51,8 +51,11 @@ CONFUSED_COST = 0.5
 """Mean body sizes a second: what taking left for right costs, as against joints that jump. A
 detector that mistakes a back for a front and corrects itself makes every joint jump by about a
 sixth of a body size, twice; so that is undone when it lasts less than half a second. It costs the
-same for a pair of limbs as for all of the body, or halves of bodies would be turned round; and
-nothing where the detector disputes all these joints itself (`DISPUTED_SCORE`)."""
+same for a pair of limbs as for all of the body, or halves of bodies would be turned round."""
+DISPUTED_S = 0.1
+"""It costs nothing in a frame in which the detector disputes all these joints itself
+(`DISPUTED_SCORE`), and in others as much less as there are such frames this near, before and after:
+who has just contradicted himself is not to be relied on."""
 OUTLIER_SIZE = 0.06
 OUTLIER_ACCELERATION = 70.0
 OUTLIER_S = 0.25
@@ -431,8 +434,8 @@ def _confusions(
     """
     exchanged = np.arange(len(H36M17)) != CONFUSIONS  # (9, 17)
     differ = exchanged[:, None] != exchanged[None]  # (from, to, 17)
-    contradicts = (scores > DISPUTED_SCORE).astype(np.float32) @ exchanged.T > 0
-    price = np.where(contradicts, np.float32(CONFUSED_COST), 0)  # (T, 9)
+    contradicted = (scores > DISPUTED_SCORE).astype(np.float32) @ exchanged.T > 0  # (T, 9)
+    price = CONFUSED_COST * contradicted * _share_around(contradicted, times, DISPUTED_S)
 
     shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
     cost, before = price[0] * shown_s[0], np.zeros(price.shape, np.uint8)
@@ -449,6 +452,16 @@ def _confusions(
         confusions[t] = state
         state = before[t, state]
     return confusions
+
+
+def _share_around(
+    which: NDArray[np.bool_], times: NDArray[np.float64], reach_s: float
+) -> NDArray[np.float64]:
+    """(T, N) -> (T, N), the share of frames no more than `reach_s` away in which it is so."""
+    first = np.searchsorted(times, times - reach_s - 1e-6)
+    after = np.searchsorted(times, times + reach_s + 1e-6)
+    before = np.concatenate([np.zeros((1, which.shape[1]), np.int64), which.cumsum(axis=0)])
+    return np.asarray((before[after] - before[first]) / (after - first)[:, None])
 
 
 def _longer_crossed(keypoints: NDArray[np.float32]) -> NDArray[np.float64]:
