@@ -1,12 +1,14 @@
 """What the embedded detector does wrong on real video: the numbers behind `noise.EMBEDDED`.
 
-    python benchmarks/detector_noise.py FOLDER [VIDEO...] [-o outputs/detector_noise.md]
+    python benchmarks/detector_noise.py FOLDER [VIDEO...] [--no-flip-test]
+        [-o outputs/detector_noise.md]
 
 FOLDER is what `demo_videos/fetch_more.py` fetches; VIDEO are further ones, such as the demo's. Of
 every video: jitter on joints that are still, what is missing, and what had to be mended. From the
 four calibrated cameras in FOLDER: how far each camera's joints are from where all four together put
 them, what of it stays and what comes and goes. Lengths are in the person's size in the picture, the
-mean distance of the joints from the hip.
+mean distance of the joints from the hip. `noise.EMBEDDED` is of --no-flip-test: the detector had no
+flip test then.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy as np
 from measuring import publish
 from numpy.typing import NDArray
 from real_cameras import CAMERAS, look, the_person
-from real_video import Calibrated, Seen, Track, Truth, detect, sizes
+from real_video import Calibrated, Seen, Track, Truth, add_flip_test, detect, sizes
 
 from vidpose.errors import VidposeError
 from vidpose.files import check_writable
@@ -196,12 +198,12 @@ def _sd(values: Floats) -> float:
     return float(1.4826 * np.nanmedian(np.abs(values)))
 
 
-def main(folder: Path, more: list[Path], out: Path) -> None:
+def main(folder: Path, more: list[Path], out: Path, flip_test: bool = True) -> None:
     check_writable(out)
-    views, cameras, true = look(folder)
+    views, cameras, true = look(folder, flip_test)
     videos = {f"{name}.mp4": view for name, view in zip(CAMERAS, views, strict=True)}
     more = [*(folder / name for name in MORE if (folder / name).is_file()), *more]
-    videos |= {path.name: detect(path, LONGEST_S) for path in more}
+    videos |= {path.name: detect(path, LONGEST_S, flip_test) for path in more}
     lines = ["# The embedded detector's errors\n\n## Jitter on still joints, sizes\n"]
     lines.append("| video | frames/s | windows | 10 % | median | 90 % | correlation |")
     lines.append("|---|---|---|---|---|---|---|")
@@ -237,9 +239,10 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, help="what demo_videos/fetch_more.py fetched")
     parser.add_argument("videos", type=Path, nargs="*", help="further videos")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/detector_noise.md"))
+    add_flip_test(parser)
     given = parser.parse_args()
     try:
-        main(given.folder, given.videos, given.out)
+        main(given.folder, given.videos, given.out, given.flip_test)
     except VidposeError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -1,6 +1,7 @@
 """A real person before four calibrated cameras: our 3D and MediaPipe's own, from single cameras.
 
-    python benchmarks/real_cameras.py FOLDER WEIGHTS... [-o outputs/real_cameras.md]
+    python benchmarks/real_cameras.py FOLDER WEIGHTS... [--no-flip-test]
+        [-o outputs/real_cameras.md]
 
 FOLDER is what `demo_videos/fetch_more.py` fetches. An athlete balances on one leg; the cameras
 look 18 to 25 degrees down and are rolled by up to 26. What is true is triangulated from what the
@@ -22,7 +23,7 @@ import numpy as np
 from lifting import labels
 from measuring import publish
 from numpy.typing import NDArray
-from real_video import Calibrated, Seen, Truth, detect, read_qualisys, truth
+from real_video import Calibrated, Seen, Truth, add_flip_test, detect, read_qualisys, truth
 
 from vidpose.errors import DataError, VidposeError
 from vidpose.files import check_writable
@@ -117,7 +118,7 @@ def ways(
     return found
 
 
-def look(folder: Path) -> tuple[list[Seen], list[Calibrated], Truth]:
+def look(folder: Path, flip_test: bool = True) -> tuple[list[Seen], list[Calibrated], Truth]:
     """The four videos, their cameras and what they say together."""
     calibration = folder / "calibration.qca.txt"
     for path in (calibration, *(folder / f"{name}.mp4" for name in CAMERAS)):
@@ -126,16 +127,16 @@ def look(folder: Path) -> tuple[list[Seen], list[Calibrated], Truth]:
                 f"{path} is not there; run `python demo_videos/fetch_more.py {folder}`."
             )
     cameras = read_qualisys(calibration)
-    seen = [detect(folder / f"{name}.mp4") for name in CAMERAS]
+    seen = [detect(folder / f"{name}.mp4", flip_test=flip_test) for name in CAMERAS]
     tracks = [view.poses.keypoints_2d[the_person(view)].astype(np.float64) for view in seen]
     frames = min(map(len, tracks))
     rays = [camera.rays(track[:frames]) for camera, track in zip(cameras, tracks, strict=True)]
     return seen, cameras, truth(cameras, np.stack(rays))
 
 
-def main(folder: Path, weights: Sequence[str], out: Path) -> None:
+def main(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = True) -> None:
     check_writable(out)
-    seen, cameras, true = look(folder)
+    seen, cameras, true = look(folder, flip_test)
     rows = ways(folder, weights, seen, cameras)
     known = np.isfinite(true.joints[:, LIMBS]).all(axis=(1, 2))
     focal = np.mean([camera.focal_px for camera in cameras])
@@ -165,9 +166,10 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, help="what demo_videos/fetch_more.py fetched")
     parser.add_argument("weights", nargs="+", help="files, or names of vidpose's own")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/real_cameras.md"))
+    add_flip_test(parser)
     given = parser.parse_args()
     try:
-        main(given.folder, given.weights, given.out)
+        main(given.folder, given.weights, given.out, given.flip_test)
     except VidposeError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -5,6 +5,7 @@ World frame: as the calibration has it, metres. Pixels count from the middle of 
 
 from __future__ import annotations
 
+import argparse
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,12 +47,13 @@ class Seen:
     poses: Pose2D
 
 
-def detect(video: Path, end_s: float | None = None) -> Seen:
+def detect(video: Path, end_s: float | None = None, flip_test: bool = True) -> Seen:
     """Everybody in a video, found as `vidpose infer` finds them; of a long one the beginning."""
     tracker, collector = Tracker(), PoseCollector()
     found: dict[int, list[tuple[int, float, NDArray[np.floating], NDArray[np.floating]]]] = {}
     convert = conversion(BLAZEPOSE33.name, H36M17.name)
-    with VideoReader(video, end_s=end_s) as reader, MediaPipeDetector() as detector:
+    looks = MediaPipeDetector(flip_test=flip_test)
+    with VideoReader(video, end_s=end_s) as reader, looks as detector:
         for row, frame in enumerate(reader):
             people = detector.detect_image(frame.image, frame.time_s)
             joints, scores = convert(people.keypoints, people.scores)
@@ -64,6 +66,16 @@ def detect(video: Path, end_s: float | None = None) -> Seen:
         rows, times, joints, scores = (np.array(part) for part in zip(*sights, strict=True))
         raw.append(Track(joints=joints.astype(np.float64), scores=scores, rows=rows, times=times))
     return Seen(raw=raw, poses=poses)
+
+
+def add_flip_test(parser: argparse.ArgumentParser) -> None:
+    """`--no-flip-test`, as `vidpose infer` has it."""
+    parser.add_argument(
+        "--flip-test",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let the detector look at the mirrored person, too",
+    )
 
 
 def sizes(joints: Floats) -> Floats:

@@ -28,6 +28,7 @@ def table(settings: Settings) -> Table:
             video = _beginning(video, folder / "short.mp4")
         ways = {
             "the detector alone": partial(_detect, video),
+            "... without the mirrored picture": partial(_detect, video, flip_test=False),
             "`vidpose infer`": partial(infer, video, folder),
             "`vidpose infer --render`": partial(infer, video, folder, "--render"),
         }
@@ -52,8 +53,8 @@ def _beginning(video: Path, out: Path) -> Path:
     return out
 
 
-def _detect(video: Path) -> None:
-    detector, _ = open_detector("mediapipe")
+def _detect(video: Path, flip_test: bool | None = None) -> None:
+    detector, _ = open_detector("mediapipe", flip_test=flip_test)
     with VideoReader(video) as reader, detector:
         deque(detector.detect(reader), maxlen=0)
 

@@ -493,6 +493,12 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
 @click.option(
     "--accumulate", type=int, help="Parts in which a step is computed, to save memory. [default: 1]"
 )
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adamw", "muon"]),
+    help="muon: that for the matrices of a transformer's blocks, AdamW for the rest. "
+    "[default: adamw]",
+)
 @click.option("--lr", type=float, help="Learning rate at its highest.")
 @click.option(
     "--velocity",

@@ -43,6 +43,8 @@ class Recipe:
     """Windows in a step, over all processes together."""
     accumulate: int = 1
     """Parts in which a process computes its share of a step, to save memory."""
+    optimizer: str = "adamw"
+    """adamw; muon: that for the matrices of a transformer's blocks, AdamW for the rest."""
     lr: float = 2e-4
     schedule: str = "exponential"
     """exponential: times `lr_decay` after every epoch; cosine: a short rise, then half a cosine."""
@@ -99,6 +101,7 @@ class Recipe:
         choices = {
             "model": tuple(MODELS),
             "normalisation": tuple(NORMALISATIONS),
+            "optimizer": ("adamw", "muon"),
             "schedule": ("exponential", "cosine"),
             "select_on": ("validation", "test"),
             "precision": ("auto", *PRECISIONS),

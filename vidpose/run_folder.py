@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ MAY_DIFFER = ("epochs", "precision", "accumulate")
 
 @dataclass
 class RunState:
-    """How far a run is; `model` and `optimizer` hold their part themselves."""
+    """How far a run is; the model and the optimizers hold their part themselves."""
 
     epoch: int = 0
     """Epochs completed."""
@@ -72,7 +73,7 @@ class RunFolder:
         recipe: Recipe,
         data: dict[str, Any],
         model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizers: Sequence[torch.optim.Optimizer],
         average: torch.nn.Module | None = None,
     ) -> None:
         """Write all that a run needs to go on; whole or not at all.
@@ -95,7 +96,7 @@ class RunFolder:
                     "data": data,
                     "run": vars(state),
                     "model": weights,
-                    "optimizer": optimizer.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                     "average": {} if average is None else average.state_dict(),
                 },
                 temporary,
@@ -106,7 +107,7 @@ class RunFolder:
         recipe: Recipe,
         data: dict[str, Any],
         model: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizers: Sequence[torch.optim.Optimizer],
         average: torch.nn.Module | None = None,
     ) -> RunState:
         """Take a run up again.
@@ -133,7 +134,9 @@ class RunFolder:
                 "a new run."
             )
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        parts = state.get("optimizers") or [state["optimizer"]]  # older runs had one
+        for optimizer, part in zip(optimizers, parts, strict=True):
+            optimizer.load_state_dict(part)
         if average is not None:
             average.load_state_dict(state["average"])
         return run

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +42,7 @@ from vidpose.metrics import mpjpe, p_mpjpe
 from vidpose.models import MODELS, Checkpoint, LiftingModel, load_checkpoint, save_checkpoint
 from vidpose.models.blocks import draw_drop_paths_for
 from vidpose.models.transfer import transfer
+from vidpose.optimizers import optimizers_for
 from vidpose.progress import Progress, silent
 from vidpose.recipe import Recipe, recipe_for
 from vidpose.run_folder import RunFolder, RunState
@@ -188,10 +188,10 @@ def train(
     if init is not None and not resume:
         for line in transfer(init, model, data.skeleton):
             report(line)
-    optimizer = torch.optim.AdamW(groups(model, recipe), lr=recipe.lr, fused=True)
+    optimizers = optimizers_for(model, recipe)
     average = AveragedModel(model, avg_fn=moving_average(recipe.ema)) if recipe.ema else None
     kept = model if average is None else cast(LiftingModel, average.module)
-    run = folder.restore(recipe, data.told, model, optimizer, average) if resume else RunState()
+    run = folder.restore(recipe, data.told, model, optimizers, average) if resume else RunState()
     learner: torch.nn.Module = model
     if world.size > 1:
         learner = DistributedDataParallel(model, [device] if device.type == "cuda" else None)
@@ -202,7 +202,7 @@ def train(
 
     def save() -> None:
         if world.is_first:
-            folder.save(run, recipe, data.told, model, optimizer, average)
+            folder.save(run, recipe, data.told, model, optimizers, average)
 
     with stop_requests() as stop_is_asked:
         while run.epoch < recipe.epochs:
@@ -211,10 +211,12 @@ def train(
             batches = prefetched(source, run.epoch, range(run.step, steps), recipe.batch, world)
             label = f"epoch {run.epoch + 1}/{recipe.epochs}"
             for inputs, targets, whole in progress(batches, steps - run.step, label):
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.lr_at(run.epoch * steps + run.step, steps)
+                lr = recipe.lr_at(run.epoch * steps + run.step, steps)
+                for group in (group for some in optimizers for group in some.param_groups):
+                    group["lr"] = lr
                 loss = learn(learner, model, inputs, targets, whole, recipe, world, run, steps)
-                optimizer.step()
+                for optimizer in optimizers:
+                    optimizer.step()
                 if average is not None:
                     average.update_parameters(model)
                 loss_sum += loss
@@ -280,24 +282,6 @@ def build_model(recipe: Recipe, joints: int) -> LiftingModel:
         return kind(joints=joints, **sizes)
     except ValueError as error:
         raise UsageError(f"the network {recipe.model} cannot be built: {error}.") from None
-
-
-def groups(model: LiftingModel, recipe: Recipe) -> list[dict[str, Any]]:
-    """The optimizer's parameters, with their weight decay.
-
-    A lone frame looks at nobody. What networks know of other frames, its place and their looks,
-    would get no gradient from single frames, and decay; so it does not, and the place stays.
-    """
-    looks, rest = [], []
-    for name, parameter in model.named_parameters():
-        if recipe.singles and name == "frame_position":
-            parameter.requires_grad_(False)
-        elif recipe.singles and re.fullmatch(r"temporal_blocks\..*\.qkv\..*", name):
-            looks.append(parameter)
-        else:
-            rest.append(parameter)
-    decays = [{"params": rest, "weight_decay": recipe.weight_decay}]
-    return decays + ([{"params": looks, "weight_decay": 0.0}] if looks else [])
 
 
 def learn(

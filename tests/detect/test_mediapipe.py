@@ -189,18 +189,18 @@ def pose_and_mirror() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def test_two_looks_that_agree_are_averaged() -> None:
     keypoints, scores = pose_and_mirror()
-    both, sure = both_looks(keypoints, scores, keypoints + np.float32([2, 0]), scores / 2)
-    np.testing.assert_allclose(both, keypoints + np.float32([1, 0]), rtol=1e-5)
+    both, sure = both_looks(keypoints, scores, keypoints + np.array([2, 0], np.float32), scores / 2)
+    np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
     np.testing.assert_allclose(sure, 0.6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("joints", [LEGS, ARMS, TRUNK])
 def test_what_two_looks_dispute_is_unsure(joints: list[int]) -> None:
     keypoints, scores = pose_and_mirror()
-    other = keypoints + np.float32([2, 0])
+    other = keypoints + np.array([2, 0], np.float32)
     other[joints] = other[BLAZEPOSE33.mirrored[joints]]
     both, sure = both_looks(keypoints, scores, other, scores)
-    np.testing.assert_allclose(both, keypoints + np.float32([1, 0]), rtol=1e-5)
+    np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
     disputed = np.isin(np.arange(33), joints) & (BLAZEPOSE33.mirrored != np.arange(33))
     np.testing.assert_allclose(sure, np.where(disputed, DISPUTED_SCORE, 0.8), rtol=1e-6)
 

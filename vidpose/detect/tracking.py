@@ -53,9 +53,9 @@ detector that mistakes a back for a front and corrects itself makes every joint 
 sixth of a body size, twice; so that is undone when it lasts less than half a second. It costs the
 same for a pair of limbs as for all of the body, or halves of bodies would be turned round."""
 DISPUTED_S = 0.1
-"""It costs nothing in a frame in which the detector disputes all these joints itself
-(`DISPUTED_SCORE`), and in others as much less as there are such frames this near, before and after:
-who has just contradicted himself is not to be relied on."""
+"""It costs nothing in a frame in which the detector contradicts itself about a pair of limbs or the
+body (`DISPUTED_SCORE`), and in others as much less as there are such frames this near, before and
+after."""
 OUTLIER_SIZE = 0.06
 OUTLIER_ACCELERATION = 70.0
 OUTLIER_S = 0.25
@@ -395,6 +395,11 @@ LIMB_ENDS = {
     for end, before in (("Foot", "Knee"), ("Wrist", "Elbow"))
 }
 """The joint before each foot and wrist."""
+PAIRS = tuple(
+    [H36M17.index(side + joint) for side in "LR" for joint in joints]
+    for joints in (LEGS[1], ARMS[1], ("Hip", "Shoulder"))
+)
+"""Joints that a detector disputes together."""
 CONFUSIONS = np.array([_exchanging(*legs, *arms) for legs in LEGS for arms in ARMS])
 """(9, 17), what a detector may take left for right: the legs, the arms, or all of the body, where
 hips and shoulders may be right all the same. The first is no confusion."""
@@ -434,8 +439,7 @@ def _confusions(
     """
     exchanged = np.arange(len(H36M17)) != CONFUSIONS  # (9, 17)
     differ = exchanged[:, None] != exchanged[None]  # (from, to, 17)
-    contradicted = (scores > DISPUTED_SCORE).astype(np.float32) @ exchanged.T > 0  # (T, 9)
-    price = CONFUSED_COST * contradicted * _share_around(contradicted, times, DISPUTED_S)
+    price = np.where(exchanged.any(axis=1), CONFUSED_COST, 0) * _reliance(scores, times)[:, None]
 
     shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
     cost, before = price[0] * shown_s[0], np.zeros(price.shape, np.uint8)
@@ -454,14 +458,16 @@ def _confusions(
     return confusions
 
 
-def _share_around(
-    which: NDArray[np.bool_], times: NDArray[np.float64], reach_s: float
-) -> NDArray[np.float64]:
-    """(T, N) -> (T, N), the share of frames no more than `reach_s` away in which it is so."""
-    first = np.searchsorted(times, times - reach_s - 1e-6)
-    after = np.searchsorted(times, times + reach_s + 1e-6)
-    before = np.concatenate([np.zeros((1, which.shape[1]), np.int64), which.cumsum(axis=0)])
-    return np.asarray((before[after] - before[first]) / (after - first)[:, None])
+def _reliance(scores: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, 17) -> (T,), 0 to 1, what the detector's word on left and right is worth.
+
+    See `DISPUTED_S`.
+    """
+    settled = ~np.any([(scores[:, pair] <= DISPUTED_SCORE).all(axis=1) for pair in PAIRS], axis=0)
+    first = np.searchsorted(times, times - DISPUTED_S - 1e-6)
+    after = np.searchsorted(times, times + DISPUTED_S + 1e-6)
+    before = np.concatenate([[0], settled.cumsum()])
+    return np.asarray(settled * (before[after] - before[first]) / (after - first))
 
 
 def _longer_crossed(keypoints: NDArray[np.float32]) -> NDArray[np.float64]:
