@@ -53,7 +53,7 @@ def test_queries_keys_and_values_are_matrices_of_their_own() -> None:
     together = torch.nn.Parameter(torch.zeros(12, 4))
     together.grad = torch.randn(12, 4)
     together.grad[4:8] = 0  # as of keys that nobody looked at
-    Muon([{"params": [together], "weight_decay": 0.0}], lr=1.0).step()
+    Muon([{"params": [together], "parts": 3}], lr=1.0).step()
     assert not together[4:8].any()
     for part in (together[:4], together[8:]):
         assert torch.linalg.svdvals(part.detach() / (LIKE_ADAMW * 2)).max() < 1.25
@@ -68,6 +68,8 @@ def test_every_parameter_has_one_optimizer(name: str) -> None:
         for some in (muon, adamw)
     ]
     assert sorted(map(id, parts[0] + parts[1])) == sorted(map(id, model.parameters()))
+    split = [len(group["params"]) for group in muon.param_groups if group["parts"] == 3]
+    assert sum(split) == sum(name.endswith("qkv.weight") for name, _ in model.named_parameters())
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert all("blocks." in names[id(parameter)] for parameter in parts[0])
     matrices = sum("blocks." in name and name.endswith("weight") for name in names.values())

@@ -309,10 +309,12 @@ def test_relift_takes_the_2d_of_the_result(
     np.testing.assert_array_equal(other.keypoints_2d, before.keypoints_2d)
     assert (other.root_3d != before.root_3d).any()
     assert vidpose.load(tmp_path / "in.npz").meta["camera"]["focal_px"] == 200.0
+    np.testing.assert_array_equal(relift(flip_test=False).joints_3d, before.joints_3d)
     for options, told in (
         ({"people": 4}, "with people 3, not people 4"),
         ({"end": 0.5}, "with end None, not end 0.5"),
         ({"detector": "hrnet"}, "with detector fake, not detector hrnet"),
+        ({"flip_test": True}, "with flip_test False, not flip_test True"),
     ):
         with pytest.raises(UsageError, match=told):
             relift(**options)

@@ -497,14 +497,14 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     "--optimizer",
     type=click.Choice(["adamw", "muon"]),
     help="muon: that for the matrices of a transformer's blocks, AdamW for the rest. "
-    "[default: adamw]",
+    "[default: adamw; for mocap muon]",
 )
 @click.option("--lr", type=float, help="Learning rate at its highest.")
 @click.option(
     "--velocity",
     type=float,
     help="For networks that answer for all frames of a window: how much the error of the joints' "
-    "velocities counts. [default: 0; for mocap 2]",
+    "velocities counts. [default: 0; for mocap 3]",
 )
 @click.option(
     "--procrustes",

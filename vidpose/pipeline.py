@@ -165,7 +165,7 @@ def infer(
     options = seen | {"longest": longest}
     cache: DetectionCache | None = None
     if relift and target is not None and target.exists():
-        poses, meta = _detected_before(video, target, detector, options)
+        poses, meta = _detected_before(video, target, detector, flip_test, options)
         report(f"2D joints: {target} (lifted again). {with_what}")
     else:
         with VideoReader(video, start, end):
@@ -467,7 +467,7 @@ def would_tell(video: Path, detector: dict[str, Any], options: dict[str, Any]) -
 
 
 def _detected_before(
-    video: Path, target: Path, detector: str, options: dict[str, Any]
+    video: Path, target: Path, detector: str, flip_test: bool | None, options: dict[str, Any]
 ) -> tuple[Pose2D, dict[str, Any]]:
     """The 2D joints of a result, and what it tells about them.
 
@@ -479,13 +479,17 @@ def _detected_before(
         source = _describe_file(video)
     _check_not_anothers(target, source)
     before = load(target)
-    name = before.meta.get("detector", {}).get("name")
-    theirs, asked = before.meta.get("options", {}), options | {"detector": detector}
+    about = before.meta.get("detector", {})
+    name, flipped = about.get("name"), about.get("options", {}).get("flip_test", False)
+    asked = options | {"detector": detector, "flip_test": flip_test}
+    theirs = before.meta.get("options", {})
     differ = [key for key in options if theirs.get(key) != options[key]]
     if detector not in ("auto", name):
         differ.append("detector")
+    if flip_test not in (None, flipped):
+        differ.append("flip_test")
     if differ:
-        told = theirs | {"detector": name}
+        told = theirs | {"detector": name, "flip_test": flipped}
         raise UsageError(
             f"{target} was made with {_told(told, differ)}, not {_told(asked, differ)}; leave out "
             "--relift, or give the options it was made with."

@@ -121,6 +121,7 @@ class RunFolder:
             # What older runs do not name yet was as it is by default.
             theirs = {**asdict(Recipe()), **state["recipe"], **state["data"]}
             run = RunState(**state["run"])
+            parts = state.get("optimizers") or [state["optimizer"]]  # older runs had one
             if state["format"] != FORMAT:
                 raise ValueError
         except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError):
@@ -134,7 +135,6 @@ class RunFolder:
                 "a new run."
             )
         model.load_state_dict(state["model"])
-        parts = state.get("optimizers") or [state["optimizer"]]  # older runs had one
         for optimizer, part in zip(optimizers, parts, strict=True):
             optimizer.load_state_dict(part)
         if average is not None:

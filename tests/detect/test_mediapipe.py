@@ -12,13 +12,14 @@ from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmark, Normali
 from mediapipe.python import packet_creator, packet_getter
 from numpy.typing import NDArray
 
-from vidpose.detect import open_detector
+from vidpose.detect import mediapipe, open_detector
 from vidpose.detect.base import DISPUTED_SCORE
 from vidpose.detect.mediapipe import (
     ARMS,
     LEGS,
     TRUNK,
     MediaPipeDetector,
+    Pose,
     Region,
     Window,
     _Picture,
@@ -181,35 +182,53 @@ def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
     assert forward.min() > 10
 
 
-def pose_and_mirror() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Somebody 100 pixels tall and wide, and scores of 0.8."""
+def test_what_the_mirrored_look_does_not_see_is_half_as_sure(
+    detector: MediaPipeDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pose = Pose(*pose_and_scores(), Region(50, 50, 100, 0))
+    answers = {False: pose, True: None}
+    plain = detector._landmarks[0]
+    monkeypatch.setattr(
+        mediapipe, "_look_once", lambda landmarks, *_: answers[landmarks is not plain]
+    )
+    picture = _Picture(np.zeros((100, 100, 3), np.uint8))
+    seen = detector._look(picture, pose.next_region)
+    assert seen is not None
+    np.testing.assert_array_equal(seen.keypoints, pose.keypoints)
+    np.testing.assert_allclose(seen.scores, 0.35)
+    answers = {False: None, True: pose}
+    assert detector._look(picture, pose.next_region) is None
+
+
+def pose_and_scores() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Somebody 100 pixels tall and wide, and scores of 0.7."""
     keypoints = np.random.default_rng(0).uniform(0, 100, (33, 2)).astype(np.float32)
-    return keypoints, np.full(33, 0.8, np.float32)
+    return keypoints, np.full(33, 0.7, np.float32)
 
 
 def test_two_looks_that_agree_are_averaged() -> None:
-    keypoints, scores = pose_and_mirror()
+    keypoints, scores = pose_and_scores()
     both, sure = both_looks(keypoints, scores, keypoints + np.array([2, 0], np.float32), scores / 2)
     np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
-    np.testing.assert_allclose(sure, 0.6, rtol=1e-6)
+    np.testing.assert_allclose(sure, 0.525, rtol=1e-6)
 
 
 @pytest.mark.parametrize("joints", [LEGS, ARMS, TRUNK])
 def test_what_two_looks_dispute_is_unsure(joints: list[int]) -> None:
-    keypoints, scores = pose_and_mirror()
+    keypoints, scores = pose_and_scores()
     other = keypoints + np.array([2, 0], np.float32)
     other[joints] = other[BLAZEPOSE33.mirrored[joints]]
     both, sure = both_looks(keypoints, scores, other, scores)
     np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
     disputed = np.isin(np.arange(33), joints) & (BLAZEPOSE33.mirrored != np.arange(33))
-    np.testing.assert_allclose(sure, np.where(disputed, DISPUTED_SCORE, 0.8), rtol=1e-6)
+    np.testing.assert_allclose(sure, np.where(disputed, DISPUTED_SCORE, 0.7), rtol=1e-6)
 
 
 def test_two_looks_that_found_different_things() -> None:
-    keypoints, scores = pose_and_mirror()
+    keypoints, scores = pose_and_scores()
     both, sure = both_looks(keypoints, scores, keypoints + np.float32(30), scores)
     np.testing.assert_array_equal(both, keypoints)
-    np.testing.assert_allclose(sure, 0.4)
+    np.testing.assert_allclose(sure, 0.35)
 
 
 def test_a_portrait_video(detector: MediaPipeDetector, frames: list[Frame]) -> None:
@@ -234,6 +253,10 @@ def test_the_description_names_the_weights() -> None:
     assert set(about["weights"]) == {"pose_detection.tflite", "pose_landmark_full.tflite"}
     assert all(len(digest) == 64 for digest in about["weights"].values())
     assert "MediaPipe" in sentence
+    assert about["options"]["flip_test"] is True
+    detector, _ = open_detector("mediapipe", flip_test=False)
+    with detector:
+        assert detector.description["options"]["flip_test"] is False
 
 
 def test_stderr_stays_clean(capfd: pytest.CaptureFixture[str], frames: list[Frame]) -> None:

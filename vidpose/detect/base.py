@@ -24,8 +24,9 @@ not compared name by name, since the second finding is often turned round, or on
 real people this close hide one another, and only one of them can be seen."""
 MIN_MEAN_SCORE = 0.3
 """Below this mean joint score a pose is a guess about leaves and shadows."""
-DISPUTED_SCORE = 0.4
-"""A joint's score is no more than this where a detector contradicts itself about left and right."""
+DISPUTED_SCORE = np.float32(0.4)
+"""The very score of a joint about which a detector contradicts itself, left or right. Nobody's word
+is worth much there; and tracking knows such joints by it."""
 MIN_SIZE_PX = 12.0
 """A person smaller than this has about half a pixel for a forearm: nothing can be seen."""
 MIN_INSIDE = 0.25

@@ -168,7 +168,7 @@ class MediaPipeDetector:
         detection_confidence: 0 to 1, how sure the search must be to take something for a person.
         presence_confidence: 0 to 1, how sure the landmarks must be that a person is there.
         flip_test: find the landmarks in the mirrored picture, too, and take the mean; see
-            `both_looks`. Nearly twice the time.
+            `both_looks`. Nearly twice the work; the second look has a thread of its own.
     """
 
     name = "mediapipe"
@@ -322,8 +322,10 @@ class MediaPipeDetector:
         # MediaPipe computes in one thread and lets others run meanwhile.
         second = self._thread.submit(_look_once, self._landmarks[1], picture.mirrored, mirrored)
         pose, other = _look_once(self._landmarks[0], picture, region), second.result()
-        if pose is None or other is None:
-            return pose
+        if pose is None:
+            return None
+        if other is None:
+            return Pose(pose.keypoints, pose.scores / 2, pose.next_region)
         order = BLAZEPOSE33.mirrored
         back = other.keypoints[order]
         back[:, 0] = picture.width - 1 - back[:, 0]
@@ -389,8 +391,8 @@ def both_looks(
     """One pose from the looks at the picture and at the mirrored one: their mean.
 
     Where they dispute which leg, arm or side of the body is which, a joint is the mean of what
-    lies in the same place, named as in the picture, with `DISPUTED_SCORE` at most. Where they have
-    not found the same it is what is in the picture, half as sure.
+    lies in the same place, named as in the picture, with `DISPUTED_SCORE`. Where they have not
+    found the same it is what is in the picture, half as sure.
 
     Args:
         keypoints, scores: (33, 2) pixels and (33,), from the picture.
@@ -411,8 +413,7 @@ def both_looks(
     if np.linalg.norm(keypoints - there, axis=1).mean() / size > APART:
         return keypoints, scores / 2
     disputed = order != np.arange(len(order))
-    mean = (scores + mirrored_scores[order]) / 2
-    scores = np.where(disputed, np.minimum(mean, np.float32(DISPUTED_SCORE)), mean)
+    scores = np.where(disputed, DISPUTED_SCORE, (scores + mirrored_scores[order]) / 2)
     return (keypoints + there) / 2, scores
 
 

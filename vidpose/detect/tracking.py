@@ -53,9 +53,9 @@ detector that mistakes a back for a front and corrects itself makes every joint 
 sixth of a body size, twice; so that is undone when it lasts less than half a second. It costs the
 same for a pair of limbs as for all of the body, or halves of bodies would be turned round."""
 DISPUTED_S = 0.1
-"""It costs nothing in a frame in which the detector contradicts itself about a pair of limbs or the
-body (`DISPUTED_SCORE`), and in others as much less as there are such frames this near, before and
-after."""
+"""It costs nothing in a frame in which the detector contradicts itself about the pair of limbs in
+question (`DISPUTED_SCORE`), and in others less by the share of such frames among those this near,
+before and after; of legs and arms the dearer counts."""
 OUTLIER_SIZE = 0.06
 OUTLIER_ACCELERATION = 70.0
 OUTLIER_S = 0.25
@@ -397,9 +397,9 @@ LIMB_ENDS = {
 """The joint before each foot and wrist."""
 PAIRS = tuple(
     [H36M17.index(side + joint) for side in "LR" for joint in joints]
-    for joints in (LEGS[1], ARMS[1], ("Hip", "Shoulder"))
+    for joints in (LEGS[1], ARMS[1])
 )
-"""Joints that a detector disputes together."""
+"""The legs and the arms, without hips and shoulders."""
 CONFUSIONS = np.array([_exchanging(*legs, *arms) for legs in LEGS for arms in ARMS])
 """(9, 17), what a detector may take left for right: the legs, the arms, or all of the body, where
 hips and shoulders may be right all the same. The first is no confusion."""
@@ -439,17 +439,21 @@ def _confusions(
     """
     exchanged = np.arange(len(H36M17)) != CONFUSIONS  # (9, 17)
     differ = exchanged[:, None] != exchanged[None]  # (from, to, 17)
-    price = np.where(exchanged.any(axis=1), CONFUSED_COST, 0) * _reliance(scores, times)[:, None]
-
+    about = np.array([exchanged[:, pair].any(axis=1) for pair in PAIRS]).T  # (9, pairs)
     shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
-    cost, before = price[0] * shown_s[0], np.zeros(price.shape, np.uint8)
+    relied = _reliance(scores, times, shown_s)
+
+    def price(t: int) -> NDArray[np.float64]:
+        return np.asarray(CONFUSED_COST * (about * relied[t]).max(axis=1) * shown_s[t])
+
+    cost, before = price(0), np.zeros((len(times), len(CONFUSIONS)), np.uint8)
     for start in range(0, len(times) - 1, AT_ONCE):
         longer = _longer_crossed(keypoints[start : start + AT_ONCE + 1])
         steps = longer @ differ.reshape(-1, len(H36M17)).T / len(H36M17)
         for t, step in enumerate(steps.reshape(-1, *differ.shape[:2]), start + 1):
             total = cost[:, None] + step
             before[t] = total.argmin(axis=0)
-            cost = total.min(axis=0) + price[t] * shown_s[t]
+            cost = total.min(axis=0) + price(t)
     confusions = np.empty(len(times), np.uint8)
     state = cost.argmin()
     for t in range(len(times) - 1, -1, -1):
@@ -458,16 +462,28 @@ def _confusions(
     return confusions
 
 
-def _reliance(scores: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, 17) -> (T,), 0 to 1, what the detector's word on left and right is worth.
+def _reliance(
+    scores: NDArray[np.float32], times: NDArray[np.float64], shown_s: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(T, pairs), 0 to 1: what the detector's word on the left and right of `PAIRS` is worth.
 
     See `DISPUTED_S`.
+
+    Args:
+        scores: (T, 17).
+        times, shown_s: (T,), seconds.
     """
-    settled = ~np.any([(scores[:, pair] <= DISPUTED_SCORE).all(axis=1) for pair in PAIRS], axis=0)
+    relied = np.ones((len(times), len(PAIRS)), np.float32)
     first = np.searchsorted(times, times - DISPUTED_S - 1e-6)
     after = np.searchsorted(times, times + DISPUTED_S + 1e-6)
-    before = np.concatenate([[0], settled.cumsum()])
-    return np.asarray(settled * (before[after] - before[first]) / (after - first))
+    so_far = np.concatenate([[0], shown_s.cumsum()])
+    for n, pair in enumerate(PAIRS):
+        settled = ~(scores[:, pair] == DISPUTED_SCORE).all(axis=1)
+        if not settled.all():
+            before = np.concatenate([[0], (settled * shown_s).cumsum()])
+            share = (before[after] - before[first]) / (so_far[after] - so_far[first])
+            relied[:, n] = np.where(settled, share, 0)
+    return relied
 
 
 def _longer_crossed(keypoints: NDArray[np.float32]) -> NDArray[np.float64]:
