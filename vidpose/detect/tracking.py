@@ -443,17 +443,20 @@ def _confusions(
     shown_s = np.gradient(times) if len(times) > 1 else np.ones(1)
     relied = _reliance(scores, times, shown_s)
 
-    def price(t: int) -> NDArray[np.float64]:
-        return np.asarray(CONFUSED_COST * (about * relied[t]).max(axis=1) * shown_s[t])
+    def prices(rows: slice) -> NDArray[np.float64]:  # (rows, 9)
+        dearer = (about * relied[rows, None]).max(axis=2)
+        return np.asarray(CONFUSED_COST * dearer * shown_s[rows, None])
 
-    cost, before = price(0), np.zeros((len(times), len(CONFUSIONS)), np.uint8)
+    cost, before = prices(slice(1))[0], np.zeros((len(times), len(CONFUSIONS)), np.uint8)
     for start in range(0, len(times) - 1, AT_ONCE):
         longer = _longer_crossed(keypoints[start : start + AT_ONCE + 1])
         steps = longer @ differ.reshape(-1, len(H36M17)).T / len(H36M17)
-        for t, step in enumerate(steps.reshape(-1, *differ.shape[:2]), start + 1):
+        steps = steps.reshape(-1, *differ.shape[:2])
+        priced = prices(slice(start + 1, start + 1 + len(steps)))
+        for t, (step, price) in enumerate(zip(steps, priced, strict=True), start + 1):
             total = cost[:, None] + step
             before[t] = total.argmin(axis=0)
-            cost = total.min(axis=0) + price(t)
+            cost = total.min(axis=0) + price
     confusions = np.empty(len(times), np.uint8)
     state = cost.argmin()
     for t in range(len(times) - 1, -1, -1):
