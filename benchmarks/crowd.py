@@ -9,7 +9,7 @@ from drawing import SIZE, draw
 from measuring import Settings, Table, alternate
 from people import in_2d, people
 
-from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
+from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 
 
 def table(settings: Settings) -> Table:

@@ -25,9 +25,9 @@ from real_cameras import CAMERAS, look, the_person
 from real_video import Calibrated, Seen, Track, Truth, add_flip_test, detect, sizes
 
 from vidpose.errors import VidposeError
-from vidpose.files import check_writable
 from vidpose.skeleton import H36M17
-from vidpose.timeline import runs
+from vidpose.utils.files import check_writable
+from vidpose.utils.gaps import runs
 
 LONGEST_S = 30.0
 """No more is looked at of one video."""

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.data.mocap import Clip, read_folder, split
-from vidpose.data.virtual import STRETCH_S, Variation, VirtualCameras
-from vidpose.lifting import Lifter, lift_poses, load_lifter_checkpoint
+from vidpose.datasets.mocap import Clip, read_folder, split
+from vidpose.datasets.virtual_cameras import STRETCH_S, Variation, VirtualCameras
+from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.poses import Pose2D, Pose3D
+from vidpose.postprocess.ground_plane import CAMERA_UP, FEET, SURE_SD, Ground, estimate_ground
 from vidpose.skeleton import H36M17
-from vidpose.world import CAMERA_UP, FEET, SURE_SD, Ground, estimate_ground
 
 SIZE_PX = 1000
 FPS = 30.0

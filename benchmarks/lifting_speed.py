@@ -14,9 +14,9 @@ import torch
 from measuring import Settings, Table, alternate
 from torch import Tensor, nn
 
+from vidpose.lifting.sliding_window import mirror, slide
 from vidpose.models import LiftingModel, PoseFormer
 from vidpose.skeleton import H36M17
-from vidpose.sliding import mirror, slide
 
 BATCH = 128
 """Windows that the official evaluation puts through the network together."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from vidpose.devices import computes_in_bf16
-from vidpose.files import replacing
+from vidpose.utils.devices import computes_in_bf16
+from vidpose.utils.files import replacing
 
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
 """Of a CPU, as Linux calls them: those that decide what matrix products take."""

@@ -33,8 +33,8 @@ import numpy as np
 import vidpose
 from vidpose import pipeline
 from vidpose.detect import Detections
-from vidpose.progress import bar
 from vidpose.skeleton import COCO17
+from vidpose.utils.progress import bar
 from vidpose.video import Frame, VideoReader, VideoWriter
 
 DEMO = Path(__file__).parents[1] / "demo_videos" / "demo.mp4"

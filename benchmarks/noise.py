@@ -1,8 +1,8 @@
 """What 2D detectors do wrong, for the measuring stick: stated once and left alone.
 
 Lengths are in the person's size in the picture: the mean distance of the joints from the hip,
-about 0.45 m of a standing person. Training has noise of its own (`vidpose.data.virtual`), which may
-change; what weights are measured with must not.
+about 0.45 m of a standing person. Training has noise of its own
+(`vidpose.datasets.virtual_cameras`), which may change; what weights are measured with must not.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Noise:
 CLEAN = Noise(about="the true 2D")
 DEFAULT = Noise(
     about="what the first weights were trained on",
-    # As vidpose.data.virtual had it at noise 1, and frozen here. Its drop-outs, 6 % of the joints
-    # in every window of 27 frames at 30 frames/s, are written as a rate a second.
+    # As training had it at noise 1, and frozen here. Its dropouts, 6 % of the joints in every
+    # window of 27 frames at 30 frames/s, are written as a rate a second.
     jitter_sd=(0.005, 0.035),
     bias_sd=0.7 * 0.04,
     swing_sd=0.7 * 0.04,

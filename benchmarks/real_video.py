@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.detect.mediapipe import MediaPipeDetector
-from vidpose.detect.tracking import PoseCollector, Tracker
 from vidpose.poses import Pose2D
 from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
+from vidpose.tracking.collector import PoseCollector, Tracker
 from vidpose.video import VideoReader
 
 Floats = NDArray[np.float64]

@@ -26,7 +26,7 @@ import windows
 from measuring import Settings, machine
 
 import vidpose
-from vidpose.files import check_writable, replacing
+from vidpose.utils.files import check_writable, replacing
 
 BENCHMARKS = {
     "lifting_speed": lifting_speed,

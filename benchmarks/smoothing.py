@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vidpose
-from vidpose.smoothing import METHODS, smooth_pictures
+from vidpose.postprocess.smoothing import METHODS, smooth_pictures
 
 
 def acceleration(track: NDArray[np.floating], timestamps: NDArray[np.float64]) -> float:

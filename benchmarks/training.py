@@ -11,12 +11,12 @@ import torch
 from measuring import Settings, Table
 from torch import Tensor
 
-from vidpose.data import open_dataset
-from vidpose.data.synthetic import write_synthetic
-from vidpose.data.windows import Windows, tracks
+from vidpose.datasets import open_dataset
+from vidpose.datasets.synthetic import write_synthetic
 from vidpose.models import PoseFormer
 from vidpose.skeleton import H36M17
-from vidpose.train import mixed_precision
+from vidpose.training.loop import mixed_precision
+from vidpose.training.windows import Windows, tracks
 
 CPU = torch.device("cpu")
 STEPS = 300

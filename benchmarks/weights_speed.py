@@ -10,8 +10,8 @@ import torch
 from lifting_speed import somebody
 from measuring import Settings, Table, alternate
 
-from vidpose.devices import choose_precision
-from vidpose.lifting import Lifter, load_lifter_checkpoint
+from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
+from vidpose.utils.devices import choose_precision
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SIZE = (1280, 720)

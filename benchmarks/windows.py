@@ -7,8 +7,8 @@ import torch
 from measuring import Settings, Table, alternate
 from numpy.typing import NDArray
 
-from vidpose.data.windows import Track, Windows
 from vidpose.skeleton import H36M17
+from vidpose.training.windows import Track, Windows
 
 FRAMES = 81
 BATCH = 1024

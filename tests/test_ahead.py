@@ -8,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.fakes import STANDING, tiny_weights
-from vidpose import lifting as lifting_module
 from vidpose.ahead import LiftAhead
 from vidpose.detect.base import Detections
-from vidpose.detect.tracking import PoseCollector
-from vidpose.lifting import Lifter, lift_joints, load_lifter_checkpoint, place_people
+from vidpose.lifting import lifter as lifting_module
+from vidpose.lifting.lifter import Lifter, lift_joints, load_lifter_checkpoint, place_people
 from vidpose.skeleton import COCO17
+from vidpose.tracking.collector import PoseCollector
 
 SIZE = (640, 480)
 

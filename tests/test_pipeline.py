@@ -20,13 +20,14 @@ import vidpose
 from tests.clips import NTSC, cut, make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
 from tests.slow_infer import HALTED
-from vidpose import pipeline, progress
+from vidpose import pipeline
 from vidpose.cli import main
 from vidpose.detect import Detections, cache
 from vidpose.errors import NoPersonError, UsageError, VideoError, VidposeError
-from vidpose.files import sha256
 from vidpose.render import render_video
 from vidpose.skeleton import H36M17
+from vidpose.utils import progress
+from vidpose.utils.files import sha256
 from vidpose.video import Frame
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidpose.data.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import Dataset, Sequence
 from vidpose.skeleton import H36M17
 
 

@@ -18,9 +18,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidpose.batch import Outcome, infer_many
+    from vidpose.batch.run import Outcome, infer_many
     from vidpose.errors import VidposeError
-    from vidpose.lifting import lift
+    from vidpose.lifting.lifter import lift
     from vidpose.models import load_model
     from vidpose.pipeline import infer, lift_file
     from vidpose.poses import Pose2D, Pose3D, load, save
@@ -43,9 +43,9 @@ __all__ = [
 _HOME = {
     "VidposeError": "errors",
     "infer": "pipeline",
-    "infer_many": "batch",
-    "Outcome": "batch",
-    "lift": "lifting",
+    "infer_many": "batch.run",
+    "Outcome": "batch.run",
+    "lift": "lifting.lifter",
     "lift_file": "pipeline",
     "load_model": "models",
     "Pose2D": "poses",

@@ -14,8 +14,8 @@ from types import TracebackType
 
 import numpy as np
 
-from vidpose.detect.tracking import PREVIEW_S, PoseCollector
-from vidpose.lifting import PCHIP_REACH, Lifter, seen_joints, training_grid
+from vidpose.lifting.lifter import PCHIP_REACH, Lifter, seen_joints, training_grid
+from vidpose.tracking.collector import PREVIEW_S, PoseCollector
 
 LOOK_EVERY = 16
 """Frames."""

@@ -22,22 +22,22 @@ from vidpose.ahead import LiftAhead
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector, Sight, sights
 from vidpose.detect.cache import DetectionCache, Past
-from vidpose.detect.tracking import PoseCollector
-from vidpose.devices import choose_device, choose_precision
 from vidpose.errors import NoPersonError, UsageError, VidposeError
-from vidpose.files import check_writable, sha256
-from vidpose.finish import Finish
 from vidpose.keypoints import read_keypoints, write_2d, write_mmpose
-from vidpose.lifting import Lifter, lift_joints, load_lifter_checkpoint, place_people
+from vidpose.lifting.lifter import Lifter, lift_joints, load_lifter_checkpoint, place_people
 from vidpose.poses import Pose2D, Pose3D, extent, load, save, told_by
-from vidpose.progress import Progress, silent, told_if_long
-from vidpose.root import assumed_focal_px
-from vidpose.stages import ahead
-from vidpose.stature import Heights
-from vidpose.trust import trust_report
+from vidpose.postprocess.body_height import Heights
+from vidpose.postprocess.ground_plane import Horizon
+from vidpose.postprocess.quality import trust_report
+from vidpose.postprocess.root_trajectory import assumed_focal_px
+from vidpose.postprocess.steps import Finish
+from vidpose.tracking.collector import PoseCollector
+from vidpose.utils.devices import choose_device, choose_precision
+from vidpose.utils.files import check_writable, sha256
+from vidpose.utils.progress import Progress, silent, told_if_long
+from vidpose.utils.threads import ahead
 from vidpose.video import VideoReader
-from vidpose.weights import find_weights
-from vidpose.world import Horizon
+from vidpose.zoo.registry import find_weights
 
 TOLD_OF_2D = ("vidpose", "detector", "options", "source", "warnings")
 """What the `meta` of 2D joints holds, and that of a result among others."""
@@ -94,7 +94,7 @@ def infer(
         start, end: seconds from the video's first frame; only what lies between is read.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
-        rigid: give every bone of a person one length, see `vidpose.bones`.
+        rigid: give every bone of a person one length, see `vidpose.postprocess.bone_lengths`.
         precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         people: no more people than this are followed at a time.
         longest: only so many people are kept, those who are seen longest, and numbered from 1;
@@ -110,10 +110,10 @@ def infer(
         world: find up and the floor, too: `camera_to_world`, `joints_world()`, and in `meta` how
             sure they are. The camera must have stood still.
         camera_pitch, camera_roll, horizon: what is known about the camera, see
-            `vidpose.world.place_in_world`; by default up is found from the people's motion.
+            `postprocess.ground_plane.place_in_world`; by default up is found from their motion.
         height_cm: how tall people are, centimetres: everybody, or by person id; their poses and
             places are scaled to it. By default ordinary adults.
-        smooth: none, savgol or one-euro, see `vidpose.smoothing`; by default the result is not
+        smooth: none, savgol or one-euro, see `postprocess.smoothing`; by default the result is not
             smoothed, and the pictures with savgol.
         render: write the video with its skeletons beside the result, too: <name>.mp4.
         view: where it looks at the scene from, see `vidpose.render.parse_view`.
@@ -316,7 +316,7 @@ def lift_file(
         device: auto, cpu or cuda.
         focal_px: the camera's focal length in pixels; by default the picture's longer side.
         flip: lift the mirror image too and average.
-        rigid: give every bone of a person one length, see `vidpose.bones`.
+        rigid: give every bone of a person one length, see `vidpose.postprocess.bone_lengths`.
         precision: what the lifter computes in: fp32, bf16, or auto: bf16 where the hardware does.
         world, camera_pitch, camera_roll, horizon, height_cm, smooth: see `infer`.
         report: takes lines for the user: what is used and why.

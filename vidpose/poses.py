@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import ResultFileError, UsageError
-from vidpose.files import replacing
 from vidpose.skeleton import H36M17, Skeleton
+from vidpose.utils.files import replacing
 
 FORMAT = "vidpose/1"
 
@@ -115,7 +115,7 @@ class Pose3D(Pose2D):
     """(P, T, 3), metres, camera frame: where the root joint is; NaN where unknown."""
     camera_to_world: NDArray[np.float64] | None = None
     """(4, 4) rigid motion from the camera frame to the world's (x right, y away from the camera,
-    z up, the floor at z = 0; metres), if it is known: see `vidpose.world`."""
+    z up, the floor at z = 0; metres), if it is known: see `vidpose.postprocess.ground_plane`."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Versions, models, options and source; JSON values only."""
 
@@ -148,7 +148,7 @@ class Pose3D(Pose2D):
         if self.camera_to_world is None:
             raise UsageError(
                 "this result has no world; make it with `vidpose infer --world`, or pass it "
-                "through vidpose.world.place_in_world."
+                "through vidpose.postprocess.ground_plane.place_in_world."
             )
         rotation, translation = self.camera_to_world[:3, :3], self.camera_to_world[:3, 3]
         world: NDArray[np.float32] = self.joints_camera() @ rotation.T.astype(np.float32)

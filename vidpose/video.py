@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidpose.errors import VideoError
-from vidpose.files import replacing
+from vidpose.utils.files import replacing
 
 Image = NDArray[np.uint8]
 

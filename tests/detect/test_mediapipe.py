@@ -28,8 +28,8 @@ from vidpose.detect.mediapipe import (
     cut,
     windows,
 )
-from vidpose.detect.tracking import PoseCollector
 from vidpose.skeleton import BLAZEPOSE33, H36M17
+from vidpose.tracking.collector import PoseCollector
 from vidpose.video import Frame, VideoReader
 
 START_S = 2.0

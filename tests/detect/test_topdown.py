@@ -24,9 +24,9 @@ from vidpose.detect.topdown import (
     merge_boxes,
     overlaps,
 )
-from vidpose.detect.tracking import PoseCollector
 from vidpose.errors import MissingDependencyError, UsageError, WeightsError
 from vidpose.skeleton import COCO17
+from vidpose.tracking.collector import PoseCollector
 from vidpose.video import Frame
 
 Image = NDArray[np.uint8]

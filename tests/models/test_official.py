@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tests.official_files import State, poseformer_state, videopose_state, write_official
 from vidpose.errors import UsageError, VidposeError, WeightsError
-from vidpose.files import sha256
 from vidpose.models import PoseFormer, VideoPose, load_checkpoint, load_model
 from vidpose.models.official import import_weights, read_official
+from vidpose.utils.files import sha256
 
 
 def linear(x: Tensor, state: State, name: str) -> Tensor:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from tests.models.test_models import small
-from vidpose.models import SequencePoseFormer, prepared
+from vidpose.lifting.sliding_window import slide
+from vidpose.models import SequencePoseFormer
+from vidpose.models import sliding as prepared
 from vidpose.skeleton import H36M17
-from vidpose.sliding import slide
 
 STRIDES = [1, 2, 4, 9, 12]
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tests.clips import make_clip
-from tests.datasets import make_checkpoint, make_sequence
+from tests.dataset_files import make_checkpoint, make_sequence
 from tests.fakes import tiny_weights, use_fake_detector
-from vidpose.data.synthetic import write_synthetic
+from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import UsageError
 from vidpose.models import Checkpoint, Martinez, PoseFormer, save_checkpoint
-from vidpose.normalise import NORMALISATIONS
+from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.paper import rerun
 from vidpose.paper.attention import clip_of_sequence, look_at
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.clips import make_clip
 from tests.fakes import tiny_weights, use_fake_detector
-from vidpose.data import open_dataset
-from vidpose.data.synthetic import write_synthetic
+from vidpose.datasets import open_dataset
+from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import UsageError
-from vidpose.evaluate import evaluate
+from vidpose.evaluation.evaluate import evaluate
 from vidpose.models import load_checkpoint
 from vidpose.paper import experiments, rerun
 from vidpose.paper.runs import Budget

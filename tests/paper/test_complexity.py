@@ -35,7 +35,7 @@ def test_the_table_says_what_is_measured_and_what_is_the_papers(tmp_path: Path) 
 
 
 def test_where_all_joints_of_all_frames_become_dearer() -> None:
-    from vidpose import flops
+    from vidpose.models import flops
 
     f = complexity.crossing()
     assert flops.per_window(JointTransformer(frames=f)) > flops.per_window(PoseFormer(frames=f))

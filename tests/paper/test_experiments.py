@@ -6,15 +6,14 @@ import pytest
 from click.testing import CliRunner
 
 from tests.fakes import tiny_weights
-from vidpose import flops
 from vidpose.cli import main
-from vidpose.data.synthetic import write_synthetic
+from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import UsageError
-from vidpose.models import MODELS
+from vidpose.models import MODELS, flops
 from vidpose.paper import NAMES, experiments, rerun
 from vidpose.paper.experiments import EXPERIMENTS, PAPER_SIZE, SMALL, Options, Row
 from vidpose.paper.runs import Budget
-from vidpose.train import build_model
+from vidpose.training.loop import build_model
 
 
 @pytest.fixture

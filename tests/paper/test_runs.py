@@ -7,18 +7,18 @@ import torch
 
 from tests.bvh_files import write_mocap
 from tests.training_data import tiny_dataset
-from vidpose.batches import FixedWindows, Shuffled
-from vidpose.data.mocap import read_folder
-from vidpose.data.virtual import look_at_clips
-from vidpose.distributed import World
+from vidpose.datasets.mocap import read_folder
+from vidpose.datasets.virtual_cameras import look_at_clips
 from vidpose.errors import DataError
-from vidpose.evaluate import evaluate
+from vidpose.evaluation.evaluate import evaluate
 from vidpose.models import load_checkpoint
 from vidpose.paper import runs
-from vidpose.paper.material import Material
+from vidpose.paper.datasets import Material
 from vidpose.paper.runs import Budget, Part, Run, complete, mean_and_spread, thinned, training_data
-from vidpose.recipe import Recipe
-from vidpose.train import train
+from vidpose.training.batches import FixedWindows, Shuffled
+from vidpose.training.distributed import World
+from vidpose.training.loop import train
+from vidpose.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 BUDGET = Budget(windows=48, fraction=None, test_frames=20)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from tests.datasets import h36m_like, make_checkpoint, make_dataset, make_sequence
+from tests.dataset_files import h36m_like, make_checkpoint, make_dataset, make_sequence
 from vidpose.errors import DataError, UsageError, VidposeError
-from vidpose.evaluate import Evaluation, evaluate
+from vidpose.evaluation.evaluate import Evaluation, evaluate
 from vidpose.render import plots
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from vidpose.detect.base import Detections, Detector
 from vidpose.detect.mmcv_ops import INSTALL, missing_packages
 from vidpose.errors import UsageError, WeightsError
-from vidpose.weights import cached
+from vidpose.zoo.registry import cached
 
 if TYPE_CHECKING:
     import torch

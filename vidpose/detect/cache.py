@@ -20,9 +20,9 @@ import numpy as np
 
 from vidpose.detect.base import Detections, Sight
 from vidpose.errors import VidposeError
-from vidpose.files import replacing
 from vidpose.poses import UNREADABLE
 from vidpose.skeleton import Skeleton
+from vidpose.utils.files import replacing
 
 FORMAT = "vidpose-partial/1"
 STRETCH_S = 5.0

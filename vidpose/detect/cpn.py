@@ -22,8 +22,8 @@ from torchvision.models import resnet
 
 from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
 from vidpose.detect.topdown import crop_affines
-from vidpose.files import sha256
 from vidpose.skeleton import COCO17
+from vidpose.utils.files import sha256
 
 RESNET50 = (3, 4, 6, 3)
 RESNET101 = (3, 4, 23, 3)

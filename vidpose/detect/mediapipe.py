@@ -52,8 +52,8 @@ from vidpose.detect.base import (
     is_plausible,
     pose_sizes,
 )
-from vidpose.files import sha256
 from vidpose.skeleton import BLAZEPOSE33
+from vidpose.utils.files import sha256
 
 if TYPE_CHECKING:
     from vidpose.video import Frame

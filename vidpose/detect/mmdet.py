@@ -15,7 +15,7 @@ from torch import nn
 from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
 from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
 from vidpose.errors import WeightsError
-from vidpose.files import sha256
+from vidpose.utils.files import sha256
 
 MIN_SCORE = 0.3
 """A box less sure than this is not looked at further; MMPose's own demo takes the same."""

@@ -18,8 +18,8 @@ from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
 from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
 from vidpose.detect.topdown import crop_affines
 from vidpose.errors import WeightsError
-from vidpose.files import sha256
 from vidpose.skeleton import COCO17
+from vidpose.utils.files import sha256
 
 CONFIGS = Path(".mim/configs/body_2d_keypoint/topdown_heatmap/coco")
 """Where the configs are in MMPose's wheel."""

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vidpose import torch_files
 from vidpose.errors import WeightsError
-from vidpose.torch_files import NUMPY_ARRAYS
+from vidpose.utils import torch_files
+from vidpose.utils.torch_files import NUMPY_ARRAYS
 
 Half = bool | Literal["auto"]
 """Whether to compute in a 16-bit type; auto: where the hardware does."""

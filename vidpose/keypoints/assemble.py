@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.detect.base import Detections
-from vidpose.detect.tracking import MAX_GAP_S, PoseCollector, interpolate_gaps
 from vidpose.errors import KeypointsError, UsageError
 from vidpose.keypoints.base import KeypointFile, Sighting
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17, conversion
+from vidpose.tracking.collector import MAX_GAP_S, PoseCollector, interpolate_gaps
 
 MOST_FRAMES = 2_000_000
 """18 hours at 30 frames/s: what claims to be longer does not number its frames."""

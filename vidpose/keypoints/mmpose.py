@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.files import replacing
 from vidpose.keypoints.base import (
     Item,
     KeypointFile,
@@ -29,6 +28,7 @@ from vidpose.keypoints.base import (
 )
 from vidpose.poses import Pose2D
 from vidpose.skeleton import COCO17, H36M17, HALPE26, Skeleton
+from vidpose.utils.files import replacing
 
 NAME = "mmpose"
 

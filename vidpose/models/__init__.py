@@ -8,11 +8,11 @@ from vidpose.models.checkpoint import (
     load_model,
     save_checkpoint,
 )
-from vidpose.models.joints import JointTransformer
+from vidpose.models.joint_transformer import JointTransformer
 from vidpose.models.martinez import Martinez
 from vidpose.models.poseformer import AttendedPose, PoseFormer, PoseFormerConfig
 from vidpose.models.sequence import SequencePoseFormer
-from vidpose.models.temporal import TemporalTransformer
+from vidpose.models.temporal_transformer import TemporalTransformer
 from vidpose.models.videopose import VideoPose
 
 __all__ = [

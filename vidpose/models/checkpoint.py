@@ -19,16 +19,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidpose.errors import WeightsError
-from vidpose.files import replacing, sha256
 from vidpose.models.base import LiftingModel
-from vidpose.models.joints import JointTransformer
+from vidpose.models.joint_transformer import JointTransformer
 from vidpose.models.martinez import Martinez
+from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.models.poseformer import PoseFormer
 from vidpose.models.sequence import SequencePoseFormer
-from vidpose.models.temporal import TemporalTransformer
+from vidpose.models.temporal_transformer import TemporalTransformer
 from vidpose.models.videopose import VideoPose
-from vidpose.normalise import NORMALISATIONS
 from vidpose.skeleton import SKELETONS
+from vidpose.utils.files import replacing, sha256
 
 FORMAT = "vidpose-weights/1"
 MODELS: dict[str, type[LiftingModel]] = {
@@ -51,7 +51,7 @@ class Checkpoint:
 
     model: LiftingModel
     normalisation: str
-    """A key of `vidpose.normalise.NORMALISATIONS`."""
+    """A key of `vidpose.models.normalisation.NORMALISATIONS`."""
     fps: float
     """Frames a second of the windows it was trained on."""
     skeleton: str

@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidpose import torch_files
 from vidpose.errors import UsageError, WeightsError
-from vidpose.files import check_writable, sha256
 from vidpose.models.base import LiftingModel
 from vidpose.models.checkpoint import Checkpoint, load, misfits, save_checkpoint
 from vidpose.models.poseformer import PoseFormer
 from vidpose.models.videopose import WIDTH, VideoPose
 from vidpose.skeleton import H36M17, HUMANEVA15, SKELETONS
-from vidpose.torch_files import NUMPY_ARRAYS, NUMPY_RANDOM
+from vidpose.utils import torch_files
+from vidpose.utils.files import check_writable, sha256
+from vidpose.utils.torch_files import NUMPY_ARRAYS, NUMPY_RANDOM
 
 Weights = Mapping[str, Tensor]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidpose.models.base import LiftingModel, Slides, check_positive, put_on_root
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
-from vidpose.models.prepared import PreparedPoseFormer
+from vidpose.models.sliding import PreparedPoseFormer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vidpose.models.base import Slides, check_positive
 from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
-from vidpose.models.prepared import PreparedSequence, over_windows
+from vidpose.models.sliding import PreparedSequence, over_windows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vidpose.errors import UsageError
-from vidpose.files import check_writable
-from vidpose.progress import Progress, silent
+from vidpose.utils.files import check_writable
+from vidpose.utils.progress import Progress, silent
 
 TABLES = tuple(f"table{number}" for number in range(1, 8))
 FIGURES = tuple(f"figure{number}" for number in range(3, 7))

@@ -15,19 +15,19 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from vidpose.data.dataset import Sequence
-from vidpose.devices import choose_device
+from vidpose.datasets.dataset import Sequence
 from vidpose.errors import UsageError
 from vidpose.models import Checkpoint, PoseFormer, load_checkpoint
-from vidpose.normalise import NORMALISATIONS
+from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.paper import Bench, draw
-from vidpose.paper.material import find_material, find_sequence
-from vidpose.paper.sheet import write_csv
+from vidpose.paper.datasets import find_material, find_sequence
+from vidpose.paper.results_table import write_csv
+from vidpose.postprocess.root_trajectory import assumed_focal_px
 from vidpose.render.plots import COLOURS, INK
-from vidpose.root import assumed_focal_px
 from vidpose.skeleton import SKELETONS, Skeleton
-from vidpose.timeline import fill_missing
-from vidpose.weights import find_weights
+from vidpose.utils.devices import choose_device
+from vidpose.utils.gaps import fill_missing
+from vidpose.zoo.registry import find_weights
 
 CENTRE = COLOURS[5]
 """The colour that marks the centre frame."""

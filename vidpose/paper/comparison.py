@@ -10,23 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidpose.data.dataset import Dataset, Sequence
-from vidpose.devices import choose_device
+from vidpose.datasets.dataset import Dataset, Sequence
 from vidpose.errors import UsageError
-from vidpose.evaluate import Evaluation, check_fits, evaluate
+from vidpose.evaluation.evaluate import Evaluation, check_fits, evaluate
 from vidpose.models import Checkpoint, load_checkpoint
-from vidpose.normalise import NORMALISATIONS
+from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.paper import Bench, draw
 from vidpose.paper.attention import Clip, clip_of_sequence, clip_of_video, window_of
+from vidpose.paper.datasets import Material, find_material, find_sequence
 from vidpose.paper.experiments import EXPERIMENTS, Options, chosen, runs_of, told_of
-from vidpose.paper.material import Material, find_material, find_sequence
+from vidpose.paper.results_table import write_csv
 from vidpose.paper.runs import trained
-from vidpose.paper.sheet import write_csv
 from vidpose.render import plots
 from vidpose.render.plots import INK
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
+from vidpose.utils.devices import choose_device
 from vidpose.video import VideoReader
-from vidpose.weights import find_weights
+from vidpose.zoo.registry import find_weights
 
 MOMENTS = 3
 """Sequences that Figure 4 shows by default."""

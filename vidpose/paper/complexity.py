@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 
-from vidpose import flops
-from vidpose.devices import choose_device
-from vidpose.models import JointTransformer, LiftingModel, PoseFormer, TemporalTransformer
+from vidpose.evaluation.published import COMPLEXITY, Cost
+from vidpose.evaluation.tables import aligned
+from vidpose.models import JointTransformer, LiftingModel, PoseFormer, TemporalTransformer, flops
 from vidpose.paper import Bench, draw
-from vidpose.paper.sheet import write_csv
-from vidpose.paper_figures import COMPLEXITY, Cost
+from vidpose.paper.results_table import write_csv
 from vidpose.render.plots import COLOURS, GRID, INK
-from vidpose.tables import aligned
+from vidpose.utils.devices import choose_device
 
 FRAMES = (9, 27, 81)
 """The paper's windows."""

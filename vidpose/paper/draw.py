@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.files import replacing
 from vidpose.render.plots import COLOURS, DPI, GRID, INK
 from vidpose.skeleton import Skeleton
+from vidpose.utils.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

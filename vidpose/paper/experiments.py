@@ -13,17 +13,17 @@ from typing import Any
 
 import torch
 
-from vidpose.devices import choose_device
 from vidpose.errors import UsageError
-from vidpose.evaluate import check_fits, evaluate
+from vidpose.evaluation.evaluate import check_fits, evaluate
+from vidpose.evaluation.published import BASELINE, CPN, POSEFORMER, Figure, published
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.paper import Bench
-from vidpose.paper.material import PUBLIC, Material, find_material
+from vidpose.paper.datasets import PUBLIC, Material, find_material
+from vidpose.paper.results_table import RowResult, Sheet, write_sheet
 from vidpose.paper.runs import QUICK_VAL_WINDOWS, Budget, Numbers, Run, complete, numbers_of
-from vidpose.paper.sheet import RowResult, Sheet, write_sheet
-from vidpose.paper_figures import BASELINE, CPN, POSEFORMER, Figure, published
-from vidpose.recipe import Recipe, recipe_for
-from vidpose.weights import find_weights
+from vidpose.training.recipe import Recipe, recipe_for
+from vidpose.utils.devices import choose_device
+from vidpose.zoo.registry import find_weights
 
 SEEDS = 2
 QUICK = Budget(windows=4096, fraction=None, test_frames=4000)

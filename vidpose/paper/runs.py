@@ -17,19 +17,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidpose.batches import FixedWindows, Samples, Source, TrainingData, dataset_data, mocap_data
-from vidpose.data.virtual import Variation
-from vidpose.distributed import World
+from vidpose.datasets.virtual_cameras import Variation
 from vidpose.errors import DataError
-from vidpose.evaluate import METRICS, Evaluation, evaluate
-from vidpose.files import replacing
-from vidpose.flops import parameters
+from vidpose.evaluation.evaluate import METRICS, Evaluation, evaluate
 from vidpose.models import Checkpoint, load_checkpoint
-from vidpose.paper.material import Material
-from vidpose.progress import Progress, silent
-from vidpose.recipe import Recipe
-from vidpose.run_folder import RunFolder
-from vidpose.train import train
+from vidpose.models.flops import parameters
+from vidpose.paper.datasets import Material
+from vidpose.training.batches import (
+    FixedWindows,
+    Samples,
+    Source,
+    TrainingData,
+    dataset_data,
+    mocap_data,
+)
+from vidpose.training.distributed import World
+from vidpose.training.loop import train
+from vidpose.training.recipe import Recipe
+from vidpose.training.run_folder import RunFolder
+from vidpose.utils.files import replacing
+from vidpose.utils.progress import Progress, silent
 
 FORMAT = "vidpose-paper-run/1"
 QUICK_VAL_WINDOWS = 1024
@@ -189,7 +196,7 @@ class Part:
         self._source = source
 
     def batch(self, epoch: int, step: int, size: int, world: World) -> tuple[Tensor, Tensor, int]:
-        """See `vidpose.batches.Source`."""
+        """See `vidpose.training.batches.Source`."""
         inputs, targets, whole = self._source.batch(epoch, step, size, world)
         left = self.samples - step * size
         return inputs[:left], targets[:left], min(whole, left)

@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 
 from vidpose.errors import UsageError, VideoError
-from vidpose.files import check_writable
 from vidpose.poses import Pose3D
-from vidpose.progress import Progress, silent
+from vidpose.postprocess.smoothing import smooth_pictures
 from vidpose.render import draw
 from vidpose.render.draw import Colour, Image
 from vidpose.render.overlay import draw_people
 from vidpose.render.scene import Scene
 from vidpose.render.view import parse_view
-from vidpose.smoothing import smooth_pictures
-from vidpose.stages import ahead
+from vidpose.utils.files import check_writable
+from vidpose.utils.progress import Progress, silent
+from vidpose.utils.threads import ahead
 from vidpose.video import Frame, VideoReader, VideoWriter, is_ours
 
 SMALLEST_HEIGHT = 360
@@ -55,7 +55,7 @@ def render_video(
         out: an .mp4.
         view: where to look at the scene from, see `parse_view`.
         smooth: none, savgol or one-euro: how joints are smoothed for the picture, unless they are
-            in the result; by default as `infer` would have, see `vidpose.smoothing`.
+            in the result; by default as `infer` would have, see `vidpose.postprocess.smoothing`.
         progress: wraps the stream of frames.
 
     Returns:

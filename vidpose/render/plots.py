@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import DataError, UsageError
-from vidpose.evaluate import Evaluation
-from vidpose.files import replacing
-from vidpose.tables import CURVE_MM, WORST, mean_name
+from vidpose.evaluation.evaluate import Evaluation
+from vidpose.evaluation.tables import CURVE_MM, WORST, mean_name
+from vidpose.utils.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
+from vidpose.postprocess.ground_plane import ANKLE_HEIGHT_M, ground_of
 from vidpose.render import draw
 from vidpose.render.draw import BONE_SIDES, BONES, Colour, Image
 from vidpose.render.view import View, Viewpoint
 from vidpose.skeleton import H36M17
-from vidpose.world import ANKLE_HEIGHT_M, ground_of
 
 PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
 NOSE, HEAD = H36M17.index("Neck/Nose"), H36M17.index("Head")

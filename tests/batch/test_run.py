@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+
+import vidpose
+from tests.clips import make_clip
+from tests.fakes import tiny_weights, use_fake_detector
+from vidpose.batch.on_ray import _absolute, run_on_ray
+from vidpose.batch.processes import run_in_processes
+from vidpose.batch.run import Job, Outcome, find_videos, infer_many, table
+from vidpose.cli import main
+from vidpose.detect.cache import DetectionCache
+from vidpose.errors import UsageError
+from vidpose.video import VideoReader, VideoWriter
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    return tiny_weights(tmp_path / "tiny.safetensors")
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A folder: a.mp4, sub/b.MOV, and what is none of them: a text, a hidden file, an overlay."""
+    folder = tmp_path / "clips"
+    (folder / "sub").mkdir(parents=True)
+    (folder / ".trash").mkdir()
+    make_clip(folder / "a.mp4", frames=5)
+    make_clip(folder / "b.mov", frames=6).rename(folder / "sub" / "b.MOV")
+    make_clip(folder / ".trash" / "c.mp4")
+    make_clip(folder / "._a.mp4")
+    (folder / "readme.txt").write_text("no list")
+    with VideoWriter(folder / "drawn.mp4", (64, 48)) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8), 0)
+    return folder
+
+
+def test_folders_patterns_and_lists(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    a, b = Path("clips/a.mp4"), Path("clips/sub/b.MOV")
+    found, looked = find_videos(["clips"], "out")
+    assert looked
+    assert found == [(a, Path("out/a.npz")), (b, Path("out/sub/b.npz"))]
+    assert find_videos(["clips/**/*.M*"], "out")[0] == [(b, Path("out/sub/b.npz"))]
+    assert find_videos(["clips/*.mp4"], "out")[0] == [(a, Path("out/a.npz"))]
+    Path("clips/list.txt").write_text("\ufeff# mine\n\n sub/b.MOV \nmissing.mp4\n", "utf-8")
+    assert find_videos(["clips/list.txt", a], "out")[0] == [
+        (b, Path("out/b.npz")),
+        (Path("clips/missing.mp4"), Path("out/missing.npz")),
+        (a, Path("out/a.npz")),
+    ]
+    assert find_videos([a], "x.npz") == ([(a, Path("x.npz"))], False)
+    assert find_videos([a, "clips"], "out")[0][0] == (a, Path("out/a.npz"))
+    make_clip(tmp_path / "odd[1].mp4")  # a name that looks like a pattern, but is there
+    assert find_videos(["odd[1].mp4"], "out")[0][0][0] == Path("odd[1].mp4")
+
+
+@pytest.mark.parametrize(
+    ("make", "source", "message"),
+    [
+        (lambda path: path.mkdir(), "x", "x holds no video"),
+        (lambda path: None, "*.mp4", r"\*.mp4 matches no video"),
+        (lambda path: path.write_text("# none\n"), "x.txt", "lists no video"),
+        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "x.txt", "cannot be read as a list"),
+        (lambda path: path.write_text("a/y.mp4\nb/y.mp4"), "x.txt", "would be written to out/y"),
+    ],
+)
+def test_sources_without_videos(
+    make: Callable[[Path], Any],
+    source: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / source) if "*" not in source else None
+    with pytest.raises(UsageError, match=message):
+        find_videos([source], "out")
+
+
+def states(outcomes: list[Outcome]) -> list[str]:
+    return [outcome.state for outcome in outcomes]
+
+
+def test_what_is_done_is_left_alone_and_nothing_else(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    (clips / "z.mp4").write_text("no video")
+    out = tmp_path / "out"
+
+    def run(**options: Any) -> list[str]:
+        return states(infer_many([clips], out, **({"weights": weights} | options)))
+
+    assert run() == ["done", "done", "failed"]
+    assert run() == ["was there", "was there", "failed"]
+    assert run(focal_px=80.0) == ["done", "done", "failed"]
+    assert run(focal_px=80.0, redo=True) == ["done", "done", "failed"]
+    assert run(focal_px=80.0, people=2) == ["done", "done", "failed"]
+    assert run() == ["done", "done", "failed"]
+    assert run(relift=True, focal_px=80.0) == ["done", "done", "failed"]
+    assert run(focal_px=80.0) == ["was there", "was there", "failed"]
+    assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
+    assert run(focal_px=80.0, flip=False, rigid=False) == ["done", "done", "failed"]
+    for more in (
+        {"world": True},
+        {"world": True, "camera_pitch": 5.0},
+        {"world": True, "horizon": (0, 20, 60, 21)},
+        {"height_cm": {1: 170}, "smooth": "savgol"},
+        {"smooth": "none"},
+    ):
+        assert run(**more) == ["done", "done", "failed"]
+        assert run(**more) == ["was there", "was there", "failed"]
+    assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
+    # There is one person, so those seen longest are everybody.
+    assert run(focal_px=80.0, flip=False, longest=1) == ["was there", "was there", "failed"]
+    (out / "a.npz").write_bytes((out / "a.npz").read_bytes()[:500])
+    (out / "sub" / "b.npz").unlink()
+    # What is no result is not overwritten.
+    assert run(focal_px=80.0, flip=False) == ["failed", "done", "failed"]
+
+
+def test_a_result_that_was_not_drawn_is_drawn(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    out = tmp_path / "out"
+    infer_many([clips], out, weights=weights)
+    assert states(infer_many([clips], out, weights=weights, render=True)) == ["was there"] * 2
+    drawn = [(out / "a.mp4").stat().st_mtime_ns, (out / "sub" / "b.mp4").stat().st_mtime_ns]
+    infer_many([clips], out, weights=weights, render=True)
+    assert drawn == [
+        (out / "a.mp4").stat().st_mtime_ns,
+        (out / "sub" / "b.mp4").stat().st_mtime_ns,
+    ]
+
+
+def test_what_goes_beside_a_result_is_written_when_it_is_asked_for_later(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    beside: dict[str, Any] = {"save_2d": True, "save_mmpose": True}
+    infer_many([clips], tmp_path / "at once", weights=weights, **beside)
+    infer_many([clips], tmp_path / "later", weights=weights)
+    outcomes = infer_many([clips], tmp_path / "later", weights=weights, **beside)
+    assert states(outcomes) == ["was there"] * 2
+    for name in ("a.2d.npz", "a.mmpose.json", "sub/b.2d.npz", "sub/b.mmpose.json"):
+        files = [(tmp_path / when / name).read_bytes() for when in ("at once", "later")]
+        assert files[0] == files[1]
+
+
+def test_what_a_job_that_was_killed_while_drawing_has_left_is_removed(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    infer_many([clips], tmp_path, weights=weights)
+    left = DetectionCache(tmp_path / "a.npz", {})
+    left.write(None, [])
+    os.utime(left.folder / "000000000.npz", (1, 1))
+    infer_many([clips], tmp_path, weights=weights)
+    assert not left.folder.exists()
+
+
+def test_options_that_make_no_sense_are_told_once_and_before_the_work(
+    clips: Path, tmp_path: Path, weights: Path
+) -> None:
+    with pytest.raises(UsageError, match="give --world"):
+        infer_many([clips], tmp_path / "out", weights=weights, camera_pitch=5.0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bug_for_one_video_is_its_failure(
+    clips: Path,
+    tmp_path: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def sees(index: int) -> bool:
+        if index == 5:
+            raise ZeroDivisionError("a bug")
+        return True
+
+    use_fake_detector(monkeypatch, sees)
+    first, second = infer_many([clips], tmp_path / "out", weights=weights)
+    assert first.state == "done"
+    assert second.state == "failed"
+    assert second.reason == f"{clips / 'sub' / 'b.MOV'}: ZeroDivisionError: a bug (a bug)"
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_table_has_a_line_for_each_and_the_sums() -> None:
+    some = [
+        Outcome(Path("a.mp4"), Path("a.npz"), "done", people=2, frames=230),
+        Outcome(Path("longer.mp4"), Path("longer.npz"), "failed", reason="longer.mp4 is empty."),
+        Outcome(Path("c.mp4"), Path("c.npz"), "was there", people=1, frames=9),
+    ]
+    assert table(some).splitlines() == [
+        "video       people  frames  outcome",
+        "a.mp4            2     230  done",
+        "longer.mp4                  failed: longer.mp4 is empty.",
+        "c.mp4            1       9  was there",
+        "1 done, 1 was there, 1 failed",
+    ]
+
+
+# With processes or Ray there is no stand-in for the detector, so that small clips of real people
+# must do.
+
+
+@pytest.fixture(scope="module")
+def folder(demo_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three clips of six frames, and one that is none."""
+    folder = tmp_path_factory.mktemp("videos")
+    with VideoReader(demo_video, 2.0, 3.0) as reader:
+        frames = list(islice(reader, 18))
+    for n, name in enumerate(("a", "b", "d")):
+        with av.open(str(folder / f"{name}.mkv"), "w") as container:
+            stream = container.add_stream("libx264", rate=30)
+            stream.width, stream.height, stream.pix_fmt = 884, 496, "yuv420p"
+            for frame in frames[6 * n : 6 * n + 6]:
+                image: Any = cv2.resize(frame.image, (884, 496))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+            container.mux(stream.encode(None))
+    (folder / "c.mkv").write_text("no video")
+    return folder
+
+
+def run(*arguments: Any) -> Result:
+    return CliRunner().invoke(main, ["infer", *map(str, arguments), "--detector", "mediapipe"])
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The joints of each clip, worked on one by one."""
+    out = tmp_path_factory.mktemp("alone")
+    weights = tiny_weights(out / "tiny.safetensors")
+    for name in ("a", "b", "d"):
+        vidpose.infer(folder / f"{name}.mkv", out, weights=weights, detector="mediapipe")
+    return {name: vidpose.load(out / f"{name}.npz").joints_3d for name in ("a", "b", "d")}
+
+
+@pytest.mark.parametrize("way", [("--jobs", 2), ("--ray", "local")], ids=["processes", "Ray"])
+def test_many_at_a_time(
+    way: tuple[Any, ...], folder: Path, alone: dict[str, Any], tmp_path: Path, ray: None
+) -> None:
+    weights = tiny_weights(tmp_path / "tiny.safetensors")
+    out = tmp_path / "out"
+    command = (folder, "-o", out, "--weights", weights, *way)
+    result = run(*command)
+    assert result.exit_code == 1, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("Detector: MediaPipe")
+    assert sum(line.startswith("Detector: ") for line in lines) == 1
+    assert lines[-1] == "3 done, 0 was there, 1 failed"
+    assert "c.mkv is not a video" in result.stderr
+    assert "1 of 4 videos failed" in result.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["a.npz", "b.npz", "d.npz"]
+    for name, joints in alone.items():
+        found = vidpose.load(out / f"{name}.npz").joints_3d
+        np.testing.assert_allclose(found, joints, atol=1e-5)
+
+    again = run(*command)
+    assert again.exit_code == 1
+    assert again.stdout.splitlines()[-1] == "0 done, 3 was there, 1 failed"
+
+
+class Deadly(Job):
+    """Whoever unpacks it dies."""
+
+    def __reduce__(self) -> Any:
+        return os.abort, ()
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[None]:
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    yield
+    ray.shutdown()
+
+
+def _by_ray(jobs: list[Job]) -> Iterator[Outcome]:
+    return run_on_ray(jobs, "local")
+
+
+@pytest.mark.parametrize(
+    "run_jobs", [lambda jobs: run_in_processes(jobs, 1), _by_ray], ids=["processes", "Ray"]
+)
+def test_a_lost_worker_is_a_failure_with_a_name(
+    run_jobs: Callable[[list[Job]], Iterator[Outcome]], tmp_path: Path, ray: None
+) -> None:
+    jobs = [
+        Deadly(Path("a.mp4"), tmp_path / "a.npz"),
+        Job(Path("missing.mp4"), tmp_path / "missing.npz", {"detector": "mediapipe"}),
+    ]
+    outcomes = {outcome.video.name: outcome for outcome in run_jobs(jobs)}
+    assert outcomes["a.mp4"].state == outcomes["missing.mp4"].state == "failed"
+    assert outcomes["a.mp4"].reason.startswith("a.mp4: its ")
+    assert "run it again" in outcomes["a.mp4"].reason
+    assert "missing.mp4 does not exist" in outcomes["missing.mp4"].reason
+
+
+def test_files_that_options_name_are_the_same_for_all_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.safetensors").touch()
+    (tmp_path / "default").touch()
+    options = {"weights": "mine.safetensors", "pose_weights": "hrnet-w48", "detector": "default"}
+    sent = _absolute(Job(Path("a.mp4"), Path("out/a.npz"), options))
+    assert sent.options == options | {"weights": str(tmp_path / "mine.safetensors")}
+    assert (sent.video, sent.target) == (tmp_path / "a.mp4", tmp_path / "out" / "a.npz")
+    named = _absolute(Job(Path("a.mp4"), Path("a.npz"), {"weights": "default"}))
+    assert named.options == {"weights": "default"}
+
+
+WITH_A_WORKER = """
+import sys, time
+from vidpose.batch.processes import _Worker
+
+if __name__ == "__main__":
+    worker = _Worker(1)
+    print(worker._process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_workers_end_with_a_first_process_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "first.py"
+    script.write_text(WITH_A_WORKER)
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        worker = psutil.Process(int(first.stdout.readline()))
+        first.kill()
+    worker.wait(timeout=120)
+
+
+def test_no_ray_cluster_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def init(**_: Any) -> None:  # the real one tries for a minute
+        raise ConnectionError("nobody answers")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    make_clip(tmp_path / "a.mp4")
+    result = run(tmp_path, "-o", tmp_path / "out", "--ray", "10.0.0.1:6379")
+    assert result.exit_code == 2
+    assert "--ray 10.0.0.1:6379: there is no Ray cluster (nobody answers)" in result.stderr
+
+
+def test_without_ray_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    make_clip(tmp_path / "a.mp4")
+    result = run(tmp_path, "-o", tmp_path / "out", "--ray", "local")
+    assert result.exit_code == 1
+    assert "pip install 'vidpose[ray]'" in result.stderr

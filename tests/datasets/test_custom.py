@@ -1,0 +1,140 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.results import make_result
+from vidpose.datasets import open_dataset
+from vidpose.errors import DataError, UsageError
+from vidpose.poses import save
+
+
+def write(path: Path, **changes: Any) -> None:
+    rng = np.random.default_rng(0)
+    entries: dict[str, Any] = {
+        "keypoints_2d": rng.uniform(0, 1000, (12, 17, 2)),
+        "joints_3d": rng.normal((0, 0, 4), size=(12, 17, 3)),
+        "fps": 25,
+        "frame_size": [1280, 720],
+    }
+    entries |= changes
+    np.savez(path, **{key: value for key, value in entries.items() if value is not None})
+
+
+def test_subjects_are_split(tmp_path: Path) -> None:
+    for i in range(5):
+        for action in ("Walking 1", "Walking 2", "Run"):
+            write(tmp_path / f"{i} {action}.npz", subject=f"P{i}", action=action, focal_px=900.0)
+    dataset = open_dataset("custom", tmp_path)
+    assert {s.subject for s in dataset.train} == {"P0", "P1", "P2", "P3"}
+    assert {s.subject for s in dataset.test} == {"P4"}
+    first = dataset.train[0]
+    assert (first.action, first.camera, first.fps, first.frame_size, first.focal_px) == (
+        *("Run", "0", 25, (1280, 720)),
+        900,
+    )
+    assert first.valid.all()
+    named = open_dataset("custom", tmp_path, test_subjects=["P0", "P1"], actions=["Walking"])
+    assert {s.subject for s in named.train} == {"P2", "P3", "P4"}
+    assert {s.action for s in named.test} == {"Walking 1", "Walking 2"}
+    named = open_dataset("custom", tmp_path, train_subjects=["P0"], downsample=5)
+    assert {s.subject for s in named.test} == {"P1", "P2", "P3", "P4"}
+    assert (len(named.test[0]), named.test[0].fps) == (3, 5)
+    with pytest.raises(DataError, match="the folder has no subject P9; it has P0, P1"):
+        open_dataset("custom", tmp_path, test_subjects=["P9"])
+    with pytest.raises(DataError, match="has no action Walk; it has Run, Walking"):
+        open_dataset("custom", tmp_path, actions=["Walk"])
+    with pytest.raises(UsageError, match="P0 is both"):
+        open_dataset("custom", tmp_path, train_subjects=["P0"], test_subjects=["P0"])
+
+
+def test_files_of_one_subject_are_split(tmp_path: Path) -> None:
+    for i in range(4):
+        write(tmp_path / f"{i}.npz", subject="me")
+    dataset = open_dataset("custom", tmp_path)
+    assert [s.action for s in dataset.train] == ["0", "1", "2"]
+    assert [s.action for s in dataset.test] == ["3"]
+
+
+def test_another_skeleton(tmp_path: Path) -> None:
+    write(
+        tmp_path / "a.npz",
+        skeleton="humaneva15",
+        keypoints_2d=np.zeros((3, 15, 2)),
+        joints_3d=np.ones((3, 15, 3)),
+        valid=np.array([True, False, True]),
+    )
+    dataset = open_dataset("custom", tmp_path)
+    assert dataset.skeleton.name == "humaneva15"
+    assert dataset.train[0].valid.tolist() == [True, False, True]
+    assert dataset.test == ()
+    write(tmp_path / "b.npz")
+    with pytest.raises(DataError, match=r"b\.npz: skeleton: expected humaneva15, as in a\.npz"):
+        open_dataset("custom", tmp_path)
+
+
+def test_results_of_vidpose(tmp_path: Path) -> None:
+    whole = make_result(people=2, frames=6)
+    present, observed = np.ones((2, 6), bool), np.ones((2, 6), bool)
+    observed[0, 1] = False
+    present[1, 2] = observed[1, 2] = False
+    joints, root = whole.joints_3d.copy(), whole.root_3d.copy()
+    joints[1, 2] = np.nan
+    root[1, 5] = np.nan
+    result = make_result(
+        frames=6,
+        joints_3d=joints,
+        root_3d=root,
+        present=present,
+        observed=observed,
+        keypoints_2d=whole.keypoints_2d,
+        meta={"camera": {"focal_px": 700.0}},
+    )
+    save(result, tmp_path / "clip.npz")
+    dataset = open_dataset("custom", tmp_path)
+    assert [(s.subject, s.action, len(s)) for s in dataset.train] == [
+        ("clip", "person1 0", 6),
+        ("clip", "person2 0", 2),
+        ("clip", "person2 1", 2),
+    ]
+    first, _, last = dataset.train
+    assert first.valid.tolist() == [True, False, True, True, True, True]
+    np.testing.assert_allclose(last.joints_3d, result.joints_camera()[1, 3:5])
+    assert first.focal_px == 700
+    save(make_result(root_3d=np.full((2, 5, 3), np.nan, np.float32)), tmp_path / "lost.npz")
+    with pytest.raises(DataError, match=r"lost\.npz: root_3d: expected the place of a person"):
+        open_dataset("custom", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fps": None}, "expected keypoints_2d, .*, found no fps"),
+        ({"fps": 0}, "fps: expected a number above 0, found int64"),
+        ({"frame_size": [1280]}, "frame_size: expected 2 numbers above 0"),
+        ({"joints_3d": np.zeros((11, 17, 3))}, r"expected as many .* joints_3d \(11\), found 12"),
+        ({"joints_3d": np.full((12, 17, 3), np.nan)}, "joints_3d: expected finite numbers, found"),
+        ({"joints_3d": np.full((12, 17, 3), 3000.0)}, "joints_3d: expected metres"),
+        (
+            {"keypoints_2d": np.zeros((12, 16, 2))},
+            r"keypoints_2d: expected numbers \(frames, 17, 2\)",
+        ),
+        ({"skeleton": "mine"}, "skeleton: expected one of h36m17, .* found mine"),
+        ({"valid": np.ones(12)}, r"valid: expected bool \(12,\), found float64 \(12,\)"),
+    ],
+)
+def test_a_file_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    write(tmp_path / "a.npz", **changes)
+    with pytest.raises(DataError, match=rf"a\.npz: {message}"):
+        open_dataset("custom", tmp_path)
+
+
+def test_a_folder_without_files_and_options_without_sense(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no \.npz"):
+        open_dataset("custom", tmp_path)
+    with pytest.raises(UsageError, match="one kind of 2D joints only"):
+        open_dataset("custom", tmp_path, keypoints="gt")
+    (tmp_path / "a.npz").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"a\.npz is incomplete"):
+        open_dataset("custom", tmp_path)

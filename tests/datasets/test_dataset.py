@@ -1,0 +1,61 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidpose.datasets.dataset import Dataset, Sequence, hold_out
+from vidpose.errors import DataError
+from vidpose.skeleton import H36M17, HUMANEVA15
+
+
+def make(subject: str = "S1", action: str = "Walking 1", camera: str = "0", **fields: Any) -> Any:
+    made: dict[str, Any] = {
+        "keypoints_2d": np.zeros((5, 17, 2), np.float32),
+        "joints_3d": np.zeros((5, 17, 3), np.float32),
+        "valid": np.ones(5, bool),
+        "frame_size": (1000, 1000),
+        "fps": 50.0,
+    }
+    return Sequence(subject=subject, action=action, camera=camera, **made | fields)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("joints_3d", np.zeros((4, 17, 3), np.float32), r"joints_3d: expected \(5, 17, 3\)"),
+        ("keypoints_2d", np.zeros((5, 17, 2)), "keypoints_2d: .* got .* float64"),
+        ("joints_3d", np.full((5, 17, 3), math.nan, np.float32), "joints_3d: a value is not"),
+        ("valid", np.ones(4, bool), "valid: expected"),
+    ],
+)
+def test_a_sequence_that_does_not_fit_names_itself(field: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"S1/Walking 1/0: {message}"):
+        make(**{field: value})
+
+
+def test_a_dataset_has_one_skeleton() -> None:
+    with pytest.raises(ValueError, match="S1/Walking 1/0: 17 joints, but humaneva15 has 15"):
+        Dataset(name="x", keypoints="gt", skeleton=HUMANEVA15, train=(make(),), test=())
+    Dataset(name="x", keypoints="gt", skeleton=H36M17, train=(make(),), test=())
+
+
+def test_takes_are_held_out_with_all_their_cameras() -> None:
+    sequences = [
+        make(subject, f"Walking {take}", camera)
+        for subject in ("S1", "S5")
+        for take in range(10)
+        for camera in "0123"
+    ]
+    train, aside = hold_out(sequences, 0.1)
+    assert len(aside) == 8
+    assert len(train) == 72
+    assert not {s.take for s in train} & {s.take for s in aside}
+    assert hold_out(sequences, 0.1)[1] == aside
+    assert hold_out(sequences, 0.1, seed=1)[1] != aside
+    assert len(hold_out(sequences, 0.001)[1]) == 4
+
+
+def test_a_single_take_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="there are 1 takes"):
+        hold_out([make(), make(camera="1")], 0.5)

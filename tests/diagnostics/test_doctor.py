@@ -1,0 +1,189 @@
+import importlib.util
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidpose.diagnostics import doctor
+from vidpose.diagnostics.doctor import Check, as_json, is_well
+
+PIP = f"{sys.executable} -m pip install "
+GOOD = {
+    "vidpose": "0.1.0",
+    **{"numpy": "1.26.4", "torch": "2.9.0", "av": "17.0.0", "mediapipe": "0.10.21"},
+    **{"opencv-contrib-python": "4.11.0.86", "opencv-python": "4.11.0.86"},
+    **{"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0", "mmpose": "1.3.2"},
+}
+REQUIRES = [
+    *("numpy<2", "torch>=2.4", "av>=17", "mediapipe==0.10.21"),
+    "pywin32; sys_platform == 'win32'",
+    "pytest>=8; extra == 'dev'",
+    "mmengine==0.10.7; extra == 'mmpose'",
+    "mmcv-lite==2.1.0; extra == 'mmpose'",
+    "mmdet==3.3.0; extra == 'mmpose'",
+    "h5py>=3.8; extra == 'datasets'",
+]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What package metadata says is installed; change it to break something."""
+    versions = dict(GOOD)
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES)
+    return versions
+
+
+def found(checks: Any) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+@pytest.mark.usefixtures("installed")
+def test_all_fits() -> None:
+    dependencies = found(doctor._dependencies())
+    assert list(dependencies) == ["numpy", "torch", "av", "mediapipe"]
+    assert {check.state for check in dependencies.values()} == {"ok"}
+    openmmlab = found(doctor._openmmlab())
+    assert list(openmmlab)[:4] == ["mmengine", "mmcv-lite", "mmdet", "mmpose"]
+    assert {check.state for check in openmmlab.values()} == {"ok"}
+    assert is_well([*dependencies.values(), *openmmlab.values()])
+
+
+def test_a_dependency_that_is_missing_or_does_not_fit(installed: dict[str, str]) -> None:
+    installed["numpy"] = "2.1.0"
+    del installed["av"]
+    checks = found(doctor._dependencies())
+    assert checks["numpy"] == Check(
+        "numpy", "broken", "2.1.0, but numpy<2 is needed", PIP + "'numpy<2'"
+    )
+    assert checks["av"] == Check("av", "broken", "not installed", PIP + "'av>=17'")
+    assert not is_well(list(checks.values()))
+
+
+def test_readers_of_raw_downloads_are_optional(installed: dict[str, str]) -> None:
+    (missing,) = doctor._datasets()
+    assert missing == Check("h5py", "note", "not installed", PIP + "'h5py>=3.8'")
+    installed["h5py"] = "3.16.0"
+    assert doctor._datasets() == [Check("h5py", "ok", "3.16.0")]
+
+
+def test_openmmlab_is_optional_and_the_line_that_installs_it_is_exact(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mmengine", "mmcv-lite", "mmdet", "mmpose"):
+        del installed[name]
+    monkeypatch.setattr(doctor, "PACKAGE", Path("/site-packages/vidpose"))
+    checks = found(doctor._openmmlab())
+    assert is_well(list(checks.values()))
+    assert checks["mmdet"].state == "note"
+    assert checks["mmdet"].fix == (f"{PIP}'vidpose[mmpose]' && {PIP}--no-deps 'mmpose==1.3.2'")
+    assert checks["mmpose"].fix == PIP + "--no-deps 'mmpose==1.3.2'"
+
+
+def test_openmmlab_that_does_not_fit(installed: dict[str, str]) -> None:
+    installed |= {"mmcv": "2.2.0", "mmpose": "0.29.0"}
+    checks = found(doctor._openmmlab())
+    assert checks["mmpose"].found == "0.29.0, but mmpose==1.3.2 is needed"
+    assert (
+        "overwrite each other"
+        in [check for check in doctor._openmmlab() if check.name == "mmcv"][-1].found
+    )
+    del installed["mmcv-lite"]
+    checks = found(doctor._openmmlab())
+    assert checks["mmcv"].found == "2.2.0, but mmcv==2.1.0 is needed"
+    installed["mmcv"] = "2.1.0"
+    assert found(doctor._openmmlab())["mmcv"].state == "ok"
+
+
+@pytest.mark.usefixtures("installed")
+def test_compiled_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spec:
+        submodule_search_locations = (str(tmp_path),)
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec)
+    assert doctor._compiled_operations().found == "not compiled; vidpose's stand-in is used"
+    (tmp_path / "_ext.cpython-311-x86_64-linux-gnu.so").touch()
+    assert doctor._compiled_operations().found == "compiled"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert doctor._compiled_operations().state == "note"
+
+
+def test_stale_metadata_of_an_editable_install(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: REQUIRES[:4])
+    assert found(doctor._openmmlab())["mmpose extra"].state == "note"
+
+
+def test_two_opencvs_must_be_of_one_version(installed: dict[str, str]) -> None:
+    assert doctor._opencv().state == "ok"
+    installed["opencv-python"] = "4.10.0.84"
+    check = doctor._opencv()
+    assert check.state == "broken"
+    assert check.fix == (
+        f"{PIP}--force-reinstall --no-deps 'opencv-contrib-python==4.11.0.86' "
+        "'opencv-python==4.11.0.86'"
+    )
+
+
+def test_mediapipe_without_its_models(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._mediapipe().state == "ok"
+    monkeypatch.setattr(metadata, "files", lambda name: [])
+    check = doctor._mediapipe()
+    assert check.state == "broken"
+    assert check.fix == PIP + "--force-reinstall --no-deps 'mediapipe==0.10.21'"
+
+
+def test_a_torchvision_of_another_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.ops
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist\nmore")
+
+    assert doctor._torch_pair().state == "ok"
+    monkeypatch.setattr(torchvision.ops, "nms", broken)
+    check = doctor._torch_pair()
+    assert check.state == "broken"
+    assert check.found.endswith("(RuntimeError: operator torchvision::nms does not exist)")
+    assert check.fix == PIP + "--force-reinstall 'torch' 'torchvision'"
+
+
+def test_av_without_h264(monkeypatch: pytest.MonkeyPatch) -> None:
+    import av
+
+    assert doctor._video().state == "ok"
+    monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
+    assert doctor._video().state == "broken"
+
+
+def test_python_that_does_not_fit(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "python_version", lambda: "3.14.0")
+    installed["vidpose"] = "0.0.1"
+    checks = found(doctor._system())
+    assert checks["python"].state == "broken"
+    assert checks["vidpose"].found == "0.1.0, but installed as 0.0.1"
+
+
+def test_all_give_the_same_line() -> None:
+    from vidpose.detect.mmcv_ops import INSTALL
+
+    assert INSTALL.endswith(str(doctor.MMPOSE))
+
+
+def test_json() -> None:
+    report = as_json([Check("a", "ok", "1"), Check("b", "broken", "2", "mend it")])
+    assert report["well"] is False
+    assert report["checks"][1] == {"name": "b", "state": "broken", "found": "2", "fix": "mend it"}

@@ -1,0 +1,260 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import vidpose
+from tests.results import make_result
+from vidpose.errors import UsageError, WeightsError
+from vidpose.lifting.lifter import BLOCK, Lifter, lift_poses
+from vidpose.lifting.sliding_window import slide
+from vidpose.models import Checkpoint, PoseFormer, SequencePoseFormer, save_checkpoint
+from vidpose.models.normalisation import person
+from vidpose.poses import Pose2D
+from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import fill_missing
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    torch.manual_seed(0)
+    model = PoseFormer(frames=9, embed_dim=8, depth=1).eval()
+    return Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
+
+
+SIZE, FOCAL_PX = (640, 480), 640.0
+
+
+def lift_with(
+    checkpoint: Checkpoint,
+    keypoints: NDArray[np.floating],
+    time: NDArray[np.float64],
+    flip: bool = True,
+    precision: str = "fp32",
+) -> NDArray[np.float32]:
+    lifter = Lifter(checkpoint, flip=flip, precision=precision)
+    return lifter(keypoints, time, SIZE, FOCAL_PX)
+
+
+def track(frames: int, fps: float = 30.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(T, 17, 2) pixels of somebody who sways, and (T,) seconds."""
+    time = np.arange(frames) / fps
+    pose = np.random.default_rng(0).normal(size=(1, 17, 2)) * 0.1
+    sway = np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.linspace(0, 0.05, 17)[:, None]
+    return (pose + sway) * FOCAL_PX + [319.5, 239.5], time
+
+
+def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None:
+    """The plain way: pad, cut out, whole network, plain and mirrored, mean."""
+    pixels, time = track(20)
+    inputs, rotation = person(torch.tensor(pixels, dtype=torch.float32), SIZE, FOCAL_PX)
+    padded = torch.cat([inputs[:1].expand(4, -1, -1), inputs, inputs[-1:].expand(4, -1, -1)])
+    windows = torch.stack([padded[t : t + 9] for t in range(20)])
+    mirrored = windows[:, :, H36M17.mirrored] * torch.tensor([-1.0, 1.0])
+    with torch.no_grad():
+        plain = checkpoint.model(windows)[:, 0]
+        back = checkpoint.model(mirrored)[:, 0, H36M17.mirrored] * torch.tensor([-1.0, 1.0, 1.0])
+    expected = (plain + back) / 2
+    expected[:, 0] = 0
+    expected = expected @ rotation
+    np.testing.assert_allclose(lift_with(checkpoint, pixels, time), expected.numpy(), atol=1e-5)
+    apart = np.empty(20, np.float32)
+    lifter = Lifter(checkpoint, precision="fp32")
+    lifter(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    distance = (plain - back).norm(dim=-1).mean(dim=-1).numpy()
+    np.testing.assert_allclose(apart, distance, atol=1e-5)
+    plain[:, 0] = 0
+    np.testing.assert_allclose(
+        lift_with(checkpoint, pixels, time, flip=False), (plain @ rotation).numpy(), atol=1e-5
+    )
+
+
+def test_precision_is_chosen_and_known(checkpoint: Checkpoint) -> None:
+    pixels, time = track(20)
+    exact, half = (lift_with(checkpoint, pixels, time, precision=p) for p in ("fp32", "bf16"))
+    assert 0 < np.abs(half - exact).mean() < 0.01
+    assert Lifter(checkpoint, precision="bf16").precision == "bf16"
+    assert Lifter(checkpoint).precision in ("fp32", "bf16")
+    with pytest.raises(UsageError, match="--precision int8"):
+        Lifter(checkpoint, precision="int8")
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 600])
+def test_every_frame_gets_a_pose(checkpoint: Checkpoint, frames: int) -> None:
+    joints = lift_with(checkpoint, *track(frames))
+    assert joints.shape == (frames, 17, 3)
+    assert np.isfinite(joints).all()
+    assert (joints[:, 0] == 0).all()
+
+
+def test_mirrored_people_get_mirrored_poses(checkpoint: Checkpoint) -> None:
+    pixels, time = track(20)
+    mirrored = pixels[:, H36M17.mirrored] * [-1, 1] + [639, 0]
+    np.testing.assert_allclose(
+        lift_with(checkpoint, mirrored, time),
+        lift_with(checkpoint, pixels, time)[:, H36M17.mirrored] * [-1, 1, 1],
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("fps", [15.0, 60.0, 120.0])
+def test_other_rates_come_back_with_the_same_motion(checkpoint: Checkpoint, fps: float) -> None:
+    reference, time_30 = track(91)
+    pixels, time = track(round(3 * fps) + 1, fps)
+    expected = lift_with(checkpoint, reference, time_30)
+    found = lift_with(checkpoint, pixels, time)
+    assert len(found) == len(pixels)
+    at = [int(np.abs(time - t).argmin()) for t in np.arange(0, 3, 0.2)]
+    same = [int(np.abs(time_30 - t).argmin()) for t in np.arange(0, 3, 0.2)]
+    assert np.abs(found[at] - expected[same]).max() < 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_how_far_the_passes_lie_apart_is_known_of_every_frame(
+    checkpoint: Checkpoint, fps: float
+) -> None:
+    pixels, time = track(round(3 * fps) + 1, fps)
+    apart = np.empty(len(pixels), np.float32)
+    lifter = Lifter(checkpoint, precision="fp32")
+    lifter(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    assert (apart > 0).all()
+    reference, time_30 = track(91)
+    expected = np.empty(91, np.float32)
+    lifter(reference, time_30, SIZE, FOCAL_PX, flip_disagreement_m=expected)
+    np.testing.assert_allclose(apart[:: round(fps / 30)], expected, rtol=0.02)
+    alone = Lifter(checkpoint, flip=False)
+    alone(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    assert np.isnan(apart).all()
+
+
+@pytest.fixture
+def knowing() -> Checkpoint:
+    """Of a network that is told which joints are missing."""
+    torch.manual_seed(0)
+    model = SequencePoseFormer(frames=9, embed_dim=8, depth=1, stride=4).eval()
+    torch.nn.init.normal_(model.missing_joint)
+    return Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
+
+
+def test_a_network_that_knows_of_missing_joints_is_told(knowing: Checkpoint) -> None:
+    pixels, time = track(2 * BLOCK + 22)
+    pixels[20:80, 2] = np.nan
+    pixels[100:103, 0] = np.nan  # the root is interpolated: the others are seen around it
+    filled = fill_missing(pixels, time)
+    filled[20:80, 2] = np.nan
+    inputs, rotation = person(torch.tensor(filled, dtype=torch.float32), SIZE, FOCAL_PX)
+    expected = torch.cat(list(slide(knowing.model, inputs, None)))
+    expected[:, 0] = 0
+    found = lift_with(knowing, pixels, time, flip=False)
+    np.testing.assert_allclose(found, (expected @ rotation).numpy(), atol=1e-5)
+
+    ahead = Lifter(knowing, flip=False, precision="fp32")
+    around = ahead.reach_of(0)
+    ahead.lift_ahead(0, 0, pixels[around], time[around], None, SIZE, FOCAL_PX)
+    lifted: list[int] = []
+    poses = ahead._poses
+    ahead._poses = lambda *rest: lifted.append(1) or poses(*rest)  # type: ignore
+    np.testing.assert_array_equal(ahead(pixels, time, SIZE, FOCAL_PX), found)
+    assert len(lifted) == 2  # of three blocks
+
+
+def test_missing_joints_at_another_rate(knowing: Checkpoint) -> None:
+    reference, time_30 = track(91)
+    pixels, time = track(181, 60.0)
+    reference[30:60, 2], pixels[60:120, 2] = np.nan, np.nan
+    expected = lift_with(knowing, reference, time_30)
+    found = lift_with(knowing, pixels, time)[::2]
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    there = lift_with(knowing, track(91)[0], time_30)
+    assert np.abs(there - expected)[45].max() > 0.1 * np.abs(expected).max()
+
+
+def test_29_97_is_not_resampled(checkpoint: Checkpoint) -> None:
+    pixels, _ = track(50)
+    exact = lift_with(checkpoint, pixels, np.arange(50) / 30)
+    ntsc = np.round(np.arange(50) * 1001 / 30000, 3)  # a container that rounds to milliseconds
+    np.testing.assert_array_equal(lift_with(checkpoint, pixels, ntsc), exact)
+
+
+def test_a_dropped_frame_does_not_shift_what_follows(checkpoint: Checkpoint) -> None:
+    pixels, time = track(91)
+    kept = np.r_[0:40, 42:91]
+    np.testing.assert_allclose(
+        lift_with(checkpoint, pixels[kept], time[kept])[60:],
+        lift_with(checkpoint, pixels, time)[62:],
+        atol=0.01,
+    )
+
+
+def test_joints_never_seen_do_not_spoil_the_others(checkpoint: Checkpoint) -> None:
+    pixels, time = track(20)
+    pixels[:, [2, 3, 5, 6]] = np.nan  # cut off at the hips
+    assert np.isfinite(lift_with(checkpoint, pixels, time)).all()
+    assert np.isfinite(lift_with(checkpoint, pixels, time / 2)).all()  # 60 frames/s
+
+
+def test_a_joint_with_score_0_is_missing_wherever_it_comes_from(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    made = make_result(people=1, frames=30)
+    made.scores_2d[:] = 0.9
+    made.scores_2d[0, 10:, 2] = 0
+    made.keypoints_2d[0, 10:, 2] = 1e5
+    save_checkpoint(tmp_path / "w.safetensors", checkpoint)
+    fields: dict[str, Any] = {name: getattr(made, name) for name in Pose2D.__dataclass_fields__}
+    lifted = lift_poses(Pose2D(**fields), Lifter(checkpoint), focal_px=640.0)
+    direct = vidpose.lift(
+        made.keypoints_2d[0],
+        made.frame_size,
+        made.fps,
+        scores=made.scores_2d[0],
+        weights=tmp_path / "w.safetensors",
+        device="cpu",
+    )
+    np.testing.assert_allclose(lifted.joints_3d[0], direct, atol=1e-5)
+    assert np.abs(lifted.root_3d).max() < 50
+
+
+def test_lift_poses_places_everybody_where_they_are_present(checkpoint: Checkpoint) -> None:
+    made = make_result(people=2, frames=40)
+    present = np.ones((2, 40), bool)
+    present[1, :15] = False
+    keypoints = np.where(present[..., None, None], made.keypoints_2d, np.nan)
+    fields: dict[str, Any] = {name: getattr(made, name) for name in Pose2D.__dataclass_fields__}
+    poses = Pose2D(**fields | {"keypoints_2d": keypoints, "present": present, "observed": present})
+    result = lift_poses(poses, Lifter(checkpoint), focal_px=640.0)
+    assert np.isfinite(result.joints_3d).all(axis=(2, 3)).tolist() == present.tolist()
+    assert np.isfinite(result.root_3d).all(axis=2).tolist() == present.tolist()
+    assert (result.root_3d[present][:, 2] > 0).all()
+
+
+def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, checkpoint)
+    pixels, time = track(12)
+    options: Any = {"weights": path, "device": "cpu", "precision": "fp32", "rigid": False}
+    joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, **options)
+    assert joints.shape == (12, 17, 3)
+    np.testing.assert_allclose(joints, lift_with(checkpoint, pixels, time), atol=1e-4)
+    scores = np.ones((12, 17))
+    scores[3, 4] = 0
+    pixels[3, 4] = 1e6  # a wild guess with score 0 is a missing joint
+    again = vidpose.lift(pixels, (640, 480), 30, scores=scores, **options)
+    assert np.abs(again - joints).max() < 0.2
+    with pytest.raises(ValueError, match=r"expected \(T, 17, 2\)"):
+        vidpose.lift(np.zeros((12, 16, 2)), (640, 480), 30, weights=path)
+    with pytest.raises(ValueError, match="fps"):
+        vidpose.lift(pixels, (640, 480), 0, weights=path)
+    with pytest.raises(WeightsError, match="nonsense does not exist"):
+        vidpose.lift(pixels, (640, 480), 30, weights="nonsense")
+
+
+def test_weights_for_another_skeleton_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    other = Checkpoint(model=checkpoint.model, normalisation="person", fps=30, skeleton="coco17")
+    save_checkpoint(path, other)
+    with pytest.raises(UsageError, match="is for the skeleton coco17"):
+        vidpose.lift(np.zeros((3, 17, 2)), (640, 480), 30, weights=path, device="cpu")

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vidpose.models import LiftingModel, PoseFormer, load_model
+from vidpose.models import sliding as prepared
+from vidpose.models.poseformer import PoseFormerConfig
+
+WEIGHTS = Path(__file__).parents[2] / "weights"
+
+
+def random_poseformer(**sizes: Any) -> PoseFormer:
+    """All parameters are random, those too that start at 0 or 1."""
+    torch.manual_seed(0)
+    model = PoseFormer(**sizes).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def each_window(model: LiftingModel, keypoints: Tensor) -> Tensor:
+    """The plain way: every window cut out, the whole network for each."""
+    frames = model.config.frames
+    windows = [keypoints[t : t + frames] for t in range(len(keypoints) - frames + 1)]
+    with torch.no_grad():
+        return torch.cat([model(window[None])[:, 0] for window in windows])
+
+
+def swaying(frames: int) -> Tensor:
+    """(T, 17, 2) somebody normalised, who sways, seen by an unsteady detector."""
+    time = torch.arange(frames)[:, None, None] / 30
+    pose = 0.3 * torch.randn(17, 2) + 0.1 * torch.sin(3 * time + torch.randn(17, 2))
+    pose += 0.01 * torch.randn(frames, 17, 2)
+    return pose - pose[:, :1]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"frames": 81},
+        {"frames": 9, "embed_dim": 16, "heads": 4, "depth": 2, "mlp_ratio": 1.5},
+        {"frames": 3, "embed_dim": 8, "depth": 1},
+        {"frames": 3, "embed_dim": 8, "temporal_depth": 2, "frame_positions": False},
+        {"frames": 1, "joints": 5, "embed_dim": 8, "depth": 2},
+    ],
+)
+@torch.inference_mode()
+def test_fp32_equals_every_window_by_itself(sizes: dict[str, Any]) -> None:
+    model = random_poseformer(**sizes)
+    keypoints = torch.randn(model.config.frames + 4, model.config.joints, 2)
+    found = model.prepared().slide(keypoints)
+    torch.testing.assert_close(found, each_window(model, keypoints), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["default", "fast"])
+@torch.inference_mode()
+def test_bf16_is_within_a_millimetre_with_weights_in_use(name: str) -> None:
+    torch.manual_seed(0)
+    model = load_model(WEIGHTS / f"{name}.safetensors")
+    keypoints = swaying(2 * model.reach + 100)
+    found = model.prepared(torch.bfloat16).slide(keypoints)
+    assert found.dtype == torch.float32
+    errors = torch.linalg.norm(found - model.slide(keypoints), dim=-1)
+    assert 0 < errors.mean() < 1e-3
+
+
+@torch.inference_mode()
+def test_batches_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_poseformer(frames=9, embed_dim=8, depth=2)
+    keypoints = torch.randn(30, 17, 2)
+    once = model.prepared().slide(keypoints)
+    monkeypatch.setattr(prepared, "STEP_BYTES_A_THREAD", 20_000)
+    one_by_one = model.prepared().slide(keypoints)
+    torch.testing.assert_close(one_by_one, once, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.inference_mode()
+def test_machines_without_onednn(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_poseformer(frames=9, embed_dim=8, depth=2)
+    keypoints = torch.randn(12, 17, 2)
+    expected = model.prepared(dtype).slide(keypoints)
+    monkeypatch.setattr(prepared, "_onednn_computes", lambda weight: False)
+    atol = 1e-5 if dtype == torch.float32 else 0.02
+    torch.testing.assert_close(model.prepared(dtype).slide(keypoints), expected, atol=atol, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_network_itself_is_left_as_it_was() -> None:
+    model = random_poseformer(frames=3, embed_dim=8, depth=1)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    keypoints = torch.randn(5, 17, 2)
+    model.prepared(torch.bfloat16).slide(keypoints)
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, before[name])
+
+
+class Linear(LiftingModel):
+    """Another network, which does not know how to be prepared."""
+
+    name = "linear"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = PoseFormerConfig(frames=3)
+        self.layer = torch.nn.Linear(3 * 17 * 2, 17 * 3)
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        return self.layer(keypoints.flatten(1)).view(-1, 1, 17, 3)
+
+
+@torch.inference_mode()
+def test_any_network_can_be_prepared() -> None:
+    model = Linear().eval()
+    keypoints = torch.randn(7, 17, 2)
+    expected = each_window(model, keypoints)
+    torch.testing.assert_close(model.prepared().slide(keypoints), expected)
+    half = model.prepared(torch.bfloat16).slide(keypoints)
+    assert half.dtype == torch.float32
+    assert 0 < (half - expected).abs().max() < 0.02

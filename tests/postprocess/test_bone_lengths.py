@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import vidpose
+from tests.clips import make_clip
+from tests.fakes import tiny_weights, use_fake_detector
+from tests.render.people import walk
+from vidpose.lifting.lifter import place_people
+from vidpose.postprocess.bone_lengths import bone_lengths, keep_lengths
+from vidpose.skeleton import H36M17
+
+Floats = NDArray[np.floating]
+ROOT = np.array([0.4, 0.2, 4.0])
+
+
+def lengths_of(joints: Floats) -> Floats:
+    """(T, J, 3) -> (T, J), of the bone that ends in each joint."""
+    lengths = np.zeros(joints.shape[:2])
+    for parent, child in H36M17.bones:
+        lengths[:, child] = np.linalg.norm(joints[:, child] - joints[:, parent], axis=1)
+    return lengths
+
+
+def somebody() -> tuple[Floats, Floats]:
+    """(T, 17, 3) who walks, their root at 0, and rays, (T, 17, 2)."""
+    joints = walk(frames=60).joints_3d[0].astype(np.float64)
+    seen = joints + ROOT
+    return joints, seen[..., :2] / seen[..., 2:]
+
+
+def test_a_length_is_the_median_of_frames_and_sides() -> None:
+    joints, _ = somebody()
+    knee, foot = H36M17.index("LKnee"), H36M17.index("LFoot")
+    usual = bone_lengths(joints)
+    assert usual[0] == 0
+    np.testing.assert_array_equal(usual, usual[H36M17.mirrored])
+    joints[:10, foot] += 3 * (joints[:10, foot] - joints[:10, knee])
+    joints[20:30] = np.nan
+    np.testing.assert_allclose(bone_lengths(joints), usual, rtol=0.01)
+    joints[:, foot] = joints[:, knee] + 0.8 * (joints[:, foot] - joints[:, knee])
+    joints[30:50] = np.nan
+    joints[50:, foot] = np.nan  # of the right shin there are more frames
+    assert bone_lengths(joints)[foot] == pytest.approx(usual[foot], rel=0.01)
+
+
+def test_bones_keep_their_length_and_right_ones_stay() -> None:
+    joints, rays = somebody()
+    usual = bone_lengths(joints)
+    keep_lengths(joints, rays, usual)
+    np.testing.assert_allclose(lengths_of(joints), np.broadcast_to(usual, (60, 17)), rtol=1e-6)
+    again = joints.copy()
+    keep_lengths(again, rays, usual)
+    np.testing.assert_allclose(again, joints, atol=1e-9)
+    assert (joints[:, 0] == 0).all()
+
+
+def test_a_bone_of_wrong_length_turns_rather_than_leave_its_place_in_the_picture() -> None:
+    joints, rays = somebody()
+    usual = bone_lengths(joints)
+    keep_lengths(joints, rays, usual)
+    wrong = joints.copy()
+    elbow, wrist = H36M17.index("LElbow"), H36M17.index("LWrist")
+    sight = np.append(rays[0, wrist], 1) / np.linalg.norm(np.append(rays[0, wrist], 1))
+    across = np.cross(sight, [0, 1, 0])
+    across /= np.linalg.norm(across)
+    half_turned = 0.6 * sight + 0.8 * across
+    wrong[0, wrist] = wrong[0, elbow] + 1.2 * usual[wrist] * half_turned
+    right = wrong.copy()
+    keep_lengths(right, rays, usual)
+    moved = right[0, wrist] - wrong[0, wrist]
+    assert abs(moved @ sight) > 3 * abs(moved @ across)
+    np.testing.assert_allclose(lengths_of(right)[0], usual, rtol=1e-6)
+    np.testing.assert_allclose(right[1:], joints[1:], atol=1e-9)
+
+
+@pytest.mark.parametrize("degrees", [-20, -5, 0, 5, 20])
+@pytest.mark.parametrize("factor", [0.3, 0.7, 1.0, 1.6])
+def test_a_bone_never_comes_to_lean_the_other_way(degrees: float, factor: float) -> None:
+    angle, child = np.radians(degrees), H36M17.index("RKnee")
+    joints, rays = np.zeros((1, 17, 3)), np.zeros((1, 17, 2))
+    for parent, end in H36M17.bones:
+        joints[0, end] = joints[0, parent] + [0, np.cos(angle), np.sin(angle)]
+    lengths = np.r_[0, np.full(16, factor)]
+    keep_lengths(joints, rays, lengths)
+    bone = joints[0, child] - joints[0, H36M17.index("RHip")]
+    assert np.linalg.norm(bone) == pytest.approx(factor)
+    assert bone[2] * degrees >= 0
+
+
+def test_bones_of_no_length_stay() -> None:
+    joints = np.zeros((2, 17, 3))
+    keep_lengths(joints, np.zeros((2, 17, 2)), bone_lengths(joints))
+    assert (joints == 0).all()
+
+
+def test_errors_of_depth_get_smaller() -> None:
+    joints, rays = somebody()
+    keep_lengths(joints, rays, bone_lengths(joints))
+    rng = np.random.default_rng(0)
+    sight = np.concatenate([rays, np.ones((60, 17, 1))], axis=2)
+    lifted = joints + rng.normal(0, 0.05, (60, 17, 1)) * sight
+    lifted[:, 0] = 0
+    rays[5:9, 3:6] = np.nan
+    fixed = lifted.copy()
+    keep_lengths(fixed, rays, bone_lengths(joints))
+    before, after = (np.linalg.norm(p - joints, axis=2).mean() for p in (lifted, fixed))
+    assert np.isfinite(fixed).all()
+    assert after < 0.95 * before
+
+
+def test_everybody_has_a_body_of_their_own() -> None:
+    two = walk(frames=40, starts=((-1.0, 4.0), (1.0, 5.0)), speeds=((0.5, 0.0), (-0.4, 0.0)))
+    joints, present = two.joints_3d.copy(), two.present.copy()
+    root = two.root_3d.copy()
+    joints[1] *= 0.8
+    present[1, 10:15] = False
+    joints[1, 10:15] = root[1, 10:15] = np.nan
+    rng = np.random.default_rng(0)
+    joints[:, :, 1:] += rng.normal(0, 0.02, joints[:, :, 1:].shape)
+    observed, scores = two.observed & present, np.where(present[..., None], two.scores_2d, 0)
+    result = replace(
+        two,
+        joints_3d=joints,
+        root_3d=root,
+        present=present,
+        observed=observed,
+        scores_2d=scores,
+    )
+    before = result.root_3d.copy()
+    place_people(result, float(max(two.frame_size)), rigid=True)
+    for person in range(2):
+        there = lengths_of(result.joints_3d[person][present[person]])
+        np.testing.assert_allclose(there, np.broadcast_to(there[:1], there.shape), rtol=1e-4)
+    ratio = bone_lengths(result.joints_3d[1])[1:] / bone_lengths(result.joints_3d[0])[1:]
+    assert np.median(ratio) == pytest.approx(0.8, abs=0.03)
+    result.present[0] = False  # nobody in no frame is no reason to warn
+    place_people(result, float(max(two.frame_size)), rigid=True)
+    assert np.isnan(result.joints_3d[1, 10:15]).all()
+    assert np.isnan(result.root_3d[1, 10:15]).all()
+    assert np.isfinite(result.root_3d[present]).all()
+    assert not np.array_equal(result.root_3d[0], before[0])
+
+
+def test_infer_and_lift_keep_bones_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    weights: Any = tiny_weights(tmp_path / "tiny.safetensors")
+    video = make_clip(tmp_path / "in.mp4", frames=25)
+    kept = vidpose.infer(video, weights=weights)
+    free = vidpose.infer(video, weights=weights, rigid=False)
+    assert (kept.meta["lifter"]["rigid"], free.meta["lifter"]["rigid"]) == (True, False)
+    assert np.ptp(lengths_of(kept.joints_3d[0]), axis=0).max() < 1e-5
+    assert np.ptp(lengths_of(free.joints_3d[0]), axis=0).max() > 1e-4
+    assert kept.meta["trust"]["people"] == free.meta["trust"]["people"]
+
+    place_people(free, free.meta["camera"]["focal_px"], rigid=True)
+    np.testing.assert_array_equal(free.joints_3d, kept.joints_3d)
+    np.testing.assert_array_equal(free.root_3d, kept.root_3d)
+    vidpose.infer(video, tmp_path, weights=weights)
+    again = vidpose.infer(video, tmp_path, weights=weights, rigid=False, relift=True)
+    assert np.ptp(lengths_of(again.joints_3d[0]), axis=0).max() > 1e-4
+    for rigid in (True, False):
+        lifted = vidpose.lift_file(tmp_path / "in.npz", weights=weights, rigid=rigid)
+        assert lifted.meta["lifter"]["rigid"] is rigid
+        assert (np.ptp(lengths_of(lifted.joints_3d[0]), axis=0).max() < 1e-5) == rigid
+    pixels = kept.keypoints_2d[0].astype(np.float64)
+    size = (int(kept.frame_size[0]), int(kept.frame_size[1]))
+    for rigid in (True, False):
+        joints = vidpose.lift(pixels, size, kept.fps, weights=weights, rigid=rigid)
+        assert (np.ptp(lengths_of(joints), axis=0).max() < 1e-5) == rigid

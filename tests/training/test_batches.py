@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training_data import tiny_dataset
+from vidpose.errors import DataError
+from vidpose.training.batches import Shuffled, dataset_data, prefetched
+from vidpose.training.distributed import World
+from vidpose.training.recipe import PAPER
+
+CPU = torch.device("cpu")
+ALONE = World(CPU, "as asked")
+RECIPE = replace(PAPER, frames=3, val_fraction=0.25)
+
+
+class Numbers:
+    """Samples that are their own number."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return index, index * 10
+
+
+def test_an_epoch_shows_every_sample_once_in_an_order_of_its_own() -> None:
+    source = Shuffled(Numbers(), seed=0)
+    orders = []
+    for epoch in (0, 1, 0):
+        batches = [source.batch(epoch, step, 4, ALONE) for step in range(3)]
+        assert [whole for _, _, whole in batches] == [4, 4, 2]
+        orders.append(torch.cat([inputs for inputs, _, _ in batches]).tolist())
+        assert sorted(orders[-1]) == list(range(10))
+    assert orders[0] == orders[2] != orders[1]
+    again = Shuffled(Numbers(), seed=1).batch(0, 0, 10, ALONE)[0]
+    assert again.tolist() != orders[0]
+
+
+def test_processes_share_a_batch() -> None:
+    source = Shuffled(Numbers(), seed=0)
+    whole = source.batch(0, 0, 7, ALONE)[0]
+    parts = [source.batch(0, 0, 7, World(CPU, "", rank, 3)) for rank in range(3)]
+    assert torch.equal(torch.cat([inputs for inputs, _, _ in parts]), whole[:6])
+    assert [count for _, _, count in parts] == [6, 6, 6]
+
+
+def test_batches_made_ahead_are_the_same() -> None:
+    direct = Shuffled(Numbers(), seed=0)
+    ahead = Shuffled(Numbers(), seed=0, on_host=True)
+    for a, b in zip(
+        prefetched(direct, 0, range(1, 3), 4, ALONE),
+        prefetched(ahead, 0, range(1, 3), 4, ALONE),
+        strict=True,
+    ):
+        assert torch.equal(a[0], b[0])
+        assert torch.equal(a[1], b[1])
+    given_up = prefetched(ahead, 0, range(1000), 1, ALONE)
+    next(given_up)
+    given_up.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_while_making_ahead_surfaces_as_itself() -> None:
+    class Broken(Numbers):
+        def __getitem__(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(prefetched(Shuffled(Broken(), 0, on_host=True), 0, range(3), 4, ALONE))
+
+
+def test_validation_is_on_takes_set_aside_or_on_the_test_subjects() -> None:
+    dataset = tiny_dataset(frames=40, takes=4)
+    data = dataset_data(dataset, RECIPE, CPU)
+    assert data.source.samples == 2 * 3 * 40
+    assert len(data.validation) == 40
+    on_test = dataset_data(dataset, replace(RECIPE, select_on="test", mirror=False), CPU)
+    assert on_test.source.samples == 4 * 40
+    assert len(on_test.validation) == 2 * 40
+    with pytest.raises(DataError, match="no test subjects"):
+        dataset_data(replace(dataset, test=()), replace(RECIPE, select_on="test"), CPU)

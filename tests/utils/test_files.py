@@ -1,0 +1,91 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidpose.errors import VidposeError
+from vidpose.utils.files import check_writable, replacing, sha256
+
+
+def test_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "a.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("hello")
+        assert not target.exists()
+        assert temporary.suffix == ".txt"
+    assert target.read_text() == "hello"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(error), replacing(target) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise error
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_names_of_any_length_and_readable_by_all(tmp_path: Path) -> None:
+    target = tmp_path / ("n" * 250 + ".npz")
+    with replacing(target) as temporary:
+        temporary.touch(mode=0o600)
+    umask = os.umask(0o022)
+    os.umask(umask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_checking_makes_nothing(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "folder" / "a.npz")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(VidposeError, match="a file, not a folder"):
+        check_writable(tmp_path / "file" / "deep" / "a.npz")
+    with pytest.raises(VidposeError, match="it is a folder"):
+        check_writable(tmp_path)
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with (
+        pytest.raises(VidposeError, match=r"a\.txt cannot be written: the disk is full"),
+        replacing(tmp_path / "a.txt"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(VidposeError, match="a file, not a folder"),
+        replacing(tmp_path / "file" / "a.txt") as temporary,
+    ):
+        temporary.write_text("x")
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+
+
+def test_what_a_killed_process_has_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("half")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mark = temporary.name.split("-", 1)[1]
+    left = tmp_path / f".{dead.pid}-{mark}"
+    others = [tmp_path / f".{os.getppid()}-{mark}", tmp_path / f".{dead.pid}-0{mark[1:]}"]
+    for path in (left, *others):
+        path.write_text("half")
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+    assert not left.exists()
+    assert all(path.exists() for path in others)

@@ -1,0 +1,115 @@
+"""Datasets: one file each; nothing here knows a network.
+
+`open_dataset` gives any of them as a `Dataset`. docs/datasets.md says which files each one needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from vidpose.datasets import custom, h36m, humaneva, mpi_inf_3dhp, synthetic
+from vidpose.datasets import virtual_cameras as virtual
+from vidpose.datasets.check import check_dataset, find_datasets
+from vidpose.datasets.choice import Choice
+from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.errors import DataError, UsageError
+
+__all__ = [
+    "DATASETS",
+    "DEFAULT_KEYPOINTS",
+    "Dataset",
+    "Sequence",
+    "check_dataset",
+    "find_datasets",
+    "open_dataset",
+]
+
+_MODULES: dict[str, ModuleType] = {
+    "h36m": h36m,
+    "humaneva": humaneva,
+    "mpi_inf_3dhp": mpi_inf_3dhp,
+    "synthetic": h36m,  # is written in that layout
+}
+DATASETS = (*_MODULES, "custom", "mocap")
+DEFAULT_KEYPOINTS = {
+    **{name: module.KEYPOINTS for name, module in _MODULES.items()},
+    "custom": custom.KEYPOINTS,
+    "mocap": virtual.KEYPOINTS,
+}
+"""Where the 2D joints come from unless told otherwise."""
+
+
+def open_dataset(
+    name: str,
+    folder: str | Path,
+    *,
+    keypoints: str | None = None,
+    train_subjects: Iterable[str] | None = None,
+    test_subjects: Iterable[str] | None = None,
+    actions: Iterable[str] | None = None,
+    downsample: int = 1,
+) -> Dataset:
+    """Read a dataset from a folder. Nothing in its files is ever executed.
+
+    Args:
+        name: one of `DATASETS`. synthetic is made in the folder if it is not there; mocap has
+            test sequences only (`virtual.open_mocap`).
+        folder: where its files are.
+        keypoints: which 2D joints, as in the files' names: `gt`, `cpn_ft_h36m_dbb`; by default
+            `DEFAULT_KEYPOINTS`.
+        train_subjects: whom to train on, by default the field's protocol.
+        test_subjects: whom to test on, by default the field's protocol.
+        actions: exact names of groups of actions ("Sitting" is "Sitting" and "Sitting 1", not
+            "SittingDown"); by default the field's protocol.
+        downsample: take every n-th frame.
+
+    Raises:
+        DataError: a file is missing, damaged or of another form, or has no such subject or
+            action; the sentence names file and key, what was expected and what was found.
+        UsageError: the dataset has no such option.
+    """
+    folder = Path(folder)
+    if name not in DATASETS:
+        raise UsageError(f"dataset {name}: choose {', '.join(DATASETS)}.")
+    if downsample < 1:
+        raise UsageError(f"downsample {downsample}: give 1 or more.")
+    if name in ("custom", "mpi_inf_3dhp") and keypoints not in (None, DEFAULT_KEYPOINTS[name]):
+        raise UsageError(f"{name} has one kind of 2D joints only, so leave {keypoints} away.")
+    if name in ("mpi_inf_3dhp", "mocap") and actions is not None:
+        raise UsageError(f"{name} has no actions to choose from; choose subjects.")
+    if name == "mocap" and (train_subjects is not None or downsample != 1):
+        raise UsageError("mocap has test subjects to choose, and nothing else.")
+    if name == "synthetic":
+        synthetic.make_if_missing(folder)
+    elif not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give the one with the files of {name}.")
+    train, test, chosen = _tuple(train_subjects), _tuple(test_subjects), _tuple(actions)
+    if name == "mocap":
+        return virtual.open_mocap(folder, keypoints or virtual.KEYPOINTS, test or virtual.TEST)
+    if name == "custom":
+        return custom.open_custom(folder, train, test, chosen, downsample)
+    module = _MODULES[name]
+    choice = Choice(
+        keypoints=keypoints or DEFAULT_KEYPOINTS[name],
+        train_subjects=_default(train, module.TRAIN, test),
+        test_subjects=_default(test, module.TEST, train),
+        actions=chosen or getattr(module, "DEFAULT_ACTIONS", None),
+        downsample=downsample,
+    )
+    if module is mpi_inf_3dhp:
+        return mpi_inf_3dhp.open_mpi_inf_3dhp(folder, choice)
+    return replace(module.LAYOUT.open(folder, choice), name=name)
+
+
+def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
+
+
+def _default(
+    given: tuple[str, ...] | None, protocol: tuple[str, ...], other: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """The subjects of one part: of the protocol, those that the other part does not claim."""
+    return tuple(s for s in protocol if s not in (other or ())) if given is None else given

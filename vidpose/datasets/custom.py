@@ -1,0 +1,251 @@
+"""Your own data: a folder of .npz files, a motion seen by one camera in each.
+
+A file is either a result of vidpose, whose 3D is then taken for the truth, or holds
+
+    keypoints_2d  (T, J, 2)   pixels, origin top left
+    joints_3d     (T, J, 3)   metres, camera frame: x right, y down, z away from the camera
+    fps           a number    frames a second
+    frame_size    (2,)        width and height, pixels
+    valid         (T,) bool   optional: the frames to train on and to score; all by default
+    focal_px      a number    optional: the camera's focal length in pixels
+    subject, action, camera   optional text; by default the file's name, the same, and "0"
+    skeleton      text        optional, one of `SKELETONS`; h36m17 by default, alike in all files
+
+Nothing in it may be pickled. Of a result each person's runs of frames with a known place in the
+scene are sequences, and frames that were interpolated are not valid.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpose.datasets.choice import (
+    action_group,
+    check_metres,
+    check_subjects,
+    describe,
+    joint_array,
+)
+from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.errors import DataError, ResultFileError, UsageError
+from vidpose.poses import load
+from vidpose.skeleton import H36M17, SKELETONS, Skeleton
+from vidpose.utils.npz import keys_of, read_npz
+
+KEYPOINTS = "own"
+REQUIRED = ("keypoints_2d", "joints_3d", "fps", "frame_size")
+TEST_SHARE = 0.2
+
+
+def open_custom(
+    folder: Path,
+    train_subjects: tuple[str, ...] | None = None,
+    test_subjects: tuple[str, ...] | None = None,
+    actions: tuple[str, ...] | None = None,
+    downsample: int = 1,
+) -> Dataset:
+    """Read every .npz of a folder.
+
+    Subjects that are named for one part leave the others to the other part. Without any, the last
+    fifth of the subjects in alphabetical order is tested on, one at least; of a single subject,
+    the last fifth of the files.
+
+    Args:
+        folder: the files.
+        train_subjects: whom to train on.
+        test_subjects: whom to test on.
+        actions: groups of actions to take, see `action_group`; all by default.
+        downsample: every n-th frame is taken.
+
+    Raises:
+        DataError: there is no file, or one cannot be used.
+        UsageError: somebody is named for both parts.
+    """
+    if both := set(train_subjects or ()) & set(test_subjects or ()):
+        raise UsageError(f"{min(both)} is both to be trained on and to be tested on.")
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise DataError(f"{folder} holds no .npz; docs/datasets.md says what one must have.")
+    read = [(path, *read_file(path)) for path in paths]
+    for path, skeleton, _ in read:
+        if skeleton != read[0][1]:
+            raise DataError(
+                f"{path}: skeleton: expected {read[0][1].name}, as in {paths[0].name}, "
+                f"found {skeleton.name}."
+            )
+    groups = {action_group(s.action) for _, _, sequences in read for s in sequences}
+    for action in actions or ():
+        if action not in groups:
+            raise DataError(f"{folder} has no action {action}; it has {', '.join(sorted(groups))}.")
+    files = {
+        path: [
+            _thin(s, downsample)
+            for s in sequences
+            if not actions or action_group(s.action) in actions
+        ]
+        for path, _, sequences in read
+    }
+    train, test = _split(folder, files, train_subjects, test_subjects)
+    return Dataset(name="custom", keypoints=KEYPOINTS, skeleton=read[0][1], train=train, test=test)
+
+
+def _split(
+    folder: Path,
+    files: dict[Path, list[Sequence]],
+    train_subjects: tuple[str, ...] | None,
+    test_subjects: tuple[str, ...] | None,
+) -> tuple[tuple[Sequence, ...], tuple[Sequence, ...]]:
+    sequences = [s for of_file in files.values() for s in of_file]
+    subjects = sorted({s.subject for s in sequences})
+    named = (*(train_subjects or ()), *(test_subjects or ()))
+    check_subjects(folder, "the folder", named, subjects)
+    if train_subjects is None and test_subjects is None:
+        if len(subjects) == 1:
+            last = set(_last_fifth(sorted(files)))
+            return (
+                tuple(s for path in files if path not in last for s in files[path]),
+                tuple(s for path in files if path in last for s in files[path]),
+            )
+        test_subjects = tuple(_last_fifth(subjects))
+    if train_subjects is None:
+        train_subjects = tuple(s for s in subjects if s not in (test_subjects or ()))
+    if test_subjects is None:
+        test_subjects = tuple(s for s in subjects if s not in train_subjects)
+    return (
+        tuple(s for s in sequences if s.subject in train_subjects),
+        tuple(s for s in sequences if s.subject in test_subjects),
+    )
+
+
+def _last_fifth(names: list[Any]) -> list[Any]:
+    """One at least, but never all."""
+    return names[len(names) - max(1, round(TEST_SHARE * len(names))) :] if len(names) > 1 else []
+
+
+def _thin(sequence: Sequence, step: int) -> Sequence:
+    fields = {name: getattr(sequence, name) for name in Sequence.__dataclass_fields__}
+    for name in ("keypoints_2d", "joints_3d", "valid"):
+        fields[name] = fields[name][::step]
+    return Sequence(**fields | {"fps": sequence.fps / step})
+
+
+def read_file(path: Path) -> tuple[Skeleton, list[Sequence]]:
+    """The sequences of one file.
+
+    Raises:
+        DataError: it cannot be used.
+    """
+    if _is_result(path):
+        return H36M17, list(_result(path))
+    skeleton, sequence = _plain(path)
+    return skeleton, [sequence]
+
+
+def is_custom(path: Path) -> bool:
+    """Whether an .npz is a result of vidpose, or has 2D and 3D joints."""
+    return _is_result(path) or {"keypoints_2d", "joints_3d"} <= _keys(path)
+
+
+def _is_result(path: Path) -> bool:
+    return {"format", "root_3d"} <= _keys(path)
+
+
+def _keys(path: Path) -> set[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(keys_of(archive))
+    except (OSError, zipfile.BadZipFile):
+        return set()  # whoever reads it says why
+
+
+def _result(path: Path) -> Iterator[Sequence]:
+    """Runs of frames in which a person's joints and place are known.
+
+    Raises:
+        DataError: it is damaged, or there is none.
+    """
+    try:
+        result = load(path)
+    except ResultFileError as error:
+        raise DataError(str(error)) from None
+    joints = result.joints_camera()
+    known = np.isfinite(joints).all(axis=(2, 3)) & np.isfinite(result.keypoints_2d).all(axis=(2, 3))
+    if not known.any():
+        raise DataError(
+            f"{path}: root_3d: expected the place of a person in some frame, found none."
+        )
+    focal = result.meta.get("camera", {}) if isinstance(result.meta.get("camera"), dict) else {}
+    for person, person_id in enumerate(result.person_ids):
+        edges = np.flatnonzero(np.diff(known[person].astype(np.int8), prepend=0, append=0))
+        for run, (first, end) in enumerate(list(pairwise(edges))[::2]):
+            yield Sequence(
+                subject=path.stem,
+                action=f"person{person_id} {run}",
+                camera="0",
+                keypoints_2d=result.keypoints_2d[person, first:end],
+                joints_3d=joints[person, first:end],
+                valid=result.observed[person, first:end],
+                frame_size=result.frame_size,
+                fps=result.fps,
+                focal_px=_number(focal.get("focal_px")),
+            )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _plain(path: Path) -> tuple[Skeleton, Sequence]:
+    entries = read_npz(path)
+    for key in REQUIRED:
+        if key not in entries:
+            raise DataError(f"{path}: expected {', '.join(REQUIRED)}, found no {key}.")
+    skeleton = _skeleton(path, entries)
+    pixels = joint_array(path, "keypoints_2d", entries["keypoints_2d"], len(skeleton), (2,))
+    joints = joint_array(path, "joints_3d", entries["joints_3d"], len(skeleton), (3,))
+    check_metres(path, "joints_3d", joints)
+    if len(pixels) != len(joints):
+        raise DataError(
+            f"{path}: expected as many frames in keypoints_2d as in joints_3d ({len(joints)}), "
+            f"found {len(pixels)}."
+        )
+    valid = np.asarray(entries.get("valid", np.ones(len(joints), bool)))
+    if valid.shape != (len(joints),) or valid.dtype != np.bool_:
+        raise DataError(f"{path}: valid: expected bool ({len(joints)},), found {describe(valid)}.")
+    size = _positive(path, entries, "frame_size", 2)
+    focal = _positive(path, entries, "focal_px", 1)[0] if "focal_px" in entries else None
+    return skeleton, Sequence(
+        subject=str(entries.get("subject", path.stem)),
+        action=str(entries.get("action", path.stem)),
+        camera=str(entries.get("camera", "0")),
+        keypoints_2d=pixels,
+        joints_3d=joints,
+        valid=valid,
+        frame_size=(int(size[0]), int(size[1])),
+        fps=_positive(path, entries, "fps", 1)[0],
+        focal_px=focal,
+    )
+
+
+def _skeleton(path: Path, entries: dict[str, Any]) -> Skeleton:
+    name = str(entries.get("skeleton", H36M17.name))
+    if name not in SKELETONS:
+        raise DataError(
+            f"{path}: skeleton: expected one of {', '.join(SKELETONS)}, found {name[:40]}."
+        )
+    return SKELETONS[name]
+
+
+def _positive(path: Path, entries: dict[str, Any], key: str, count: int) -> list[float]:
+    array = np.asarray(entries[key])
+    good = array.dtype.kind in "fiu" and array.size == count
+    if not good or not (np.isfinite(array) & (array > 0)).all():
+        wanted = "a number above 0" if count == 1 else f"{count} numbers above 0"
+        raise DataError(f"{path}: {key}: expected {wanted}, found {describe(entries[key])}.")
+    return [float(value) for value in array.reshape(-1)]

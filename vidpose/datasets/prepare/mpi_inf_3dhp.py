@@ -1,0 +1,210 @@
+"""MPI-INF-3DHP's annotations to the two files that P-STMO and PoseFormerV2 read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.datasets.mpi_inf_3dhp import CAMERAS, TEST, path_test, path_train
+from vidpose.datasets.prepare import raw
+from vidpose.errors import DataError
+from vidpose.utils.files import check_writable
+from vidpose.utils.npz import write_npz
+from vidpose.utils.progress import Progress, silent
+
+FRAMES = {
+    **{("S1", "Seq1"): (6416, 25), ("S1", "Seq2"): (12430, 50)},
+    **{("S2", "Seq1"): (6502, 25), ("S2", "Seq2"): (6081, 25)},
+    **{("S3", "Seq1"): (12488, 50), ("S3", "Seq2"): (12283, 50)},
+    **{("S4", "Seq1"): (6171, 25), ("S4", "Seq2"): (6675, 25)},
+    **{("S5", "Seq1"): (12820, 50), ("S5", "Seq2"): (12312, 50)},
+    **{("S6", "Seq1"): (6188, 25), ("S6", "Seq2"): (6145, 25)},
+    **{("S7", "Seq1"): (6239, 25), ("S7", "Seq2"): (6320, 25)},
+    **{("S8", "Seq1"): (6468, 25), ("S8", "Seq2"): (6054, 25)},
+}
+"""The training sequences: how many frames are used, and frames a second (the dataset's
+mpii_get_sequence_info)."""
+VIDEO = re.compile(r"(?:^|/)(S[1-8])/(Seq[12])/(?:imageSequence/)?video_(\d+)\.avi$")
+RECORDED_JOINTS = 28
+JOINTS = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
+"""Of the recorded joints, those of the skeleton `mpi_inf_3dhp`, in its order."""
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    *,
+    report: Callable[[str], None] = lambda line: None,
+    progress: Progress = silent,
+) -> list[Path]:
+    """Write data_train_3dhp.npz and data_test_3dhp.npz, or the one there are annotations for.
+
+    Both have 2D joints in pixels, and 3D joints in millimetres in the camera's frame, scaled to
+    one person's size (`univ_annot3`); numbers keep the type they have in the download.
+
+    Args:
+        source: folder with `S1/Seq1/annot.mat` and `TS1/annot_data.mat` anywhere below it.
+        out: folder for the files.
+        report: takes lines for the user.
+        progress: wraps the files that are read.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DataError: a sequence is missing, or a file cannot be read.
+        MissingDependencyError: h5py is needed and not installed.
+    """
+    raw.check_source(source)
+    train, test = _training(source), _tests(source)
+    if not train and not test:
+        raise DataError(
+            f"{source} has neither S1/Seq1/annot.mat nor TS1/annot_data.mat below it; give the "
+            "folder of the raw MPI-INF-3DHP download."
+        )
+    written = []
+    for name, target, files, wanted, read in (
+        ("training", path_train(out), train, [f"{s} {q}" for s, q in FRAMES], _read_training),
+        ("test", path_test(out), test, list(TEST), _read_test),
+    ):
+        if not files:
+            report(f"Warning: no {name} sequence is below {source}; {target} is not written.")
+            continue
+        check_complete(source, files, wanted)
+        check_writable(target)
+        data = {
+            sequence: read(files[sequence], sequence)
+            for sequence in progress(wanted, len(wanted), f"reading {name}")
+        }
+        write_npz(target, {"data": data})
+        written.append(target)
+    return written
+
+
+def _training(source: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in raw.files_below(source.resolve(), "annot.mat"):
+        subject, sequence = path.parts[-3:-1]
+        if (subject, sequence) in FRAMES and path.name == "annot.mat":
+            found.setdefault(f"{subject} {sequence}", path)
+    return found
+
+
+def _tests(source: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in raw.files_below(source.resolve(), "annot_data.mat"):
+        if path.parent.name in TEST and path.name == "annot_data.mat":
+            found.setdefault(path.parent.name, path)
+    return found
+
+
+def check_complete(source: Path, files: dict[str, Path], wanted: list[str]) -> None:
+    """See that every sequence has its file.
+
+    Raises:
+        DataError: it names what is missing.
+    """
+    missing = [sequence for sequence in wanted if sequence not in files]
+    if missing:
+        raise DataError(
+            f"{source} lacks the annotations of {len(missing)} of {len(wanted)} sequences of "
+            f"MPI-INF-3DHP: {raw.listed(missing, 16)}."
+        )
+
+
+def _read_training(path: Path, sequence: str) -> list[Any]:
+    """[{camera: {"data_2d": (F, 17, 2), "data_3d": (F, 17, 3)}}, frames a second]."""
+    subject, _, number = sequence.partition(" ")
+    frames, fps = FRAMES[subject, number]
+    found = raw.read_mat(path, "annot2", "univ_annot3", "cameras")
+    numbers = found["cameras"].ravel().tolist()
+    cells = {name: found[name].ravel() for name in ("annot2", "univ_annot3")}
+    if not all(cell.dtype == object and len(cell) == len(numbers) for cell in cells.values()):
+        raise DataError(
+            f"{path} has annot2 and univ_annot3 of shapes {found['annot2'].shape} and "
+            f"{found['univ_annot3'].shape}; expected a cell for each of its {len(numbers)} cameras."
+        )
+    missing = [camera for camera in CAMERAS if int(camera) not in numbers]
+    if missing:
+        raise DataError(f"{path} has no camera {raw.listed(missing)}; download it again.")
+    seen = {}
+    for camera in CAMERAS:
+        place = numbers.index(int(camera))
+        data_2d = _selected(cells["annot2"][place], 2, path)[:frames]
+        data_3d = _selected(cells["univ_annot3"][place], 3, path)[:frames]
+        seen[camera] = {"data_2d": data_2d, "data_3d": data_3d}
+    lengths = {len(array) for entry in seen.values() for array in entry.values()}
+    if len(lengths) > 1:
+        raise DataError(
+            f"{path} has between {min(lengths)} and {max(lengths)} frames, depending on the "
+            "camera; download it again."
+        )
+    return [seen, fps]
+
+
+def _selected(array: NDArray[Any], dimensions: int, path: Path) -> NDArray[Any]:
+    """(F, 28 * D) -> (F, 17, D)."""
+    return raw.sound(raw.joints(array, RECORDED_JOINTS, dimensions, path)[:, JOINTS], path)
+
+
+def _read_test(path: Path, sequence: str) -> dict[str, NDArray[Any]]:
+    """{"data_2d": (N, 17, 2), "data_3d": (N, 17, 3), "valid": (N,)}."""
+    found = raw.read_mat(path, "annot2", "univ_annot3", "valid_frame")
+    data_2d = _test_joints(found["annot2"], 2, path)
+    data_3d = _test_joints(found["univ_annot3"], 3, path)
+    valid = found["valid_frame"].ravel()
+    if not len(data_2d) == len(data_3d) == len(valid):
+        raise DataError(
+            f"{path} has {len(data_2d)} frames in annot2, {len(data_3d)} in univ_annot3 and "
+            f"{len(valid)} in valid_frame; download it again."
+        )
+    if valid.dtype.kind not in "fiub" or not np.isin(valid, (0, 1)).all():
+        raise DataError(f"{path} has values in valid_frame that are neither 0 nor 1.")
+    return {"data_2d": data_2d, "data_3d": data_3d, "valid": valid}
+
+
+def _test_joints(array: NDArray[Any], dimensions: int, path: Path) -> NDArray[Any]:
+    """MATLAB's (D, 17, 1, N), or that reversed as other writers have it -> (N, 17, D)."""
+    count = len(JOINTS)
+    if array.ndim == 4 and array.shape[:3] == (dimensions, count, 1):
+        array = array.transpose()
+    if array.ndim != 4 or array.shape[1:] != (1, count, dimensions) or not array.size:
+        raise DataError(
+            f"{path} has joints of shape {array.shape}; expected ({dimensions}, {count}, 1, "
+            "frames), as MATLAB shows it."
+        )
+    return raw.sound(raw.floating(np.ascontiguousarray(array[:, 0]), path), path)
+
+
+def find_videos(
+    source: Path, report: Callable[[str], None]
+) -> dict[tuple[str, str], dict[str, Path]]:
+    """The videos of every training sequence, a camera each.
+
+    Raises:
+        DataError: there is none, or a camera is missing.
+    """
+    found = raw.with_cameras(source, raw.videos_below(source, VIDEO, CAMERAS), CAMERAS)
+    if not found:
+        raise DataError(
+            f"{source} has no videos of MPI-INF-3DHP below it, such as "
+            "S1/Seq1/imageSequence/video_0.avi."
+        )
+    if absent := [f"{s} {q}" for s, q in FRAMES if (s, q) not in found]:
+        report(f"Warning: no videos of {raw.listed(absent, 16)} are below {source}.")
+    report("Warning: the test sequences come as pictures, not videos, and are left out.")
+    return found
+
+
+def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
+    """The annotations begin with the video; frames beyond those that are used are left out."""
+    positions: raw.Positions = {}
+    for (subject, sequence), seen in tracks.items():
+        frames, _ = FRAMES[subject, sequence]
+        positions.setdefault(subject, {})[sequence] = [camera[:frames] for camera in seen]
+    return positions

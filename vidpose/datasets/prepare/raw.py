@@ -1,0 +1,296 @@
+"""The formats that raw downloads come in: CDF, HDF5, MATLAB's two kinds, and archives of them.
+
+Whatever is wrong with a file is a `DataError` that names it. Nothing in a file is executed, no file
+leads to another one, and no name in an archive becomes a path.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import DataError, MissingDependencyError, VidposeError
+from vidpose.utils.files import writing
+
+INSTALL = "pip install -e '.[datasets]'"
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+MATLAB_PREAMBLE = 512
+"""Bytes before the HDF5 part of a MATLAB 7.3 file."""
+MOST_VALUES = 1 << 28
+"""No array of these datasets has so many; a file that claims one is damaged, or a trap."""
+LARGEST = 1e6
+"""Millimetres or pixels: nobody is filmed from so far away, or stands so far beside the picture."""
+LARGEST_MEMBER = 1 << 28
+"""Bytes: no pose file in an archive is so large once it is unpacked."""
+TAR_NAMES = (".tgz", ".tar.gz", ".tar")
+
+Tracks = dict[tuple[str, str], list[NDArray[np.float32]]]
+"""By subject and take, what each camera sees: (N, J, 2) pixels, on all frames of its video."""
+Positions = dict[str, dict[str, list[NDArray[np.float32]]]]
+"""By subject and action, what each camera sees: (N, J, 2) pixels, on the annotated frames."""
+
+
+def check_source(source: Path) -> None:
+    """See that the folder of the raw download is there and has something in it.
+
+    Raises:
+        DataError: it has not.
+    """
+    if not source.is_dir():
+        raise DataError(f"{source} is not a folder; give the folder of the raw download.")
+    if next(source.iterdir(), None) is None:
+        raise DataError(f"{source} is empty; give the folder of the raw download.")
+
+
+def files_below(source: Path, *suffixes: str) -> list[Path]:
+    """All files below a folder whose names end so, sorted; hidden ones are left out."""
+    return sorted(
+        path
+        for path in source.rglob("*")
+        if path.name.lower().endswith(suffixes) and path.is_file() and path.name[0] != "."
+    )
+
+
+def videos_below(
+    source: Path, pattern: re.Pattern[str], cameras: Sequence[str]
+) -> dict[tuple[str, str], dict[str, Path]]:
+    """By subject and take, the videos of the cameras.
+
+    Args:
+        source: folder with the videos anywhere below it.
+        pattern: of a video's path; its groups are subject, take and camera.
+        cameras: those that are wanted.
+    """
+    takes: dict[tuple[str, str], dict[str, Path]] = {}
+    for path in files_below(source.resolve(), ".mp4", ".avi"):
+        match = pattern.search(path.as_posix())
+        if match is not None and match[3] in cameras:
+            takes.setdefault((match[1], match[2]), {}).setdefault(match[3], path)
+    return takes
+
+
+def with_cameras(
+    source: Path, takes: dict[tuple[str, str], dict[str, Path]], cameras: Sequence[str]
+) -> dict[tuple[str, str], dict[str, Path]]:
+    """The same, sorted, the cameras in their order.
+
+    Raises:
+        DataError: a take has no video of one of the cameras.
+    """
+    missing = [
+        f"{subject} {take} has no camera {camera}"
+        for (subject, take), seen in sorted(takes.items())
+        for camera in cameras
+        if camera not in seen
+    ]
+    if missing:
+        raise DataError(f"{source} lacks videos: {listed(missing)}.")
+    return {
+        take: {camera: seen[camera] for camera in cameras} for take, seen in sorted(takes.items())
+    }
+
+
+def read_cdf(path: Path, name: str) -> NDArray[Any]:
+    """A variable of a CDF file, with all its records.
+
+    Raises:
+        DataError: the file is damaged or has no such variable.
+        MissingDependencyError: cdflib is not installed.
+    """
+    cdflib = _imported("cdflib", f"{path} is a CDF file")
+    with damaged(path, "a CDF file"):
+        return np.asarray(cdflib.CDF(path).varget(name))
+
+
+def read_hdf5(path: Path, name: str) -> NDArray[Any]:
+    """A dataset of an HDF5 file, its axes as they are stored.
+
+    Raises:
+        DataError: the file is damaged or has no such dataset.
+        MissingDependencyError: h5py is not installed.
+    """
+    h5py = _imported("h5py", f"{path} is an HDF5 file")
+    with damaged(path, "an HDF5 file"), h5py.File(path, "r") as file:
+        return _hdf5_array(h5py, file, name)[()]
+
+
+def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Variables of a MATLAB file, of version 7.3 or before, their axes in MATLAB's order.
+
+    A cell array becomes an array of objects, each of them an array.
+
+    Raises:
+        DataError: the file is damaged or lacks a variable.
+        MissingDependencyError: it is of version 7.3 and h5py is not installed.
+    """
+    if not _is_hdf5(path):
+        from scipy.io import loadmat
+
+        with damaged(path, "a MATLAB file"):
+            # MATLAB saves whole numbers small; mat_dtype gives them the type they had there.
+            found = loadmat(path, variable_names=names, mat_dtype=True)
+            return {name: np.asarray(found[name]) for name in names}
+    h5py = _imported("h5py", f"{path} is a MATLAB 7.3 file")
+    with damaged(path, "a MATLAB 7.3 file"), h5py.File(path, "r") as file:
+        return {name: _mat_value(h5py, file, name) for name in names}
+
+
+def _is_hdf5(path: Path) -> bool:
+    with damaged(path, "a MATLAB file"), open(path, "rb") as stream:
+        start = stream.read(MATLAB_PREAMBLE + len(HDF5_SIGNATURE))
+    return HDF5_SIGNATURE in (start[: len(HDF5_SIGNATURE)], start[MATLAB_PREAMBLE:])
+
+
+def _mat_value(h5py: Any, file: Any, name: str) -> NDArray[Any]:
+    """HDF5 has MATLAB's axes in reverse, and a cell array is an array of references."""
+    value = _hdf5_array(h5py, file, name)[()].T
+    if value.dtype != h5py.ref_dtype:
+        return value
+    cells = np.empty(value.shape, object)
+    for place, reference in np.ndenumerate(value):
+        cells[place] = _hdf5_array(h5py, file, file[reference].name)[()].T
+    return cells
+
+
+def _hdf5_array(h5py: Any, file: Any, name: str) -> Any:
+    """A dataset whose numbers lie in this very file: HDF5 can point into any other."""
+    if name not in file:
+        raise KeyError(name)
+    array = file[name]
+    if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
+        raise ValueError(f"{name} is no array of this file")
+    if array.file.filename != file.filename:
+        raise ValueError(f"{name} is in another file")
+    if array.size > MOST_VALUES:
+        raise ValueError(f"{name} claims to have {array.size:,} values")
+    return array
+
+
+@contextmanager
+def damaged(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a reader raises on a damaged file into a sentence.
+
+    Raises:
+        DataError: instead.
+    """
+    try:
+        yield
+    except KeyError as error:
+        missing = str(error.args[0])[:60]
+        raise DataError(f"{path} has no variable {missing}; is it the right file?") from None
+    except VidposeError:
+        raise
+    except Exception as error:  # the readers meet hostile bytes with every error there is
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise DataError(f"{path} cannot be read as {kind} ({reason}); download it again.") from None
+
+
+def _imported(package: str, why: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise MissingDependencyError(
+            f"{why}, which {package} reads; it is not installed: {INSTALL}"
+        ) from None
+
+
+def joints(array: NDArray[Any], count: int, dimensions: int, path: Path) -> NDArray[Any]:
+    """(..., count * dimensions) -> (frames, count, dimensions).
+
+    Raises:
+        DataError: the array has another shape, no frame, or is not of floating-point numbers.
+    """
+    array = np.asarray(array)
+    width = count * dimensions
+    if array.ndim < 2 or array.shape[-1] != width or not array.size:
+        raise DataError(
+            f"{path} has an array of shape {array.shape}; expected (frames, {width}), the "
+            f"{dimensions} coordinates of {count} joints."
+        )
+    return floating(array.reshape(-1, count, dimensions), path)
+
+
+def floating(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    """The array itself.
+
+    Raises:
+        DataError: its values are not floating-point numbers.
+    """
+    if not np.issubdtype(array.dtype, np.floating):
+        raise DataError(f"{path} has values of type {array.dtype}; expected floating point.")
+    return array
+
+
+def sound(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    """The array itself.
+
+    Raises:
+        DataError: a value is not a number, or no pixels or millimetres.
+    """
+    bad = ~(np.abs(array) <= LARGEST)
+    if bad.any():
+        frame = int(np.argwhere(bad)[0, 0])
+        raise DataError(f"{path} has {array[bad][0]:g} in frame {frame}, which is no coordinate.")
+    return array
+
+
+def unpack(archive: Path, folder: Path, wanted: re.Pattern[str]) -> None:
+    """Take the files out of a tar or zip archive whose whole names match.
+
+    They go to `folder`, under the groups of `wanted` as their path, so that no name in the
+    archive is a path by itself.
+
+    Raises:
+        DataError: the archive is damaged, or a file in it is far too large.
+    """
+    kind = "a zip archive" if archive.suffix.lower() == ".zip" else "a tar archive"
+    with damaged(archive, kind):
+        for name, size, stream in _members(archive):
+            match = wanted.search(name)
+            if match is None:
+                continue
+            if size > LARGEST_MEMBER:
+                raise ValueError(f"{name} has {size:,} bytes")
+            target = folder.joinpath(*match.groups())
+            with writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with stream() as source, open(target, "wb") as file:
+                    shutil.copyfileobj(source, file)
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, Any]]:
+    """(name, bytes, what opens it) of the ordinary files in an archive, in its order."""
+    if archive.suffix.lower() == ".zip":
+        with zipfile.ZipFile(archive) as zipped:
+            for info in zipped.infolist():
+                if not info.is_dir():
+                    yield info.filename, info.file_size, lambda info=info: zipped.open(info)
+        return
+    with tarfile.open(archive) as tarred:
+        for member in tarred:
+            if member.isfile():
+                yield member.name, member.size, lambda member=member: _member(tarred, member)
+
+
+def _member(tarred: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    stream = tarred.extractfile(member)
+    if stream is None:
+        raise ValueError(f"{member.name} cannot be read")
+    return stream
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """`a, b, c and 4 more`."""
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,337 @@
+"""Made-up people in front of made-up cameras, in exactly the files of the public datasets.
+
+No number of it means anything for real people; it is there so that training, evaluation and every
+plot can be run, tested and timed without licensed data, up to Human3.6M's own size.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as ListOf
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from vidpose.datasets import h36m, humaneva, mpi_inf_3dhp
+from vidpose.datasets.cameras import MILLIMETRE, Camera, h36m_cameras
+from vidpose.datasets.synthetic_motion import body, move
+from vidpose.errors import UsageError
+from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
+from vidpose.utils.npz import write_npz
+from vidpose.utils.progress import Progress, silent
+
+LAYOUTS = ("h36m", "humaneva", "mpi_inf_3dhp")
+SECONDS = 3.0
+LABEL = "making people up"
+H36M_ACTIONS = ("Directions", "Eating", "Greeting", "Sitting", "SittingDown", "Walking")
+"""By default; "Sitting" and "SittingDown" show whether names are told apart."""
+DETECTOR_SD_PX = 4.0
+DETECTOR_STEP_PX = 1 / 16
+"""Detections are rounded to this, which halves the file."""
+VIDEO_GOES_ON = 2
+"""Frames that the detections have more than the motion capture."""
+INVALID_SHARE = 0.15
+
+_LIMBS = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Foot")
+_TO_HUMANEVA = {
+    **{"pelvis": "Hip", "thorax": "Thorax", "head": "Head"},
+    **{
+        f"{side}_{limb}": f"{side[0].upper()}{h36m_name}"
+        for side in ("left", "right")
+        for limb, h36m_name in zip(
+            ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"), _LIMBS, strict=True
+        )
+    },
+}
+_TO_3DHP = _TO_HUMANEVA | {
+    **{"head_top": "Head", "neck": "Thorax", "spine": "Spine", "head": "Neck/Nose"},
+}
+
+
+def write_synthetic(
+    folder: Path,
+    layout: str = "h36m",
+    *,
+    subjects: Iterable[str] | None = None,
+    actions: Iterable[str] | None = None,
+    seconds: float = SECONDS,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[Path]:
+    """Make a dataset up and write its files; each appears whole or not at all.
+
+    A take depends on seed, subject and action alone, a person's size on seed and subject.
+    All 15 actions, two takes each, and 52 seconds make Human3.6M's size: 1.56 million frames of
+    the training subjects in all cameras, 500 MB on the disk and 1.2 GB in memory.
+
+    Args:
+        folder: where; files in it are replaced.
+        layout: one of `LAYOUTS`: whose files.
+        subjects: names as in that dataset, by default all.
+        actions: names of groups; by default `H36M_ACTIONS` or HumanEva's five; none for
+            mpi_inf_3dhp, which has sequences.
+        seconds: how long every take is.
+        seed: decides all that is random.
+        progress: wraps the takes.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: a name or a number makes no sense.
+        VidposeError: the disk is full or the like.
+    """
+    if layout not in LAYOUTS:
+        raise UsageError(f"layout {layout}: choose {', '.join(LAYOUTS)}.")
+    if not 0.1 <= seconds <= 3600:
+        raise UsageError(f"{seconds:g} seconds: give 0.1 to 3600.")
+    chosen = None if actions is None else tuple(actions)
+    if chosen is not None and layout == "mpi_inf_3dhp":
+        raise UsageError("mpi_inf_3dhp has no actions; leave them away.")
+    write = {"h36m": _h36m, "humaneva": _humaneva, "mpi_inf_3dhp": _mpi_inf_3dhp}[layout]
+    people = _People(seconds, seed, progress)
+    return write(folder, None if subjects is None else tuple(subjects), chosen, people)
+
+
+def make_if_missing(folder: Path) -> None:
+    """Write the small default set in Human3.6M's layout, unless the folder has its files."""
+    wanted = (
+        h36m.LAYOUT.path_3d(folder),
+        *(h36m.LAYOUT.path_2d(folder, keypoints) for keypoints in ("gt", h36m.KEYPOINTS)),
+    )
+    if not any(path.exists() for path in wanted):
+        write_synthetic(folder)
+
+
+@dataclass(frozen=True)
+class _Take:
+    """Somebody doing something."""
+
+    subject: str
+    name: str
+    """In the files."""
+    action: str
+    fps: float
+    seeds: tuple[str, str]
+    """The person, and what tells this take from the person's others."""
+
+
+class _People:
+    """Draws people and what they do, each from a seed of its own."""
+
+    def __init__(self, seconds: float, seed: int, progress: Progress) -> None:
+        self.seconds, self.seed, self._progress = seconds, seed, progress
+
+    def rng(self, *names: str) -> np.random.Generator:
+        return np.random.default_rng([self.seed, *(zlib.crc32(name.encode()) for name in names)])
+
+    def act(self, takes: ListOf[_Take]) -> Iterator[tuple[_Take, NDArray[np.float64]]]:
+        """Each take with its (T, 17, 3) joints, h36m17, metres, world."""
+        for take in self._progress(takes, len(takes), LABEL):
+            who = body(self.rng(take.seeds[0]))
+            frames = max(2, round(self.seconds * take.fps))
+            yield take, move(take.action, who, frames, take.fps, self.rng(*take.seeds))
+
+
+def _h36m(
+    folder: Path,
+    subjects: tuple[str, ...] | None,
+    actions: tuple[str, ...] | None,
+    people: _People,
+) -> list[Path]:
+    cameras = h36m_cameras()
+    subjects = _known(subjects, tuple(cameras))
+    actions = _known(actions, h36m.ACTIONS, H36M_ACTIONS)
+    world: dict[str, Any] = {subject: {} for subject in subjects}
+    seen: dict[str, Any] = {subject: {} for subject in subjects}
+    detected: dict[str, Any] = {subject: {} for subject in subjects}
+    takes = [
+        _Take(subject, name, action, h36m.FPS, (subject, name))
+        for subject in subjects
+        for action in actions
+        for name in (action, f"{action} 1")
+        if (subject, name) not in h36m.LAYOUT.corrupt
+    ]
+    for take, joints in people.act(takes):
+        recorded = joints[:, _RECORDED].astype(np.float32)
+        world[take.subject][take.name] = recorded
+        views = [_look(camera, recorded[:, h36m.KEPT]) for camera in cameras[take.subject]]
+        seen[take.subject][take.name] = views
+        rng = people.rng(*take.seeds, "detector")
+        detected[take.subject][take.name] = [_detect(view, rng) for view in views]
+    gt = _metadata(H36M17)
+    del gt["layout_name"]
+    layout = h36m.LAYOUT
+    return [
+        write_npz(layout.path_3d(folder), {"positions_3d": world}),
+        write_npz(layout.path_2d(folder, "gt"), {"positions_2d": seen, "metadata": gt}),
+        write_npz(
+            layout.path_2d(folder, h36m.KEYPOINTS),
+            {"positions_2d": detected, "metadata": _metadata(H36M17, "h36m")},
+        ),
+    ]
+
+
+def _recorded() -> NDArray[np.intp]:
+    """Which of the 17 joints each of the 32 is; those in between repeat the one before."""
+    kept = np.array(h36m.KEPT)
+    return np.searchsorted(kept, np.arange(h36m.RECORDED_JOINTS), side="right") - 1
+
+
+_RECORDED = _recorded()
+
+
+def _humaneva(
+    folder: Path,
+    subjects: tuple[str, ...] | None,
+    actions: tuple[str, ...] | None,
+    people: _People,
+) -> list[Path]:
+    subjects = _known(subjects, humaneva.TRAIN + humaneva.TEST)
+    actions = _known(actions, humaneva.ACTIONS)
+    world: dict[str, Any] = {subject: {} for subject in subjects}
+    seen: dict[str, Any] = {subject: {} for subject in subjects}
+    takes = [
+        _Take(subject, a, a, humaneva.FPS, (subject.rpartition("/")[2], f"{a} {subject}"))
+        for subject in subjects
+        for a in actions
+    ]
+    for take, joints in people.act(takes):
+        joints = _reorder(joints, HUMANEVA15, _TO_HUMANEVA).astype(np.float32)
+        cameras = humaneva.humaneva_cameras(take.subject) or ()
+        # A hole of some frames in the motion capture, which is chunk 1.
+        hole = len(joints) // 2
+        for chunk, part in ((0, joints[:hole]), (2, joints[hole + 1 :])):
+            name = f"{take.name} 1 chunk{chunk}"
+            if len(part):
+                world[take.subject][name] = part
+                seen[take.subject][name] = [_look(camera, part) for camera in cameras]
+    layout = humaneva.LAYOUT
+    entries = {"positions_2d": seen, "metadata": _metadata(HUMANEVA15, layout.name)}
+    return [
+        write_npz(layout.path_3d(folder), {"positions_3d": world}),
+        write_npz(layout.path_2d(folder, "gt"), entries),
+    ]
+
+
+def _mpi_inf_3dhp(
+    folder: Path,
+    subjects: tuple[str, ...] | None,
+    actions: tuple[str, ...] | None,
+    people: _People,
+) -> list[Path]:
+    subjects = _known(subjects, mpi_inf_3dhp.TRAIN + mpi_inf_3dhp.TEST)
+    kinds = ("Walking", "Discussion", "Sitting", "Greeting", "SittingDown", "Purchases")
+    train: dict[str, Any] = {}
+    test: dict[str, Any] = {}
+    names = [
+        (subject, name)
+        for subject in subjects
+        for name in (("Seq1", "Seq2") if subject in mpi_inf_3dhp.TRAIN else ("",))
+    ]
+    takes = [
+        _Take(subject, name, action, 50 if name == "Seq2" else 25, (subject, name))
+        for (subject, name), action in zip(names, cycle(kinds), strict=False)
+    ]
+    for take, joints in people.act(takes):
+        joints = _reorder(joints, MPI_INF_3DHP, _TO_3DHP)
+        if take.name:
+            views = {c: _view_3dhp(_camera_3dhp(int(c)), joints) for c in mpi_inf_3dhp.CAMERAS}
+            train[f"{take.subject} {take.name}"] = [views, take.fps]
+        else:
+            outdoor = take.subject in mpi_inf_3dhp.OUTDOOR
+            size = mpi_inf_3dhp.OUTDOOR_FRAME_SIZE if outdoor else mpi_inf_3dhp.FRAME_SIZE
+            valid = np.ones(len(joints))
+            valid[len(joints) // 2 :][: round(INVALID_SHARE * len(joints))] = 0
+            test[take.subject] = _view_3dhp(_camera_3dhp(0, size), joints) | {
+                "valid": valid.astype(float)
+            }
+    return [
+        write_npz(path, {"data": data})
+        for path, data in (
+            (mpi_inf_3dhp.path_train(folder), train),
+            (mpi_inf_3dhp.path_test(folder), test),
+        )
+        if data
+    ]
+
+
+def _view_3dhp(camera: Camera, joints: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
+    inside = camera.world_to_camera(joints)
+    return {
+        "data_2d": camera.project(inside).astype(np.float32),
+        "data_3d": (inside / MILLIMETRE).astype(np.float32),
+    }
+
+
+def _camera_3dhp(number: int, size: tuple[int, int] = mpi_inf_3dhp.FRAME_SIZE) -> Camera:
+    """One about the middle of the room, at the height of a chest, a knee or the ceiling."""
+    azimuth = 2 * np.pi * number / 9
+    height = (1.3, 0.6, 2.6)[number % 3]
+    focal = 0.73 * size[0]
+    place = np.array([4.2 * np.cos(azimuth), 4.2 * np.sin(azimuth), height])
+    return Camera(
+        id=str(number),
+        frame_size=size,
+        focal_px=(focal, focal),
+        centre_px=(size[0] / 2, size[1] / 2),
+        orientation=_towards(place, np.array([0.0, 0.0, 0.9])),
+        translation=(place[0], place[1], place[2]),
+    )
+
+
+def _towards(
+    place: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[float, float, float, float]:
+    """Quaternion w, x, y, z, camera to world, of an upright camera that looks at a point."""
+    forward = (target - place) / np.linalg.norm(target - place)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(forward, right), forward], axis=1)
+    x, y, z, w = Rotation.from_matrix(axes).as_quat()
+    return (float(w), float(x), float(y), float(z))
+
+
+def _look(camera: Camera, joints: NDArray[np.floating]) -> NDArray[np.float32]:
+    return camera.project(camera.world_to_camera(joints)).astype(np.float32)
+
+
+def _detect(view: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """What a detector finds: off by some pixels, most at the limbs' ends; and some frames more."""
+    view = np.concatenate([view, np.repeat(view[-1:], VIDEO_GOES_ON, axis=0)])
+    noise = rng.normal(size=view.shape).astype(np.float32) * DETECTOR_SD_PX
+    ends = [H36M17.index(name) for name in ("RWrist", "LWrist", "RFoot", "LFoot")]
+    noise[:, ends] *= 1.5
+    bias = rng.normal(size=view.shape[1:]).astype(np.float32) * DETECTOR_SD_PX
+    return np.round((view + noise + bias) / DETECTOR_STEP_PX) * np.float32(DETECTOR_STEP_PX)
+
+
+def _reorder(
+    joints: NDArray[np.float64], skeleton: Skeleton, names: dict[str, str]
+) -> NDArray[np.float64]:
+    return joints[:, [H36M17.index(names[name]) for name in skeleton.joint_names]]
+
+
+def _metadata(skeleton: Skeleton, layout: str = "") -> dict[str, Any]:
+    return {
+        "layout_name": layout,
+        "num_joints": len(skeleton),
+        "keypoints_symmetry": [list(skeleton.left), list(skeleton.right)],
+    }
+
+
+def _known(
+    asked: tuple[str, ...] | None, known: tuple[str, ...], default: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    if asked is None:
+        return default or known
+    for name in asked:
+        if name not in known:
+            raise UsageError(f"{name}: choose among {', '.join(known)}.")
+    return asked

@@ -1,0 +1,213 @@
+"""The layout of VideoPose3D's files, which Human3.6M and HumanEva come in.
+
+    data_3d_<layout>.npz              positions_3d: {subject: {action: (T, J, 3)}}
+    data_2d_<layout>_<keypoints>.npz  positions_2d: {subject: {action: [(T', J, 2), ...]}}
+                                      metadata: {num_joints, keypoints_symmetry, layout_name}
+
+3D is in metres in the world, 2D in pixels, an array per camera. J is that of the layout in 3D and
+of the skeleton in 2D. T' is T or more: videos may go on after the
+motion capture has ended, never the other way round. The 2D file may know more subjects and actions
+than the 3D file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.datasets.cameras import Camera, fit_focal
+from vidpose.datasets.choice import (
+    Choice,
+    branch,
+    check_actions,
+    check_metres,
+    check_subjects,
+    joint_array,
+    split,
+)
+from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.errors import DataError
+from vidpose.skeleton import Skeleton
+from vidpose.utils.npz import read_npz
+
+KEY_3D, KEY_2D, METADATA = "positions_3d", "positions_2d", "metadata"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What one dataset makes of the layout."""
+
+    dataset: str
+    name: str
+    """In the files' names."""
+    skeleton: Skeleton
+    joints_3d: int
+    """In the 3D file."""
+    kept: tuple[int, ...]
+    """Which of them are the skeleton's, in its order."""
+    fps: float
+    cameras: Callable[[str], tuple[Camera, ...] | None]
+    """By subject, in the files' order; None for a subject without."""
+    corrupt: frozenset[tuple[str, str]] = frozenset()
+    """(subject, action) that the field leaves out."""
+    lens_known: bool = True
+    """Else the focal length is found from what the cameras saw, if that was exact."""
+
+    def path_3d(self, folder: Path) -> Path:
+        return folder / f"data_3d_{self.name}.npz"
+
+    def path_2d(self, folder: Path, keypoints: str) -> Path:
+        return folder / f"data_2d_{self.name}_{keypoints}.npz"
+
+    def open(self, folder: Path, choice: Choice) -> Dataset:
+        """Read what is wanted; every camera's view of a take is a sequence.
+
+        Raises:
+            DataError: a file is missing or damaged, or the two do not fit together.
+        """
+        world = read_3d(self.path_3d(folder))
+        views = read_2d(self.path_2d(folder, choice.keypoints), self.skeleton)
+        pair = Pair(self, folder, choice, world, views)
+        check_subjects(pair.path_3d, KEY_3D, choice.subjects, world)
+        check_subjects(pair.path_2d, KEY_2D, choice.subjects, views)
+        actions = [a for subject in choice.subjects for a in pair.actions(subject)]
+        check_actions(pair.path_3d, KEY_3D, choice, actions)
+        train, test = split(choice, pair.sequences)
+        return Dataset(
+            name=self.dataset,
+            keypoints=choice.keypoints,
+            skeleton=self.skeleton,
+            train=train,
+            test=test,
+        )
+
+
+def read_3d(path: Path) -> dict[str, Any]:
+    """`positions_3d`, its branches unchecked.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return branch(path, KEY_3D, read_npz(path, KEY_3D)[KEY_3D])
+
+
+def read_2d(path: Path, skeleton: Skeleton) -> dict[str, Any]:
+    """`positions_2d`, its branches unchecked, if the file's joints are the skeleton's.
+
+    Raises:
+        DataError: the file cannot be read, or has joints of another skeleton.
+    """
+    entries = read_npz(path)
+    if KEY_2D not in entries:
+        raise DataError(f"{path} has no {KEY_2D}, but {', '.join(entries) or 'nothing'}.")
+    metadata = branch(path, METADATA, entries.get(METADATA, {}))
+    count = metadata.get("num_joints", len(skeleton))
+    if count != len(skeleton):
+        raise DataError(
+            f"{path}: {METADATA}: expected {len(skeleton)} joints, those of {skeleton.name}, "
+            f"found {count!r:.20}."
+        )
+    # COCO has 17 joints, too; which of them mirror each other tells the two apart.
+    mirrored = [sorted(skeleton.left), sorted(skeleton.right)]
+    symmetry = metadata.get("keypoints_symmetry", mirrored)
+    if _as_lists(symmetry) != mirrored:
+        raise DataError(
+            f"{path}: {METADATA}: expected joints in the order of {skeleton.name} (left "
+            f"{mirrored[0]}, right {mirrored[1]}), found {symmetry!r:.100}."
+        )
+    return branch(path, KEY_2D, entries[KEY_2D])
+
+
+def _as_lists(symmetry: Any) -> Any:
+    try:
+        return [sorted(int(joint) for joint in side) for side in symmetry]
+    except (TypeError, ValueError):
+        return None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two files, read; gives the sequences of one subject."""
+
+    layout: Layout
+    folder: Path
+    choice: Choice
+    world: dict[str, Any]
+    views: dict[str, Any]
+
+    @property
+    def path_3d(self) -> Path:
+        return self.layout.path_3d(self.folder)
+
+    @property
+    def path_2d(self) -> Path:
+        return self.layout.path_2d(self.folder, self.choice.keypoints)
+
+    def actions(self, subject: str) -> list[str]:
+        takes = branch(self.path_3d, f"{KEY_3D}, {subject}", self.world[subject])
+        return [action for action in takes if (subject, action) not in self.layout.corrupt]
+
+    def sequences(self, subject: str) -> Iterator[Sequence]:
+        """Every camera's view of every take that is wanted.
+
+        Raises:
+            DataError: the two files do not fit together, or hold something else.
+        """
+        for take in self.takes(subject):
+            yield from take
+
+    def takes(self, subject: str) -> Iterator[Iterator[Sequence]]:
+        """The same take by take, each of which may raise for itself."""
+        cameras = self.layout.cameras(subject)
+        if cameras is None:
+            raise DataError(f"{self.path_3d}: the cameras that saw {subject} are not known.")
+        seen = branch(self.path_2d, f"{KEY_2D}, {subject}", self.views[subject])
+        for action in self.actions(subject):
+            if self.choice.takes(action):
+                yield self._take(subject, action, cameras, seen)
+
+    def _take(
+        self, subject: str, action: str, cameras: tuple[Camera, ...], seen: dict[str, Any]
+    ) -> Iterator[Sequence]:
+        key = f"{KEY_3D}, {subject}, {action}"
+        found = self.world[subject][action]
+        world = joint_array(self.path_3d, key, found, self.layout.joints_3d, (3,))
+        check_metres(self.path_3d, key, world)
+        key = f"{KEY_2D}, {subject}, {action}"
+        if action not in seen:
+            raise DataError(f"{self.path_2d}: {key} is missing, but {self.path_3d} has it.")
+        views = branch(self.path_2d, key, seen[action], list)
+        if len(views) != len(cameras):
+            raise DataError(
+                f"{self.path_2d}: {key}: expected {len(cameras)} cameras, found {len(views)}."
+            )
+        for camera, view in zip(cameras, views, strict=True):
+            pixels = self._view(f"{key}, camera {camera.id}", view, len(world))
+            joints = camera.world_to_camera(world[:, self.layout.kept]).astype(np.float32)
+            known = sum(camera.focal_px) / 2 if self.layout.lens_known else None
+            step = self.choice.downsample
+            yield Sequence(
+                subject=subject,
+                action=action,
+                camera=camera.id,
+                keypoints_2d=pixels[::step],
+                joints_3d=joints[::step],
+                valid=np.ones(len(joints[::step]), bool),
+                frame_size=camera.frame_size,
+                fps=self.layout.fps / step,
+                focal_px=known or fit_focal(joints, pixels),
+            )
+
+    def _view(self, key: str, view: Any, frames: int) -> NDArray[np.float32]:
+        pixels = joint_array(self.path_2d, key, view, len(self.layout.skeleton), (2, 3))
+        if len(pixels) < frames:
+            raise DataError(
+                f"{self.path_2d}: {key}: expected {frames} frames or more, as many as "
+                f"{self.path_3d.name} has, found {len(pixels)}."
+            )
+        return pixels[:frames, :, :2]

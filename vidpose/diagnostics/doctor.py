@@ -1,0 +1,311 @@
+"""What is installed, what is missing or does not fit, and the exact line that mends it.
+
+The version bounds are read from vidpose's own package metadata, that is from pyproject.toml, so
+that they stand in one place. Only what metadata cannot tell is imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from vidpose import __version__
+from vidpose.errors import VidposeError
+from vidpose.zoo.registry import ABSENT_BY_HAND, HERE, OTHER, PACKAGE, SHIPPED, Listed, listing
+
+MMPOSE = Requirement("mmpose==1.3.2")
+"""Stands here and not in the extra: its metadata asks for chumpy, which does not build and which
+mmpose never imports, so it has to be installed without its dependencies."""
+OPENCVS = (
+    *("opencv-contrib-python", "opencv-python"),
+    *("opencv-contrib-python-headless", "opencv-python-headless"),
+)
+"""All of them install the same package cv2, over one another."""
+MEDIAPIPE_MODELS = ("pose_detection.tflite", "pose_landmark_full.tflite")
+
+State = Literal["ok", "note", "broken"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report."""
+
+    name: str
+    state: State
+    """note: an optional part is missing or does not fit; broken: the main job cannot run."""
+    found: str
+    fix: str | None = None
+    """The line that mends it."""
+
+
+def examine() -> list[Check]:
+    """Look at everything; nothing is changed or downloaded."""
+    return [
+        *_system(),
+        *_dependencies(),
+        _torch_pair(),
+        _gpu(),
+        _opencv(),
+        _mediapipe(),
+        _video(),
+        *_openmmlab(),
+        *_datasets(),
+        *_weights(),
+    ]
+
+
+def examine_data(folder: Path) -> list[Check]:
+    """Look at the datasets in a folder, or in folders in it; nothing is changed or downloaded.
+
+    Raises:
+        UsageError: it is no folder.
+    """
+    from vidpose.datasets import check_dataset, find_datasets
+
+    there = find_datasets(folder)
+    if not there:
+        found = "no file of a dataset known here"
+        return [Check(str(folder), "broken", found, "see docs/datasets.md for what goes where")]
+    return [
+        Check(f"{finding.dataset}: {finding.file}", finding.state, finding.found, finding.fix)
+        for name, place in there
+        for finding in check_dataset(name, place)
+    ]
+
+
+def is_well(checks: list[Check]) -> bool:
+    """Whether the main job can run."""
+    return all(check.state != "broken" for check in checks)
+
+
+def as_json(checks: list[Check]) -> dict[str, Any]:
+    """The report for programs."""
+    return {"well": is_well(checks), "checks": [asdict(check) for check in checks]}
+
+
+def _pip(*packages: str, options: str = "") -> str:
+    quoted = " ".join(f"'{package}'" for package in packages)
+    return f"{sys.executable} -m pip install {options}{quoted}"
+
+
+def _install_mmpose() -> str:
+    itself = f"-e '{PACKAGE.parent}[mmpose]'" if _is_checkout() else "'vidpose[mmpose]'"
+    return f"{sys.executable} -m pip install {itself} && {_pip(str(MMPOSE), options='--no-deps ')}"
+
+
+def _is_checkout() -> bool:
+    return (PACKAGE.parent / "pyproject.toml").is_file()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _requirements(extra: str = "") -> list[Requirement]:
+    """What vidpose asks for, or what an extra adds; without what is for other systems."""
+    wanted = []
+    for line in metadata.requires("vidpose") or []:
+        requirement = Requirement(line)
+        marker = requirement.marker
+        always = marker is None or marker.evaluate({"extra": ""})
+        if (always and not extra) or (
+            not always and extra and marker is not None and marker.evaluate({"extra": extra})
+        ):
+            wanted.append(requirement)
+    return wanted
+
+
+def _check_requirement(requirement: Requirement, missing: State, fix: str | None = None) -> Check:
+    """Whether a package is there in a version that fits."""
+    version = _version(requirement.name)
+    plain = f"{requirement.name}{requirement.specifier}"
+    fix = fix or _pip(plain)
+    if version is None:
+        return Check(requirement.name, missing, "not installed", fix)
+    if not requirement.specifier.contains(version, prereleases=True):
+        found = f"{version}, but {plain} is needed"
+        return Check(requirement.name, missing, found, fix)
+    return Check(requirement.name, "ok", version)
+
+
+def _system() -> Iterator[Check]:
+    wanted = SpecifierSet(metadata.metadata("vidpose")["Requires-Python"] or "")
+    version = platform.python_version()
+    if wanted.contains(version, prereleases=True):
+        yield Check("python", "ok", version)
+    else:
+        yield Check(
+            "python", "broken", f"{version}, but {wanted} is needed", "python3.11 -m venv .venv"
+        )
+    yield Check("platform", "ok", platform.platform())
+    installed = _version("vidpose")
+    if installed == __version__:
+        yield Check("vidpose", "ok", __version__)
+    else:
+        fix = f"{sys.executable} -m pip install -e '{PACKAGE.parent}'"
+        yield Check("vidpose", "note", f"{__version__}, but installed as {installed}", fix)
+
+
+def _dependencies() -> list[Check]:
+    return [_check_requirement(requirement, "broken") for requirement in _requirements()]
+
+
+def _torch_pair() -> Check:
+    """A torchvision built for another torch imports, but its operations are not there."""
+    name = "torchvision.ops.nms"
+    try:
+        import torch
+        from torchvision.ops import nms
+
+        boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 2.0]])
+        if nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist() != [0]:
+            raise RuntimeError("it keeps two equal boxes")
+    except Exception as error:  # any failure of a foreign library is the finding
+        found = f"does not work ({_line(error)})"
+        fix = _pip("torch", "torchvision", options="--force-reinstall ")
+        return Check(name, "broken", found, fix)
+    return Check(name, "ok", f"works; torch {_version('torch')} with {_version('torchvision')}")
+
+
+def _gpu() -> Check:
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            return Check("gpu", "ok", torch.cuda.get_device_name())
+    except Exception as error:  # see _torch_pair
+        return Check("gpu", "note", _line(error))
+    return Check("gpu", "ok", "none found; the CPU computes")
+
+
+def _opencv() -> Check:
+    """Several builds of OpenCV overwrite each other, which is harmless for equal versions only."""
+    there = {name: version for name in OPENCVS if (version := _version(name))}
+    found = ", ".join(f"{name} {version}" for name, version in there.items()) or "none"
+    if len(set(there.values())) > 1:
+        wanted = there.get(OPENCVS[0]) or max(there.values())
+        fix = _pip(*(f"{name}=={wanted}" for name in there), options="--force-reinstall --no-deps ")
+        return Check("opencv builds", "broken", f"{found}: of different versions", fix)
+    if importlib.util.find_spec("cv2") is None:
+        return Check("opencv builds", "broken", f"{found}: cv2 is not there", _pip(OPENCVS[0]))
+    return Check("opencv builds", "ok", found)
+
+
+def _mediapipe() -> Check:
+    name = "mediapipe models"
+    try:
+        files = metadata.files("mediapipe") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    there = {file.name for file in files if Path(str(file.locate())).is_file()}
+    missing = [model for model in MEDIAPIPE_MODELS if model not in there]
+    if missing:
+        wanted = next((str(r) for r in _requirements() if r.name == "mediapipe"), "mediapipe")
+        fix = _pip(wanted, options="--force-reinstall --no-deps ")
+        return Check(name, "broken", f"not in the package: {', '.join(missing)}", fix)
+    return Check(name, "ok", ", ".join(MEDIAPIPE_MODELS))
+
+
+def _video() -> Check:
+    name = "libx264 in av"
+    try:
+        import av
+
+        there = "libx264" in av.codecs_available
+    except Exception as error:  # see _torch_pair
+        fix = _pip("av", options="--force-reinstall --no-deps ")
+        return Check(name, "broken", f"av does not work ({_line(error)})", fix)
+    if there:
+        return Check(name, "ok", "there")
+    fix = _pip("av", options="--force-reinstall --no-deps --only-binary :all: ")
+    return Check(name, "broken", "not in this build of av", fix)
+
+
+def _openmmlab() -> Iterator[Check]:
+    """HRNet, CPN and RTMDet; everything here is optional."""
+    wanted = _requirements("mmpose")
+    if not wanted:
+        fix = f"{sys.executable} -m pip install -e '{PACKAGE.parent}'"
+        found = "vidpose's package metadata is older than its source"
+        yield Check("mmpose extra", "note", found, fix)
+    full = _version("mmcv")
+    for requirement in wanted:
+        if requirement.name == "mmcv-lite" and full:
+            requirement = Requirement(f"mmcv{requirement.specifier}")
+        yield _check_requirement(requirement, "note", _install_mmpose())
+    yield _check_requirement(MMPOSE, "note", _pip(str(MMPOSE), options="--no-deps "))
+    if full and _version("mmcv-lite"):
+        fix = f"{sys.executable} -m pip uninstall -y mmcv-lite"
+        yield Check("mmcv", "note", f"{full} and mmcv-lite overwrite each other", fix)
+    yield _compiled_operations()
+
+
+def _compiled_operations() -> Check:
+    name = "mmcv operations"
+    spec = importlib.util.find_spec("mmcv")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    if not places:
+        return Check(name, "note", "mmcv is not installed", _install_mmpose())
+    if any(file.suffix in (".so", ".pyd") for p in places for file in Path(p).glob("_ext*")):
+        return Check(name, "ok", "compiled")
+    return Check(name, "ok", "not compiled; vidpose's stand-in is used")
+
+
+def _datasets() -> list[Check]:
+    """What reads the datasets' raw downloads; optional."""
+    return [_check_requirement(requirement, "note") for requirement in _requirements("datasets")]
+
+
+def _weights() -> Iterator[Check]:
+    lines = listing()
+    if not any(line.name == "default" for line in lines):
+        yield Check("weights default", "broken", "not here", _restore_weights())
+    for line in lines:
+        name = f"weights {line.name}"
+        fetch = f"{Path(sys.executable).with_name('vidpose')} weights fetch {line.name}"
+        if line.state == SHIPPED:
+            yield _shipped(name, line)
+        elif line.state == HERE:
+            yield Check(name, "ok", f"{line.state}: {line.path}")
+        elif line.state == OTHER:
+            yield Check(name, "note", line.state, f"rm '{line.path}'* && {fetch}")
+        elif line.state == ABSENT_BY_HAND:
+            fix = f"download {line.source} with a browser to {line.path}"
+            yield Check(name, "note", line.state, fix)
+        else:
+            yield Check(name, "note", line.state, fetch)
+
+
+def _shipped(name: str, line: Listed) -> Check:
+    try:
+        from vidpose.models import load_checkpoint
+
+        load_checkpoint(line.path)
+    except VidposeError as error:
+        return Check(name, "broken", str(error), _restore_weights())
+    except Exception as error:  # torch is broken, and has its own line
+        return Check(name, "broken", _line(error))
+    return Check(name, "ok", f"SHA-256 {line.sha256}")
+
+
+def _restore_weights() -> str:
+    if _is_checkout():
+        return f"git -C '{PACKAGE.parent}' checkout -- weights"
+    return _pip("vidpose", options="--force-reinstall --no-deps ")
+
+
+def _line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}"[:120]

@@ -1,0 +1,372 @@
+"""Whether a result can be trusted: signs that something is wrong, and when.
+
+Without ground truth nobody can say how exact a result is. What is measured here are proxies, not
+accuracy: bones whose length changes, a left limb that is not as long as the right one, joints that
+jump, two passes of the network that disagree, frames in which nothing was seen. Something is wrong
+where they are high. Where they are low, it may still be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.poses import Pose3D
+from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import runs
+
+NOTE = "proxies, not accuracy"
+LIMBS = {
+    "thigh": ("Hip", "Knee"),
+    "shin": ("Knee", "Foot"),
+    "upper arm": ("Shoulder", "Elbow"),
+    "forearm": ("Elbow", "Wrist"),
+}
+"""The bones that are measured: of both sides, and with a joint at either end, so that no movement
+changes their length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy:
+    """What is measured, when a frame stands out, and how it is said."""
+
+    name: str
+    """In the terminal."""
+    floor: float
+    """What a frame must exceed to stand out, however good the others are: the eye sees this much.
+    In the proxy's unit; for the confidence what is missing to 1, for interpolation seconds."""
+    form: str
+    """Of the figure for all frames."""
+    moment: str
+    """What is said of one moment."""
+
+
+PROXIES = {
+    "bone_drift_percent": Proxy(
+        name="bone drift",
+        floor=25.0,
+        form="{:.0f} %",
+        moment="{where}s are {value:.0f} % off their length (usually {usually:.0f})",
+    ),
+    "asymmetry_percent": Proxy(
+        name="asymmetry",
+        floor=30.0,
+        form="{:.0f} %",
+        moment="left and right {where} differ by {value:.0f} % (usually {usually:.0f})",
+    ),
+    "interpolated_percent": Proxy(
+        name="interpolated",
+        floor=0.15,
+        form="{:.0f} %",
+        moment="not seen for {value:.2f} s, interpolated",
+    ),
+    "confidence_2d": Proxy(
+        name="2D confidence",
+        floor=0.5,
+        form="{:.2f}",
+        moment="2D confidence is {value:.2f} (usually {usually:.2f})",
+    ),
+    "flip_disagreement_mm": Proxy(
+        name="mirror image",
+        floor=60.0,
+        form="{:.0f} mm",
+        moment="the mirror image is lifted {value:.0f} mm differently (usually {usually:.0f})",
+    ),
+    "jitter_mm": Proxy(
+        name="jitter",
+        floor=40.0,
+        form="{:.0f} mm",
+        moment="{where} jumps by {value:.0f} mm (usually {usually:.0f})",
+    ),
+}
+"""By the figures' names in `meta`."""
+TIMES_USUAL = 3.0
+"""And so many times what is usual for this person, their median."""
+SAME_MOMENT_S = 0.5
+"""Frames that stand out and are no further apart than this are one moment."""
+MOMENTS = 5
+"""No more than these are told."""
+JITTER_STEP_S = 1 / 30
+"""Between the frames that say where a joint should have been, about; so that 30 and 60 frames a
+second give the same figure."""
+JITTER_REACH_S = 0.3
+"""No further than this may the first of them be from the last: beyond it movements would count."""
+PEOPLE_TOLD = 8
+"""No more people than these have a line, those who are there longest."""
+
+Series = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sign:
+    """One proxy of one person."""
+
+    figure: float | None
+    """For all frames together."""
+    worst: Series
+    """(T,), in each frame that of the limb or joint that is worst; NaN where it is not known."""
+    where: NDArray[np.intp] | None = None
+    """(T,), which one that is, of `names`."""
+    names: tuple[str, ...] = ()
+
+
+def trust_report(
+    result: Pose3D, flip_disagreement_m: NDArray[np.floating] | None = None
+) -> dict[str, Any]:
+    """Proxies for how far a result can be trusted, for its `meta`.
+
+    Args:
+        result: as it was lifted: before bones get one length, or anything is smoothed.
+        flip_disagreement_m: (P, T), see `vidpose.lifting.lifter.Lifter`; NaN where it is not known.
+
+    Returns:
+        JSON values. `people`, and `everybody` as the mean over all their frames, have
+
+        - `bone_drift_percent`: how far thigh, shin, upper arm and forearm (each the mean of left
+          and right) are from their median length, mean over frames and limbs;
+        - `asymmetry_percent`: how far left and right differ from each other, likewise;
+        - `interpolated_percent`: the frames in which the person was not detected;
+        - `confidence_2d`: the detector's, 0 to 1, mean over the others;
+        - `flip_disagreement_mm`: how far the plain and the mirrored pass lie apart, mean over
+          joints;
+        - `jitter_mm`: how far joints are from a smooth path through the frames before and after,
+          mean over joints;
+
+        each None where it cannot be told. `throughout` names those that are bad in half of the
+        frames. `worst_moments` are the times at which one of these is far above what is usual for
+        the person, and the eye should see it: `what` it is, `where`, its `value` there (that of the
+        limb or joint that is worst) and `usually`; and what else stands out, `also`, between
+        `from_s` and `to_s`.
+    """
+    people: list[dict[str, Any]] = []
+    moments: list[tuple[float, dict[str, Any]]] = []
+    for p in range(result.people):
+        person, frames = int(result.person_ids[p]), int(result.present[p].sum())
+        signs = dict(_signs(result, p, flip_disagreement_m))
+        figures = {name: _round(name, sign.figure) for name, sign in signs.items()}
+        # Where all is bad nothing stands out.
+        throughout = [n for n, sign in signs.items() if _usual(sign.worst) > PROXIES[n].floor]
+        people.append({"person": person, "frames": frames, **figures, "throughout": throughout})
+        moments += _moments(result.timestamps, person, signs)
+    moments.sort(key=lambda moment: -moment[0])
+    worst = sorted((moment for _, moment in moments[:MOMENTS]), key=lambda m: m["time_s"])
+    return {
+        "note": NOTE,
+        "everybody": _together(people),
+        "people": people,
+        "worst_moments": worst,
+    }
+
+
+def _round(name: str, value: float | None) -> float | None:
+    digits = 2 if name in ("confidence_2d", "interpolated_s") else 1
+    return None if value is None else round(float(value), digits)
+
+
+def _usual(worst: Series) -> float:
+    known = worst[np.isfinite(worst)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _signs(
+    result: Pose3D, p: int, flip_disagreement_m: NDArray[np.floating] | None
+) -> Iterator[tuple[str, _Sign]]:
+    present, observed = result.present[p], result.observed[p]
+    joints = result.joints_3d[p]
+    lengths = _limb_lengths(joints)  # (T, limbs, 2)
+    mean = np.maximum(lengths.mean(axis=2), 1e-6)
+    usual = np.median(mean[present], axis=0) if present.any() else np.ones(len(LIMBS), np.float32)
+    yield "bone_drift_percent", _sign(100 * np.abs(mean / usual - 1), tuple(LIMBS))
+    apart = np.abs(lengths[..., 0] - lengths[..., 1])
+    yield "asymmetry_percent", _sign(100 * apart / mean, tuple(LIMBS))
+    yield "interpolated_percent", _interpolated(present, observed, result.timestamps)
+    yield "confidence_2d", _doubt(result.scores_2d[p], observed)
+    flip = np.full(result.frames, np.nan, np.float32)
+    if flip_disagreement_m is not None:
+        flip[present] = 1000 * flip_disagreement_m[p, present]
+    yield "flip_disagreement_mm", _sign(flip[:, None])
+    yield "jitter_mm", _sign(1000 * _jitter(joints, result.timestamps), H36M17.joint_names[1:])
+
+
+def _sign(values: Series, names: tuple[str, ...] = ()) -> _Sign:
+    """(T, N), NaN in frames where it is not known."""
+    known = np.isfinite(values).all(axis=1)
+    figure = float(values[known].mean(dtype=np.float64)) if known.any() else None
+    values = np.where(known[:, None], values, -np.inf)
+    worst = np.where(known, values.max(axis=1), np.nan).astype(np.float32)
+    return _Sign(
+        figure=figure, worst=worst, where=values.argmax(axis=1) if names else None, names=names
+    )
+
+
+def _limb_lengths(joints: NDArray[np.float32]) -> Series:
+    """(T, 17, 3) -> (T, limbs, 2), left and right, metres."""
+    lengths = np.empty((len(joints), len(LIMBS), 2), np.float32)
+    for n, ends in enumerate(LIMBS.values()):
+        for s, side in enumerate("LR"):
+            top, end = (H36M17.index(side + name) for name in ends)
+            lengths[:, n, s] = np.linalg.norm(joints[:, top] - joints[:, end], axis=1)
+    return lengths
+
+
+def _interpolated(
+    present: NDArray[np.bool_], observed: NDArray[np.bool_], timestamps: NDArray[np.float64]
+) -> _Sign:
+    """In every frame that is interpolated, the seconds between the observed ones around it."""
+    gaps = present & ~observed
+    worst = np.where(present, 0, np.nan).astype(np.float32)
+    for gap in runs(gaps):
+        before, after = max(gap.start - 1, 0), min(gap.stop, len(timestamps) - 1)
+        worst[gap] = timestamps[after] - timestamps[before]
+    share = 100 * gaps.sum() / present.sum() if present.any() else None
+    return _Sign(figure=share, worst=worst)
+
+
+def _doubt(scores: NDArray[np.float32], observed: NDArray[np.bool_]) -> _Sign:
+    """1 - confidence, so that more is worse; but as a figure the confidence.
+
+    Interpolated joints have no confidence of their own. Where all are certain, a file of 2D joints
+    came without.
+    """
+    seen = scores[observed]
+    if (seen[seen > 0] == 1).all():
+        return _Sign(figure=None, worst=np.full(len(scores), np.nan, np.float32))
+    worst = np.where(observed, 1 - scores.mean(axis=1), np.nan).astype(np.float32)
+    return _Sign(figure=float(seen.mean(dtype=np.float64)), worst=worst)
+
+
+def _jitter(joints: NDArray[np.float32], timestamps: NDArray[np.float64]) -> Series:
+    """How far each joint but the root is from the cubic through two frames before and two after.
+
+    Any movement that is smooth over these frames gives nearly 0.
+
+    Returns:
+        (T, J - 1) metres; NaN where one of these frames is missing or too far away.
+    """
+    frames, count = joints.shape[:2]
+    jitter = np.full((frames, count - 1), np.nan, np.float32)
+    pace = float(np.median(np.diff(timestamps))) if frames > 1 else JITTER_STEP_S
+    step = max(1, round(JITTER_STEP_S / pace))
+    inner = np.arange(2 * step, frames - 2 * step)
+    around = inner + step * np.array([-2, -1, 1, 2])[:, None]  # (4, N)
+    times = timestamps[around]
+    near = times[3] - times[0] <= JITTER_REACH_S if len(inner) else np.zeros(0, bool)
+    inner, around, times = inner[near], around[:, near], times[:, near]
+    at = timestamps[inner]
+    weights = np.ones(times.shape)  # Lagrange's, for frames need not be evenly spaced
+    for i in range(4):
+        for j in range(4):
+            if i != j:
+                weights[i] *= (at - times[j]) / (times[i] - times[j])
+    for joint in range(1, count):  # one by one, for the track may be long
+        path = sum(weights[i, :, None] * joints[around[i], joint] for i in range(4))
+        jitter[inner, joint - 1] = np.linalg.norm(joints[inner, joint] - path, axis=1)
+    return jitter
+
+
+def _moments(
+    timestamps: NDArray[np.float64], person: int, signs: dict[str, _Sign]
+) -> Iterator[tuple[float, dict[str, Any]]]:
+    """The stretches in which something stands out, each with how far; 1 is just so."""
+    names = list(signs)
+    usual = [_usual(signs[name].worst) for name in names]
+    height = np.stack(
+        [
+            np.nan_to_num(signs[name].worst / max(PROXIES[name].floor, TIMES_USUAL * normal))
+            for name, normal in zip(names, usual, strict=True)
+        ]
+    )
+    out = np.flatnonzero((height > 1).any(axis=0))
+    for stretch in np.split(out, np.flatnonzero(np.diff(timestamps[out]) > SAME_MOMENT_S) + 1):
+        if not len(stretch):
+            continue
+        peaks = height[:, stretch].max(axis=1)
+        most, *others = (int(n) for n in np.argsort(-peaks, kind="stable") if peaks[n] > 1)
+        t = int(stretch[height[most, stretch].argmax()])
+        name, sign = names[most], signs[names[most]]
+        value, normal = float(sign.worst[t]), usual[most]
+        if name == "confidence_2d":
+            value, normal = 1 - value, 1 - normal
+        what = "interpolated_s" if name == "interpolated_percent" else name
+        moment = {
+            "time_s": round(float(timestamps[t]), 3),
+            "from_s": round(float(timestamps[stretch[0]]), 3),
+            "to_s": round(float(timestamps[stretch[-1]]), 3),
+            "person": person,
+            "what": what,
+            "where": None if sign.where is None else sign.names[sign.where[t]],
+            "value": _round(what, value),
+            "usually": _round(what, normal),
+            "also": [names[other] for other in others],
+        }
+        yield float(peaks[most]), moment
+
+
+def _together(people: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean over the frames of all people for whom a figure is known."""
+    out: dict[str, Any] = {"frames": sum(one["frames"] for one in people)}
+    for name in PROXIES:
+        known = [(one[name], one["frames"]) for one in people if one[name] is not None]
+        frames = sum(n for _, n in known)
+        out[name] = _round(name, sum(v * n for v, n in known) / frames) if frames else None
+    return out
+
+
+def trust_text(trust: dict[str, Any]) -> str:
+    """A report for the terminal: a line for each person, then what to look at, and when.
+
+    Args:
+        trust: from `trust_report`.
+    """
+    people = trust["people"]
+    most = sorted(people, key=lambda one: -one["frames"])[:PEOPLE_TOLD]
+    told = [one for one in people if one in most]
+    rows = [["person", "frames", *(proxy.name for proxy in PROXIES.values())]]
+    rows += [[str(one["person"]), str(one["frames"]), *_cells(one)] for one in told]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [f"Trust ({trust['note']}):"]
+    for row in rows:
+        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append(f"  {'  '.join(cells)}")
+    if len(people) > len(told):
+        lines.append(f"  {len(people) - len(told)} more people are in the result's meta.")
+    for one in told:
+        if one["throughout"]:
+            what = ", ".join(PROXIES[name].name for name in one["throughout"])
+            lines.append(f"  Person {one['person']} is doubtful throughout: {what}.")
+    if trust["worst_moments"]:
+        lines.append("  Worst moments, to look at:")
+    lines += [f"    {_sentence(moment)}" for moment in trust["worst_moments"]]
+    return "\n".join(lines)
+
+
+def _cells(one: dict[str, Any]) -> Iterator[str]:
+    for name, proxy in PROXIES.items():
+        yield "-" if one[name] is None else proxy.form.format(one[name])
+
+
+def _sentence(moment: dict[str, Any]) -> str:
+    name = {"interpolated_s": "interpolated_percent"}.get(moment["what"], moment["what"])
+    where = _in_words(moment["where"]) if moment["where"] else ""
+    told = PROXIES[name].moment.format(**moment | {"where": where})
+    also = ", ".join(PROXIES[other].name for other in moment["also"])
+    start, stop = moment["from_s"], moment["to_s"]
+    span = f" ({_clock(start)} to {_clock(stop)})" if stop - start > SAME_MOMENT_S else ""
+    tail = f"; also {also}" if also else ""
+    return f"{_clock(moment['time_s'])}{span}, person {moment['person']}: {told}{tail}"
+
+
+def _in_words(joint: str) -> str:
+    """LFoot -> left foot; a limb's name stays."""
+    side = {"L": "left ", "R": "right "}.get(joint[0], "")
+    return side + (joint[1:] if side else joint).lower()
+
+
+def _clock(seconds: float) -> str:
+    """75.28 -> 1:15.3"""
+    minutes, tenths = divmod(round(seconds * 10), 600)
+    return f"{minutes}:{tenths // 10:02d}.{tenths % 10}"

@@ -1,0 +1,295 @@
+"""What a run learns from: datasets, and motion capture under virtual cameras, as batches.
+
+A batch depends on the epoch's and the step's numbers alone, so a run that is resumed, or split over
+several processes, sees the batches of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from vidpose.datasets.dataset import Dataset, hold_out
+from vidpose.datasets.mocap import Clip, split
+from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
+from vidpose.errors import DataError, UsageError
+from vidpose.models import MODELS
+from vidpose.models.normalisation import person_from_rays
+from vidpose.skeleton import H36M17, Skeleton
+from vidpose.training.distributed import World
+from vidpose.training.recipe import Recipe
+from vidpose.training.windows import Windows, fits, tracks
+from vidpose.utils.threads import ahead
+
+Batch = tuple[Tensor, Tensor, int]
+"""A process's inputs (B, F, J, 2) and targets (B, 1 or F, J, 3), metres; and how many windows the
+batches of all processes have together.
+"""
+
+
+class Samples(Protocol):
+    """Windows by their numbers: (B,) -> inputs (B, F, J, 2), targets (B, 1 or F, J, 3) metres."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class Source(Protocol):
+    """Where batches come from."""
+
+    samples: int
+    """In an epoch."""
+    on_host: bool
+    """Batches are made on the host, though the network is on a GPU."""
+
+    def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
+        """This process's part of a batch. It depends on the arguments alone."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a run learns from, and what it is measured on."""
+
+    source: Source
+    validation: Samples
+    skeleton: Skeleton
+    fps: float
+    told: dict[str, Any]
+    """What identifies the data, for the checkpoint, and to resume on the same; JSON values."""
+
+
+class Shuffled:
+    """All samples once an epoch, in an order of their own each epoch."""
+
+    def __init__(self, samples: Samples, seed: int, *, on_host: bool = False) -> None:
+        self.on_host = on_host
+        self.samples = len(samples)
+        self._samples, self._seed = samples, seed
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
+        """See `Source`."""
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(draw_seed(self._seed, epoch, "order"))
+            self._epoch, self._order = epoch, torch.randperm(self.samples, generator=generator)
+        index = self._order[step * size : (step + 1) * size]
+        mine = world.share(len(index))
+        inputs, targets = self._samples[index[mine]]
+        return inputs, targets, (mine.stop - mine.start) * world.size
+
+
+TRAINING = Variation(mixed=0.6, wobble=(0.0, 0.035), hidden=0.15, swapped=0.05)
+"""What is drawn for every window, by default."""
+
+
+class VirtualBatches:
+    """Motion capture seen by virtual cameras, drawn anew for every step."""
+
+    on_host = False
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        recipe: Recipe,
+        device: torch.device,
+        vary: Variation = TRAINING,
+    ) -> None:
+        self.samples = recipe.windows
+        self._cameras = VirtualCameras(clips, device)
+        self._recipe, self._vary = recipe, vary
+
+    def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
+        """See `Source`."""
+        recipe = self._recipe
+        count = min(size, self.samples - step * size)
+        seed = draw_seed(recipe.seed, epoch * (1 << 32) + step, "cameras")
+        # All processes draw the whole batch, which costs little, so that they agree on it.
+        drawn = virtual_windows(self._cameras, count, recipe, self._vary, seed)
+        mine = world.share(count)
+        return drawn.inputs[mine], drawn.targets[mine], (mine.stop - mine.start) * world.size
+
+
+@dataclass(frozen=True, eq=False)
+class FixedWindows:
+    """Windows made once: `Samples`."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        index = index.to(self.inputs.device)
+        return self.inputs[index], self.targets[index]
+
+
+def virtual_windows(
+    cameras: VirtualCameras, count: int, recipe: Recipe, vary: Variation, seed: int
+) -> FixedWindows:
+    """Windows of motion capture as a network sees them, or single frames if the recipe says so;
+    the same for the same seed.
+    """
+    generator = torch.Generator(cameras.device).manual_seed(seed)
+    frames = 1 if recipe.singles else recipe.frames
+    rays, joints = cameras.draw(count, frames, recipe.fps, vary, generator)
+    inputs, rotation = person_from_rays(rays)
+    targets = joints @ rotation.mT
+    if not MODELS[recipe.model].all_frames:
+        centre = recipe.frames // 2
+        targets = targets[:, centre : centre + 1]
+    return FixedWindows(inputs, targets)
+
+
+VALIDATION = Variation(focal_error_sd=0.0, speed=(1.0, 1.0), mirror=0.0)
+"""As in training, but the focal length is exact and nobody is mirrored or sped up."""
+VALIDATION_SEED = 2021
+
+
+def mocap_data(
+    clips: Sequence[Clip],
+    held_out: Sequence[str],
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    vary: Variation = TRAINING,
+) -> TrainingData:
+    """Motion capture, whole subjects left out.
+
+    Validation is on takes of the training subjects, or with `select_on` test on the subjects
+    left out; in either case always on the same windows. `vary` says what is drawn for training,
+    and how noisy the windows of validation are.
+
+    Raises:
+        DataError: a subject is not there, or nobody is left.
+        UsageError: the recipe's normalisation needs a picture, and virtual cameras have none.
+    """
+    if recipe.normalisation != "person":
+        raise UsageError(
+            "virtual cameras have no picture's edge; train on motion capture with the "
+            "normalisation 'person'."
+        )
+    train, test = split(clips, held_out)
+    if recipe.select_on == "validation":
+        train, test = hold_out(train, recipe.val_fraction, recipe.seed)
+    cameras = VirtualCameras(test, device)
+    return TrainingData(
+        source=VirtualBatches(train, recipe, device, vary),
+        validation=virtual_windows(
+            cameras,
+            recipe.val_windows,
+            recipe,
+            replace(VALIDATION, noise=vary.noise),
+            VALIDATION_SEED,
+        ),
+        skeleton=H36M17,
+        fps=recipe.fps,
+        told={
+            "dataset": "mocap",
+            "held_out": list(held_out),
+            "clips": len(train),
+            "variation": vary.to_dict(),
+        },
+    )
+
+
+def dataset_data(
+    dataset: Dataset, recipe: Recipe, device: torch.device, *, folder: Path | None = None
+) -> TrainingData:
+    """A dataset's training subjects, some takes set aside for validation.
+
+    Args:
+        dataset: from `vidpose.datasets.open_dataset`.
+        recipe: what to train; with `select_on` test, validation is on the test subjects.
+        device: where the windows lie, if they fit.
+        folder: lay them out in files there and leave them on the host, whether they fit or not.
+
+    Raises:
+        DataError: there are too few takes.
+        UsageError: the windows do not fit on the device and no folder is given, or the recipe
+            asks for single frames.
+    """
+    if recipe.singles:
+        raise UsageError("single frames are for motion capture under virtual cameras only.")
+    train, test = list(dataset.train), list(dataset.test)
+    if recipe.select_on == "validation":
+        train, test = hold_out(train, recipe.val_fraction, recipe.seed)
+    if not test:
+        raise DataError(f"{dataset.name} has no test subjects to select on.")
+    made = tracks(train, recipe.normalisation, dataset.skeleton)
+    if folder is None and not fits(made, recipe.mirror, device):
+        raise UsageError(
+            "the windows do not fit into the GPU's memory; add --on-host, which leaves them in "
+            "files and sends batches ahead."
+        )
+    mirrored = torch.from_numpy(dataset.skeleton.mirrored) if recipe.mirror else None
+    host = torch.device("cpu") if folder is not None else device
+    windows = Windows(
+        made,
+        recipe.frames,
+        mirrored=mirrored,
+        all_frames=MODELS[recipe.model].all_frames,
+        device=host,
+        folder=folder,
+    )
+    return TrainingData(
+        source=Shuffled(windows, recipe.seed, on_host=folder is not None),
+        validation=Windows(
+            tracks(test, recipe.normalisation, dataset.skeleton),
+            recipe.frames,
+            all_frames=MODELS[recipe.model].all_frames,
+            device=host,
+        ),
+        skeleton=dataset.skeleton,
+        fps=train[0].fps,
+        told={
+            "dataset": dataset.name,
+            "keypoints": dataset.keypoints,
+            "subjects": sorted({sequence.subject for sequence in train}),
+            "samples": len(windows),
+        },
+    )
+
+
+def prefetched(
+    source: Source, epoch: int, steps: range, size: int, world: World
+) -> Iterator[Batch]:
+    """The batches of an epoch's steps, on the device.
+
+    Batches that are made on the host for a GPU are made two ahead by a thread of their own, in
+    memory from which they travel to the GPU while it computes.
+    """
+    made = (source.batch(epoch, step, size, world) for step in steps)
+    if not source.on_host:
+        yield from made
+        return
+
+    def pinned() -> Iterator[Batch]:
+        for inputs, targets, whole in made:
+            if world.device.type == "cuda":
+                inputs, targets = inputs.pin_memory(), targets.pin_memory()
+            yield inputs, targets, whole
+
+    with ahead(pinned(), 2, "batches") as ready:
+        for inputs, targets, whole in ready:
+            yield (
+                inputs.to(world.device, non_blocking=True),
+                targets.to(world.device, non_blocking=True),
+                whole,
+            )
+
+
+def draw_seed(seed: int, number: int, what: str) -> int:
+    """A seed for each thing drawn, of a run's seed and the number of the step or epoch.
+
+    A checksum of all three: PyTorch's generator on the CPU looks at 32 bits of a seed only.
+    """
+    return zlib.crc32(f"{what} {seed} {number}".encode())

@@ -1,0 +1,127 @@
+"""What turns gradients into steps: AdamW, or Muon for the matrices in a transformer's blocks."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidpose.models import LiftingModel
+from vidpose.models.blocks import TransformerConfig
+from vidpose.training.recipe import Recipe
+
+MOMENTUM = 0.95
+LIKE_ADAMW = 0.2
+"""The root mean square of AdamW's steps, about, in learning rates (Liu et al., see `Muon`)."""
+QUINTIC = (3.4445, -4.7750, 2.0315)
+"""Of Newton-Schulz: chosen by K. Jordan so that small singular values rise fastest."""
+ITERATIONS = 5
+
+
+def optimizers_for(model: LiftingModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """The recipe's optimizers, each with its part of the model's parameters."""
+    groups = _groups(model, recipe)
+    matrices = _matrices(model) if recipe.optimizer == "muon" else {}
+
+    def those_of(parts: int | None) -> list[dict[str, Any]]:
+        some = [[p for p in group["params"] if matrices.get(p) == parts] for group in groups]
+        return [group | {"params": params} for group, params in zip(groups, some, strict=True)]
+
+    adamw = torch.optim.AdamW(those_of(None), lr=recipe.lr, fused=True)
+    if not matrices:
+        return [adamw]
+    theirs = [group | {"parts": parts} for parts in (1, 3) for group in those_of(parts)]
+    return [Muon(theirs, lr=recipe.lr), adamw]
+
+
+def _matrices(model: LiftingModel) -> dict[Tensor, int]:
+    """Those in a transformer's blocks, of other networks none; and of how many each is put
+    together: queries, keys and values are three.
+    """
+    if not isinstance(model.config, TransformerConfig):
+        return {}
+    return {
+        parameter: 3 if name.endswith("qkv.weight") else 1
+        for name, parameter in model.named_parameters()
+        if "blocks." in name and parameter.ndim == 2
+    }
+
+
+def _groups(model: LiftingModel, recipe: Recipe) -> list[dict[str, Any]]:
+    """All parameters, with their weight decay.
+
+    A lone frame looks at nobody. What networks know of other frames, its place and their looks,
+    would get no gradient from single frames, and decay; so it does not, and the place stays.
+    """
+    looks, rest = [], []
+    for name, parameter in model.named_parameters():
+        if recipe.singles and name == "frame_position":
+            parameter.requires_grad_(False)
+        elif recipe.singles and re.fullmatch(r"temporal_blocks\..*\.qkv\..*", name):
+            looks.append(parameter)
+        else:
+            rest.append(parameter)
+    decays = [{"params": rest, "weight_decay": recipe.weight_decay}]
+    return decays + ([{"params": looks, "weight_decay": 0.0}] if looks else [])
+
+
+class Muon(torch.optim.Optimizer):
+    """A matrix's step is its momentum with all singular values brought to about 1.
+
+    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; the size of
+    the steps as in J. Liu et al., "Muon is scalable for LLM training", 2025 (arXiv 2502.16982), so
+    that AdamW's learning rates and weight decay fit.
+
+    PyTorch's own computes in bf16, for which a CPU without it takes five times as long, and takes
+    queries, keys and values, which lie in one matrix, for one.
+    """
+
+    def __init__(self, params: list[dict[str, Any]], lr: float) -> None:
+        """Take groups of matrices, with their weight decay. Their `parts`, 1 by default, tell of
+        how many matrices, one above the other, each is put together.
+        """
+        super().__init__(params, {"lr": lr, "weight_decay": 0.0, "parts": 1})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Take a step; all matrices of a shape at once."""
+        assert closure is None
+        alike: dict[tuple[int, int], list[tuple[Tensor, Tensor, float]]] = defaultdict(list)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if not (state := self.state[parameter]):
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
+                ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parts = group["parts"]
+                for weights, wanted in zip(parameter.chunk(parts), ahead.chunk(parts), strict=True):
+                    rate = group["lr"] * LIKE_ADAMW * math.sqrt(max(wanted.shape))
+                    alike[tuple(wanted.shape)].append((weights, wanted, rate))
+        for some in alike.values():
+            steps = orthogonal(torch.stack([wanted for _, wanted, _ in some]))
+            for (weights, _, rate), step in zip(some, steps, strict=True):
+                weights.sub_(step, alpha=rate)
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """(N, A, B) -> (N, A, B), the same singular vectors, but singular values near 1.
+
+    By Newton-Schulz iterations, which end between 0.68 and 1.2 unless a value was below some 1/300
+    of the matrix's norm. Rows of zeros stay so.
+    """
+    a, b, c = QUINTIC
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if tall else x

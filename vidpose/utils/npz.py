@@ -1,0 +1,343 @@
+"""The field's dataset files: pickles inside .npz, read without ever running what they hold.
+
+A pickle is a program that may call anything. The one that reads these files here can name only
+the stand-ins below, which make numbers, arrays and plain containers, and check what they are
+given: not even NumPy's own functions are called with what a file says, for a forged dtype makes
+NumPy take a file's bytes for addresses.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+import tokenize
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from vidpose.errors import DataError
+from vidpose.poses import UNREADABLE
+from vidpose.utils.files import replacing
+
+AGAIN = "download or prepare it again"
+
+
+def read_npz(path: Path, *keys: str) -> dict[str, Any]:
+    """Read entries of an .npz, pickled ones included. Nothing in it is ever executed.
+
+    Args:
+        path: the file.
+        keys: what to read; everything by default.
+
+    Returns:
+        By key: arrays (read-only, maybe), and plain values where the file holds a single object,
+        such as the dict that the field's files hold.
+
+    Raises:
+        DataError: the file is missing, damaged or something else, has no such key, or holds
+            anything but numbers, text, arrays and plain containers.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            there = keys_of(archive)
+            for key in keys:
+                if key not in there:
+                    shown = ", ".join(there[:8]) or "nothing"
+                    raise DataError(f"{path} has no {key}, but {shown}.")
+            return {key: _read_entry(path, archive, key) for key in keys or there}
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder, not an .npz.") from None
+    except PermissionError:
+        raise DataError(f"{path} cannot be read: reading it is not permitted.") from None
+    except UNREADABLE:
+        raise DataError(_what_else(path)) from None
+
+
+def keys_of(archive: zipfile.ZipFile) -> list[str]:
+    """The keys of an open .npz."""
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def write_npz(path: Path, entries: Mapping[str, Any]) -> Path:
+    """Write arrays, and pickled dicts as the field's files have them; whole or not at all."""
+    with (
+        replacing(path) as temporary,
+        # As np.savez_compressed, whose level takes three times as long and gains little on floats.
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for key, value in entries.items():
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
+                npy.write_array(stream, _entry(value), allow_pickle=True)
+    return path
+
+
+def _entry(value: Any) -> NDArray[Any]:
+    if isinstance(value, np.ndarray):
+        return value
+    array = np.empty((), object)
+    array[()] = value
+    return array
+
+
+def _what_else(path: Path) -> str:
+    """Why a file is no zip archive."""
+    with open(path, "rb") as stream:
+        start = stream.read(64).lstrip().lower()
+    if start.startswith(b"pk"):
+        return f"{path} is incomplete, as if half downloaded; {AGAIN}."
+    if start.startswith((b"<!doctype", b"<html")):
+        return f"{path} is a web page, not an .npz; download it with a browser."
+    return f"{path} is not an .npz; {AGAIN}."
+
+
+def _read_entry(path: Path, archive: zipfile.ZipFile, key: str) -> Any:
+    try:
+        with archive.open(f"{key}.npy") as stream:
+            return _read_array(stream)
+    except _RefusedError as refused:
+        raise DataError(
+            f"{path}: {key} holds {refused}, which is no data; nothing of it was run, and the "
+            "file cannot be used."
+        ) from None
+    except (*UNREADABLE, *_UNPICKLABLE):
+        raise DataError(f"{path}: {key} is damaged; {AGAIN}.") from None
+
+
+def _read_array(stream: IO[bytes]) -> Any:
+    version = npy.read_magic(stream)
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in read_header:
+        raise ValueError(version)
+    shape, fortran, dtype = read_header[version](stream)
+    if not dtype.hasobject:
+        # All at once and not NumPy's own reader, which reserves what a damaged header claims.
+        flat = np.frombuffer(stream.read(), dtype)
+        return flat.reshape(shape, order="F" if fortran else "C")
+    array = _plain(_Unpickler(stream).load())
+    if not isinstance(array, np.ndarray) or array.shape != shape:
+        raise ValueError("not the array of the header")
+    return array if shape else array.item()
+
+
+# Reading pickles.
+
+_UNPICKLABLE = (
+    *(pickle.UnpicklingError, IndexError, RecursionError, OverflowError, AssertionError),
+    tokenize.TokenError,  # by NumPy, on the header
+)
+"""What a damaged entry raises, beside UNREADABLE."""
+
+
+class _RefusedError(Exception):
+    """Something that is no data; the message names it."""
+
+
+class _StandIn:
+    """What a pickle gets in the place of something that it names."""
+
+    __slots__ = ("value",)
+
+    def __setstate__(self, state: Any) -> None:
+        raise _RefusedError("a change to an object")
+
+
+class _Ndarray(_StandIn):
+    """The name of the array type: only said, never called."""
+
+    def __new__(cls, *_: Any) -> Any:
+        raise _RefusedError("an array of no known form")
+
+
+class _Dtype(_StandIn):
+    """A plain dtype: numbers, truth values, text, or objects."""
+
+    __slots__ = ()
+
+    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
+        if not isinstance(code, str) or not re.fullmatch(r"[biufc]\d{1,2}|O8?|[US]\d{1,6}", code):
+            raise _RefusedError(f"values of the type {code!r:.40}")
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        _, order, subarray, names, fields, *_ = state
+        if (subarray, names, fields) != (None, None, None) or order not in ("<", ">", "|", "="):
+            raise _RefusedError("values of a composed type")
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array(_StandIn):
+    """An array, made empty first and filled by its state, as NumPy pickles it."""
+
+    __slots__ = ()
+
+    def __init__(self, kind: Any, shape: Any, code: Any) -> None:
+        if kind is not _Ndarray:
+            raise _RefusedError("an array of no known form")
+        self.value: NDArray[Any] | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, raw = state
+        self.value = _array(raw, dtype, shape, "F" if fortran else "C")
+
+
+class _Buffer(_StandIn):
+    """An array of the newest pickles, which comes with its bytes."""
+
+    __slots__ = ()
+
+    def __init__(self, raw: Any, dtype: Any, shape: Any, order: Any) -> None:
+        self.value = _array(raw, dtype, shape, order)
+
+
+class _Scalar(_StandIn):
+    """One NumPy number."""
+
+    __slots__ = ()
+
+    def __init__(self, dtype: Any, raw: Any) -> None:
+        self.value = _array(raw, dtype, (1,), "C")[0]
+
+
+class _Encoded(_StandIn):
+    """Bytes in old pickles: `codecs.encode(text, "latin1")`."""
+
+    def __new__(cls, text: Any, encoding: Any) -> Any:
+        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+            raise _RefusedError(f"text encoded as {encoding!r:.40}")
+        return text.encode("latin1")
+
+
+class _NoBytes(_StandIn):
+    """No bytes at all in old pickles: `bytes()`."""
+
+    def __new__(cls) -> Any:
+        return b""
+
+
+class _Mapping(_StandIn):
+    """An OrderedDict, whose pairs come after it."""
+
+    def __new__(cls) -> Any:
+        return {}
+
+
+class _Set(_StandIn):
+    def __new__(cls, items: Any = ()) -> Any:
+        if not isinstance(items, list | tuple):
+            raise _RefusedError("a set of no known form")
+        return set(items)
+
+
+class _FrozenSet(_StandIn):
+    def __new__(cls, items: Any = ()) -> Any:
+        return frozenset(_Set(items))
+
+
+_STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
+    **{
+        (f"numpy.{core}.{module}", name): stand_in
+        for core in ("core", "_core")
+        for module, name, stand_in in (
+            ("multiarray", "_reconstruct", _Array),
+            ("multiarray", "scalar", _Scalar),
+            ("numeric", "_frombuffer", _Buffer),
+        )
+    },
+    ("numpy", "ndarray"): _Ndarray,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _Encoded,
+    ("collections", "OrderedDict"): _Mapping,
+    **{
+        (module, name): stand_in
+        for module in ("builtins", "__builtin__")
+        for name, stand_in in (("bytes", _NoBytes), ("set", _Set), ("frozenset", _FrozenSet))
+    },
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream, encoding="latin1")  # Python 2 wrote bytes as text
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _STAND_INS[module, name]
+        except KeyError:
+            raise _RefusedError(f"{module}.{name}"[:100]) from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise _RefusedError("a reference to something outside")
+
+
+def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
+    """(*shape) of a plain dtype from its bytes, or from a list of objects.
+
+    Raises:
+        ValueError: bytes and shape do not fit.
+    """
+    whole = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
+    if not isinstance(dtype, _Dtype) or not whole or order not in ("C", "F"):
+        raise _RefusedError("an array of no known form")
+    if dtype.value.hasobject:
+        if not isinstance(raw, list) or len(raw) != math.prod(shape):
+            raise ValueError("objects do not fit the shape")
+        flat = np.empty(len(raw), object)
+        for i, item in enumerate(raw):
+            flat[i] = item  # and not at once, which would take apart items that are lists
+        return flat.reshape(shape, order=order)
+    if isinstance(raw, str):
+        raw = raw.encode("latin1")
+    if not isinstance(raw, bytes | bytearray):
+        raise _RefusedError("an array of no known form")
+    return np.frombuffer(raw, dtype.value).reshape(shape, order=order)
+
+
+_PLAIN = (bool, int, float, str, bytes, bytearray, type(None), np.generic)
+
+
+def _plain(value: Any, done: dict[int, Any] | None = None) -> Any:
+    """The same with arrays in the place of their stand-ins, all the way down.
+
+    Raises:
+        ValueError: a container holds itself.
+    """
+    done = {} if done is None else done
+    if isinstance(value, _PLAIN):
+        return value
+    if id(value) in done:
+        made = done[id(value)]
+        if made is _PENDING:
+            raise ValueError("a container holds itself")
+        return made
+    done[id(value)] = _PENDING
+    done[id(value)] = made = _converted(value, done)
+    return made
+
+
+_PENDING = object()
+
+
+def _converted(value: Any, done: dict[int, Any]) -> Any:
+    if isinstance(value, dict):
+        return {_plain(key, done): _plain(item, done) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return type(value)(_plain(item, done) for item in value)
+    if isinstance(value, _Scalar):
+        return value.value
+    if isinstance(value, _Array | _Buffer):
+        array = value.value
+        if array is None:
+            raise ValueError("an array without its state")
+        if array.dtype.hasobject:
+            for place in np.ndindex(array.shape):
+                array[place] = _plain(array[place], done)
+        return array
+    raise _RefusedError(f"a bare {type(value).__name__}")

@@ -1,0 +1,169 @@
+"""One large file over HTTP: in blocks, resumed after a break, never mixed from two versions.
+
+urllib of the standard library does all that is needed (TLS with verification, redirects, the
+environment's proxies, time limits), so no HTTP library is a dependency for one GET request.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+from typing import IO
+
+from vidpose import __version__
+from vidpose.utils.progress import Progress
+
+BLOCK = 1_000_000
+TIMEOUT_S = 30.0
+"""For a connection, and for the next bytes of a running download."""
+ATTEMPTS = 3
+"""How often one call goes on after a break; the next call goes on, too."""
+LARGEST = 4_000_000_000
+"""Bytes; no weights are as large, and a server that never ends does not fill the disk."""
+
+
+class DownloadError(Exception):
+    """Why a download failed: half a sentence for the user."""
+
+
+class _BrokenError(DownloadError):
+    """The connection broke; what came so far is good."""
+
+
+def download(url: str, part: Path, size: int | None, progress: Progress, label: str) -> None:
+    """Download `url` to `part`, going on from what `part` already holds.
+
+    Going on is asked for with the ETag (or date) under which the first bytes came, kept beside
+    `part`; a server that has another version by now, or knows no ranges, sends all of it again.
+
+    Args:
+        url: http or https.
+        part: where the bytes go; it stays where a break leaves it.
+        size: bytes, if known.
+        progress: wraps the blocks, a megabyte each.
+        label: what the progress is called.
+
+    Raises:
+        DownloadError: the site cannot be reached, has no such file, has one of another size, or
+            breaks off again and again.
+    """
+    part.touch()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _attempt(url, part, size, progress, label)
+            break
+        except _BrokenError:
+            if attempt == ATTEMPTS:
+                raise
+    _version_path(part).unlink(missing_ok=True)
+
+
+def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: str) -> None:
+    version = _read_version(part)
+    start = part.stat().st_size if version else 0  # Without it, whose bytes these are is not known.
+    headers = {"User-Agent": f"vidpose/{__version__}", "Accept-Encoding": "identity"}
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    try:
+        response = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S
+        )
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416 and start:  # All was there, or more than there is.
+            _forget(part)
+            raise _BrokenError("the site refuses to go on with a broken download") from error
+        raise DownloadError(f"the site answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise DownloadError(f"the site cannot be reached ({reason})") from error
+    with response:
+        if start and not _continues(response.status, response.headers, start, version):
+            start = 0
+            if response.status == 206:
+                _forget(part)
+                raise _BrokenError("the site has another version by now")
+        total = _total(response.headers, start)
+        if total is not None and size is not None and total != size:
+            raise DownloadError(f"the file there has {total} bytes, not {size}")
+        if not start:
+            _write_version(part, response.headers)
+        end = size or total or LARGEST
+        with open(part, "r+b") as stream:
+            stream.seek(start)
+            stream.truncate()
+            steps = None if total is None else -(-(total - start) // BLOCK)
+            for block in progress(_blocks(response), steps, label):
+                if stream.tell() + len(block) > end:
+                    raise DownloadError(f"the file there is larger than {end} bytes")
+                stream.write(block)
+            came = stream.tell()
+    if total is not None and came < total:
+        raise _BrokenError(f"the connection broke after {came} of {total} bytes")
+    if size is not None and came != size:
+        _forget(part)
+        raise DownloadError(f"the file there has {came} bytes, not {size}")
+
+
+def _blocks(response: IO[bytes]) -> Iterator[bytes]:
+    """Blocks until the end, or until the connection breaks: the caller counts the bytes."""
+    while True:
+        try:
+            block = response.read(BLOCK)
+        except http.client.IncompleteRead as error:
+            block = error.partial
+            if block:
+                yield block
+            return
+        except (OSError, http.client.HTTPException):
+            return
+        if not block:
+            return
+        yield block
+
+
+def _continues(status: int, headers: Message, start: int, version: str) -> bool:
+    """Whether the answer goes on at byte `start` of the same version."""
+    span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
+    same = _version(headers) in ("", version)
+    return status == 206 and span is not None and int(span[1]) == start and same
+
+
+def _total(headers: Message, start: int) -> int | None:
+    """Bytes of the whole file, if the server tells."""
+    length = headers.get("Content-Length", "")
+    return start + int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None
+
+
+def _version(headers: Message) -> str:
+    """What tells this version of the file from another; empty if nothing does."""
+    tag = str(headers.get("ETag", ""))
+    # A weak tag says that two versions mean the same, not that their bytes are the same.
+    return tag if tag and not tag.startswith("W/") else str(headers.get("Last-Modified", ""))
+
+
+def _version_path(part: Path) -> Path:
+    return part.with_name(f"{part.name}.version")
+
+
+def _write_version(part: Path, headers: Message) -> None:
+    _version_path(part).write_text(_version(headers))
+
+
+def _read_version(part: Path) -> str:
+    try:
+        return _version_path(part).read_text().partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _forget(part: Path) -> None:
+    """Throw away what came; the file itself stays, as its lock is held."""
+    _version_path(part).unlink(missing_ok=True)
+    os.truncate(part, 0)

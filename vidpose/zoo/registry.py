@@ -1,0 +1,378 @@
+"""Weights: those that come with vidpose, others by their path, and third-party ones by name.
+
+Third-party weights lie in the user's cache. Nothing but `fetch` (`vidpose weights fetch`) ever
+downloads, and nothing is used whose SHA-256 is not what the registry says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidpose.errors import UsageError, VidposeError, WeightsError
+from vidpose.utils.files import replacing, sha256, writing
+from vidpose.utils.progress import Progress, silent
+from vidpose.zoo.download import DownloadError, download
+
+PACKAGE = Path(__file__).parents[1]
+OWN_FOLDER = PACKAGE / "weights" if (PACKAGE / "weights").is_dir() else PACKAGE.parent / "weights"
+"""Inside an installed wheel, or at the top of a checkout."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A third party's file: what it is, where it is, and how to know it."""
+
+    name: str
+    what: str
+    file: str
+    """What the file is called in the cache."""
+    source: str
+    """The file's URL; for a file that only a browser can get, the page it is on."""
+    fetchable: bool = True
+    """Whether `source` is the file itself."""
+    size: int | None = None
+    """Bytes; None where no public source tells."""
+    sha256: str = ""
+    """The SHA-256 in hexadecimal, or as many of its first digits as are public: OpenMMLab ends
+    its files' names with the first eight."""
+    licence: str = "Apache-2.0"
+
+
+_ZOO = "https://download.openmmlab.com"
+_CPN_LICENCE = "none stated for the weights; the code they come from is GPL-3.0"
+
+
+def _hrnet(name: str, what: str, file: str, digits: str) -> Weights:
+    folder = f"{_ZOO}/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco"
+    return Weights(name=name, what=what, file=file, source=f"{folder}/{file}", sha256=digits)
+
+
+def _rtmdet(name: str, what: str, config: str, stamp: str, size: int, digits: str) -> Weights:
+    file = f"{config}_{stamp}.pth"
+    url = f"{_ZOO}/mmdetection/v3.0/rtmdet/{config}/{file}"
+    return Weights(name=name, what=what, file=file, source=url, size=size, sha256=digits)
+
+
+def _cpn(name: str, what: str, file: str, drive_id: str) -> Weights:
+    return Weights(
+        name=name,
+        what=what,
+        file=file,
+        source=f"https://drive.google.com/open?id={drive_id}",
+        fetchable=False,
+        licence=_CPN_LICENCE,
+    )
+
+
+# docs/detectors.md says where each size and hash was found, and why some are not known.
+REGISTRY = {
+    weights.name: weights
+    for weights in (
+        _hrnet(
+            "hrnet-w32",
+            "HRNet-W32, 256x192, COCO: 17 joints of a person",
+            "td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",
+            "81c58e40",
+        ),
+        _hrnet(
+            "hrnet-w48",
+            "HRNet-W48, 384x288, COCO: better and slower",
+            "td-hm_hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915.pth",
+            "c161b7de",
+        ),
+        Weights(
+            name="rtmdet-m-person",
+            what="RTMDet-m, COCO and Objects365: boxes of people only",
+            file="rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth",
+            source=f"{_ZOO}/mmpose/v1/projects/rtmposev1/"
+            "rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth",
+            sha256="235e820939cb2ff33c505441e71f7e9532958c281636a963c6829d100867aed9",
+        ),
+        _rtmdet(
+            "rtmdet-m",
+            "RTMDet-m, COCO: boxes of 80 kinds of things",
+            "rtmdet_m_8xb32-300e_coco",
+            "20220719_112220-229f527c",
+            224_299_609,
+            "229f527ca88498e8894a778a62a878a322b4a3ea2cae09ea537d34b7e907792b",
+        ),
+        _rtmdet(
+            "rtmdet-tiny",
+            "RTMDet-tiny, COCO: the same, faster",
+            "rtmdet_tiny_8xb32-300e_coco",
+            "20220902_112414-78e30dcc",
+            57_532_893,
+            "78e30dcce0c6f594eaff0d6977b84b4103688b4aff0ad1aa16008a8cc854a7fb",
+        ),
+        _cpn(
+            "cpn-r50-256x192",
+            "CPN, ResNet-50, 256x192, COCO: 17 joints of a person",
+            "CPN50_256x192.pth.tar",
+            "1pUpU8o6QtgK197vAfCtT5cxokE9p-yuB",
+        ),
+        _cpn(
+            "cpn-r50-384x288",
+            "CPN, ResNet-50, 384x288, COCO",
+            "CPN50_384x288.pth.tar",
+            "1L6Qq-incr2XtptdLJti3Zdf6sr19zs7y",
+        ),
+        _cpn(
+            "cpn-r101-384x288",
+            "CPN, ResNet-101, 384x288, COCO",
+            "CPN101_384x288.pth.tar",
+            "1zFYUsDbFG3xxMoZkSv253QsVD9AF9rv7",
+        ),
+    )
+}
+
+
+SHIPPED, HERE, OTHER = "comes with vidpose", "here, verified", "another file is in its place"
+ABSENT, ABSENT_BY_HAND = "not here", "not here, to be downloaded by hand"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A line of `vidpose weights list`."""
+
+    name: str
+    what: str
+    size: int | None
+    """Bytes: of the file if it is here, else as far as known."""
+    state: str
+    """One of the five above."""
+    path: Path
+    """Where it is, or where it goes."""
+    source: str
+    sha256: str
+    """In words, where it is not known in full."""
+    licence: str
+
+
+def find_weights(name: str | Path) -> Path:
+    """The file of named weights (`default`), or the path itself.
+
+    Raises:
+        WeightsError: there are none of that name and no such file.
+    """
+    files, path = shipped(), Path(name)
+    if str(name) in files:
+        return files[str(name)]
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(files)) or "none"
+    raise WeightsError(
+        f"{name} does not exist; give a .safetensors file, or a name of weights: {known}."
+    )
+
+
+def shipped() -> dict[str, Path]:
+    """The weights that come with vidpose, by name."""
+    return {file.stem: file for file in OWN_FOLDER.glob("*.safetensors")}
+
+
+def cache_folder() -> Path:
+    """Where fetched weights lie: `VIDPOSE_CACHE`, else vidpose in the user's cache."""
+    if own := os.environ.get("VIDPOSE_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "vidpose"
+
+
+def cache_path(name: str) -> Path:
+    """Where the file of a third party's weights lies, or would.
+
+    Raises:
+        UsageError: the registry has none of that name.
+    """
+    return cache_folder() / "weights" / _entry(name).file
+
+
+def cached(name: str) -> Path | None:
+    """The verified file of a third party's weights; None if it is not here. Never downloads.
+
+    Raises:
+        UsageError: the registry has none of that name.
+        WeightsError: a file is there, but it is another.
+    """
+    path = cache_path(name)
+    if not path.is_file():
+        return None
+    _verify(_entry(name), path)
+    return path
+
+
+def fetch(name: str, progress: Progress = silent) -> Path:
+    """Download a third party's weights into the cache, or verify them if they are there.
+
+    A download that breaks off goes on where it stopped, now or at the next call. Under its own
+    name the file appears only when its size and SHA-256 are right.
+
+    Args:
+        name: in `REGISTRY`.
+        progress: wraps the blocks, a megabyte each.
+
+    Raises:
+        UsageError: the registry has none of that name.
+        WeightsError: it cannot be downloaded (the sentence says how to do it by hand), or what
+            came is another file.
+    """
+    weights, path = _entry(name), cache_path(name)
+    if found := cached(name):
+        return found
+    if not weights.fetchable:
+        raise WeightsError(
+            f"{name} cannot be fetched by a program; download it from {weights.source} with a "
+            f"browser and put it at {path}."
+        )
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        with _alone(part, name):
+            try:
+                download(weights.source, part, weights.size, progress, name)
+            except DownloadError as error:
+                raise WeightsError(
+                    f"{name} could not be fetched from {weights.source}: {error}; try again, or "
+                    f"download it by other means and put it at {path}."
+                ) from error
+            digest = sha256(part)
+            if not digest.startswith(weights.sha256):
+                part.unlink()
+                raise WeightsError(
+                    f"what came from {weights.source} is not {name}: {_differs(weights, digest)}; "
+                    "it was removed."
+                )
+            os.replace(part, path)
+        _record(path, digest)
+    return path
+
+
+def listing() -> list[Listed]:
+    """All weights vidpose knows by name: its own first, then third parties'."""
+    own = [
+        Listed(
+            name=name,
+            what="PoseFormer: 2D joints to 3D",
+            size=path.stat().st_size,
+            state=SHIPPED,
+            path=path,
+            source="vidpose itself",
+            sha256=sha256(path),
+            licence="Apache-2.0",
+        )
+        for name, path in sorted(shipped().items())
+    ]
+    return own + [_listed(weights) for weights in REGISTRY.values()]
+
+
+def _listed(weights: Weights) -> Listed:
+    path = cache_path(weights.name)
+    size, digits = weights.size, weights.sha256
+    if len(digits) < 64:
+        digits = f"{digits}... (no more is public)" if digits else "not public"
+    state = ABSENT if weights.fetchable else ABSENT_BY_HAND
+    if path.is_file():
+        size = path.stat().st_size
+        try:
+            _verify(weights, path)
+            state, digits = HERE, _recorded(_record_path(path)) or digits
+        except WeightsError:
+            state = OTHER
+    return Listed(
+        name=weights.name,
+        what=weights.what,
+        size=size,
+        state=state,
+        path=path,
+        source=weights.source,
+        sha256=digits,
+        licence=weights.licence,
+    )
+
+
+def _entry(name: str) -> Weights:
+    if name not in REGISTRY:
+        raise UsageError(f"no weights are called {name}; there are: {', '.join(REGISTRY)}.")
+    return REGISTRY[name]
+
+
+def _verify(weights: Weights, path: Path) -> None:
+    """Refuse a file that is not what its place says.
+
+    What was found once is recorded beside the file, so that a quarter of a gigabyte is not
+    hashed at every start; a file newer than its record is hashed again.
+
+    Raises:
+        WeightsError: size or SHA-256 differ, from the registry's or from the record.
+    """
+    record = _record_path(path)
+    known = _recorded(record)
+    if known and record.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        digest = known
+    else:
+        digest = sha256(path)
+    if not digest.startswith(weights.sha256):
+        why = _differs(weights, digest)
+    elif known and digest != known:
+        why = f"it was replaced: its SHA-256 is {digest}, and {record.name} says {known}"
+    elif weights.size is not None and path.stat().st_size != weights.size:
+        why = f"it has {path.stat().st_size} bytes, not {weights.size}"
+    else:
+        if not known:
+            _record(path, digest)
+        return
+    raise WeightsError(
+        f"{path} is not {weights.name}: {why}; remove it with its .sha256 and run "
+        f"`vidpose weights fetch {weights.name}`."
+    )
+
+
+def _differs(weights: Weights, digest: str) -> str:
+    return f"its SHA-256 begins {digest[: len(weights.sha256)]}, not {weights.sha256}"
+
+
+def _record_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _record(path: Path, digest: str) -> None:
+    """Write the hash beside the file, as `sha256sum -c` reads it."""
+    # A shared cache may be read-only; then the file is hashed at every start.
+    with suppress(OSError, VidposeError), replacing(_record_path(path)) as temporary:
+        temporary.write_text(f"{digest}  {path.name}\n")
+
+
+def _recorded(record: Path) -> str | None:
+    """The inverse of `_record`; None if there is no record, or no hash in it."""
+    try:
+        digest = record.read_text().split()[0]
+    except (OSError, UnicodeDecodeError, IndexError):
+        return None
+    return digest if len(digest) == 64 and set(digest) <= set("0123456789abcdef") else None
+
+
+@contextmanager
+def _alone(part: Path, name: str) -> Iterator[None]:
+    """Keep two programs from writing one download.
+
+    Raises:
+        WeightsError: another one is at it.
+    """
+    import fcntl
+
+    with open(part, "ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WeightsError(
+                f"another program is fetching {name} into {part.parent}; wait for it to end."
+            ) from None
+        try:
+            yield
+        finally:
+            if part.is_file() and not part.stat().st_size:
+                part.unlink()
