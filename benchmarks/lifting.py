@@ -28,6 +28,7 @@ import torch
 from noise import CLEAN, DEFAULT, EMBEDDED, Floats, Noise, disturb, hide
 from numpy.typing import NDArray
 
+from vidpose.camera import assumed_focal_px, pixels_to_rays, rays_to_pixels
 from vidpose.datasets.mocap import Clip, read_clip
 from vidpose.datasets.virtual_cameras import STRETCH_S, TEST, Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError, VidposeError
@@ -35,7 +36,6 @@ from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
 from vidpose.postprocess.bone_lengths import bone_lengths, keep_lengths
-from vidpose.postprocess.root_trajectory import assumed_focal_px, pixels_to_rays, rays_to_pixels
 from vidpose.render.plots import COLOURS, DPI, GRID, INK
 from vidpose.skeleton import H36M17
 from vidpose.utils.files import check_writable, replacing

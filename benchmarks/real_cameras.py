@@ -25,10 +25,10 @@ from measuring import publish
 from numpy.typing import NDArray
 from real_video import Calibrated, Seen, Truth, add_flip_test, detect, read_qualisys, truth
 
+from vidpose.camera import assumed_focal_px
 from vidpose.errors import DataError, VidposeError
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
-from vidpose.postprocess.root_trajectory import assumed_focal_px
 from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
 from vidpose.utils.files import check_writable
 from vidpose.video import VideoReader

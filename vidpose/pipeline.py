@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import vidpose
 from vidpose.ahead import LiftAhead
+from vidpose.camera import assumed_focal_px
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector, Sight, sights
 from vidpose.detect.cache import DetectionCache, Past
@@ -29,7 +30,6 @@ from vidpose.poses import Pose2D, Pose3D, extent, load, save, told_by
 from vidpose.postprocess.body_height import Heights
 from vidpose.postprocess.ground_plane import Horizon
 from vidpose.postprocess.quality import trust_report
-from vidpose.postprocess.root_trajectory import assumed_focal_px
 from vidpose.postprocess.steps import Finish
 from vidpose.tracking.collector import PoseCollector
 from vidpose.utils.devices import choose_device, choose_precision

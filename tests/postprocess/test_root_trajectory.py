@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidpose.postprocess.root_trajectory import (
-    assumed_focal_px,
-    pixels_to_rays,
-    rays_to_pixels,
-    root_positions,
-)
+from vidpose.camera import assumed_focal_px, pixels_to_rays, rays_to_pixels
+from vidpose.postprocess.root_trajectory import root_positions
 
 FRAMES = 120
 

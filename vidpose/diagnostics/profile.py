@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidpose.camera import assumed_focal_px
 from vidpose.detect import open_detector
 from vidpose.detect.base import sights
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.lifting.sliding_window import slide
 from vidpose.models import LiftingModel, PoseFormer, flops
-from vidpose.postprocess.root_trajectory import assumed_focal_px
 from vidpose.render.compose import Layout, compose_frame
 from vidpose.render.scene import Scene
 from vidpose.render.view import VIEWS

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidpose.camera import assumed_focal_px
 from vidpose.datasets.dataset import Dataset, Sequence
 from vidpose.errors import DataError, UsageError, VidposeError
 from vidpose.evaluation.published import H36M_ACTIONS
@@ -32,7 +33,6 @@ from vidpose.metrics import (
 from vidpose.models import Checkpoint
 from vidpose.models.base import Slides
 from vidpose.models.normalisation import NORMALISATIONS
-from vidpose.postprocess.root_trajectory import assumed_focal_px
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, SKELETONS, Skeleton
 from vidpose.utils.progress import Progress, silent
 

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
+from vidpose.camera import assumed_focal_px, pixels_to_rays
 from vidpose.errors import UsageError
 from vidpose.lifting.sliding_window import slide
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.poses import Pose2D, Pose3D
 from vidpose.postprocess.bone_lengths import bone_lengths, keep_lengths
-from vidpose.postprocess.root_trajectory import assumed_focal_px, pixels_to_rays, root_positions
+from vidpose.postprocess.root_trajectory import root_positions
 from vidpose.skeleton import H36M17
 from vidpose.utils.devices import PRECISIONS, choose_device, choose_precision
 from vidpose.utils.gaps import fill_missing, runs

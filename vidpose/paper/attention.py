@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from vidpose.camera import assumed_focal_px
 from vidpose.datasets.dataset import Sequence
 from vidpose.errors import UsageError
 from vidpose.models import Checkpoint, PoseFormer, load_checkpoint
@@ -22,7 +23,6 @@ from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.paper import Bench, draw
 from vidpose.paper.datasets import find_material, find_sequence
 from vidpose.paper.results_table import write_csv
-from vidpose.postprocess.root_trajectory import assumed_focal_px
 from vidpose.render.plots import COLOURS, INK
 from vidpose.skeleton import SKELETONS, Skeleton
 from vidpose.utils.devices import choose_device

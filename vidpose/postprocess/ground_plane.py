@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.camera import assumed_focal_px, pixels_to_rays
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
-from vidpose.postprocess.root_trajectory import assumed_focal_px, pixels_to_rays
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import runs
 

@@ -10,10 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-FOCAL_IN_LONG_SIDES = 1.0
-"""The focal length assumed when none is given, in longer sides of the picture: 53 degrees across.
-Phones film at about 0.8 to 0.9, camcorders and zoomed pictures at more."""
-
 REPROJECTION_SD = 0.08
 """What a reprojected joint is off by, in the person's size (mean distance of the joints from the
 root, about 0.45 m): the lifter's error and the detector's together."""
@@ -25,27 +21,6 @@ NEAREST = 0.3
 """Metres; no root is placed nearer to the camera."""
 AT_ONCE = 4096
 """Frames whose equations are set up together, which bounds the memory that takes."""
-
-
-def assumed_focal_px(frame_size: tuple[int, int]) -> float:
-    """The focal length in pixels that stands in for an unknown one."""
-    return FOCAL_IN_LONG_SIDES * max(frame_size)
-
-
-def pixels_to_rays(
-    keypoints_px: NDArray[np.floating], frame_size: tuple[int, int], focal_px: float
-) -> NDArray[np.float64]:
-    """(..., 2) pixels -> (..., 2) rays, for a principal point in the middle of the picture."""
-    centre = (np.array(frame_size) - 1) / 2
-    return np.asarray((keypoints_px - centre) / focal_px, dtype=np.float64)
-
-
-def rays_to_pixels(
-    rays: NDArray[np.floating], frame_size: tuple[int, int], focal_px: float
-) -> NDArray[np.float64]:
-    """The inverse of `pixels_to_rays`."""
-    centre = (np.array(frame_size) - 1) / 2
-    return np.asarray(rays * focal_px + centre, dtype=np.float64)
 
 
 def root_positions(

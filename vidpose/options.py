@@ -1,0 +1,469 @@
+"""What a user may choose: one frozen dataclass for each stage.
+
+A field is an option. The command line is made from the fields (`vidpose.cli.options`), the Python
+functions take them as keywords, a result's `meta["options"]` is their `to_dict()`, and a batch
+compares that to see whether a result is there already. A new option is a new field.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from vidpose.errors import UsageError
+
+Heights = float | Mapping[int, float]
+"""Body height in centimetres: everybody's, or by person id."""
+Horizon = float | Sequence[float]
+"""Height in pixels from the top, or two points x1, y1, x2, y2 of it."""
+
+SMALLEST_CM, TALLEST_CM = 50.0, 250.0
+
+DETECTOR, LIFTER, WORLD, OUTPUT = "Detector", "Lifter", "World and scale", "Output"
+"""The headings of `--help`."""
+
+T = TypeVar("T", bound="Options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """How one field is shown and checked."""
+
+    help: str
+    heading: str
+    default_text: str = ""
+    """What to show where the default itself would tell nothing."""
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    parse: Callable[[str], Any] | None = None
+    """The text of the command line -> the value."""
+    common: bool = False
+    """Among the options that most people need; shown first."""
+    kind: type = str
+    """The type on the command line: str, int, float or bool."""
+
+
+def option(default: Any, help: str, heading: str, **more: Any) -> Any:
+    """A dataclass field with what the command line needs to know about it; see `Option`."""
+    return field(default=default, metadata={"option": Option(help=help, heading=heading, **more)})
+
+
+def options_of(cls: type) -> dict[str, Option]:
+    """A dataclass's fields that are options, by name."""
+    return {f.name: f.metadata["option"] for f in fields(cls) if "option" in f.metadata}
+
+
+def flag(name: str) -> str:
+    """`focal_px` -> `--focal-px`."""
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The base of every stage's options.
+
+    Raises:
+        UsageError: a value is none of the choices, too small, or contradicts another.
+    """
+
+    def __post_init__(self) -> None:
+        for name, about in options_of(type(self)).items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if about.choices and value not in about.choices:
+                raise UsageError(f"{flag(name)} {value}: choose {', '.join(about.choices)}.")
+            if about.minimum is not None and not value >= about.minimum:
+                raise UsageError(f"{flag(name)} {value}: give {about.minimum:g} or more.")
+
+    @classmethod
+    def pick(cls: type[T], values: Mapping[str, Any]) -> T:
+        """Those among the values that are options of this stage."""
+        names = {f.name for f in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in names})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {f.name: _as_json(getattr(self, f.name)) for f in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorOptions(Options):
+    """Which frames are looked at, what finds the joints in them, and who is kept."""
+
+    detector: str = option(
+        "auto",
+        "What finds the joints in the picture; auto: HRNet if its weights are here, else the "
+        "embedded MediaPipe.",
+        DETECTOR,
+        choices=("auto", "mediapipe", "hrnet", "cpn"),
+        common=True,
+    )
+    start: float | None = option(
+        None,
+        "Begin S seconds after the first frame.",
+        DETECTOR,
+        metavar="S",
+        kind=float,
+        common=True,
+    )
+    end: float | None = option(
+        None, "End S seconds after the first frame.", DETECTOR, metavar="S", kind=float, common=True
+    )
+    people: int = option(
+        8, "Follow no more people than this at a time.", DETECTOR, kind=int, minimum=1
+    )
+    longest: int | None = option(
+        None,
+        "Keep only the N people who are seen longest.",
+        DETECTOR,
+        default_text="everybody",
+        metavar="N",
+        kind=int,
+        minimum=1,
+        common=True,
+    )
+    flip_test: bool | None = option(
+        None,
+        "Test-time flip augmentation: detect the mirrored person, too. Nearly twice the work, "
+        "fewer mistakes about left and right.",
+        DETECTOR,
+        default_text="with the embedded detector",
+        kind=bool,
+    )
+    pose_weights: str | Path | None = option(
+        None,
+        "HRNet's or CPN's weights.",
+        DETECTOR,
+        default_text="the best in the cache",
+        metavar="FILE|NAME",
+    )
+    person_weights: str | Path | None = option(
+        None,
+        "RTMDet's weights; it finds the people for HRNet and CPN.",
+        DETECTOR,
+        default_text="the best in the cache",
+        metavar="FILE|NAME",
+    )
+    detect_every: int | None = option(
+        None,
+        "Look for people every N frames, for HRNet and CPN; in between they are where they were "
+        "last.",
+        DETECTOR,
+        default_text="8",
+        metavar="N",
+        kind=int,
+        minimum=1,
+    )
+    half: bool | Literal["auto"] = option(
+        "auto",
+        "Let HRNet and CPN compute in 16 bits.",
+        DETECTOR,
+        default_text="where the hardware does",
+        kind=bool,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        start, end = self.start, self.end
+        if start is not None and not 0 <= start < math.inf:
+            raise UsageError(f"--start {start:g}: seconds count from the video's first frame, 0.")
+        if end is not None and not (start or 0) < end < math.inf:
+            raise UsageError(f"--end {end:g} is not after --start {start or 0:g}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiftOptions(Options):
+    """What lifts 2D joints to 3D, and how."""
+
+    weights: str | Path = option(
+        "default",
+        "What lifts them to 3D: weights that come with vidpose, or a checkpoint.",
+        LIFTER,
+        metavar="NAME|PATH",
+        common=True,
+    )
+    device: str = option(
+        "auto",
+        "Where networks compute; auto takes a GPU if there is one.",
+        LIFTER,
+        choices=("auto", "cpu", "cuda"),
+        common=True,
+    )
+    focal_px: float | None = option(
+        None,
+        "The camera's focal length in pixels.",
+        LIFTER,
+        default_text="the picture's longer side",
+        metavar="PX",
+        kind=float,
+        common=True,
+    )
+    flip: bool = option(
+        True,
+        "Test-time flip augmentation: lift the mirrored person, too, and average. Better, and "
+        "twice the work.",
+        LIFTER,
+        kind=bool,
+    )
+    precision: str = option(
+        "auto",
+        "What the lifter computes in; auto: bf16 where the hardware does. bf16 moves joints by "
+        "less than a millimetre.",
+        LIFTER,
+        choices=("auto", "fp32", "bf16"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.focal_px is not None and not 0 < self.focal_px < math.inf:
+            raise UsageError(f"--focal-px {self.focal_px:g}: give a positive number.")
+
+
+def parse_horizon(text: str) -> Horizon:
+    """`420` -> 420.0; `0,400,1919,440` -> [0.0, 400.0, 1919.0, 440.0]."""
+    numbers = _numbers(text)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_heights(text: str) -> Heights:
+    """`178` -> 178.0; `1=178,2=165` -> {1: 178.0, 2: 165.0}.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if len(numbers := _numbers(text)) == 1:
+        return numbers[0]
+    pairs = re.fullmatch(r"(\d+=\d+(\.\d+)?)(,\d+=\d+(\.\d+)?)*", text.replace(" ", ""))
+    if pairs is None:
+        raise UsageError(
+            f"--height-cm {text}: give centimetres, as in 178, or ID=CM, as in 1=178,2=165."
+        )
+    return {int(name): float(cm) for name, cm in (p.split("=") for p in pairs[0].split(","))}
+
+
+def _numbers(text: str) -> list[float]:
+    """`1,2.5` -> [1.0, 2.5]; empty if it is something else."""
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostprocessOptions(Options):
+    """What is done with lifted poses."""
+
+    rigid: bool = option(
+        True,
+        "Give every bone of a person one length, the median of what was lifted.",
+        LIFTER,
+        kind=bool,
+    )
+    world: bool = option(
+        False,
+        "Find up and the floor, too, for a camera that stands still: joints_world in the result "
+        "has z up and the floor at 0.",
+        WORLD,
+        kind=bool,
+        common=True,
+    )
+    camera_pitch: float | None = option(
+        None,
+        "For --world: the camera looks DEG degrees down.",
+        WORLD,
+        default_text="up is found from the people's motion",
+        metavar="DEG",
+        kind=float,
+    )
+    camera_roll: float | None = option(
+        None,
+        "With --camera-pitch: upright things lean DEG degrees clockwise in the picture.",
+        WORLD,
+        default_text="0",
+        metavar="DEG",
+        kind=float,
+    )
+    horizon: Horizon | None = option(
+        None,
+        "For --world, instead of --camera-pitch: the horizon's height in pixels from the top, or "
+        "two of its points.",
+        WORLD,
+        metavar="Y|X1,Y1,X2,Y2",
+        parse=parse_horizon,
+    )
+    height_cm: Heights | None = option(
+        None,
+        "How tall people are: everybody, or by person id.",
+        WORLD,
+        default_text="as ordinary adults",
+        metavar="CM|ID=CM,...",
+        parse=parse_heights,
+        common=True,
+    )
+    smooth: str | None = option(
+        None,
+        "Smooth the joints over time.",
+        WORLD,
+        default_text="savgol in pictures, none in the result",
+        choices=("none", "savgol", "one-euro"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("camera_pitch", "camera_roll", "horizon"):
+            if getattr(self, name) is not None and not self.world:
+                raise UsageError(f"{flag(name)} is about the world's axes; give --world, too.")
+        check_camera(self.camera_pitch, self.camera_roll, self.horizon)
+        if self.height_cm is not None:
+            check_heights(self.height_cm)
+
+
+def check_camera(
+    pitch_deg: float | None, roll_deg: float | None, horizon_px: Horizon | None
+) -> None:
+    """Find out whether what is known about the camera makes sense.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if pitch_deg is not None and horizon_px is not None:
+        raise UsageError("--camera-pitch and --horizon say the same; give one of them.")
+    if roll_deg is not None and pitch_deg is None:
+        raise UsageError("--camera-roll goes with --camera-pitch; give both.")
+    if pitch_deg is not None and not -90 <= pitch_deg <= 90:
+        raise UsageError(
+            f"--camera-pitch {pitch_deg:g}: give how far down the camera looks, from -90 to 90 "
+            "degrees; level is 0, straight down 90."
+        )
+    if roll_deg is not None and not -90 <= roll_deg <= 90:
+        raise UsageError(
+            f"--camera-roll {roll_deg:g}: give how far upright things lean in the picture, from "
+            "-90 to 90 degrees clockwise."
+        )
+    if horizon_px is None:
+        return
+    numbers = [horizon_px] if isinstance(horizon_px, (int, float)) else list(horizon_px)
+    if len(numbers) not in (1, 4) or not all(math.isfinite(number) for number in numbers):
+        raise UsageError(
+            "--horizon: give its height in pixels from the top, as in 420, or two of its points, "
+            "as in 0,400,1919,440."
+        )
+    if len(numbers) == 4 and abs(numbers[2] - numbers[0]) <= abs(numbers[3] - numbers[1]):
+        shown = ",".join(f"{number:g}" for number in numbers)
+        raise UsageError(
+            f"--horizon {shown}: this line rises by more than 45 degrees; give two points far "
+            "apart from left to right."
+        )
+
+
+def check_heights(height_cm: Heights) -> None:
+    """Find out whether body heights make sense.
+
+    Raises:
+        UsageError: one is nobody's height in centimetres, or there is none.
+    """
+    heights = list(height_cm.values()) if isinstance(height_cm, Mapping) else [height_cm]
+    if not heights:
+        raise UsageError("--height-cm: give a height, as in 178, or ID=CM, as in 1=178,2=165.")
+    for height in heights:
+        if not SMALLEST_CM <= height <= TALLEST_CM:
+            raise UsageError(
+                f"--height-cm {height:g}: give centimetres, from {SMALLEST_CM:g} to "
+                f"{TALLEST_CM:g}, such as 175."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderOptions(Options):
+    """The overlay video."""
+
+    render: bool = option(
+        False,
+        "Write a video with the 2D skeletons next to the 3D scene, too.",
+        OUTPUT,
+        kind=bool,
+        common=True,
+    )
+    view: str = option(
+        "three-quarter",
+        "Where the 3D panel looks from: three-quarter, front, side, top, or two angles in degrees.",
+        OUTPUT,
+        metavar="NAME|AZIMUTH,ELEVATION",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Options):
+    """Further files next to the result."""
+
+    save_2d: bool = option(
+        False, "Write the 2D joints next to the result, too: VIDEO.2d.npz.", OUTPUT, kind=bool
+    )
+    save_mmpose: bool = option(
+        False, "Write them as MMPose's prediction JSON, too: VIDEO.mmpose.json.", OUTPUT, kind=bool
+    )
+
+
+STAGES: tuple[type[Options], ...] = (
+    DetectorOptions,
+    LiftOptions,
+    PostprocessOptions,
+    RenderOptions,
+    OutputOptions,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferOptions:
+    """Everything `vidpose.infer` can be asked for, stage by stage."""
+
+    detector: DetectorOptions = DetectorOptions()
+    lift: LiftOptions = LiftOptions()
+    postprocess: PostprocessOptions = PostprocessOptions()
+    render: RenderOptions = RenderOptions()
+    output: OutputOptions = OutputOptions()
+
+    @classmethod
+    def of(cls, **values: Any) -> InferOptions:
+        """From the fields of all stages, whose names are unique.
+
+        Raises:
+            UsageError: there is no such option, or a value makes no sense.
+        """
+        check_names(values, STAGES)
+        detector, lift, postprocess, render, output = (stage.pick(values) for stage in STAGES)
+        return cls(
+            detector=detector,  # type: ignore[arg-type]
+            lift=lift,  # type: ignore[arg-type]
+            postprocess=postprocess,  # type: ignore[arg-type]
+            render=render,  # type: ignore[arg-type]
+            output=output,  # type: ignore[arg-type]
+        )
+
+
+def check_names(values: Mapping[str, Any], stages: Sequence[type[Options]]) -> None:
+    """Refuse a keyword that is no option of these stages.
+
+    Raises:
+        UsageError: there is no such option.
+    """
+    known = {f.name for stage in stages for f in fields(stage)}
+    for name in values:
+        if name not in known:
+            raise UsageError(f"There is no option '{name}'; there are: {', '.join(sorted(known))}.")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): float(number) for key, number in sorted(value.items())}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [float(number) for number in value]
+    return value
