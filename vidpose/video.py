@@ -1,7 +1,7 @@
 """Video as a stream: frames with exact times in, frames with exact times out.
 
 Memory does not grow with the length of a video. Times are the container's own; no frame is
-dropped, doubled or reordered unseen, and whatever could not be read is told in `warnings`.
+dropped, doubled or reordered unseen, and `warnings` says what could not be read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 import av
@@ -76,22 +75,18 @@ class _Orientation:
         return cls(False, a < 0, d < 0)
 
     def __call__(self, image: Image) -> Image:
-        upright: Any = image
-        if self.transpose:
-            upright = cv2.transpose(upright)
-        if self.mirror_x:
-            upright = cv2.flip(upright, 1)
-        if self.mirror_y:
-            upright = cv2.flip(upright, 0)
+        upright: Any = cv2.transpose(image) if self.transpose else image
+        for mirrored, axis in ((self.mirror_x, 1), (self.mirror_y, 0)):
+            upright = cv2.flip(upright, axis) if mirrored else upright
         return cast(Image, upright)
 
 
 class _Clock:
     """Container stamps to times that rise.
 
-    A frame without a stamp comes one frame duration after the one before it; a stamp that
-    does not rise is put just after it; and after a stamp far back (a recorder restarted its
-    clock) time goes on from where it was. Every such frame is counted in `corrected`.
+    A frame without a stamp comes one frame duration after the one before it; a stamp that does not
+    rise is put just after it; and after a stamp far back (a recorder restarted its clock) time goes
+    on from where it was. Every such frame is counted in `corrected`.
     """
 
     def __init__(self) -> None:
@@ -124,7 +119,7 @@ class VideoReader:
     Stored rotation and mirroring are applied, pixels are made square, and a size that changes
     on the way is brought to that of the first frame. A damaged part is skipped and reading goes
     on after it with true times; a video that is cut off ends where it is cut. Both leave a
-    sentence in `warnings`, complete when the iteration has ended. A container that tells neither
+    sentence in `warnings`, complete when the iteration has ended. A container with neither
     its length nor its number of frames (MPEG-TS) cannot show that its end is missing.
 
     Args:
@@ -144,9 +139,9 @@ class VideoReader:
     fps: float
     """Average frames a second."""
     duration_s: float | None
-    """Length of the whole video, seconds; None where the container does not say."""
+    """Length of all of the video, seconds; None where the container does not say."""
     expected_frames: int | None
-    """How many frames there are between start and end, as far as the container tells."""
+    """How many frames there are between start and end, as far as the container says."""
     time_base: Fraction
     """The container's tick, seconds."""
     warnings: list[str]
@@ -165,9 +160,7 @@ class VideoReader:
         self.warnings = []
         self._start_s = start_s or 0.0
         self._end_s = float("inf") if end_s is None else end_s
-        self._decoded = 0
-        self._damaged_packets = 0
-        self._damaged_frames = 0
+        self._decoded = self._damaged_packets = self._damaged_frames = 0
         self._reached_s = 0.0  # of all streams: audio may outlast the picture
         self._clock = _Clock()
         self._reformatter = VideoReformatter()
@@ -177,13 +170,12 @@ class VideoReader:
             # Threads over frames lose the damage flag of some frames, another one each time.
             self._stream.thread_type = "SLICE"
             self._frames = self._decode()
-            try:
-                first = next(self._frames)
-            except StopIteration:
+            first = next(self._frames, None)
+            if first is None:
                 raise VideoError(
                     f"{self.path} has no frame that can be read; the file is damaged or cut off: "
                     "copy it again."
-                ) from None
+                )
             self._describe(first)
             self._selected = self._select(first)
             on_error.pop_all()
@@ -195,8 +187,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        # The generators hold the reader, and the reader them: ended, they let go of the decoder's
-        # frames at once, not when the garbage collector comes by.
+        # Ended, the generators free the decoder's frames now, not when garbage is collected.
         self._selected.close()
         self._frames.close()
         self._container.close()
@@ -215,9 +206,8 @@ class VideoReader:
         self.duration_s = None
         self._end_of_stream_s = float("inf")
         if stream.duration:
-            self._end_of_stream_s = float(
-                (stream.duration + (stream.start_time or 0)) * self.time_base
-            )
+            end = (stream.duration + (stream.start_time or 0)) * self.time_base
+            self._end_of_stream_s = float(end)
             self.duration_s = float(stream.duration * self.time_base)
         elif container.duration:
             self.duration_s = container.duration / av.time_base
@@ -226,7 +216,7 @@ class VideoReader:
         if rate is None or rate <= 0:
             rate = Fraction(25)
             self.warnings.append(
-                f"{self.path} does not tell its frame rate; {rate} frames/s are assumed."
+                f"{self.path} does not say its frame rate; {rate} frames/s are assumed."
             )
         self.fps = float(rate)
 
@@ -234,7 +224,7 @@ class VideoReader:
         if self._all_frames is None and self.duration_s is not None:
             self._all_frames = max(1, round(self.duration_s * self.fps))
         self.expected_frames = self._all_frames
-        if self._all_frames is not None and (self._start_s > 0 or np.isfinite(self._end_s)):
+        if self._all_frames is not None:
             until = min(self._all_frames, np.ceil(self._end_s * self.fps - 1e-6))
             self.expected_frames = max(0, int(until - np.ceil(self._start_s * self.fps - 1e-6)))
 
@@ -285,8 +275,8 @@ class VideoReader:
             if time < self._end_of_stream_s < float("inf"):
                 # With B-frames the last frame carries another one's duration.
                 left = self._end_of_stream_s - time
-                whole = following is None and self._decoded == self._all_frames
-                duration = left if whole else min(duration, left)
+                complete = following is None and self._decoded == self._all_frames
+                duration = left if complete else min(duration, left)
             if since >= self._start_s:
                 selected += 1
                 if selected > self._skip:
@@ -390,8 +380,8 @@ class VideoWriter:
     Variable frame rates survive: a time that is a multiple of `time_base`, or of 1/90000 s,
     is kept exactly, any other one to half a tick, at most 1/180000 s. A first time above zero
     is kept as well, players then show the first frame later. A frame lasts until the next one,
-    the last one as long as `write` was told. The file appears when the block ends well;
-    whatever else ends it leaves nothing behind. Odd sizes grow by one row or column.
+    the last one as long as `write` was asked for. The file appears when the block ends without an
+    error; else nothing is left behind. Odd sizes grow by one row or column.
 
     Args:
         path: an .mp4; one that exists is replaced.
@@ -433,14 +423,9 @@ class VideoWriter:
             self._cleanup = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._cleanup.__exit__(kind, error, traceback)
+    def __exit__(self, *error: Any) -> None:
+        if error != (None, None, None):
+            self._cleanup.__exit__(*error)
             return
         with self._cleanup:
             if self._last_pts is None:
@@ -456,8 +441,7 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = self._time_base
-        # Without B-frames a packet's place in the file is its place in time, and the duration
-        # of the last frame is the last duration in the file.
+        # Without B-frames packets come in order of time; the last duration is the last frame's.
         context.max_b_frames = 0
         context.flags |= Flags.frame_duration
         context.colorspace = Colorspace.ITU709
@@ -486,8 +470,7 @@ class VideoWriter:
         self._last_pts = pts
         if width % 2 or height % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        # A copy into FFmpeg's own, padded memory: its converter reads past the end of a row, which
-        # in NumPy's memory can be the end of everything.
+        # A copy into FFmpeg's own, padded memory: its converter reads past the end of a row.
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
             format="yuv420p",

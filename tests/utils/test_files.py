@@ -36,9 +36,16 @@ def test_names_of_any_length_and_readable_by_all(tmp_path: Path) -> None:
     target = tmp_path / ("n" * 250 + ".npz")
     with replacing(target) as temporary:
         temporary.touch(mode=0o600)
-    umask = os.umask(0o022)
-    os.umask(umask)
-    assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+    (tmp_path / "ordinary").touch()
+    assert target.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_the_umask_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to the process: another thread's files would get what is set for a moment."""
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was set"))
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("hello")
+    assert (tmp_path / "a.txt").read_text() == "hello"
 
 
 def test_checking_makes_nothing(tmp_path: Path) -> None:

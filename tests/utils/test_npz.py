@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vidpose.errors import DataError
-from vidpose.utils.npz import read_npz, write_npz
+from vidpose.utils.npz import read_npz, write_pickled_npz
 
 TREE = {
     "S1": {
@@ -69,7 +69,7 @@ def assert_same(left: Any, right: Any) -> None:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    path = write_npz(tmp_path / "a.npz", {"data": TREE, "other": np.arange(3)})
+    path = write_pickled_npz(tmp_path / "a.npz", {"data": TREE, "other": np.arange(3)})
     found = read_npz(path)
     assert_same(found["data"], TREE)
     np.testing.assert_array_equal(found["other"], np.arange(3))
@@ -239,7 +239,7 @@ def test_shapes_that_claim_more_than_there_is(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_npz(tmp_path: Path) -> None:
-    path = write_npz(tmp_path / "a.npz", {"data": TREE})
+    path = write_pickled_npz(tmp_path / "a.npz", {"data": TREE})
     whole = path.read_bytes()
     with pytest.raises(DataError, match=r"a\.npz has no positions_3d, but data\.$"):
         read_npz(path, "positions_3d")
@@ -259,7 +259,9 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
 
 
 def test_bytes_that_went_bad(tmp_path: Path) -> None:
-    path = write_npz(tmp_path / "a.npz", {"data": {"S1": np.random.default_rng(0).random(1000)}})
+    path = write_pickled_npz(
+        tmp_path / "a.npz", {"data": {"S1": np.random.default_rng(0).random(1000)}}
+    )
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
@@ -273,5 +275,5 @@ def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(zipfile.ZipFile, "open", full)
     with pytest.raises(RuntimeError):
-        write_npz(tmp_path / "a.npz", {"data": TREE})
+        write_pickled_npz(tmp_path / "a.npz", {"data": TREE})
     assert not list(tmp_path.iterdir())

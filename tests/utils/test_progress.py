@@ -1,29 +1,30 @@
-"""Work that tells what it is at."""
+"""Work that says what it is at."""
 
-from threading import Event
+import threading
 
 import pytest
 
+from vidpose.events import Event, Info
 from vidpose.utils import progress
 
 
-def test_what_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_long_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LONG_S", 0.0)
-    lines: list[str] = []
-    told = Event()
+    events: list[Event] = []
+    announced = threading.Event()
 
-    def report(line: str) -> None:
-        lines.append(line)
-        told.set()
+    def report(event: Event) -> None:
+        events.append(event)
+        announced.set()
 
-    with progress.told_if_long(report, "Saving"):
-        assert told.wait(60)
-    assert lines == ["Saving ..."]
+    with progress.announce_if_long(report, "Saving"):
+        assert announced.wait(60)
+    assert events == [Info("Saving ...")]
 
 
-def test_what_is_quick_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_quick_is_not_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LONG_S", 3600.0)
-    lines: list[str] = []
-    with pytest.raises(ZeroDivisionError), progress.told_if_long(lines.append, "Saving"):
+    events: list[Event] = []
+    with pytest.raises(ZeroDivisionError), progress.announce_if_long(events.append, "Saving"):
         raise ZeroDivisionError
-    assert not lines
+    assert not events

@@ -1,8 +1,13 @@
-"""Which device computes, in which type, and why."""
+"""Which device computes, in which type, and why; and how many cores there are."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vidpose.errors import UsageError
 
@@ -45,3 +50,23 @@ def computes_in_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def available_cores() -> int:
+    """How many cores this process may use, as far as the system says; at least 1."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        return len(os.sched_getaffinity(0))
+    count = getattr(os, "process_cpu_count", os.cpu_count)  # the first from Python 3.13 on
+    return count() or 1
+
+
+@contextmanager
+def mixed_precision(device: torch.device, precision: str = "auto") -> Iterator[None]:
+    """Matrix products in what `choose_precision` chooses, in a block that may also be trained."""
+    with ExitStack() as stack:
+        if choose_precision(precision, device) == "bf16":
+            stack.enter_context(torch.autocast(device.type, torch.bfloat16))
+            if device.type == "cpu":
+                # The fused attention's backward pass in bf16 is slower than the plain one's.
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield

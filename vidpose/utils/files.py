@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their fingerprints."""
+"""Files that appear complete or not at all, and their hashes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import errno
 import glob
 import hashlib
 import os
+import stat
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +17,7 @@ import psutil
 
 from vidpose.errors import VidposeError
 
-_USERS_TO_MEND = {
+_REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",
@@ -28,13 +30,20 @@ _USERS_TO_MEND = {
 }
 
 
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+)
+"""What NumPy and zipfile raise on files that are damaged, or are something else."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well.
+    """A temporary path next to `path` that takes its place when the block ends without an error.
 
-    Whatever ends the block otherwise, Ctrl-C included, leaves no temporary file behind and
-    whatever `path` was before. A process that was killed cannot; what it has left of this very
-    file is removed here. The file is on the disk, not only on its way there, when it appears.
+    However else the block ends, Ctrl-C included, no temporary file is left and `path` is what it
+    was before. A process that was killed cannot clean up; what it has left of this very file is
+    removed here. The content is on the disk before the file appears.
 
     Raises:
         VidposeError: the disk is full, the folder is read-only or the like.
@@ -52,22 +61,19 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            # An ordinary new file has the mode that the umask allows. Some libraries write files
+            # that only their owner may read; asking for the umask would mean setting it.
+            with open(temporary, "wb") as new:
+                mode = os.fstat(new.fileno()).st_mode
+            temporary.unlink()
             yield temporary
-            # Some libraries write files that only their owner may read.
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, stat.S_IMODE(mode))
             with open(temporary, "r+b") as written:
                 os.fsync(written.fileno())
             os.replace(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink()
-
-
-def _umask() -> int:
-    # Asking for it is only possible by setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def check_writable(path: Path) -> None:
@@ -91,7 +97,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in a sentence why `path` cannot be written, if that is the user's to mend.
+    """Say in a sentence why `path` cannot be written, if the user can do something about it.
 
     Raises:
         VidposeError: the disk is full, the folder is read-only or the like.
@@ -99,9 +105,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _USERS_TO_MEND:
+        if error.errno not in _REASONS:
             raise
-        why = _USERS_TO_MEND[error.errno]
+        why = _REASONS[error.errno]
         raise VidposeError(f"{path} cannot be written: {why}; choose another place.") from error
 
 
@@ -109,6 +115,6 @@ def sha256(path: Path) -> str:
     """The file's SHA-256, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
     return digest.hexdigest()

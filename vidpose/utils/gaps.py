@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 def fill_missing(
@@ -18,15 +20,31 @@ def fill_missing(
     Raises:
         ValueError: no joint is there in any frame.
     """
-    filled = np.array(joints, dtype=np.float64)
-    there = np.isfinite(filled).all(axis=-1)
-    if not there.any():
+    tracks = np.array(joints, dtype=np.float64)
+    if not np.isfinite(tracks).all(axis=-1).any():
         raise ValueError("no joint is there in any frame")
-    for j in np.flatnonzero(there.any(axis=0) & ~there.all(axis=0)):
-        known = there[:, j]
-        for d in range(filled.shape[2]):
-            filled[:, j, d] = np.interp(timestamps, timestamps[known], filled[known, j, d])
+    filled: NDArray[np.float64] = interpolate(
+        torch.from_numpy(tracks), torch.as_tensor(timestamps)
+    ).numpy()
     return filled
+
+
+def interpolate(joints: Tensor, timestamps: Tensor) -> Tensor:
+    """`fill_missing` of many tracks at once: (..., T, J, D) and (T,) -> (..., T, J, D)."""
+    present = joints.isfinite().all(dim=-1)
+    count = len(timestamps)
+    frame = torch.arange(count, device=joints.device)[:, None]
+    before = frame.where(present, -1).cummax(dim=-2).values
+    after = frame.where(present, count).flip(-2).cummin(dim=-2).values.flip(-2)
+    nearest = before.where(before >= 0, after).clamp(max=count - 1)
+    other = after.where(after < count, nearest)
+    first, last = (joints.take_along_dim(n[..., None], dim=-3) for n in (nearest, other))
+    since, until = timestamps[nearest], timestamps[other]
+    slope = (last - first) / (until - since)[..., None]
+    between = slope * (timestamps[:, None] - since)[..., None] + first
+    between = between.where((nearest != other)[..., None], first)
+    kept = present | ~present.any(dim=-2, keepdim=True)
+    return joints.where(kept[..., None], between)
 
 
 def runs(flags: NDArray[np.bool_]) -> list[slice]:

@@ -1,4 +1,4 @@
-"""The field's dataset files: pickles inside .npz, read without ever running what they hold.
+"""The files of the public datasets: pickles inside .npz, read without ever running what they hold.
 
 A pickle is a program that may call anything. The one that reads these files here can name only
 the stand-ins below, which make numbers, arrays and plain containers, and check what they are
@@ -22,8 +22,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from vidpose.errors import DataError
-from vidpose.poses import UNREADABLE
-from vidpose.utils.files import replacing
+from vidpose.utils.files import UNREADABLE, replacing
 
 AGAIN = "download or prepare it again"
 
@@ -37,7 +36,7 @@ def read_npz(path: Path, *keys: str) -> dict[str, Any]:
 
     Returns:
         By key: arrays (read-only, maybe), and plain values where the file holds a single object,
-        such as the dict that the field's files hold.
+        such as the dict that these files hold.
 
     Raises:
         DataError: the file is missing, damaged or something else, has no such key, or holds
@@ -66,8 +65,8 @@ def keys_of(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
-def write_npz(path: Path, entries: Mapping[str, Any]) -> Path:
-    """Write arrays, and pickled dicts as the field's files have them; whole or not at all."""
+def write_pickled_npz(path: Path, entries: Mapping[str, Any]) -> Path:
+    """Write arrays, and pickled dicts as the public datasets have them; complete or not at all."""
     with (
         replacing(path) as temporary,
         # As np.savez_compressed, whose level takes three times as long and gains little on floats.
@@ -133,7 +132,7 @@ _UNPICKLABLE = (
     *(pickle.UnpicklingError, IndexError, RecursionError, OverflowError, AssertionError),
     tokenize.TokenError,  # by NumPy, on the header
 )
-"""What a damaged entry raises, beside UNREADABLE."""
+"""What a damaged entry raises, as well as UNREADABLE."""
 
 
 class _RefusedError(Exception):

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from threading import Timer
 from typing import Any, TypeVar
 
+from vidpose.events import Info, Report
+
 Item = TypeVar("Item")
 
 LONG_S = 2.0
@@ -35,14 +37,14 @@ def bar(unit: str) -> Progress:
 
 
 @contextmanager
-def told_if_long(report: Callable[[str], None], what: str) -> Iterator[None]:
-    """Tell what is being done, where it has no steps to count, once it takes over `LONG_S`.
+def announce_if_long(report: Report, what: str) -> Iterator[None]:
+    """Say what is being done, where it has no steps to count, once it takes over `LONG_S`.
 
     Args:
-        report: takes a line; called from another thread, but not after the block.
+        report: called from another thread, but not after the block.
         what: "Saving the result" or the like.
     """
-    timer = Timer(LONG_S, report, (f"{what} ...",))
+    timer = Timer(LONG_S, report, (Info(f"{what} ..."),))
     timer.daemon = True
     timer.start()
     try:

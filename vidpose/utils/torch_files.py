@@ -2,7 +2,7 @@
 
 Such a file is a pickle, which may ask for any function to be called. PyTorch's own safe reader
 (`weights_only`) builds tensors and plain containers and refuses a file that names anything else;
-what is known to lie beside weights, a random generator for example, is named to it here together
+what is known to lie next to weights, a random generator for example, is named to it here together
 with a stand-in that does nothing.
 """
 
@@ -18,7 +18,7 @@ import torch
 
 
 class Ignored:
-    """Stands for what is saved beside the weights and never looked at: nothing of it is run."""
+    """Stands for what is saved next to the weights and never looked at: nothing of it is run."""
 
     def __init__(self, *_: object) -> None:
         pass

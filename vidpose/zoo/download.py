@@ -1,4 +1,4 @@
-"""One large file over HTTP: in blocks, resumed after a break, never mixed from two versions.
+"""One large file over HTTP: in chunks, resumed after a break, never mixed from two versions.
 
 urllib of the standard library does all that is needed (TLS with verification, redirects, the
 environment's proxies, time limits), so no HTTP library is a dependency for one GET request.
@@ -19,7 +19,7 @@ from typing import IO
 from vidpose import __version__
 from vidpose.utils.progress import Progress
 
-BLOCK = 1_000_000
+CHUNK_BYTES = 1_000_000
 TIMEOUT_S = 30.0
 """For a connection, and for the next bytes of a running download."""
 ATTEMPTS = 3
@@ -39,14 +39,14 @@ class _BrokenError(DownloadError):
 def download(url: str, part: Path, size: int | None, progress: Progress, label: str) -> None:
     """Download `url` to `part`, going on from what `part` already holds.
 
-    Going on is asked for with the ETag (or date) under which the first bytes came, kept beside
+    Going on is asked for with the ETag (or date) under which the first bytes came, kept next to
     `part`; a server that has another version by now, or knows no ranges, sends all of it again.
 
     Args:
         url: http or https.
         part: where the bytes go; it stays where a break leaves it.
         size: bytes, if known.
-        progress: wraps the blocks, a megabyte each.
+        progress: wraps the chunks, a megabyte each.
         label: what the progress is called.
 
     Raises:
@@ -98,11 +98,11 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
         with open(part, "r+b") as stream:
             stream.seek(start)
             stream.truncate()
-            steps = None if total is None else -(-(total - start) // BLOCK)
-            for block in progress(_blocks(response), steps, label):
-                if stream.tell() + len(block) > end:
+            steps = None if total is None else -(-(total - start) // CHUNK_BYTES)
+            for chunk in progress(_chunks(response), steps, label):
+                if stream.tell() + len(chunk) > end:
                     raise DownloadError(f"the file there is larger than {end} bytes")
-                stream.write(block)
+                stream.write(chunk)
             came = stream.tell()
     if total is not None and came < total:
         raise _BrokenError(f"the connection broke after {came} of {total} bytes")
@@ -111,21 +111,21 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
         raise DownloadError(f"the file there has {came} bytes, not {size}")
 
 
-def _blocks(response: IO[bytes]) -> Iterator[bytes]:
-    """Blocks until the end, or until the connection breaks: the caller counts the bytes."""
+def _chunks(response: IO[bytes]) -> Iterator[bytes]:
+    """Chunks until the end, or until the connection breaks: the caller counts the bytes."""
     while True:
         try:
-            block = response.read(BLOCK)
+            chunk = response.read(CHUNK_BYTES)
         except http.client.IncompleteRead as error:
-            block = error.partial
-            if block:
-                yield block
+            chunk = error.partial
+            if chunk:
+                yield chunk
             return
         except (OSError, http.client.HTTPException):
             return
-        if not block:
+        if not chunk:
             return
-        yield block
+        yield chunk
 
 
 def _continues(status: int, headers: Message, start: int, version: str) -> bool:
@@ -136,7 +136,7 @@ def _continues(status: int, headers: Message, start: int, version: str) -> bool:
 
 
 def _total(headers: Message, start: int) -> int | None:
-    """Bytes of the whole file, if the server tells."""
+    """Bytes of the complete file, if the server says."""
     length = headers.get("Content-Length", "")
     return start + int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
+
 from vidpose.errors import UsageError, VidposeError, WeightsError
 from vidpose.utils.files import replacing, sha256, writing
 from vidpose.utils.progress import Progress, silent
@@ -42,29 +44,19 @@ class Weights:
     licence: str = "Apache-2.0"
 
 
-_ZOO = "https://download.openmmlab.com"
 _CPN_LICENCE = "none stated for the weights; the code they come from is GPL-3.0"
+_TOP_DOWN = "mmpose/v1/body_2d_keypoint/topdown_heatmap/coco"
 
 
-def _hrnet(name: str, what: str, file: str, digits: str) -> Weights:
-    folder = f"{_ZOO}/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco"
-    return Weights(name=name, what=what, file=file, source=f"{folder}/{file}", sha256=digits)
-
-
-def _rtmdet(name: str, what: str, config: str, stamp: str, size: int, digits: str) -> Weights:
-    file = f"{config}_{stamp}.pth"
-    url = f"{_ZOO}/mmdetection/v3.0/rtmdet/{config}/{file}"
-    return Weights(name=name, what=what, file=file, source=url, size=size, sha256=digits)
+def _openmmlab(name: str, what: str, path: str, sha256: str, size: int | None = None) -> Weights:
+    url = f"https://download.openmmlab.com/{path}"
+    return Weights(name=name, what=what, file=Path(path).name, source=url, size=size, sha256=sha256)
 
 
 def _cpn(name: str, what: str, file: str, drive_id: str) -> Weights:
+    url = f"https://drive.google.com/open?id={drive_id}"
     return Weights(
-        name=name,
-        what=what,
-        file=file,
-        source=f"https://drive.google.com/open?id={drive_id}",
-        fetchable=False,
-        licence=_CPN_LICENCE,
+        name=name, what=what, file=file, source=url, fetchable=False, licence=_CPN_LICENCE
     )
 
 
@@ -72,41 +64,39 @@ def _cpn(name: str, what: str, file: str, drive_id: str) -> Weights:
 REGISTRY = {
     weights.name: weights
     for weights in (
-        _hrnet(
+        _openmmlab(
             "hrnet-w32",
             "HRNet-W32, 256x192, COCO: 17 joints of a person",
-            "td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",
+            f"{_TOP_DOWN}/td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",
             "81c58e40",
         ),
-        _hrnet(
+        _openmmlab(
             "hrnet-w48",
             "HRNet-W48, 384x288, COCO: better and slower",
-            "td-hm_hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915.pth",
+            f"{_TOP_DOWN}/td-hm_hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915.pth",
             "c161b7de",
         ),
-        Weights(
-            name="rtmdet-m-person",
-            what="RTMDet-m, COCO and Objects365: boxes of people only",
-            file="rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth",
-            source=f"{_ZOO}/mmpose/v1/projects/rtmposev1/"
-            "rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth",
-            sha256="235e820939cb2ff33c505441e71f7e9532958c281636a963c6829d100867aed9",
+        _openmmlab(
+            "rtmdet-m-person",
+            "RTMDet-m, COCO and Objects365: boxes of people only",
+            "mmpose/v1/projects/rtmposev1/rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth",
+            "235e820939cb2ff33c505441e71f7e9532958c281636a963c6829d100867aed9",
         ),
-        _rtmdet(
+        _openmmlab(
             "rtmdet-m",
             "RTMDet-m, COCO: boxes of 80 kinds of things",
-            "rtmdet_m_8xb32-300e_coco",
-            "20220719_112220-229f527c",
-            224_299_609,
+            "mmdetection/v3.0/rtmdet/rtmdet_m_8xb32-300e_coco/"
+            "rtmdet_m_8xb32-300e_coco_20220719_112220-229f527c.pth",
             "229f527ca88498e8894a778a62a878a322b4a3ea2cae09ea537d34b7e907792b",
+            224_299_609,
         ),
-        _rtmdet(
+        _openmmlab(
             "rtmdet-tiny",
             "RTMDet-tiny, COCO: the same, faster",
-            "rtmdet_tiny_8xb32-300e_coco",
-            "20220902_112414-78e30dcc",
-            57_532_893,
+            "mmdetection/v3.0/rtmdet/rtmdet_tiny_8xb32-300e_coco/"
+            "rtmdet_tiny_8xb32-300e_coco_20220902_112414-78e30dcc.pth",
             "78e30dcce0c6f594eaff0d6977b84b4103688b4aff0ad1aa16008a8cc854a7fb",
+            57_532_893,
         ),
         _cpn(
             "cpn-r50-256x192",
@@ -135,21 +125,13 @@ ABSENT, ABSENT_BY_HAND = "not here", "not here, to be downloaded by hand"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A line of `vidpose weights list`."""
+class Listed(Weights):
+    """A line of `vidpose weights list`: size and SHA-256 as far as known, in words."""
 
-    name: str
-    what: str
-    size: int | None
-    """Bytes: of the file if it is here, else as far as known."""
     state: str
     """One of the five above."""
     path: Path
     """Where it is, or where it goes."""
-    source: str
-    sha256: str
-    """In words, where it is not known in full."""
-    licence: str
 
 
 def find_weights(name: str | Path) -> Path:
@@ -175,11 +157,10 @@ def shipped() -> dict[str, Path]:
 
 
 def cache_folder() -> Path:
-    """Where fetched weights lie: `VIDPOSE_CACHE`, else vidpose in the user's cache."""
+    """Where fetched weights lie: `VIDPOSE_CACHE`, else vidpose in the system's place for caches."""
     if own := os.environ.get("VIDPOSE_CACHE"):
         return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "vidpose"
+    return platformdirs.user_cache_path("vidpose", appauthor=False)
 
 
 def cache_path(name: str) -> Path:
@@ -213,7 +194,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
 
     Args:
         name: in `REGISTRY`.
-        progress: wraps the blocks, a megabyte each.
+        progress: wraps the chunks, a megabyte each.
 
     Raises:
         UsageError: the registry has none of that name.
@@ -257,12 +238,12 @@ def listing() -> list[Listed]:
         Listed(
             name=name,
             what="PoseFormer: 2D joints to 3D",
+            file=path.name,
             size=path.stat().st_size,
             state=SHIPPED,
             path=path,
             source="vidpose itself",
             sha256=sha256(path),
-            licence="Apache-2.0",
         )
         for name, path in sorted(shipped().items())
     ]
@@ -282,16 +263,8 @@ def _listed(weights: Weights) -> Listed:
             state, digits = HERE, _recorded(_record_path(path)) or digits
         except WeightsError:
             state = OTHER
-    return Listed(
-        name=weights.name,
-        what=weights.what,
-        size=size,
-        state=state,
-        path=path,
-        source=weights.source,
-        sha256=digits,
-        licence=weights.licence,
-    )
+    known = vars(weights) | {"size": size, "sha256": digits}
+    return Listed(**known, state=state, path=path)
 
 
 def _entry(name: str) -> Weights:
@@ -303,7 +276,7 @@ def _entry(name: str) -> Weights:
 def _verify(weights: Weights, path: Path) -> None:
     """Refuse a file that is not what its place says.
 
-    What was found once is recorded beside the file, so that a quarter of a gigabyte is not
+    What was found once is recorded next to the file, so that a quarter of a gigabyte is not
     hashed at every start; a file newer than its record is hashed again.
 
     Raises:
@@ -340,7 +313,7 @@ def _record_path(path: Path) -> Path:
 
 
 def _record(path: Path, digest: str) -> None:
-    """Write the hash beside the file, as `sha256sum -c` reads it."""
+    """Write the hash next to the file, as `sha256sum -c` reads it."""
     # A shared cache may be read-only; then the file is hashed at every start.
     with suppress(OSError, VidposeError), replacing(_record_path(path)) as temporary:
         temporary.write_text(f"{digest}  {path.name}\n")
