@@ -1,5 +1,6 @@
 """What all networks have in common, and the sizes and ways of each."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from vidpose.models import (
     save_checkpoint,
 )
 from vidpose.models.martinez import BoundedLinear
+from vidpose.models.sliding import sliding_form
 
 SMALL: dict[str, dict[str, Any]] = {
     "poseformer": {"frames": 9, "embed_dim": 8, "depth": 1},
@@ -44,6 +46,18 @@ def small(name: str, **changes: Any) -> Any:
 
 def test_every_network_is_tried() -> None:
     assert SMALL.keys() == MODELS.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_is_called_with_its_sizes(name: str) -> None:
+    kind = MODELS[name]
+    assert list(signature(kind).parameters)[:2] == ["frames", "joints"]
+    frames = SMALL[name].get("frames", 1)
+    sizes = SMALL[name] | {"frames": frames}
+    given = {key: size for key, size in sizes.items() if key != "frames"}
+    assert kind(frames, 15, **given).config == kind(joints=15, **sizes).config
+    with pytest.raises(TypeError, match="unexpected keyword argument 'size'"):
+        kind(size=3)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -100,7 +114,7 @@ def test_missing_joints_lie_on_the_root_or_are_known(name: str) -> None:
     missing = model(window)
     assert missing.isfinite().all()
     assert torch.equal(missing, on_root) == (not model.knows_missing)
-    assert model.prepared().slide(window[0].repeat(3, 1, 1)).isfinite().all()
+    assert sliding_form(model).slide(window[0].repeat(3, 1, 1)).isfinite().all()
 
 
 def test_ablations_are_kept_by_checkpoints(tmp_path: Path) -> None:

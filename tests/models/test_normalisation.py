@@ -2,7 +2,14 @@ import math
 
 import torch
 
-from vidpose.models.normalisation import look_at, person, person_from_rays, screen
+from vidpose.models.normalisation import (
+    NORMALISATIONS,
+    fill_gaps,
+    look_at,
+    person,
+    person_from_rays,
+    screen,
+)
 
 
 def test_look_at_is_a_rotation_that_centres_the_ray() -> None:
@@ -51,6 +58,43 @@ def test_missing_joints_stay_missing() -> None:
     assert inputs.isnan().sum() == 4
     assert inputs[1, 1:].mean(dim=0).abs().max() < 0.2
     assert person_from_rays(torch.full((17, 2), math.nan))[1].isfinite().all()
+
+
+def test_the_size_is_one_without_the_root_too() -> None:
+    """The first version divided as if the root were there; its checkpoints go on like that."""
+    rays = torch.randn(2, 17, 2, generator=torch.Generator().manual_seed(0)) * 0.1
+    pixels = rays * 1000 + 499.5
+    pixels[1, 0] = math.nan
+    sizes = {
+        name: normalise(pixels, (1000, 1000), 1000.0)[0][:, 1:].norm(dim=-1).mean(dim=-1)
+        for name, normalise in NORMALISATIONS.items()
+    }
+    torch.testing.assert_close(sizes["person-2"], torch.tensor([1.0, 1.0]))
+    torch.testing.assert_close(sizes["person"], torch.tensor([1.0, 15 / 16]))
+    assert torch.equal(
+        *(
+            normalise(pixels[:1], (1000, 1000), 1000.0)[0]
+            for normalise in (NORMALISATIONS["person"], NORMALISATIONS["person-2"])
+        )
+    )
+
+
+def test_gaps_are_interpolated_and_the_root_is_never_shown_as_missing() -> None:
+    tracks = torch.arange(5.0)[:, None, None].expand(2, 5, 3, 2).clone()
+    tracks[0, 1:3, 0] = math.nan  # the root
+    tracks[0, 3:, 1] = math.nan
+    tracks[1, 0, 2, 1] = math.nan
+    tracks[1, :, 1] = math.nan  # never there
+    times = torch.tensor([0.0, 1, 2, 3, 4])
+    for knows_missing in (True, False):
+        filled, missing = fill_gaps(tracks, times, knows_missing=knows_missing)
+        torch.testing.assert_close(filled[0, :, 0, 0], torch.arange(5.0))
+        torch.testing.assert_close(filled[0, :, 1, 0], torch.tensor([0.0, 1, 2, 2, 2]))
+        torch.testing.assert_close(filled[1, :, 2, 1], torch.tensor([1.0, 1, 2, 3, 4]))
+        assert filled[1, :, 1].isnan().all()
+        wanted = [[0, 3, 1], [0, 4, 1], [1, 0, 1], [1, 0, 2], *([1, t, 1] for t in range(1, 5))]
+        assert missing.nonzero().tolist() == (sorted(wanted) if knows_missing else [])
+    assert not fill_gaps(tracks, times, knows_missing=True, root=2)[1][..., 2].any()
 
 
 def test_another_root_is_centred() -> None:

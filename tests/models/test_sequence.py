@@ -9,7 +9,8 @@ from torch import Tensor
 from tests.models.test_models import small
 from vidpose.lifting.sliding_window import slide
 from vidpose.models import SequencePoseFormer
-from vidpose.models import sliding as prepared
+from vidpose.models import sliding as sliding_module
+from vidpose.models.sliding import sliding_form
 from vidpose.skeleton import H36M17
 
 STRIDES = [1, 2, 4, 9, 12]
@@ -17,7 +18,7 @@ STRIDES = [1, 2, 4, 9, 12]
 
 def of_all_windows(model: SequencePoseFormer, stretch: Tensor) -> Tensor:
     """The plain way: window by window, and frame by frame the weighted mean of what they said."""
-    frames, reach = model.config.frames, model.reach
+    frames, context = model.config.frames, model.context
     stride = min(model.config.stride, frames)
     said: list[list[tuple[float, Tensor]]] = [[] for _ in stretch]
     for start in range(0, len(stretch) - frames + 1, stride):
@@ -26,7 +27,7 @@ def of_all_windows(model: SequencePoseFormer, stretch: Tensor) -> Tensor:
             said[start + slot].append((math.sin(math.pi * (slot + 0.5) / frames) ** 2, pose))
     means = [
         sum(weight * pose for weight, pose in some) / sum(weight for weight, _ in some)
-        for some in said[reach : len(stretch) - reach]
+        for some in said[context : len(stretch) - context]
     ]
     return torch.stack([torch.as_tensor(mean) for mean in means])
 
@@ -35,12 +36,12 @@ def of_all_windows(model: SequencePoseFormer, stretch: Tensor) -> Tensor:
 @torch.inference_mode()
 def test_overlapping_windows_are_averaged(stride: int) -> None:
     model = small("sequence", stride=stride)
-    stretch = torch.randn(13 + 2 * model.reach, 17, 2)
+    stretch = torch.randn(13 + 2 * model.context, 17, 2)
     expected = of_all_windows(model, stretch)
     assert expected.shape == (13, 17, 3)
     torch.testing.assert_close(model.slide(stretch), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model.prepared().slide(stretch), expected, atol=1e-5, rtol=0)
-    half = model.prepared(torch.bfloat16).slide(stretch)
+    torch.testing.assert_close(sliding_form(model).slide(stretch), expected, atol=1e-5, rtol=0)
+    half = sliding_form(model, torch.bfloat16).slide(stretch)
     assert half.dtype == torch.float32
     assert 0 < (half - expected).abs().mean() < 0.01
 
@@ -50,17 +51,16 @@ def test_parts_of_a_track_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPa
     model = small("sequence", stride=4)
     track = torch.randn(70, 17, 2)
     mirrored = torch.from_numpy(H36M17.mirrored)
-    whole = torch.cat(list(slide(model, track, mirrored)))
-    ready = model.prepared()
+    whole = slide(model, track, mirrored).poses
+    ready = sliding_form(model)
     parts = [
-        pose
+        slide(ready, track, mirrored, first, min(first + 16, 70)).poses
         for first in range(0, 70, 16)
-        for pose in slide(ready, track, mirrored, first, min(first + 16, 70))
     ]
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-5, rtol=0)
-    monkeypatch.setattr(prepared, "STEP_BYTES_A_THREAD", 20_000)  # few windows at a time
+    monkeypatch.setattr(sliding_module, "STEP_BYTES_A_THREAD", 20_000)  # few windows at a time
     torch.testing.assert_close(
-        torch.cat(list(slide(model.prepared(), track, mirrored))), whole, atol=1e-5, rtol=0
+        slide(sliding_form(model), track, mirrored).poses, whole, atol=1e-5, rtol=0
     )
 
 
@@ -76,8 +76,8 @@ def test_a_missing_joint_has_a_token_of_its_own() -> None:
     assert (model(window) - pose).abs().max() > 1e-3
     pose.sum().backward()
     assert model.missing_joint.grad is not None
-    told = model.missing_joint.grad.abs().sum(dim=(0, 2))
-    assert (told > 0).tolist() == [joint == 3 for joint in range(17)]
+    learned = model.missing_joint.grad.abs().sum(dim=(0, 2))
+    assert (learned > 0).tolist() == [joint == 3 for joint in range(17)]
 
 
 @pytest.mark.parametrize("frames", [1, 4, 5])
@@ -100,7 +100,7 @@ def test_a_shorter_window_has_the_middle_places(frames: int) -> None:
 
 
 def test_blocks_are_the_papers() -> None:
-    """All but the head's reach and the missing joints' token has a twin in the paper's network."""
+    """Everything except pooling and the missing joints' token is in the paper's network, too."""
     ours, papers = small("sequence"), small("poseformer")
     papers.load_state_dict(ours.state_dict(), strict=False)
     extra = ours.state_dict().keys() ^ papers.state_dict().keys()

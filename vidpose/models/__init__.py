@@ -1,14 +1,9 @@
 """Networks: plain torch modules that know no files and no video, and their checkpoints."""
 
 from vidpose.models.base import LiftingModel
-from vidpose.models.checkpoint import (
-    MODELS,
-    Checkpoint,
-    load_checkpoint,
-    load_model,
-    save_checkpoint,
-)
+from vidpose.models.checkpoint import MODELS, Checkpoint, save_checkpoint
 from vidpose.models.joint_transformer import JointTransformer
+from vidpose.models.loading import load_checkpoint, load_model
 from vidpose.models.martinez import Martinez
 from vidpose.models.poseformer import AttendedPose, PoseFormer, PoseFormerConfig
 from vidpose.models.sequence import SequencePoseFormer

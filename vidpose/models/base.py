@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any, ClassVar, Protocol
 
-import torch
 from torch import Tensor, nn
-
-
-class Config(Protocol):
-    """A network's sizes, a frozen dataclass; travels in its checkpoint."""
-
-    frames: int
-    joints: int
 
 
 def check_positive(config: object, *names: str) -> None:
@@ -36,15 +29,15 @@ def check_window(frames: int) -> None:
         raise ValueError(f"frames: a window has a centre, so it is odd; got {frames}")
 
 
-class Slides(Protocol):
-    """What slides over a track: a network, or one that was prepared for it."""
+class SlidingForm(Protocol):
+    """What slides over a track: a network, or its faster `vidpose.models.sliding.sliding_form`."""
 
     config: Any
-    """A `Config`."""
+    """The network's sizes; has at least `frames` and `joints`."""
 
     @property
-    def reach(self) -> int:
-        """See `LiftingModel.reach`."""
+    def context(self) -> int:
+        """See `LiftingModel.context`."""
 
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel.slide`."""
@@ -60,20 +53,31 @@ class LiftingModel(nn.Module):
 
     name: ClassVar[str]
     """As checkpoints and `vidpose train --model` call it."""
+    config_class: ClassVar[type]
+    """The network's sizes, a frozen dataclass with `frames` and `joints` among its fields, which
+    travels in checkpoints. The network is called with the same arguments."""
     all_frames: ClassVar[bool] = False
     """Whether it answers for all frames of a window."""
     knows_missing: ClassVar[bool] = False
-    """Whether it tells a missing joint from one that is there; else it sees it on the root."""
+    """Whether it distinguishes a missing joint from a visible one; else it sees it on the root."""
     config: Any
-    """A `Config`."""
+    """The network's sizes; has at least `frames` and `joints`."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if hasattr(cls, "config_class"):
+            cls.__signature__ = signature(cls.config_class)  # type: ignore[attr-defined]
 
     @property
-    def reach(self) -> int:
-        """How many frames before and after a frame its pose depends on."""
+    def context(self) -> int:
+        """Frames before, and frames after, that the pose of a frame depends on.
+
+        The receptive field is twice that and the frame itself.
+        """
         return int(self.config.frames) // 2
 
     def slide(self, keypoints: Tensor) -> Tensor:
-        """The poses of a stretch of frames, but for its ends: (T + 2 * reach, J, 2) -> (T, J, 3).
+        """The poses of a stretch of frames without its ends: (T + 2 * context, J, 2) -> (T, J, 3).
 
         Equal to `forward` on every window cut out; networks that share work between windows
         do better than that.
@@ -81,14 +85,6 @@ class LiftingModel(nn.Module):
         windows = keypoints.unfold(0, self.config.frames, 1)  # (T, J, 2, F)
         poses: Tensor = self(windows.permute(0, 3, 1, 2))[:, 0]
         return poses
-
-    def prepared(self, dtype: torch.dtype = torch.float32) -> Slides:
-        """This network as it is now, ready to slide: the same poses, maybe sooner.
-
-        Args:
-            dtype: what matrix products are computed in: float32 or bfloat16. Poses are float32.
-        """
-        return _Prepared(self, dtype)
 
     def check_windows(self, keypoints: Tensor) -> None:
         """Raise ValueError unless these are windows (B, F, J, 2) of this network's sizes."""
@@ -103,17 +99,3 @@ class LiftingModel(nn.Module):
 def put_on_root(keypoints: Tensor) -> Tensor:
     """Missing joints, NaN, on the root: for networks that know of none."""
     return keypoints.nan_to_num()
-
-
-class _Prepared:
-    """Any network; bfloat16 is left to autocast."""
-
-    def __init__(self, model: LiftingModel, dtype: torch.dtype) -> None:
-        self.config, self.reach = model.config, model.reach
-        self._model = model
-        self._dtype = dtype
-
-    def slide(self, keypoints: Tensor) -> Tensor:
-        half = self._dtype != torch.float32
-        with torch.autocast(keypoints.device.type, self._dtype, enabled=half):
-            return self._model.slide(keypoints).float()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vidpose.models.base import check_fraction, check_positive, check_window
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TransformerConfig:
     """Sizes of a transformer; travels in its checkpoint."""
 

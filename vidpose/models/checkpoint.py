@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
 
 from vidpose.errors import WeightsError
 from vidpose.models.base import LiftingModel
@@ -29,6 +28,7 @@ from vidpose.models.temporal_transformer import TemporalTransformer
 from vidpose.models.videopose import VideoPose
 from vidpose.skeleton import SKELETONS
 from vidpose.utils.files import replacing, sha256
+from vidpose.utils.state_dicts import load_strictly
 
 FORMAT = "vidpose-weights/1"
 MODELS: dict[str, type[LiftingModel]] = {
@@ -62,7 +62,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
-    """Write a checkpoint; it appears whole or not at all."""
+    """Write a checkpoint; it appears complete or not at all."""
     metadata = {
         "format": FORMAT,
         "model": checkpoint.model.name,
@@ -80,23 +80,13 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = tor
         save_file(tensors, temporary, metadata)
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint, strictly, on the CPU, in float32; the network is in eval mode.
-
-    It may also be one of the official .bin files that `official.read_official` understands.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of ours, strictly, on the CPU, in float32; the network is in eval mode.
 
     Raises:
-        WeightsError: the file is missing, is no vidpose checkpoint, or does not fit the network
-            that it says it is for.
-        UsageError: it is an official one that does not tell whose joints it is for.
+        WeightsError: the file is no vidpose checkpoint, or does not fit the network that it says
+            it is for.
     """
-    from vidpose.models import official  # which needs what stands here
-
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist; give a .safetensors file of vidpose's.")
-    if official.is_torch_file(path):
-        return official.read_official(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -133,51 +123,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise WeightsError(
             f"{path} is not usable ({error}); it may need a newer vidpose."
         ) from None
-    _load_strictly(checkpoint.model, tensors, path)
+    load_strictly(checkpoint.model, tensors, f"{path} does not fit its own description")
     return checkpoint
-
-
-def load_model(path: str | Path) -> LiftingModel:
-    """The network of a checkpoint, in eval mode, on the CPU; `model.config` has its sizes.
-
-    It takes (B, frames, 17, 2) normalised keypoints and gives (B, 1, 17, 3) metres. The file may
-    be ours or an official .bin, as for `load_checkpoint`, which also tells the normalisation.
-
-    Raises:
-        WeightsError, UsageError: as `load_checkpoint`.
-    """
-    return load_checkpoint(path).model
 
 
 def _one_of(metadata: Mapping[str, str], key: str, known: Mapping[str, Any]) -> str:
     if metadata[key] not in known:
         raise ValueError(f"{key} {metadata[key][:40]!r} is not known")
     return metadata[key]
-
-
-def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What is missing, unknown, of another shape or not finite, in words; empty if all fits."""
-    wrong = [f"{key} is missing" for key in expected.keys() - found.keys()]
-    wrong += [f"{key[:80]} is not part of the network" for key in found.keys() - expected.keys()]
-    wrong += [
-        f"{key} is {tuple(found[key].shape)} where {tuple(expected[key].shape)} is needed"
-        for key in expected.keys() & found.keys()
-        if expected[key].shape != found[key].shape
-    ]
-    wrong += [f"{key[:80]} is not finite" for key, t in found.items() if not t.isfinite().all()]
-    more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-    return "; ".join(sorted(wrong)[:5]) + more
-
-
-def _load_strictly(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    if wrong := misfits(model.state_dict(), tensors):
-        raise WeightsError(f"{path} does not fit its own description: {wrong}.")
-    load(model, tensors)
-
-
-def load(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a network on the meta device its tensors, all of which fit, in its own types."""
-    own = model.state_dict()
-    model.load_state_dict(
-        {key: t.detach().to(own[key].dtype).contiguous() for key, t in tensors.items()}, assign=True
-    )

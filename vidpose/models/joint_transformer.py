@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -18,30 +20,15 @@ class JointTransformer(LiftingModel):
     """
 
     name = "joints"
+    config_class = TransformerConfig
 
-    def __init__(
-        self,
-        frames: int = 81,
-        joints: int = 17,
-        embed_dim: int = 32,
-        depth: int = 4,
-        heads: int = 8,
-        mlp_ratio: float = 2.0,
-        drop_path: float = 0.1,
-    ) -> None:
+    def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()
-        self.config = TransformerConfig(
-            frames=frames,
-            joints=joints,
-            embed_dim=embed_dim,
-            depth=depth,
-            heads=heads,
-            mlp_ratio=mlp_ratio,
-            drop_path=drop_path,
-        )
+        config = self.config = self.config_class(*args, **sizes)
+        frames, joints, embed_dim = config.frames, config.joints, config.embed_dim
         self.joint_embedding = nn.Linear(2, embed_dim)
         self.position = nn.Parameter(torch.zeros(1, frames * joints, embed_dim))
-        self.blocks = Stack(embed_dim, depth, self.config)
+        self.blocks = Stack(embed_dim, config.depth, config)
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
         self.frame_pooling = nn.Conv1d(frames, 1, kernel_size=1)
         self.head = pose_head(joints * embed_dim, joints)

@@ -7,6 +7,7 @@ pose estimation", ICCV 2017 (arXiv 1705.03098).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from vidpose.models.base import LiftingModel, check_fraction, check_positive, put_on_root
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class MartinezConfig:
     """Sizes of the network; travels in its checkpoint."""
 
@@ -54,23 +55,16 @@ class Martinez(LiftingModel):
     """A layer that widens the pose, residual blocks, and a layer that reads the answer."""
 
     name = "martinez"
+    config_class = MartinezConfig
 
-    def __init__(
-        self,
-        frames: int = 1,
-        joints: int = 17,
-        width: int = 1024,
-        depth: int = 2,
-        dropout: float = 0.5,
-    ) -> None:
+    def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()
-        self.config = MartinezConfig(
-            frames=frames, joints=joints, width=width, depth=depth, dropout=dropout
-        )
+        config = self.config = self.config_class(*args, **sizes)
+        joints, width, dropout = config.joints, config.width, config.dropout
         self.widen = _layer(2 * joints, width, dropout)
         self.blocks = nn.ModuleList(
             nn.Sequential(_layer(width, width, dropout), _layer(width, width, dropout))
-            for _ in range(depth)
+            for _ in range(config.depth)
         )
         self.head = BoundedLinear(width, 3 * joints)
 

@@ -1,20 +1,47 @@
 """How 2D joints become the network's input, and its output the camera frame again.
 
-A checkpoint names the way it was trained with; training and inference share the functions here,
-so that they cannot drift apart. Rays are x and y of the direction through a pixel at depth 1,
-`(pixel - principal point) / focal length`; the principal point is the middle of the picture.
+Training, evaluation and inference share the functions here, so that they cannot differ. A
+checkpoint names the normalisation that it was trained with. Rays are x and y of the direction
+through a pixel at depth 1, `(pixel - principal point) / focal length`; the principal point is the
+middle of the picture.
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from vidpose.utils.gaps import interpolate
+
 NEAREST_DEPTH = 0.1
 """A ray this flat against the turned camera, an outlier far outside the picture, is cut off."""
+
+
+def fill_gaps(
+    joints: Tensor, timestamps: Tensor, *, knows_missing: bool, root: int = 0
+) -> tuple[Tensor, Tensor]:
+    """What a network is fed with where joints are missing: all are interpolated in time.
+
+    A network that knows of missing joints sees NaN there; except for the root, around which the
+    person is turned and sized. A joint that is never there stays NaN.
+
+    Args:
+        joints: (..., T, J, D) tracks, NaN where a joint is missing.
+        timestamps: (T,) seconds.
+        knows_missing: the network's, see `vidpose.models.LiftingModel`.
+        root: the root joint.
+
+    Returns:
+        The tracks without gaps, and (..., T, J) bool, where to put NaN.
+    """
+    missing = ~joints.isfinite().all(dim=-1)
+    filled = interpolate(joints, timestamps)
+    shown = missing & (torch.arange(missing.shape[-1], device=joints.device) != root)
+    return filled, shown if knows_missing else torch.zeros_like(missing)
 
 
 def look_at(rays: Tensor) -> Tensor:
@@ -33,18 +60,21 @@ def look_at(rays: Tensor) -> Tensor:
     return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
 
 
-def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
+def person_from_rays(
+    rays: Tensor, root: int = 0, *, root_always_counts: bool = False
+) -> tuple[Tensor, Tensor]:
     """The person as a camera turned towards them would see them, at a size of about one.
 
     Every frame stands for itself: a camera of the same place is turned so that the root joint
-    is on its axis, and the picture is divided by the mean distance of the joints from the root.
-    Where the person is in the picture and how large thus does not matter, while perspective
+    is on its axis, and the picture is divided by the mean distance of the other joints from the
+    root. Where the person is in the picture and how large thus does not matter, while perspective
     is kept. Joints that are not finite become NaN; where the root itself is not finite, the
     middle of the others stands in for it.
 
     Args:
         rays: (..., J, 2).
         root: the root joint.
+        root_always_counts: divide as if the root were among the joints that are there.
 
     Returns:
         inputs (..., J, 2) and the rotations (..., 3, 3) from the camera frame to the turned
@@ -58,7 +88,8 @@ def person_from_rays(rays: Tensor, root: int = 0) -> tuple[Tensor, Tensor]:
     seen = inputs.isfinite().all(dim=-1, keepdim=True)
     inputs = torch.where(seen, inputs, 0)
     distance = inputs.norm(dim=-1).sum(dim=-1)
-    size = distance / (seen[..., 0].sum(dim=-1) - 1).clamp_min(1)
+    roots = 1 if root_always_counts else seen[..., root, 0].long()
+    size = distance / (seen[..., 0].sum(dim=-1) - roots).clamp_min(1)
     inputs = inputs / size.clamp_min(1e-6)[..., None, None]
     return inputs.where(seen, math.nan), rotation
 
@@ -75,12 +106,18 @@ class Normalisation(Protocol):
 
 
 def person(
-    keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
+    keypoints_px: Tensor,
+    frame_size: tuple[int, int],
+    focal_px: float,
+    root: int = 0,
+    *,
+    root_always_counts: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """See `person_from_rays`."""
     width, height = frame_size
     middle = keypoints_px.new_tensor([(width - 1) / 2, (height - 1) / 2])
-    return person_from_rays((keypoints_px - middle) / focal_px, root)
+    rays = (keypoints_px - middle) / focal_px
+    return person_from_rays(rays, root, root_always_counts=root_always_counts)
 
 
 def screen(
@@ -99,4 +136,12 @@ def screen(
     return inputs, turn.expand(*inputs.shape[:-2], 3, 3)
 
 
-NORMALISATIONS: dict[str, Normalisation] = {"person": person, "screen": screen}
+FIRST_PERSON = "person"
+"""As the first checkpoints were trained: without a root, the size was that of one joint too many,
+and the virtual cameras' missing roots were not interpolated."""
+NORMALISATIONS: dict[str, Normalisation] = {
+    "screen": screen,
+    "person-2": person,
+    FIRST_PERSON: partial(person, root_always_counts=True),
+}
+"""By the names in checkpoints and recipes."""

@@ -10,40 +10,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vidpose.errors import UsageError, WeightsError
 from vidpose.models.base import LiftingModel
-from vidpose.models.checkpoint import Checkpoint, load, misfits, save_checkpoint
+from vidpose.models.checkpoint import Checkpoint, save_checkpoint
 from vidpose.models.poseformer import PoseFormer
 from vidpose.models.videopose import WIDTH, VideoPose
 from vidpose.skeleton import H36M17, HUMANEVA15, SKELETONS
 from vidpose.utils import torch_files
 from vidpose.utils.files import check_writable, sha256
+from vidpose.utils.state_dicts import load_strictly
 from vidpose.utils.torch_files import NUMPY_ARRAYS, NUMPY_RANDOM
 
 Weights = Mapping[str, Tensor]
 
+LAYOUTS = {17: (H36M17.name, 50.0), 15: (HUMANEVA15.name, 60.0)}
+"""Skeleton and frames a second that a number of joints means in these files, and only in these:
+both programs publish networks for Human3.6M's 17 and for HumanEva's 15 joints, and no others.
+Whoever trained one on other joints has to name them."""
 
-@dataclass(frozen=True, kw_only=True)
-class Family:
+
+class Program(NamedTuple):
     """A program whose checkpoints are understood."""
 
-    program: str
+    name: str
     known_by: str
-    """A key that its checkpoints have, and no other's."""
+    """A key that only its checkpoints have."""
     build: Callable[[Weights], LiftingModel]
     """The network that the shapes of the weights describe.
 
     Raises ValueError, to complete "... cannot be used: ", and KeyError for a missing key.
     """
-    their_name: Callable[[str], str]
-    """Our name of a tensor -> theirs."""
+    renames: tuple[tuple[str, str], ...]
+    """Patterns in our names of tensors, and what its names have there."""
+
+    def key(self, name: str) -> str:
+        """Our name of a tensor -> its key."""
+        for ours, theirs in self.renames:
+            name = re.sub(ours, theirs, name)
+        # A block is two layers of VideoPose3D's, numbered through.
+        return re.sub(r"\.(\d+)\+(\d)\.", lambda m: f".{2 * int(m[1]) + int(m[2])}.", name)
 
 
 def _poseformer(weights: Weights) -> PoseFormer:
@@ -66,32 +78,6 @@ def _poseformer(weights: Weights) -> PoseFormer:
     )
 
 
-def _count(weights: Weights, blocks: str) -> int:
-    return len({match[1] for name in weights if (match := re.match(rf"{blocks}\.(\d+)\.", name))})
-
-
-def _shape(weights: Weights, name: str, axes: int) -> tuple[int, ...]:
-    shape = tuple(weights[name].shape)
-    if len(shape) != axes or 0 in shape:
-        raise ValueError(f"{name} is {shape}, where {axes} sizes above 0 are needed")
-    return shape
-
-
-POSEFORMER_NAMES = (
-    (r"^joint_position$", "Spatial_pos_embed"),
-    (r"^frame_position$", "Temporal_pos_embed"),
-    (r"^joint_embedding\.", "Spatial_patch_to_embedding."),
-    (r"^spatial_blocks\.", "Spatial_blocks."),
-    (r"^temporal_blocks\.", "blocks."),
-    (r"^spatial_norm\.", "Spatial_norm."),
-    (r"^temporal_norm\.", "Temporal_norm."),
-    (r"^frame_pooling\.", "weighted_mean."),
-    (r"\.attention\.", ".attn."),
-    (r"\.mlp\.0\.", ".mlp.fc1."),
-    (r"\.mlp\.2\.", ".mlp.fc2."),
-)
-
-
 def _videopose(weights: Weights) -> VideoPose:
     channels, inputs, _ = _shape(weights, "expand_conv.weight", 3)
     outputs, _, _ = _shape(weights, "shrink.weight", 3)
@@ -104,44 +90,48 @@ def _videopose(weights: Weights) -> VideoPose:
     return VideoPose(frames=WIDTH**layers, joints=inputs // 2, channels=channels)
 
 
-VIDEOPOSE_NAMES = (
-    (r"^expand\.", "expand_conv."),
-    (r"^expand_norm\.", "expand_bn."),
-)
-VIDEOPOSE_LAYERS = {
-    "reach": ("conv", 0),
-    "norm1": ("bn", 0),
-    "mix": ("conv", 1),
-    "norm2": ("bn", 1),
-}
-"""A block is two layers of VideoPose3D's, whose convolutions and norms are numbered through."""
+def _count(weights: Weights, blocks: str) -> int:
+    return len({match[1] for name in weights if (match := re.match(rf"{blocks}\.(\d+)\.", name))})
 
 
-def _videopose_name(name: str) -> str:
-    if match := re.match(r"blocks\.(\d+)\.(\w+)\.(\w+)$", name):
-        kind, second = VIDEOPOSE_LAYERS[match[2]]
-        return f"layers_{kind}.{2 * int(match[1]) + second}.{match[3]}"
-    return _renamed(name, VIDEOPOSE_NAMES)
+def _shape(weights: Weights, name: str, axes: int) -> tuple[int, ...]:
+    shape = tuple(weights[name].shape)
+    if len(shape) != axes or 0 in shape:
+        raise ValueError(f"{name} is {shape}, where {axes} sizes above 0 are needed")
+    return shape
 
 
-def _renamed(name: str, table: tuple[tuple[str, str], ...]) -> str:
-    for ours, theirs in table:
-        name = re.sub(ours, theirs, name)
-    return name
-
-
-FAMILIES = (
-    Family(
-        program="PoseFormer",
-        known_by="Spatial_pos_embed",
-        build=_poseformer,
-        their_name=lambda name: _renamed(name, POSEFORMER_NAMES),
+PROGRAMS = (
+    Program(
+        "PoseFormer",
+        "Spatial_pos_embed",
+        _poseformer,
+        (
+            (r"^joint_position$", "Spatial_pos_embed"),
+            (r"^frame_position$", "Temporal_pos_embed"),
+            (r"^joint_embedding\.", "Spatial_patch_to_embedding."),
+            (r"^spatial_blocks\.", "Spatial_blocks."),
+            (r"^temporal_blocks\.", "blocks."),
+            (r"^spatial_norm\.", "Spatial_norm."),
+            (r"^temporal_norm\.", "Temporal_norm."),
+            (r"^frame_pooling\.", "weighted_mean."),
+            (r"\.attention\.", ".attn."),
+            (r"\.mlp\.0\.", ".mlp.fc1."),
+            (r"\.mlp\.2\.", ".mlp.fc2."),
+        ),
     ),
-    Family(
-        program="VideoPose3D",
-        known_by="expand_conv.weight",
-        build=_videopose,
-        their_name=_videopose_name,
+    Program(
+        "VideoPose3D",
+        "expand_conv.weight",
+        _videopose,
+        (
+            (r"^expand\.", "expand_conv."),
+            (r"^expand_norm\.", "expand_bn."),
+            (r"^blocks\.(\d+)\.reach\.", r"layers_conv.\1+0."),
+            (r"^blocks\.(\d+)\.norm1\.", r"layers_bn.\1+0."),
+            (r"^blocks\.(\d+)\.mix\.", r"layers_conv.\1+1."),
+            (r"^blocks\.(\d+)\.norm2\.", r"layers_bn.\1+1."),
+        ),
     ),
 )
 
@@ -153,7 +143,7 @@ def import_weights(
 
     Args:
         source: the .bin file.
-        out: the .safetensors file to write; None: beside `source`, of the same name.
+        out: the .safetensors file to write; None: next to `source`, with the same name.
         skeleton: see `read_official`.
         fps: see `read_official`.
 
@@ -198,9 +188,8 @@ def read_official(
 
     Args:
         path: the file.
-        skeleton: whose joints they are; None: Human3.6M's 17 or HumanEva's 15, by their number,
-            since these are what the programs know.
-        fps: frames a second of the videos it was trained on; None: 60 for HumanEva, else 50.
+        skeleton: whose joints they are; None: what `LAYOUTS` has for such a file.
+        fps: frames a second of the videos it was trained on; None: as in `LAYOUTS`, else 50.
 
     Raises:
         WeightsError: the file holds no weights of a known network, or they do not all fit it, or
@@ -210,42 +199,32 @@ def read_official(
     try:
         content = torch_files.read(path, (*NUMPY_ARRAYS, *NUMPY_RANDOM))
         weights = _weights(content)
-        family = _family(weights)
-        # VideoPose3D's d-pt-243.bin and pretrained_h36m_detectron_coco.bin
-        # are told by nothing else.
-        if family.program == "VideoPose3D" and re.search(r"coco|\bpt\b", path.stem.lower()):
+        program = _program(weights)
+        # VideoPose3D's d-pt-243.bin and pretrained_h36m_detectron_coco.bin: nothing in the
+        # file shows it.
+        if program.name == "VideoPose3D" and re.search(r"coco|\bpt\b", path.stem.lower()):
             raise ValueError(
                 "its name says that it takes COCO's joints and gives Human3.6M's, where here a "
                 "network takes the joints that it gives"
             )
         with torch.device("meta"):  # no memory yet: the file may describe anything
-            model = family.build(weights).eval()
-        own = {family.their_name(name): t for name, t in model.state_dict().items()}
-        for name in own:
-            # Before PyTorch 0.4.1 batches were not counted, which matters to training at most.
-            if name.endswith(".num_batches_tracked"):
-                weights.setdefault(name, torch.tensor(0))
-        if wrong := misfits(own, weights):
-            raise ValueError(wrong)
+            model = program.build(weights).eval()
     except KeyError as error:
         raise WeightsError(f"{path} cannot be used: {error.args[0]} is missing.") from None
     except ValueError as error:
         raise WeightsError(f"{path} cannot be used: {error}.") from None
-    # Clones, so that nothing holds on to the memory that a file's tensors may share.
-    load(model, {name: weights[family.their_name(name)].clone() for name in model.state_dict()})
-    skeleton = _skeleton(model.config.joints, skeleton, path)
+    load_strictly(model, weights, f"{path} cannot be used", program.key)
+    known_skeleton, known_fps = LAYOUTS.get(model.config.joints, (None, 50.0))
+    skeleton = _skeleton(model.config.joints, skeleton or known_skeleton, path)
     if fps is None:
-        fps = 60.0 if skeleton == HUMANEVA15.name else 50.0
+        fps = known_fps if skeleton == known_skeleton else 50.0
     elif not 0 < fps < 10_000:
         raise UsageError(f"--fps {fps:g}: give the frames a second of the training videos.")
     digest = sha256(path)
-    training: dict[str, Any] = {
-        "imported_from": path.name,
-        "program": family.program,
-        "source_sha256": digest,
-    }
-    if isinstance(content.get("epoch"), int):
-        training["epoch"] = content["epoch"]
+    training: dict[str, Any] = {"imported_from": path.name, "program": program.name}
+    training["source_sha256"] = digest
+    if isinstance(epoch := content.get("epoch"), int):
+        training["epoch"] = epoch
     return Checkpoint(
         model=model,
         normalisation="screen",
@@ -280,12 +259,12 @@ def _weights(content: Any) -> dict[str, Tensor]:
     return weights
 
 
-def _family(weights: Weights) -> Family:
+def _program(weights: Weights) -> Program:
     if "Freq_embedding.weight" in weights:
         raise ValueError("it is of PoseFormerV2, which is another network")
-    for family in FAMILIES:
-        if family.known_by in weights:
-            return family
+    for program in PROGRAMS:
+        if program.known_by in weights:
+            return program
     raise ValueError(
         f"it is of no network of {_programs()}: its weights are called "
         f"{', '.join(name[:40] for name in list(weights)[:3])} and so on"
@@ -293,13 +272,10 @@ def _family(weights: Weights) -> Family:
 
 
 def _programs() -> str:
-    return " or ".join(family.program for family in FAMILIES)
+    return " or ".join(program.name for program in PROGRAMS)
 
 
 def _skeleton(joints: int, name: str | None, path: Path) -> str:
-    usual = {len(skeleton): skeleton.name for skeleton in (H36M17, HUMANEVA15)}
-    if name is None and joints in usual:
-        return usual[joints]
     fitting = [skeleton.name for skeleton in SKELETONS.values() if len(skeleton) == joints]
     if name in fitting:
         return str(name)

@@ -8,17 +8,16 @@ the paper's. Letters in shapes: B windows, F frames, J joints, C embedding width
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, Slides, check_positive, put_on_root
+from vidpose.models.base import LiftingModel, check_positive, put_on_root
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
-from vidpose.models.sliding import PreparedPoseFormer
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class PoseFormerConfig(TransformerConfig):
     """Sizes of a PoseFormer; travels in its checkpoint.
 
@@ -29,7 +28,7 @@ class PoseFormerConfig(TransformerConfig):
     temporal_depth: int | None = None
     """Number of temporal blocks; None: as many as spatial ones, `depth`."""
     joint_positions: bool = True
-    """Whether joints are told apart by a learned embedding."""
+    """Whether joints have a learned positional embedding."""
     frame_positions: bool = True
     """Whether frames are."""
 
@@ -57,54 +56,33 @@ class AttendedPose(NamedTuple):
 class PoseFormer(LiftingModel):
     """The paper's network; see `LiftingModel` for what goes in and out.
 
-    The released code is followed where the paper leaves a detail open: norms of blocks and
-    stages use eps 1e-6 but the head's 1e-5; position embeddings start at zero; layers keep
-    PyTorch's own initialisation.
+    Sizes are those of `PoseFormerConfig`. The released code is followed where the paper leaves a
+    detail open: norms of blocks and stages use eps 1e-6 but the head's 1e-5; position embeddings
+    start at zero; layers keep PyTorch's own initialisation.
     """
 
     name = "poseformer"
+    config_class = PoseFormerConfig
 
-    def __init__(
-        self,
-        frames: int = 81,
-        joints: int = 17,
-        embed_dim: int = 32,
-        depth: int = 4,
-        heads: int = 8,
-        mlp_ratio: float = 2.0,
-        drop_path: float = 0.1,
-        temporal_depth: int | None = None,
-        joint_positions: bool = True,
-        frame_positions: bool = True,
-    ) -> None:
+    def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()
-        self.config = PoseFormerConfig(
-            frames=frames,
-            joints=joints,
-            embed_dim=embed_dim,
-            depth=depth,
-            heads=heads,
-            mlp_ratio=mlp_ratio,
-            drop_path=drop_path,
-            temporal_depth=temporal_depth,
-            joint_positions=joint_positions,
-            frame_positions=frame_positions,
-        )
+        config = self.config = self.config_class(*args, **sizes)
+        frames, joints, embed_dim = config.frames, config.joints, config.embed_dim
         width = joints * embed_dim
         self.joint_embedding = nn.Linear(2, embed_dim)
         self.joint_position = nn.Parameter(torch.zeros(1, joints, embed_dim))
-        self.spatial_blocks = Stack(embed_dim, depth, self.config)
+        self.spatial_blocks = Stack(embed_dim, config.depth, config)
         self.spatial_norm = nn.LayerNorm(embed_dim, eps=1e-6)
 
         self.frame_position = nn.Parameter(torch.zeros(1, frames, width))
-        self.temporal_blocks = Stack(width, temporal_depth or depth, self.config)
+        self.temporal_blocks = Stack(width, config.temporal_depth or config.depth, config)
         self.temporal_norm = nn.LayerNorm(width, eps=1e-6)
 
         self.frame_pooling = nn.Conv1d(frames, 1, kernel_size=1)
         self.head = pose_head(width, joints)
-        if not joint_positions:
+        if not config.joint_positions:
             _never_learn(self, "joint_position")
-        if not frame_positions:
+        if not config.frame_positions:
             _never_learn(self, "frame_position")
 
     def forward(self, keypoints: Tensor) -> Tensor:
@@ -131,10 +109,6 @@ class PoseFormer(LiftingModel):
         """See `LiftingModel`; the spatial stage sees single frames, so it runs once for each."""
         features = self.spatial(keypoints)
         return self.temporal(features.unfold(0, self.config.frames, 1).mT)[:, 0]
-
-    def prepared(self, dtype: torch.dtype = torch.float32) -> Slides:
-        """See `LiftingModel`."""
-        return PreparedPoseFormer(self, dtype)
 
     def embed(self, keypoints: Tensor) -> Tensor:
         """Joints as tokens: (N, J, 2) -> (N, J, C)."""

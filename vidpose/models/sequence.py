@@ -8,20 +8,23 @@ where windows overlap, their poses are averaged.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import Slides, check_positive
+from vidpose.models.base import check_positive
 from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
-from vidpose.models.sliding import PreparedSequence, over_windows
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SequencePoseFormerConfig(PoseFormerConfig):
     """Sizes of a `SequencePoseFormer`; travels in its checkpoint."""
 
+    frames: int = 27
     stride: int = 4
     """Frames from one window to the next, when it slides; windows shorter than that lie side by
     side."""
@@ -32,44 +35,20 @@ class SequencePoseFormerConfig(PoseFormerConfig):
 
 
 class SequencePoseFormer(PoseFormer):
-    """See `LiftingModel` for what goes in and out."""
+    """See `LiftingModel` for what goes in and out; sizes are `SequencePoseFormerConfig`'s."""
 
     name = "sequence"
+    config_class = SequencePoseFormerConfig
     all_frames = True
     knows_missing = True
 
-    def __init__(
-        self,
-        frames: int = 27,
-        joints: int = 17,
-        embed_dim: int = 32,
-        depth: int = 4,
-        heads: int = 8,
-        mlp_ratio: float = 2.0,
-        drop_path: float = 0.1,
-        temporal_depth: int | None = None,
-        joint_positions: bool = True,
-        frame_positions: bool = True,
-        stride: int = 4,
-    ) -> None:
-        super().__init__(
-            frames=frames,
-            joints=joints,
-            embed_dim=embed_dim,
-            depth=depth,
-            heads=heads,
-            mlp_ratio=mlp_ratio,
-            drop_path=drop_path,
-            temporal_depth=temporal_depth,
-            joint_positions=joint_positions,
-            frame_positions=frame_positions,
-        )
-        self.config = SequencePoseFormerConfig(**asdict(self.config), stride=stride)
+    def __init__(self, *args: Any, **sizes: Any) -> None:
+        super().__init__(*args, **sizes)
         del self.frame_pooling
-        self.missing_joint = nn.Parameter(torch.zeros(1, joints, embed_dim))
+        self.missing_joint = nn.Parameter(torch.zeros(1, self.config.joints, self.config.embed_dim))
 
     @property
-    def reach(self) -> int:
+    def context(self) -> int:
         """A frame may be the first or the last of a window."""
         return int(self.config.frames) - 1
 
@@ -107,11 +86,42 @@ class SequencePoseFormer(PoseFormer):
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel`. Windows begin every `stride` frames, counted from the first frame.
 
-        So a track that is slid over in parts gives what it gives as a whole, if parts are of
+        So a track that is slid over in parts gives what it gives in one piece, if parts are of
         a multiple of `stride` frames.
         """
         return over_windows(self.spatial(keypoints), self.config.frames, self.step, self.temporal)
 
-    def prepared(self, dtype: torch.dtype = torch.float32) -> Slides:
-        """See `LiftingModel`."""
-        return PreparedSequence(self, dtype)
+
+def over_windows(
+    features: Tensor, frames: int, step: int, temporal: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Slide a network that answers for all frames of a window.
+
+    Args:
+        features: (T + 2 * (F - 1), J * C), of single frames.
+        frames: F, in a window.
+        step: frames from one window to the next.
+        temporal: (N, F, J * C) -> (N, F, J, 3).
+
+    Returns:
+        (T, J, 3) float32, the mean of what the windows say of each frame.
+    """
+    poses = temporal(features.unfold(0, frames, step).mT).float()
+    context = frames - 1
+    return mean_of_overlaps(poses, step)[context : len(features) - context]
+
+
+def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
+    """Poses of windows that begin every `stride` frames, (N, F, J, 3) -> one of each frame.
+
+    At a window's ends, where the frames on one side are not known, a pose counts little.
+    """
+    count, frames = poses.shape[:2]
+    slots = torch.arange(frames, device=poses.device)
+    weight = torch.sin(math.pi * (slots + 0.5) / frames).square()[:, None, None]
+    at = (torch.arange(count, device=poses.device)[:, None] * stride + slots).flatten()
+    total = poses.new_zeros((count - 1) * stride + frames, *poses.shape[2:])
+    weights = poses.new_zeros(len(total), 1, 1)
+    total.index_add_(0, at, (poses * weight).flatten(0, 1))
+    weights.index_add_(0, at, weight.expand(count, -1, 1, 1).flatten(0, 1))
+    return total / weights

@@ -1,6 +1,7 @@
-"""PoseFormer with its weights arranged for sliding: the same poses, sooner.
+"""Networks arranged for sliding over a track: the same poses, sooner.
 
-What is saved, beyond the spatial blocks' running once a frame, is exact but for rounding:
+What is saved for PoseFormers, besides running the spatial blocks once a frame, is exact except for
+rounding:
 
 - A norm's scale and shift are part of the matrix product that follows it.
 - A window's first queries, keys and values come from products of its frames and of its slots,
@@ -18,15 +19,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from vidpose.models.poseformer import PoseFormer
-    from vidpose.models.sequence import SequencePoseFormer
+from vidpose.models.base import LiftingModel, SlidingForm
+from vidpose.models.poseformer import PoseFormer
+from vidpose.models.sequence import SequencePoseFormer, over_windows
 
 STEP_BYTES_A_THREAD = 8 * 2**20
 """What the widest step of a block leaves for each of a CPU's threads: little enough to be in the
@@ -41,16 +42,41 @@ Product = Callable[[Tensor], Tensor]
 """(tokens, in) -> (tokens, out)."""
 
 
-class _Prepared:
-    """A network of PoseFormer's kind as it is now; its weights must not change afterwards.
+def sliding_form(model: LiftingModel, dtype: torch.dtype = torch.float32) -> SlidingForm:
+    """A network as it is now, arranged for sliding: the same poses, maybe sooner.
 
     Args:
-        model: in eval mode, on the device it is to compute on.
-        dtype: of the temporal blocks' products: float32 or bfloat16.
+        model: in eval mode, on the device it is to compute on; its weights must not change
+            afterwards.
+        dtype: of matrix products: float32 or bfloat16. Poses are float32.
     """
+    if isinstance(model, SequencePoseFormer):
+        return _SlidingSequence(model, dtype)
+    if isinstance(model, PoseFormer):
+        return _SlidingPoseFormer(model, dtype)
+    return _Autocast(model, dtype)
 
+
+class _Autocast:
+    """Any network; bfloat16 is left to autocast."""
+
+    def __init__(self, model: LiftingModel, dtype: torch.dtype) -> None:
+        self.config, self.context = model.config, model.context
+        self._model, self._dtype = model, dtype
+
+    def slide(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel`."""
+        bf16 = self._dtype != torch.float32
+        with torch.autocast(keypoints.device.type, self._dtype, enabled=bf16):
+            return self._model.slide(keypoints).float()
+
+
+class _SlidingTransformer:
+    """A network of PoseFormer's kind; `dtype` is that of the temporal blocks' products."""
+
+    @torch.no_grad()
     def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
-        self.config, self.reach = model.config, model.reach
+        self.config, self.context = model.config, model.context
         self._dtype = dtype
         self._spatial = model.spatial
         self._frame_position = model.frame_position.detach()[0]
@@ -85,8 +111,8 @@ class _Prepared:
         return x.view(windows.shape)
 
 
-class PreparedPoseFormer(_Prepared):
-    """The paper's network; see `_Prepared`."""
+class _SlidingPoseFormer(_SlidingTransformer):
+    """The paper's network."""
 
     @torch.no_grad()
     def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
@@ -101,9 +127,9 @@ class PreparedPoseFormer(_Prepared):
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel`; (T + F - 1, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
-        reach = self.config.frames - 1
-        parts = self._evenly(len(keypoints) - reach, features)
-        return torch.cat([self._temporal(features[p.start : p.stop + reach]) for p in parts])
+        others = self.config.frames - 1
+        parts = self._evenly(len(keypoints) - others, features)
+        return torch.cat([self._temporal(features[p.start : p.stop + others]) for p in parts])
 
     def _temporal(self, features: Tensor) -> Tensor:
         """(N + F - 1, J * C) -> (N, J, 3)."""
@@ -114,16 +140,15 @@ class PreparedPoseFormer(_Prepared):
         return poses.unflatten(-1, (self.config.joints, 3))
 
 
-class PreparedSequence(_Prepared):
-    """The network that answers for all frames of a window; see `_Prepared`."""
+class _SlidingSequence(_SlidingTransformer):
+    """The network that answers for all frames of a window."""
 
-    @torch.no_grad()
     def __init__(self, model: SequencePoseFormer, dtype: torch.dtype) -> None:
         super().__init__(model, dtype)
         self._step = model.step
 
     def slide(self, keypoints: Tensor) -> Tensor:
-        """See `SequencePoseFormer.slide`; (T + 2 * reach, J, 2) -> (T, J, 3), float32."""
+        """See `SequencePoseFormer.slide`; (T + 2 * context, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
 
         def temporal(windows: Tensor) -> Tensor:
@@ -137,41 +162,6 @@ class PreparedSequence(_Prepared):
         x = self._norm(self._through_blocks(windows + self._frame_position))
         poses: Tensor = self._head(x)
         return poses.unflatten(-1, (self.config.joints, 3))
-
-
-def over_windows(
-    features: Tensor, frames: int, step: int, temporal: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """Slide a network that answers for all frames of a window.
-
-    Args:
-        features: (T + 2 * (F - 1), J * C), of single frames.
-        frames: F, in a window.
-        step: frames from one window to the next.
-        temporal: (N, F, J * C) -> (N, F, J, 3).
-
-    Returns:
-        (T, J, 3) float32, the mean of what the windows say of each frame.
-    """
-    poses = temporal(features.unfold(0, frames, step).mT).float()
-    reach = frames - 1
-    return mean_of_overlaps(poses, step)[reach : len(features) - reach]
-
-
-def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
-    """Poses of windows that begin every `stride` frames, (N, F, J, 3) -> one of each frame.
-
-    At a window's ends, where the frames on one side are not known, a pose counts little.
-    """
-    count, frames = poses.shape[:2]
-    slots = torch.arange(frames, device=poses.device)
-    weight = torch.sin(math.pi * (slots + 0.5) / frames).square()[:, None, None]
-    at = (torch.arange(count, device=poses.device)[:, None] * stride + slots).flatten()
-    total = poses.new_zeros((count - 1) * stride + frames, *poses.shape[2:])
-    weights = poses.new_zeros(len(total), 1, 1)
-    total.index_add_(0, at, (poses * weight).flatten(0, 1))
-    weights.index_add_(0, at, weight.expand(count, -1, 1, 1).flatten(0, 1))
-    return total / weights
 
 
 class _Block:

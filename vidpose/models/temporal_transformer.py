@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from vidpose.models.base import LiftingModel, put_on_root
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class TemporalConfig(TransformerConfig):
     """Sizes of a temporal transformer; `embed_dim` is the width of a frame's embedding."""
 
@@ -26,30 +27,15 @@ class TemporalTransformer(LiftingModel):
     """
 
     name = "temporal"
+    config_class = TemporalConfig
 
-    def __init__(
-        self,
-        frames: int = 81,
-        joints: int = 17,
-        embed_dim: int = 544,
-        depth: int = 4,
-        heads: int = 8,
-        mlp_ratio: float = 2.0,
-        drop_path: float = 0.1,
-    ) -> None:
+    def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()
-        self.config = TemporalConfig(
-            frames=frames,
-            joints=joints,
-            embed_dim=embed_dim,
-            depth=depth,
-            heads=heads,
-            mlp_ratio=mlp_ratio,
-            drop_path=drop_path,
-        )
+        config = self.config = self.config_class(*args, **sizes)
+        frames, joints, embed_dim = config.frames, config.joints, config.embed_dim
         self.pose_embedding = nn.Linear(2 * joints, embed_dim)
         self.frame_position = nn.Parameter(torch.zeros(1, frames, embed_dim))
-        self.blocks = Stack(embed_dim, depth, self.config)
+        self.blocks = Stack(embed_dim, config.depth, config)
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
         self.head = pose_head(embed_dim, joints)
 

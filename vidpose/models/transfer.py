@@ -61,7 +61,7 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
         own[into] = resized[out_of] if own.ndim else resized
         if tensor.shape != own.shape or source.skeleton != skeleton.name:
             adapted.append(name)
-    told = [
+    sentences = [
         f"The start are the weights of {source.path or 'a network'} ({source.skeleton}, "
         f"{frames[0]} frames; this run: {skeleton.name}, {frames[1]} frames): "
         f"{len(ours) - len(anew)} of {len(ours)} tensors."
@@ -69,8 +69,8 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
     for what, names in (("Adapted to the other size", adapted), ("Begin anew", anew)):
         if names:
             more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-            told.append(f"{what}: {', '.join(names[:4])}{more}.")
-    return told
+            sentences.append(f"{what}: {', '.join(names[:4])}{more}.")
+    return sentences
 
 
 def _same_joints(source: Skeleton, target: Skeleton) -> list[int]:

@@ -1,4 +1,4 @@
-"""VideoPose3D: convolutions over time whose reach trebles from layer to layer.
+"""VideoPose3D: convolutions over time, each with three times the receptive field of the last.
 
 D. Pavllo, C. Feichtenhofer, D. Grangier, M. Auli: "3D human pose estimation in video with temporal
 convolutions and semi-supervised training", CVPR 2019 (arXiv 1811.11742). Every output sees as
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ WIDTH = 3
 """Frames under a convolution's kernel."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class VideoPoseConfig:
     """Sizes of the network; travels in its checkpoint."""
 
@@ -53,7 +54,7 @@ def _over_time(x: Tensor, convolution: nn.Conv1d, spread: int | None) -> Tensor:
 
 
 class TemporalBlock(nn.Module):
-    """A convolution over time and one within the frame, beside the frame they are about."""
+    """A convolution over time and one within the frame, added to the frame they are about."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
@@ -74,19 +75,17 @@ class VideoPose(LiftingModel):
     """The paper's network, with symmetric convolutions."""
 
     name = "videopose"
+    config_class = VideoPoseConfig
 
-    def __init__(
-        self, frames: int = 243, joints: int = 17, channels: int = 1024, dropout: float = 0.25
-    ) -> None:
+    def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()
-        self.config = VideoPoseConfig(
-            frames=frames, joints=joints, channels=channels, dropout=dropout
-        )
+        config = self.config = self.config_class(*args, **sizes)
+        joints, channels, dropout = config.joints, config.channels, config.dropout
         self.expand = nn.Conv1d(2 * joints, channels, WIDTH, bias=False)
         self.expand_norm = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            TemporalBlock(channels, dropout) for _ in range(self.config.layers - 1)
+            TemporalBlock(channels, dropout) for _ in range(config.layers - 1)
         )
         self.shrink = nn.Conv1d(channels, 3 * joints, 1)
 
