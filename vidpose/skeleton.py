@@ -15,33 +15,42 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Joint names, the tree that links them, and which joints mirror each other."""
+    """Joint names and the tree that links them.
+
+    Names of sided joints contain `left` or `right`, or begin with L or R.
+    """
 
     name: str
     joint_names: tuple[str, ...]
     parents: tuple[int, ...]
-    """Parent of every joint, -1 for a joint that hangs on nothing."""
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    """`left[i]` and `right[i]` are each other's mirror image."""
+    """Parent of every joint, -1 for a joint without."""
 
     def __post_init__(self) -> None:
         if len(self.parents) != len(self.joint_names):
             raise ValueError(
                 f"{self.name}: {len(self.parents)} parents for {len(self.joint_names)} joints"
             )
-        if len(self.left) != len(self.right):
-            raise ValueError(f"{self.name}: left and right differ in length")
 
     def __len__(self) -> int:
         return len(self.joint_names)
 
     def index(self, joint: str) -> int:
+        """The number of a joint."""
         return self.joint_names.index(joint)
 
     @cached_property
+    def left(self) -> tuple[int, ...]:
+        """The joints of the left side."""
+        return tuple(j for j, name in enumerate(self.joint_names) if _mirror_name(name))
+
+    @cached_property
+    def right(self) -> tuple[int, ...]:
+        """The mirror images of `left`, one by one."""
+        return tuple(self.index(_mirror_name(self.joint_names[joint])) for joint in self.left)
+
+    @cached_property
     def root(self) -> int:
-        """The joint that positions are relative to: the first that hangs on nothing."""
+        """The joint that positions are relative to: the first without a parent."""
         return self.parents.index(-1)
 
     @cached_property
@@ -51,127 +60,91 @@ class Skeleton:
 
     @cached_property
     def mirrored(self) -> NDArray[np.intp]:
-        """(J,) permutation: `joints[..., mirrored, :]` swaps left and right."""
+        """(J,) permutation: `joints[..., mirrored, :]` exchanges left and right."""
         order = np.arange(len(self))
         order[list(self.left)], order[list(self.right)] = self.right, self.left
         return order
 
 
-H36M17 = Skeleton(
-    name="h36m17",
-    joint_names=(
-        *("Hip", "RHip", "RKnee", "RFoot", "LHip", "LKnee", "LFoot"),
-        *("Spine", "Thorax", "Neck/Nose", "Head"),
-        *("LShoulder", "LElbow", "LWrist", "RShoulder", "RElbow", "RWrist"),
-    ),
-    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
-    left=(4, 5, 6, 11, 12, 13),
-    right=(1, 2, 3, 14, 15, 16),
+def _mirror_name(name: str) -> str:
+    """The name of a left joint's mirror image; empty for any other joint."""
+    if "left" in name:
+        return name.replace("left", "right")
+    return f"R{name[1:]}" if name[0] == "L" else ""
+
+
+def _skeleton(name: str, joints: str, parents: tuple[int, ...]) -> Skeleton:
+    return Skeleton(name, tuple(joints.split()), parents)
+
+
+H36M17 = _skeleton(
+    "h36m17",
+    "Hip RHip RKnee RFoot LHip LKnee LFoot Spine Thorax Neck/Nose Head LShoulder LElbow "
+    "LWrist RShoulder RElbow RWrist",
+    (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
 )
 
-COCO17 = Skeleton(
-    name="coco17",
-    joint_names=(
-        *("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
-        *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
-        *("left_wrist", "right_wrist", "left_hip", "right_hip"),
-        *("left_knee", "right_knee", "left_ankle", "right_ankle"),
-    ),
-    # COCO's own limbs make a graph with loops; this is its tree, hung on the nose.
-    parents=(-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
-    left=(1, 3, 5, 7, 9, 11, 13, 15),
-    right=(2, 4, 6, 8, 10, 12, 14, 16),
+COCO17 = _skeleton(
+    "coco17",
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow "
+    "right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle "
+    "right_ankle",
+    # COCO's own limbs make a graph with loops; this is its tree, with the nose as its root.
+    (-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
 )
 
-BLAZEPOSE33 = Skeleton(
-    name="blazepose33",
-    joint_names=(
-        *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
-        *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
-        *("mouth_left", "mouth_right", "left_shoulder", "right_shoulder"),
-        *("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
-        *("left_pinky", "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb"),
-        *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
-        *("left_heel", "right_heel", "left_foot_index", "right_foot_index"),
-    ),
-    parents=(
+BLAZEPOSE33 = _skeleton(
+    "blazepose33",
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer "
+    "left_ear right_ear mouth_left mouth_right left_shoulder right_shoulder left_elbow "
+    "right_elbow left_wrist right_wrist left_pinky right_pinky left_index right_index "
+    "left_thumb right_thumb left_hip right_hip left_knee right_knee left_ankle right_ankle "
+    "left_heel right_heel left_foot_index right_foot_index",
+    (
         *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0, 0, 0, 11, 12, 13, 14),
         *(15, 16, 15, 16, 15, 16, 11, 12, 23, 24, 25, 26, 27, 28, 27, 28),
     ),
-    left=(1, 2, 3, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31),
-    right=(4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32),
 )
 
-OPENPOSE25 = Skeleton(
-    name="openpose25",
-    joint_names=(
-        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist", "hip"),
-        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-        *("right_eye", "left_eye", "right_ear", "left_ear"),
-        *("left_big_toe", "left_small_toe", "left_heel"),
-        *("right_big_toe", "right_small_toe", "right_heel"),
-    ),
-    parents=(1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 14, 19, 14, 11, 22, 11),
-    left=(5, 6, 7, 12, 13, 14, 16, 18, 19, 20, 21),
-    right=(2, 3, 4, 9, 10, 11, 15, 17, 22, 23, 24),
+OPENPOSE25 = _skeleton(
+    "openpose25",
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist hip "
+    "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye "
+    "right_ear left_ear left_big_toe left_small_toe left_heel right_big_toe right_small_toe "
+    "right_heel",
+    (1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 10, 8, 12, 13, 0, 0, 15, 16, 14, 19, 14, 11, 22, 11),
 )
 
-OPENPOSE18 = Skeleton(
-    name="openpose18",
-    joint_names=(
-        *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-        *("right_eye", "left_eye", "right_ear", "left_ear"),
-    ),
-    parents=(1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 1, 11, 12, 0, 0, 14, 15),
-    left=(5, 6, 7, 11, 12, 13, 15, 17),
-    right=(2, 3, 4, 8, 9, 10, 14, 16),
+OPENPOSE18 = _skeleton(
+    "openpose18",
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+    "right_hip right_knee right_ankle left_hip left_knee left_ankle right_eye left_eye "
+    "right_ear left_ear",
+    (1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 1, 11, 12, 0, 0, 14, 15),
 )
 
-HALPE26 = Skeleton(
-    name="halpe26",
-    joint_names=(
-        *COCO17.joint_names,
-        *("head", "neck", "hip"),
-        *("left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe"),
-        *("left_heel", "right_heel"),
-    ),
-    parents=(
+HALPE26 = _skeleton(
+    "halpe26",
+    f"{' '.join(COCO17.joint_names)} head neck hip left_big_toe right_big_toe left_small_toe "
+    "right_small_toe left_heel right_heel",
+    (
         *(18, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14),
         *(18, -1, 18, 15, 16, 20, 21, 15, 16),
     ),
-    left=(1, 3, 5, 7, 9, 11, 13, 15, 20, 22, 24),
-    right=(2, 4, 6, 8, 10, 12, 14, 16, 21, 23, 25),
 )
 
-HUMANEVA15 = Skeleton(
-    name="humaneva15",
-    joint_names=(
-        *("pelvis", "thorax"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-        *("right_shoulder", "right_elbow", "right_wrist"),
-        *("left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle"),
-        "head",
-    ),
-    parents=(-1, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1),
-    left=(2, 3, 4, 8, 9, 10),
-    right=(5, 6, 7, 11, 12, 13),
+HUMANEVA15 = _skeleton(
+    "humaneva15",
+    "pelvis thorax left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist "
+    "left_hip left_knee left_ankle right_hip right_knee right_ankle head",
+    (-1, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1),
 )
 
-MPI_INF_3DHP = Skeleton(
-    name="mpi_inf_3dhp",
-    joint_names=(
-        *("head_top", "neck"),
-        *("right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-        *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
-        *("pelvis", "spine", "head"),
-    ),
-    parents=(16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
-    left=(5, 6, 7, 11, 12, 13),
-    right=(2, 3, 4, 8, 9, 10),
+MPI_INF_3DHP = _skeleton(
+    "mpi_inf_3dhp",
+    "head_top neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist "
+    "right_hip right_knee right_ankle left_hip left_knee left_ankle pelvis spine head",
+    (16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
 )
 
 SKELETONS = {

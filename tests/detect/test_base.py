@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.detect.people import detections, stick
-from vidpose.detect import Detections, open_detector
+from vidpose.detect import Detections
 from vidpose.detect.base import is_distinct, is_plausible, pose_sizes
-from vidpose.errors import UsageError
 from vidpose.skeleton import BLAZEPOSE33, H36M17
 
 POINTS = np.zeros((2, 17, 2), np.float32)
@@ -34,10 +35,33 @@ def test_contradictions_are_refused(
         Detections(keypoints, scores, H36M17)
 
 
+@pytest.mark.parametrize("disputed", [SCORES, np.ones((2, 16), bool)])
+def test_a_mask_that_does_not_fit_is_refused(disputed: NDArray[Any]) -> None:
+    with pytest.raises(ValueError, match="disputed: expected"):
+        Detections(POINTS, SCORES, H36M17, disputed)
+
+
+def test_disputed_joints_stay_disputed_in_another_skeleton() -> None:
+    keypoints = np.random.default_rng(0).uniform(0, 99, (2, 33, 2)).astype(np.float32)
+    disputed = np.zeros((2, 33), bool)
+    disputed[1, [BLAZEPOSE33.index(f"{side}_{joint}") for side, joint in DISPUTED]] = True
+    scores = np.full((2, 33), 0.9, np.float32)
+    found = Detections(keypoints, scores, BLAZEPOSE33, disputed).converted(H36M17)
+    assert found.disputed[0].tolist() == [False] * 17
+    there = [H36M17.joint_names[j] for j in np.flatnonzero(found.disputed[1])]
+    assert there == ["LKnee", "LFoot", "RElbow"]
+    nobody = Detections(keypoints, scores, BLAZEPOSE33)[[]].converted(H36M17)
+    assert nobody.disputed.shape == (0, 17)
+
+
+DISPUTED = (("left", "knee"), ("left", "ankle"), ("right", "elbow"))
+
+
 def test_people_can_be_chosen() -> None:
     found = detections([stick(100), stick(200), stick(300)])
     assert found[np.array([2, 0])].keypoints[:, 0, 0].tolist() == [300, 100]
     assert len(found[np.zeros(3, bool)]) == 0
+    assert not found.disputed.any()
 
 
 def test_the_skeleton_counts_and_not_the_number_of_joints() -> None:
@@ -93,13 +117,3 @@ def test_duplicates_among_missing_joints() -> None:
 )
 def test_what_cannot_be_a_person(pose: NDArray[np.float32], score: float, plausible: bool) -> None:
     assert is_plausible(detections([pose], score), 640, 480).tolist() == [plausible]
-
-
-def test_an_unknown_detector_is_answered_with_what_there_is() -> None:
-    with pytest.raises(UsageError, match=r"no detector 'yolo'.*auto, mediapipe, hrnet, cpn"):
-        open_detector("yolo")
-
-
-def test_nobody_to_follow_is_refused() -> None:
-    with pytest.raises(UsageError, match="1 or more"):
-        open_detector(num_people=0)

@@ -5,26 +5,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidpose.detect.base import Detections, Sight
-from vidpose.detect.cache import DetectionCache, Past, remove_what_is_left
+from vidpose.detect.base import Detections, FrameDetections
+from vidpose.detect.cache import DetectionCache, Resumed, remove_what_is_left
 from vidpose.skeleton import COCO17
 
 KEY: dict[str, Any] = {"source": "abc", "options": {"start": None, "people": 8}}
 
 
-def sight(index: int) -> Sight:
+def frame(index: int) -> FrameDetections:
     """With 0, 1 or 2 people."""
     random = np.random.default_rng(index)
     keypoints = random.uniform(0, 99, (index % 3, 17, 2)).astype(np.float32)
-    found = Detections(keypoints, random.random((index % 3, 17)).astype(np.float32), COCO17)
-    return Sight(index + 5, index / 30, found)
+    scores = random.random((index % 3, 17)).astype(np.float32)
+    found = Detections(keypoints, scores, COCO17, scores > 0.5)
+    return FrameDetections(index + 5, index / 30, found)
 
 
 def fill(target: Path, key: dict[str, Any] = KEY) -> DetectionCache:
     """Two stretches of three frames, and one frame that is not written."""
     cache = DetectionCache(target, key)
     for index in range(7):
-        cache.add(sight(index))
+        cache.add(frame(index))
         if index % 3 == 2:
             cache.write({"people": [[0.1, float("inf")]], "frames": index + 1})
     return cache
@@ -33,38 +34,67 @@ def fill(target: Path, key: dict[str, Any] = KEY) -> DetectionCache:
 def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     cache = DetectionCache(tmp_path / "a.npz", KEY)
-    assert cache.past == Past(6, {"people": [[0.1, float("inf")]], "frames": 6}, None)
-    for index, back in enumerate(cache.sights(COCO17)):
+    assert cache.resumed == Resumed(6, {"people": [[0.1, float("inf")]], "frames": 6}, None)
+    for index, back in enumerate(cache.detections(COCO17)):
         assert (back.frame_index, back.time_s) == (index + 5, index / 30)
-        np.testing.assert_array_equal(back.found.keypoints, sight(index).found.keypoints)
-        np.testing.assert_array_equal(back.found.scores, sight(index).found.scores)
+        for name in ("keypoints", "scores", "disputed"):
+            expected = getattr(frame(index).detections, name)
+            np.testing.assert_array_equal(getattr(back.detections, name), expected)
     assert index == 5
 
     cache.write(None, ["the video is cut off"])  # it had ended just there
-    assert DetectionCache(tmp_path / "a.npz", KEY).past == Past(6, None, ("the video is cut off",))
+    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed(
+        6, None, ("the video is cut off",)
+    )
     assert [path.name for path in tmp_path.iterdir()] == [".a.partial"]
     cache.remove()
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_written_meanwhile_is_not_among_what_is_resumed(tmp_path: Path) -> None:
+    """The writer is another thread; it may write before the first frame is read back."""
+    fill(tmp_path / "a.npz")
+    cache = DetectionCache(tmp_path / "a.npz", KEY)
+    resumed = cache.detections(COCO17)
+    cache.add(frame(6))
+    cache.write(None)
+    assert [back.frame_index for back in resumed] == [index + 5 for index in range(6)]
+    assert (cache.resumed.frames, cache.frames) == (6, 7)
+    assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 7
+
+
+def test_what_the_format_before_has_left_is_not_used(tmp_path: Path) -> None:
+    """It knows nothing of disputed joints."""
+    cache = fill(tmp_path / "a.npz")
+    for path in cache.folder.iterdir():
+        with np.load(path) as archive:
+            entries = dict(archive)
+        entries["key"] = np.array(
+            str(entries["key"]).replace("vidpose-partial/2", "vidpose-partial/1")
+        )
+        del entries["disputed"]
+        np.savez(path, **entries)
+    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed()
+
+
 def test_another_jobs_is_not_used(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     other = fill(tmp_path / "a.npz", KEY | {"source": "def"})
-    assert other.past.frames == 6
-    assert DetectionCache(tmp_path / "a.npz", KEY).past == Past()
-    assert DetectionCache(tmp_path / "b.npz", KEY).past == Past()
+    assert other.frames == 6
+    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed()
+    assert DetectionCache(tmp_path / "b.npz", KEY).resumed == Resumed()
     assert len(list(other.folder.iterdir())) == 2
 
 
-def test_a_damaged_stretch_ends_the_past(tmp_path: Path) -> None:
+def test_nothing_is_resumed_after_a_damaged_stretch(tmp_path: Path) -> None:
     cache = fill(tmp_path / "a.npz")
     second = cache.folder / "000000003.npz"
     whole = second.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"x" * 99, whole.replace(b"\x3e", b"\x3f")):
         second.write_bytes(damaged)
-        assert DetectionCache(tmp_path / "a.npz", KEY).past.frames == 3
+        assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 3
     second.unlink()
-    assert DetectionCache(tmp_path / "a.npz", KEY).past.frames == 3
+    assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 3
 
 
 def test_nothing_is_executed(tmp_path: Path) -> None:
@@ -73,12 +103,12 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
     with np.load(first) as archive:
         entries = dict(archive)
     np.savez(first, **(entries | {"keypoints": np.array([print], object)}))
-    assert DetectionCache(tmp_path / "a.npz", KEY).past == Past()
+    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed()
 
 
 @pytest.mark.parametrize("name", ["x" * 250, "歩" * 83, ".hidden", "10:30"])
 def test_any_name_will_do(name: str, tmp_path: Path) -> None:
-    assert fill(tmp_path / f"{name}.npz").past.frames == 6
+    assert fill(tmp_path / f"{name}.npz").frames == 6
 
 
 def test_long_names_that_begin_alike_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -90,9 +120,9 @@ def test_long_names_that_begin_alike_have_folders_of_their_own(tmp_path: Path) -
 def test_removing_what_was_never_written_leaves_anothers(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     short = DetectionCache(tmp_path / "a.npz", KEY | {"options": {"start": 1.0}})
-    short.add(sight(0))
+    short.add(frame(0))
     short.remove()
-    assert DetectionCache(tmp_path / "a.npz", KEY).past.frames == 6
+    assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 6
 
 
 def test_what_is_left_behind_a_result_is_removed_unless_it_is_younger(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tests.detect.pose_training import one_thread
 from vidpose.detect import cpn
-from vidpose.detect.cpn import CPN, CPNPoseNetwork, decode, load_cpn, open_cpn
+from vidpose.detect.cpn import CPN, CPNPoseNetwork, decode_refined_maps, load_cpn, open_cpn
 from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
 from vidpose.detect.topdown import find_poses, from_crops
 from vidpose.errors import WeightsError
@@ -276,7 +276,7 @@ def test_a_peak_between_pixels_comes_back_in_the_picture() -> None:
     assert affine[0, 0, 0] > 2  # a small person: a pixel of the crop is less than half one here
     places = np.random.default_rng(0).uniform((310, 105), (340, 165), (17, 2))
     in_crop = places @ affine[0, :, :2].T + affine[0, :, 2]
-    found, scores = decode(np.stack([[heatmap(*place) for place in in_crop]]))
+    found, scores = decode_refined_maps(np.stack([[heatmap(*place) for place in in_crop]]))
     apart = np.linalg.norm(from_crops(affine, found)[0] - places, axis=1)
     assert apart.max() < 1
     assert apart.mean() < 0.5
@@ -289,7 +289,7 @@ def test_decoding_by_hand() -> None:
     maps[0, 1, 0, 15] = 25.5  # in the corner
     maps[0, 2] = -127.5  # nothing anywhere
     maps[0, 2, 4, 4] = -51
-    found, scores = decode(maps)
+    found, scores = decode_refined_maps(maps)
     assert found[0, 0] == pytest.approx([4 * 5.25 + 2, 4 * 7 + 2])
     assert found[0, 1] == pytest.approx([62, 2], abs=1.01)
     assert scores[0, :2] == pytest.approx([0.9, 0.6])
@@ -299,10 +299,10 @@ def test_decoding_by_hand() -> None:
 
 def test_maps_stacked_for_the_blur_do_not_touch() -> None:
     maps = np.random.default_rng(0).uniform(0, 255, (3, 17, 32, 24)).astype(np.float32)
-    together, _ = decode(maps)
+    together, _ = decode_refined_maps(maps)
     for person, single in zip(together, maps, strict=True):
         for joint, one in zip(person, single, strict=True):
-            assert decode(one[None, None])[0][0, 0] == pytest.approx(joint)
+            assert decode_refined_maps(one[None, None])[0][0, 0] == pytest.approx(joint)
 
 
 def test_the_flip_test_is_the_same_for_the_mirrored_picture() -> None:
@@ -476,7 +476,7 @@ def test_mmposes_flip_test_is_ours(head: Any) -> None:
     with torch.inference_mode():
         (found,) = head.predict([(levels, []), (mirrored, [])], [], test_cfg={"flip_test": True})
         maps = cpn.mean_with_mirrored(head.refine_net(levels), head.refine_net(mirrored))
-    joints, scores = decode(maps.numpy())
+    joints, scores = decode_refined_maps(maps.numpy())
     assert found.keypoints == pytest.approx(joints)
     assert found.keypoint_scores == pytest.approx(scores)
 

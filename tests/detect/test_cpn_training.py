@@ -177,6 +177,6 @@ def test_targets_follow_the_augmented_picture(
         finest = sample["data_samples"].gt_fields.heatmaps[-17:].numpy()
         inside = ((truth[0] >= 0) & (truth[0] < size)).all(axis=1)
         assert not (weights.numpy() & ~inside).any()
-        found, _ = cpn.decode(finest[None])
+        found, _ = cpn.decode_refined_maps(finest[None])
         apart = np.linalg.norm(found - truth, axis=2)[0][weights.numpy()]
         assert apart.max() < 5  # a pixel of the heat map is 4

@@ -8,26 +8,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmark, NormalizedLandmarkList
 from mediapipe.python import packet_creator, packet_getter
 from numpy.typing import NDArray
 
-from vidpose.detect import mediapipe, open_detector
-from vidpose.detect.base import DISPUTED_SCORE
+from vidpose.detect import Detections, open_detector
+from vidpose.detect.base import FrameDetections
+from vidpose.detect.blazepose import Picture, Pose, Region, Window, cut, quiet
 from vidpose.detect.mediapipe import (
     ARMS,
+    DISPUTED_SCORE,
     LEGS,
     TRUNK,
     MediaPipeDetector,
-    Pose,
-    Region,
-    Window,
-    _Picture,
-    _quiet,
-    both_looks,
-    cut,
+    merge_flipped,
     windows,
 )
+from vidpose.options import DetectorOptions
 from vidpose.skeleton import BLAZEPOSE33, H36M17
 from vidpose.tracking.collector import PoseCollector
 from vidpose.video import Frame, VideoReader
@@ -136,11 +134,12 @@ def test_pixels_count_from_the_middle_of_the_first_one(
     is a tenth of the width from the left is as far from the mirrored picture's right.
     """
     plain, mirrored = Middle(), Middle()
-    monkeypatch.setattr(detector, "_landmarks", [plain, mirrored])
-    picture = _Picture(np.zeros((60, 100, 3), np.uint8))
+    for network, graph in zip(detector._landmarks, (plain, mirrored), strict=True):
+        monkeypatch.setattr(network, "_graph", graph)
+    picture = Picture(np.zeros((60, 100, 3), np.uint8))
     for x in (49.5, 9.5):
         region = Region(x, 29.5, 16, 0.25)
-        pose = detector._look(picture, region)
+        pose = detector._landmarks_in(picture, region)
         assert pose is not None
         assert pose.next_region == pytest.approx(region)
         np.testing.assert_allclose(pose.keypoints, [(x, 29.5)] * 33, rtol=1e-5)
@@ -173,7 +172,7 @@ def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
     with VideoReader(demo_video, 3.2, 4.0) as video, MediaPipeDetector() as detector:
         for frame in video:
             found = detector.detect_image(frame.image, frame.time_s)
-            collector.add(frame.index, frame.time_s, found)
+            collector.add(FrameDetections(frame.index, frame.time_s, found))
         poses = collector.finish(30.0, video.size)
     his = poses.keypoints_2d[np.nanargmin(poses.keypoints_2d[:, 0, 0, 1])]
     stepping = (poses.timestamps > 3.56) & (poses.timestamps < 3.9)
@@ -182,22 +181,21 @@ def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
     assert forward.min() > 10
 
 
-def test_what_the_mirrored_look_does_not_see_is_half_as_sure(
+def test_what_the_mirrored_picture_does_not_show_is_half_as_sure(
     detector: MediaPipeDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pose = Pose(*pose_and_scores(), Region(50, 50, 100, 0))
     answers = {False: pose, True: None}
-    plain = detector._landmarks[0]
-    monkeypatch.setattr(
-        mediapipe, "_look_once", lambda landmarks, *_: answers[landmarks is not plain]
-    )
-    picture = _Picture(np.zeros((100, 100, 3), np.uint8))
-    seen = detector._look(picture, pose.next_region)
+    passes = [lambda *_: answers[False], lambda *_: answers[True]]
+    monkeypatch.setattr(detector, "_landmarks", passes)
+    picture = Picture(np.zeros((100, 100, 3), np.uint8))
+    seen = detector._landmarks_in(picture, pose.next_region)
     assert seen is not None
     np.testing.assert_array_equal(seen.keypoints, pose.keypoints)
     np.testing.assert_allclose(seen.scores, 0.35)
     answers = {False: None, True: pose}
-    assert detector._look(picture, pose.next_region) is None
+    assert detector._landmarks_in(picture, pose.next_region) is None
+    monkeypatch.undo()  # so that the networks are closed
 
 
 def pose_and_scores() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -206,29 +204,34 @@ def pose_and_scores() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return keypoints, np.full(33, 0.7, np.float32)
 
 
-def test_two_looks_that_agree_are_averaged() -> None:
+def test_two_passes_that_agree_are_averaged() -> None:
     keypoints, scores = pose_and_scores()
-    both, sure = both_looks(keypoints, scores, keypoints + np.array([2, 0], np.float32), scores / 2)
+    both, sure, disputed = merge_flipped(
+        keypoints, scores, keypoints + np.array([2, 0], np.float32), scores / 2
+    )
     np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
     np.testing.assert_allclose(sure, 0.525, rtol=1e-6)
+    assert not disputed.any()
 
 
 @pytest.mark.parametrize("joints", [LEGS, ARMS, TRUNK])
-def test_what_two_looks_dispute_is_unsure(joints: list[int]) -> None:
+def test_what_two_passes_dispute_is_unsure(joints: list[int]) -> None:
     keypoints, scores = pose_and_scores()
     other = keypoints + np.array([2, 0], np.float32)
     other[joints] = other[BLAZEPOSE33.mirrored[joints]]
-    both, sure = both_looks(keypoints, scores, other, scores)
+    both, sure, disputed = merge_flipped(keypoints, scores, other, scores)
     np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
-    disputed = np.isin(np.arange(33), joints) & (BLAZEPOSE33.mirrored != np.arange(33))
+    expected = np.isin(np.arange(33), joints) & (BLAZEPOSE33.mirrored != np.arange(33))
+    assert disputed.tolist() == expected.tolist()
     np.testing.assert_allclose(sure, np.where(disputed, DISPUTED_SCORE, 0.7), rtol=1e-6)
 
 
-def test_two_looks_that_found_different_things() -> None:
+def test_two_passes_that_found_different_things() -> None:
     keypoints, scores = pose_and_scores()
-    both, sure = both_looks(keypoints, scores, keypoints + np.float32(30), scores)
+    both, sure, disputed = merge_flipped(keypoints, scores, keypoints + np.float32(30), scores)
     np.testing.assert_array_equal(both, keypoints)
     np.testing.assert_allclose(sure, 0.35)
+    assert not disputed.any()
 
 
 def test_a_portrait_video(detector: MediaPipeDetector, frames: list[Frame]) -> None:
@@ -246,7 +249,7 @@ def test_nobody_in_a_tiny_picture(detector: MediaPipeDetector, shape: tuple[int,
 
 
 def test_the_description_names_the_weights() -> None:
-    detector, sentence = open_detector("auto")
+    detector, sentence = open_detector(DetectorOptions(), torch.device("cpu"))
     with detector:
         about = json.loads(json.dumps(detector.description))
     assert about["name"] == "mediapipe"
@@ -254,7 +257,9 @@ def test_the_description_names_the_weights() -> None:
     assert all(len(digest) == 64 for digest in about["weights"].values())
     assert "MediaPipe" in sentence
     assert about["options"]["flip_test"] is True
-    detector, _ = open_detector("mediapipe", flip_test=False)
+    detector, _ = open_detector(
+        DetectorOptions(detector="mediapipe", flip_test=False), torch.device("cpu")
+    )
     with detector:
         assert detector.description["options"]["flip_test"] is False
 
@@ -266,7 +271,7 @@ def test_stderr_stays_clean(capfd: pytest.CaptureFixture[str], frames: list[Fram
 
 
 def test_real_errors_still_reach_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    with _quiet():
+    with quiet():
         os.write(2, b"I0000 00:00 chatter\nE0000 00:00 trouble\n")
     assert capfd.readouterr().err == "E0000 00:00 trouble\n"
 
@@ -317,18 +322,17 @@ def test_both_people_keep_their_ids_through_the_demo_video(
     collector = PoseCollector()
     with VideoReader(demo_video) as video:
         for frame in (frame for frame in video if frame.index % 3 == 0):
-            collector.add(
-                frame.index, frame.time_s, detector.detect_image(frame.image, frame.time_s)
-            )
-        found = collector.finish(10.0, video.size)
-    assert found.frames == 77
-    assert found.people == 2
-    man, woman = found.observed.sum(axis=1)
+            found = detector.detect_image(frame.image, frame.time_s)
+            collector.add(FrameDetections(frame.index, frame.time_s, found))
+        poses = collector.finish(10.0, video.size)
+    assert poses.frames == 77
+    assert poses.people == 2
+    man, woman = poses.observed.sum(axis=1)
     assert man >= 70
     assert woman >= 50
     # She walks through below him, from right to left, and neither ever takes the other's place.
-    his, hers = found.keypoints_2d[:, :, 0]
-    both = found.present.all(axis=0)
+    his, hers = poses.keypoints_2d[:, :, 0]
+    both = poses.present.all(axis=0)
     beside = np.sign(hers - his)[both, 0]
     assert beside[0] == 1
     assert np.flatnonzero(np.diff(beside)).size == 1
@@ -336,8 +340,32 @@ def test_both_people_keep_their_ids_through_the_demo_video(
     across = np.diff(hers[both, 0])
     assert across.min() > -50
     assert across.max() < 5
-    steps = np.linalg.norm(np.diff(found.keypoints_2d[:, :, 0], axis=1), axis=2)
+    steps = np.linalg.norm(np.diff(poses.keypoints_2d[:, :, 0], axis=1), axis=2)
     assert np.nanmax(steps) < 200  # half a body height, in the somersault
+
+
+@pytest.mark.parametrize("flip_test", [True, False])
+def test_one_detector_serves_many_videos(
+    flip_test: bool, demo_video: Path, frames: list[Frame]
+) -> None:
+    """To the bit; and without `reset` it would remember."""
+    with VideoReader(demo_video, 2.5, 2.8) as reader:
+        video = list(reader)
+    with MediaPipeDetector(flip_test=flip_test) as fresh:
+        expected = list(fresh.detect(video))
+    with MediaPipeDetector(flip_test=flip_test) as detector:
+        list(detector.detect(frames))
+        assert detector.memory()["people"]
+        detector.reset()
+        found = list(detector.detect(video))
+    assert len(expected[-1]) > 0
+    assert_equal_detections(found, expected)
+
+
+def assert_equal_detections(found: list[Detections], expected: list[Detections]) -> None:
+    for some, same in zip(found, expected, strict=True):
+        for name in ("keypoints", "scores", "disputed"):
+            np.testing.assert_array_equal(getattr(some, name), getattr(same, name))
 
 
 def test_its_memory_lets_another_one_go_on(demo_video: Path) -> None:
@@ -351,6 +379,4 @@ def test_its_memory_lets_another_one_go_on(demo_video: Path) -> None:
         second.remember(json.loads(json.dumps(first.memory())))
         found += second.detect(video[5:])
     assert len(whole[6]) > 0
-    for some, same in zip(found, whole, strict=True):
-        np.testing.assert_array_equal(some.keypoints, same.keypoints)
-        np.testing.assert_array_equal(some.scores, same.scores)
+    assert_equal_detections(found, whole)

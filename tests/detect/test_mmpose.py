@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.detect.conftest import save_hrnet
 from vidpose.detect import mmpose
 from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
-from vidpose.detect.mmpose import HRNet, decode, open_hrnet
+from vidpose.detect.mmpose import HRNet, decode_msra_maps, open_hrnet
 from vidpose.detect.networks import read_tensors
 from vidpose.detect.topdown import find_poses
 from vidpose.errors import MissingDependencyError, WeightsError
@@ -124,7 +124,7 @@ def test_decoding_as_mmpose_does() -> None:
     maps = np.random.default_rng(0).normal(size=(60, 17, 8, 6)).astype(np.float32)
     maps[5] -= 10
     codec = MSRAHeatmap(input_size=(24, 32), heatmap_size=(6, 8), sigma=2)
-    pixels, scores = decode(maps)
+    pixels, scores = decode_msra_maps(maps)
     for n, some in enumerate(maps):
         keypoints, values = codec.decode(some)
         there = values[0] > 0

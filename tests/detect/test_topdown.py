@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from tests.detect.people import detections, stick
 from vidpose import detect
-from vidpose.detect import Detections, open_detector
+from vidpose.detect import Detections, Detector, open_detector
+from vidpose.detect.base import FrameDetections
 from vidpose.detect.topdown import (
     FOLLOW_MARGIN,
     FRAMES_AT_ONCE,
@@ -25,6 +27,7 @@ from vidpose.detect.topdown import (
     overlaps,
 )
 from vidpose.errors import MissingDependencyError, UsageError, WeightsError
+from vidpose.options import DetectorOptions
 from vidpose.skeleton import COCO17
 from vidpose.tracking.collector import PoseCollector
 from vidpose.video import Frame
@@ -176,6 +179,15 @@ def test_its_memory_lets_another_one_go_on(detect_every: int, stop: int) -> None
         np.testing.assert_array_equal(some.keypoints, same.keypoints)
 
 
+def test_one_detector_serves_many_videos() -> None:
+    """After `reset` it looks for people in the first frame, and follows nobody from before."""
+    detector = TopDownDetector(DotNetwork(), DotDetector(), detect_every=4)
+    there, elsewhere = picture((60, 60)), picture((200, 180))
+    assert [len(some) for some in detector.detect(frames([there] * 2))] == [1, 1]
+    detector.reset()
+    assert [len(some) for some in detector.detect(frames([elsewhere] * 2))] == [1, 1]
+
+
 def test_who_is_missed_by_a_look_is_followed_on() -> None:
     class Forgetful(DotDetector):
         def people(self, images: Sequence[Image]) -> Any:
@@ -197,7 +209,7 @@ def test_whoever_steps_into_the_box_of_one_who_is_gone_is_another_person() -> No
     found = list(detector.detect(frames(video)))
     assert [len(some) for some in found] == [1] * len(video)  # the box did find the other one
     for frame, some in zip(frames(video), found, strict=True):
-        collector.add(frame.index, frame.time_s, some)
+        collector.add(FrameDetections(frame.index, frame.time_s, some))
     people = collector.finish(30.0, (320, 240))
     assert people.people == 2
     assert people.present.tolist() == [
@@ -298,6 +310,10 @@ def test_the_rhythm_is_checked() -> None:
 # open_detector
 
 
+def opened(**options: Any) -> tuple[Detector, str]:
+    return open_detector(DetectorOptions(**options), torch.device("cpu"))
+
+
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """What was fetched, by name; nothing at first."""
@@ -307,7 +323,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 
 
 def test_auto_without_weights_takes_the_embedded_one(cache: dict[str, Path]) -> None:
-    found, sentence = open_detector()
+    found, sentence = opened()
     with found:
         assert found.name == "mediapipe"
     assert "run `vidpose weights fetch hrnet-w32 rtmdet-m`" in sentence
@@ -315,7 +331,7 @@ def test_auto_without_weights_takes_the_embedded_one(cache: dict[str, Path]) -> 
 
 def test_auto_names_only_what_is_missing(cache: dict[str, Path], hrnet_file: Path) -> None:
     cache["hrnet-w48"] = hrnet_file
-    found, sentence = open_detector()
+    found, sentence = opened()
     with found:
         assert found.name == "mediapipe"
     assert "`vidpose weights fetch rtmdet-m`" in sentence
@@ -325,7 +341,7 @@ def test_auto_without_mmpose_takes_the_embedded_one(
     monkeypatch: pytest.MonkeyPatch, cache: dict[str, Path]
 ) -> None:
     monkeypatch.setattr(detect, "missing_packages", lambda: ["mmpose"])
-    found, sentence = open_detector()
+    found, sentence = opened()
     with found:
         assert found.name == "mediapipe"
     assert "pip install --no-deps mmpose==1.3.2" in sentence
@@ -335,7 +351,7 @@ def test_auto_takes_hrnet_where_it_can(
     cache: dict[str, Path], hrnet_file: Path, rtmdet_file: Path, demo_frames: list[Frame]
 ) -> None:
     cache |= {"hrnet-w32": hrnet_file, "rtmdet-tiny": rtmdet_file}
-    found, sentence = open_detector(num_people=3, half=False)
+    found, sentence = opened(people=3, half=False)
     with found:
         assert found.name == "hrnet"
         assert [len(some) <= 3 for some in found.detect(demo_frames)] == [True] * len(demo_frames)
@@ -355,8 +371,12 @@ def demo_frames(pictures: list[Image]) -> list[Frame]:
 def test_files_on_disk(
     name: str, cache: dict[str, Path], hrnet_file: Path, rtmdet_file: Path
 ) -> None:
-    found, sentence = open_detector(
-        name, pose_weights=hrnet_file, person_weights=rtmdet_file, detect_every=1, half=False
+    found, sentence = opened(
+        detector=name,
+        pose_weights=hrnet_file,
+        person_weights=rtmdet_file,
+        detect_every=1,
+        half=False,
     )
     assert found.name == "hrnet"
     assert "every frame, in float32 (chosen by" in sentence
@@ -364,7 +384,7 @@ def test_files_on_disk(
 
 def test_weights_by_name(cache: dict[str, Path], hrnet_file: Path, rtmdet_file: Path) -> None:
     cache |= {"hrnet-w48": Path("other"), "hrnet-w32": hrnet_file, "rtmdet-m": rtmdet_file}
-    found, _ = open_detector("hrnet", pose_weights="hrnet-w32")
+    found, _ = opened(detector="hrnet", pose_weights="hrnet-w32")
     assert set(found.description["weights"]) == {"hrnet.pth"}
 
 
@@ -385,29 +405,26 @@ def test_weights_that_are_not_here(
     name: str, given: dict[str, str], message: str, cache: dict[str, Path]
 ) -> None:
     with pytest.raises(WeightsError, match=message):
-        open_detector(name, **given)  # type: ignore[arg-type]
+        opened(detector=name, **given)
 
 
 def test_mmpose_that_is_not_here(monkeypatch: pytest.MonkeyPatch, cache: dict[str, Path]) -> None:
     monkeypatch.setattr("vidpose.detect.mmcv_ops.missing_packages", lambda: ["mmdet"])
     for name in ("hrnet", "cpn"):
         with pytest.raises(MissingDependencyError, match="pip install"):
-            open_detector(name)
+            opened(detector=name)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "openpose"}, "auto, mediapipe, hrnet, cpn"),
-        ({"num_people": 0}, "give 1 or more"),
-        ({"detect_every": 0}, "give 1 or more"),
-        ({"name": "mediapipe", "detect_every": 2}, "go with --detector hrnet or cpn"),
-        ({"name": "mediapipe", "pose_weights": "x.pth"}, "go with --detector hrnet or cpn"),
+        ({"detector": "mediapipe", "detect_every": 2}, "go with --detector hrnet or cpn"),
+        ({"detector": "mediapipe", "pose_weights": "x.pth"}, "go with --detector hrnet or cpn"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        open_detector(**options)
+        opened(**options)
 
 
 def test_cpn_looks_at_crops_of_the_size_in_its_name(
@@ -425,7 +442,7 @@ def test_cpn_looks_at_crops_of_the_size_in_its_name(
 
     monkeypatch.setattr("vidpose.detect.cpn.open_cpn", open_cpn)
     for name in ("CPN50_384x288.pth.tar", "mine.pth"):
-        found, _ = open_detector("cpn", pose_weights=name, person_weights=rtmdet_file)
+        found, _ = opened(detector="cpn", pose_weights=name, person_weights=rtmdet_file)
         assert found.name == "dots"
     assert [options["input_size"] for options in asked.values()] == [(288, 384), (192, 256)]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.keypoints import files
-from tests.keypoints.files import FPS, SIZE, dump, flat, in_h36m17, person
+from tests.keypoints.files import FPS, SIZE, dump, flat, in_h36m17, in_skeleton, person
 from vidpose.errors import KeypointsError, UsageError
 from vidpose.keypoints import FORMATS, read_keypoints
 from vidpose.skeleton import COCO17, H36M17, HALPE26, OPENPOSE18, OPENPOSE25, Skeleton
@@ -26,6 +26,11 @@ IDS = [writer.__name__ for writer, _, _ in WRITERS]
 each_format = pytest.mark.parametrize(("write", "format", "skeleton"), WRITERS, ids=IDS)
 
 
+def needed(write: Callable[..., Path]) -> str | None:
+    """What to give as skeleton."""
+    return "coco17" if write is files.mmpose else None
+
+
 def read(path: Path, **options: Any) -> Any:
     told = {"size": None} if options.pop("told_size", False) else {"size": SIZE}
     return read_keypoints(path, **({"fps": FPS} | told | options))[0]
@@ -38,7 +43,12 @@ def test_the_same_people_from_every_format(
 ) -> None:
     path = write(tmp_path / "x.json", range(20))
     size = None if write is files.coco_annotations else SIZE
-    poses, told = read_keypoints(path, format if asked == "by name" else "auto", fps=FPS, size=size)
+    poses, told = read_keypoints(
+        *(path, format if asked == "by name" else "auto"),
+        skeleton=needed(write),
+        fps=FPS,
+        size=size,
+    )
     assert told == {"format": format, "skeleton": skeleton.name}
     assert poses.skeleton == H36M17
     assert poses.frame_size == SIZE
@@ -60,7 +70,8 @@ def test_missing_frames_are_gaps(
 ) -> None:
     """Short ones are interpolated and marked; in long ones nobody is there."""
     kept = [*range(5, 25), *range(30, 50), *range(80, 100)]
-    poses = read(write(tmp_path / "x", kept, 1), told_size=write is files.coco_annotations)
+    path = write(tmp_path / "x", kept, 1)
+    poses = read(path, told_size=write is files.coco_annotations, skeleton=needed(write))
     assert poses.frame_indices.tolist() == list(range(5, 100))
     np.testing.assert_allclose(poses.timestamps, np.arange(5, 100) / FPS)
     row = np.arange(5, 100)
@@ -122,13 +133,13 @@ def test_mmpose_frames_count_from_one_beside_meta_info(tmp_path: Path) -> None:
 
 def test_mmpose_of_one_picture(tmp_path: Path) -> None:
     rows = json.loads(files.mmpose(tmp_path / "x", [0]).read_text())
-    poses = read(dump(tmp_path / "y", rows[0]["instances"]))
+    poses = read(dump(tmp_path / "y", rows[0]["instances"]), skeleton="coco17")
     assert (poses.people, poses.frames) == (2, 1)
 
 
 def test_coco_takes_mmpose_json_too(tmp_path: Path) -> None:
     path = files.mmpose(tmp_path / "x", range(20))
-    poses, told = read_keypoints(path, "coco", fps=FPS, size=SIZE)
+    poses, told = read_keypoints(path, "coco", skeleton="coco17", fps=FPS, size=SIZE)
     assert poses.people == 2
     assert told["format"] == "mmpose"
 
@@ -163,6 +174,20 @@ def test_bare_arrays_need_a_skeleton(columns: int, suffix: str, tmp_path: Path) 
     np.testing.assert_allclose(same.keypoints_2d[0, 0], joints[0, :, :2], atol=1e-3)
 
 
+def test_17_joints_without_names_are_not_guessed(tmp_path: Path) -> None:
+    """COCO and Human3.6M both have 17."""
+    path = files.mmpose(tmp_path / "x.json", range(20))
+    with pytest.raises(UsageError, match=r"whose 17 joints it holds; give --skeleton coco17, "):
+        read(path)
+    assert read(path, skeleton="coco17").people == 2
+    dump(path, mmpose_with(keypoints=[[1, 2]] * 16))
+    with pytest.raises(KeypointsError, match=r"has 16 joints, not 17 \(coco17\) or 26 \(halpe26\)"):
+        read(path)
+    halpe = in_skeleton(HALPE26, person(0)).tolist()
+    dump(path, mmpose_with(keypoints=halpe, keypoint_scores=[0.9] * 26))
+    assert read(path).people == 1
+
+
 def mmpose_with(**changes: Any) -> Any:
     instance = {"keypoints": person(0).tolist(), "keypoint_scores": [0.9] * 17}
     return [{"frame_id": 0, "instances": [instance | changes]}]
@@ -189,7 +214,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "huge frame": ([{"frame_id": 10**40, "instances": []}], r"\[0\].frame_id is 1000"),
     "nan frame": ([{"frame_id": float("nan"), "instances": []}], r"\[0\].frame_id is not"),
     "true frame": ([{"frame_id": True, "instances": []}], r"\[0\].frame_id is not"),
-    "16 joints": (mmpose_with(keypoints=[[1, 2]] * 16), "has 16 joints"),
+    "16 joints": (mmpose_with(keypoints=[[1, 2]] * 16), "has 16 x 2 numbers, not 17 x 2"),
     "text joints": (mmpose_with(keypoints=[["1", "2"]] * 17), "something else than numbers"),
     "null joint": (mmpose_with(keypoints=[[None, 2]] * 17), "something else than numbers"),
     "ragged": (mmpose_with(keypoints=[[1, 2]] * 16 + [[1]]), "something else than numbers"),
@@ -237,8 +262,10 @@ BAD: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("content", "message"), BAD.values(), ids=BAD)
 def test_what_is_wrong_is_named(content: Any, message: str, tmp_path: Path) -> None:
     path = dump(tmp_path / "x.json", content)
+    first = content[0] if isinstance(content, list) and content else {}
+    asked = "coco17" if first.get("instances") else None  # else the joints have names
     with pytest.raises(KeypointsError, match=message) as error:
-        read(path)
+        read(path, skeleton=asked)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
 
@@ -294,7 +321,7 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "x" / "a_keypoints.json").unlink()
     for name in ("a", "b"):
         dump(tmp_path / "x" / f"{name}_000_keypoints.json", {"people": []})
-    with pytest.raises(KeypointsError, match="stands twice"):
+    with pytest.raises(KeypointsError, match="is there twice"):
         read(tmp_path / "x")
     with pytest.raises(KeypointsError, match="does not exist"):
         read(tmp_path / "y")
@@ -317,7 +344,7 @@ def test_options_that_are_missing_or_wrong(
 ) -> None:
     path = files.mmpose(tmp_path / "x.json", range(20))
     with pytest.raises(UsageError, match=message):
-        read(path, **options)
+        read(path, **({"skeleton": "coco17"} | options))
 
 
 def test_options_that_contradict_the_file(tmp_path: Path) -> None:
@@ -339,7 +366,25 @@ def test_an_asked_skeleton_is_believed_where_the_file_is_silent(tmp_path: Path) 
 
 
 def test_the_command_offers_all_formats() -> None:
-    from vidpose.cli import lift
+    from vidpose.cli.infer import lift
 
     (option,) = [p for p in lift.params if p.name == "format"]
     assert tuple(option.type.choices) == FORMATS  # type: ignore[attr-defined]
+
+
+def test_scores_of_0_4_exchange_no_sides(tmp_path: Path) -> None:
+    """Legs and arms that come close to each other, as in somebody seen from the side."""
+    random = np.random.default_rng(0)
+    frames: list[Any] = []
+    for frame in range(40):
+        joints = person(frame)
+        close = 0.49 * (1 + np.sin(frame / 3)) / 2
+        joints += close * (joints[COCO17.mirrored] - joints) + random.normal(0, 2, (17, 2))
+        frames.append({"frame_id": frame, "instances": [{"keypoints": joints.tolist()}]})
+    found = {}
+    for score in (0.9, 0.4):
+        for row in frames:
+            row["instances"][0]["keypoint_scores"] = [score] * 17
+        path = dump(tmp_path / "walk.json", frames)
+        found[score] = read(path, skeleton="coco17").keypoints_2d
+    np.testing.assert_array_equal(found[0.4], found[0.9])

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.skeleton import Skeleton
+from vidpose.skeleton import Skeleton, conversion
 
 if TYPE_CHECKING:
     from vidpose.video import Frame
@@ -24,9 +23,6 @@ not compared name by name, since the second finding is often turned round, or on
 real people this close hide one another, and only one of them can be seen."""
 MIN_MEAN_SCORE = 0.3
 """Below this mean joint score a pose is a guess about leaves and shadows."""
-DISPUTED_SCORE = np.float32(0.4)
-"""The very score of a joint about which a detector contradicts itself, left or right. Nobody's word
-is worth much there; and tracking knows such joints by it."""
 MIN_SIZE_PX = 12.0
 """A person smaller than this has about half a pixel for a forearm: nothing can be seen."""
 MIN_INSIDE = 0.25
@@ -47,19 +43,27 @@ class Detections:
     scores: NDArray[np.float32]
     """(N, J), confidence, 0 to 1; 0 for a joint that is not given."""
     skeleton: Skeleton
+    disputed: NDArray[np.bool_] = None  # type: ignore[assignment]
+    """(N, J), joints about which the detector contradicts itself, left or right; by default
+    none."""
 
     def __post_init__(self) -> None:
         people, joints = len(self.keypoints), len(self.skeleton)
+        if self.disputed is None:
+            missing = np.zeros((people, joints), bool)  # type: ignore[unreachable]
+            object.__setattr__(self, "disputed", missing)
         if self.keypoints.shape != (people, joints, 2):
             raise ValueError(
                 f"keypoints: expected (any, {joints}, 2) for {self.skeleton.name}, "
                 f"got {self.keypoints.shape}"
             )
-        if self.scores.shape != (people, joints):
-            raise ValueError(f"scores: expected {(people, joints)}, got {self.scores.shape}")
-        for name in ("keypoints", "scores"):
-            if getattr(self, name).dtype != np.float32:
-                raise ValueError(f"{name}: expected float32, got {getattr(self, name).dtype}")
+        for name in ("scores", "disputed"):
+            if getattr(self, name).shape != (people, joints):
+                shape = getattr(self, name).shape
+                raise ValueError(f"{name}: expected {(people, joints)}, got {shape}")
+        for name, dtype in (("keypoints", "float32"), ("scores", "float32"), ("disputed", "bool")):
+            if getattr(self, name).dtype != dtype:
+                raise ValueError(f"{name}: expected {dtype}, got {getattr(self, name).dtype}")
         if not ((self.scores >= 0) & (self.scores <= 1)).all():
             raise ValueError("scores: not between 0 and 1")
         if self.scores[~np.isfinite(self.keypoints).all(axis=2)].any():
@@ -70,28 +74,46 @@ class Detections:
 
     def __getitem__(self, people: Any) -> Detections:
         """The people that an index array, boolean mask or slice chooses."""
-        return Detections(self.keypoints[people], self.scores[people], self.skeleton)
+        return Detections(
+            self.keypoints[people], self.scores[people], self.skeleton, self.disputed[people]
+        )
+
+    def converted(self, target: Skeleton) -> Detections:
+        """The same people in another skeleton; a joint derived from a disputed one is disputed.
+
+        Raises:
+            ValueError: there is no conversion.
+        """
+        if self.skeleton == target:
+            return self
+        convert = conversion(self.skeleton.name, target.name)
+        keypoints, scores = convert(self.keypoints, self.scores)
+        disputed = np.zeros(scores.shape, bool)
+        if self.disputed.any():  # rarely
+            there = np.isfinite(keypoints).all(axis=2)
+            disputed = there & (convert(self.keypoints, 1.0 - self.disputed)[1] == 0)
+        return Detections(keypoints.astype(np.float32), scores.astype(np.float32), target, disputed)
 
 
-class Sight(NamedTuple):
-    """What was found in one frame."""
+class FrameDetections(NamedTuple):
+    """What was detected in one frame."""
 
     frame_index: int
     """Position in the source video."""
     time_s: float
-    found: Detections
+    detections: Detections
 
 
 class Detector(Protocol):
-    """Finds the joints of the people in the frames of one video.
+    """Finds the joints of the people in the frames of videos, one video after another.
 
-    A context manager; use one detector for one video, as it may remember where people were.
+    A context manager. It may remember where people were: call `reset` before another video.
     """
 
     name: str
     skeleton: Skeleton
     description: dict[str, Any]
-    """What the result file tells about it (JSON values): name, version, weights with their
+    """What the result file says about it (JSON values): name, version, weights with their
     SHA-256, options."""
 
     def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
@@ -99,6 +121,10 @@ class Detector(Protocol):
 
         A detector may read a bounded number of frames ahead, to infer in batches.
         """
+        ...
+
+    def reset(self) -> None:
+        """Forget the video before: what follows is as from a detector that was just opened."""
         ...
 
     def memory(self) -> Any:
@@ -116,16 +142,11 @@ class Detector(Protocol):
 
     def __enter__(self) -> Detector: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
 
-def sights(detector: Detector, frames: Iterable[Frame]) -> Iterator[Sight]:
-    """What a detector finds in frame after frame, and which frame it was."""
+def detect_frames(detector: Detector, frames: Iterable[Frame]) -> Iterator[FrameDetections]:
+    """What a detector finds in frame after frame, with the frame's index and time."""
     # The detector may read ahead of what it gives back, so what was read waits here.
     waiting: deque[tuple[int, float]] = deque()
 
@@ -134,8 +155,8 @@ def sights(detector: Detector, frames: Iterable[Frame]) -> Iterator[Sight]:
             waiting.append((frame.index, frame.time_s))
             yield frame
 
-    for found in detector.detect(noted()):
-        yield Sight(*waiting.popleft(), found)
+    for detections in detector.detect(noted()):
+        yield FrameDetections(*waiting.popleft(), detections)
 
 
 def pose_sizes(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

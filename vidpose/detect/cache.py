@@ -1,7 +1,7 @@
 """What a detector has found so far, kept on disk while a video is worked on.
 
-A folder beside the result, `.<name>.partial`, holds one .npz for every stretch of frames, each
-written whole or not at all. Killed at any moment, the same job goes on after the last stretch:
+A folder next to the result, `.<name>.partial`, holds one .npz for every stretch of frames, each
+complete or not at all. Killed at any moment, the same job goes on after the last stretch:
 the detections are as they were, and so is the detector's memory (`Detector.memory`).
 """
 
@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.detect.base import Detections, Sight
+from vidpose.detect.base import Detections, FrameDetections
 from vidpose.errors import VidposeError
-from vidpose.poses import UNREADABLE
 from vidpose.skeleton import Skeleton
-from vidpose.utils.files import replacing
+from vidpose.utils.files import UNREADABLE, replacing
 
-FORMAT = "vidpose-partial/1"
+FORMAT = "vidpose-partial/2"
 STRETCH_S = 5.0
 """No more work than this, in seconds of the clock on the wall, is done twice."""
 MOST_FRAMES = 512
@@ -35,15 +34,15 @@ _LONGEST_STEM = 100
 
 def cache_folder(target: Path) -> Path:
     """Where the detections of a result lie until it is written."""
-    whole = target.stem.encode()
-    stem = whole[:_LONGEST_STEM].decode(errors="ignore")
-    if len(whole) > _LONGEST_STEM:
-        stem += f"-{zlib.crc32(whole):08x}"  # episodes of a series differ in their last letters
+    name = target.stem.encode()
+    stem = name[:_LONGEST_STEM].decode(errors="ignore")
+    if len(name) > _LONGEST_STEM:
+        stem += f"-{zlib.crc32(name):08x}"  # episodes of a series differ in their last letters
     return target.with_name(f".{stem}.partial")
 
 
 def remove_what_is_left(target: Path) -> None:
-    """Remove what a job has left that was killed after it had written its result."""
+    """Remove the detections of a job that was killed after it had written its result."""
     folder, written = cache_folder(target), target.stat().st_mtime
     with suppress(OSError):
         if all(path.stat().st_mtime <= written for path in folder.iterdir()):
@@ -58,7 +57,7 @@ def _empty(folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Past:
+class Resumed:
     """What an earlier run has left."""
 
     frames: int = 0
@@ -77,29 +76,37 @@ class DetectionCache:
             not used, and removed as soon as there is something to put in its place.
     """
 
+    resumed: Resumed
+    """What lay there when the cache was opened."""
+    frames: int
+    """How many frames are on the disk: those of `resumed`, and what was written since."""
+
     def __init__(self, target: Path, key: dict[str, Any]) -> None:
         self.folder = cache_folder(target)
         self._key = json.dumps({"format": FORMAT, **key}, sort_keys=True)
-        self._files: list[Path] = []
-        self._waiting: list[Sight] = []
+        self._waiting: list[FrameDetections] = []
         self._since = time.monotonic()
-        self.past = self._look()
+        # Fixed here: `detections` may be read while another thread writes.
+        self._old_files, self.resumed = self._look()
+        self._ours = bool(self._old_files)
+        self.frames = self.resumed.frames
 
-    def _look(self) -> Past:
+    def _look(self) -> tuple[tuple[Path, ...], Resumed]:
+        files: list[Path] = []
         frames, memory, warnings = 0, None, None
-        while True:
+        while warnings is None:
             path = self.folder / f"{frames:09d}.npz"
-            stretch = None if warnings is not None else self._read(path)
-            if stretch is None:
-                return Past(frames, memory, warnings)
-            self._files.append(path)
-            frames += len(stretch["frame_indices"])
+            if (stretch := self._read(path)) is None:
+                break
+            files.append(path)
+            count = len(stretch["frame_indices"])
+            frames += count
             end = json.loads(str(stretch["end"]))
             memory = end["memory"]
-            if end["warnings"] is not None:
-                warnings = tuple(end["warnings"])
-            elif not len(stretch["frame_indices"]):
-                return Past(frames, memory, warnings)
+            warnings = None if end["warnings"] is None else tuple(end["warnings"])
+            if not count:
+                break
+        return tuple(files), Resumed(frames, memory, warnings)
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         """A stretch's arrays; None if it is not there, is damaged or is another job's."""
@@ -111,27 +118,35 @@ class DetectionCache:
         except UNREADABLE:
             return None
 
-    def sights(self, skeleton: Skeleton) -> Iterator[Sight]:
-        """What was found in the frames of the past, stretch by stretch.
+    def detections(self, skeleton: Skeleton) -> Iterator[FrameDetections]:
+        """What an earlier run has found, frame by frame; read stretch by stretch.
 
         Raises:
             VidposeError: somebody removed a stretch meanwhile.
         """
-        for path in list(self._files):
+        for path in self._old_files:
             stretch = self._read(path)
             if stretch is None:
                 raise VidposeError(f"{path} was removed or changed meanwhile; start again.")
-            ends = np.cumsum(stretch["people"])
-            for n, end in enumerate(ends.tolist()):
-                some = slice(end - int(stretch["people"][n]), end)
-                found = Detections(stretch["keypoints"][some], stretch["scores"][some], skeleton)
-                yield Sight(
-                    int(stretch["frame_indices"][n]), float(stretch["timestamps"][n]), found
+            first = 0
+            for index, time_s, count in zip(
+                stretch["frame_indices"].tolist(),
+                stretch["timestamps"].tolist(),
+                stretch["people"].tolist(),
+                strict=True,
+            ):
+                keypoints, scores, disputed = (
+                    stretch[name][first : first + count]
+                    for name in ("keypoints", "scores", "disputed")
                 )
+                yield FrameDetections(
+                    index, time_s, Detections(keypoints, scores, skeleton, disputed)
+                )
+                first += count
 
-    def add(self, sight: Sight) -> None:
+    def add(self, frame: FrameDetections) -> None:
         """The detections of the next frame; `write` makes them last."""
-        self._waiting.append(sight)
+        self._waiting.append(frame)
 
     def due(self) -> bool:
         """Whether enough has come together to be written."""
@@ -150,35 +165,33 @@ class DetectionCache:
         """
         if not self._waiting and warnings is None:
             return
-        if not self._files:
+        if not self._ours:
             _empty(self.folder)  # of another job's
-        frames = self.past.frames
-        found = [sight.found for sight in self._waiting]
-        path = self.folder / f"{frames:09d}.npz"
+        indices, times, found = zip(*self._waiting, strict=True) if self._waiting else ((),) * 3
         joints = len(found[0].skeleton) if found else 0
-        with replacing(path) as temporary, open(temporary, "wb") as stream:
+        nobody = np.zeros((0, joints, 2), np.float32)
+        with (
+            replacing(self.folder / f"{self.frames:09d}.npz") as temporary,
+            open(temporary, "wb") as stream,
+        ):
             np.savez(
                 stream,
                 key=np.array(self._key),
                 end=np.array(json.dumps({"memory": memory, "warnings": warnings})),
-                frame_indices=np.array([sight.frame_index for sight in self._waiting], np.int64),
-                timestamps=np.array([sight.time_s for sight in self._waiting], np.float64),
+                frame_indices=np.array(indices, np.int64),
+                timestamps=np.array(times, np.float64),
                 people=np.array([len(some) for some in found], np.int64),
-                keypoints=np.concatenate(
-                    [np.zeros((0, joints, 2), np.float32), *(some.keypoints for some in found)]
-                ),
-                scores=np.concatenate(
-                    [np.zeros((0, joints), np.float32), *(some.scores for some in found)]
-                ),
+                keypoints=np.concatenate([nobody, *(some.keypoints for some in found)]),
+                scores=np.concatenate([nobody[..., 0], *(some.scores for some in found)]),
+                disputed=np.concatenate([nobody[..., 0] > 0, *(some.disputed for some in found)]),
             )
-        self._files.append(path)
-        ended = None if warnings is None else tuple(warnings)
-        self.past = Past(frames + len(found), memory, ended)
+        self._ours = True
+        self.frames += len(found)
         self._waiting = []
         self._since = time.monotonic()
 
     def remove(self) -> None:
         """Leave nothing of this job on the disk; another's stays."""
-        if self._files:
-            self._files = []
+        if self._ours:
+            self._ours = False
             _empty(self.folder)

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet
 
-from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
-from vidpose.detect.topdown import crop_affines
+from vidpose.detect.networks import Half, HeatmapNetwork, read_tensors
 from vidpose.skeleton import COCO17
 from vidpose.utils.files import sha256
+from vidpose.utils.state_dicts import load_strictly
 
 RESNET50 = (3, 4, 6, 3)
 RESNET101 = (3, 4, 23, 3)
@@ -101,9 +101,7 @@ class GlobalNet(nn.Module):
         super().__init__()
         self.laterals = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(channels, features, 1, bias=False),
-                nn.BatchNorm2d(features),
-                nn.ReLU(),
+                nn.Conv2d(channels, features, 1, bias=False), nn.BatchNorm2d(features), nn.ReLU()
             )
             for channels in STAGE_CHANNELS
         )
@@ -129,7 +127,7 @@ class GlobalNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a projected shortcut; `middle` -> 2 `middle`."""
+    """1x1, 3x3 and 1x1 convolutions and a projected shortcut; `middle` -> 2 `middle`."""
 
     def __init__(self, channels: int, middle: int) -> None:
         super().__init__()
@@ -187,10 +185,7 @@ class CPN(nn.Module):
     """
 
     def __init__(
-        self,
-        blocks: Sequence[int] = RESNET50,
-        features: int = FEATURES,
-        joints: int = len(COCO17),
+        self, blocks: Sequence[int] = RESNET50, features: int = FEATURES, joints: int = len(COCO17)
     ) -> None:
         super().__init__()
         self.blocks = tuple(blocks)
@@ -221,7 +216,7 @@ def load_cpn(path: str | Path) -> CPN:
     tensors = {_own_name(key): value for key, value in read_tensors(path, "CPN").items()}
     deep = any(key.startswith(f"resnet.layer3.{RESNET50[2]}.") for key in tensors)
     network = CPN(RESNET101 if deep else RESNET50)
-    load_strictly(network, tensors, path, f"CPN for {len(COCO17)} COCO joints")
+    load_strictly(network, tensors, f"{path} is no CPN for {len(COCO17)} COCO joints")
     return network.eval()
 
 
@@ -253,7 +248,9 @@ def mean_with_mirrored(maps: Tensor, mirrored: Tensor) -> Tensor:
     return (maps + mirrored.flip(3)[:, order]) / 2
 
 
-def decode(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def decode_refined_maps(
+    maps: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Refined heat maps (N, J, H, W) -> joints (N, J, 2), pixels of the crop, and scores (N, J).
 
     A joint is a quarter of a heat map's pixel from the best pixel towards the second best, after
@@ -287,23 +284,21 @@ def _blur(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(tall, (BLUR, BLUR), 0), np.float32).reshape(padded.shape)
 
 
-class CPNPoseNetwork:
+class CPNPoseNetwork(HeatmapNetwork):
     """CPN as a `PoseNetwork`.
 
     Args:
         network: in eval mode; it is moved to the device.
         input_size: width and height of a crop, pixels, multiples of 32; the size that the network
             was trained at, which its weights do not tell.
-        device: where to compute.
-        half: see `Half`. Equals among the pixels of the coarser maps do no harm: they are blurred
-            before their peak is looked for.
         flip_test: also look at the mirrored crop and take the mean; twice the time.
-        weights: file names and SHA-256, for the description.
+        device, half, weights: see `Network`. Equals among the pixels of the
+            coarser maps of 16-bit types do no harm: maps are blurred before their peak is looked
+            for.
     """
 
-    name = "cpn"
-    skeleton = COCO17
     border_rgb = (round(MEAN_RGB[0]), round(MEAN_RGB[1]), round(MEAN_RGB[2]))
+    padding = (WIDER, TALLER)
 
     def __init__(
         self,
@@ -317,39 +312,14 @@ class CPNPoseNetwork:
     ) -> None:
         if input_size[0] % 32 or input_size[1] % 32:
             raise ValueError(f"input_size: expected multiples of 32, got {input_size}")
-        self.input_size = input_size
-        self._device = torch.device(device)
+        label = f"CPN-ResNet{3 * sum(network.blocks) + 2}"
+        options = {"input_size": list(input_size), "flip_test": flip_test}
+        super().__init__("cpn", label, device, half, weights, options)
+        self.input_size, self._flip_test = input_size, flip_test
         self._network = network.to(self._device).to(memory_format=torch.channels_last)
-        self._flip_test = flip_test
-        self._dtype = precision(self._device, half)
-        self.description: dict[str, Any] = {
-            "name": self.name,
-            "network": f"CPN-ResNet{3 * sum(network.blocks) + 2}",
-            "weights": weights or {},
-            "options": {
-                "input_size": list(input_size),
-                "flip_test": flip_test,
-                "precision": str(self._dtype).removeprefix("torch."),
-            },
-        }
 
-    def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, 4) boxes x0 y0 x1 y1, pixels of the picture -> (N, 2, 3) maps from pixels of the
-        picture to pixels of the crop.
-
-        The crop shows the box from a tenth beyond its sides and three twentieths beyond its top
-        and bottom, and as much more as its aspect ratio needs. Nothing is turned.
-        """
-        return crop_affines(boxes, self.input_size, (WIDER, TALLER))
-
-    def joints(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(N, H, W, 3) RGB crops -> (N, 17, 2) pixels of the crop and (N, 17) scores, 0 to 1."""
-        width, height = self.input_size
-        if crops.shape[1:] != (height, width, 3):
-            raise ValueError(f"crops: expected (any, {height}, {width}, 3), got {crops.shape}")
-        if not len(crops):
-            return np.zeros((0, len(COCO17), 2), np.float32), np.zeros((0, len(COCO17)), np.float32)
-        return decode(self._maps(crops))
+    def _locate(self, maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return decode_refined_maps(maps)
 
     @torch.inference_mode()
     def _maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -366,25 +336,11 @@ class CPNPoseNetwork:
         return maps.cpu().numpy()
 
 
-def open_cpn(
-    path: str | Path,
-    *,
-    input_size: tuple[int, int] = (192, 256),
-    device: torch.device | str = "cpu",
-    half: Half = "auto",
-    flip_test: bool = False,
-) -> CPNPoseNetwork:
+def open_cpn(path: str | Path, **options: Any) -> CPNPoseNetwork:
     """A checkpoint, ready to find joints; see `CPNPoseNetwork` for the options.
 
     Raises:
         WeightsError: as `load_cpn`.
     """
     path = Path(path)
-    return CPNPoseNetwork(
-        load_cpn(path),
-        input_size=input_size,
-        device=device,
-        half=half,
-        flip_test=flip_test,
-        weights={path.name: sha256(path)},
-    )
+    return CPNPoseNetwork(load_cpn(path), **options, weights={path.name: sha256(path)})

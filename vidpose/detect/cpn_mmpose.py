@@ -181,11 +181,11 @@ class CPNHeatmap(BaseKeypointCodec):  # type: ignore[misc]
 
     def decode(self, encoded: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
         """(K, h, w) -> (1, K, 2) pixels of the crop and (1, K) scores."""
-        return cpn.decode(encoded[None])
+        return cpn.decode_refined_maps(encoded[None])
 
     def batch_decode(self, batch_encoded: Tensor) -> tuple[list[Any], list[Any]]:
         """(B, K, h, w) -> for each of the batch what `decode` gives."""
-        found, scores = cpn.decode(batch_encoded.detach().float().cpu().numpy())
+        found, scores = cpn.decode_refined_maps(batch_encoded.detach().float().cpu().numpy())
         return list(found[:, None]), list(scores[:, None])
 
 

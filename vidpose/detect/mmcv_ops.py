@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,7 @@ def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what MMPose's packages warn about in themselves from the user, who cannot mend it:
+    """Keep what MMPose's packages warn about in themselves from the user, who cannot change it:
     their use of pkg_resources, of what Python and PyTorch are giving up, and of modules of their
     own that have moved.
     """
@@ -113,3 +114,24 @@ def quiet() -> Iterator[None]:
         for category in (ImportWarning, DeprecationWarning, FutureWarning):
             warnings.filterwarnings("ignore", category=category, module=theirs)
         yield
+
+
+def build_model(package: str, config: str | Path, scope: str) -> tuple[Any, Any]:
+    """A model with random weights, and its config. Nothing is downloaded.
+
+    Args:
+        package: in whose wheel the config lies, `mmpose` or `mmdet`.
+        config: the path in there.
+        scope: whose networks it names.
+    """
+    with quiet():
+        from mmengine.config import Config
+        from mmengine.registry import DefaultScope
+
+        importlib.import_module(f"{scope}.models")  # registers the networks
+        models = importlib.import_module(f"{scope}.registry").MODELS
+        folder = Path(str(importlib.import_module(package).__file__)).parent
+        loaded = Config.fromfile(folder / config)
+        loaded.model.backbone.init_cfg = None  # it names a file to download
+        with DefaultScope.overwrite_default_scope(scope):
+            return models.build(loaded.model), loaded

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
-from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
+from vidpose.detect.mmcv_ops import build_model, prepare_mmpose, quiet
+from vidpose.detect.networks import Half, Network, read_tensors
 from vidpose.errors import WeightsError
 from vidpose.utils.files import sha256
+from vidpose.utils.state_dicts import load_strictly
 
 MIN_SCORE = 0.3
 """A box less sure than this is not looked at further; MMPose's own demo takes the same."""
@@ -39,27 +40,22 @@ VARIANTS = {
     (24, 80): Variant("RTMDet-m", "mmdet", ".mim/configs/rtmdet/rtmdet_m_8xb32-300e_coco.py"),
     (32, 80): Variant("RTMDet-l", "mmdet", ".mim/configs/rtmdet/rtmdet_l_8xb32-300e_coco.py"),
     (24, 1): Variant(
-        "RTMDet-m person",
-        "mmpose",
-        ".mim/demo/mmdetection_cfg/rtmdet_m_640-8xb32_coco-person.py",
+        "RTMDet-m person", "mmpose", ".mim/demo/mmdetection_cfg/rtmdet_m_640-8xb32_coco-person.py"
     ),
 }
 """By width and number of classes; the configs lie in the wheels."""
 WHAT = "RTMDet tiny, s, m or l (MMDet, COCO), or of RTMDet-m for people only"
 
 
-class RTMDet:
+class RTMDet(Network):
     """RTMDet as a `PersonDetector`. What counts as a box, and which boxes are one, is as its
     config says, and those surer than `min_score` are kept.
 
     Args:
         model: MMDet's RTMDet, in eval mode.
         config: MMDet's, of that model.
-        device: where to compute.
-        half: see `networks.Half`; the last layers always compute in float32.
         min_score: 0 to 1.
-        label: the variant, for the description.
-        weights: file names and SHA-256, for the description.
+        device, half, label, weights: see `Network`; the last layers always compute in float32.
     """
 
     def __init__(
@@ -75,8 +71,7 @@ class RTMDet:
     ) -> None:
         from mmcv.cnn import fuse_conv_bn
 
-        self._device = torch.device(device)
-        self._dtype = precision(self._device, half)
+        super().__init__("rtmdet", label, device, half, weights, {"min_score": min_score})
         # Not the head: its levels share convolutions, each with normalisations of its own.
         body: Any = nn.Sequential(fuse_conv_bn(model.backbone), fuse_conv_bn(model.neck))
         self._body = body.to(self._device, self._dtype, memory_format=torch.channels_last)
@@ -92,15 +87,6 @@ class RTMDet:
         self._mean, self._std = (
             torch.tensor(values, device=self._device) for values in (pixels.mean, pixels.std)
         )
-        self.description: dict[str, Any] = {
-            "name": "rtmdet",
-            "network": label,
-            "weights": weights or {},
-            "options": {
-                "min_score": min_score,
-                "precision": str(self._dtype).removeprefix("torch."),
-            },
-        }
 
     @torch.inference_mode()
     def people(
@@ -121,8 +107,8 @@ class RTMDet:
         return [_only_people(instances) for instances in found]
 
     def _place(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> Any:
-        """Draw the image (H, W, 3) into the upper left of the canvas, as large as it fits, and
-        tell MMDet about it.
+        """Draw the image (H, W, 3) into the upper left of the canvas, as large as it fits; what
+        MMDet wants to know about it.
         """
         from mmdet.structures import DetDataSample
 
@@ -144,13 +130,7 @@ def _only_people(instances: Any) -> tuple[NDArray[np.float32], NDArray[np.float3
     return instances.bboxes.float().cpu().numpy(), instances.scores.float().cpu().numpy()
 
 
-def open_rtmdet(
-    path: str | Path,
-    *,
-    device: torch.device | str = "cpu",
-    half: Half = "auto",
-    min_score: float = MIN_SCORE,
-) -> RTMDet:
+def open_rtmdet(path: str | Path, **options: Any) -> RTMDet:
     """A checkpoint of MMDet, ready to find people; see `RTMDet` for the options.
 
     Which of `VARIANTS` it is shows in the file.
@@ -173,31 +153,14 @@ def open_rtmdet(
         )
     variant = VARIANTS[width, classes]
     model, config = _build(variant)
-    load_strictly(model, tensors, path, variant.label)
-    return RTMDet(
-        model.eval(),
-        config,
-        device=device,
-        half=half,
-        min_score=min_score,
-        label=variant.label,
-        weights={path.name: sha256(path)},
-    )
+    load_strictly(model, tensors, f"{path} is no {variant.label}")
+    weights = {path.name: sha256(path)}
+    return RTMDet(model.eval(), config, **options, label=variant.label, weights=weights)
 
 
 def _build(variant: Variant) -> tuple[nn.Module, Any]:
-    """MMDet's model with random weights, and its config. Nothing is downloaded."""
-    with quiet():
-        import mmdet
-        import mmdet.models  # registers the networks
-        import mmpose
-        from mmdet.registry import MODELS
-        from mmengine.config import Config
-        from mmengine.model import revert_sync_batchnorm
-        from mmengine.registry import DefaultScope
+    """MMDet's model with random weights, and its config."""
+    model, config = build_model(variant.package, variant.config, "mmdet")
+    from mmengine.model import revert_sync_batchnorm
 
-        folder = Path({"mmdet": mmdet, "mmpose": mmpose}[variant.package].__file__).parent
-        config = Config.fromfile(folder / variant.config)
-        config.model.backbone.init_cfg = None  # it names a file to download
-        with DefaultScope.overwrite_default_scope("mmdet"):
-            return revert_sync_batchnorm(MODELS.build(config.model)), config
+    return revert_sync_batchnorm(model), config

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vidpose.detect.mmcv_ops import prepare_mmpose, quiet
-from vidpose.detect.networks import Half, load_strictly, precision, read_tensors
-from vidpose.detect.topdown import crop_affines
+from vidpose.detect.mmcv_ops import build_model, prepare_mmpose
+from vidpose.detect.networks import Half, HeatmapNetwork, read_tensors
 from vidpose.errors import WeightsError
 from vidpose.skeleton import COCO17
 from vidpose.utils.files import sha256
+from vidpose.utils.state_dicts import load_strictly
 
 CONFIGS = Path(".mim/configs/body_2d_keypoint/topdown_heatmap/coco")
 """Where the configs are in MMPose's wheel."""
@@ -42,23 +42,20 @@ VARIANTS = {
 WHAT = " or ".join(variant.label for variant in VARIANTS.values()) + " (MMPose, COCO)"
 
 
-class HRNet:
+class HRNet(HeatmapNetwork):
     """HRNet as a `PoseNetwork`.
 
     Args:
         model: MMPose's TopdownPoseEstimator, in eval mode. It is taken apart.
         config: MMPose's, of that model.
-        device: where to compute.
-        half: see `networks.Half`. The last layer always computes in float32: in heat maps of
-            fewer digits the highest pixel has equals.
-        flip_test: also look at the mirrored crop and take the mean; twice the time.
         label: the variant, for the description.
-        weights: file names and SHA-256, for the description.
+        flip_test: also look at the mirrored crop and take the mean; twice the time.
+        device, half, weights: see `Network`. The last layer always computes in
+            float32: in heat maps of fewer digits the highest pixel has equals.
     """
 
-    name = "hrnet"
-    skeleton = COCO17
     border_rgb = (0, 0, 0)
+    padding = (BOX_PADDING, BOX_PADDING)
 
     def __init__(
         self,
@@ -73,9 +70,9 @@ class HRNet:
     ) -> None:
         from mmcv.cnn import fuse_conv_bn
 
-        self._device = torch.device(device)
-        self._dtype = precision(self._device, half)
-        self._flip_test = flip_test
+        width, height = map(int, config.codec.input_size)
+        super().__init__("hrnet", label, device, half, weights, {"flip_test": flip_test})
+        self.input_size, self._flip_test = (width, height), flip_test
         self._shift = bool(config.model.test_cfg.shift_heatmap)
         self._backbone: Any = fuse_conv_bn(model.backbone).to(
             self._device, self._dtype, memory_format=torch.channels_last
@@ -86,55 +83,31 @@ class HRNet:
         self._mean, self._std = (
             torch.tensor(values, device=self._device) for values in (pixels.mean, pixels.std)
         )
-        width, height = config.codec.input_size
-        self.input_size = (int(width), int(height))
-        self.description: dict[str, Any] = {
-            "name": self.name,
-            "network": label,
-            "weights": weights or {},
-            "options": {
-                "flip_test": flip_test,
-                "precision": str(self._dtype).removeprefix("torch."),
-            },
-        }
 
-    def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
-        """See `PoseNetwork.affines`. The middle stays, nothing is turned, and the crop shows the
-        box, `BOX_PADDING` times as large, and as much more as its aspect ratio needs.
-        """
-        return crop_affines(boxes, self.input_size, (BOX_PADDING, BOX_PADDING))
-
-    def joints(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """See `PoseNetwork.joints`."""
-        width, height = self.input_size
-        if crops.shape[1:] != (height, width, 3):
-            raise ValueError(f"crops: expected (any, {height}, {width}, 3), got {crops.shape}")
-        if not len(crops):
-            return np.zeros((0, len(COCO17), 2), np.float32), np.zeros((0, len(COCO17)), np.float32)
-        maps = self._maps(crops)
-        pixels, scores = decode(maps)
-        scale = np.array([width / maps.shape[3], height / maps.shape[2]], np.float32)
-        return pixels * scale, scores
+    def _locate(self, maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        pixels, scores = decode_msra_maps(maps)
+        scale = np.array(self.input_size, np.float32) / (maps.shape[3], maps.shape[2])
+        return pixels * scale.astype(np.float32), scores
 
     @torch.inference_mode()
     def _maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, 17, H / 4, W / 4) heat maps."""
         x = (torch.from_numpy(crops).to(self._device) - self._mean) / self._std
         x = x.to(self._dtype).permute(0, 3, 1, 2)  # (N, 3, H, W), channels last in memory
-        maps = self._look(x)
+        maps = self._forward(x)
         if self._flip_test:
-            mirrored = self._look(x.flip(3)).flip(3)[:, self._mirrored]
+            mirrored = self._forward(x.flip(3)).flip(3)[:, self._mirrored]
             if self._shift:
                 # A mirrored map is off by a pixel, since its pixels stand for corners of the crop.
                 mirrored[..., 1:] = mirrored[..., :-1].clone()
             maps = (maps + mirrored) / 2
         return np.asarray(maps.cpu().numpy(), np.float32)
 
-    def _look(self, x: torch.Tensor) -> torch.Tensor:
+    def _forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._head([level.float() for level in self._backbone(x)])
 
 
-def decode(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def decode_msra_maps(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Where the joints are in heat maps, as MMPose's MSRAHeatmap codec has it: the highest pixel,
     moved by a quarter pixel towards its higher neighbour along x and along y.
 
@@ -165,13 +138,7 @@ def decode(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.f
     return pixels, np.clip(highest, 0, 1).astype(np.float32)
 
 
-def open_hrnet(
-    path: str | Path,
-    *,
-    device: torch.device | str = "cpu",
-    half: Half = "auto",
-    flip_test: bool = False,
-) -> HRNet:
+def open_hrnet(path: str | Path, **options: Any) -> HRNet:
     """A checkpoint of MMPose, ready to find joints; see `HRNet` for the options.
 
     Whether it is W32 or W48 shows in the file. The size of the crops does not: they are as large
@@ -191,28 +158,11 @@ def open_hrnet(
         )
     variant = VARIANTS[shape[1]]
     model, config = _build(variant)
-    load_strictly(model, tensors, path, f"{variant.label} for {len(COCO17)} COCO joints")
-    return HRNet(
-        model.eval(),
-        config,
-        device=device,
-        half=half,
-        flip_test=flip_test,
-        label=variant.label,
-        weights={path.name: sha256(path)},
-    )
+    load_strictly(model, tensors, f"{path} is no {variant.label} for {len(COCO17)} COCO joints")
+    weights = {path.name: sha256(path)}
+    return HRNet(model.eval(), config, **options, label=variant.label, weights=weights)
 
 
 def _build(variant: Variant) -> tuple[nn.Module, Any]:
-    """MMPose's model with random weights, and its config. Nothing is downloaded."""
-    with quiet():
-        import mmpose
-        import mmpose.models  # registers the networks
-        from mmengine.config import Config
-        from mmengine.registry import DefaultScope
-        from mmpose.registry import MODELS
-
-        config = Config.fromfile(Path(mmpose.__file__).parent / CONFIGS / variant.config)
-        config.model.backbone.init_cfg = None  # it names a file to download
-        with DefaultScope.overwrite_default_scope("mmpose"):
-            return MODELS.build(config.model), config
+    """MMPose's model with random weights, and its config."""
+    return build_model("mmpose", CONFIGS / variant.config, "mmpose")

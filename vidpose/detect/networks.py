@@ -1,15 +1,21 @@
-"""What the networks of all top-down detectors need: safe and strict weights, and a precision."""
+"""What the networks of all top-down detectors share: safe and strict weights, precision, crops."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
+from vidpose.detect.topdown import crop_affines
 from vidpose.errors import WeightsError
+from vidpose.skeleton import COCO17
 from vidpose.utils import torch_files
+from vidpose.utils.devices import computes_in_bf16
 from vidpose.utils.torch_files import NUMPY_ARRAYS
 
 Half = bool | Literal["auto"]
@@ -57,36 +63,77 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
     return state
 
 
-def load_strictly(network: nn.Module, tensors: dict[str, Tensor], path: Path, what: str) -> None:
-    """Give the network the tensors; every one must fit.
-
-    Raises:
-        WeightsError: some do not; the sentence names up to five.
-    """
-    own = network.state_dict()
-    # Old checkpoints have no counts of batches, which matter to training at most.
-    counts = {key for key in own if key.endswith("num_batches_tracked")}
-    wrong = [f"{key} is missing" for key in own.keys() - counts - tensors.keys()]
-    wrong += [f"{key[:80]} is not part of the network" for key in tensors.keys() - own.keys()]
-    wrong += [
-        f"{key} is {tuple(tensors[key].shape)} where {tuple(own[key].shape)} is needed"
-        for key in own.keys() & tensors.keys()
-        if own[key].shape != tensors[key].shape
-    ]
-    wrong += [f"{key[:80]} is not finite" for key, t in tensors.items() if not t.isfinite().all()]
-    if wrong:
-        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise WeightsError(f"{path} is no {what}: {'; '.join(sorted(wrong)[:5])}{more}.")
-    network.load_state_dict(own | tensors)
-
-
 def precision(device: torch.device, half: Half) -> torch.dtype:
     """The type to compute in: float32, or bfloat16 on a CPU and float16 on a GPU."""
     on_cpu = device.type == "cpu"
     if half == "auto":
-        half = not on_cpu or bool(
-            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        )
+        half = not on_cpu or computes_in_bf16(device)
     if not half:
         return torch.float32
     return torch.bfloat16 if on_cpu else torch.float16
+
+
+class Network:
+    """What all networks share: where and in what type they compute, and their description.
+
+    Args:
+        name: what kind it is.
+        label: which of its variants, for the description.
+        device: where to compute.
+        half: see `Half`.
+        weights: file names and SHA-256, for the description.
+        options: what else the description says; JSON values.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        label: str,
+        device: torch.device | str,
+        half: Half,
+        weights: dict[str, str] | None,
+        options: dict[str, Any],
+    ) -> None:
+        self.name = name
+        self._device = torch.device(device)
+        self._dtype = precision(self._device, half)
+        digits = str(self._dtype).removeprefix("torch.")
+        self.description: dict[str, Any] = {
+            "name": name,
+            "network": label,
+            "weights": weights or {},
+            "options": {**options, "precision": digits},
+        }
+
+
+class HeatmapNetwork(Network, ABC):
+    """A `PoseNetwork` that gives heat maps of COCO's joints; see `Network` for its arguments."""
+
+    input_size: tuple[int, int]
+    border_rgb: tuple[int, int, int]
+    padding: tuple[float, float]
+    """A crop shows so many times the box's width and height at least."""
+    skeleton = COCO17
+
+    def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+        """See `PoseNetwork.affines`. The middle stays, nothing is turned, and the crop shows the
+        box, `padding` times as large, and as much more as its aspect ratio needs.
+        """
+        return crop_affines(boxes, self.input_size, self.padding)
+
+    def joints(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """See `PoseNetwork.joints`."""
+        width, height = self.input_size
+        if crops.shape[1:] != (height, width, 3):
+            raise ValueError(f"crops: expected (any, {height}, {width}, 3), got {crops.shape}")
+        if not len(crops):
+            return np.zeros((0, len(COCO17), 2), np.float32), np.zeros((0, len(COCO17)), np.float32)
+        return self._locate(self._maps(crops))
+
+    @abstractmethod
+    def _maps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, H, W, 3) RGB crops -> (N, 17, H / 4, W / 4) heat maps."""
+
+    @abstractmethod
+    def _locate(self, maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Heat maps -> (N, 17, 2) pixels of the crop and (N, 17) scores, 0 to 1."""

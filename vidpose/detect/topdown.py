@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
@@ -106,7 +105,7 @@ class TopDownDetector:
     People are looked for in every `detect_every`-th frame. In between, a person is where the joints
     of the last frame say (`FOLLOW_MARGIN`); so is one whom a look misses. Who is followed is
     dropped as soon as the pose is no longer plausible, or is somebody else's, until the next look.
-    With `detect_every=1` every frame stands for itself, and several are worked on at once.
+    With `detect_every=1` frames are independent, and several are worked on at once.
 
     Args:
         network: finds the joints.
@@ -129,8 +128,9 @@ class TopDownDetector:
         self._person_detector = person_detector
         self._num_people = num_people
         self._detect_every = detect_every
-        self._frames = 0
-        self._followed = np.zeros((0, 4), np.float32)
+        self._frames: int
+        self._followed: NDArray[np.float32]
+        self.reset()
         self.name = network.name
         self.skeleton = network.skeleton
         self.description: dict[str, Any] = {
@@ -164,6 +164,10 @@ class TopDownDetector:
             self._followed = boxes_around(poses)
             yield poses
 
+    def reset(self) -> None:
+        """See `Detector.reset`."""
+        self._frames, self._followed = 0, np.zeros((0, 4), np.float32)
+
     def memory(self) -> Any:
         """See `Detector.memory`."""
         return {"frames": self._frames, "followed": self._followed.tolist()}
@@ -174,7 +178,7 @@ class TopDownDetector:
         self._followed = np.array(memory["followed"], np.float32).reshape(-1, 4)
 
     def _poses(self, images: list[Image], boxes: list[NDArray[np.float32]]) -> Iterator[Detections]:
-        """What is to be told of the people in the boxes, (N, 4) for each image."""
+        """The plausible and distinct people in the boxes, (N, 4) for each image."""
         for image, found in zip(images, find_poses(self._network, images, boxes), strict=True):
             height, width = image.shape[:2]
             found = found[is_plausible(found, width, height)]
@@ -186,12 +190,7 @@ class TopDownDetector:
     def __enter__(self) -> TopDownDetector:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

@@ -17,10 +17,7 @@ from vidpose.skeleton import CONVERSIONS, H36M17, SKELETONS, Skeleton
 __all__ = ["FORMATS", "SKELETON_NAMES", "read_keypoints", "write_2d", "write_mmpose"]
 
 FORMATS = ("auto", "mmpose", "coco", "openpose", "alphapose", "npz")
-SKELETON_NAMES = (
-    H36M17.name,
-    *(source for source, target in CONVERSIONS if target == H36M17.name),
-)
+SKELETON_NAMES = (H36M17.name, *(source for source, target in CONVERSIONS if target == H36M17.name))
 """The skeletons that can be lifted."""
 
 SLOWEST_FPS, FASTEST_FPS = 0.1, 10_000.0
@@ -145,7 +142,7 @@ def _of(missing: list[str]) -> str:
     return " and ".join(names[option] for option in missing)
 
 
-def _must_agree(option: str, given: object, told: object, path: Path) -> None:
-    if given is not None and told is not None and given != told:
-        shown = "x".join(map(str, told)) if isinstance(told, tuple) else f"{told:g}"
+def _must_agree(option: str, given: object, own: object, path: Path) -> None:
+    if given is not None and own is not None and given != own:
+        shown = "x".join(map(str, own)) if isinstance(own, tuple) else f"{own:g}"
         raise UsageError(f"{option}: {path} itself says {shown}; leave the option away.")

@@ -12,10 +12,9 @@ from __future__ import annotations
 from vidpose.keypoints.base import (
     Item,
     KeypointFile,
-    Sighting,
+    PersonKeypoints,
     frame_number,
-    sighting,
-    triplets,
+    skeleton_by_size,
 )
 from vidpose.skeleton import COCO17, HALPE26, Skeleton
 
@@ -37,29 +36,21 @@ def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
     """Understand the content of a JSON file.
 
     Args:
-        item: the whole file.
-        skeleton: whose joints they are; by default COCO's 17 or Halpe's 26.
+        item: all of the file.
+        skeleton: whose joints they are; by default those of AlphaPose's models, COCO's or Halpe's.
 
     Raises:
         KeypointsError: the content is not AlphaPose's.
     """
     rows = list(item)
     if skeleton is None:
-        skeleton = _skeleton(rows[0]["keypoints"]) if rows else COCO17
-    frames: dict[int, list[Sighting]] = {}
+        skeleton = skeleton_by_size(rows[0]["keypoints"], 3, COCO17, HALPE26) if rows else COCO17
+    frames: dict[int, list[PersonKeypoints]] = {}
     for row in rows:
-        xy, scores = triplets(row["keypoints"], skeleton)
-        seen = sighting(xy, scores, row["keypoints"], _person(row.get("idx")))
-        frames.setdefault(_index(row["image_id"]), []).extend([seen] if seen else [])
+        joints = row["keypoints"]
+        person = joints.person(*joints.triplets(skeleton), _person(row.get("idx")))
+        frames.setdefault(_index(row["image_id"]), []).extend([person] if person else [])
     return KeypointFile(path=item.path, format=NAME, skeleton=skeleton, frames=frames)
-
-
-def _skeleton(joints: Item) -> Skeleton:
-    count = len(list(joints))
-    usual = {3 * len(skeleton): skeleton for skeleton in (COCO17, HALPE26)}
-    if count not in usual:
-        joints.fail(f"has {count} numbers, not 51 (COCO's joints) or 78 (Halpe's 26)")
-    return usual[count]
 
 
 def _index(image: Item) -> int:

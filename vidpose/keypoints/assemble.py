@@ -1,4 +1,4 @@
-"""Sightings become tracks on the video's time line: a `Pose2D` in h36m17.
+"""People frame by frame become tracks on the video's time line: a `Pose2D` in h36m17.
 
 Frames that the file does not have are frames in which nobody was seen; none is closed up.
 """
@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.detect.base import Detections
+from vidpose.detect.base import Detections, FrameDetections
 from vidpose.errors import KeypointsError, UsageError
-from vidpose.keypoints.base import KeypointFile, Sighting
+from vidpose.keypoints.base import KeypointFile, PersonKeypoints
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17, conversion
-from vidpose.tracking.collector import MAX_GAP_S, PoseCollector, interpolate_gaps
+from vidpose.tracking.collector import PoseCollector
+from vidpose.tracking.gaps import interpolate_gaps
+from vidpose.tracking.tracker import MAX_GAP_S
 
 MOST_FRAMES = 2_000_000
 """18 hours at 30 frames/s: what claims to be longer does not number its frames."""
@@ -87,7 +89,7 @@ def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
     return poses
 
 
-def _in_h36m17(found: KeypointFile) -> dict[int, list[Sighting]]:
+def _in_h36m17(found: KeypointFile) -> dict[int, list[PersonKeypoints]]:
     """The frames of a file; those people in them who have at least one joint of h36m17."""
     seen = [(index, one) for index, people in found.frames.items() for one in people]
     if found.skeleton == H36M17 or not seen:
@@ -96,14 +98,16 @@ def _in_h36m17(found: KeypointFile) -> dict[int, list[Sighting]]:
     joints = np.array([one.keypoints for _, one in seen])
     joints, scores = convert(joints, np.array([one.scores for _, one in seen]))
     joints, scores = joints.astype(np.float32), scores.astype(np.float32)
-    frames: dict[int, list[Sighting]] = {index: [] for index in found.frames}
+    frames: dict[int, list[PersonKeypoints]] = {index: [] for index in found.frames}
     for n in np.flatnonzero(np.isfinite(joints).all(axis=2).any(axis=1)):
         index, one = seen[n]
-        frames[index].append(Sighting(joints[n], scores[n], one.person))
+        frames[index].append(PersonKeypoints(joints[n], scores[n], one.person))
     return frames
 
 
-def _check_pixels(path: Path, everybody: list[Sighting], frame_size: tuple[int, int]) -> None:
+def _check_pixels(
+    path: Path, everybody: list[PersonKeypoints], frame_size: tuple[int, int]
+) -> None:
     joints = np.concatenate([person.keypoints for person in everybody])
     joints = joints[np.isfinite(joints).all(axis=1)]
     if np.ptp(joints, axis=0).max() <= SMALLEST_PX:
@@ -121,7 +125,7 @@ def _check_pixels(path: Path, everybody: list[Sighting], frame_size: tuple[int, 
 
 
 def _tracked_here(
-    frames: dict[int, list[Sighting]], fps: float, frame_size: tuple[int, int]
+    frames: dict[int, list[PersonKeypoints]], fps: float, frame_size: tuple[int, int]
 ) -> Pose2D:
     collector = PoseCollector()
     for index in range(min(frames), max(frames) + 1):
@@ -130,16 +134,16 @@ def _tracked_here(
         scores = np.array([person.scores for person in people], np.float32)
         shape = (len(people), len(H36M17))
         found = Detections(joints.reshape(*shape, 2), scores.reshape(shape), H36M17)
-        collector.add(index, index / fps, found)
+        collector.add(FrameDetections(index, index / fps, found))
     return collector.finish(fps, frame_size)
 
 
 def _tracked_there(
-    path: Path, frames: dict[int, list[Sighting]], fps: float, frame_size: tuple[int, int]
+    path: Path, frames: dict[int, list[PersonKeypoints]], fps: float, frame_size: tuple[int, int]
 ) -> Pose2D:
     """Ids are the file's. Somebody unseen for longer than `MAX_GAP_S` is absent meanwhile."""
     first, last = min(frames), max(frames)
-    rows: dict[int, dict[int, Sighting]] = {}
+    rows: dict[int, dict[int, PersonKeypoints]] = {}
     for index in sorted(frames):
         # A tracker may give two people of a frame one id; the surer one is taken.
         for one in sorted(frames[index], key=lambda one: float(one.scores.mean())):
@@ -175,7 +179,7 @@ def _tracked_there(
 
 
 def _stretches(rows: NDArray[np.intp], times: NDArray[np.float64]) -> list[slice]:
-    """The rows from sight to sight, cut where nobody was seen for longer than `MAX_GAP_S`, counted
+    """The rows of each stretch, cut where nobody was seen for longer than `MAX_GAP_S`, counted
     to the last frame without them, as the tracker does.
     """
     cuts = np.flatnonzero(times[rows[1:] - 1] - times[rows[:-1]] > MAX_GAP_S + 1e-9) + 1

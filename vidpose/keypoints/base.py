@@ -22,7 +22,7 @@ LAST_FRAME = 2**31
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class PersonKeypoints:
     """One person in one frame, J joints."""
 
     keypoints: NDArray[np.float32]
@@ -35,18 +35,18 @@ class Sighting:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KeypointFile:
-    """What stands in a file of 2D joints."""
+    """What a file of 2D joints holds."""
 
     path: Path
     format: str
     skeleton: Skeleton
-    frames: dict[int, list[Sighting]]
+    frames: dict[int, list[PersonKeypoints]]
     """By the frame's position in the video, counted from 0; in any order, with gaps."""
     fps: float | None = None
     frame_size: tuple[int, int] | None = None
     """Width and height, pixels."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """What else the result file should tell of it; JSON values only."""
+    """What else the result file should say about it; JSON values only."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class Item:
             yield Item(value, self.path, f"{self.place}[{i}]")
 
     def integer(self, last: int = LAST_FRAME) -> int:
-        """A whole number from 0 to before `last`; 3.0 is one, too."""
+        """An integer from 0 to before `last`; 3.0 is one, too."""
         value = self.value
-        whole = isinstance(value, int | float) and not isinstance(value, bool)
-        if not whole or value != value or value in (np.inf, -np.inf) or value != int(value):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or value != value or value in (np.inf, -np.inf) or value != int(value):
             self.fail(f"is not a whole number (but {_shown(value)})")
         if not 0 <= value < last:
             self.fail(f"is {_shown(value)}, not between 0 and {last - 1}")
@@ -117,9 +117,39 @@ class Item:
             self.fail(f"has {_sized(array.shape)} numbers, not {_sized(shape)}")
         return array
 
+    def triplets(self, skeleton: Skeleton) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """x1, y1, score1, x2 ... -> (J, 2) pixels and (J,) scores."""
+        numbers = self.array(3 * len(skeleton)).reshape(-1, 3)
+        return numbers[:, :2], numbers[:, 2]
+
+    def person(
+        self, xy: NDArray[np.floating], scores: NDArray[np.floating], id: int | None = None
+    ) -> PersonKeypoints | None:
+        """Check the joints of the person that is here; None if there is not one joint.
+
+        A joint is missing where a coordinate is NaN, and where x, y and the score are all 0, as
+        most programs write it. Scores beyond 0 to 1, which some networks give, are brought to its
+        ends.
+
+        Args:
+            xy: (J, 2), pixels.
+            scores: (J,).
+            id: who it is, if the file knows.
+        """
+        missing = np.isnan(xy).any(axis=1) | ((xy == 0).all(axis=1) & (scores == 0))
+        if (np.abs(xy[~missing]) > FURTHEST_PX).any():
+            self.fail(f"has a joint more than {FURTHEST_PX:.0f} pixels away")
+        if np.isnan(scores[~missing]).any():
+            self.fail("has a joint whose score is NaN")
+        if missing.all():
+            return None
+        scores = np.clip(np.where(missing, 0, scores), 0, 1)
+        xy = np.where(missing[:, None], np.nan, xy)
+        return PersonKeypoints(xy.astype(np.float32), scores.astype(np.float32), id)
+
 
 def read_json(path: Path) -> Item:
-    """A whole JSON file.
+    """A complete JSON file.
 
     Raises:
         KeypointsError: it is missing or not JSON.
@@ -134,43 +164,27 @@ def read_json(path: Path) -> Item:
         raise KeypointsError(f"{path} is not a JSON file ({error}).") from None
 
 
-def sighting(
-    xy: NDArray[np.floating], scores: NDArray[np.floating], item: Item, person: int | None = None
-) -> Sighting | None:
-    """Check one person's joints; None if there is not one joint.
-
-    A joint is missing where a coordinate is NaN, and where x, y and the score are all 0, as most
-    programs write it. Scores beyond 0 to 1, which some networks give, are brought to its ends.
+def skeleton_by_size(joints: Item, per_joint: int, *known: Skeleton) -> Skeleton:
+    """Which of a format's own skeletons has as many joints.
 
     Args:
-        xy: (J, 2), pixels.
-        scores: (J,).
-        item: where they stand, for the error.
-        person: who it is, if the file knows.
+        joints: the joints of one person, a list.
+        per_joint: how many entries of the list are one joint.
+        known: the skeletons that the format has; no two have as many joints.
 
     Raises:
-        KeypointsError: a number is none that a joint can have.
+        KeypointsError: none of them.
     """
-    missing = np.isnan(xy).any(axis=1) | ((xy == 0).all(axis=1) & (scores == 0))
-    if (np.abs(xy[~missing]) > FURTHEST_PX).any():
-        item.fail(f"has a joint more than {FURTHEST_PX:.0f} pixels away")
-    if np.isnan(scores[~missing]).any():
-        item.fail("has a joint whose score is NaN")
-    if missing.all():
-        return None
-    scores = np.clip(np.where(missing, 0, scores), 0, 1)
-    xy = np.where(missing[:, None], np.nan, xy)
-    return Sighting(xy.astype(np.float32), scores.astype(np.float32), person)
-
-
-def triplets(item: Item, skeleton: Skeleton) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """x1, y1, score1, x2 ... -> (J, 2) pixels and (J,) scores."""
-    numbers = item.array(3 * len(skeleton)).reshape(-1, 3)
-    return numbers[:, :2], numbers[:, 2]
+    count = len(list(joints))
+    by_count = {per_joint * len(skeleton): skeleton for skeleton in known}
+    if count not in by_count:
+        expected = " or ".join(f"{n} ({skeleton.name})" for n, skeleton in by_count.items())
+        joints.fail(f"has {count} {'joints' if per_joint == 1 else 'numbers'}, not {expected}")
+    return by_count[count]
 
 
 def agreed(found: Skeleton, asked: Skeleton | None, path: Path) -> Skeleton:
-    """The skeleton that the file tells, if nobody asked for another.
+    """The skeleton that the file names, if nobody asked for another.
 
     Raises:
         UsageError: --skeleton contradicts the file.

@@ -15,12 +15,10 @@ from __future__ import annotations
 from vidpose.keypoints.base import (
     Item,
     KeypointFile,
-    Sighting,
+    PersonKeypoints,
     agreed,
     frame_number,
-    sighting,
     skeleton_of_names,
-    triplets,
 )
 from vidpose.skeleton import COCO17, Skeleton
 
@@ -45,7 +43,7 @@ def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
     """Understand the content of a JSON file.
 
     Args:
-        item: the whole file.
+        item: all of the file.
         skeleton: whose joints they are; by default what the category says, and COCO's 17 where
             it says nothing.
 
@@ -57,13 +55,13 @@ def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
     named = _skeleton(item) if annotated else None
     skeleton = agreed(named, skeleton, item.path) if named else skeleton or COCO17
     numbers, size = _images(item) if annotated else ({}, None)
-    frames: dict[int, list[Sighting]] = {index: [] for index in numbers.values()}
+    frames: dict[int, list[PersonKeypoints]] = {index: [] for index in numbers.values()}
     for person in item["annotations"] if annotated else item:
         if (joints := person.get("keypoints")) is None:
             continue  # a box without joints
-        xy, third = triplets(joints, skeleton)
+        xy, third = joints.triplets(skeleton)
         # Unlabelled joints carry 0, 0; whoever labels a joint is sure of it.
-        seen = sighting(xy, (third > 0).astype(float) if annotated else third, joints)
+        seen = joints.person(xy, (third > 0).astype(float) if annotated else third)
         image = person["image_id"]
         number = image.integer()
         if numbers and number not in numbers:
@@ -94,7 +92,7 @@ def _images(item: Item) -> tuple[dict[int, int], tuple[int, int] | None]:
         names.append(frame_number(name.text()) if name else None)
         width, height = image.get("width"), image.get("height")
         sizes.add((width.integer(), height.integer()) if width and height else None)
-    told = [name for name in names if name is not None]
-    usable = len(told) == len(ids) and len(set(told)) == len(told)
+    known = [name for name in names if name is not None]
+    usable = len(known) == len(ids) and len(set(known)) == len(known)
     size = next(iter(sizes)) if len(sizes) == 1 else None
-    return dict(zip(ids, told if usable else ids, strict=True)), size
+    return dict(zip(ids, known if usable else ids, strict=True)), size

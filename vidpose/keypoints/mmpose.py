@@ -6,8 +6,8 @@ MMPose 1.x writes two layouts. Its inferencers (`--pred-out-dir`) write the bare
                                     "bbox": [[x1, y1, x2, y2]], "bbox_score": s}, ...]}, ...]
 
 with frames counted from 0, and for a single picture the instances alone. Its demo scripts
-(`--save-predictions`) write the same list as `instance_info`, with frames counted from 1, beside a
-`meta_info` that names the joints. The second is what we write: a file that names its joints.
+(`--save-predictions`) write the same list as `instance_info`, with frames counted from 1, next to
+a `meta_info` that names the joints. The second is what we write: a file that names its joints.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.errors import UsageError
 from vidpose.keypoints.base import (
     Item,
     KeypointFile,
-    Sighting,
+    PersonKeypoints,
     agreed,
-    sighting,
+    skeleton_by_size,
     skeleton_of_names,
 )
 from vidpose.poses import Pose2D
@@ -53,13 +54,12 @@ def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
     """Understand the content of a JSON file.
 
     Args:
-        item: the whole file.
-        skeleton: whose joints they are; by default what `meta_info` says, and without it COCO's
-            17, which MMPose's body models give, or Halpe's 26.
+        item: all of the file.
+        skeleton: whose joints they are; needed where `meta_info` does not name 17 joints.
 
     Raises:
         KeypointsError: the content is not MMPose's, or not 2D joints.
-        UsageError: `skeleton` contradicts the file.
+        UsageError: `skeleton` contradicts the file, or is needed and not given.
     """
     meta, frames, first = None, item, 0
     if isinstance(item.value, dict):
@@ -69,11 +69,11 @@ def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
         instances = [(0, rows)]  # one picture
     else:
         instances = [(_index(row, first), list(row["instances"])) for row in rows]
-    found = _skeleton(meta) or skeleton or _usual_skeleton(instances)
+    found = _skeleton(meta) or skeleton or _unnamed_skeleton(instances)
     skeleton = agreed(found, skeleton, item.path) if found else None
-    out: dict[int, list[Sighting]] = {}
+    out: dict[int, list[PersonKeypoints]] = {}
     for index, people in instances:
-        seen = (_sighting(person, skeleton) for person in people)
+        seen = (_person(person, skeleton) for person in people)
         out.setdefault(index, []).extend(one for one in seen if one is not None)
     fps, size = (meta.get("fps"), meta.get("frame_size")) if meta else (None, None)
     return KeypointFile(
@@ -87,7 +87,7 @@ def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
 
 
 def write(poses: Pose2D, path: str | Path) -> Path:
-    """Write 2D joints as MMPose's demo scripts do; the file appears whole or not at all.
+    """Write 2D joints as MMPose's demo scripts do; the file appears complete or not at all.
 
     Frames in which a person is present become instances, interpolated ones too; a missing joint
     is 0, 0 with score 0. Beyond MMPose's own keys, `meta_info` has the average frame rate and the
@@ -130,7 +130,7 @@ def _instance(poses: Pose2D, person: int, frame: int) -> dict[str, Any]:
     }
 
 
-def _sighting(person: Item, skeleton: Skeleton | None) -> Sighting | None:
+def _person(person: Item, skeleton: Skeleton | None) -> PersonKeypoints | None:
     assert skeleton is not None  # there is a person, so there was one to tell it by
     joints = person["keypoints"]
     if joints.value and isinstance(joints.value, list) and _columns(joints.value) == 3:
@@ -138,12 +138,8 @@ def _sighting(person: Item, skeleton: Skeleton | None) -> Sighting | None:
     xy = joints.array(len(skeleton), 2)
     scores = person.get("keypoint_scores")
     track = person.get("track_id")
-    return sighting(
-        xy,
-        scores.array(len(skeleton)) if scores else np.ones(len(skeleton)),
-        joints,
-        track.integer() if track else None,
-    )
+    values = scores.array(len(skeleton)) if scores else np.ones(len(skeleton))
+    return joints.person(xy, values, track.integer() if track else None)
 
 
 def _columns(rows: list[Any]) -> int:
@@ -154,7 +150,7 @@ def _index(row: Item, first: int) -> int:
     number = row["frame_id"]
     index = number.integer() - first
     if index < 0:
-        number.fail(f"is 0, but beside `meta_info` MMPose counts frames from {first}")
+        number.fail(f"is 0, but next to `meta_info` MMPose counts frames from {first}")
     return index
 
 
@@ -172,17 +168,22 @@ def _skeleton(meta: Item | None) -> Skeleton | None:
     return found
 
 
-def _usual_skeleton(instances: list[tuple[int, list[Item]]]) -> Skeleton | None:
-    """What MMPose's body models give without saying; None if there is nobody."""
-    people = (person for _, row in instances for person in row)
-    if (someone := next(people, None)) is None:
-        return None
-    joints = someone["keypoints"]
-    count = len(joints.value) if isinstance(joints.value, list) else 0
-    usual = {len(skeleton): skeleton for skeleton in (COCO17, HALPE26)}
-    if count not in usual:
-        joints.fail(f"has {count} joints, which is no body skeleton of MMPose known here")
-    return usual[count]
+def _unnamed_skeleton(instances: list[tuple[int, list[Item]]]) -> Skeleton | None:
+    """The skeleton of joints without names; None if there is nobody.
+
+    Raises:
+        UsageError: COCO and Human3.6M both have as many joints, and MMPose has models for both.
+    """
+    for person in (person for _, row in instances for person in row):
+        joints = person["keypoints"]
+        found = skeleton_by_size(joints, 1, COCO17, HALPE26)
+        if len(found) == len(H36M17):
+            raise UsageError(
+                f"{joints.path} does not say whose {len(found)} joints it holds; give --skeleton "
+                "coco17, which MMPose's body models have, or h36m17."
+            )
+        return found
+    return None
 
 
 def _size(size: Item) -> tuple[int, int]:

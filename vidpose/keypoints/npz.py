@@ -15,16 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import KeypointsError, UsageError
-from vidpose.keypoints.base import (
-    FURTHEST_PX,
-    Item,
-    KeypointFile,
-    agreed,
-    sighting,
-    skeleton_of_names,
-)
-from vidpose.poses import FORMAT, UNREADABLE, Pose2D, write_npz
+from vidpose.keypoints.base import FURTHEST_PX, Item, KeypointFile, agreed, skeleton_of_names
+from vidpose.poses import FORMAT, Pose2D, write_poses
 from vidpose.skeleton import Skeleton
+from vidpose.utils.files import UNREADABLE
 
 NAME = "npz"
 FORMAT_2D = "vidpose-2d/1"
@@ -36,14 +30,14 @@ _ARRAYS = tuple(f.name for f in fields(Pose2D) if f.name not in _APART)
 
 
 def write(poses: Pose2D, path: str | Path, meta: dict[str, Any]) -> Path:
-    """Write a 2D file; it appears whole or not at all.
+    """Write a 2D file; it appears complete or not at all.
 
     Args:
         poses: any skeleton.
         path: the .npz.
         meta: where the joints come from; JSON values only.
     """
-    return write_npz(path, poses, Pose2D, FORMAT_2D, meta)
+    return write_poses(path, poses, Pose2D, FORMAT_2D, meta)
 
 
 def read(path: Path, skeleton: Skeleton | None = None) -> tuple[Pose2D, dict[str, Any]]:
@@ -120,7 +114,7 @@ def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
     frames = {}
     for index, joints in enumerate(numbers):
         scores = joints[:, 2] if joints.shape[1] == 3 else np.ones(len(joints))
-        seen = sighting(joints[:, :2], scores, Item(None, path, f"{key}[{index}]"), person=1)
+        seen = Item(None, path, f"{key}[{index}]").person(joints[:, :2], scores, id=1)
         frames[index] = [seen] if seen else []
     return KeypointFile(path=path, format=NAME, skeleton=skeleton, frames=frames)
 

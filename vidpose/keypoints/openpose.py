@@ -15,11 +15,10 @@ from vidpose.errors import KeypointsError
 from vidpose.keypoints.base import (
     Item,
     KeypointFile,
-    Sighting,
+    PersonKeypoints,
     frame_number,
     read_json,
-    sighting,
-    triplets,
+    skeleton_by_size,
 )
 from vidpose.skeleton import OPENPOSE18, OPENPOSE25, Skeleton
 
@@ -38,14 +37,14 @@ def read_folder(folder: Path, skeleton: Skeleton | None = None) -> KeypointFile:
     Raises:
         KeypointsError: there are none, or one is not OpenPose's.
     """
-    frames: dict[int, list[Sighting]] = {}
+    frames: dict[int, list[PersonKeypoints]] = {}
     found = skeleton
     for path in sorted(folder.glob("*_keypoints.json")):
         if (index := _index(path)) is None:
             raise KeypointsError(f"{path} has no frame number before '_keypoints.json'.")
         item = read_json(path)
         if index in frames:
-            raise KeypointsError(f"{path}: frame {index} stands twice; give a folder per video.")
+            raise KeypointsError(f"{path}: frame {index} is there twice; give a folder per video.")
         found = found or _skeleton(item)
         frames[index] = _people(item, found)
     if not frames:
@@ -66,25 +65,20 @@ def _index(path: Path) -> int | None:
     return None if number is None else Item(number, path, "the number in its name").integer()
 
 
-def _people(item: Item, skeleton: Skeleton | None) -> list[Sighting]:
+def _people(item: Item, skeleton: Skeleton | None) -> list[PersonKeypoints]:
     out = []
     for person in item["people"]:
         assert skeleton is not None  # there is a person, so there was one to tell it by
         joints = person["pose_keypoints_2d"]
-        seen = sighting(*triplets(joints, skeleton), joints, _id(person.get("person_id")))
+        seen = joints.person(*joints.triplets(skeleton), _id(person.get("person_id")))
         out += [seen] if seen else []
     return out
 
 
 def _skeleton(item: Item) -> Skeleton | None:
-    """OpenPose's two body models have 25 and 18 joints; None if nobody is in the frame."""
+    """Which of OpenPose's two body models it was; None if nobody is in the frame."""
     for person in item["people"]:
-        joints = person["pose_keypoints_2d"]
-        count = len(list(joints))
-        usual = {3 * len(skeleton): skeleton for skeleton in (OPENPOSE25, OPENPOSE18)}
-        if count not in usual:
-            joints.fail(f"has {count} numbers, not 75 (BODY_25) or 54 (COCO, 18 joints)")
-        return usual[count]
+        return skeleton_by_size(person["pose_keypoints_2d"], 3, OPENPOSE25, OPENPOSE18)
     return None
 
 

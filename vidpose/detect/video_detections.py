@@ -1,0 +1,116 @@
+"""The detections of one video, as a stream: decoded and detected in threads, kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+
+from vidpose.detect.base import Detector, FrameDetections, detect_frames
+from vidpose.detect.cache import DetectionCache
+from vidpose.events import Info, Report, ignore
+from vidpose.utils.progress import Progress, silent
+from vidpose.utils.threads import ahead
+from vidpose.video import VideoReader
+
+FRAMES_AHEAD = 4
+"""Pictures that wait for the detector; a detector's batch is no larger."""
+DETECTIONS_AHEAD = 32
+
+
+class VideoDetections:
+    """What a detector finds in a video, frame after frame.
+
+        with VideoDetections(detector, video) as detections:
+            for frame in detections: ...
+
+    Decoding and detecting have a thread each. With a cache, the frames that an interrupted run has
+    left come first, and what is new is kept, whatever ends the block.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        video: Path,
+        start: float | None = None,
+        end: float | None = None,
+        *,
+        cache: DetectionCache | None = None,
+        report: Report = ignore,
+        progress: Progress = silent,
+    ) -> None:
+        """Prepare to read a video.
+
+        Args:
+            detector: is reset: it forgets the video before.
+            video: any file that FFmpeg reads.
+            start, end: seconds from the first frame; only what lies between is read.
+            cache: of this very video and detector.
+            report: takes messages.
+            progress: wraps the frames.
+        """
+        self._detector, self._cache = detector, cache
+        self._report, self._progress = report, progress
+        done = 0 if cache is None else cache.resumed.frames
+        self._reader = VideoReader(video, start, end, skip=done)
+        self._stages = ExitStack()
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, as the container says."""
+        return self._reader.fps
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height in pixels, as displayed."""
+        return self._reader.size
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was wrong with the video; complete once all frames were read."""
+        earlier = None if self._cache is None else self._cache.resumed.warnings
+        return self._reader.warnings if earlier is None else list(earlier)
+
+    def __enter__(self) -> VideoDetections:
+        self._stages.enter_context(self._reader)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stages.close()
+
+    def __iter__(self) -> Iterator[FrameDetections]:
+        self._detector.reset()
+        found: Iterable[FrameDetections] = ()
+        resumed = None if self._cache is None else self._cache.resumed
+        if self._cache is not None and resumed is not None and resumed.frames:
+            self._report(
+                Info(f"Going on after {resumed.frames} frames that an interrupted run has left.")
+            )
+            found = self._cache.detections(self._detector.skeleton)
+            self._detector.remember(resumed.memory)
+        if resumed is None or resumed.warnings is None:  # else the video had been read to its end
+            frames = self._stages.enter_context(ahead(self._reader, FRAMES_AHEAD, "decode"))
+            new = self._kept(detect_frames(self._detector, frames))
+            found = chain(found, self._stages.enter_context(ahead(new, DETECTIONS_AHEAD, "detect")))
+        yield from self._progress(found, self._reader.expected_frames, "detecting")
+
+    def _kept(self, new: Iterable[FrameDetections]) -> Iterator[FrameDetections]:
+        """The new detections; the cache keeps them, whatever ends this."""
+        cache, detector = self._cache, self._detector
+        if cache is None:
+            yield from new
+            return
+        long = cache.resumed.frames > 0  # else it is not worth a file
+        ended = False
+        try:
+            for frame in new:
+                cache.add(frame)
+                if cache.due():
+                    cache.write(detector.memory())
+                    long = True
+                yield frame
+            ended = True
+        finally:
+            if long:
+                cache.write(detector.memory(), self._reader.warnings if ended else None)
