@@ -1,7 +1,7 @@
 """Pixels and rays of a pinhole camera, and the focal length that stands in for an unknown one.
 
-Rays are image coordinates at depth 1: (pixel - principal point) / focal length. The principal point is
-the middle of the picture.
+Rays are image coordinates at depth 1: (pixel - principal point) / focal length. The principal point
+is the middle of the picture.
 """
 
 from __future__ import annotations

@@ -8,26 +8,19 @@ of the result file's keys.
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import ResultFileError, UsageError
 from vidpose.skeleton import H36M17, Skeleton
-from vidpose.utils.files import replacing
+from vidpose.utils.files import UNREADABLE, replacing
 
 FORMAT = "vidpose/1"
-
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
-)
-"""What NumPy and zipfile raise on files that are damaged, or are something else."""
 
 
 def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: Any) -> None:
@@ -178,10 +171,10 @@ def save(result: Pose3D, path: str | Path) -> Path:
     A result with a world has `joints_world` in its file, for programs that only read arrays.
     """
     world = {} if result.camera_to_world is None else {"joints_world": result.joints_world()}
-    return write_npz(path, result, Pose3D, FORMAT, result.meta, **world)
+    return write_poses(path, result, Pose3D, FORMAT, result.meta, **world)
 
 
-def write_npz(
+def write_poses(
     path: str | Path,
     poses: Pose2D,
     kind: type[Pose2D],
@@ -251,17 +244,34 @@ def load(path: str | Path) -> Pose3D:
         ) from None
 
 
-def told_by(path: Path) -> tuple[dict[str, Any], int, int] | None:
-    """What a result file tells about itself, without reading its joints.
+class ResultMetadata(NamedTuple):
+    """What a result file says about itself."""
 
-    Returns:
-        `meta`, the number of people and that of frames; None if it is no result file.
-    """
+    meta: dict[str, Any]
+    people: int
+    frames: int
+
+
+def read_metadata(path: Path) -> ResultMetadata | None:
+    """`meta` and the size of a result file, without reading its joints; None if it is none."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if str(archive["format"]) != FORMAT:
-                return None
             meta = json.loads(str(archive["meta"]))
-            return meta, len(archive["person_ids"]), len(archive["timestamps"])
+            if str(archive["format"]) != FORMAT or not isinstance(meta, dict):
+                return None
+            return ResultMetadata(meta, len(archive["person_ids"]), len(archive["timestamps"]))
     except UNREADABLE:
         return None
+
+
+def section(meta: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of `meta` that should be an object; empty if it is missing or something else."""
+    value = meta.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def seen_joints(
+    keypoints_px: NDArray[np.floating], scores: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """(..., J, 2) pixels; a joint with score 0 is missing, NaN."""
+    return np.where(scores[..., None] > 0, keypoints_px, np.nan)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 import vidpose
 from tests.results import make_result
-from vidpose.errors import UsageError, WeightsError
-from vidpose.lifting.lifter import BLOCK, Lifter, lift_poses
-from vidpose.lifting.sliding_window import slide
+from vidpose.errors import UsageError
+from vidpose.lifting.lifter import Lifter, lift_poses
+from vidpose.lifting.sliding_window import BLOCK, slide
 from vidpose.models import Checkpoint, PoseFormer, SequencePoseFormer, save_checkpoint
 from vidpose.models.normalisation import person
 from vidpose.poses import Pose2D
@@ -36,7 +36,7 @@ def lift_with(
     precision: str = "fp32",
 ) -> NDArray[np.float32]:
     lifter = Lifter(checkpoint, flip=flip, precision=precision)
-    return lifter(keypoints, time, SIZE, FOCAL_PX)
+    return lifter(keypoints, time, SIZE, FOCAL_PX).joints
 
 
 def track(frames: int, fps: float = 30.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -61,9 +61,7 @@ def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None
     expected[:, 0] = 0
     expected = expected @ rotation
     np.testing.assert_allclose(lift_with(checkpoint, pixels, time), expected.numpy(), atol=1e-5)
-    apart = np.empty(20, np.float32)
-    lifter = Lifter(checkpoint, precision="fp32")
-    lifter(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    apart = Lifter(checkpoint, precision="fp32")(pixels, time, SIZE, FOCAL_PX).flip_disagreement_m
     distance = (plain - back).norm(dim=-1).mean(dim=-1).numpy()
     np.testing.assert_allclose(apart, distance, atol=1e-5)
     plain[:, 0] = 0
@@ -117,17 +115,14 @@ def test_how_far_the_passes_lie_apart_is_known_of_every_frame(
     checkpoint: Checkpoint, fps: float
 ) -> None:
     pixels, time = track(round(3 * fps) + 1, fps)
-    apart = np.empty(len(pixels), np.float32)
     lifter = Lifter(checkpoint, precision="fp32")
-    lifter(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
+    apart = lifter(pixels, time, SIZE, FOCAL_PX).flip_disagreement_m
     assert (apart > 0).all()
     reference, time_30 = track(91)
-    expected = np.empty(91, np.float32)
-    lifter(reference, time_30, SIZE, FOCAL_PX, flip_disagreement_m=expected)
+    expected = lifter(reference, time_30, SIZE, FOCAL_PX).flip_disagreement_m
     np.testing.assert_allclose(apart[:: round(fps / 30)], expected, rtol=0.02)
-    alone = Lifter(checkpoint, flip=False)
-    alone(pixels, time, SIZE, FOCAL_PX, flip_disagreement_m=apart)
-    assert np.isnan(apart).all()
+    plain = Lifter(checkpoint, flip=False)(pixels, time, SIZE, FOCAL_PX)
+    assert np.isnan(plain.flip_disagreement_m).all()
 
 
 @pytest.fixture
@@ -146,19 +141,10 @@ def test_a_network_that_knows_of_missing_joints_is_told(knowing: Checkpoint) -> 
     filled = fill_missing(pixels, time)
     filled[20:80, 2] = np.nan
     inputs, rotation = person(torch.tensor(filled, dtype=torch.float32), SIZE, FOCAL_PX)
-    expected = torch.cat(list(slide(knowing.model, inputs, None)))
+    expected = slide(knowing.model, inputs, None).poses
     expected[:, 0] = 0
     found = lift_with(knowing, pixels, time, flip=False)
     np.testing.assert_allclose(found, (expected @ rotation).numpy(), atol=1e-5)
-
-    ahead = Lifter(knowing, flip=False, precision="fp32")
-    around = ahead.reach_of(0)
-    ahead.lift_ahead(0, 0, pixels[around], time[around], None, SIZE, FOCAL_PX)
-    lifted: list[int] = []
-    poses = ahead._poses
-    ahead._poses = lambda *rest: lifted.append(1) or poses(*rest)  # type: ignore
-    np.testing.assert_array_equal(ahead(pixels, time, SIZE, FOCAL_PX), found)
-    assert len(lifted) == 2  # of three blocks
 
 
 def test_missing_joints_at_another_rate(knowing: Checkpoint) -> None:
@@ -196,60 +182,19 @@ def test_joints_never_seen_do_not_spoil_the_others(checkpoint: Checkpoint) -> No
     assert np.isfinite(lift_with(checkpoint, pixels, time / 2)).all()  # 60 frames/s
 
 
-def test_a_joint_with_score_0_is_missing_wherever_it_comes_from(
-    checkpoint: Checkpoint, tmp_path: Path
-) -> None:
-    made = make_result(people=1, frames=30)
-    made.scores_2d[:] = 0.9
-    made.scores_2d[0, 10:, 2] = 0
-    made.keypoints_2d[0, 10:, 2] = 1e5
-    save_checkpoint(tmp_path / "w.safetensors", checkpoint)
-    fields: dict[str, Any] = {name: getattr(made, name) for name in Pose2D.__dataclass_fields__}
-    lifted = lift_poses(Pose2D(**fields), Lifter(checkpoint), focal_px=640.0)
-    direct = vidpose.lift(
-        made.keypoints_2d[0],
-        made.frame_size,
-        made.fps,
-        scores=made.scores_2d[0],
-        weights=tmp_path / "w.safetensors",
-        device="cpu",
-    )
-    np.testing.assert_allclose(lifted.joints_3d[0], direct, atol=1e-5)
-    assert np.abs(lifted.root_3d).max() < 50
-
-
-def test_lift_poses_places_everybody_where_they_are_present(checkpoint: Checkpoint) -> None:
+def test_everybody_is_lifted_where_they_are_present(checkpoint: Checkpoint) -> None:
     made = make_result(people=2, frames=40)
     present = np.ones((2, 40), bool)
     present[1, :15] = False
     keypoints = np.where(present[..., None, None], made.keypoints_2d, np.nan)
     fields: dict[str, Any] = {name: getattr(made, name) for name in Pose2D.__dataclass_fields__}
     poses = Pose2D(**fields | {"keypoints_2d": keypoints, "present": present, "observed": present})
-    result = lift_poses(poses, Lifter(checkpoint), focal_px=640.0)
+    lifted = lift_poses(poses, Lifter(checkpoint))
+    result = lifted.poses
+    assert lifted.focal_px == 640.0
+    assert np.isfinite(lifted.flip_disagreement_m).tolist() == present.tolist()
     assert np.isfinite(result.joints_3d).all(axis=(2, 3)).tolist() == present.tolist()
-    assert np.isfinite(result.root_3d).all(axis=2).tolist() == present.tolist()
-    assert (result.root_3d[present][:, 2] > 0).all()
-
-
-def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    save_checkpoint(path, checkpoint)
-    pixels, time = track(12)
-    options: Any = {"weights": path, "device": "cpu", "precision": "fp32", "rigid": False}
-    joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, **options)
-    assert joints.shape == (12, 17, 3)
-    np.testing.assert_allclose(joints, lift_with(checkpoint, pixels, time), atol=1e-4)
-    scores = np.ones((12, 17))
-    scores[3, 4] = 0
-    pixels[3, 4] = 1e6  # a wild guess with score 0 is a missing joint
-    again = vidpose.lift(pixels, (640, 480), 30, scores=scores, **options)
-    assert np.abs(again - joints).max() < 0.2
-    with pytest.raises(ValueError, match=r"expected \(T, 17, 2\)"):
-        vidpose.lift(np.zeros((12, 16, 2)), (640, 480), 30, weights=path)
-    with pytest.raises(ValueError, match="fps"):
-        vidpose.lift(pixels, (640, 480), 0, weights=path)
-    with pytest.raises(WeightsError, match="nonsense does not exist"):
-        vidpose.lift(pixels, (640, 480), 30, weights="nonsense")
+    assert np.isnan(result.root_3d).all()
 
 
 def test_weights_for_another_skeleton_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import torch
 from vidpose.lifting import sliding_window as sliding
 from vidpose.lifting.sliding_window import mirror, slide
 from vidpose.models import PoseFormer
+from vidpose.models.sliding import sliding_form
 from vidpose.skeleton import H36M17
 
 MIRRORED = torch.from_numpy(H36M17.mirrored)
@@ -25,20 +26,35 @@ def test_every_frame_has_its_window_and_edges_are_repeated(
     with torch.no_grad():
         plain = model(windows)[:, 0]
         flipped = mirror(model(torch.stack([mirror(w, MIRRORED) for w in windows]))[:, 0], MIRRORED)
-    slides = model.prepared() if ready else model
-    apart: list[torch.Tensor] = []
-    blocks = list(slide(slides, inputs, MIRRORED, apart=apart))
-    assert [len(block) for block in blocks] == {1: [1], 3: [3], 11: [4, 4, 3]}[frames]
-    torch.testing.assert_close(torch.cat(blocks), (plain + flipped) / 2, atol=1e-5, rtol=0)
+    slides = sliding_form(model) if ready else model
+    lifted = slide(slides, inputs, MIRRORED)
+    torch.testing.assert_close(lifted.plain, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(lifted.poses, (plain + flipped) / 2, atol=1e-5, rtol=0)
     distance = (plain - flipped).norm(dim=-1).mean(dim=-1)
-    torch.testing.assert_close(torch.cat(apart), distance, atol=1e-5, rtol=0)
-    alone = torch.cat(list(slide(slides, inputs, None)))
-    torch.testing.assert_close(alone, plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(lifted.disagreement, distance, atol=1e-5, rtol=0)
+    alone = slide(slides, inputs, None)
+    torch.testing.assert_close(alone.poses, plain, atol=1e-5, rtol=0)
+    assert alone.disagreement.isnan().tolist() == [True] * frames
+
+
+def test_memory_is_bounded_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sliding, "BLOCK", 4)
+    model = PoseFormer(frames=3, embed_dim=8, depth=1).eval()
+    seen: list[int] = []
+    real = model.slide
+
+    def note(keypoints: torch.Tensor) -> torch.Tensor:
+        seen.append(len(keypoints))
+        return real(keypoints)
+
+    monkeypatch.setattr(model, "slide", note)
+    assert len(slide(model, torch.randn(11, 17, 2), None).poses) == 11
+    assert seen == [6, 6, 5]  # with a frame on either side
 
 
 def test_what_comes_out_may_be_changed() -> None:
     """Inference mode forbids it for its own tensors."""
     model = PoseFormer(frames=3, embed_dim=8, depth=1).eval()
     for mirrored in (None, MIRRORED):
-        (poses,) = slide(model, torch.randn(2, 17, 2), mirrored)
+        poses = slide(model, torch.randn(2, 17, 2), mirrored).poses
         poses[:, 0] = 0

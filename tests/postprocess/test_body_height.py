@@ -8,20 +8,22 @@ import pytest
 
 from tests.render.people import walk
 from vidpose.errors import UsageError
-from vidpose.postprocess.body_height import scale_to, statures
+from vidpose.postprocess.body_height import body_heights, scale_to_height
 
 TWO: dict[str, Any] = {"starts": ((-1.0, 3.5), (1.0, 6.0)), "speeds": ((0.6, 0.2), (-0.3, -0.5))}
 
 
-def test_the_stature_of_somebody_who_walks() -> None:
-    # The stick figure is 1.74 m tall where it stands straight.
-    assert statures(walk(frames=30, pitch_deg=20, **TWO)) == pytest.approx([1.74, 1.74], abs=0.02)
+def test_the_height_of_somebody_who_walks() -> None:
+    # The figure is 1.74 m tall where it stands straight.
+    assert body_heights(walk(frames=30, pitch_deg=20, **TWO)) == pytest.approx(
+        [1.74, 1.74], abs=0.02
+    )
 
 
 def test_everybody_gets_the_height() -> None:
     result = walk(frames=10, **TWO)
-    scaled = scale_to(result, 190)
-    assert statures(scaled) == pytest.approx([1.9, 1.9], abs=0.01)
+    scaled = scale_to_height(result, 190)
+    assert body_heights(scaled) == pytest.approx([1.9, 1.9], abs=0.01)
     before, after = result.joints_camera(), scaled.joints_camera()
     # They fall on the same places in the picture.
     np.testing.assert_allclose(
@@ -35,8 +37,8 @@ def test_everybody_gets_the_height() -> None:
 
 def test_heights_by_person() -> None:
     result = walk(frames=10, **TWO)
-    scaled = scale_to(result, {1: 120.0, 7: 180.0})
-    assert statures(scaled) == pytest.approx([1.74, 1.2], abs=0.02)
+    scaled = scale_to_height(result, {1: 120.0, 7: 180.0})
+    assert body_heights(scaled) == pytest.approx([1.74, 1.2], abs=0.02)
     np.testing.assert_array_equal(scaled.root_3d[0], result.root_3d[0])
     told = scaled.meta["scale"]
     assert told["height_cm"] == {"1": 120.0, "7": 180.0}
@@ -49,12 +51,12 @@ def test_somebody_who_is_never_there_stays_so() -> None:
     present, joints = result.present.copy(), result.joints_3d.copy()
     present[1], joints[1] = False, np.nan
     gone = dataclasses.replace(result, present=present, observed=present, joints_3d=joints)
-    scaled = scale_to(gone, 180)
+    scaled = scale_to_height(gone, 180)
     assert np.isnan(scaled.joints_3d[1]).all()
-    assert statures(scaled)[0] == pytest.approx(1.8)
+    assert body_heights(scaled)[0] == pytest.approx(1.8)
 
 
 @pytest.mark.parametrize("height", [1.75, 1750, 0, -170, float("nan"), {1: 1.8}, {}])
 def test_what_is_nobodys_height(height: Any) -> None:
     with pytest.raises(UsageError, match="--height-cm"):
-        scale_to(walk(frames=3), height)
+        scale_to_height(walk(frames=3), height)

@@ -12,8 +12,12 @@ import vidpose
 from tests.clips import make_clip
 from tests.fakes import tiny_weights, use_fake_detector
 from tests.render.people import walk
-from vidpose.lifting.lifter import place_people
-from vidpose.postprocess.bone_lengths import bone_lengths, keep_lengths
+from vidpose.postprocess.bone_lengths import (
+    bone_lengths,
+    equal_bone_lengths,
+    with_bone_lengths,
+)
+from vidpose.postprocess.root_trajectory import root_trajectory
 from vidpose.skeleton import H36M17
 
 Floats = NDArray[np.floating]
@@ -53,18 +57,16 @@ def test_a_length_is_the_median_of_frames_and_sides() -> None:
 def test_bones_keep_their_length_and_right_ones_stay() -> None:
     joints, rays = somebody()
     usual = bone_lengths(joints)
-    keep_lengths(joints, rays, usual)
-    np.testing.assert_allclose(lengths_of(joints), np.broadcast_to(usual, (60, 17)), rtol=1e-6)
-    again = joints.copy()
-    keep_lengths(again, rays, usual)
-    np.testing.assert_allclose(again, joints, atol=1e-9)
-    assert (joints[:, 0] == 0).all()
+    fixed = with_bone_lengths(joints, rays, usual)
+    np.testing.assert_allclose(lengths_of(fixed), np.broadcast_to(usual, (60, 17)), rtol=1e-6)
+    np.testing.assert_allclose(with_bone_lengths(fixed, rays, usual), fixed, atol=1e-9)
+    assert (fixed[:, 0] == 0).all()
 
 
 def test_a_bone_of_wrong_length_turns_rather_than_leave_its_place_in_the_picture() -> None:
     joints, rays = somebody()
     usual = bone_lengths(joints)
-    keep_lengths(joints, rays, usual)
+    joints = with_bone_lengths(joints, rays, usual)
     wrong = joints.copy()
     elbow, wrist = H36M17.index("LElbow"), H36M17.index("LWrist")
     sight = np.append(rays[0, wrist], 1) / np.linalg.norm(np.append(rays[0, wrist], 1))
@@ -72,8 +74,7 @@ def test_a_bone_of_wrong_length_turns_rather_than_leave_its_place_in_the_picture
     across /= np.linalg.norm(across)
     half_turned = 0.6 * sight + 0.8 * across
     wrong[0, wrist] = wrong[0, elbow] + 1.2 * usual[wrist] * half_turned
-    right = wrong.copy()
-    keep_lengths(right, rays, usual)
+    right = with_bone_lengths(wrong, rays, usual)
     moved = right[0, wrist] - wrong[0, wrist]
     assert abs(moved @ sight) > 3 * abs(moved @ across)
     np.testing.assert_allclose(lengths_of(right)[0], usual, rtol=1e-6)
@@ -88,7 +89,7 @@ def test_a_bone_never_comes_to_lean_the_other_way(degrees: float, factor: float)
     for parent, end in H36M17.bones:
         joints[0, end] = joints[0, parent] + [0, np.cos(angle), np.sin(angle)]
     lengths = np.r_[0, np.full(16, factor)]
-    keep_lengths(joints, rays, lengths)
+    joints = with_bone_lengths(joints, rays, lengths)
     bone = joints[0, child] - joints[0, H36M17.index("RHip")]
     assert np.linalg.norm(bone) == pytest.approx(factor)
     assert bone[2] * degrees >= 0
@@ -96,20 +97,19 @@ def test_a_bone_never_comes_to_lean_the_other_way(degrees: float, factor: float)
 
 def test_bones_of_no_length_stay() -> None:
     joints = np.zeros((2, 17, 3))
-    keep_lengths(joints, np.zeros((2, 17, 2)), bone_lengths(joints))
-    assert (joints == 0).all()
+    fixed = with_bone_lengths(joints, np.zeros((2, 17, 2)), bone_lengths(joints))
+    assert (fixed == 0).all()
 
 
 def test_errors_of_depth_get_smaller() -> None:
     joints, rays = somebody()
-    keep_lengths(joints, rays, bone_lengths(joints))
+    joints = with_bone_lengths(joints, rays, bone_lengths(joints))
     rng = np.random.default_rng(0)
     sight = np.concatenate([rays, np.ones((60, 17, 1))], axis=2)
     lifted = joints + rng.normal(0, 0.05, (60, 17, 1)) * sight
     lifted[:, 0] = 0
     rays[5:9, 3:6] = np.nan
-    fixed = lifted.copy()
-    keep_lengths(fixed, rays, bone_lengths(joints))
+    fixed = with_bone_lengths(lifted, rays, bone_lengths(joints))
     before, after = (np.linalg.norm(p - joints, axis=2).mean() for p in (lifted, fixed))
     assert np.isfinite(fixed).all()
     assert after < 0.95 * before
@@ -133,19 +133,46 @@ def test_everybody_has_a_body_of_their_own() -> None:
         observed=observed,
         scores_2d=scores,
     )
-    before = result.root_3d.copy()
-    place_people(result, float(max(two.frame_size)), rigid=True)
+    focal_px = float(max(two.frame_size))
+    before = joints.copy(), root.copy()
+    fixed = root_trajectory(equal_bone_lengths(result, focal_px), focal_px)
     for person in range(2):
-        there = lengths_of(result.joints_3d[person][present[person]])
-        np.testing.assert_allclose(there, np.broadcast_to(there[:1], there.shape), rtol=1e-4)
-    ratio = bone_lengths(result.joints_3d[1])[1:] / bone_lengths(result.joints_3d[0])[1:]
+        seen = lengths_of(fixed.joints_3d[person][present[person]])
+        np.testing.assert_allclose(seen, np.broadcast_to(seen[:1], seen.shape), rtol=1e-4)
+    ratio = bone_lengths(fixed.joints_3d[1])[1:] / bone_lengths(fixed.joints_3d[0])[1:]
     assert np.median(ratio) == pytest.approx(0.8, abs=0.03)
-    result.present[0] = False  # nobody in no frame is no reason to warn
-    place_people(result, float(max(two.frame_size)), rigid=True)
-    assert np.isnan(result.joints_3d[1, 10:15]).all()
-    assert np.isnan(result.root_3d[1, 10:15]).all()
-    assert np.isfinite(result.root_3d[present]).all()
-    assert not np.array_equal(result.root_3d[0], before[0])
+    assert np.isnan(fixed.joints_3d[1, 10:15]).all()
+    assert np.isnan(fixed.root_3d[1, 10:15]).all()
+    assert np.isfinite(fixed.root_3d[present]).all()
+    assert not np.array_equal(fixed.root_3d[0], root[0])
+    for array, was in zip((result.joints_3d, result.root_3d), before, strict=True):
+        np.testing.assert_array_equal(array, was)
+
+
+def test_somebody_who_is_never_there_is_no_reason_to_warn() -> None:
+    result = walk(frames=5)
+    nobody = replace(
+        result,
+        present=np.zeros_like(result.present),
+        observed=np.zeros_like(result.observed),
+        joints_3d=np.full_like(result.joints_3d, np.nan),
+    )
+    fixed = root_trajectory(equal_bone_lengths(nobody, 1000.0), 1000.0)
+    assert np.isnan(fixed.joints_3d).all()
+
+
+@pytest.mark.parametrize("frames", [1, 7, 30])
+def test_long_tracks_are_worked_on_in_parts(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = walk(frames=30)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.02, result.joints_3d.shape).astype(np.float32)
+    noise[:, :, 0] = 0
+    result = replace(result, joints_3d=result.joints_3d + noise)
+    at_once = root_trajectory(equal_bone_lengths(result, 900.0), 900.0)
+    monkeypatch.setattr("vidpose.postprocess.rays.FRAMES_AT_ONCE", frames)
+    in_parts = root_trajectory(equal_bone_lengths(result, 900.0), 900.0)
+    np.testing.assert_array_equal(in_parts.joints_3d, at_once.joints_3d)
+    np.testing.assert_array_equal(in_parts.root_3d, at_once.root_3d)
 
 
 def test_infer_and_lift_keep_bones_unless_told_otherwise(
@@ -156,20 +183,21 @@ def test_infer_and_lift_keep_bones_unless_told_otherwise(
     video = make_clip(tmp_path / "in.mp4", frames=25)
     kept = vidpose.infer(video, weights=weights)
     free = vidpose.infer(video, weights=weights, rigid=False)
-    assert (kept.meta["lifter"]["rigid"], free.meta["lifter"]["rigid"]) == (True, False)
+    assert (kept.meta["options"]["rigid"], free.meta["options"]["rigid"]) == (True, False)
     assert np.ptp(lengths_of(kept.joints_3d[0]), axis=0).max() < 1e-5
     assert np.ptp(lengths_of(free.joints_3d[0]), axis=0).max() > 1e-4
     assert kept.meta["trust"]["people"] == free.meta["trust"]["people"]
 
-    place_people(free, free.meta["camera"]["focal_px"], rigid=True)
-    np.testing.assert_array_equal(free.joints_3d, kept.joints_3d)
-    np.testing.assert_array_equal(free.root_3d, kept.root_3d)
+    focal_px = free.meta["camera"]["focal_px"]
+    fixed = root_trajectory(equal_bone_lengths(free, focal_px), focal_px)
+    np.testing.assert_array_equal(fixed.joints_3d, kept.joints_3d)
+    np.testing.assert_array_equal(fixed.root_3d, kept.root_3d)
     vidpose.infer(video, tmp_path, weights=weights)
     again = vidpose.infer(video, tmp_path, weights=weights, rigid=False, relift=True)
     assert np.ptp(lengths_of(again.joints_3d[0]), axis=0).max() > 1e-4
     for rigid in (True, False):
         lifted = vidpose.lift_file(tmp_path / "in.npz", weights=weights, rigid=rigid)
-        assert lifted.meta["lifter"]["rigid"] is rigid
+        assert lifted.meta["options"]["rigid"] is rigid
         assert (np.ptp(lengths_of(lifted.joints_3d[0]), axis=0).max() < 1e-5) == rigid
     pixels = kept.keypoints_2d[0].astype(np.float64)
     size = (int(kept.frame_size[0]), int(kept.frame_size[1]))

@@ -14,10 +14,9 @@ from tests.render.people import camera_axes, walk
 from vidpose.datasets.synthetic_motion import body, move
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
+from vidpose.postprocess.foot_contact import FEET
 from vidpose.postprocess.ground_plane import (
-    FEET,
     Ground,
-    check_camera,
     estimate_ground,
     ground_of,
     place_in_world,
@@ -297,7 +296,7 @@ def test_the_horizon_goes_by_the_focal_length() -> None:
 )
 def test_cameras_that_make_no_sense(pitch: Any, roll: Any, horizon: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        check_camera(pitch, roll, horizon)
+        place_in_world(walk(frames=3), camera_pitch=pitch, camera_roll=roll, horizon=horizon)
 
 
 def test_nobody_has_a_known_place_in_the_world() -> None:

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from tests.render.people import walk
 from vidpose.poses import Pose3D
-from vidpose.postprocess.quality import MOMENTS, PEOPLE_TOLD, PROXIES, trust_report, trust_text
+from vidpose.postprocess.quality import (
+    MOST_MOMENTS,
+    MOST_PEOPLE,
+    PROXIES,
+    quality_report,
+    quality_text,
+)
 from vidpose.skeleton import H36M17
 
 FRAMES, FPS = 120, 30.0
@@ -83,7 +89,7 @@ def jittering(result: Pose3D, flip: NDArray[np.float32]) -> Spoilt:
 
 
 def test_people_without_fault_raise_nothing() -> None:
-    trust = trust_report(*people())
+    trust = quality_report(*people())
     assert trust["note"] == "proxies, not accuracy"
     assert trust["worst_moments"] == []
     assert [one["person"] for one in trust["people"]] == [0, 1]
@@ -95,7 +101,7 @@ def test_people_without_fault_raise_nothing() -> None:
         assert one["flip_disagreement_mm"] == 10
         assert one["jitter_mm"] < 2
         assert one["throughout"] == []
-    assert "Worst" not in trust_text(trust)
+    assert "Worst" not in quality_text(trust)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +129,7 @@ def test_each_fault_raises_its_own_figure_and_names_its_time(
     value: tuple[float, float],
     said: str,
 ) -> None:
-    fine, trust = trust_report(*people()), trust_report(*spoil(*people()))
+    fine, trust = quality_report(*people()), quality_report(*spoil(*people()))
     assert trust["people"][0] == fine["people"][0]
     before, after = fine["people"][1], trust["people"][1]
     slack = {"jitter_mm": 0.5}
@@ -137,7 +143,7 @@ def test_each_fault_raises_its_own_figure_and_names_its_time(
     assert value[0] <= moment["value"] <= value[1]
     assert BAD.start / FPS - 0.1 <= moment["from_s"] <= moment["time_s"] <= moment["to_s"]
     assert moment["to_s"] <= BAD.stop / FPS + 0.1
-    text = trust_text(trust)
+    text = quality_text(trust)
     assert f", person 1: {said}" in text
     assert text.splitlines()[-1].startswith("    0:02.")
 
@@ -146,7 +152,7 @@ def test_one_bone_that_grows_is_lopsided_too_and_one_moment() -> None:
     result, flip = people()
     joints = result.joints_3d.copy()
     stretched(joints, "L", 1 + 0.8 * bump())
-    (moment,) = trust_report(replace(result, joints_3d=joints), flip)["worst_moments"]
+    (moment,) = quality_report(replace(result, joints_3d=joints), flip)["worst_moments"]
     assert moment["what"] == "asymmetry_percent"
     assert moment["also"] == ["bone_drift_percent"]
 
@@ -154,12 +160,12 @@ def test_one_bone_that_grows_is_lopsided_too_and_one_moment() -> None:
 def test_moments_near_in_time_are_one_and_there_are_few() -> None:
     result, flip = people(frames=600)
     flip[0, [100, 105, 110]] = 0.1, 0.3, 0.2
-    (moment,) = trust_report(result, flip)["worst_moments"]
+    (moment,) = quality_report(result, flip)["worst_moments"]
     assert moment["time_s"] == 3.5
     assert (moment["from_s"], moment["to_s"]) == (3.333, 3.667)
     flip[1, 20::60] = np.linspace(0.1, 0.2, 10)
-    moments = trust_report(result, flip)["worst_moments"]
-    assert len(moments) == MOMENTS
+    moments = quality_report(result, flip)["worst_moments"]
+    assert len(moments) == MOST_MOMENTS
     times = [moment["time_s"] for moment in moments]
     assert times == sorted(times)
     assert [m["value"] for m in moments if m["person"] == 0] == [300]  # the worst stays
@@ -169,10 +175,10 @@ def test_moments_near_in_time_are_one_and_there_are_few() -> None:
 def test_what_is_usual_for_somebody_is_no_moment_but_told() -> None:
     result, flip = people()
     flip[1] = 0.1
-    trust = trust_report(result, flip)
+    trust = quality_report(result, flip)
     assert trust["worst_moments"] == []
     assert trust["people"][1]["throughout"] == ["flip_disagreement_mm"]
-    assert "Person 1 is doubtful throughout: mirror image." in trust_text(trust)
+    assert "Person 1 is doubtful throughout: mirror image." in quality_text(trust)
 
 
 def test_everybody_is_the_mean_over_all_frames() -> None:
@@ -182,7 +188,7 @@ def test_everybody_is_the_mean_over_all_frames() -> None:
     joints, keypoints = result.joints_3d.copy(), result.keypoints_2d.copy()
     joints[~present], keypoints[~present] = np.nan, np.nan
     flip[1] = 0.05
-    trust = trust_report(
+    trust = quality_report(
         replace(
             result, present=present, observed=present, joints_3d=joints, keypoints_2d=keypoints
         ),
@@ -199,7 +205,7 @@ def test_jitter_hardly_depends_on_the_frame_rate(fps: float) -> None:
     result, _ = people(frames=round(4 * fps), fps=fps)
     joints = result.joints_3d.copy()
     joints[:, :, 1:] += np.random.default_rng(0).normal(0, 0.01, joints[:, :, 1:].shape)
-    (first, second) = trust_report(replace(result, joints_3d=joints))["people"]
+    (first, second) = quality_report(replace(result, joints_3d=joints))["people"]
     # Noise of 10 mm an axis is 16 mm off on average, and the four frames around add theirs.
     expected = 16 * np.sqrt(1 + 34 / 36)
     assert first["jitter_mm"] == pytest.approx(expected, rel=0.1)
@@ -212,24 +218,24 @@ def test_uneven_frames_are_no_jitter() -> None:
     swing = np.sin(2 * np.pi * times)[:, None, None] * np.ones((17, 3))
     joints = np.broadcast_to(swing * np.arange(17)[:, None] * 0.02, (2, 90, 17, 3))
     smooth = replace(result, joints_3d=joints.astype(np.float32), timestamps=times)
-    assert trust_report(smooth)["people"][0]["jitter_mm"] < 0.5
+    assert quality_report(smooth)["people"][0]["jitter_mm"] < 0.5
     stamped_evenly = replace(smooth, timestamps=np.arange(90) / 30)
-    assert trust_report(stamped_evenly)["people"][0]["jitter_mm"] > 2
+    assert quality_report(stamped_evenly)["people"][0]["jitter_mm"] > 2
 
 
 def test_frames_too_far_apart_tell_nothing_of_jitter() -> None:
     result, _ = people(frames=20, fps=5.0)
-    assert trust_report(result)["people"][0]["jitter_mm"] is None
+    assert quality_report(result)["people"][0]["jitter_mm"] is None
 
 
 @pytest.mark.parametrize("frames", [1, 2, 4, 5])
 def test_few_frames(frames: int) -> None:
-    trust = trust_report(*people(frames=frames))
+    trust = quality_report(*people(frames=frames))
     first = trust["people"][0]
     assert (first["jitter_mm"] is None) == (frames < 5)
     assert first["bone_drift_percent"] == 0
     assert trust["worst_moments"] == []
-    assert trust_text(trust).splitlines()[2].split()[:4] == ["0", str(frames), "0", "%"]
+    assert quality_text(trust).splitlines()[2].split()[:4] == ["0", str(frames), "0", "%"]
 
 
 def test_somebody_who_was_never_there_or_never_observed() -> None:
@@ -237,7 +243,7 @@ def test_somebody_who_was_never_there_or_never_observed() -> None:
     present, joints = result.present.copy(), result.joints_3d.copy()
     present[0], joints[0] = False, np.nan
     nowhere = replace(result, present=present, observed=np.zeros_like(present), joints_3d=joints)
-    trust = trust_report(nowhere, flip)
+    trust = quality_report(nowhere, flip)
     absent, guessed = trust["people"]
     assert absent == {
         **{"person": 0, "frames": 0, "throughout": []},
@@ -248,7 +254,7 @@ def test_somebody_who_was_never_there_or_never_observed() -> None:
     assert guessed["throughout"] == ["interpolated_percent"]
     assert trust["everybody"]["flip_disagreement_mm"] == 10
     json.dumps(trust, allow_nan=False)
-    assert trust_text(trust)
+    assert quality_text(trust)
 
 
 def test_without_flip_and_without_confidence() -> None:
@@ -256,28 +262,28 @@ def test_without_flip_and_without_confidence() -> None:
     scores = np.ones_like(result.scores_2d)
     scores[0, 3, 5] = 0  # a joint that is not in the file
     for given in (None, np.full_like(flip, np.nan)):
-        trust = trust_report(replace(result, scores_2d=scores), given)
+        trust = quality_report(replace(result, scores_2d=scores), given)
         for one in (*trust["people"], trust["everybody"]):
             assert one["flip_disagreement_mm"] is None
             assert one["confidence_2d"] is None
         assert trust["worst_moments"] == []
-        assert "-" in trust_text(trust).splitlines()[2].split()
+        assert "-" in quality_text(trust).splitlines()[2].split()
 
 
 def test_a_pose_of_no_size_is_no_error() -> None:
     result, flip = people()
-    trust = trust_report(replace(result, joints_3d=np.zeros_like(result.joints_3d)), flip)
+    trust = quality_report(replace(result, joints_3d=np.zeros_like(result.joints_3d)), flip)
     json.dumps(trust, allow_nan=False)
 
 
 def test_a_crowd_has_few_lines() -> None:
-    many = PEOPLE_TOLD + 3
+    many = MOST_PEOPLE + 3
     starts = [(n - 5.0, 8.0) for n in range(many)]
     result, flip = people(frames=6, starts=starts, speeds=[(0.5, 0.0)] * many)
-    trust = trust_report(result, flip)
+    trust = quality_report(result, flip)
     assert len(trust["people"]) == many
-    lines = trust_text(trust).splitlines()
-    assert len(lines) == 2 + PEOPLE_TOLD + 1
+    lines = quality_text(trust).splitlines()
+    assert len(lines) == 2 + MOST_PEOPLE + 1
     assert lines[-1] == "  3 more people are in the result's meta."
 
 
@@ -285,6 +291,6 @@ def test_times_are_as_on_the_overlay() -> None:
     result, flip = people()
     late = replace(result, timestamps=result.timestamps + 117.98)  # 1:57.98
     flip[0, [0, 60]] = 0.3
-    first, second = trust_text(trust_report(late, flip)).splitlines()[-2:]
+    first, second = quality_text(quality_report(late, flip)).splitlines()[-2:]
     assert first.startswith("    1:58.0, person 0")
     assert second.startswith("    2:00.0, person 0")

@@ -1,54 +1,69 @@
-"""A network slid over a track: a pose for every frame, mirror image averaged, memory bounded.
+"""A network slid over a track: a pose for every frame, the mirror image too, memory bounded.
 
 Inference and evaluation share this, so that what is measured is what is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vidpose.models.base import Slides
+from vidpose.models.base import SlidingForm
 
 BLOCK = 576
 """Frames that are lifted together; bounds memory whatever the length. See `lifting.BLOCK`."""
 
 
+class Lifted(NamedTuple):
+    """The poses of N consecutive frames."""
+
+    plain: Tensor
+    """(N, J, 3) metres."""
+    flipped: Tensor | None
+    """(N, J, 3) metres, of the mirror image, mirrored back; None: it was not lifted."""
+
+    @property
+    def poses(self) -> Tensor:
+        """(N, J, 3) metres: with the mirror image, the mean of both."""
+        return self.plain if self.flipped is None else (self.plain + self.flipped) / 2
+
+    @property
+    def disagreement(self) -> Tensor:
+        """(N,) metres: how far both lie apart, mean over the joints; NaN if there is only one."""
+        if self.flipped is None:
+            return self.plain.new_full((len(self.plain),), torch.nan)
+        return (self.plain - self.flipped).norm(dim=-1).mean(dim=-1)
+
+
 def slide(
-    model: Slides,
+    model: SlidingForm,
     inputs: Tensor,
     mirrored: Tensor | None,
     first: int = 0,
     last: int | None = None,
-    apart: list[Tensor] | None = None,
-) -> Iterator[Tensor]:
+) -> Lifted:
     """Lift every frame of a track, with the window around it; edge frames are repeated.
 
     Args:
-        model: in eval mode, or `prepared`, which is faster.
+        model: in eval mode, or its `sliding_form`, which is faster.
         inputs: (T, J, 2), normalised keypoints, on the model's device.
-        mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too,
-            and the mean of both taken; None: it is not.
+        mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too;
+            None: it is not.
         first, last: only these frames; those around them are for their windows.
-        apart: with `mirrored`, takes for every block (N,) metres: how far the two passes lie
-            apart, mean over the joints.
 
-    Yields:
-        (N, J, 3) metres: the poses of the next N frames, T in all.
+    Returns:
+        The poses of the frames, on the model's device.
     """
     last = len(inputs) if last is None else last
-    for start in range(first, last, BLOCK):
-        stop = min(start + BLOCK, last)
-        joints = _block(model, inputs, start, stop)
-        if mirrored is not None:
-            flipped = _block(model, mirror(inputs, mirrored), start, stop)
-            back = mirror(flipped, mirrored)
-            if apart is not None:
-                apart.append((joints - back).norm(dim=-1).mean(dim=-1))
-            joints = (joints + back) / 2
-        yield joints.clone()  # what inference mode makes cannot be changed outside of it
+
+    def over(track: Tensor) -> Tensor:
+        parts = (_block(model, track, i, min(i + BLOCK, last)) for i in range(first, last, BLOCK))
+        return torch.cat(list(parts))  # outside of inference mode, so that it may be changed
+
+    flipped = None if mirrored is None else mirror(over(mirror(inputs, mirrored)), mirrored)
+    return Lifted(over(inputs), flipped)
 
 
 def mirror(joints: Tensor, mirrored: Tensor) -> Tensor:
@@ -59,7 +74,7 @@ def mirror(joints: Tensor, mirrored: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _block(model: Slides, inputs: Tensor, start: int, stop: int) -> Tensor:
+def _block(model: SlidingForm, inputs: Tensor, start: int, stop: int) -> Tensor:
     """(T, J, 2) -> (stop - start, J, 3)."""
-    around = torch.arange(start - model.reach, stop + model.reach, device=inputs.device)
+    around = torch.arange(start - model.context, stop + model.context, device=inputs.device)
     return model.slide(inputs[around.clamp(0, len(inputs) - 1)])

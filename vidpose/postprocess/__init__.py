@@ -1,0 +1,95 @@
+"""What is done with lifted poses: each step takes a `Pose3D` and returns a new one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from vidpose.events import Info, Report, Warn, ignore
+from vidpose.lifting.lifter import LiftedPoses
+from vidpose.options import PostprocessOptions
+from vidpose.poses import Pose3D
+from vidpose.postprocess.body_height import scale_to_height
+from vidpose.postprocess.bone_lengths import equal_bone_lengths
+from vidpose.postprocess.ground_plane import place_in_world
+from vidpose.postprocess.quality import quality_report
+from vidpose.postprocess.root_trajectory import root_trajectory
+from vidpose.postprocess.smoothing import NONE, PICTURES, parameters, smooth_joints
+
+
+def postprocess(
+    lifted: LiftedPoses, options: PostprocessOptions, report: Report = ignore
+) -> Pose3D:
+    """From lifted poses to a result: bone lengths, root trajectory, and what was asked for.
+
+    Args:
+        lifted: root-relative poses, as the network gives them.
+        options: what to do.
+        report: takes messages.
+
+    Returns:
+        A new result; `meta` says what was done.
+    """
+    # Before bones get one length, or there would be nothing to see.
+    quality = quality_report(lifted.poses, lifted.flip_disagreement_m)
+    result = lifted.poses
+    if options.rigid:
+        result = equal_bone_lengths(result, lifted.focal_px)
+    result = root_trajectory(result, lifted.focal_px)
+    used = _smoothing(options)
+    meta = {"trust": quality, "world": None, "scale": None, "smoothing": used}
+    result = replace(result, meta=result.meta | meta)
+    return _as_asked(result, options, used["data"], report)
+
+
+def _smoothing(options: PostprocessOptions) -> dict[str, Any]:
+    pictures = options.smooth or PICTURES
+    return {"data": options.smooth or NONE, "pictures": pictures} | parameters(pictures)
+
+
+def _as_asked(
+    result: Pose3D, options: PostprocessOptions, smoothing: str, report: Report
+) -> Pose3D:
+    """Body height, smoothing and the world's axes, as far as they are asked for."""
+    if options.height_cm is not None:
+        result = scale_to_height(result, options.height_cm)
+        unknown = result.meta["scale"]["not_there"]
+        if unknown:
+            ids = ", ".join(map(str, result.person_ids.tolist()))
+            report(
+                Warn(
+                    f"--height-cm names person {', '.join(unknown)}, who is not there; "
+                    f"there are {ids}."
+                )
+            )
+    result = smooth_joints(result, smoothing)
+    if options.world:
+        camera = {
+            "camera_pitch": options.camera_pitch,
+            "camera_roll": options.camera_roll,
+            "horizon": options.horizon,
+        }
+        result = place_in_world(result, **camera)  # type: ignore[arg-type]
+        report(Info(_sentence(result.meta["world"])))
+        if not result.meta["world"]["sure"]:
+            report(
+                Warn(
+                    "hardly anybody stands or walks, so up is little more than the camera's own; "
+                    "say it with --camera-pitch or --horizon."
+                )
+            )
+    return result
+
+
+def _sentence(world: dict[str, Any]) -> str:
+    where = {"motion": "the people's motion"}.get(world["up"], world["up"])
+    about = "" if world["tilt_sd_deg"] is None else f", to about {world['tilt_sd_deg']:.0f} degrees"
+    pitch, roll, height = (
+        world[f"camera_{name}"] for name in ("pitch_deg", "roll_deg", "height_m")
+    )
+    rolled = round(roll) or 0  # never -0
+    return (
+        f"World: up from {where}{about}; the camera looks {abs(pitch):.0f} degrees "
+        f"{'down' if pitch >= 0 else 'up'}, rolled {rolled}, {abs(height):.1f} m "
+        f"{'above' if height >= 0 else 'below'} the floor."
+    )

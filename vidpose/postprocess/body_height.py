@@ -1,7 +1,7 @@
 """How tall people are, and their poses at their real size.
 
-One camera cannot tell a small person nearby from a tall one far away. Who says how tall they
-are gets them at that size, and at the distance at which they then are.
+One camera cannot tell a small person nearby from a tall one far away. If a person's height is
+known, the pose gets that size, and the distance that follows from it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.errors import UsageError
+from vidpose.options import Heights, check_heights
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
 
-Heights = float | Mapping[int, float]
-"""Centimetres: of everybody, or by person id."""
-
-SMALLEST_CM, TALLEST_CM = 50.0, 250.0
 BELOW_ANKLE = 0.046
 """Of the height, in an adult: 8 cm of 1.74 m."""
 SEGMENTS = (
@@ -29,28 +25,11 @@ SEGMENTS = (
     (("Spine", "Thorax"),),
     (("Thorax", "Head"),),
 )
-"""What adds up to the height of somebody who stands straight, from the ankle to the head top; of
-left and right the mean."""
+"""What adds up to the height of somebody who stands straight, from the ankle to the head top. Of
+left and right the mean counts."""
 
 
-def check_heights(height_cm: Heights) -> None:
-    """Find out whether heights make sense.
-
-    Raises:
-        UsageError: one is nobody's height in centimetres, or there is none.
-    """
-    heights = height_cm.values() if isinstance(height_cm, Mapping) else [height_cm]
-    if not heights:
-        raise UsageError("--height-cm: give a height, as in 178, or ID=CM, as in 1=178,2=165.")
-    for height in heights:
-        if not SMALLEST_CM <= height <= TALLEST_CM:
-            raise UsageError(
-                f"--height-cm {height:g}: give centimetres, from {SMALLEST_CM:g} to "
-                f"{TALLEST_CM:g}, such as 175."
-            )
-
-
-def statures(result: Pose3D) -> NDArray[np.float64]:
+def body_heights(result: Pose3D) -> NDArray[np.float64]:
     """(P,) how tall people are in a result, metres: the median lengths of their segments from
     sole to head top, as if they stood straight; NaN for somebody who is never there.
     """
@@ -58,10 +37,10 @@ def statures(result: Pose3D) -> NDArray[np.float64]:
     for person, present in enumerate(result.present):
         if present.any():
             joints = result.joints_3d[person, present]
-            over_ankle = sum(
+            above_ankle = sum(
                 np.mean([_length(joints, *bone) for bone in sides]) for sides in SEGMENTS
             )
-            out[person] = over_ankle / (1 - BELOW_ANKLE)
+            out[person] = above_ankle / (1 - BELOW_ANKLE)
     return out
 
 
@@ -70,25 +49,25 @@ def _length(joints: NDArray[np.float32], start: str, end: str) -> float:
     return float(np.median(np.linalg.norm(bone, axis=1)))
 
 
-def scale_to(result: Pose3D, height_cm: Heights) -> Pose3D:
-    """The same result with people as tall as they are, and where they then are.
+def scale_to_height(result: Pose3D, height_cm: Heights) -> Pose3D:
+    """The same result with people of these heights.
 
-    Both `joints_3d` and `root_3d` of a person are multiplied by one factor, so that they fall on
-    the same 2D joints as before; `meta["scale"]` says by which.
+    Both `joints_3d` and `root_3d` of a person are multiplied by one factor, so that they project
+    onto the same 2D joints as before; `meta["scale"]` says by which.
 
     Args:
         result: the people.
-        height_cm: how tall everybody is; or by person id, the others stay as they are.
+        height_cm: everybody's height; or by person id, the others stay as they are.
 
     Raises:
-        UsageError: a height is none.
+        UsageError: a height is not one of a person.
     """
     check_heights(height_cm)
     ids = result.person_ids.tolist()
     by_id = height_cm if isinstance(height_cm, Mapping) else dict.fromkeys(ids, height_cm)
     joints, root = result.joints_3d.copy(), result.root_3d.copy()
-    told = {}
-    before = statures(result)
+    scaled = {}
+    before = body_heights(result)
     for person, name in enumerate(ids):
         height = by_id.get(name)
         if height is None or np.isnan(before[person]):
@@ -96,19 +75,20 @@ def scale_to(result: Pose3D, height_cm: Heights) -> Pose3D:
         factor = float(height) / 100 / before[person]
         joints[person] *= np.float32(factor)
         root[person] *= np.float32(factor)
-        told[str(name)] = {
+        scaled[str(name)] = {
             "before_cm": round(100 * float(before[person]), 1),
             "factor": round(float(factor), 4),
         }
     scale = {
         "height_cm": as_json(height_cm),
-        "people": told,
+        "people": scaled,
         "not_there": [str(name) for name in sorted(by_id) if name not in ids],
     }
     return replace(result, joints_3d=joints, root_3d=root, meta=result.meta | {"scale": scale})
 
 
 def as_json(height_cm: Heights) -> float | dict[str, float]:
+    """Heights for `meta`."""
     if isinstance(height_cm, Mapping):
         return {str(name): float(height) for name, height in sorted(height_cm.items())}
     return float(height_cm)

@@ -1,21 +1,47 @@
-"""One person, one body: every bone as long in all frames.
+"""One person, one body: every bone has the same length in all frames.
 
-A network lifts window by window, and each time guesses how long the bones are. What it is least
-sure of is depth: where a bone is too long or too short for the person, most likely it leans more or
-less towards the camera than was thought.
+A network lifts window by window and guesses each time how long the bones are. It is least sure of
+depth: where a bone is too long or too short for the person, most likely it leans more or less
+towards the camera than was thought.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.poses import Pose3D
+from vidpose.postprocess.rays import chunks, joint_rays
 from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import runs
+
+Float = TypeVar("Float", bound=np.floating)
 
 ACROSS = 0.1
-"""Variance of a lifted bone across the line of sight, as a part of that along it."""
-AT_ONCE = 4096
-"""Frames, which bounds memory."""
+"""Variance of a lifted bone across the line of sight, as a fraction of that along it."""
+SHORTEST_M = 1e-6
+"""Keeps divisions finite for a bone without length."""
+
+
+def equal_bone_lengths(result: Pose3D, focal_px: float) -> Pose3D:
+    """The same result with one length for each bone of a person: the median over all frames.
+
+    Args:
+        result: the people; where they are (`root_3d`) does not matter, and stays.
+        focal_px: focal length in pixels, known or assumed.
+    """
+    joints = result.joints_3d.copy()
+    for person in range(result.people):
+        if not result.present[person].any():
+            continue
+        lengths = bone_lengths(joints[person])
+        for run in runs(result.present[person]):
+            rays = joint_rays(result, person, run, focal_px)
+            joints[person, run] = with_bone_lengths(joints[person, run], rays, lengths)
+    return replace(result, joints_3d=joints)
 
 
 def bone_lengths(joints: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -38,40 +64,45 @@ def bone_lengths(joints: NDArray[np.floating]) -> NDArray[np.float64]:
     return lengths
 
 
-def keep_lengths(
-    joints: NDArray[np.floating], rays: NDArray[np.floating], lengths: NDArray[np.floating]
-) -> None:
-    """Give bones these lengths in every frame, in place.
+def with_bone_lengths(
+    joints: NDArray[Float], rays: NDArray[np.floating], lengths: NDArray[np.floating]
+) -> NDArray[Float]:
+    """The same poses with bones of these lengths in every frame.
 
-    Bone by bone from the root on, each turns, and mostly towards or away from the camera. Bone b,
-    of length n and direction d, is moved by (length - n) W d / (d' W d), where s is the line of
-    sight to its end and W = ACROSS + (1 - ACROSS) s s' its covariance: a first step to the bone of
-    the right length that is nearest in W's metric. Scaling it does the rest. It never comes to
+    Bone by bone from the root on, each turns, mostly towards or away from the camera. A bone of
+    length n and direction d moves by (length - n) W d / (d' W d), where s is the line of sight to
+    its end and W = ACROSS + (1 - ACROSS) s s' its covariance. This is a first step to the bone of
+    the right length that is nearest in W's metric; scaling does the rest. A bone never comes to
     lean the other way: there it lies in the picture's plane.
 
     Args:
         joints: (T, 17, 3) metres, camera frame, relative to the root.
-        rays: (T, 17, 2), where the 2D joints are at depth 1; NaN where they are not known: the
-            middle of the others then stands in.
+        rays: (T, 17, 2), where the 2D joints are at depth 1. Where one is NaN, the mean of the
+            frame's others stands in.
         lengths: (17,) metres, from `bone_lengths`.
+
+    Returns:
+        (T, 17, 3) metres, a new array of the same type.
     """
-    for start in range(0, len(joints), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    out = np.empty_like(joints)
+    for part in chunks(len(joints)):
         sight = _lines_of_sight(rays[part])
         lifted = joints[part].astype(np.float64)
         kept = np.zeros_like(lifted)
         for parent, child in H36M17.bones:
             bone, towards = lifted[:, child] - lifted[:, parent], sight[:, child]
-            length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-6)
+            length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), SHORTEST_M)
             along = bone / length
             likely = ACROSS * along + (1 - ACROSS) * _dot(along, towards) * towards
-            variance = np.maximum(_dot(along, likely), ACROSS)  # no less, but for a bone of none
+            # It is less than ACROSS only for a bone without length.
+            variance = np.maximum(_dot(along, likely), ACROSS)
             turned = bone + (lengths[child] - length) / variance * likely
             depth = _dot(turned, towards)
             bone = np.where(_dot(bone, towards) * depth < 0, turned - depth * towards, turned)
-            length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-6)
+            length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), SHORTEST_M)
             kept[:, child] = kept[:, parent] + bone * (lengths[child] / length)
-        joints[part] = kept
+        out[part] = kept
+    return out
 
 
 def _lines_of_sight(rays: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -79,8 +110,8 @@ def _lines_of_sight(rays: NDArray[np.floating]) -> NDArray[np.float64]:
     known = np.isfinite(rays).all(axis=2, keepdims=True)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     middle = np.where(known, rays, 0).sum(axis=1, keepdims=True) / count
-    there = np.where(known, rays, middle)
-    sight = np.concatenate([there, np.ones_like(there[..., :1])], axis=2)
+    filled = np.where(known, rays, middle)
+    sight = np.concatenate([filled, np.ones_like(filled[..., :1])], axis=2)
     return np.asarray(sight / np.linalg.norm(sight, axis=2, keepdims=True), np.float64)
 
 

@@ -1,15 +1,16 @@
-"""Whether a result can be trusted: signs that something is wrong, and when.
+"""The quality report: signs that a result is wrong, and when.
 
 Without ground truth nobody can say how exact a result is. What is measured here are proxies, not
 accuracy: bones whose length changes, a left limb that is not as long as the right one, joints that
-jump, two passes of the network that disagree, frames in which nothing was seen. Something is wrong
-where they are high. Where they are low, it may still be.
+jump, two passes of the network that disagree, frames in which nothing was seen. Where they are
+high, something is wrong. Where they are low, something may still be wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import runs
+from vidpose.utils.tables import aligned
 
 NOTE = "proxies, not accuracy"
 LIMBS = {
@@ -26,23 +28,23 @@ LIMBS = {
     "upper arm": ("Shoulder", "Elbow"),
     "forearm": ("Elbow", "Wrist"),
 }
-"""The bones that are measured: of both sides, and with a joint at either end, so that no movement
-changes their length."""
+"""The bones that are measured, on both sides. Each has a joint at either end, so that no movement
+changes its length."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """What is measured, when a frame stands out, and how it is said."""
+    """One thing that is measured, when a frame stands out, and how that is printed."""
 
     name: str
-    """In the terminal."""
+    """Its column in the printed table."""
     floor: float
     """What a frame must exceed to stand out, however good the others are: the eye sees this much.
     In the proxy's unit; for the confidence what is missing to 1, for interpolation seconds."""
     form: str
-    """Of the figure for all frames."""
+    """How the figure for all frames is printed."""
     moment: str
-    """What is said of one moment."""
+    """How one moment is printed."""
 
 
 PROXIES = {
@@ -88,15 +90,15 @@ TIMES_USUAL = 3.0
 """And so many times what is usual for this person, their median."""
 SAME_MOMENT_S = 0.5
 """Frames that stand out and are no further apart than this are one moment."""
-MOMENTS = 5
-"""No more than these are told."""
+MOST_MOMENTS = 5
+"""No more moments than these are reported."""
 JITTER_STEP_S = 1 / 30
 """Between the frames that say where a joint should have been, about; so that 30 and 60 frames a
 second give the same figure."""
 JITTER_REACH_S = 0.3
 """No further than this may the first of them be from the last: beyond it movements would count."""
-PEOPLE_TOLD = 8
-"""No more people than these have a line, those who are there longest."""
+MOST_PEOPLE = 8
+"""No more people than these are printed, those who are there longest."""
 
 Series = NDArray[np.float32]
 
@@ -114,10 +116,10 @@ class _Sign:
     names: tuple[str, ...] = ()
 
 
-def trust_report(
+def quality_report(
     result: Pose3D, flip_disagreement_m: NDArray[np.floating] | None = None
 ) -> dict[str, Any]:
-    """Proxies for how far a result can be trusted, for its `meta`.
+    """Proxies for how far a result can be trusted, for its `meta["trust"]`.
 
     Args:
         result: as it was lifted: before bones get one length, or anything is smoothed.
@@ -136,7 +138,7 @@ def trust_report(
         - `jitter_mm`: how far joints are from a smooth path through the frames before and after,
           mean over joints;
 
-        each None where it cannot be told. `throughout` names those that are bad in half of the
+        each None where it is unknown. `throughout` names those that are bad in half of the
         frames. `worst_moments` are the times at which one of these is far above what is usual for
         the person, and the eye should see it: `what` it is, `where`, its `value` there (that of the
         limb or joint that is worst) and `usually`; and what else stands out, `also`, between
@@ -153,7 +155,7 @@ def trust_report(
         people.append({"person": person, "frames": frames, **figures, "throughout": throughout})
         moments += _moments(result.timestamps, person, signs)
     moments.sort(key=lambda moment: -moment[0])
-    worst = sorted((moment for _, moment in moments[:MOMENTS]), key=lambda m: m["time_s"])
+    worst = sorted((moment for _, moment in moments[:MOST_MOMENTS]), key=lambda m: m["time_s"])
     return {
         "note": NOTE,
         "everybody": _together(people),
@@ -316,31 +318,27 @@ def _together(people: list[dict[str, Any]]) -> dict[str, Any]:
     return out
 
 
-def trust_text(trust: dict[str, Any]) -> str:
+def quality_text(report: dict[str, Any]) -> str:
     """A report for the terminal: a line for each person, then what to look at, and when.
 
     Args:
-        trust: from `trust_report`.
+        report: from `quality_report`.
     """
-    people = trust["people"]
-    most = sorted(people, key=lambda one: -one["frames"])[:PEOPLE_TOLD]
-    told = [one for one in people if one in most]
+    people = report["people"]
+    longest = sorted(people, key=lambda one: -one["frames"])[:MOST_PEOPLE]
+    shown = [one for one in people if one in longest]
     rows = [["person", "frames", *(proxy.name for proxy in PROXIES.values())]]
-    rows += [[str(one["person"]), str(one["frames"]), *_cells(one)] for one in told]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"Trust ({trust['note']}):"]
-    for row in rows:
-        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append(f"  {'  '.join(cells)}")
-    if len(people) > len(told):
-        lines.append(f"  {len(people) - len(told)} more people are in the result's meta.")
-    for one in told:
+    rows += [[str(one["person"]), str(one["frames"]), *_cells(one)] for one in shown]
+    lines = [f"Quality report ({report['note']}):", indent(aligned(rows, left=()), "  ")]
+    if len(people) > len(shown):
+        lines.append(f"  {len(people) - len(shown)} more people are in the result's meta.")
+    for one in shown:
         if one["throughout"]:
             what = ", ".join(PROXIES[name].name for name in one["throughout"])
             lines.append(f"  Person {one['person']} is doubtful throughout: {what}.")
-    if trust["worst_moments"]:
+    if report["worst_moments"]:
         lines.append("  Worst moments, to look at:")
-    lines += [f"    {_sentence(moment)}" for moment in trust["worst_moments"]]
+    lines += [f"    {_sentence(moment)}" for moment in report["worst_moments"]]
     return "\n".join(lines)
 
 
@@ -352,12 +350,12 @@ def _cells(one: dict[str, Any]) -> Iterator[str]:
 def _sentence(moment: dict[str, Any]) -> str:
     name = {"interpolated_s": "interpolated_percent"}.get(moment["what"], moment["what"])
     where = _in_words(moment["where"]) if moment["where"] else ""
-    told = PROXIES[name].moment.format(**moment | {"where": where})
+    what = PROXIES[name].moment.format(**moment | {"where": where})
     also = ", ".join(PROXIES[other].name for other in moment["also"])
     start, stop = moment["from_s"], moment["to_s"]
     span = f" ({_clock(start)} to {_clock(stop)})" if stop - start > SAME_MOMENT_S else ""
     tail = f"; also {also}" if also else ""
-    return f"{_clock(moment['time_s'])}{span}, person {moment['person']}: {told}{tail}"
+    return f"{_clock(moment['time_s'])}{span}, person {moment['person']}: {what}{tail}"
 
 
 def _in_words(joint: str) -> str:

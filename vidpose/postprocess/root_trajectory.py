@@ -1,4 +1,4 @@
-"""Where a person is: the translation that makes their 3D pose fall onto their 2D joints.
+"""Where a person is: the translation that projects their 3D pose onto their 2D joints.
 
 Camera frame throughout: x right, y down, z away from the camera, metres. Rays are image
 coordinates at depth 1: (pixel - principal point) / focal length.
@@ -6,9 +6,15 @@ coordinates at depth 1: (pixel - principal point) / focal length.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
+
+from vidpose.poses import Pose3D
+from vidpose.postprocess.rays import chunks, joint_rays
+from vidpose.utils.gaps import runs
 
 REPROJECTION_SD = 0.08
 """What a reprojected joint is off by, in the person's size (mean distance of the joints from the
@@ -19,8 +25,22 @@ ACCELERATION = 2.0
 """Spectral density of the root's acceleration, (m/s^2)^2 s: brisk human movement."""
 NEAREST = 0.3
 """Metres; no root is placed nearer to the camera."""
-AT_ONCE = 4096
-"""Frames whose equations are set up together, which bounds the memory that takes."""
+
+
+def root_trajectory(result: Pose3D, focal_px: float) -> Pose3D:
+    """The same result with everybody's `root_3d`.
+
+    Args:
+        result: the people, as they are relative to their root.
+        focal_px: focal length in pixels, known or assumed.
+    """
+    root = result.root_3d.copy()
+    for person in range(result.people):
+        for run in runs(result.present[person]):
+            rays = joint_rays(result, person, run, focal_px)
+            joints, scores = result.joints_3d[person, run], result.scores_2d[person, run]
+            root[person, run] = root_positions(joints, rays, scores, result.timestamps[run])
+    return replace(result, root_3d=root)
 
 
 def root_positions(
@@ -42,10 +62,10 @@ def root_positions(
         timestamps: (T,) seconds, rising.
 
     Returns:
-        (T, 3) metres; NaN throughout if no frame has joints enough to tell.
+        (T, 3) metres; NaN throughout if no frame has enough joints.
     """
     frames = len(joints)
-    parts = [slice(start, start + AT_ONCE) for start in range(0, frames, AT_ONCE)]
+    parts = chunks(frames)
     weight = np.where(np.isfinite(rays).all(axis=-1), np.maximum(scores, 0.05), 0)
     # A frame needs three joints that do not fall on one spot.
     spread = np.concatenate([_spread(rays[part], weight[part]) for part in parts])
@@ -125,7 +145,7 @@ def _spread(rays: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray
 
 def _size(joints: NDArray[np.floating]) -> float:
     """Typical size of the person in metres, measured like `_spread`."""
-    parts = (joints[start : start + AT_ONCE] for start in range(0, len(joints), AT_ONCE))
+    parts = (joints[part] for part in chunks(len(joints)))
     sizes = [
         np.linalg.norm(part - part.mean(axis=1, keepdims=True), axis=-1).mean(axis=1)
         for part in parts

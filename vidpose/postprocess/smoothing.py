@@ -1,13 +1,13 @@
-"""Joints over time without their jitter, and without lag.
+"""Smoothing joints over time, without lag.
 
-Two ways, both for tracks whose frames are unevenly spaced and which have gaps:
+There are two methods. Both take tracks with gaps whose frames are unevenly spaced:
 
     savgol     a Savitzky-Golay filter: a parabola through the frames around each
     one-euro   the one-euro filter of G. Casiez, N. Roussel, D. Vogel, "1 Euro Filter: A Simple
                Speed-based Low-pass Filter for Noisy Input in Interactive Systems", CHI 2012: an
-               exponential mean that follows closely what moves fast and smooths strongly what
-               rests. Alone it lags; a file has a future, so it is run in both directions, and
-               what one lags behind the other is ahead.
+               exponential mean that follows fast movement closely and smooths strongly what
+               stands still. Alone it lags. A file has a future, so it is run in both
+               directions, and their lags cancel.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from vidpose.poses import Pose3D
 from vidpose.utils.gaps import runs
 
 WINDOW_S = 0.2
-"""Of the Savitzky-Golay filter, if that is `SMALLEST_WINDOW` or more: steps and blows keep their
-reach."""
+"""Of the Savitzky-Golay filter, if that is `SMALLEST_WINDOW` or more. Steps and punches keep their
+full extent."""
 ORDER = 2
 SMALLEST_WINDOW = ORDER + 3
-"""Frames: with fewer the parabola goes (all but) through each of them."""
+"""Frames; with fewer the parabola would go (almost) through each of them."""
 EVEN_STEPS = 0.05
 """Steps between frames that differ by no more than this part are even."""
 
 MIN_CUTOFF_HZ = 2.0
-"""Of the one-euro filter: what rests is smoothed over about a tenth of a second ..."""
+"""Of the one-euro filter: what stands still is smoothed over about a tenth of a second ..."""
 BETA = 8.0
 """... and the cut-off rises by this many Hz for each metre a second."""
 SPEED_CUTOFF_HZ = 1.0
@@ -50,7 +50,7 @@ BODY_M = 0.45
 
 NONE = "none"
 PICTURES = "savgol"
-"""What pictures are drawn with, unless told otherwise."""
+"""The method for pictures, if none is given."""
 
 
 def check_method(method: str) -> None:
@@ -61,7 +61,7 @@ def check_method(method: str) -> None:
 
 
 def parameters(method: str) -> dict[str, float]:
-    """What the method is set to; for `meta`."""
+    """The method's parameters; for `meta`."""
     return {
         "savgol": {"window_s": WINDOW_S, "order": ORDER},
         "one-euro": {"min_cutoff_hz": MIN_CUTOFF_HZ, "beta": BETA},
@@ -165,7 +165,7 @@ def _one_euro(
     for t, step in enumerate(steps.tolist(), start=1):
         velocity = (values[t] - values[t - 1]) / step
         speed += _share(SPEED_CUTOFF_HZ, step) * (velocity - speed)
-        # The speed of the whole point, so that it does not matter how the axes lie.
+        # The speed of the point in all axes together, whatever their directions.
         metres = np.sqrt(np.square(speed).sum(axis=-1, keepdims=True)) / unit
         share = _share(MIN_CUTOFF_HZ + BETA * metres, step)
         out[t] = out[t - 1] + share * (values[t] - out[t - 1])
@@ -184,8 +184,8 @@ METHODS: Mapping[str, Method] = {"one-euro": one_euro, "savgol": savgol}
 def smooth_joints(result: Pose3D, method: str) -> Pose3D:
     """The same result with its 3D joints smoothed; 2D joints stay as they were detected.
 
-    Joints are smoothed where they are, not relative to the moving root, so that a foot that
-    rests, rests; only where nobody knows the place, relative to the root.
+    Joints are smoothed where they are in the scene, not relative to the moving root, so that a
+    foot on the ground stays still. Only where the place is unknown, it is relative to the root.
 
     Raises:
         UsageError: there is no such method.
@@ -208,21 +208,21 @@ def smooth_joints(result: Pose3D, method: str) -> Pose3D:
 
 
 def smooth_pictures(result: Pose3D, method: str | None = None) -> Pose3D:
-    """The same result as it is drawn: its 2D joints smoothed, and its 3D joints if they are not.
+    """The result as it is drawn: its 2D joints smoothed, and its 3D joints if they are not yet.
 
     Args:
-        method: by default what `meta` says, or else `PICTURES`.
+        method: by default that of `meta`, or else `PICTURES`.
 
     Raises:
         UsageError: there is no such method.
     """
-    told = result.meta.get("smoothing")
-    told = told if isinstance(told, dict) else {}
-    method = method or str(told.get("pictures", PICTURES))
+    before = result.meta.get("smoothing")
+    before = before if isinstance(before, dict) else {}
+    method = method or str(before.get("pictures", PICTURES))
     check_method(method)
     if method == NONE:
         return result
-    if told.get("data", NONE) == NONE:
+    if before.get("data", NONE) == NONE:
         result = smooth_joints(result, method)
     keypoints = result.keypoints_2d.copy()
     for person in range(result.people):
@@ -233,7 +233,7 @@ def smooth_pictures(result: Pose3D, method: str | None = None) -> Pose3D:
 
 
 def _pixels_per_metre(keypoints: NDArray[np.float32]) -> float:
-    """Of one person's (T, 17, 2) joints; 0 if it cannot be told."""
+    """Of one person's (T, 17, 2) joints; 0 if it is unknown."""
     around = np.linalg.norm(keypoints - keypoints[:, :1], axis=2)[:, 1:]
     around = around[np.isfinite(around)]
     return float(around.mean()) / BODY_M if len(around) else 0.0

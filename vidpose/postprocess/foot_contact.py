@@ -1,0 +1,76 @@
+"""When and where feet rest on the ground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import runs
+
+FEET = (H36M17.index("RFoot"), H36M17.index("LFoot"))
+ANKLE_HEIGHT_M = 0.08
+"""The ankle joint above the sole, in an adult."""
+CONTACT_SPEED = 0.35
+"""Metres a second across the line of sight: a foot slower than this rests on the ground."""
+SPEED_OVER_S = 0.2
+"""Seconds over which speed is measured, against jitter."""
+SHORTEST_S = 0.15
+"""Seconds; what is shorter is a turning point, not a contact."""
+
+
+@dataclass(frozen=True, eq=False)
+class FootContacts:
+    """Where and when one person's feet rest on the ground, in the order of time."""
+
+    places: NDArray[np.float64]
+    """(R, 3) of the ankle, camera frame, metres."""
+    seconds: NDArray[np.float64]
+    """(R,) how long."""
+    frames: NDArray[np.intp]
+    """(R,) the frame in the middle."""
+
+
+def foot_contacts(
+    feet: NDArray[np.float64], known: NDArray[np.bool_], timestamps: NDArray[np.float64]
+) -> FootContacts:
+    """Find the contacts of one person.
+
+    Args:
+        feet: (T, 2, 3) both ankles, camera frame, metres.
+        known: (T,) the frames in which they are known.
+        timestamps: (T,) seconds.
+    """
+    found: list[tuple[int, float, NDArray[np.float64]]] = []
+    for run in runs(known):
+        for foot in (0, 1):
+            path, times = feet[run, foot], timestamps[run]
+            for contact in runs(_is_slow(path, times)):
+                seconds = float(times[contact.stop - 1] - times[contact.start])
+                if seconds >= SHORTEST_S:
+                    middle = run.start + (contact.start + contact.stop) // 2
+                    found.append((middle, seconds, np.median(path[contact], axis=0)))
+    found.sort(key=lambda contact: contact[0])
+    return FootContacts(
+        np.array([place for _, _, place in found]).reshape(-1, 3),
+        np.array([seconds for _, seconds, _ in found]),
+        np.array([frame for frame, _, _ in found], np.intp),
+    )
+
+
+def _is_slow(path: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T, 3) path of a foot to the (T,) frames in which it rests.
+
+    Speed counts across the line of sight only: along it, jitter would be taken for steps.
+    """
+    if len(path) < 2:
+        return np.zeros(len(path), bool)
+    rays = path / np.maximum(np.linalg.norm(path, axis=1, keepdims=True), 1e-9)
+    before = np.maximum(times - SPEED_OVER_S / 2, times[0])
+    after = np.minimum(times + SPEED_OVER_S / 2, times[-1])
+    moved = [np.interp(after, times, ray) - np.interp(before, times, ray) for ray in rays.T]
+    across = np.linalg.norm(moved, axis=0) * np.linalg.norm(path, axis=1)
+    slow: NDArray[np.bool_] = across < CONTACT_SPEED * (after - before)
+    return slow

@@ -1,0 +1,36 @@
+"""The lines of sight to a result's 2D joints, and long tracks a part at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.camera import pixels_to_rays
+from vidpose.poses import Pose2D
+
+FRAMES_AT_ONCE = 4096
+"""Bounds the memory that long tracks take while they are worked on."""
+
+
+def chunks(frames: int) -> list[slice]:
+    """Slices of at most `FRAMES_AT_ONCE` frames, which together cover all."""
+    return [slice(start, start + FRAMES_AT_ONCE) for start in range(0, frames, FRAMES_AT_ONCE)]
+
+
+def joint_rays(poses: Pose2D, person: int, run: slice, focal_px: float) -> NDArray[np.float32]:
+    """Where a person's 2D joints are at depth 1.
+
+    Args:
+        poses: whose joints.
+        person: its row.
+        run: which frames.
+        focal_px: focal length in pixels.
+
+    Returns:
+        (T, J, 2); NaN where a joint is missing: its score is 0.
+    """
+    seen = poses.scores_2d[person, run, :, None] > 0
+    rays = np.where(seen, poses.keypoints_2d[person, run], np.float32(np.nan))
+    for part in chunks(len(rays)):
+        rays[part] = pixels_to_rays(rays[part], poses.frame_size, focal_px)
+    return rays
