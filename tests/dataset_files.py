@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.models import Checkpoint, PoseFormer
 from vidpose.skeleton import H36M17, Skeleton
 
@@ -20,7 +20,7 @@ def make_sequence(
     joints: int = 17,
     seed: int = 0,
     **fields: Any,
-) -> Sequence:
+) -> PoseSequence:
     """Somebody 4 m away who moves at random, seen by a camera of 1000 pixels."""
     generator = np.random.default_rng([seed, *f"{subject}{action}{camera}".encode()])
     pose = 0.3 * generator.normal(size=(1, joints, 3))
@@ -34,11 +34,11 @@ def make_sequence(
         "fps": 50.0,
         "focal_px": 1000.0,
     }
-    return Sequence(subject=subject, action=action, camera=camera, **made | fields)
+    return PoseSequence(subject=subject, action=action, camera=camera, **made | fields)
 
 
 def make_dataset(
-    *test: Sequence, name: str = "h36m", keypoints: str = "gt", skeleton: Skeleton = H36M17
+    *test: PoseSequence, name: str = "h36m", keypoints: str = "gt", skeleton: Skeleton = H36M17
 ) -> Dataset:
     return Dataset(name=name, keypoints=keypoints, skeleton=skeleton, train=(), test=test)
 
@@ -56,8 +56,11 @@ def h36m_like() -> Dataset:
     )
 
 
-def make_checkpoint(seed: int = 0, skeleton: Skeleton = H36M17, **fields: Any) -> Checkpoint:
+def make_checkpoint(
+    seed: int = 0, skeleton: Skeleton = H36M17, frames: int = 3, **fields: Any
+) -> Checkpoint:
+    """Of a small network that was never trained."""
     torch.manual_seed(seed)
-    model = PoseFormer(frames=3, joints=len(skeleton), embed_dim=8, depth=1).eval()
+    model = PoseFormer(frames=frames, joints=len(skeleton), embed_dim=8, depth=1).eval()
     made: dict[str, Any] = {"normalisation": "screen", "fps": 50.0, "skeleton": skeleton.name}
     return Checkpoint(model=model, **made | fields)

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.dataset_files import make_checkpoint
 from vidpose import pipeline
 from vidpose.detect.base import Detections
-from vidpose.models import Checkpoint, PoseFormer, save_checkpoint
+from vidpose.models import save_checkpoint
+from vidpose.options import DetectorOptions
 from vidpose.skeleton import COCO17
 from vidpose.video import Frame
 
@@ -56,6 +58,9 @@ class FakeDetector:
     def remember(self, memory: Any) -> None:
         self._frames = memory["frames"]
 
+    def reset(self) -> None:
+        self._frames = 0
+
     def close(self) -> None:
         pass
 
@@ -76,8 +81,8 @@ def use_fake_detector(
     """
     asked: dict[str, Any] = {}
 
-    def open_fake(name: str, **options: Any) -> tuple[FakeDetector, str]:
-        asked.update(options, name=name)
+    def open_fake(options: DetectorOptions, device: torch.device) -> tuple[FakeDetector, str]:
+        asked.update(options.to_dict(), device=device)
         return FakeDetector(sees), "a stand-in (this is a test)"
 
     monkeypatch.setattr(pipeline, "open_detector", open_fake)
@@ -86,9 +91,5 @@ def use_fake_detector(
 
 def tiny_weights(path: Path) -> Path:
     """A checkpoint of a small network that was never trained."""
-    torch.manual_seed(0)
-    model = PoseFormer(frames=9, embed_dim=8, depth=1).eval()
-    save_checkpoint(
-        path, Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
-    )
+    save_checkpoint(path, make_checkpoint(frames=9, normalisation="person", fps=30.0))
     return path

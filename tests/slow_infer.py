@@ -39,7 +39,7 @@ def main() -> None:
     detector = SlowDetector(lambda index: index % 7 != 3)
     detector.halt_at = int(halt_at[0]) if halt_at else None
     vars(pipeline)["open_detector"] = lambda *_, **__: (detector, "a stand-in")
-    vidpose.infer(video, out, weights=weights, report=lambda line: print(line, flush=True))
+    vidpose.infer(video, out, weights=weights, report=lambda event: print(event, flush=True))
 
 
 if __name__ == "__main__":

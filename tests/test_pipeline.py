@@ -20,10 +20,11 @@ import vidpose
 from tests.clips import NTSC, cut, make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
 from tests.slow_infer import HALTED
-from vidpose import pipeline
+from vidpose import outputs, pipeline
 from vidpose.cli import main
 from vidpose.detect import Detections, cache
 from vidpose.errors import NoPersonError, UsageError, VideoError, VidposeError
+from vidpose.events import Report
 from vidpose.render import render_video
 from vidpose.skeleton import H36M17
 from vidpose.utils import progress
@@ -39,6 +40,11 @@ def no_matter_how_busy_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     return tiny_weights(tmp_path / "tiny.safetensors")
+
+
+def into(lines: list[str]) -> Report:
+    """Collects what is reported, as the command line would show it."""
+    return lambda event: lines.append(str(event))
 
 
 def _stamps(path: Path) -> tuple[list[Fraction], float]:
@@ -156,7 +162,7 @@ def test_the_readable_part_of_a_truncated_video_is_delivered(
     )
     cut(video, 0.6)
     lines: list[str] = []
-    result = vidpose.infer(video, tmp_path, weights=weights, report=lines.append)
+    result = vidpose.infer(video, tmp_path, weights=weights, report=into(lines))
     assert 5 < result.frames < 40
     (warning,) = [line for line in lines if line.startswith("Warning: ")]
     assert "40" in warning
@@ -198,7 +204,13 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_file(
     for stop in (0, 13, 9):  # of those that are left
         use(monkeypatch, Interrupted(stop, error))
         with pytest.raises(type(error)) as caught:
-            vidpose.infer(video, tmp_path / "out", weights=weights, end=1.2, report=lines.append)
+            vidpose.infer(
+                video,
+                tmp_path / "out",
+                weights=weights,
+                end=1.2,
+                report=into(lines),
+            )
         assert caught.value is error
         assert not [t for t in threading.enumerate() if t.name.startswith("vidpose")]
         assert not (tmp_path / "out" / "in.npz").exists()
@@ -208,7 +220,13 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_file(
     )
     last = Interrupted(99, error)
     use(monkeypatch, last)
-    vidpose.infer(video, tmp_path / "out", weights=weights, end=1.2, report=lines.append)
+    vidpose.infer(
+        video,
+        tmp_path / "out",
+        weights=weights,
+        end=1.2,
+        report=into(lines),
+    )
     assert last.given == 36 - 22
     assert "Going on after 22 frames that an interrupted run has left." in lines
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["in.npz"]
@@ -230,7 +248,12 @@ def test_interrupted_after_detection_nothing_is_decoded_again(
         broken.setattr(pipeline, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         lines: list[str] = []
         with pytest.raises(KeyboardInterrupt):
-            vidpose.infer(video, tmp_path / "out", weights=weights, report=lines.append)
+            vidpose.infer(
+                video,
+                tmp_path / "out",
+                weights=weights,
+                report=into(lines),
+            )
     assert lines[-1].startswith("Stopped; ")
     use(monkeypatch, Interrupted(0, AssertionError("a frame was decoded")))
     again = vidpose.infer(video, tmp_path / "out", weights=weights)
@@ -265,7 +288,7 @@ def test_a_result_beyond_the_memory_is_refused_and_its_detections_are_kept(
     use(monkeypatch, Passing(lambda index: True))
     everybody = vidpose.infer(video, weights=weights)
     assert everybody.people == 4
-    free = 3 * 90 * pipeline.BYTES
+    free = 3 * 90 * outputs.BYTES
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     with pytest.raises(VidposeError, match=r"--longest N .* a part of the video\.$"):
         vidpose.infer(video, weights=weights)
@@ -275,7 +298,13 @@ def test_a_result_beyond_the_memory_is_refused_and_its_detections_are_kept(
 
     use(monkeypatch, Interrupted(0, AssertionError("a frame was looked at again")))
     lines: list[str] = []
-    result = vidpose.infer(video, tmp_path / "out", weights=weights, longest=2, report=lines.append)
+    result = vidpose.infer(
+        video,
+        tmp_path / "out",
+        weights=weights,
+        longest=2,
+        report=into(lines),
+    )
     assert "Those 2 of 4 people who are seen longest." in lines
     assert result.meta["options"]["longest"] == 2
     np.testing.assert_array_equal(result.joints_3d, everybody.joints_3d[:2])
@@ -312,10 +341,14 @@ def test_relift_takes_the_2d_of_the_result(
     assert vidpose.load(tmp_path / "in.npz").meta["camera"]["focal_px"] == 200.0
     np.testing.assert_array_equal(relift(flip_test=False).joints_3d, before.joints_3d)
     for options, told in (
-        ({"people": 4}, "with people 3, not people 4"),
-        ({"end": 0.5}, "with end None, not end 0.5"),
-        ({"detector": "hrnet"}, "with detector fake, not detector hrnet"),
-        ({"flip_test": True}, "with flip_test False, not flip_test True"),
+        ({"people": 4}, "with --people 3, not --people 4"),
+        ({"end": 0.5}, "with --end as by default, not --end 0.5"),
+        ({"detector": "hrnet"}, "with --detector fake, not --detector hrnet"),
+        ({"flip_test": True}, "with --flip-test False, not --flip-test True"),
+        ({"pose_weights": "hrnet-w48"}, "with --pose-weights as by default, not"),
+        ({"person_weights": "rtmdet-m"}, "with --person-weights as by default, not"),
+        ({"detect_every": 4}, "with --detect-every as by default, not --detect-every 4"),
+        ({"half": True}, "with --half auto, not --half True"),
     ):
         with pytest.raises(UsageError, match=told):
             relift(**options)
@@ -327,7 +360,13 @@ def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.Monk
     use_fake_detector(monkeypatch)
     video = make_clip(tmp_path / "in.mp4")
     lines: list[str] = []
-    vidpose.infer(video, tmp_path / "out", weights=weights, render=True, report=lines.append)
+    vidpose.infer(
+        video,
+        tmp_path / "out",
+        weights=weights,
+        render=True,
+        report=into(lines),
+    )
     assert lines[1:] == [
         f"1 person in 12 frames: {tmp_path / 'out' / 'in.npz'}",
         f"Video with skeletons: {tmp_path / 'out' / 'in.mp4'}",
@@ -345,11 +384,11 @@ def test_infer_tells_what_it_is_at(
     told: list[str] = []
 
     @contextmanager
-    def tell(report: Callable[[str], None], what: str) -> Iterator[None]:
+    def tell(report: Report, what: str) -> Iterator[None]:
         told.append(what)
         yield
 
-    monkeypatch.setattr(pipeline, "told_if_long", tell)
+    monkeypatch.setattr(pipeline, "announce_if_long", tell)
     vidpose.infer(video, tmp_path, weights=weights)
     assert told == [
         f"Reading {video} for its SHA-256",
@@ -403,7 +442,7 @@ def test_first_line_and_meta_say_what_was_used(
         device="cpu",
         focal_px=focal_px,
         precision="fp32",
-        report=lines.append,
+        report=into(lines),
     )
     assert lines == [
         f"Detector: a stand-in (this is a test). Weights: {weights} (named by you). "
@@ -434,9 +473,9 @@ def test_first_line_and_meta_say_what_was_used(
         ({"start": float("nan")}, "--start nan"),
         ({"start": 2.0, "end": 1.0}, "--end 1 is not after --start 2"),
         ({"focal_px": 0.0}, "give a positive number"),
-        ({"longest": 0}, "--longest 0: give a number of people"),
-        ({"device": "tpu"}, "choose auto, cpu or cuda"),
-        ({"precision": "int8"}, "choose auto, fp32 or bf16"),
+        ({"longest": 0}, "--longest 0: give 1 or more"),
+        ({"device": "tpu"}, "choose auto, cpu, cuda"),
+        ({"precision": "int8"}, "choose auto, fp32, bf16"),
     ],
 )
 def test_options_that_make_no_sense(

@@ -3,6 +3,8 @@
     import vidpose
 
     result = vidpose.infer("video.mp4")  # -> vidpose.Pose3D
+    with vidpose.Predictor(weights="default") as predictor:  # opened once, for many videos
+        result = predictor("video.mp4")
     outcomes = vidpose.infer_many(["folder"], "outputs", jobs=2)
     result = vidpose.load("outputs/video.npz")
     joints = vidpose.lift(keypoints_2d, frame_size=(1920, 1080), fps=30)
@@ -18,11 +20,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidpose.batch.run import Outcome, infer_many
+    from vidpose.batch.job import Outcome
+    from vidpose.batch.run import infer_many
     from vidpose.errors import VidposeError
-    from vidpose.lifting.lifter import lift
+    from vidpose.from_keypoints import lift, lift_file
     from vidpose.models import load_model
-    from vidpose.pipeline import infer, lift_file
+    from vidpose.pipeline import Predictor, infer
     from vidpose.poses import Pose2D, Pose3D, load, save
 
 __version__ = "0.1.0"
@@ -30,6 +33,7 @@ __all__ = [
     "Outcome",
     "Pose2D",
     "Pose3D",
+    "Predictor",
     "VidposeError",
     "infer",
     "infer_many",
@@ -44,12 +48,13 @@ _HOME = {
     "VidposeError": "errors",
     "infer": "pipeline",
     "infer_many": "batch.run",
-    "Outcome": "batch.run",
-    "lift": "lifting.lifter",
-    "lift_file": "pipeline",
+    "Outcome": "batch.job",
+    "lift": "from_keypoints",
+    "lift_file": "from_keypoints",
     "load_model": "models",
     "Pose2D": "poses",
     "Pose3D": "poses",
+    "Predictor": "pipeline",
     "load": "poses",
     "save": "poses",
 }

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -46,10 +47,15 @@ class Option:
     """Among the options that most people need; shown first."""
     kind: type = str
     """The type on the command line: str, int, float or bool."""
+    identity: bool = True
+    """Whether results that differ in it are different results. Not where `meta` describes what was
+    made of it (the detector, the lifter's weights), or where it only decides on further files."""
 
 
 def option(default: Any, help: str, heading: str, **more: Any) -> Any:
     """A dataclass field with what the command line needs to know about it; see `Option`."""
+    if isinstance(default, (bool, int, float)):
+        more.setdefault("kind", type(default))
     return field(default=default, metadata={"option": Option(help=help, heading=heading, **more)})
 
 
@@ -89,7 +95,17 @@ class Options:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {f.name: _as_json(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: as_json(getattr(self, f.name)) for f in fields(self)}
+
+    def identity(self) -> dict[str, Any]:
+        """Those of `to_dict` that tell one result from another, see `Option.identity`."""
+        about = options_of(type(self))
+        return {name: value for name, value in self.to_dict().items() if about[name].identity}
+
+    def given(self) -> dict[str, Any]:
+        """Those of `to_dict` that are not the defaults."""
+        usual = type(self)().to_dict()
+        return {name: value for name, value in self.to_dict().items() if value != usual[name]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +119,7 @@ class DetectorOptions(Options):
         DETECTOR,
         choices=("auto", "mediapipe", "hrnet", "cpn"),
         common=True,
+        identity=False,
     )
     start: float | None = option(
         None,
@@ -135,6 +152,7 @@ class DetectorOptions(Options):
         DETECTOR,
         default_text="with the embedded detector",
         kind=bool,
+        identity=False,
     )
     pose_weights: str | Path | None = option(
         None,
@@ -142,6 +160,7 @@ class DetectorOptions(Options):
         DETECTOR,
         default_text="the best in the cache",
         metavar="FILE|NAME",
+        identity=False,
     )
     person_weights: str | Path | None = option(
         None,
@@ -149,6 +168,7 @@ class DetectorOptions(Options):
         DETECTOR,
         default_text="the best in the cache",
         metavar="FILE|NAME",
+        identity=False,
     )
     detect_every: int | None = option(
         None,
@@ -159,6 +179,7 @@ class DetectorOptions(Options):
         metavar="N",
         kind=int,
         minimum=1,
+        identity=False,
     )
     half: bool | Literal["auto"] = option(
         "auto",
@@ -166,6 +187,7 @@ class DetectorOptions(Options):
         DETECTOR,
         default_text="where the hardware does",
         kind=bool,
+        identity=False,
     )
 
     def __post_init__(self) -> None:
@@ -187,13 +209,14 @@ class LiftOptions(Options):
         LIFTER,
         metavar="NAME|PATH",
         common=True,
+        identity=False,
     )
     device: str = option(
         "auto",
         "Where networks compute; auto takes a GPU if there is one.",
         LIFTER,
         choices=("auto", "cpu", "cuda"),
-        common=True,
+        identity=False,
     )
     focal_px: float | None = option(
         None,
@@ -217,6 +240,7 @@ class LiftOptions(Options):
         "less than a millimetre.",
         LIFTER,
         choices=("auto", "fp32", "bf16"),
+        identity=False,
     )
 
     def __post_init__(self) -> None:
@@ -389,12 +413,14 @@ class RenderOptions(Options):
         OUTPUT,
         kind=bool,
         common=True,
+        identity=False,
     )
     view: str = option(
         "three-quarter",
         "Where the 3D panel looks from: three-quarter, front, side, top, or two angles in degrees.",
         OUTPUT,
         metavar="NAME|AZIMUTH,ELEVATION",
+        identity=False,
     )
 
 
@@ -403,10 +429,18 @@ class OutputOptions(Options):
     """Further files next to the result."""
 
     save_2d: bool = option(
-        False, "Write the 2D joints next to the result, too: VIDEO.2d.npz.", OUTPUT, kind=bool
+        False,
+        "Write the 2D joints next to the result, too: VIDEO.2d.npz.",
+        OUTPUT,
+        kind=bool,
+        identity=False,
     )
     save_mmpose: bool = option(
-        False, "Write them as MMPose's prediction JSON, too: VIDEO.mmpose.json.", OUTPUT, kind=bool
+        False,
+        "Write them as MMPose's prediction JSON, too: VIDEO.mmpose.json.",
+        OUTPUT,
+        kind=bool,
+        identity=False,
     )
 
 
@@ -437,33 +471,31 @@ class InferOptions:
             UsageError: there is no such option, or a value makes no sense.
         """
         check_names(values, STAGES)
-        detector, lift, postprocess, render, output = (stage.pick(values) for stage in STAGES)
         return cls(
-            detector=detector,  # type: ignore[arg-type]
-            lift=lift,  # type: ignore[arg-type]
-            postprocess=postprocess,  # type: ignore[arg-type]
-            render=render,  # type: ignore[arg-type]
-            output=output,  # type: ignore[arg-type]
+            detector=DetectorOptions.pick(values),
+            lift=LiftOptions.pick(values),
+            postprocess=PostprocessOptions.pick(values),
+            render=RenderOptions.pick(values),
+            output=OutputOptions.pick(values),
         )
 
 
 def check_names(values: Mapping[str, Any], stages: Sequence[type[Options]]) -> None:
-    """Refuse a keyword that is no option of these stages.
-
-    Raises:
-        UsageError: there is no such option.
-    """
+    """Raises UsageError: a keyword is no option of these stages."""
     known = {f.name for stage in stages for f in fields(stage)}
     for name in values:
         if name not in known:
             raise UsageError(f"There is no option '{name}'; there are: {', '.join(sorted(known))}.")
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """A JSON value: numbers of NumPy, paths, and keys that are numbers included."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): float(number) for key, number in sorted(value.items())}
+        return {str(key): as_json(number) for key, number in sorted(value.items())}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [float(number) for number in value]
-    return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)

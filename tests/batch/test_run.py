@@ -19,12 +19,15 @@ from click.testing import CliRunner, Result
 import vidpose
 from tests.clips import make_clip
 from tests.fakes import tiny_weights, use_fake_detector
+from vidpose.batch.find import find_videos
+from vidpose.batch.job import Job, Outcome
 from vidpose.batch.on_ray import _absolute, run_on_ray
 from vidpose.batch.processes import run_in_processes
-from vidpose.batch.run import Job, Outcome, find_videos, infer_many, table
+from vidpose.batch.run import infer_many, table
 from vidpose.cli import main
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError
+from vidpose.options import InferOptions
 from vidpose.video import VideoReader, VideoWriter
 
 
@@ -315,7 +318,7 @@ def test_a_lost_worker_is_a_failure_with_a_name(
 ) -> None:
     jobs = [
         Deadly(Path("a.mp4"), tmp_path / "a.npz"),
-        Job(Path("missing.mp4"), tmp_path / "missing.npz", {"detector": "mediapipe"}),
+        Job(Path("missing.mp4"), tmp_path / "missing.npz", InferOptions.of(detector="mediapipe")),
     ]
     outcomes = {outcome.video.name: outcome for outcome in run_jobs(jobs)}
     assert outcomes["a.mp4"].state == outcomes["missing.mp4"].state == "failed"
@@ -330,20 +333,21 @@ def test_files_that_options_name_are_the_same_for_all_machines(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.safetensors").touch()
     (tmp_path / "default").touch()
-    options = {"weights": "mine.safetensors", "pose_weights": "hrnet-w48", "detector": "default"}
-    sent = _absolute(Job(Path("a.mp4"), Path("out/a.npz"), options))
-    assert sent.options == options | {"weights": str(tmp_path / "mine.safetensors")}
+    options = {"weights": "mine.safetensors", "pose_weights": "hrnet-w48"}
+    sent = _absolute(Job(Path("a.mp4"), Path("out/a.npz"), InferOptions.of(**options)))
+    mine = options | {"weights": str(tmp_path / "mine.safetensors")}
+    assert sent.options == InferOptions.of(**mine)
     assert (sent.video, sent.target) == (tmp_path / "a.mp4", tmp_path / "out" / "a.npz")
-    named = _absolute(Job(Path("a.mp4"), Path("a.npz"), {"weights": "default"}))
-    assert named.options == {"weights": "default"}
+    named = _absolute(Job(Path("a.mp4"), Path("a.npz")))
+    assert named.options == InferOptions()
 
 
 WITH_A_WORKER = """
 import sys, time
-from vidpose.batch.processes import _Worker
+from vidpose.batch.processes import _Process
 
 if __name__ == "__main__":
-    worker = _Worker(1)
+    worker = _Process(1)
     print(worker._process.pid, flush=True)
     time.sleep(600)
 """

@@ -47,7 +47,7 @@ def test_infer_and_render(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert first.startswith("Detector: a stand-in")
     assert found == "1 person in 12 frames: out/a.npz"
     assert drawn == "Video with skeletons: out/a.mp4"
-    assert trust[0] == "Trust (proxies, not accuracy):"
+    assert trust[0] == "Quality report (proxies, not accuracy):"
     assert trust[2].split()[:2] == ["1", "12"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mp4", "a.npz"]
 
@@ -92,18 +92,18 @@ def test_world_height_and_smoothing(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), {"name": "auto", "half": "auto", "flip_test": None, "detect_every": None}),
+        ((), {"detector": "auto", "half": "auto", "flip_test": None, "detect_every": None}),
         (
             (*("--detector", "hrnet", "--no-half", "--flip-test", "--detect-every", "3"),),
-            {"name": "hrnet", "half": False, "flip_test": True, "detect_every": 3},
+            {"detector": "hrnet", "half": False, "flip_test": True, "detect_every": 3},
         ),
         (
             (*("--detector", "cpn", "--pose-weights", "a.pth", "--person-weights", "b.pth"),),
-            {"name": "cpn", "pose_weights": "a.pth", "person_weights": "b.pth"},
+            {"detector": "cpn", "pose_weights": "a.pth", "person_weights": "b.pth"},
         ),
         (
             ("--people", "2", "--half", "--no-flip-test"),
-            {"num_people": 2, "half": True, "flip_test": False},
+            {"people": 2, "half": True, "flip_test": False},
         ),
     ],
 )

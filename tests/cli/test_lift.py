@@ -23,7 +23,7 @@ from vidpose.zoo.registry import Weights
 
 Run = Callable[..., Result]
 WITH = ("--weights", "tiny.safetensors", "--device", "cpu", "--precision", "fp32")
-TOLD = ("--fps", "30", "--size", "640x480", *WITH)
+TOLD = ("--fps", "30", "--size", "640x480", "--skeleton", "coco17", *WITH)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_lift(run: Run, tmp_path: Path) -> None:
     result = run("lift", "clip.json", *TOLD, "-o", "out")
     assert result.exit_code == 0, result.output
     first, last, *trust = result.stdout.splitlines()
-    assert trust[0] == "Trust (proxies, not accuracy):"
+    assert trust[0] == "Quality report (proxies, not accuracy):"
     assert first.startswith("2D joints: clip.json (mmpose, coco17). Weights: tiny.safetensors.")
     assert last == "2 people in 17 frames: out/clip.npz"
     lifted = vidpose.load("out/clip.npz")
@@ -78,7 +78,7 @@ def test_lift(run: Run, tmp_path: Path) -> None:
 def test_lift_joints_that_are_never_seen(run: Run, tmp_path: Path) -> None:
     lost = tuple(n for n in OPENPOSE25.joint_names if "ankle" in n or "eye" in n or "ear" in n)
     files.openpose(tmp_path / "json", range(20), missing=(*lost, "nose"))
-    result = run("lift", "json", *TOLD)
+    result = run("lift", "json", *TOLD, "--skeleton", "openpose25")
     assert result.exit_code == 0, result.output
     lifted = vidpose.load("outputs/json.npz")
     assert np.isfinite(lifted.joints_3d).all()
@@ -116,7 +116,8 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
         (("lift", "a.npz", *WITH, "-o", "."), 2, "would overwrite a.npz"),
         (("lift", "no.json", *TOLD), 1, "no.json does not exist"),
         (("lift", "x.json", *TOLD, "--fps", "-3"), 2, "--fps -3"),
-        (("lift", "x.json", *WITH), 2, "give --fps FRAMES_A_SECOND and"),
+        (("lift", "x.json", *WITH), 2, "whose 17 joints it holds; give --skeleton coco17"),
+        (("lift", "x.json", *WITH, "--skeleton", "coco17"), 2, "give --fps FRAMES_A_SECOND and"),
         (("lift", "x.json", *TOLD, "--size", "640"), 2, "as in 1920x1080"),
         (("lift", "x.json", *TOLD, "--size", "0x5"), 2, "as in 1920x1080"),
         (("lift", "x.json", *TOLD, "--format", "npz"), 1, "x.json is not a readable NumPy file"),
@@ -192,10 +193,16 @@ def test_official_checkpoints(run: Run, tmp_path: Path) -> None:
     write_official(tmp_path / "detected9f.bin", poseformer_state())
     result = run("weights", "import", "detected9f.bin")
     assert result.exit_code == 0, result.output
-    assert result.stdout == (
+    first, assumed = result.stdout.splitlines()
+    assert first == (
         "PoseFormer, 9 frames, 17 joints (h36m17), 50 frames a second, epoch 58: "
-        "detected9f.safetensors\n"
+        "detected9f.safetensors"
     )
+    assert "PoseFormer publishes such networks for h36m17 at 50" in assumed
+    options = ("--skeleton", "mpi_inf_3dhp", "--fps", "25", "-o", "other.safetensors")
+    result = run("weights", "import", "detected9f.bin", *options)
+    (line,) = result.stdout.splitlines()
+    assert "17 joints (mpi_inf_3dhp), 25 frames a second" in line
     joints = []
     for name in ("detected9f.bin", "detected9f.safetensors"):
         result = run("lift", "clip.json", *TOLD, "--weights", name, "-o", "out")

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.cli.test_infer import Run, run, sentence
 from tests.clips import cut, make_clip
@@ -14,6 +14,7 @@ from tests.fakes import FakeDetector
 from vidpose.datasets import open_dataset
 from vidpose.datasets.mpi_inf_3dhp import CAMERAS
 from vidpose.datasets.prepare import detections
+from vidpose.options import DetectorOptions
 from vidpose.utils.npz import read_npz
 
 __all__ = ["run"]
@@ -49,10 +50,10 @@ def test_mpi_inf_3dhp_and_humaneva(run: Run, tmp_path: Path) -> None:
 
 
 def test_detections(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
+    asked: list[DetectorOptions] = []
 
-    def open_fake(name: str, **options: Any) -> tuple[FakeDetector, str]:
-        asked.update(options, name=name)
+    def open_fake(options: DetectorOptions, device: torch.device) -> tuple[FakeDetector, str]:
+        asked.append(options)
         return FakeDetector(lambda index: True), "a stand-in (this is a test)"
 
     monkeypatch.setattr(detections, "open_detector", open_fake)
@@ -66,12 +67,11 @@ def test_detections(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     first, last = result.stdout.splitlines()
     assert first == "Detector: a stand-in (this is a test). 8 videos."
     assert last == "Written: data/data_2d_mpi_inf_3dhp_cpn.npz"
-    assert (
-        asked["name"],
-        asked["pose_weights"],
-        asked["person_weights"],
-        asked["detect_every"],
-    ) == (*("cpn", "a.pth", "b.pth", 3),)
+    assert asked == [
+        DetectorOptions(
+            detector="cpn", people=1, pose_weights="a.pth", person_weights="b.pth", detect_every=3
+        )
+    ]
     positions = read_npz(tmp_path / "data" / "data_2d_mpi_inf_3dhp_cpn.npz")["positions_2d"]
     assert np.shape(positions["S1"]["Seq1"]) == (8, 5, 17, 2)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vidpose.batch.run import Job, Outcome, run_job
+from vidpose.batch.job import Job, Outcome, Worker
 from vidpose.errors import MissingDependencyError, UsageError
 from vidpose.zoo.registry import shipped
 
@@ -44,11 +44,11 @@ def run_on_ray(jobs: list[Job], address: str) -> Iterator[Outcome]:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **more)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(f"--ray {address}: there is no Ray cluster ({error}).") from None
-    # A lost worker's job is told as failed, as on one machine, and not silently begun anew.
-    task = ray.remote(num_cpus=1, max_retries=0)(run_job)
+    # A lost worker's job failed, as on one machine; it is not begun again without a word.
+    task = ray.remote(num_cpus=1, max_retries=0)(_work)
     gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
     running = {
-        task.options(num_gpus=0 if job.options.get("device") == "cpu" else gpus).remote(
+        task.options(num_gpus=0 if job.options.lift.device == "cpu" else gpus).remote(
             _absolute(job)
         ): job
         for job in jobs
@@ -77,14 +77,33 @@ def _outcomes(ray: Any, running: dict[Any, Job]) -> Iterator[Outcome]:
                 yield Outcome(job.video, job.target, "failed", reason=reason)
 
 
-FILES = ("weights", "pose_weights", "person_weights")
-"""Options that may name a file; or weights that every machine has, by their name."""
+_WORKER: Worker | None = None
+
+
+def _work(job: Job) -> Outcome:
+    """What runs on a machine. Ray keeps a process for many tasks, and this keeps its networks."""
+    global _WORKER
+    _WORKER = _WORKER or Worker()
+    return _WORKER(job)
 
 
 def _absolute(job: Job) -> Job:
-    options = dict(job.options)
-    for name in FILES:
-        value = options.get(name)
-        if value is not None and str(value) not in shipped() and Path(value).is_file():
-            options[name] = str(Path(value).absolute())
+    """The same job with paths that mean the same wherever it runs."""
+    detector, lift = job.options.detector, job.options.lift
+    options = replace(
+        job.options,
+        detector=replace(
+            detector,
+            pose_weights=_file(detector.pose_weights),
+            person_weights=_file(detector.person_weights),
+        ),
+        lift=replace(lift, weights=_file(lift.weights)),
+    )
     return replace(job, video=job.video.absolute(), target=job.target.absolute(), options=options)
+
+
+def _file(weights: Any) -> Any:
+    """The absolute path of a file; weights that every machine has go by their name."""
+    if weights is None or str(weights) in shipped() or not Path(weights).is_file():
+        return weights
+    return str(Path(weights).absolute())

@@ -17,12 +17,13 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from vidpose.batch.run import Job, Outcome, run_job
+from vidpose.batch.job import Job, Outcome, Worker
+from vidpose.utils.devices import available_cores
 
 LOST = "{}: its process ended unexpectedly ({}); run it again, with fewer --jobs if memory is short"
 
 
-class _Worker:
+class _Process:
     """A process, and this end of the line to it."""
 
     def __init__(self, cores: int) -> None:
@@ -70,9 +71,9 @@ def run_in_processes(jobs: list[Job], processes: int) -> Iterator[Outcome]:
         jobs: in the order in which they are begun.
         processes: so many at a time.
     """
-    cores = max(1, len(os.sched_getaffinity(0)) // processes) if _HAS_AFFINITY else 1
+    cores = max(1, available_cores() // processes)
     waiting = deque(jobs)
-    workers: list[_Worker] = []
+    workers: list[_Process] = []
     try:
         while waiting or any(worker.job for worker in workers):
             while waiting:
@@ -80,19 +81,16 @@ def run_in_processes(jobs: list[Job], processes: int) -> Iterator[Outcome]:
                 if idle is None and len(workers) == processes:
                     break
                 if idle is None:
-                    idle = _Worker(cores)
+                    idle = _Process(cores)
                     workers.append(idle)
                 idle.give(waiting.popleft())
-            lines: dict[Any, _Worker] = {worker.line: worker for worker in workers if worker.job}
+            lines: dict[Any, _Process] = {worker.line: worker for worker in workers if worker.job}
             for line in wait(list(lines)):
                 yield lines[line].outcome()
             workers = [worker for worker in workers if not worker.lost]
     finally:
         for worker in workers:
             worker.end()
-
-
-_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
 
 
 def _work(line: Connection, cores: int) -> None:
@@ -106,12 +104,13 @@ def _work(line: Connection, cores: int) -> None:
 
     torch.set_num_threads(cores)
     cv2.setNumThreads(cores)
+    work = Worker()
     while True:
         try:
             job: Job = line.recv()
         except EOFError:  # the first process is gone
             return
-        line.send(run_job(job))
+        line.send(work(job))
 
 
 def _end_with_the_first_process() -> None:

@@ -7,19 +7,15 @@ from typing import Any
 
 import click
 
-from vidpose.cli.common import (
-    DEVICE,
-    FILE,
-    PRECISION,
-    WEIGHTS,
-    say,
-)
+from vidpose.cli.common import FILE
+from vidpose.cli.options import from_fields
 from vidpose.errors import UsageError
+from vidpose.options import LiftOptions
 
 
 @click.command()
 @click.argument("video", metavar="[VIDEO]", required=False, type=FILE)
-@WEIGHTS
+@from_fields(LiftOptions, only=("weights", "device", "precision"))
 @click.option(
     "--frames",
     type=int,
@@ -34,8 +30,6 @@ from vidpose.errors import UsageError
     show_default=True,
     help="What finds the joints in VIDEO.",
 )
-@DEVICE
-@PRECISION
 @click.option("--start", type=float, metavar="S", help="Begin S seconds after the first frame.")
 @click.option("--end", type=float, metavar="S", help="End S seconds after the first frame.")
 def profile(
@@ -46,7 +40,7 @@ def profile(
     end: float | None,
     **options: Any,
 ) -> None:
-    """Tell what lifting costs, or where the time goes with a VIDEO.
+    """Measure what lifting costs, or where the time goes with a VIDEO.
 
     Without a VIDEO: parameters, FLOPs a window and frames/s of the lifter, and of the paper's
     network (its Table 6), slid over a track without the mirror image. With one: what each stage
@@ -55,19 +49,21 @@ def profile(
     from vidpose.diagnostics.profile import PAPER_FRAMES, profile_networks, profile_run
     from vidpose.poses import extent
     from vidpose.utils.progress import bar
+    from vidpose.utils.tables import aligned
 
     if video is None:
         for what, given in (("--start", start), ("--end", end)):
             if given is not None:
                 raise UsageError(f"{what} is for a VIDEO; name one.")
-        networks = profile_networks(frames=frames or PAPER_FRAMES, **options)
-        width = max(len(network.name) for network in networks)
-        click.echo(f"{'network':{width}}  frames  parameters  MFLOPs a window  frames/s")
-        for network in networks:
-            say(
-                f"{network.name:{width}}  {network.frames:6}  {network.parameters:10,}  "
-                f"{network.flops / 1e6:15,.1f}  {network.frames_per_s:8,.1f}"
-            )
+        rows = [
+            [
+                *(network.name, network.frames, f"{network.parameters:,}"),
+                *(f"{network.flops / 1e6:,.1f}", f"{network.frames_per_s:,.1f}"),
+            ]
+            for network in profile_networks(frames=frames or PAPER_FRAMES, **options)
+        ]
+        header = ["network", "frames", "parameters", "MFLOPs a window", "frames/s"]
+        click.echo(aligned(rows, header))
         return
     if frames:
         raise UsageError("--frames is for networks alone; leave it out with a VIDEO.")
@@ -75,11 +71,11 @@ def profile(
         video, detector=detector, start=start, end=end, progress=bar("frames"), **options
     )
     click.echo(f"{extent(people, count)} of {video}")
-    click.echo("stage   seconds  frames/s  share")
-    for stage in stages:
-        click.echo(
-            f"{stage.name:6}  {stage.seconds:7.2f}  {stage.frames_per_s:8,.1f}  {stage.share:5.0%}"
-        )
+    rows = [
+        [one.name, f"{one.seconds:.2f}", f"{one.frames_per_s:,.1f}", f"{one.share:.0%}"]
+        for one in stages
+    ]
+    click.echo(aligned(rows, ["stage", "seconds", "frames/s", "share"]))
 
 
 @click.command()
@@ -91,7 +87,7 @@ def profile(
     help="Look at the datasets in DIR instead: what is missing, or has the wrong shape.",
 )
 def doctor(as_json: bool, data: Path | None) -> None:
-    """Tell what is installed, what is missing, and the line that mends it.
+    """Say what is installed, what is missing, and the command that fixes it.
 
     The exit code is 1 if something that `vidpose infer` needs is broken; with --data, if a dataset
     cannot be opened as it is.
@@ -99,15 +95,16 @@ def doctor(as_json: bool, data: Path | None) -> None:
     import json
 
     from vidpose.diagnostics import doctor
+    from vidpose.utils.tables import aligned
 
     checks = doctor.examine() if data is None else doctor.examine_data(data)
     if as_json:
         click.echo(json.dumps(doctor.as_json(checks), indent=2))
     else:
-        width = max(len(check.name) for check in checks)
+        rows = []
         for check in checks:
-            click.echo(f"{check.state:6}  {check.name:{width}}  {check.found}")
-            if check.fix:
-                click.echo(f"{'':6}  {'':{width}}  -> {check.fix}")
+            rows.append([check.state, check.name, check.found])
+            rows += [["", "", f"-> {check.fix}"]] if check.fix else []
+        click.echo(aligned(rows, left=(0, 1, 2)))
     if not doctor.is_well(checks):
         raise SystemExit(1)

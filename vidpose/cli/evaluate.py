@@ -7,17 +7,10 @@ from typing import Any
 
 import click
 
-from vidpose.cli.common import (
-    DATA,
-    DEVICE,
-    FILE,
-    FLIP,
-    TEST_SUBJECTS,
-    _names,
-    _usual_data,
-    say,
-)
+from vidpose.cli.common import DATA, FILE, TEST_SUBJECTS, names, say, usual_data
+from vidpose.cli.options import from_fields
 from vidpose.errors import UsageError
+from vidpose.options import LiftOptions
 
 
 @click.command("eval")
@@ -30,9 +23,7 @@ from vidpose.errors import UsageError
 )
 @DATA
 @TEST_SUBJECTS
-@click.option(
-    "--actions", callback=_names, metavar="NAME,...", help="Only these groups of actions."
-)
+@click.option("--actions", callback=names, metavar="NAME,...", help="Only these groups of actions.")
 @click.option(
     "--weights",
     "weights_options",
@@ -52,8 +43,7 @@ from vidpose.errors import UsageError
     help="The 2D joints to lift, as in data_2d_h36m_NAME.npz: cpn_ft_h36m_dbb, gt ... "
     "[default: the dataset's usual]",
 )
-@FLIP
-@DEVICE
+@from_fields(LiftOptions, only=("flip", "device"))
 @click.option(
     "--joints",
     type=click.Choice(["14", "16", "17"]),
@@ -84,19 +74,17 @@ def evaluate(
     together: bool,
     dataset: str,
     data: Path | None,
-    test_subjects: tuple[str, ...] | None,
-    actions: tuple[str, ...] | None,
-    keypoints: str | None,
     joints: str | None,
     flip: bool,
     device: str,
-    **outputs: Any,
+    **options: Any,
 ) -> None:
     """Measure weights on a dataset, by the protocol of its papers.
 
-    Every frame of the dataset's test sequences is lifted, at the dataset's own frame rate. Printed
-    figures of papers stand beside ours, each marked as read or as unverified.
+    Every frame of the dataset's test sequences is lifted, at the dataset's own frame rate. The
+    numbers that papers print stand next to ours, each marked as read or as unverified.
     """
+    from vidpose.datasets import open_dataset
     from vidpose.evaluation.compare import Outputs, compare
     from vidpose.utils.progress import bar
 
@@ -104,18 +92,15 @@ def evaluate(
     if together and len(names) < 2:
         raise UsageError("--compare needs two weights or more, as in: eval --compare A B.")
     if len(names) > 1:
-        outputs["plots"] = outputs["plots"] or Path("outputs/eval")
+        options["plots"] = options["plots"] or Path("outputs/eval")
+    choice = {key: options[key] for key in ("keypoints", "test_subjects", "actions")}
     compare(
         names,
-        dataset,
-        data or _usual_data(dataset),
-        keypoints=keypoints,
-        test_subjects=test_subjects,
-        actions=actions,
+        lambda: open_dataset(dataset, data or usual_data(dataset), **choice),
         flip=flip,
         joints=None if joints is None else int(joints),
         device=device,
-        outputs=Outputs(**outputs),
+        outputs=Outputs(**{key: value for key, value in options.items() if key not in choice}),
         report=say,
         progress=bar("sequences"),
     )
@@ -136,8 +121,8 @@ def evaluate(
     type=FILE,
     default=Path("data"),
     show_default=True,
-    help="Where the datasets are; what is missing is stood in for by DIR/mocap, if it is there, "
-    "or by DIR/synthetic, which is made.",
+    help="Where the datasets are. In place of a missing one DIR/mocap is used, if it is there, "
+    "else DIR/synthetic, which is made.",
     metavar="DIR",
 )
 @click.option("--mocap", type=FILE, metavar="DIR", help="Run on this motion capture.")
@@ -164,7 +149,7 @@ def evaluate(
 @click.option(
     "--seeds", type=click.IntRange(min=1), metavar="N", help="Runs of each row. [default: 2]"
 )
-@click.option("--only", callback=_names, metavar="ROW,...", help="Only these rows of the table.")
+@click.option("--only", callback=names, metavar="ROW,...", help="Only these rows of the table.")
 @click.option("--action", metavar="NAME", help="figure3: the errors on this action.")
 @click.option("--video", type=FILE, help="figure4, figure5, figure6: look at your own video.")
 @click.option(
@@ -173,11 +158,11 @@ def evaluate(
 @click.option(
     "--at", type=float, metavar="S", help="figure4 to figure6: the moment. [default: the middle]"
 )
-@DEVICE
+@from_fields(LiftOptions, only=("device",))
 def paper(name: str, out: Path, data: Path, device: str, **options: Any) -> None:
     """Rerun a table or figure of the PoseFormer paper: table1 to table7, figure3 to figure6.
 
-    Each runs on whatever data is there and says on which; our numbers stand beside the paper's,
+    Each runs on whatever data is there and says on which; our numbers stand next to the paper's,
     each of those marked as read or as unverified. docs/paper.md has what each one shows.
     """
     from vidpose.paper import rerun

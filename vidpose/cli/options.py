@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import click
@@ -28,9 +28,10 @@ class GroupedCommand(click.Command):
         """See `click.Command`."""
         groups: dict[str, list[tuple[str, str]]] = {COMMON: []}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                groups.setdefault(getattr(parameter, "heading", "Other"), []).append(record)
+            heading = getattr(parameter, "heading", None)
+            record = None if heading is None else parameter.get_help_record(ctx)
+            if heading is not None and record is not None:
+                groups.setdefault(heading, []).append(record)
         for heading, records in groups.items():
             if records:
                 with formatter.section(heading):
@@ -43,21 +44,33 @@ def headed(heading: str, *names: str, **more: Any) -> Callable[[Any], Any]:
 
 
 def from_fields(
-    *stages: type, without: tuple[str, ...] = (), changed_only: bool = False
+    *stages: type,
+    only: tuple[str, ...] = (),
+    changed_only: bool = False,
+    defaults_for: Mapping[str, object] | None = None,
 ) -> Callable[[Any], Any]:
     """A decorator that adds an option for every field of some dataclasses.
 
     Args:
         stages: dataclasses whose fields were made with `vidpose.options.option`.
-        without: names of fields to leave out.
+        only: names of the fields to take; by default all.
         changed_only: an option that is not given is None, whatever the field's default: for
             commands whose defaults depend on another option.
+        defaults_for: with `changed_only`, objects with the fields' defaults in other cases, by the
+            case's name, for the help.
     """
     made = [
-        _click_option(f.name, f.metadata["option"], f.default, changed_only)
+        _click_option(
+            f.name,
+            _with_defaults(f.name, f.metadata["option"], f.default, defaults_for or {})
+            if changed_only
+            else f.metadata["option"],
+            f.default,
+            changed_only,
+        )
         for stage in stages
         for f in fields(stage)
-        if "option" in f.metadata and f.name not in without
+        if "option" in f.metadata and (not only or f.name in only)
     ]
 
     def decorate(command: Any) -> Any:
@@ -66,6 +79,19 @@ def from_fields(
         return command
 
     return decorate
+
+
+def _with_defaults(name: str, about: Option, default: Any, others: Mapping[str, object]) -> Option:
+    """The option with its defaults in words, if they are not obvious."""
+    if about.default_text or about.kind is bool or default is None:
+        return about
+    values = {"": default} | {f"for {case} ": getattr(o, name) for case, o in others.items()}
+    shown = [
+        f"{case}{value:g}" if isinstance(value, float) else f"{case}{value}"
+        for case, value in values.items()
+        if not case or value != default
+    ]
+    return replace(about, default_text="; ".join(shown))
 
 
 class Parsed(click.ParamType):
@@ -82,6 +108,7 @@ class Parsed(click.ParamType):
 
 def _click_option(name: str, about: Option, default: Any, changed_only: bool) -> Any:
     text = about.help
+    required = default is MISSING and not changed_only
     hidden_default = changed_only or default is MISSING or about.default_text or default is None
     if hidden_default:
         default = None if changed_only or default is MISSING or about.kind is bool else default
@@ -104,7 +131,9 @@ def _click_option(name: str, about: Option, default: Any, changed_only: bool) ->
             if kind is int
             else click.FloatRange(about.minimum)
         )
-    more: dict[str, Any] = {} if kind is None else {"type": kind}
+    more: dict[str, Any] = {"required": True} if required else {"default": default}
+    if kind is not None:
+        more["type"] = kind
     if kind is None and len(names[0].split("/")) == 1:
         more["is_flag"] = True
     return click.option(
@@ -112,9 +141,8 @@ def _click_option(name: str, about: Option, default: Any, changed_only: bool) ->
         name,
         cls=Field,
         heading=COMMON if about.common else about.heading,
-        default=default,
         show_default=not hidden_default and default is not False,
-        metavar=about.metavar,
+        metavar=about.metavar or ("N" if about.kind in (int, float) else None),
         help=text,
         **more,
     )

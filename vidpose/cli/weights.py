@@ -6,10 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidpose.cli.common import (
-    FILE,
-    say,
-)
+from vidpose.cli.common import FILE
 
 
 @click.group()
@@ -23,13 +20,16 @@ def weights() -> None:
 @weights.command("list")
 def weights_list() -> None:
     """List all weights: what comes with vidpose, and what it can fetch."""
+    from vidpose.utils.tables import aligned
     from vidpose.zoo.registry import listing
 
     lines = listing()
-    sizes = ["not known" if line.size is None else f"{line.size / 1e6:.1f} MB" for line in lines]
-    widths = [max(len(line.name) for line in lines), max(len(line.what) for line in lines)]
-    for line, size in zip(lines, sizes, strict=True):
-        click.echo(f"{line.name:{widths[0]}}  {line.what:{widths[1]}}  {size:>9}  {line.state}")
+    sizes = ("not known" if line.size is None else f"{line.size / 1e6:.1f} MB" for line in lines)
+    rows = [
+        [line.name, line.what, size, line.state] for line, size in zip(lines, sizes, strict=True)
+    ]
+    for row, line in zip(aligned(rows, left=(0, 1, 3)).splitlines(), lines, strict=True):
+        click.echo(row)
         click.echo(f"    file     {line.path}")
         click.echo(f"    from     {line.source} (licence: {line.licence})")
         click.echo(f"    SHA-256  {line.sha256}")
@@ -51,11 +51,12 @@ def weights_fetch(names: tuple[str, ...]) -> None:
 
 @weights.command("import")
 @click.argument("source", metavar="FILE.bin", type=FILE)
-@click.option("-o", "--out", type=FILE, help="The .safetensors to write. [default: beside FILE]")
+@click.option("-o", "--out", type=FILE, help="The .safetensors to write. [default: next to FILE]")
 @click.option(
     "--skeleton",
     metavar="NAME",
-    help="Whose joints they are. [default: by their number, h36m17 or humaneva15]",
+    help="Whose joints they are. [default: h36m17 or humaneva15, whichever the program publishes "
+    "networks of that size for]",
 )
 @click.option(
     "--fps",
@@ -72,9 +73,16 @@ def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: fl
     from vidpose.models.official import import_weights
 
     made = import_weights(source, out, skeleton=skeleton, fps=fps)
-    sizes = f"{made.model.config.frames} frames, {made.model.config.joints} joints"
+    program, config = made.training["program"], made.model.config
     epoch = f", epoch {made.training['epoch']}" if "epoch" in made.training else ""
-    say(
-        f"{made.training['program']}, {sizes} ({made.skeleton}), {made.fps:g} frames a second"
-        f"{epoch}: {made.path}"
+    click.echo(
+        f"{program}, {config.frames} frames, {config.joints} joints ({made.skeleton}), "
+        f"{made.fps:g} frames a second{epoch}: {made.path}"
     )
+    assumed = [flag for flag, given in (("--skeleton", skeleton), ("--fps", fps)) if given is None]
+    if assumed:
+        click.echo(
+            f"The file does not say whose joints or which rate: {program} publishes such networks "
+            f"for {made.skeleton} at {made.fps:g}. If this one is for others, give "
+            f"{' and '.join(assumed)}."
+        )

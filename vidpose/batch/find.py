@@ -1,0 +1,91 @@
+"""Which videos are meant, and where the result of each goes."""
+
+from __future__ import annotations
+
+from glob import glob, has_magic
+from pathlib import Path
+
+from vidpose.errors import UsageError
+from vidpose.outputs import result_path
+from vidpose.video import is_ours
+
+VIDEO_SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+    *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
+)
+"""What counts as a video in a folder; a file that is named may be called anything."""
+
+
+def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[Path, Path]], bool]:
+    """The videos that are meant, and where the result of each goes.
+
+    Args:
+        sources: videos; folders, with all that is in them, deep down; patterns such as
+            `clips/*.mp4` (`**` for any folders between); or .txt files with a path a line,
+            relative to the list, where empty lines and those with a # in front count for nothing.
+        out: folder for the results; those of folders and patterns keep their sub-folders.
+
+    Returns:
+        (video, result file) pairs, those of folders and patterns in the order of their names; and
+        whether they were looked for, rather than named one by one.
+
+    Raises:
+        UsageError: nothing is there, or two results would have one name.
+    """
+    out = Path(out)
+    found: dict[Path, Path] = {}
+    looked = False
+    for source in map(Path, sources):
+        pattern = not source.exists() and has_magic(str(source))
+        if source.is_dir() or pattern:
+            looked = True
+            root = _root(source) if pattern else source
+            paths = map(Path, glob(str(source), recursive=True)) if pattern else source.rglob("*")
+            videos = [path for path in sorted(paths) if _is_source(path, root, pattern)]
+            if not videos:
+                raise UsageError(f"{source} {'matches' if pattern else 'holds'} no video.")
+            for video in videos:
+                found[video] = result_path(video, out, video.parent.relative_to(root))
+        elif source.suffix.lower() == ".txt" and source.is_file():
+            looked = True
+            for video in _listed(source):
+                found[video] = result_path(video, out)
+        else:
+            found[source] = result_path(source, out)
+    targets = list(found.values())
+    if len(set(targets)) < len(targets):
+        twice = next(target for target in targets if targets.count(target) > 1)
+        raise UsageError(
+            f"two of the videos would be written to {twice}; run them apart, each with another -o."
+        )
+    return list(found.items()), looked
+
+
+def _root(pattern: Path) -> Path:
+    """The folder in which a pattern looks: what stands before its first wildcard."""
+    plain = []
+    for part in pattern.parts[:-1]:
+        if has_magic(part):
+            break
+        plain.append(part)
+    return Path(*plain)
+
+
+def _is_source(path: Path, root: Path, pattern: bool) -> bool:
+    """Whether a path that was come across is a video to work on, and no overlay of ours."""
+    inner = path.relative_to(root)
+    hidden = any(part.startswith(".") for part in inner.parts)
+    video = pattern or path.suffix.lower() in VIDEO_SUFFIXES
+    return video and not hidden and path.is_file() and not is_ours(path)
+
+
+def _listed(source: Path) -> list[Path]:
+    try:
+        lines = source.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"{source} cannot be read as a list of videos, a path a line.") from None
+    paths = [line.strip() for line in lines]
+    videos = [source.parent / path for path in paths if path and not path.startswith("#")]
+    if not videos:
+        raise UsageError(f"{source} lists no video.")
+    return videos

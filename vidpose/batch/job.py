@@ -1,0 +1,136 @@
+"""One video of many: what is to be done, what became of it, and the doing of it.
+
+It is the same in this process, in several and on a cluster, and so are results and failures.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vidpose.detect.cache import remove_what_is_left
+from vidpose.errors import VidposeError
+from vidpose.events import Event, FileWritten, Report, ignore
+from vidpose.options import InferOptions
+from vidpose.outputs import files_2d, write_files_2d
+from vidpose.pipeline import Predictor
+from vidpose.poses import load, read_metadata
+from vidpose.provenance import is_up_to_date
+from vidpose.render import check_out, render_video
+from vidpose.utils.progress import Progress, silent
+
+State = Literal["done", "was there", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video and where its result goes."""
+
+    video: Path
+    target: Path
+    options: InferOptions = InferOptions()
+    redo: bool = False
+    """Also where a result that would be the same is there."""
+    relift: bool = False
+    """Only lift the 2D joints of a result again."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video."""
+
+    video: Path
+    target: Path
+    """The result file."""
+    state: State
+    reason: str = ""
+    """Why it failed, one sentence."""
+    people: int = 0
+    frames: int = 0
+    events: tuple[Event, ...] = ()
+    """What the job reported: what is used and why, warnings, files."""
+
+
+class Worker:
+    """Works on one job after another; keeps the predictor as long as the options stay the same."""
+
+    def __init__(self) -> None:
+        self._predictor: Predictor | None = None
+
+    def __call__(self, job: Job, report: Report = ignore, progress: Progress = silent) -> Outcome:
+        """Work on one video, unless it is done. Whatever goes wrong is the outcome, not raised."""
+        events: list[Event] = []
+
+        def keep(event: Event) -> None:
+            events.append(event)
+            report(event)
+
+        def outcome(state: State, **more: Any) -> Outcome:
+            return Outcome(job.video, job.target, state, events=tuple(events), **more)
+
+        try:
+            if not job.redo and not job.relift:
+                found = read_metadata(job.target)
+                if found is not None and is_up_to_date(
+                    found, job.video, job.options, self._detector_of(job.options)
+                ):
+                    write_what_is_missing(job, keep, progress)
+                    remove_what_is_left(job.target)
+                    return outcome("was there", people=found.people, frames=found.frames)
+            predictor = self._for(job.options)
+            result = predictor(
+                job.video, job.target, relift=job.relift, report=keep, progress=progress
+            )
+            return outcome("done", people=result.people, frames=result.frames)
+        except VidposeError as error:
+            return outcome("failed", reason=str(error))
+        except Exception as error:  # a bug for this video is none for the next
+            traceback.print_exc()
+            self.close()
+            return outcome("failed", reason=f"{job.video}: {type(error).__name__}: {error} (a bug)")
+
+    def close(self) -> None:
+        """Let go of the networks."""
+        if self._predictor is not None:
+            self._predictor.close()
+            self._predictor = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _for(self, options: InferOptions) -> Predictor:
+        if self._predictor is None or self._predictor.options != options:
+            self.close()
+            self._predictor = Predictor(options)
+        return self._predictor
+
+    def _detector_of(self, options: InferOptions) -> dict[str, Any]:
+        """The description of the detector that would be used."""
+        return self._for(options).detector.description
+
+
+def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
+    """Write what goes next to a result that is there: it may not have been asked for before, or an
+    interrupted job may not have come to it.
+    """
+    target, output, render = job.target, job.options.output.to_dict(), job.options.render
+    picture = target.with_suffix(".mp4")
+    draw = render.render
+    if draw:
+        check_out(picture)
+        draw = not picture.exists() or picture.stat().st_mtime < target.stat().st_mtime
+    missing = {
+        name: path for name, path in files_2d(target).items() if output[name] and not path.exists()
+    }
+    if not (draw or missing):
+        return
+    result = load(target)
+    write_files_2d(result, missing, result.meta)
+    if draw:
+        render_video(result, job.video, picture, view=render.view, progress=progress)
+        report(FileWritten("Video with skeletons", picture))

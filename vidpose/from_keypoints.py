@@ -1,0 +1,151 @@
+"""From 2D joints to 3D: the pipeline without a video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.camera import assumed_focal_px, pixels_to_rays
+from vidpose.errors import UsageError
+from vidpose.events import Report, Setup, ignore
+from vidpose.keypoints import read_keypoints
+from vidpose.lifting.lifter import lift_poses, open_lifter
+from vidpose.options import LiftOptions, PostprocessOptions, check_names
+from vidpose.outputs import lifted_path
+from vidpose.poses import Pose3D, save, seen_joints
+from vidpose.postprocess import postprocess
+from vidpose.postprocess.bone_lengths import bone_lengths, with_bone_lengths
+from vidpose.provenance import (
+    check_same_source,
+    describe_file,
+    detection_metadata,
+    given_focal_px,
+    with_lifting_metadata,
+)
+from vidpose.utils.devices import choose_device
+from vidpose.utils.files import check_writable
+from vidpose.utils.progress import Progress, silent
+
+
+def lift_file(
+    keypoints: str | Path,
+    out: str | Path | None = None,
+    *,
+    format: str = "auto",
+    skeleton: str | None = None,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    report: Report = ignore,
+    progress: Progress = silent,
+    **options: Any,
+) -> Pose3D:
+    """Lift the 2D joints of a file to 3D; no video is needed.
+
+    Args:
+        keypoints: MMPose, COCO, OpenPose (a folder), AlphaPose, or NumPy: ours or a bare array.
+            A result of ours keeps the focal length that it was given.
+        out: where to write the result, too: an .npz, or a folder in which it takes the file's
+            name.
+        format: one of `vidpose.keypoints.FORMATS`; auto tells by the content.
+        skeleton: whose joints they are, if the file cannot tell: h36m17, coco17 ...
+        fps: frames a second, if the file does not tell.
+        size: width and height of the picture in pixels, if the file does not tell.
+        report: takes messages: what is used and why.
+        progress: wraps the frames of each person.
+        options: the fields of `vidpose.options.LiftOptions` and `PostprocessOptions`.
+
+    Returns:
+        Everybody in the file, frame by frame.
+
+    Raises:
+        VidposeError: the file, the weights, the device or an option cannot be used.
+    """
+    keypoints = Path(keypoints)
+    if fps is not None and not 0 < fps < float("inf"):
+        raise UsageError(f"--fps {fps:g}: give a positive number.")
+    check_names(options, (LiftOptions, PostprocessOptions))
+    lift, after = LiftOptions.pick(options), PostprocessOptions.pick(options)
+    target = None if out is None else lifted_path(keypoints, out)
+    if target is not None:
+        if target.resolve() == keypoints.resolve():
+            raise UsageError(f"the result would overwrite {keypoints}; choose another -o.")
+        check_writable(target)
+    device, why = choose_device(lift.device)
+    lifter = open_lifter(lift)
+    poses, about = read_keypoints(keypoints, format, skeleton=skeleton, fps=fps, size=size)
+    report(
+        Setup(
+            f"2D joints: {keypoints} ({about['format']}, {about['skeleton']}). "
+            f"Weights: {lifter.checkpoint.path}. Device: {device.type} ({why})."
+        )
+    )
+    before = about.pop("meta", {})
+    if lift.focal_px is None:
+        lift = replace(lift, focal_px=given_focal_px(before))
+    if target is not None:
+        check_same_source(target, before.get("source"))
+    detector = before.get("detector", {"name": about["format"]})
+    meta = detection_metadata(
+        detector, {"fps": fps, "size": size}, before.get("source"), before.get("warnings", [])
+    )
+    meta["keypoints"] = about | describe_file(keypoints)
+    lifted = lift_poses(poses, lifter, lift.focal_px, progress)
+    result = postprocess(with_lifting_metadata(lifted, meta, lifter, lift, after), after, report)
+    if target is not None:
+        save(result, target)
+    return result
+
+
+def lift(
+    keypoints_2d: NDArray[np.floating],
+    frame_size: tuple[int, int],
+    fps: float,
+    scores: NDArray[np.floating] | None = None,
+    weights: str | Path = "default",
+    device: str = "auto",
+    focal_px: float | None = None,
+    precision: str = "auto",
+    rigid: bool = True,
+) -> NDArray[np.float32]:
+    """Lift one person's 2D joints to 3D.
+
+    Args:
+        keypoints_2d: (T, 17, 2) pixels, h36m17 order; NaN = missing.
+        frame_size: width and height in pixels.
+        fps: frames a second.
+        scores: (T, 17) confidence, 0 to 1; joints at 0 count as missing.
+        weights: name of weights that come with vidpose, or a checkpoint's path.
+        device: auto, cpu or cuda.
+        focal_px: focal length in pixels; by default the picture's longer side.
+        precision: fp32, bf16, or auto: bf16 where the hardware computes in it.
+        rigid: give every bone one length, see `vidpose.postprocess.bone_lengths`.
+
+    Returns:
+        (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
+
+    Raises:
+        ValueError: the arrays have the wrong shape, or no joint is there.
+        VidposeError: the weights, the device or the precision cannot be used.
+    """
+    keypoints_2d = np.asarray(keypoints_2d, dtype=np.float64)
+    if focal_px is None:
+        focal_px = assumed_focal_px(frame_size)
+    if keypoints_2d.ndim != 3 or keypoints_2d.shape[1:] != (17, 2) or not len(keypoints_2d):
+        raise ValueError(f"keypoints_2d: expected (T, 17, 2), got {keypoints_2d.shape}")
+    for name, value in (("fps", fps), ("focal_px", focal_px)):
+        if not 0 < value < np.inf:
+            raise ValueError(f"{name}: expected a positive number, got {value}")
+    scores = np.ones(keypoints_2d.shape[:2]) if scores is None else np.asarray(scores)
+    if scores.shape != keypoints_2d.shape[:2]:
+        raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
+    seen = seen_joints(keypoints_2d, scores)
+    lifter = open_lifter(LiftOptions(weights=weights, device=device, precision=precision))
+    joints = lifter(seen, np.arange(len(seen)) / fps, frame_size, focal_px).joints
+    if rigid:
+        rays = pixels_to_rays(seen, frame_size, focal_px)
+        joints = with_bone_lengths(joints, rays, bone_lengths(joints))
+    return joints

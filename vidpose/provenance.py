@@ -1,0 +1,241 @@
+"""Where a result comes from: its `meta`, and whether it is what a command would make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import scipy
+import torch
+
+import vidpose
+from vidpose.errors import UsageError
+from vidpose.lifting.lifter import LiftedPoses, Lifter
+from vidpose.options import (
+    DetectorOptions,
+    InferOptions,
+    LiftOptions,
+    PostprocessOptions,
+    flag,
+    options_of,
+)
+from vidpose.poses import ResultMetadata, read_metadata, section
+from vidpose.utils.devices import choose_device, choose_precision
+from vidpose.utils.files import sha256
+from vidpose.zoo.registry import find_weights
+
+ASSUMED, GIVEN = "assumed: the picture's longer side", "given"
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """Path, size and SHA-256; a folder has neither of the latter."""
+    is_file = path.is_file()
+    return {
+        "path": str(path.resolve()),
+        "bytes": path.stat().st_size if is_file else None,
+        "sha256": sha256(path) if is_file else None,
+    }
+
+
+def metadata_2d(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What the `meta` of a result says about its 2D joints."""
+    kept = {key: meta.get(key) for key in ("vidpose", "detector", "source", "warnings")}
+    options = recorded_options(meta)
+    return kept | {"options": {name: options.get(name) for name in options_of(DetectorOptions)}}
+
+
+def describe_lifter(lifter: Lifter) -> dict[str, Any]:
+    """Which network with which weights, and how it computes."""
+    checkpoint = lifter.checkpoint
+    return {
+        "model": checkpoint.model.name,
+        "frames": checkpoint.model.config.frames,
+        "weights": checkpoint.path.name if checkpoint.path else None,
+        "sha256": checkpoint.sha256,
+        "normalisation": checkpoint.normalisation,
+        "fps": checkpoint.fps,
+        "flip": lifter.flip,
+        "precision": lifter.precision,
+        "device": lifter.device.type,
+    }
+
+
+def given_focal_px(meta: Mapping[str, Any]) -> float | None:
+    """The focal length a result was given; None where it was assumed."""
+    camera = section(meta, "camera")
+    return float(camera["focal_px"]) if camera.get("focal") == GIVEN else None
+
+
+def detection_metadata(
+    detector: Any, options: Mapping[str, Any], source: Any, warnings: Any
+) -> dict[str, Any]:
+    """The `meta` of 2D joints.
+
+    Args:
+        detector: the detector's description.
+        options: of detection.
+        source: from `describe_file`; None where no video is known.
+        warnings: what was wrong with the video.
+    """
+    return {
+        "vidpose": vidpose.__version__,
+        "detector": detector,
+        "options": dict(options),
+        "source": source,
+        "warnings": warnings,
+    }
+
+
+def with_lifting_metadata(
+    lifted: LiftedPoses,
+    detected: Mapping[str, Any],
+    lifter: Lifter,
+    lift: LiftOptions,
+    postprocess: PostprocessOptions,
+) -> LiftedPoses:
+    """The same poses with `meta`: that of their 2D joints, and what they were lifted with."""
+    meta = dict(detected) | {
+        "versions": {
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+        },
+        "lifter": describe_lifter(lifter),
+        "camera": {
+            "focal_px": lifted.focal_px,
+            "focal": ASSUMED if lift.focal_px is None else GIVEN,
+            "principal_point": "assumed: the middle of the picture",
+        },
+        "options": detected["options"] | lift.to_dict() | postprocess.to_dict(),
+    }
+    return lifted._replace(poses=replace(lifted.poses, meta=meta))
+
+
+def cache_key(
+    source: Mapping[str, Any],
+    detector: Mapping[str, Any],
+    options: DetectorOptions,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Everything that the detections of a video depend on."""
+    return {
+        "source": source["sha256"],
+        "detector": dict(detector),
+        "options": {name: getattr(options, name) for name in ("start", "end", "people")},
+        "device": device.type,
+        "versions": {
+            "vidpose": vidpose.__version__,
+            "av": av.__version__,
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "torch": torch.__version__,
+        },
+    }
+
+
+def recorded_options(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a result was made with, by name.
+
+    Results of the first versions say some of them in other sections of `meta`.
+    """
+    lifter, world, scale = (section(meta, name) for name in ("lifter", "world", "scale"))
+    camera, smoothing = section(world, "asked"), section(meta, "smoothing")
+    smooth = smoothing.get("data")
+    earlier = {
+        "flip": lifter.get("flip"),
+        "rigid": lifter.get("rigid"),
+        "focal_px": given_focal_px(meta),
+        "world": bool(world),
+        "camera_pitch": camera.get("pitch"),
+        "camera_roll": camera.get("roll"),
+        "horizon": camera.get("horizon"),
+        "height_cm": scale.get("height_cm"),
+        # The default is none in the result and another method in pictures.
+        "smooth": smooth if smooth == smoothing.get("pictures") else None,
+    }
+    return earlier | section(meta, "options")
+
+
+def is_up_to_date(
+    found: ResultMetadata, video: Path, options: InferOptions, detector: Mapping[str, Any]
+) -> bool:
+    """Whether a result is what `vidpose.infer` would make of a video now.
+
+    Args:
+        found: of the result.
+        video: the video.
+        options: what is asked for.
+        detector: the description of the detector that would be used.
+
+    Raises:
+        WeightsError: the lifter's weights are not there.
+    """
+    meta, lift = found.meta, options.lift
+    wanted: dict[str, Any] = {}
+    for stage in (options.detector, lift, options.postprocess):
+        wanted |= stage.identity()
+    recorded = recorded_options(meta)
+    if recorded.get("longest") is None and found.people <= (wanted["longest"] or 0):
+        wanted["longest"] = None  # all of them are among the N
+    precision = choose_precision(lift.precision, choose_device(lift.device)[0])
+    lifter = section(meta, "lifter")
+    return (
+        meta.get("vidpose") == vidpose.__version__
+        and meta.get("detector") == detector
+        and all(recorded.get(name) == value for name, value in wanted.items())
+        and lifter.get("precision") == precision
+        and lifter.get("sha256") == sha256(find_weights(lift.weights))
+        and video.is_file()
+        and section(meta, "source").get("sha256") == sha256(video)
+    )
+
+
+def check_same_source(target: Path, source: Mapping[str, Any] | None) -> None:
+    """Refuse to replace what is not a result of the same video.
+
+    Raises:
+        UsageError: it would be.
+    """
+    if not target.exists():
+        return
+    found = read_metadata(target)
+    if found is None:
+        raise UsageError(f"{target} is there already and is no vidpose result; choose another -o.")
+    theirs = section(found.meta, "source").get("sha256")
+    if theirs not in (None, (source or {}).get("sha256")):
+        raise UsageError(
+            f"{target} is the result of another video; choose another -o, or delete it."
+        )
+
+
+def check_same_detection(target: Path, meta: Mapping[str, Any], asked: DetectorOptions) -> None:
+    """Refuse to lift a result's 2D joints again where other ones are asked for.
+
+    Options of detection that are not given are the result's own.
+
+    Raises:
+        UsageError: an option that is given differs from what the result was made with.
+    """
+    detector, recorded = section(meta, "detector"), recorded_options(meta)
+    recorded |= {
+        "detector": detector.get("name"),
+        "flip_test": section(detector, "options").get("flip_test", False),
+    }
+    given = asked.given()
+    differ = [name for name, value in given.items() if recorded.get(name) != value]
+    if differ:
+        theirs = ", ".join(f"{flag(name)} {_shown(recorded.get(name))}" for name in differ)
+        ours = ", ".join(f"{flag(name)} {_shown(given[name])}" for name in differ)
+        raise UsageError(
+            f"{target} was made with {theirs}, not {ours}; leave out --relift, or give the options "
+            "it was made with."
+        )
+
+
+def _shown(value: Any) -> str:
+    return "as by default" if value is None else str(value)
