@@ -11,7 +11,7 @@ from vidpose.datasets import check_dataset, find_datasets
 from vidpose.datasets.check import Finding
 from vidpose.datasets.synthetic import LAYOUTS, write_synthetic
 from vidpose.errors import UsageError
-from vidpose.utils.npz import read_npz, write_npz
+from vidpose.utils.npz import read_npz, write_pickled_npz
 
 WORLD, SEEN, DETECTED = (
     *("data_3d_h36m.npz", "data_2d_h36m_gt.npz"),
@@ -37,7 +37,7 @@ def copy(made: Path, tmp_path: Path) -> Path:
 def change(path: Path, how: Callable[[Any], None]) -> None:
     entries = read_npz(path)
     how(entries)
-    write_npz(path, entries)
+    write_pickled_npz(path, entries)
 
 
 def by_file(findings: list[Finding]) -> dict[str, list[Finding]]:

@@ -41,7 +41,7 @@ def test_subjects_are_split(tmp_path: Path) -> None:
     named = open_dataset("custom", tmp_path, train_subjects=["P0"], downsample=5)
     assert {s.subject for s in named.test} == {"P1", "P2", "P3", "P4"}
     assert (len(named.test[0]), named.test[0].fps) == (3, 5)
-    with pytest.raises(DataError, match="the folder has no subject P9; it has P0, P1"):
+    with pytest.raises(DataError, match="has no subject P9; it has P0, P1"):
         open_dataset("custom", tmp_path, test_subjects=["P9"])
     with pytest.raises(DataError, match="has no action Walk; it has Run, Walking"):
         open_dataset("custom", tmp_path, actions=["Walk"])

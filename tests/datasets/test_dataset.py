@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidpose.datasets.dataset import Dataset, Sequence, hold_out
+from vidpose.datasets.dataset import Dataset, PoseSequence, hold_out
 from vidpose.errors import DataError
 from vidpose.skeleton import H36M17, HUMANEVA15
 
@@ -17,7 +17,7 @@ def make(subject: str = "S1", action: str = "Walking 1", camera: str = "0", **fi
         "frame_size": (1000, 1000),
         "fps": 50.0,
     }
-    return Sequence(subject=subject, action=action, camera=camera, **made | fields)
+    return PoseSequence(subject=subject, action=action, camera=camera, **made | fields)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from vidpose.datasets import open_dataset
 from vidpose.datasets.cameras import h36m_cameras
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import DataError, UsageError
-from vidpose.utils.npz import read_npz, write_npz
+from vidpose.utils.npz import read_npz, write_pickled_npz
 
 WORLD, SEEN, DETECTED = (
     *("data_3d_h36m.npz", "data_2d_h36m_gt.npz"),
@@ -32,7 +32,7 @@ def changed(made: Path, folder: Path, file: str, change: Callable[[Any], None]) 
         entries = read_npz(path)
         if path.name == file:
             change(entries)
-        write_npz(folder / path.name, entries)
+        write_pickled_npz(folder / path.name, entries)
     return folder
 
 

@@ -8,7 +8,7 @@ from vidpose.datasets import open_dataset
 from vidpose.datasets.humaneva import humaneva_cameras
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import DataError
-from vidpose.utils.npz import read_npz, write_npz
+from vidpose.utils.npz import read_npz, write_pickled_npz
 
 SEEN = "data_2d_humaneva15_gt.npz"
 
@@ -41,8 +41,10 @@ def test_the_lens_is_found_from_exact_2d_and_only_then(made: Path, tmp_path: Pat
     for subject in entries["positions_2d"].values():
         for views in subject.values():
             views[:] = [np.random.default_rng(0).uniform(0, 480, v.shape) for v in views]
-    write_npz(tmp_path / "data_2d_humaneva15_noise.npz", entries)
-    write_npz(tmp_path / "data_3d_humaneva15.npz", read_npz(made / "data_3d_humaneva15.npz"))
+    write_pickled_npz(tmp_path / "data_2d_humaneva15_noise.npz", entries)
+    write_pickled_npz(
+        tmp_path / "data_3d_humaneva15.npz", read_npz(made / "data_3d_humaneva15.npz")
+    )
     dataset = open_dataset("humaneva", tmp_path, keypoints="noise")
     assert {s.focal_px for s in dataset.train} == {None}
 
@@ -60,14 +62,16 @@ def test_cameras_stand_about_the_room_and_look_in(made: Path) -> None:
 def test_unlabeled_and_coco(made: Path, tmp_path: Path) -> None:
     entries: dict[str, Any] = read_npz(made / SEEN)
     entries["positions_2d"]["Unlabeled/S4"] = {"Walking 1": [None, None, None]}
-    write_npz(tmp_path / SEEN, entries)
-    write_npz(tmp_path / "data_3d_humaneva15.npz", read_npz(made / "data_3d_humaneva15.npz"))
+    write_pickled_npz(tmp_path / SEEN, entries)
+    write_pickled_npz(
+        tmp_path / "data_3d_humaneva15.npz", read_npz(made / "data_3d_humaneva15.npz")
+    )
     assert len(open_dataset("humaneva", tmp_path).train) == 54
     entries["metadata"] = {
         "layout_name": "coco",
         "num_joints": 17,
         "keypoints_symmetry": [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]],
     }
-    write_npz(tmp_path / "data_2d_humaneva15_detectron_pt_coco.npz", entries)
+    write_pickled_npz(tmp_path / "data_2d_humaneva15_detectron_pt_coco.npz", entries)
     with pytest.raises(DataError, match="expected 15 joints, those of humaneva15, found 17"):
         open_dataset("humaneva", tmp_path, keypoints="detectron_pt_coco")

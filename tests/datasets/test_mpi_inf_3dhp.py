@@ -8,7 +8,7 @@ import pytest
 from vidpose.datasets import open_dataset
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import DataError, UsageError
-from vidpose.utils.npz import read_npz, write_npz
+from vidpose.utils.npz import read_npz, write_pickled_npz
 
 TRAIN, TEST = "data_train_3dhp.npz", "data_test_3dhp.npz"
 
@@ -49,7 +49,7 @@ def test_only_valid_frames_of_the_test_count(made: Path) -> None:
 def test_options_that_make_no_sense(made: Path) -> None:
     with pytest.raises(UsageError, match="mpi_inf_3dhp has no actions"):
         open_dataset("mpi_inf_3dhp", made, actions=["Walking"])
-    with pytest.raises(UsageError, match="one kind of 2D joints only, so leave cpn away"):
+    with pytest.raises(UsageError, match="one kind of 2D joints only, so leave cpn out"):
         open_dataset("mpi_inf_3dhp", made, keypoints="cpn")
     with pytest.raises(
         DataError, match=r"test_3dhp\.npz: data has no subject TS7; it has TS1, TS2"
@@ -88,7 +88,7 @@ def test_a_test_set_that_cannot_be_used(
 ) -> None:
     entries = read_npz(made / TEST)
     change(entries["data"]["TS1"])
-    write_npz(tmp_path / TEST, entries)
+    write_pickled_npz(tmp_path / TEST, entries)
     with pytest.raises(DataError, match=rf"data_test_3dhp\.npz: .*{message}"):
         open_dataset("mpi_inf_3dhp", tmp_path, train_subjects=[], test_subjects=["TS1"])
 
@@ -107,6 +107,6 @@ def test_a_training_set_that_cannot_be_used(
 ) -> None:
     entries = read_npz(made / TRAIN)
     change(entries["data"]["S2 Seq1"])
-    write_npz(tmp_path / TRAIN, entries)
+    write_pickled_npz(tmp_path / TRAIN, entries)
     with pytest.raises(DataError, match=rf"data_train_3dhp\.npz: data, S2 Seq1: {message}"):
         open_dataset("mpi_inf_3dhp", tmp_path, train_subjects=["S2"], test_subjects=[])

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vidpose.datasets import Dataset, Sequence, open_dataset
+from vidpose.datasets import Dataset, PoseSequence, open_dataset
 from vidpose.datasets.cameras import h36m_cameras
 from vidpose.datasets.h36m import KEPT
 from vidpose.datasets.synthetic import LAYOUTS, write_synthetic
@@ -132,7 +132,7 @@ def test_depth_can_be_learned_from_what_is_seen(tmp_path: Path) -> None:
     assert learned < 0.6 * mean
 
 
-def _regression(sequences: tuple[Sequence, ...]) -> tuple[np.ndarray, np.ndarray]:
+def _regression(sequences: tuple[PoseSequence, ...]) -> tuple[np.ndarray, np.ndarray]:
     """2D poses with their products, at unit size; and root-relative 3D poses."""
     seen = np.concatenate([s.keypoints_2d for s in sequences]).astype(np.float64)
     seen = seen - seen[:, :1]

@@ -5,15 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from vidpose.datasets.mocap import Clip
-from vidpose.datasets.virtual_cameras import (
-    HEIGHT,
-    HIDDEN,
-    SEGMENTS,
-    SWAPPED,
-    Variation,
-    VirtualCameras,
-)
+from vidpose.datasets.body_variation import HEIGHT, SEGMENTS
+from vidpose.datasets.detector_noise import DROPPED_LIMBS, EXCHANGED
+from vidpose.datasets.mocap import view_clips
+from vidpose.datasets.motion_clips import MotionClip
+from vidpose.datasets.random_tensors import RandomTensors
+from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.skeleton import H36M17
 
 STANDING = {
@@ -28,12 +25,12 @@ STANDING = {
 PERFECT = Variation(noise=0, focal_error_sd=0, segment_sd=0, mirror=0, speed=(1, 1), roll_sd=0)
 
 
-def standing(frames: int = 200, fps: float = 100.0) -> Clip:
+def standing(frames: int = 200, fps: float = 100.0) -> MotionClip:
     """Walking along x at 1 m/s without moving a limb."""
     pose = np.array([STANDING[name] for name in H36M17.joint_names], np.float32)
     joints = np.repeat(pose[None], frames, 0)
     joints[..., 0] += (np.arange(frames) / fps)[:, None]
-    return Clip("a", "01", joints, fps)
+    return MotionClip("a", "01", joints, fps)
 
 
 def draw(vary: Variation, count: int = 64, frames: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,10 +122,8 @@ def test_windows_have_the_asked_rate() -> None:
         )
 
 
-def _random():  # type: ignore[no-untyped-def]
-    from vidpose.datasets.virtual_cameras import _Random
-
-    return _Random(torch.Generator().manual_seed(0), torch.device("cpu"))
+def _random() -> RandomTensors:
+    return RandomTensors(torch.Generator().manual_seed(0), torch.device("cpu"))
 
 
 def test_windows_never_mix_clips() -> None:
@@ -173,29 +168,29 @@ def varied(**changes: Any) -> Variation:
     return Variation(**(PERFECT.to_dict() | changes))
 
 
-def test_limbs_are_hidden_for_a_while_or_for_good() -> None:
-    rays, _ = draw(varied(hidden=0.5), count=512, frames=27)
+def test_limbs_are_lost_for_a_while_or_for_good() -> None:
+    rays, _ = draw(varied(limb_dropout=0.5), count=512, frames=27)
     lost = rays.isnan().any(dim=-1)
     assert 0.4 < lost.any(dim=(1, 2)).float().mean() < 0.6
     for window in lost[lost.any(dim=(1, 2))]:
         joints = window.any(dim=0).nonzero()[:, 0].tolist()
-        assert joints in [sorted(group) for group in HIDDEN]
+        assert joints in [sorted(group) for group in DROPPED_LIMBS]
         assert (window[:, joints] == window[:, joints[:1]]).all()  # together
     while_lost = lost.any(dim=2).sum(dim=1)
     assert (while_lost == 27).any()
     assert ((while_lost > 0) & (while_lost < 27)).any()
 
 
-def test_sides_are_swapped_for_a_while() -> None:
+def test_left_and_right_are_exchanged_for_a_while() -> None:
     clean, _ = draw(PERFECT, count=512, frames=27)
-    rays, _ = draw(varied(swapped=0.5), count=512, frames=27)
+    rays, _ = draw(varied(left_right_exchange=0.5), count=512, frames=27)
     wrong = (rays != clean).any(dim=-1)
     assert 0.4 < wrong.any(dim=(1, 2)).float().mean() < 0.6
     assert wrong.any(dim=2).sum(dim=1).max() <= 9
     mirrored = torch.from_numpy(H36M17.mirrored)
     assert torch.equal(rays[wrong], clean[:, :, mirrored][wrong])
     for window in wrong[wrong.any(dim=(1, 2))]:
-        assert set(window.any(dim=0).nonzero()[:, 0].tolist()) in map(set, SWAPPED)
+        assert set(window.any(dim=0).nonzero()[:, 0].tolist()) in map(set, EXCHANGED)
 
 
 def test_mixed_people_keep_their_bones_and_their_sides() -> None:
@@ -224,9 +219,9 @@ def test_mixed_people_keep_their_bones_and_their_sides() -> None:
     assert (torch.linalg.cross(side, up) * nose).sum(dim=-1).min() > 0
 
 
-def test_wobble_lasts_for_a_few_frames() -> None:
+def test_correlated_noise_lasts_for_a_few_frames() -> None:
     clean, _ = draw(PERFECT, count=256, frames=27)
-    rays, _ = draw(varied(wobble=(0.03, 0.03)), count=256, frames=27)
+    rays, _ = draw(varied(correlated_noise=(0.03, 0.03)), count=256, frames=27)
     size = (clean - clean[:, :, :1]).norm(dim=-1).mean(dim=(1, 2))[:, None, None, None]
     off = (rays - clean) / size
     assert off.std().item() == pytest.approx(0.03, rel=0.02)
@@ -242,5 +237,68 @@ def test_a_frame_is_as_often_wrong_whatever_the_length_of_its_window(
     # A joint is lost 0.067 times a second, for 0.45 s on average, and half of them are absent.
     assert lost.float().mean().item() == pytest.approx(0.067 * 0.45 / 2, rel=0.15)
     clean = draw(PERFECT, count=count, frames=frames)[0]
-    wrong = (draw(varied(swapped=0.2), count=count, frames=frames)[0] != clean).flatten(2)
+    wrong = (draw(varied(left_right_exchange=0.2), count=count, frames=frames)[0] != clean).flatten(
+        2
+    )
     assert wrong.any(dim=2).float().mean().item() == pytest.approx(0.2 * 0.15, rel=0.15)
+
+
+def some_clips() -> list[MotionClip]:
+    rng = np.random.default_rng(0)
+
+    def clip(name: str, frames: int, fps: float) -> MotionClip:
+        pose = rng.normal(0, 0.4, (1, 17, 3))
+        pose[..., 2] += 1
+        joints = pose + np.cumsum(rng.normal(0, 0.01, (frames, 17, 3)), axis=0)
+        return MotionClip(name, f"0{name}", joints.astype(np.float32), fps)
+
+    return [clip("1", 300, 120.0), clip("2", 90, 60.0), clip("3", 1100, 60.0)]
+
+
+ALL = Variation(
+    mixed=0.6, correlated_noise=(0.0, 0.035), limb_dropout=0.15, left_right_exchange=0.05
+)
+
+
+@pytest.mark.parametrize(
+    ("vary", "frames", "rays_sum", "joints_sum", "missing"),
+    [
+        (Variation(), 1, 2.649563, -33.063919, 12),
+        (Variation(), 27, 264.335266, -886.975586, 468),
+        (ALL, 1, -14.854911, -10.321668, 140),
+        (ALL, 27, -351.102631, -285.365234, 728),
+        (Variation(noise=0.0), 27, 105.071960, -886.975586, 0),
+    ],
+)
+def test_a_seed_draws_what_it_always_drew(
+    vary: Variation, frames: int, rays_sum: float, joints_sum: float, missing: int
+) -> None:
+    """Sums from the first version: a change would make interrupted runs go on with other data."""
+    cameras = VirtualCameras(some_clips())
+    rays, joints = cameras.draw(40, frames, 30.0, vary, torch.Generator().manual_seed(3))
+    assert rays.nansum().item() == pytest.approx(rays_sum, rel=1e-4)
+    assert joints.sum().item() == pytest.approx(joints_sum, rel=1e-4)
+    assert int(rays.isnan().sum()) == missing
+
+
+def test_clips_are_seen_by_a_camera_each() -> None:
+    seen = list(view_clips(some_clips(), 30.0, 7, 1.0))
+    assert [sequence.name for sequence in seen] == [
+        *("01/1/0", "02/2/0", "03/3/0", "03/3/1", "03/3/2"),
+    ]
+    assert [len(sequence) for sequence in seen] == [75, 45, 240, 240, 69]
+    sums = [float(sequence.keypoints_2d.astype(np.float64).mean()) for sequence in seen]
+    assert sums == pytest.approx(
+        [545.855722, 427.130604, 637.046554, 404.735446, 353.360110], rel=1e-4
+    )
+
+
+def test_what_older_versions_stored_is_read() -> None:
+    assert Variation.from_dict(ALL.to_dict()) == ALL
+    old = {
+        **{"mixed": 0.6, "elevation": [-15.0, 60.0]},
+        **{"wobble": [0.0, 0.035], "hidden": 0.15, "swapped": 0.05},
+    }
+    assert Variation.from_dict(old) == ALL
+    with pytest.raises(TypeError, match="unknown"):
+        Variation.from_dict({"unknown": 1})

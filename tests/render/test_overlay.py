@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.render.people import walk
-from vidpose.render import draw
+from vidpose.render import colours
 from vidpose.render.overlay import draw_people
 from vidpose.skeleton import H36M17
 
@@ -46,10 +46,10 @@ def middle(keypoints: NDArray[np.float32], a: str, b: str) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("bone", "side"),
     [
-        (("LHip", "LKnee"), draw.LEFT),
-        (("RHip", "RKnee"), draw.RIGHT),
-        (("LElbow", "LWrist"), draw.LEFT),
-        (("Spine", "Thorax"), draw.CENTRE),
+        (("LHip", "LKnee"), colours.LEFT),
+        (("RHip", "RKnee"), colours.RIGHT),
+        (("LElbow", "LWrist"), colours.LEFT),
+        (("Spine", "Thorax"), colours.CENTRE),
     ],
 )
 @pytest.mark.parametrize("person_id", [0, 1, 9])
@@ -58,20 +58,22 @@ def test_bones_have_the_colour_of_person_and_side(
 ) -> None:
     keypoints = person()
     image = drawn(keypoints, person_id=person_id)
-    expected = draw.person_colours(person_id)[side]
+    expected = colours.person_colours(person_id)[side]
     assert np.abs(image[middle(keypoints, *bone)].astype(int) - expected).max() < 25
 
 
 def test_left_is_light_and_right_is_dark() -> None:
-    for person_id in range(len(draw.PALETTE)):
-        left, centre, right = (sum(c) for c in draw.person_colours(person_id))
+    for person_id in range(len(colours.PALETTE)):
+        left, centre, right = (sum(c) for c in colours.person_colours(person_id))
         assert left > centre + 60 > right + 120
 
 
 def test_people_differ_in_colour() -> None:
-    colours = np.array([draw.person_colours(i)[draw.CENTRE] for i in range(len(draw.PALETTE))])
-    distances = np.abs(colours[:, None] - colours[None]).sum(axis=-1)
-    assert distances[~np.eye(len(colours), dtype=bool)].min() > 60
+    centre = np.array(
+        [colours.person_colours(i)[colours.CENTRE] for i in range(len(colours.PALETTE))]
+    )
+    distances = np.abs(centre[:, None] - centre[None]).sum(axis=-1)
+    assert distances[~np.eye(len(centre), dtype=bool)].min() > 60
 
 
 def test_the_order_of_people_changes_no_colour() -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tests.render.people import walk
 from vidpose.poses import Pose3D
-from vidpose.render import draw
-from vidpose.render.scene import DEFAULT_PLACE, WIDEST_SCENE_M, Scene, place_people, scene_box
+from vidpose.render import colours
+from vidpose.render.scene import DEFAULT_PLACE, WIDEST_SCENE_M, ScenePanel, placed_joints, scene_box
 from vidpose.render.view import VIEWS
 
 SIZE = (240, 240)
@@ -20,7 +20,7 @@ TWO: dict[str, Any] = {
 }
 
 
-def figure(scene: Scene, t: int) -> NDArray[np.bool_]:
+def figure(scene: ScenePanel, t: int) -> NDArray[np.bool_]:
     """(H, W) where people are drawn: what is colourful, unlike floor, shadows and sky."""
     image = scene.draw(t).astype(int)
     colourful: NDArray[np.bool_] = image.max(axis=2) - image.min(axis=2) > 45
@@ -37,7 +37,7 @@ def absent(result: Pose3D, person: int, frames: slice) -> Pose3D:
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_everybody_is_in_the_panel_all_the_time(name: str) -> None:
-    scene = Scene(walk(frames=30, pitch_deg=15, roll_deg=5, **TWO), SIZE, VIEWS[name])
+    scene = ScenePanel(walk(frames=30, pitch_deg=15, roll_deg=5, **TWO), SIZE, VIEWS[name])
     for t in range(0, 30, 6):
         there = figure(scene, t)
         assert there.sum() > 100
@@ -48,7 +48,7 @@ def test_everybody_is_in_the_panel_all_the_time(name: str) -> None:
 
 def test_people_stand_upright_under_a_tilted_camera() -> None:
     result = walk(frames=20, pitch_deg=25, roll_deg=12, speeds=((0, 0),))
-    rows, columns = np.nonzero(figure(Scene(result, SIZE, VIEWS["front"]), 10))
+    rows, columns = np.nonzero(figure(ScenePanel(result, SIZE, VIEWS["front"]), 10))
     assert np.ptp(rows) > 2 * np.ptp(columns)
     top, bottom = columns[rows < np.quantile(rows, 0.1)], columns[rows > np.quantile(rows, 0.9)]
     assert abs(top.mean() - bottom.mean()) < 0.1 * np.ptp(rows)
@@ -57,8 +57,8 @@ def test_people_stand_upright_under_a_tilted_camera() -> None:
 def test_left_and_right_are_the_persons() -> None:
     """Seen from the front, somebody who faces the camera has the left hand on the right."""
     result = walk(frames=5, speeds=((0, 0),), starts=((0, 4),))
-    image = Scene(result, SIZE, VIEWS["front"]).draw(0).astype(int)
-    left, _, right = draw.person_colours(0)
+    image = ScenePanel(result, SIZE, VIEWS["front"]).draw(0).astype(int)
+    left, _, right = colours.person_colours(0)
     where = [
         np.nonzero(np.abs(image - colour).max(axis=2) < 20)[1].mean() for colour in (left, right)
     ]
@@ -73,17 +73,17 @@ def test_the_nearer_hides_the_farther() -> None:
         root_3d=result.root_3d[::-1].copy(),
         person_ids=result.person_ids[::-1].copy(),
     )
-    images = [Scene(r, SIZE, VIEWS["front"]).draw(0) for r in (result, swapped)]
+    images = [ScenePanel(r, SIZE, VIEWS["front"]).draw(0) for r in (result, swapped)]
     assert (images[0] != images[1]).any(axis=2).mean() < 0.002  # bones equally far
     image = images[0].astype(int)
-    orange = np.abs(image - draw.person_colours(0)[draw.CENTRE]).max(axis=2) < 40
-    blue = np.abs(image - draw.person_colours(1)[draw.CENTRE]).max(axis=2) < 40
+    orange = np.abs(image - colours.person_colours(0)[colours.CENTRE]).max(axis=2) < 40
+    blue = np.abs(image - colours.person_colours(1)[colours.CENTRE]).max(axis=2) < 40
     assert orange.sum() > 3 * blue.sum()
 
 
 def test_who_is_absent_is_not_drawn() -> None:
     result = absent(walk(frames=10, speeds=((0, 0),)), 0, slice(5, 10))
-    scene = Scene(result, SIZE, VIEWS["three-quarter"])
+    scene = ScenePanel(result, SIZE, VIEWS["three-quarter"])
     assert figure(scene, 2).any()
     assert not figure(scene, 7).any()
     assert (scene.draw(7) == scene.draw(8)).all()
@@ -94,7 +94,7 @@ def test_interpolated_people_are_thinner() -> None:
     guessed = dataclasses.replace(result, observed=np.zeros_like(result.observed))
     areas = [
         np.abs(s.draw(0).astype(int) - s.draw(0)[0, 0]).sum()
-        for s in (Scene(r, SIZE, VIEWS["front"]) for r in (result, guessed))
+        for s in (ScenePanel(r, SIZE, VIEWS["front"]) for r in (result, guessed))
     ]
     assert areas[1] < 0.9 * areas[0]
 
@@ -105,7 +105,7 @@ def test_one_outlier_makes_nobody_tiny() -> None:
     roots[0, 77] += (3, 0, 30)
     lost = dataclasses.replace(result, root_3d=roots)
     heights = [
-        np.ptp(np.nonzero(figure(Scene(r, SIZE, VIEWS["three-quarter"]), 10))[0])
+        np.ptp(np.nonzero(figure(ScenePanel(r, SIZE, VIEWS["three-quarter"]), 10))[0])
         for r in (result, lost)
     ]
     assert heights[1] > 0.8 * heights[0]
@@ -113,7 +113,7 @@ def test_one_outlier_makes_nobody_tiny() -> None:
 
 def test_a_long_walk_stays_readable() -> None:
     result = walk(frames=300, starts=((-20, 6),), speeds=((4.0, 0),))
-    scene = Scene(result, SIZE, VIEWS["three-quarter"])
+    scene = ScenePanel(result, SIZE, VIEWS["three-quarter"])
     assert np.ptp(np.nonzero(figure(scene, 150))[0]) > 25
     scene.draw(0)  # who has left the panel does no harm
 
@@ -133,7 +133,7 @@ def test_unknown_places_are_interpolated() -> None:
     roots = result.root_3d.copy()
     roots[0, 3:6] = np.nan
     roots[0, 8:] = np.nan
-    placed = place_people(dataclasses.replace(result, root_3d=roots))
+    placed = placed_joints(dataclasses.replace(result, root_3d=roots))
     assert placed[:, :8] == pytest.approx(result.joints_camera()[:, :8], abs=0.01)
     assert placed[0, 8, 0] == pytest.approx(result.root_3d[0, 7])
 
@@ -142,17 +142,17 @@ def test_somebody_without_a_place_stands_with_the_others() -> None:
     result = walk(frames=4, starts=((0, 4), (2, 4)), speeds=((0, 0), (0, 0)))
     roots = result.root_3d.copy()
     roots[1] = np.nan
-    placed = place_people(dataclasses.replace(result, root_3d=roots))
+    placed = placed_joints(dataclasses.replace(result, root_3d=roots))
     assert placed[1, 0, 0] == pytest.approx(roots[0, 0], abs=0.01)
     roots[0] = np.nan
-    placed = place_people(dataclasses.replace(result, root_3d=roots))
+    placed = placed_joints(dataclasses.replace(result, root_3d=roots))
     assert placed[1, 0, 0] == pytest.approx(DEFAULT_PLACE)
 
 
 def test_nobody_and_no_place_still_make_a_picture() -> None:
     result = walk(frames=3)
     placeless = dataclasses.replace(result, root_3d=np.full_like(result.root_3d, np.nan))
-    assert figure(Scene(placeless, SIZE, VIEWS["front"]), 1).any()
-    scene = Scene(absent(result, 0, slice(None)), SIZE, VIEWS["three-quarter"])
+    assert figure(ScenePanel(placeless, SIZE, VIEWS["front"]), 1).any()
+    scene = ScenePanel(absent(result, 0, slice(None)), SIZE, VIEWS["three-quarter"])
     assert not figure(scene, 1).any()
     assert len(np.unique(scene.draw(1))) > 10  # the floor

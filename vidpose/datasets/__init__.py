@@ -10,18 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from vidpose.datasets import custom, h36m, humaneva, mpi_inf_3dhp, synthetic
-from vidpose.datasets import virtual_cameras as virtual
+from vidpose.datasets import custom, h36m, humaneva, mocap, mpi_inf_3dhp, synthetic
 from vidpose.datasets.check import check_dataset, find_datasets
 from vidpose.datasets.choice import Choice
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, UsageError
 
 __all__ = [
     "DATASETS",
     "DEFAULT_KEYPOINTS",
     "Dataset",
-    "Sequence",
+    "PoseSequence",
     "check_dataset",
     "find_datasets",
     "open_dataset",
@@ -37,9 +36,9 @@ DATASETS = (*_MODULES, "custom", "mocap")
 DEFAULT_KEYPOINTS = {
     **{name: module.KEYPOINTS for name, module in _MODULES.items()},
     "custom": custom.KEYPOINTS,
-    "mocap": virtual.KEYPOINTS,
+    "mocap": mocap.KEYPOINTS,
 }
-"""Where the 2D joints come from unless told otherwise."""
+"""Where the 2D joints come from by default."""
 
 
 def open_dataset(
@@ -56,7 +55,7 @@ def open_dataset(
 
     Args:
         name: one of `DATASETS`. synthetic is made in the folder if it is not there; mocap has
-            test sequences only (`virtual.open_mocap`).
+            test sequences only (`mocap.open_mocap`).
         folder: where its files are.
         keypoints: which 2D joints, as in the files' names: `gt`, `cpn_ft_h36m_dbb`; by default
             `DEFAULT_KEYPOINTS`.
@@ -77,7 +76,7 @@ def open_dataset(
     if downsample < 1:
         raise UsageError(f"downsample {downsample}: give 1 or more.")
     if name in ("custom", "mpi_inf_3dhp") and keypoints not in (None, DEFAULT_KEYPOINTS[name]):
-        raise UsageError(f"{name} has one kind of 2D joints only, so leave {keypoints} away.")
+        raise UsageError(f"{name} has one kind of 2D joints only, so leave {keypoints} out.")
     if name in ("mpi_inf_3dhp", "mocap") and actions is not None:
         raise UsageError(f"{name} has no actions to choose from; choose subjects.")
     if name == "mocap" and (train_subjects is not None or downsample != 1):
@@ -88,7 +87,7 @@ def open_dataset(
         raise DataError(f"{folder} is not a folder; give the one with the files of {name}.")
     train, test, chosen = _tuple(train_subjects), _tuple(test_subjects), _tuple(actions)
     if name == "mocap":
-        return virtual.open_mocap(folder, keypoints or virtual.KEYPOINTS, test or virtual.TEST)
+        return mocap.open_mocap(folder, keypoints or mocap.KEYPOINTS, test or mocap.TEST)
     if name == "custom":
         return custom.open_custom(folder, train, test, chosen, downsample)
     module = _MODULES[name]

@@ -103,7 +103,7 @@ def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
 
 
 def read_facts(name: str) -> Any:
-    """A JSON file that lies beside this module."""
+    """A JSON file of this folder."""
     return json.loads(files("vidpose.datasets").joinpath(name).read_text(encoding="utf-8"))
 
 

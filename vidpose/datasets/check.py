@@ -1,30 +1,30 @@
-"""What a folder has of a dataset, what is missing or of the wrong shape, and what mends it."""
+"""What a folder has of a dataset, what is missing or of the wrong shape, and how to fix it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from vidpose.datasets import custom, h36m, humaneva, mpi_inf_3dhp
 from vidpose.datasets.choice import Choice
-from vidpose.datasets.dataset import Sequence
-from vidpose.datasets.mocap import read_clip
+from vidpose.datasets.dataset import PoseSequence
+from vidpose.datasets.motion_clips import read_clip
 from vidpose.datasets.videopose import Layout, Pair, read_2d, read_3d
 from vidpose.errors import DataError, UsageError
 
 VIDEOPOSE_FILES = "https://dl.fbaipublicfiles.com/video-pose-3d/"
-DOWNLOADS = {"cpn_ft_h36m_dbb", "detectron_ft_h36m"}
+DOWNLOADS = ("cpn_ft_h36m_dbb", "detectron_ft_h36m")
 """2D joints of Human3.6M that VideoPose3D publishes."""
 LISTED = 5
-"""Problems named for each file; of more there is only the number."""
+"""Problems that are listed for each file; of more there is only the number."""
+DOCS = "see docs/datasets.md"
 
-# The public datasets' own sizes, to tell a part of them, or made-up data, from the whole.
-H36M_TAKES, HUMANEVA_TAKES = 30, 5
+# The public datasets' own sizes, to recognise a part of them, or synthetic data.
+TAKES = {"h36m": 30, "synthetic": 30, "humaneva": 5}
 MPI_INF_3DHP_SEQUENCES = 2
 
 State = Literal["ok", "note", "broken"]
@@ -41,7 +41,7 @@ class Finding:
     the dataset cannot be opened as it is."""
     found: str
     fix: str | None = None
-    """What mends it."""
+    """What to do about it."""
 
 
 def check_dataset(name: str, folder: str | Path) -> list[Finding]:
@@ -54,20 +54,17 @@ def check_dataset(name: str, folder: str | Path) -> list[Finding]:
     Raises:
         UsageError: there is no such dataset.
     """
-    folder = Path(folder)
-    if name in ("h36m", "synthetic"):
-        return list(_check_layout(name, h36m.LAYOUT, h36m, folder, H36M_TAKES))
-    if name == "humaneva":
-        return list(_check_layout(name, humaneva.LAYOUT, humaneva, folder, HUMANEVA_TAKES))
-    if name == "mpi_inf_3dhp":
-        return list(_check_3dhp(folder))
-    if name == "custom":
-        return list(_check_custom(folder))
-    if name == "mocap":
-        return list(_check_mocap(folder))
-    raise UsageError(
-        f"dataset {name}: choose h36m, humaneva, mpi_inf_3dhp, synthetic, custom, mocap."
-    )
+    checks: dict[str, Callable[[Path], Iterator[Finding]]] = {
+        "h36m": lambda folder: _check_layout("h36m", h36m, folder),
+        "humaneva": lambda folder: _check_layout("humaneva", humaneva, folder),
+        "mpi_inf_3dhp": _check_3dhp,
+        "synthetic": lambda folder: _check_layout("synthetic", h36m, folder),
+        "custom": _check_custom,
+        "mocap": _check_mocap,
+    }
+    if name not in checks:
+        raise UsageError(f"dataset {name}: choose {', '.join(checks)}.")
+    return list(checks[name](Path(folder)))
 
 
 def find_datasets(folder: Path) -> list[tuple[str, Path]]:
@@ -99,113 +96,119 @@ def _names_in(folder: Path) -> Iterator[str]:
         yield "mocap"
 
 
-def _check_layout(
-    dataset: str, layout: Layout, module: ModuleType, folder: Path, takes: int
-) -> Iterator[Finding]:
-    path = layout.path_3d(folder)
-    raw = "h36m" if dataset == "synthetic" else dataset
-    prepare = f"vidpose prepare {raw} SOURCE -o '{folder}'"
+@dataclass(frozen=True)
+class _File:
+    """A file that is looked at, and what to do if it cannot be used."""
+
+    dataset: str
+    path: Path
+    fix: str | None
+
+    def ok(self, found: str) -> Finding:
+        return Finding(self.dataset, self.path.name, "ok", found)
+
+    def note(self, found: str) -> Finding:
+        return Finding(self.dataset, self.path.name, "note", found, self.fix)
+
+    def broken(self, found: str | DataError) -> Finding:
+        text = found if isinstance(found, str) else _short(self.path, found)
+        return Finding(self.dataset, self.path.name, "broken", text, self.fix)
+
+    def frames(self, problems: list[str], frames: Counter[str]) -> Iterator[Finding]:
+        """How many frames it has, or what is wrong with it."""
+        if not problems:
+            yield self.ok(f"{frames['frames']:,} frames in {frames['views']} views")
+        for problem in problems[:LISTED]:
+            yield self.broken(problem)
+        if len(problems) > LISTED:
+            yield self.broken(f"and {len(problems) - LISTED} more like that")
+
+
+def _short(path: Path, error: DataError) -> str:
+    """The sentence without the file's name in front, which has a column of its own."""
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+
+
+def _check_layout(dataset: str, module: ModuleType, folder: Path) -> Iterator[Finding]:
+    """A dataset in VideoPose3D's files."""
+    layout: Layout = module.LAYOUT
+    prepare = f"vidpose prepare {dataset} SOURCE -o '{folder}'"
     if dataset == "synthetic":
         prepare = f"vidpose prepare synthetic -o '{folder}'"
+    file = _File(dataset, layout.path_3d(folder), prepare)
     world: dict[str, Any] = {}
-    if not path.exists():
-        yield Finding(dataset, path.name, "broken", "missing", prepare)
+    if not file.path.exists():
+        yield file.broken("missing")
     else:
         try:
-            world = read_3d(path)
+            world = read_3d(file.path)
         except DataError as error:
-            yield Finding(dataset, path.name, "broken", _short(path, error), prepare)
+            yield file.broken(error)
         else:
-            yield from _check_world(dataset, path, world, module, takes, prepare)
+            yield _check_world(file, world, module)
+
+    def views(path: Path) -> _File:
+        published = path.stem.endswith(DOWNLOADS)
+        fix = f"curl -fL -o '{path}' {VIDEOPOSE_FILES}{path.name}" if published else prepare
+        return _File(dataset, path, fix)
+
     there = sorted(folder.glob(layout.path_2d(folder, "*").name))
     for keypoints in dict.fromkeys((module.KEYPOINTS, "gt")):
         missing = layout.path_2d(folder, keypoints)
         if missing not in there:
             # Human3.6M can be opened with either of them.
-            state: State = "note" if there else "broken"
-            yield Finding(dataset, missing.name, state, "missing", _fetch(missing, prepare))
-    for seen in there:
-        keypoints = seen.stem.removeprefix(f"data_2d_{layout.name}_")
-        yield from _check_views(dataset, layout, module, folder, keypoints, world, prepare)
+            file = views(missing)
+            yield file.note("missing") if there else file.broken("missing")
+    for path in there:
+        yield from _check_views(views(path), module, world)
 
 
-def _fetch(path: Path, prepare: str) -> str:
-    if any(path.name.endswith(f"_{keypoints}.npz") for keypoints in DOWNLOADS):
-        return f"curl -fL -o '{path}' {VIDEOPOSE_FILES}{path.name}"
-    return prepare
-
-
-def _check_world(
-    dataset: str, path: Path, world: dict[str, Any], module: ModuleType, takes: int, prepare: str
-) -> Iterator[Finding]:
+def _check_world(file: _File, world: dict[str, Any], module: ModuleType) -> Finding:
     counts = {s: len(branch) for s, branch in world.items() if isinstance(branch, dict)}
     protocol = (*module.TRAIN, *module.TEST)
-    absent = [subject for subject in protocol if subject not in world]
     found = f"{len(counts)} subjects, {sum(counts.values())} takes"
+    absent = [subject for subject in protocol if subject not in world]
     if absent:
-        found += f"; no {', '.join(absent)}, whom the protocol needs"
-        yield Finding(dataset, path.name, "broken", found, prepare)
-        return
-    groups = {
-        subject: {_take(dataset, action) for action in world[subject]} - _left_out(module, subject)
-        for subject in protocol
-        if subject in counts
-    }
-    fewer = [
-        f"{subject} {len(there)} of {whole}"
-        for subject, there in groups.items()
-        if len(there) < (whole := takes - len(_left_out(module, subject)))
-    ]
+        return file.broken(f"{found}; no {', '.join(absent)}, whom the protocol needs")
+    fewer = []
+    for subject in filter(counts.get, protocol):
+        left_out = {action for who, action in module.LAYOUT.corrupt if who == subject}
+        # HumanEva's chunks are parts of one take.
+        takes = {action.split(" chunk")[0] for action in world[subject]} - left_out
+        public = TAKES[file.dataset] - len(left_out)
+        if len(takes) < public:
+            fewer.append(f"{subject} {len(takes)} of {public}")
     if fewer:
-        found += f"; fewer than the public dataset has: {', '.join(fewer)}"
-        yield Finding(dataset, path.name, "note", found, prepare)
-    else:
-        yield Finding(dataset, path.name, "ok", found)
+        return file.note(f"{found}; fewer than the public dataset has: {', '.join(fewer)}")
+    return file.ok(found)
 
 
-def _take(dataset: str, action: str) -> str:
-    """HumanEva's chunks are parts of one take."""
-    return action.split(" chunk")[0] if dataset == "humaneva" else action
-
-
-def _left_out(module: ModuleType, subject: str) -> set[str]:
-    return {action for who, action in module.LAYOUT.corrupt if who == subject}
-
-
-def _check_views(
-    dataset: str,
-    layout: Layout,
-    module: ModuleType,
-    folder: Path,
-    keypoints: str,
-    world: dict[str, Any],
-    prepare: str,
-) -> Iterator[Finding]:
+def _check_views(file: _File, module: ModuleType, world: dict[str, Any]) -> Iterator[Finding]:
     """Every take of both files, as it would be opened."""
-    path = layout.path_2d(folder, keypoints)
-    fix = _fetch(path, prepare)
+    layout: Layout = module.LAYOUT
     try:
-        views = read_2d(path, layout.skeleton)
+        views = read_2d(file.path, layout.skeleton)
     except DataError as error:
-        yield Finding(dataset, path.name, "broken", _short(path, error), fix)
+        yield file.broken(error)
         return
-    subjects = tuple(s for s in (*module.TRAIN, *module.TEST) if s in world and s in views)
-    absent = [s for s in (*module.TRAIN, *module.TEST) if s in world and s not in views]
+    known = [subject for subject in (*module.TRAIN, *module.TEST) if subject in world]
+    problems = [f"no subject {subject}" for subject in known if subject not in views]
+    subjects = tuple(subject for subject in known if subject in views)
+    keypoints = file.path.stem.removeprefix(f"data_2d_{layout.name}_")
     choice = Choice(keypoints=keypoints, train_subjects=subjects, test_subjects=())
-    pair = Pair(layout, folder, choice, world, views)
-    problems = [f"no subject {subject}" for subject in absent]
+    pair = Pair(layout, file.path.parent, choice, world, views)
     frames: Counter[str] = Counter()
     for subject in subjects:
         try:
             for sequences in pair.takes(subject):
-                problems += _consume(path, sequences, frames)
+                problems += _count(file.path, sequences, frames)
         except DataError as error:
-            problems.append(_short(path, error))
-    yield from _summary(dataset, path, problems, frames, fix)
+            problems.append(_short(file.path, error))
+    yield from file.frames(problems, frames)
 
 
-def _consume(path: Path, sequences: Iterator[Sequence], frames: Counter[str]) -> list[str]:
-    """Count a take's frames in the views of all cameras; or what is wrong with it."""
+def _count(path: Path, sequences: Iterable[PoseSequence], frames: Counter[str]) -> list[str]:
+    """Count a take's frames in the views of all cameras; or say what is wrong with it."""
     try:
         for sequence in sequences:
             frames["frames"] += len(sequence)
@@ -216,99 +219,74 @@ def _consume(path: Path, sequences: Iterator[Sequence], frames: Counter[str]) ->
     return []
 
 
-def _summary(
-    dataset: str, path: Path, problems: list[str], frames: Counter[str], fix: str | None
-) -> Iterator[Finding]:
-    found = f"{frames['frames']:,} frames in {frames['views']} views"
-    if not problems:
-        yield Finding(dataset, path.name, "ok", found)
-        return
-    for problem in islice(problems, LISTED):
-        yield Finding(dataset, path.name, "broken", problem, fix)
-    if len(problems) > LISTED:
-        yield Finding(
-            dataset, path.name, "broken", f"and {len(problems) - LISTED} more like that", fix
-        )
-
-
 def _check_3dhp(folder: Path) -> Iterator[Finding]:
     prepare = f"vidpose prepare mpi_inf_3dhp SOURCE -o '{folder}'"
-    for path, subjects, per_subject in (
-        (mpi_inf_3dhp.path_train(folder), mpi_inf_3dhp.TRAIN, MPI_INF_3DHP_SEQUENCES),
-        (mpi_inf_3dhp.path_test(folder), mpi_inf_3dhp.TEST, 1),
+    for path, subjects in (
+        (mpi_inf_3dhp.path_train(folder), mpi_inf_3dhp.TRAIN),
+        (mpi_inf_3dhp.path_test(folder), mpi_inf_3dhp.TEST),
     ):
+        file = _File("mpi_inf_3dhp", path, prepare)
         if not path.exists():
-            yield Finding("mpi_inf_3dhp", path.name, "broken", "missing", prepare)
+            yield file.broken("missing")
             continue
         try:
             data = mpi_inf_3dhp.read(path)
         except DataError as error:
-            yield Finding("mpi_inf_3dhp", path.name, "broken", _short(path, error), prepare)
+            yield file.broken(error)
             continue
-        there = Counter(name.split(" ")[0] for name in data)
-        problems = [f"no subject {subject}" for subject in subjects if subject not in there]
+        counts = Counter(name.split(" ")[0] for name in data)
+        problems = [f"no subject {subject}" for subject in subjects if not counts[subject]]
         frames: Counter[str] = Counter()
         valid: dict[str, int] = {}
         for name in data:
             before = frames["valid"]
-            problems += _consume(path, mpi_inf_3dhp.sequences(path, name, data[name]), frames)
+            problems += _count(path, mpi_inf_3dhp.sequences(path, name, data[name]), frames)
             valid[name] = frames["valid"] - before
-        yield from _summary("mpi_inf_3dhp", path, problems, frames, prepare)
-        fewer = [
-            f"{subject} {there[subject]} of {per_subject} sequences"
-            for subject in subjects
-            if 0 < there[subject] < per_subject
-        ]
-        if per_subject == 1:
-            fewer = [
-                f"{name} {valid[name]} of {whole} valid frames"
-                for name, whole in mpi_inf_3dhp.VALID_FRAMES.items()
-                if name in valid and valid[name] != whole
+        yield from file.frames(problems, frames)
+        if subjects == mpi_inf_3dhp.TEST:
+            other = [
+                f"{name} {valid[name]} of {public} valid frames"
+                for name, public in mpi_inf_3dhp.VALID_FRAMES.items()
+                if valid.get(name, public) != public
             ]
-        if fewer and not problems:
-            found = f"other than the public dataset has: {', '.join(fewer)}"
-            yield Finding("mpi_inf_3dhp", path.name, "note", found, prepare)
+        else:
+            other = [
+                f"{subject} {counts[subject]} of {MPI_INF_3DHP_SEQUENCES} sequences"
+                for subject in subjects
+                if counts[subject] < MPI_INF_3DHP_SEQUENCES
+            ]
+        if other and not problems:
+            yield file.note(f"other than the public dataset has: {', '.join(other)}")
 
 
 def _check_custom(folder: Path) -> Iterator[Finding]:
     paths = sorted(path for path in folder.glob("*.npz") if custom.is_custom(path))
     if not paths:
         found = "no .npz with keypoints_2d and joints_3d, and no result of vidpose"
-        yield Finding("custom", str(folder), "broken", found, "see docs/datasets.md")
-        return
+        yield Finding("custom", str(folder), "broken", found, DOCS)
     for path in paths:
+        file = _File("custom", path, None)
         try:
             skeleton, sequences = custom.read_file(path)
         except DataError as error:
-            yield Finding("custom", path.name, "broken", _short(path, error))
+            yield file.broken(error)
             continue
-        frames = sum(map(len, sequences))
-        who = ", ".join(sorted({s.subject for s in sequences}))
-        yield Finding("custom", path.name, "ok", f"{frames:,} frames of {who}, {skeleton.name}")
+        who = ", ".join(sorted({sequence.subject for sequence in sequences}))
+        yield file.ok(f"{sum(map(len, sequences)):,} frames of {who}, {skeleton.name}")
 
 
 def _check_mocap(folder: Path) -> Iterator[Finding]:
     """One clip of every subject is read; all of them would take minutes."""
-    subjects: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*/*.bvh")):
-        subjects.setdefault(path.parent.name, []).append(path)
-    if not subjects:
-        found = "no <subject>/<clip>.bvh"
-        yield Finding("mocap", str(folder), "broken", found, "see docs/datasets.md")
+    paths = sorted(folder.glob("*/*.bvh"))
+    if not paths:
+        yield Finding("mocap", str(folder), "broken", "no <subject>/<clip>.bvh", DOCS)
         return
-    problems: list[Finding] = []
-    for paths in subjects.values():
+    first = {path.parent.name: path for path in reversed(paths)}
+    for path in sorted(first.values()):
         try:
-            read_clip(paths[0])
+            read_clip(path)
         except DataError as error:
-            name = str(paths[0].relative_to(folder))
-            problems.append(Finding("mocap", name, "broken", _short(paths[0], error)))
-    yield from problems
-    clips = sum(map(len, subjects.values()))
-    found = f"{len(subjects)} subjects, {clips} clips; one of each subject was read"
+            name = str(path.relative_to(folder))
+            yield Finding("mocap", name, "broken", _short(path, error))
+    found = f"{len(first)} subjects, {len(paths)} clips; one of each subject was read"
     yield Finding("mocap", str(folder), "ok", found)
-
-
-def _short(path: Path, error: DataError) -> str:
-    """The sentence without the file's name in front, which stands beside it."""
-    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")

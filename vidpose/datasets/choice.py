@@ -1,4 +1,4 @@
-"""What of a dataset is wanted, and how what was read is checked: shared by the readers."""
+"""Which part of a dataset to open, and checks of what was read: shared by the readers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidpose.errors import DataError, UsageError
 
 FURTHEST_M = 100.0
-"""Nobody is filmed from further away; greater numbers are of another unit."""
+"""Nobody is filmed from further away; greater numbers have another unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,14 @@ class Choice:
     """The part of a dataset to open.
 
     Raises:
-        UsageError: it makes no sense.
+        UsageError: somebody is in both parts, or `downsample` is below 1.
     """
 
     keypoints: str
     train_subjects: tuple[str, ...]
     test_subjects: tuple[str, ...]
     actions: tuple[str, ...] | None = None
-    """Exact names of action groups, see `action_group`; None takes all."""
+    """Exact names of action groups, see `action_group`; None: all."""
     downsample: int = 1
     """Every n-th frame is taken, from the first on."""
 
@@ -43,36 +43,30 @@ class Choice:
     def subjects(self) -> tuple[str, ...]:
         return self.train_subjects + self.test_subjects
 
-    def takes(self, action: str) -> bool:
+    def wants(self, action: str) -> bool:
+        """Whether an action is in one of the groups."""
         return self.actions is None or action_group(action) in self.actions
 
 
 def action_group(action: str) -> str:
     """The action without the number of its take: "Sitting 1" -> "Sitting".
 
-    Groups are compared whole: "Sitting" is not "SittingDown".
+    Groups are compared by their full names: "Sitting" is not "SittingDown".
     """
     return action.split(" ")[0]
 
 
-def check_subjects(path: Path, key: str, wanted: Iterable[str], there: Iterable[str]) -> None:
-    """Raise a DataError for a subject that a file does not have."""
-    names = sorted(there)
-    for subject in wanted:
-        if subject not in names:
-            raise DataError(
-                f"{path}: {key} has no subject {subject}; it has {', '.join(names) or 'none'}."
-            )
+def check_known(place: str, kind: str, wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a DataError for a name that is wanted, but not among those that are there.
 
-
-def check_actions(path: Path, key: str, choice: Choice, there: Iterable[str]) -> None:
-    """Raise a DataError for an action that no subject has."""
-    groups = sorted({action_group(action) for action in there})
-    for action in choice.actions or ():
-        if action not in groups:
-            raise DataError(
-                f"{path}: {key} has no action {action}; it has {', '.join(groups) or 'none'}."
-            )
+    Args:
+        place: the file or folder, and where in it.
+        kind: subject or action.
+    """
+    names = sorted(set(known))
+    for name in wanted:
+        if name not in names:
+            raise DataError(f"{place} has no {kind} {name}; it has {', '.join(names) or 'none'}.")
 
 
 def branch(path: Path, key: str, value: Any, kind: type = dict) -> Any:

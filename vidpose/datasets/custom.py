@@ -1,6 +1,6 @@
-"""Your own data: a folder of .npz files, a motion seen by one camera in each.
+"""Your own data: a folder of .npz files, with a motion seen by one camera in each.
 
-A file is either a result of vidpose, whose 3D is then taken for the truth, or holds
+A file is either a result of vidpose, whose 3D is then taken for the truth, or it holds
 
     keypoints_2d  (T, J, 2)   pixels, origin top left
     joints_3d     (T, J, 3)   metres, camera frame: x right, y down, z away from the camera
@@ -9,7 +9,7 @@ A file is either a result of vidpose, whose 3D is then taken for the truth, or h
     valid         (T,) bool   optional: the frames to train on and to score; all by default
     focal_px      a number    optional: the camera's focal length in pixels
     subject, action, camera   optional text; by default the file's name, the same, and "0"
-    skeleton      text        optional, one of `SKELETONS`; h36m17 by default, alike in all files
+    skeleton      text        optional, one of `SKELETONS`; h36m17 by default, the same in all files
 
 Nothing in it may be pickled. Of a result each person's runs of frames with a known place in the
 scene are sequences, and frames that were interpolated are not valid.
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,16 @@ import numpy as np
 
 from vidpose.datasets.choice import (
     action_group,
+    check_known,
     check_metres,
-    check_subjects,
     describe,
     joint_array,
 )
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, ResultFileError, UsageError
 from vidpose.poses import load
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
+from vidpose.utils.gaps import runs
 from vidpose.utils.npz import keys_of, read_npz
 
 KEYPOINTS = "own"
@@ -80,12 +80,10 @@ def open_custom(
                 f"found {skeleton.name}."
             )
     groups = {action_group(s.action) for _, _, sequences in read for s in sequences}
-    for action in actions or ():
-        if action not in groups:
-            raise DataError(f"{folder} has no action {action}; it has {', '.join(sorted(groups))}.")
+    check_known(str(folder), "action", actions or (), groups)
     files = {
         path: [
-            _thin(s, downsample)
+            s.thinned(downsample)
             for s in sequences
             if not actions or action_group(s.action) in actions
         ]
@@ -97,14 +95,14 @@ def open_custom(
 
 def _split(
     folder: Path,
-    files: dict[Path, list[Sequence]],
+    files: dict[Path, list[PoseSequence]],
     train_subjects: tuple[str, ...] | None,
     test_subjects: tuple[str, ...] | None,
-) -> tuple[tuple[Sequence, ...], tuple[Sequence, ...]]:
+) -> tuple[tuple[PoseSequence, ...], tuple[PoseSequence, ...]]:
     sequences = [s for of_file in files.values() for s in of_file]
     subjects = sorted({s.subject for s in sequences})
     named = (*(train_subjects or ()), *(test_subjects or ()))
-    check_subjects(folder, "the folder", named, subjects)
+    check_known(str(folder), "subject", named, subjects)
     if train_subjects is None and test_subjects is None:
         if len(subjects) == 1:
             last = set(_last_fifth(sorted(files)))
@@ -128,14 +126,7 @@ def _last_fifth(names: list[Any]) -> list[Any]:
     return names[len(names) - max(1, round(TEST_SHARE * len(names))) :] if len(names) > 1 else []
 
 
-def _thin(sequence: Sequence, step: int) -> Sequence:
-    fields = {name: getattr(sequence, name) for name in Sequence.__dataclass_fields__}
-    for name in ("keypoints_2d", "joints_3d", "valid"):
-        fields[name] = fields[name][::step]
-    return Sequence(**fields | {"fps": sequence.fps / step})
-
-
-def read_file(path: Path) -> tuple[Skeleton, list[Sequence]]:
+def read_file(path: Path) -> tuple[Skeleton, list[PoseSequence]]:
     """The sequences of one file.
 
     Raises:
@@ -161,10 +152,10 @@ def _keys(path: Path) -> set[str]:
         with zipfile.ZipFile(path) as archive:
             return set(keys_of(archive))
     except (OSError, zipfile.BadZipFile):
-        return set()  # whoever reads it says why
+        return set()  # what reads it says why
 
 
-def _result(path: Path) -> Iterator[Sequence]:
+def _result(path: Path) -> Iterator[PoseSequence]:
     """Runs of frames in which a person's joints and place are known.
 
     Raises:
@@ -180,28 +171,26 @@ def _result(path: Path) -> Iterator[Sequence]:
         raise DataError(
             f"{path}: root_3d: expected the place of a person in some frame, found none."
         )
-    focal = result.meta.get("camera", {}) if isinstance(result.meta.get("camera"), dict) else {}
+    camera = result.meta.get("camera")
+    focal_px = camera.get("focal_px") if isinstance(camera, dict) else None
+    if not (isinstance(focal_px, int | float) and focal_px > 0):
+        focal_px = None
     for person, person_id in enumerate(result.person_ids):
-        edges = np.flatnonzero(np.diff(known[person].astype(np.int8), prepend=0, append=0))
-        for run, (first, end) in enumerate(list(pairwise(edges))[::2]):
-            yield Sequence(
+        for number, run in enumerate(runs(known[person])):
+            yield PoseSequence(
                 subject=path.stem,
-                action=f"person{person_id} {run}",
+                action=f"person{person_id} {number}",
                 camera="0",
-                keypoints_2d=result.keypoints_2d[person, first:end],
-                joints_3d=joints[person, first:end],
-                valid=result.observed[person, first:end],
+                keypoints_2d=result.keypoints_2d[person, run],
+                joints_3d=joints[person, run],
+                valid=result.observed[person, run],
                 frame_size=result.frame_size,
                 fps=result.fps,
-                focal_px=_number(focal.get("focal_px")),
+                focal_px=focal_px,
             )
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and value > 0 else None
-
-
-def _plain(path: Path) -> tuple[Skeleton, Sequence]:
+def _plain(path: Path) -> tuple[Skeleton, PoseSequence]:
     entries = read_npz(path)
     for key in REQUIRED:
         if key not in entries:
@@ -220,7 +209,7 @@ def _plain(path: Path) -> tuple[Skeleton, Sequence]:
         raise DataError(f"{path}: valid: expected bool ({len(joints)},), found {describe(valid)}.")
     size = _positive(path, entries, "frame_size", 2)
     focal = _positive(path, entries, "focal_px", 1)[0] if "focal_px" in entries else None
-    return skeleton, Sequence(
+    return skeleton, PoseSequence(
         subject=str(entries.get("subject", path.stem)),
         action=str(entries.get("action", path.stem)),
         camera=str(entries.get("camera", "0")),

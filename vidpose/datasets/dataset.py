@@ -1,12 +1,12 @@
 """What every dataset gives, whatever its files look like: sequences of 2D and 3D joints.
 
-One file beside this one reads each dataset; training and evaluation see only what stands here.
+One file of this folder reads each dataset; training and evaluation see only what is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence as ListOf
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from vidpose.skeleton import Skeleton
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sequence:
+class PoseSequence:
     """One motion seen by one camera; T frames, J joints.
 
     Raises:
@@ -64,13 +64,23 @@ class Sequence:
         """What was filmed: the same for all cameras that saw it."""
         return self.subject, self.action
 
+    def thinned(self, step: int) -> PoseSequence:
+        """Every `step`-th frame, from the first on."""
+        return replace(
+            self,
+            keypoints_2d=self.keypoints_2d[::step],
+            joints_3d=self.joints_3d[::step],
+            valid=self.valid[::step],
+            fps=self.fps / step,
+        )
+
     def __len__(self) -> int:
         return len(self.keypoints_2d)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A dataset with its split into people to learn from and people to be tested on.
+    """A dataset with its split into people to train on and people to test on.
 
     Raises:
         ValueError: a sequence has another number of joints than the skeleton.
@@ -80,8 +90,8 @@ class Dataset:
     keypoints: str
     """Where the 2D joints come from: `gt`, `cpn_ft_h36m_dbb` ..."""
     skeleton: Skeleton
-    train: tuple[Sequence, ...]
-    test: tuple[Sequence, ...]
+    train: tuple[PoseSequence, ...]
+    test: tuple[PoseSequence, ...]
 
     def __post_init__(self) -> None:
         for sequence in self.train + self.test:
@@ -94,7 +104,7 @@ class Dataset:
 
 
 class Taken(Protocol):
-    """Anything that was filmed: a `Sequence`, or a clip of motion capture."""
+    """Anything that was filmed: a `PoseSequence`, or a clip of motion capture."""
 
     @property
     def take(self) -> tuple[str, str]: ...
@@ -104,7 +114,7 @@ Item = TypeVar("Item", bound=Taken)
 
 
 def hold_out(
-    sequences: ListOf[Item], fraction: float, seed: int = 0
+    sequences: Sequence[Item], fraction: float, seed: int = 0
 ) -> tuple[list[Item], list[Item]]:
     """Set a part of the takes aside for validation, with all cameras that saw them.
 

@@ -28,7 +28,7 @@ DEFAULT_ACTIONS = ("Walking", "Jog", "Box")
 FPS = 60.0
 FRAME_SIZE = (640, 480)
 LIKELY_FOCAL_PX = 750.0
-"""For made-up data only: the lenses' numbers are not published with the files."""
+"""For synthetic data only: the lenses' numbers are not published with the files."""
 
 
 def humaneva_cameras(subject: str) -> tuple[Camera, ...] | None:

@@ -1,128 +1,100 @@
-"""A folder of BVH motion capture as h36m17 poses in metres.
+"""Motion capture as a dataset to test on: subjects that are not trained on, under virtual cameras.
 
-Written for the CMU database in B. Hahne's "Daz-friendly" conversion (cgspeed, July 2010); other
-BVH skeletons need their own table of joint names beside `DAZ`.
+There is nothing to train on in it: training draws cameras anew for every window
+(`VirtualCameras`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vidpose.datasets.bvh import Bvh, read_bvh
-from vidpose.errors import DataError
-from vidpose.skeleton import COCO17, conversion
+from vidpose.datasets.dataset import Dataset, PoseSequence
+from vidpose.datasets.motion_clips import MotionClip, read_folder, split
+from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
+from vidpose.errors import UsageError
+from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import fill_missing
 
-DAZ = {
-    "shoulder": ("lShldr", "rShldr"),
-    "elbow": ("lForeArm", "rForeArm"),
-    "wrist": ("lHand", "rHand"),
-    "hip": ("lThigh", "rThigh"),
-    "knee": ("lShin", "rShin"),
-    "ankle": ("lFoot", "rFoot"),
-    "eye": ("leftEye", "rightEye"),
-}
-"""The BVH joints (left, right) that stand for COCO's."""
-
-# Where the conversion's skeleton has no joint, points fixed to the `head` joint (the base of the
-# skull), in cm of its own frame: x to the person's left, y up, z forward. The eyes of that
-# skeleton are at about (+-3.9, 8.0, 8.0).
-NOSE_CM = (0.0, 4.5, 10.5)
-EARS_CM = ((7.3, 5.5, 0.5), (-7.3, 5.5, 0.5))
-
-CENTIMETRE = 0.01
+KEYPOINTS = "noisy"
+"""The 2D joints by default: noisy, disturbed as for training; or clean."""
+TEST = ("02", "10", "12")
+"""Subjects that are not trained on: walking, running, swordplay; soccer; tai chi."""
+FPS = 30.0
+SEED = 7
+STRETCH_S = 8.0
+"""Clips are cut into parts of this length: a still camera sees nobody much longer."""
+SIDE_PX = 1000
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One motion."""
-
-    name: str
-    subject: str
-    joints: NDArray[np.float32]
-    """(T, 17, 3), h36m17, metres, world frame: z up, x and y level."""
-    fps: float
-
-    @property
-    def take(self) -> tuple[str, str]:
-        """See `Sequence.take`."""
-        return self.subject, self.name
-
-
-def read_clip(path: Path) -> Clip:
-    """Read one BVH file; the subject is the name of its folder.
-
-    Frame 0, a T-pose that the conversion added, is dropped.
-
-    Raises:
-        DataError: the file is no BVH, or its skeleton is another.
-    """
-    bvh = read_bvh(path)
-    missing = {name for pair in DAZ.values() for name in pair} - set(bvh.joint_names)
-    if missing or "head" not in bvh.joint_names:
-        raise DataError(
-            f"{path} has another skeleton (no joint {min(missing or {'head'})}); "
-            "the CMU database's Daz-friendly conversion is what can be read."
-        )
-    coco = _coco_points(bvh)[1:]
-    if not len(coco):
-        raise DataError(f"{path} holds no motion after its T-pose.")
-    joints, _ = conversion("coco17", "h36m17")(coco)
-    # BVH has y up and z towards the viewer; here z is up.
-    joints = np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
-    return Clip(path.stem, path.parent.name, (joints * CENTIMETRE).astype(np.float32), bvh.fps)
-
-
-def _coco_points(bvh: Bvh) -> NDArray[np.float64]:
-    """(T, 17, 3) in the file's unit and frame."""
-    positions, orientations = bvh.world()
-    head = bvh.joint_names.index("head")
-
-    def on_head(place: tuple[float, float, float]) -> NDArray[np.float64]:
-        return positions[:, head] + orientations[:, head] @ np.array(place)
-
-    points = {"nose": on_head(NOSE_CM)}
-    points["left_ear"], points["right_ear"] = on_head(EARS_CM[0]), on_head(EARS_CM[1])
-    for part, (left, right) in DAZ.items():
-        points[f"left_{part}"] = positions[:, bvh.joint_names.index(left)]
-        points[f"right_{part}"] = positions[:, bvh.joint_names.index(right)]
-    return np.stack([points[name] for name in COCO17.joint_names], axis=1)
-
-
-def read_folder(
-    folder: Path, progress: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: paths
-) -> list[Clip]:
-    """Read every `<folder>/<subject>/*.bvh`.
+def open_mocap(folder: Path, keypoints: str, test_subjects: Sequence[str]) -> Dataset:
+    """The left-out subjects of a folder of motion capture, as virtual cameras see them.
 
     Args:
-        folder: the motion capture, a folder per subject.
-        progress: wraps the list of paths, to show how far reading is.
+        folder: `<subject>/<clip>.bvh`.
+        keypoints: noisy or clean.
+        test_subjects: whom to test on.
 
     Raises:
-        DataError: there is none, or one cannot be read.
+        DataError: the motion capture cannot be read, or has no such subject.
+        UsageError: there are no such 2D joints.
     """
-    paths = sorted(folder.glob("*/*.bvh"))
-    if not paths:
-        raise DataError(f"{folder} holds no <subject>/<clip>.bvh; give the folder of subjects.")
-    return [read_clip(path) for path in progress(paths)]
+    return mocap_dataset(read_folder(folder), keypoints, test_subjects)
 
 
-def split(clips: Sequence[Clip], held_out: Sequence[str]) -> tuple[list[Clip], list[Clip]]:
-    """Clips to train on, and those of the left-out subjects.
+def mocap_dataset(
+    clips: Sequence[MotionClip], keypoints: str, test_subjects: Sequence[str]
+) -> Dataset:
+    """`open_mocap` of clips that are read already."""
+    if keypoints not in ("noisy", "clean"):
+        raise UsageError(f"mocap has noisy and clean 2D joints, not {keypoints}.")
+    _, test = split(clips, test_subjects)
+    noise = 1.0 if keypoints == "noisy" else 0.0
+    return Dataset(
+        name="mocap",
+        keypoints=keypoints,
+        skeleton=H36M17,
+        train=(),
+        test=tuple(view_clips(test, FPS, SEED, noise)),
+    )
 
-    Raises:
-        DataError: a subject is not there, or one of the two is empty.
+
+def view_clips(
+    clips: Sequence[MotionClip], fps: float, seed: int, noise: float
+) -> Iterator[PoseSequence]:
+    """Clips as sequences of a dataset, each part of `STRETCH_S` seen by a camera of its own.
+
+    Cameras and bodies are drawn as for training, but the focal length is known; missing joints
+    are interpolated.
+
+    Args:
+        clips: what to look at.
+        fps: frames a second of the sequences.
+        seed: decides bodies, cameras and noise; each sequence has the next one.
+        noise: scales everything a detector does wrong.
     """
-    subjects = {clip.subject for clip in clips}
-    if not subjects > set(held_out) or not held_out:
-        raise DataError(
-            f"the motion capture has subjects {', '.join(sorted(subjects))}; it cannot leave out "
-            f"{', '.join(held_out) or 'nobody'}: name some of them, but not all."
-        )
-    train = [clip for clip in clips if clip.subject not in held_out]
-    rest = [clip for clip in clips if clip.subject in held_out]
-    return train, rest
+    cameras = VirtualCameras(clips)
+    vary = Variation(noise=noise)
+    for number, clip in enumerate(clips):
+        length = len(clip.joints) / clip.fps
+        for part in range(max(1, math.ceil(length / STRETCH_S - 0.25))):
+            first = part * STRETCH_S
+            frames = max(1, int(min(STRETCH_S, length - first) * fps))
+            rays, joints = cameras.watch(number, first, frames, fps, vary, seed)
+            filled = fill_missing(rays.numpy(), np.arange(frames) / fps)
+            pixels = filled * SIDE_PX + (SIDE_PX - 1) / 2
+            yield PoseSequence(
+                subject=clip.subject,
+                action=clip.name,
+                camera=str(part),
+                keypoints_2d=np.nan_to_num(pixels, nan=SIDE_PX / 2).astype(np.float32),
+                joints_3d=joints.numpy(),
+                valid=np.ones(frames, bool),
+                frame_size=(SIDE_PX, SIDE_PX),
+                fps=fps,
+                focal_px=float(SIDE_PX),
+            )
+            seed += 1

@@ -20,8 +20,16 @@ from typing import Any
 import numpy as np
 
 from vidpose.datasets.cameras import MILLIMETRE, fit_focal
-from vidpose.datasets.choice import Choice, branch, check_metres, describe, joint_array, split
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.choice import (
+    Choice,
+    branch,
+    check_known,
+    check_metres,
+    describe,
+    joint_array,
+    split,
+)
+from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError
 from vidpose.skeleton import MPI_INF_3DHP
 from vidpose.utils.npz import read_npz
@@ -32,12 +40,12 @@ TRAIN = ("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")
 TEST = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
 CAMERAS = ("0", "1", "2", "4", "5", "6", "7", "8")
 VALID_FRAMES = {"TS1": 603, "TS2": 540, "TS3": 505, "TS4": 553, "TS5": 276, "TS6": 452}
-"""That are scored of the public test set."""
+"""How many frames of the public test set are scored."""
 FRAME_SIZE = (2048, 2048)
 OUTDOOR_FRAME_SIZE = (1920, 1080)
 OUTDOOR = ("TS5", "TS6")
 TEST_FPS = 25.0
-"""Assumed: the test file does not tell."""
+"""Assumed: the test file does not say."""
 NEAREST_MM = 100.0
 
 
@@ -57,12 +65,13 @@ def open_mpi_inf_3dhp(folder: Path, choice: Choice) -> Dataset:
     """
     files: dict[Path, dict[str, Any]] = {}
 
-    def of_subject(subject: str) -> Iterator[Sequence]:
+    def of_subject(subject: str) -> Iterator[PoseSequence]:
         path = path_test(folder) if subject.startswith("TS") else path_train(folder)
         if path not in files:
             files[path] = read(path)
         for name in _names(path, files[path], subject):
-            yield from sequences(path, name, files[path][name], choice.downsample)
+            for sequence in sequences(path, name, files[path][name]):
+                yield sequence.thinned(choice.downsample)
 
     train, test = split(choice, of_subject)
     return Dataset(
@@ -83,25 +92,25 @@ def read(path: Path) -> dict[str, Any]:
     return branch(path, KEY, read_npz(path, KEY)[KEY])
 
 
-def sequences(path: Path, name: str, found: Any, step: int = 1) -> Iterator[Sequence]:
-    """What one entry of `data` gives; every `step`-th frame.
+def sequences(path: Path, name: str, found: Any) -> Iterator[PoseSequence]:
+    """What one entry of `data` gives: a sequence for each camera.
 
     Raises:
         DataError: it holds something else.
     """
-    return (_test if name.startswith("TS") else _train)(path, name, found, step)
+    if name.startswith("TS"):
+        size = OUTDOOR_FRAME_SIZE if name in OUTDOOR else FRAME_SIZE
+        yield _sequence((path, f"{KEY}, {name}", found), (name, name, "0"), TEST_FPS, size)
+    else:
+        yield from _train(path, name, found)
 
 
 def _names(path: Path, data: dict[str, Any], subject: str) -> list[str]:
-    names = [name for name in data if name.split(" ")[0] == subject]
-    if not names:
-        raise DataError(
-            f"{path}: {KEY} has no subject {subject}; it has {', '.join(sorted(data)) or 'none'}."
-        )
-    return names
+    check_known(f"{path}: {KEY}", "subject", [subject], [name.split(" ")[0] for name in data])
+    return [name for name in data if name.split(" ")[0] == subject]
 
 
-def _train(path: Path, name: str, found: Any, step: int) -> Iterator[Sequence]:
+def _train(path: Path, name: str, found: Any) -> Iterator[PoseSequence]:
     key = f"{KEY}, {name}"
     subject, _, sequence = name.partition(" ")
     if not isinstance(found, list | tuple | np.ndarray) or len(found) != 2:
@@ -116,29 +125,16 @@ def _train(path: Path, name: str, found: Any, step: int) -> Iterator[Sequence]:
             raise DataError(
                 f"{path}: {key}: expected cameras {', '.join(CAMERAS)}, found no {camera}."
             )
-        view = f"{key}, camera {camera}"
-        yield _sequence(
-            (path, view, cameras[camera]),
-            (subject, sequence, camera),
-            step,
-            fps=float(fps) / step,
-            frame_size=FRAME_SIZE,
-        )
-
-
-def _test(path: Path, name: str, found: Any, step: int) -> Iterator[Sequence]:
-    yield _sequence(
-        (path, f"{KEY}, {name}", found),
-        (name, name, "0"),
-        step,
-        fps=TEST_FPS / step,
-        frame_size=OUTDOOR_FRAME_SIZE if name in OUTDOOR else FRAME_SIZE,
-    )
+        source = path, f"{key}, camera {camera}", cameras[camera]
+        yield _sequence(source, (subject, sequence, camera), float(fps), FRAME_SIZE)
 
 
 def _sequence(
-    source: tuple[Path, str, Any], names: tuple[str, str, str], step: int, **known: Any
-) -> Sequence:
+    source: tuple[Path, str, Any],
+    names: tuple[str, str, str],
+    fps: float,
+    frame_size: tuple[int, int],
+) -> PoseSequence:
     path, key, found = source
     view = branch(path, key, found)
     for part in ("data_2d", "data_3d"):
@@ -157,20 +153,21 @@ def _sequence(
     joints = joints * np.float32(MILLIMETRE)
     check_metres(path, f"{key}, data_3d", joints, "millimetres")
     subject, action, camera = names
-    return Sequence(
+    return PoseSequence(
         subject=subject,
         action=action,
         camera=camera,
-        keypoints_2d=pixels[::step],
-        joints_3d=joints[::step],
-        valid=valid[::step],
+        keypoints_2d=pixels,
+        joints_3d=joints,
+        valid=valid,
+        frame_size=frame_size,
+        fps=fps,
         focal_px=fit_focal(joints, pixels),
-        **known,
     )
 
 
 def _valid(path: Path, key: str, found: Any, frames: int) -> Any:
-    """(T,) bool; all, where a file does not tell."""
+    """(T,) bool; all, where a file does not say."""
     if found is None:
         return np.ones(frames, bool)
     flags = np.asarray(found).reshape(-1)

@@ -1,14 +1,13 @@
-"""Made-up people in front of made-up cameras, in exactly the files of the public datasets.
+"""Synthetic people in front of synthetic cameras, in exactly the files of the public datasets.
 
-No number of it means anything for real people; it is there so that training, evaluation and every
-plot can be run, tested and timed without licensed data, up to Human3.6M's own size.
+No number of it means anything for real people. With it training, evaluation and every plot can be
+run, tested and timed without licensed data, up to Human3.6M's own size.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as ListOf
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -22,36 +21,24 @@ from vidpose.datasets import h36m, humaneva, mpi_inf_3dhp
 from vidpose.datasets.cameras import MILLIMETRE, Camera, h36m_cameras
 from vidpose.datasets.synthetic_motion import body, move
 from vidpose.errors import UsageError
-from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
-from vidpose.utils.npz import write_npz
+from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, conversion
+from vidpose.utils.npz import write_pickled_npz
 from vidpose.utils.progress import Progress, silent
 
 LAYOUTS = ("h36m", "humaneva", "mpi_inf_3dhp")
+Names = tuple[str, ...] | None
 SECONDS = 3.0
-LABEL = "making people up"
+LABEL = "drawing people"
 H36M_ACTIONS = ("Directions", "Eating", "Greeting", "Sitting", "SittingDown", "Walking")
-"""By default; "Sitting" and "SittingDown" show whether names are told apart."""
+"""By default; "Sitting" and "SittingDown" show whether similar names are kept apart."""
 DETECTOR_SD_PX = 4.0
 DETECTOR_STEP_PX = 1 / 16
 """Detections are rounded to this, which halves the file."""
 VIDEO_GOES_ON = 2
 """Frames that the detections have more than the motion capture."""
 INVALID_SHARE = 0.15
-
-_LIMBS = ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Foot")
-_TO_HUMANEVA = {
-    **{"pelvis": "Hip", "thorax": "Thorax", "head": "Head"},
-    **{
-        f"{side}_{limb}": f"{side[0].upper()}{h36m_name}"
-        for side in ("left", "right")
-        for limb, h36m_name in zip(
-            ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"), _LIMBS, strict=True
-        )
-    },
-}
-_TO_3DHP = _TO_HUMANEVA | {
-    **{"head_top": "Head", "neck": "Thorax", "spine": "Spine", "head": "Neck/Nose"},
-}
+RECORDED = np.searchsorted(h36m.KEPT, np.arange(h36m.RECORDED_JOINTS), side="right") - 1
+"""Which of the 17 joints each of the 32 is; those in between repeat the one before."""
 
 
 def write_synthetic(
@@ -64,7 +51,7 @@ def write_synthetic(
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Make a dataset up and write its files; each appears whole or not at all.
+    """Draw a synthetic dataset and write its files; each appears whole or not at all.
 
     A take depends on seed, subject and action alone, a person's size on seed and subject.
     All 15 actions, two takes each, and 52 seconds make Human3.6M's size: 1.56 million frames of
@@ -84,7 +71,7 @@ def write_synthetic(
         The files.
 
     Raises:
-        UsageError: a name or a number makes no sense.
+        UsageError: a name is unknown, or a number out of range.
         VidposeError: the disk is full or the like.
     """
     if layout not in LAYOUTS:
@@ -93,7 +80,7 @@ def write_synthetic(
         raise UsageError(f"{seconds:g} seconds: give 0.1 to 3600.")
     chosen = None if actions is None else tuple(actions)
     if chosen is not None and layout == "mpi_inf_3dhp":
-        raise UsageError("mpi_inf_3dhp has no actions; leave them away.")
+        raise UsageError("mpi_inf_3dhp has no actions; leave them out.")
     write = {"h36m": _h36m, "humaneva": _humaneva, "mpi_inf_3dhp": _mpi_inf_3dhp}[layout]
     people = _People(seconds, seed, progress)
     return write(folder, None if subjects is None else tuple(subjects), chosen, people)
@@ -119,7 +106,7 @@ class _Take:
     action: str
     fps: float
     seeds: tuple[str, str]
-    """The person, and what tells this take from the person's others."""
+    """Of the person, and of the take."""
 
 
 class _People:
@@ -131,7 +118,7 @@ class _People:
     def rng(self, *names: str) -> np.random.Generator:
         return np.random.default_rng([self.seed, *(zlib.crc32(name.encode()) for name in names)])
 
-    def act(self, takes: ListOf[_Take]) -> Iterator[tuple[_Take, NDArray[np.float64]]]:
+    def act(self, takes: Sequence[_Take]) -> Iterator[tuple[_Take, NDArray[np.float64]]]:
         """Each take with its (T, 17, 3) joints, h36m17, metres, world."""
         for take in self._progress(takes, len(takes), LABEL):
             who = body(self.rng(take.seeds[0]))
@@ -139,93 +126,53 @@ class _People:
             yield take, move(take.action, who, frames, take.fps, self.rng(*take.seeds))
 
 
-def _h36m(
-    folder: Path,
-    subjects: tuple[str, ...] | None,
-    actions: tuple[str, ...] | None,
-    people: _People,
-) -> list[Path]:
-    cameras = h36m_cameras()
-    subjects = _known(subjects, tuple(cameras))
+def _h36m(folder: Path, subjects: Names, actions: Names, people: _People) -> list[Path]:
+    layout = h36m.LAYOUT
+    subjects = _known(subjects, tuple(h36m_cameras()))
     actions = _known(actions, h36m.ACTIONS, H36M_ACTIONS)
     world: dict[str, Any] = {subject: {} for subject in subjects}
-    seen: dict[str, Any] = {subject: {} for subject in subjects}
-    detected: dict[str, Any] = {subject: {} for subject in subjects}
     takes = [
         _Take(subject, name, action, h36m.FPS, (subject, name))
         for subject in subjects
         for action in actions
         for name in (action, f"{action} 1")
-        if (subject, name) not in h36m.LAYOUT.corrupt
+        if (subject, name) not in layout.corrupt
     ]
     for take, joints in people.act(takes):
-        recorded = joints[:, _RECORDED].astype(np.float32)
-        world[take.subject][take.name] = recorded
-        views = [_look(camera, recorded[:, h36m.KEPT]) for camera in cameras[take.subject]]
-        seen[take.subject][take.name] = views
+        world[take.subject][take.name] = joints[:, RECORDED].astype(np.float32)
+    seen = layout.project(world)
+    detected: dict[str, Any] = {subject: {} for subject in subjects}
+    for take in takes:
         rng = people.rng(*take.seeds, "detector")
+        views = seen[take.subject][take.name]
         detected[take.subject][take.name] = [_detect(view, rng) for view in views]
-    gt = _metadata(H36M17)
-    del gt["layout_name"]
-    layout = h36m.LAYOUT
     return [
-        write_npz(layout.path_3d(folder), {"positions_3d": world}),
-        write_npz(layout.path_2d(folder, "gt"), {"positions_2d": seen, "metadata": gt}),
-        write_npz(
-            layout.path_2d(folder, h36m.KEYPOINTS),
-            {"positions_2d": detected, "metadata": _metadata(H36M17, "h36m")},
-        ),
+        *layout.write(folder, world, seen),
+        layout.write_2d(folder, h36m.KEYPOINTS, detected, "h36m"),
     ]
 
 
-def _recorded() -> NDArray[np.intp]:
-    """Which of the 17 joints each of the 32 is; those in between repeat the one before."""
-    kept = np.array(h36m.KEPT)
-    return np.searchsorted(kept, np.arange(h36m.RECORDED_JOINTS), side="right") - 1
-
-
-_RECORDED = _recorded()
-
-
-def _humaneva(
-    folder: Path,
-    subjects: tuple[str, ...] | None,
-    actions: tuple[str, ...] | None,
-    people: _People,
-) -> list[Path]:
+def _humaneva(folder: Path, subjects: Names, actions: Names, people: _People) -> list[Path]:
     subjects = _known(subjects, humaneva.TRAIN + humaneva.TEST)
     actions = _known(actions, humaneva.ACTIONS)
     world: dict[str, Any] = {subject: {} for subject in subjects}
-    seen: dict[str, Any] = {subject: {} for subject in subjects}
     takes = [
         _Take(subject, a, a, humaneva.FPS, (subject.rpartition("/")[2], f"{a} {subject}"))
         for subject in subjects
         for a in actions
     ]
     for take, joints in people.act(takes):
-        joints = _reorder(joints, HUMANEVA15, _TO_HUMANEVA).astype(np.float32)
-        cameras = humaneva.humaneva_cameras(take.subject) or ()
+        joints = conversion(H36M17.name, HUMANEVA15.name)(joints)[0].astype(np.float32)
         # A hole of some frames in the motion capture, which is chunk 1.
         hole = len(joints) // 2
         for chunk, part in ((0, joints[:hole]), (2, joints[hole + 1 :])):
-            name = f"{take.name} 1 chunk{chunk}"
             if len(part):
-                world[take.subject][name] = part
-                seen[take.subject][name] = [_look(camera, part) for camera in cameras]
+                world[take.subject][f"{take.name} 1 chunk{chunk}"] = part
     layout = humaneva.LAYOUT
-    entries = {"positions_2d": seen, "metadata": _metadata(HUMANEVA15, layout.name)}
-    return [
-        write_npz(layout.path_3d(folder), {"positions_3d": world}),
-        write_npz(layout.path_2d(folder, "gt"), entries),
-    ]
+    return [*layout.write(folder, world, layout.project(world), layout.name)]
 
 
-def _mpi_inf_3dhp(
-    folder: Path,
-    subjects: tuple[str, ...] | None,
-    actions: tuple[str, ...] | None,
-    people: _People,
-) -> list[Path]:
+def _mpi_inf_3dhp(folder: Path, subjects: Names, actions: Names, people: _People) -> list[Path]:
     subjects = _known(subjects, mpi_inf_3dhp.TRAIN + mpi_inf_3dhp.TEST)
     kinds = ("Walking", "Discussion", "Sitting", "Greeting", "SittingDown", "Purchases")
     train: dict[str, Any] = {}
@@ -240,7 +187,9 @@ def _mpi_inf_3dhp(
         for (subject, name), action in zip(names, cycle(kinds), strict=False)
     ]
     for take, joints in people.act(takes):
-        joints = _reorder(joints, MPI_INF_3DHP, _TO_3DHP)
+        head = joints[:, H36M17.index("Neck/Nose")]
+        joints, _ = conversion(H36M17.name, MPI_INF_3DHP.name)(joints)
+        joints[:, MPI_INF_3DHP.index("head")] = head
         if take.name:
             views = {c: _view_3dhp(_camera_3dhp(int(c)), joints) for c in mpi_inf_3dhp.CAMERAS}
             train[f"{take.subject} {take.name}"] = [views, take.fps]
@@ -253,7 +202,7 @@ def _mpi_inf_3dhp(
                 "valid": valid.astype(float)
             }
     return [
-        write_npz(path, {"data": data})
+        write_pickled_npz(path, {"data": data})
         for path, data in (
             (mpi_inf_3dhp.path_train(folder), train),
             (mpi_inf_3dhp.path_test(folder), test),
@@ -298,10 +247,6 @@ def _towards(
     return (float(w), float(x), float(y), float(z))
 
 
-def _look(camera: Camera, joints: NDArray[np.floating]) -> NDArray[np.float32]:
-    return camera.project(camera.world_to_camera(joints)).astype(np.float32)
-
-
 def _detect(view: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """What a detector finds: off by some pixels, most at the limbs' ends; and some frames more."""
     view = np.concatenate([view, np.repeat(view[-1:], VIDEO_GOES_ON, axis=0)])
@@ -312,23 +257,7 @@ def _detect(view: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
     return np.round((view + noise + bias) / DETECTOR_STEP_PX) * np.float32(DETECTOR_STEP_PX)
 
 
-def _reorder(
-    joints: NDArray[np.float64], skeleton: Skeleton, names: dict[str, str]
-) -> NDArray[np.float64]:
-    return joints[:, [H36M17.index(names[name]) for name in skeleton.joint_names]]
-
-
-def _metadata(skeleton: Skeleton, layout: str = "") -> dict[str, Any]:
-    return {
-        "layout_name": layout,
-        "num_joints": len(skeleton),
-        "keypoints_symmetry": [list(skeleton.left), list(skeleton.right)],
-    }
-
-
-def _known(
-    asked: tuple[str, ...] | None, known: tuple[str, ...], default: tuple[str, ...] = ()
-) -> tuple[str, ...]:
+def _known(asked: Names, known: tuple[str, ...], default: tuple[str, ...] = ()) -> tuple[str, ...]:
     if asked is None:
         return default or known
     for name in asked:

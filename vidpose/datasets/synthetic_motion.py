@@ -1,9 +1,9 @@
-"""Made-up people who walk, sit, reach, wave and turn: h36m17 joints out of joint angles.
+"""Synthetic people who walk, sit, reach, wave and turn: h36m17 joints out of joint angles.
 
 A motion is a set of angle curves over time. Most of them pass smoothly through postures drawn at
-random, walking adds its own swing, and the pelvis goes where the feet that stand on the floor
-leave it. Nothing is recorded and nothing is real, but limbs keep their length, feet do not slide,
-and one pose leads to the next, so that a network can learn from it.
+random, walking adds its own swing, and the pelvis follows from the feet that stand on the floor.
+Nothing is recorded, but limbs keep their length, feet do not slide, and one pose leads to the next,
+so that a network can learn from it.
 
 Body frame: x forward, y to the person's left, z up; world: z up, the floor at 0; metres, radians.
 T is frames.
@@ -34,13 +34,13 @@ OFFSETS = {
     **{"RShoulder": (0, -0.09, -0.015), "RElbow": (0, 0, -0.16), "RWrist": (0, 0, -0.146)},
 }
 CLEARANCE = {"RFoot": 0.045, "LFoot": 0.045, "RKnee": 0.035, "LKnee": 0.035, "Hip": 0.06}
-"""How far above the floor these joints are when the body rests on them, of the height."""
+"""How far above the floor these joints are when they carry the body, as a part of the height."""
 MIDDLE = 0.4
 """Up to how far from the origin the middle of a motion is, metres, along x and y."""
 CONTACT = 0.012
 """Metres over which a foot comes to bear, or no longer does."""
 
-REST: dict[str, Bounds] = {
+STANDING: dict[str, Bounds] = {
     # Per side, "l_" or "r_": forward, outward and inward turn at the hip, bend of the knee ...
     **{
         "hip": (-0.05, 0.1),
@@ -63,7 +63,7 @@ class Style:
     """What makes one action look like itself."""
 
     ranges: Mapping[str, Bounds] = field(default_factory=dict)
-    """Other than `REST`: for both sides ("arm") or for one ("r_arm")."""
+    """Other than `STANDING`: for both sides ("arm") or for one ("r_arm")."""
     hold_s: Bounds = (0.6, 2.0)
     """How long from one posture to the next."""
     steps: float = 0.0
@@ -175,7 +175,7 @@ def move(
 
 def _angles(style: Style, frames: int, fps: float, rng: np.random.Generator) -> dict[str, Curve]:
     """Every angle over time, through postures drawn at random."""
-    names = [f"{side}_{n}" if n in SIDED else n for n in REST for side in ("l", "r")]
+    names = [f"{side}_{n}" if n in SIDED else n for n in STANDING for side in ("l", "r")]
     names = list(dict.fromkeys(names))
     count = int(frames / fps / style.hold_s[0]) + 3
     times = np.cumsum(rng.uniform(*style.hold_s, count)) - style.hold_s[1] * rng.random()
@@ -184,7 +184,7 @@ def _angles(style: Style, frames: int, fps: float, rng: np.random.Generator) -> 
     angles = {}
     for name in names:
         plain = name[2:] if name[2:] in SIDED else name
-        low, high = style.ranges.get(name, style.ranges.get(plain, REST[plain]))
+        low, high = style.ranges.get(name, style.ranges.get(plain, STANDING[plain]))
         through = np.interp(now, times, rng.uniform(low, high, count))
         # From a corner to a curve, with the pace of a limb.
         curve = gaussian_filter1d(through, 0.12 * fps, mode="nearest")

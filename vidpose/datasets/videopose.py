@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 from vidpose.datasets.cameras import Camera, fit_focal
 from vidpose.datasets.choice import (
     Choice,
+    action_group,
     branch,
-    check_actions,
+    check_known,
     check_metres,
-    check_subjects,
     joint_array,
     split,
 )
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError
 from vidpose.skeleton import Skeleton
-from vidpose.utils.npz import read_npz
+from vidpose.utils.npz import read_npz, write_pickled_npz
 
 KEY_3D, KEY_2D, METADATA = "positions_3d", "positions_2d", "metadata"
 
@@ -64,6 +64,39 @@ class Layout:
     def path_2d(self, folder: Path, keypoints: str) -> Path:
         return folder / f"data_2d_{self.name}_{keypoints}.npz"
 
+    def project(self, world: dict[str, Any]) -> dict[str, Any]:
+        """`positions_2d` of `positions_3d`: what every camera sees, pixels, float32."""
+        return {
+            subject: {
+                action: [
+                    camera.project(camera.world_to_camera(joints[:, self.kept])).astype(np.float32)
+                    for camera in self.cameras(subject) or ()
+                ]
+                for action, joints in takes.items()
+            }
+            for subject, takes in world.items()
+        }
+
+    def write(
+        self,
+        folder: Path,
+        world: dict[str, Any],
+        views: dict[str, Any],
+        layout_name: str | None = None,
+    ) -> tuple[Path, Path]:
+        """Write `positions_3d`, and what the cameras see of them as the 2D joints `gt`."""
+        return (
+            write_pickled_npz(self.path_3d(folder), {KEY_3D: world}),
+            self.write_2d(folder, "gt", views, layout_name),
+        )
+
+    def write_2d(
+        self, folder: Path, keypoints: str, views: dict[str, Any], layout_name: str | None = None
+    ) -> Path:
+        """Write `positions_2d`."""
+        about = metadata(self.skeleton, layout_name)
+        return write_pickled_npz(self.path_2d(folder, keypoints), {KEY_2D: views, METADATA: about})
+
     def open(self, folder: Path, choice: Choice) -> Dataset:
         """Read what is wanted; every camera's view of a take is a sequence.
 
@@ -73,10 +106,10 @@ class Layout:
         world = read_3d(self.path_3d(folder))
         views = read_2d(self.path_2d(folder, choice.keypoints), self.skeleton)
         pair = Pair(self, folder, choice, world, views)
-        check_subjects(pair.path_3d, KEY_3D, choice.subjects, world)
-        check_subjects(pair.path_2d, KEY_2D, choice.subjects, views)
-        actions = [a for subject in choice.subjects for a in pair.actions(subject)]
-        check_actions(pair.path_3d, KEY_3D, choice, actions)
+        check_known(f"{pair.path_3d}: {KEY_3D}", "subject", choice.subjects, world)
+        check_known(f"{pair.path_2d}: {KEY_2D}", "subject", choice.subjects, views)
+        groups = [action_group(a) for subject in choice.subjects for a in pair.actions(subject)]
+        check_known(f"{pair.path_3d}: {KEY_3D}", "action", choice.actions or (), groups)
         train, test = split(choice, pair.sequences)
         return Dataset(
             name=self.dataset,
@@ -85,6 +118,13 @@ class Layout:
             train=train,
             test=test,
         )
+
+
+def metadata(skeleton: Skeleton, layout_name: str | None = None) -> dict[str, Any]:
+    """What a 2D file says about its joints."""
+    name = {} if layout_name is None else {"layout_name": layout_name}
+    symmetry = [list(skeleton.left), list(skeleton.right)]
+    return {**name, "num_joints": len(skeleton), "keypoints_symmetry": symmetry}
 
 
 def read_3d(path: Path) -> dict[str, Any]:
@@ -112,7 +152,7 @@ def read_2d(path: Path, skeleton: Skeleton) -> dict[str, Any]:
             f"{path}: {METADATA}: expected {len(skeleton)} joints, those of {skeleton.name}, "
             f"found {count!r:.20}."
         )
-    # COCO has 17 joints, too; which of them mirror each other tells the two apart.
+    # COCO has 17 joints, too; they differ in which of them mirror each other.
     mirrored = [sorted(skeleton.left), sorted(skeleton.right)]
     symmetry = metadata.get("keypoints_symmetry", mirrored)
     if _as_lists(symmetry) != mirrored:
@@ -152,7 +192,7 @@ class Pair:
         takes = branch(self.path_3d, f"{KEY_3D}, {subject}", self.world[subject])
         return [action for action in takes if (subject, action) not in self.layout.corrupt]
 
-    def sequences(self, subject: str) -> Iterator[Sequence]:
+    def sequences(self, subject: str) -> Iterator[PoseSequence]:
         """Every camera's view of every take that is wanted.
 
         Raises:
@@ -161,19 +201,19 @@ class Pair:
         for take in self.takes(subject):
             yield from take
 
-    def takes(self, subject: str) -> Iterator[Iterator[Sequence]]:
+    def takes(self, subject: str) -> Iterator[Iterator[PoseSequence]]:
         """The same take by take, each of which may raise for itself."""
         cameras = self.layout.cameras(subject)
         if cameras is None:
             raise DataError(f"{self.path_3d}: the cameras that saw {subject} are not known.")
         seen = branch(self.path_2d, f"{KEY_2D}, {subject}", self.views[subject])
         for action in self.actions(subject):
-            if self.choice.takes(action):
+            if self.choice.wants(action):
                 yield self._take(subject, action, cameras, seen)
 
     def _take(
         self, subject: str, action: str, cameras: tuple[Camera, ...], seen: dict[str, Any]
-    ) -> Iterator[Sequence]:
+    ) -> Iterator[PoseSequence]:
         key = f"{KEY_3D}, {subject}, {action}"
         found = self.world[subject][action]
         world = joint_array(self.path_3d, key, found, self.layout.joints_3d, (3,))
@@ -190,18 +230,17 @@ class Pair:
             pixels = self._view(f"{key}, camera {camera.id}", view, len(world))
             joints = camera.world_to_camera(world[:, self.layout.kept]).astype(np.float32)
             known = sum(camera.focal_px) / 2 if self.layout.lens_known else None
-            step = self.choice.downsample
-            yield Sequence(
+            yield PoseSequence(
                 subject=subject,
                 action=action,
                 camera=camera.id,
-                keypoints_2d=pixels[::step],
-                joints_3d=joints[::step],
-                valid=np.ones(len(joints[::step]), bool),
+                keypoints_2d=pixels,
+                joints_3d=joints,
+                valid=np.ones(len(joints), bool),
                 frame_size=camera.frame_size,
-                fps=self.layout.fps / step,
+                fps=self.layout.fps,
                 focal_px=known or fit_focal(joints, pixels),
-            )
+            ).thinned(self.choice.downsample)
 
     def _view(self, key: str, view: Any, frames: int) -> NDArray[np.float32]:
         pixels = joint_array(self.path_2d, key, view, len(self.layout.skeleton), (2, 3))

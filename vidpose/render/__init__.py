@@ -2,12 +2,12 @@
 
 from vidpose.render.compose import check_out, render_video, source_video
 from vidpose.render.overlay import draw_people
-from vidpose.render.scene import Scene
+from vidpose.render.scene import ScenePanel
 from vidpose.render.view import VIEWS, View, parse_view
 
 __all__ = [
     "VIEWS",
-    "Scene",
+    "ScenePanel",
     "View",
     "check_out",
     "draw_people",

@@ -1,4 +1,4 @@
-"""The overlay video: the source with its skeletons, beside the 3D scene."""
+"""The overlay video: the source with its skeletons, next to the 3D scene."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 from vidpose.errors import UsageError, VideoError
 from vidpose.poses import Pose3D
 from vidpose.postprocess.smoothing import smooth_pictures
-from vidpose.render import draw
-from vidpose.render.draw import Colour, Image
+from vidpose.render import colours, draw
+from vidpose.render.colours import INK, LEGEND
+from vidpose.render.draw import Image
 from vidpose.render.overlay import draw_people
-from vidpose.render.scene import Scene
+from vidpose.render.scene import ScenePanel
 from vidpose.render.view import parse_view
 from vidpose.utils.files import check_writable
 from vidpose.utils.progress import Progress, silent
@@ -31,9 +32,6 @@ PICTURES_AHEAD = 3
 LATEST_START_S = 1.0
 """A source that starts later than this (an odd clock) gets an overlay that starts at 0."""
 
-INK: Colour = (86, 96, 112)
-LEGEND: Colour = (140, 148, 160)
-
 
 def render_video(
     result: Pose3D,
@@ -44,9 +42,9 @@ def render_video(
     smooth: str | None = None,
     progress: Progress = silent,
 ) -> list[str]:
-    """Write the video with 2D skeletons, beside the 3D scene.
+    """Write the video with 2D skeletons, next to the 3D scene.
 
-    Only the frames of the result are in it, each at its own time, so that an overlay of a whole
+    Only the frames of the result are in it, each at its own time, so that an overlay of an entire
     video has its frame count, time stamps and duration. A part that begins later starts at 0.
 
     Args:
@@ -62,7 +60,7 @@ def render_video(
         What was wrong with the video, one sentence each.
 
     Raises:
-        UsageError: the view or the smoothing is none, or `out` is the video itself.
+        UsageError: there is no such view or smoothing, or `out` is the video itself.
         VideoError: the video cannot be read, or is not the result's.
         VidposeError: `out` cannot be written.
     """
@@ -74,8 +72,8 @@ def render_video(
     with VideoReader(video) as reader:
         if reader.size != result.frame_size:
             theirs, ours = ("x".join(map(str, s)) for s in (reader.size, result.frame_size))
-            raise _another(video, f"its pictures are {theirs} pixels, not {ours}")
-        scene = Scene(result, layout.panel, seen_from)
+            raise _wrong_video(video, f"its pictures are {theirs} pixels, not {ours}")
+        scene = ScenePanel(result, layout.panel, seen_from)
         start = _start(result)
 
         def drawn(frames: Iterable[Frame]) -> Iterator[Frame]:
@@ -131,8 +129,8 @@ def check_out(out: Path) -> None:
 def _start(result: Pose3D) -> float:
     """The time that becomes 0, seconds."""
     first = float(result.timestamps[0])
-    whole = result.frame_indices[0] == 0
-    return 0.0 if whole and 0 <= first <= LATEST_START_S else first
+    from_start = result.frame_indices[0] == 0
+    return 0.0 if from_start and 0 <= first <= LATEST_START_S else first
 
 
 def _frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
@@ -145,14 +143,14 @@ def _frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
         if frame.index < indices[t]:
             continue
         if abs(frame.time_s - times[t]) > SAME_TIME_S:
-            raise _another(reader.path, f"frame {frame.index} is at another time")
+            raise _wrong_video(reader.path, f"frame {frame.index} is at another time")
         yield frame
         t += 1
     if t < len(indices):
-        raise _another(reader.path, f"it ends before frame {indices[t]}")
+        raise _wrong_video(reader.path, f"it ends before frame {indices[t]}")
 
 
-def _another(video: Path, why: str) -> VideoError:
+def _wrong_video(video: Path, why: str) -> VideoError:
     return VideoError(
         f"{video} is not the video of this result ({why}); give the one it was made from."
     )
@@ -168,8 +166,8 @@ class Layout:
 
     @classmethod
     def of(cls, frame_size: tuple[int, int]) -> Layout:
-        """The layout for videos of a size; the panel is square, beside portrait videos as narrow
-        as they are.
+        """The layout for videos of a size; the panel is square; next to portrait videos it
+        is as narrow as they are.
         """
         width, height = frame_size
         panel_height = max(height, SMALLEST_HEIGHT)
@@ -183,7 +181,9 @@ class Layout:
         return self.picture[0] + self.panel[0], self.panel[1]
 
 
-def compose_frame(result: Pose3D, t: int, picture: Image, scene: Scene, layout: Layout) -> Image:
+def compose_frame(
+    result: Pose3D, t: int, picture: Image, scene: ScenePanel, layout: Layout
+) -> Image:
     """(H, W, 3) RGB of `layout.size`: the result's frame `t`, drawn.
 
     Args:
@@ -218,8 +218,8 @@ def _caption(panel: Image, time_s: float, index: int) -> None:
     draw.write(panel, frame, width - rim - draw.text_size(frame, tall)[0], height - rim, tall, INK)
 
     x, y = rim, rim + tall
-    shades = draw.side_colours(LEGEND)
-    for name, shade in (("left", shades[draw.LEFT]), ("right", shades[draw.RIGHT])):
+    shades = colours.side_colours(LEGEND)
+    for name, shade in (("left", shades[colours.LEFT]), ("right", shades[colours.RIGHT])):
         ends = (x + tall / 2, y - tall / 2), (x + 2.2 * tall, y - tall / 2)
         draw.bar(panel, *ends, 0.55 * tall, INK)
         draw.bar(panel, *ends, 0.42 * tall, shade)

@@ -1,4 +1,4 @@
-"""What overlay and scene share: colours, shapes with sub-pixel edges, text."""
+"""What overlay and scene share: shapes with sub-pixel edges, and text."""
 
 from __future__ import annotations
 
@@ -8,62 +8,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.render.colours import Colour
 from vidpose.skeleton import H36M17
 
 Image = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-"""Red, green, blue, 0 to 255."""
 
 BONES = H36M17.bones
-LEFT, CENTRE, RIGHT = 0, 1, 2
-
-PALETTE: tuple[Colour, ...] = (
-    (242, 142, 30),  # orange
-    (38, 139, 226),  # blue
-    (64, 176, 88),  # green
-    (214, 72, 126),  # pink
-    (136, 96, 214),  # violet
-    (28, 174, 176),  # teal
-    (222, 84, 62),  # red
-    (166, 148, 44),  # olive
-)
+PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
 
 SUBPIXEL_BITS = 4
 FARTHEST_PX = 16_000
 ROUND_STEPS = 7
 """Corners of half a circle."""
 _ANGLES = np.linspace(-np.pi / 2, np.pi / 2, ROUND_STEPS + 1)
-ROUND = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
-"""(steps, 2) the corners, ahead and aside."""
-
-
-def side(joint: int) -> int:
-    """LEFT, CENTRE or RIGHT."""
-    return LEFT if joint in H36M17.left else RIGHT if joint in H36M17.right else CENTRE
-
-
-BONE_SIDES = tuple(side(child) for _, child in BONES)
-JOINT_SIDES = tuple(side(joint) for joint in range(len(H36M17)))
-
-
-def mix(colour: Colour, other: Colour, amount: float) -> Colour:
-    """`colour` with `amount` (0 to 1) of `other` in it."""
-    (r, g, b), (red, green, blue) = colour, other
-    return (
-        round(r + (red - r) * amount),
-        round(g + (green - g) * amount),
-        round(b + (blue - b) * amount),
-    )
-
-
-def side_colours(base: Colour) -> tuple[Colour, Colour, Colour]:
-    """The shades of a colour for LEFT (light), CENTRE and RIGHT (dark) parts."""
-    return mix(base, (255, 255, 255), 0.5), base, mix(base, (16, 16, 32), 0.4)
-
-
-def person_colours(person_id: int) -> tuple[Colour, Colour, Colour]:
-    """A person's colours for LEFT, CENTRE and RIGHT parts, the same over the whole video."""
-    return side_colours(PALETTE[person_id % len(PALETTE)])
+HALF_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+"""(steps, 2) the corners, along the line and across it."""
 
 
 def capsules(
@@ -85,7 +44,7 @@ def capsules(
     ahead = np.divide(along, length[:, None], where=length[:, None] > 0, out=_to_the_right(along))
     aside = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
     # (N, steps, 2): half a circle around where the line heads.
-    cap = ROUND[:, :1] * ahead[:, None] + ROUND[:, 1:] * aside[:, None]
+    cap = HALF_CIRCLE[:, :1] * ahead[:, None] + HALF_CIRCLE[:, 1:] * aside[:, None]
     outline = np.concatenate(
         [
             end[:, None] + radii[:, 1, None, None] * cap,

@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.render import draw
-from vidpose.render.draw import BONE_SIDES, BONES, JOINT_SIDES, Colour, Image
+from vidpose.render import colours, draw
+from vidpose.render.colours import BONE_SIDES, JOINT_SIDES
+from vidpose.render.colours import OVERLAY_OUTLINE as OUTLINE
+from vidpose.render.draw import CHILDREN, PARENTS, Image
 from vidpose.skeleton import H36M17
 
 SURE_SCORE = 0.3
 """Bones between joints less sure than this are drawn faintly."""
 FAINT = 0.4
 """How much of a faint bone covers the picture."""
-OUTLINE: Colour = (18, 20, 26)
-PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
 FACE = (H36M17.index("Neck/Nose"), H36M17.index("Head"))
 
 
@@ -30,8 +30,8 @@ def draw_people(
 ) -> None:
     """Draw the people of one frame onto `image`, in place.
 
-    A person's colour goes by the id; left limbs are light, right limbs dark. Interpolated people
-    (not `observed`) and bones of unsure joints (score below `SURE_SCORE`) are faint and thinner.
+    Interpolated people (not `observed`) and bones of unsure joints (score below `SURE_SCORE`) are
+    faint and thinner. `vidpose.render.colours` has the colours.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -70,9 +70,10 @@ class _Person:
     ) -> None:
         self.keypoints = keypoints.astype(np.float64)
         self.id = person_id
-        self.colours = draw.person_colours(person_id)
-        there = np.isfinite(self.keypoints).all(axis=1)
-        low, high = self.keypoints[there].min(axis=0), self.keypoints[there].max(axis=0)
+        self.colours = colours.person_colours(person_id)
+        self.joints = np.isfinite(self.keypoints).all(axis=1)
+        known = self.keypoints[self.joints]
+        low, high = known.min(axis=0), known.max(axis=0)
         self.height = float(max(high - low))
         self.top = np.array([(low[0] + high[0]) / 2, low[1]])
 
@@ -81,12 +82,11 @@ class _Person:
         self.radius = max(0.8, float(radius)) * (1.0 if observed else 0.6)
         self.edge = max(0.7, self.radius * 0.4)
 
-        self.bones = there[PARENTS] & there[CHILDREN]
-        self.joints = there
+        self.bones = self.joints[PARENTS] & self.joints[CHILDREN]
         sure = (scores >= SURE_SCORE) & observed
         self.sure_bones = self.bones & sure[PARENTS] & sure[CHILDREN]
-        # A joint is as plain as the plainest bone that ends in it.
-        self.sure_joints = np.zeros_like(there)
+        # A joint is as clear as the clearest bone that ends in it.
+        self.sure_joints = np.zeros_like(self.joints)
         self.sure_joints[PARENTS[self.sure_bones]] = True
         self.sure_joints[CHILDREN[self.sure_bones]] = True
 
@@ -107,9 +107,9 @@ class _Person:
     def _window(self, image: Image) -> Image:
         """The part of the picture the person is in, as a view."""
         margin = 4 * self.radius + 2
-        there = self.keypoints[self.joints]
-        left, top = np.maximum(there.min(axis=0) - margin, 0).astype(int)
-        right, bottom = np.maximum(there.max(axis=0) + margin, 0).astype(int)
+        known = self.keypoints[self.joints]
+        left, top = np.maximum(known.min(axis=0) - margin, 0).astype(int)
+        right, bottom = np.maximum(known.max(axis=0) + margin, 0).astype(int)
         return image[top:bottom, left:right]
 
     def _draw(
@@ -119,7 +119,7 @@ class _Person:
         radii = np.full((len(start), 2), radius)
         outer = draw.capsules(start, end, radii + self.edge)
         inner = draw.capsules(start, end, radii)
-        # All outlines first: they frame the whole figure and cut no bone.
+        # All outlines first: they frame the figure and cut no bone.
         for outline in outer:
             draw.fill(image, outline, OUTLINE)
         for joint in np.flatnonzero(joints):
@@ -145,5 +145,5 @@ class _Person:
         middle = max(float(y) - 5 * self.radius - thick, thick + 1)
         ends = (x - reach, middle), (x + reach, middle)
         draw.bar(image, *ends, thick + 1, OUTLINE)
-        draw.bar(image, *ends, thick, self.colours[draw.CENTRE])
-        draw.write(image, text, x - text_width / 2, middle + tall / 2, tall, (255, 255, 255))
+        draw.bar(image, *ends, thick, self.colours[colours.CENTRE])
+        draw.write(image, text, x - text_width / 2, middle + tall / 2, tall, colours.WHITE)

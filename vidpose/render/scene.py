@@ -1,4 +1,4 @@
-"""The 3D panel: everybody in one scene, on a floor, seen from beside the camera."""
+"""The 3D panel: everybody in one scene, on a floor, seen from a viewpoint next to the camera."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
-from vidpose.postprocess.ground_plane import ANKLE_HEIGHT_M, ground_of
-from vidpose.render import draw
-from vidpose.render.draw import BONE_SIDES, BONES, Colour, Image
+from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M
+from vidpose.postprocess.ground_plane import ground_of
+from vidpose.render import colours, draw
+from vidpose.render.colours import BONE_SIDES, Colour
+from vidpose.render.draw import BONES, CHILDREN, PARENTS, Image
 from vidpose.render.view import View, Viewpoint
 from vidpose.skeleton import H36M17
 
-PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
 NOSE, HEAD = H36M17.index("Neck/Nose"), H36M17.index("Head")
 TRUNK = {H36M17.index(name) for name in ("Hip", "Spine", "Thorax")}
 
@@ -29,36 +30,31 @@ RADII_M = np.array(
 MOST_LOOKED_AT = 20_000
 """Bodies, evenly among all, that decide what the panel shows."""
 WIDEST_SCENE_M = 10.0
-"""Who leaves a square of this size around the scene's middle may leave the panel: a scene that
-keeps everybody would make everybody tiny."""
+"""The scene is a square of at most this size around its middle. Who leaves it may leave the panel:
+a scene that keeps everybody would make everybody tiny."""
 SMALLEST_SCENE_M = (1.2, 1.2, 1.9)
 HIGHEST_SCENE_M = 6.0
 OUTLIERS_PERCENT = 1.0
 DEFAULT_PLACE = np.array([0.0, 0.0, 4.0])
-"""Where people stand of whom no place is known, camera frame."""
+"""Where people stand whose place is unknown, camera frame."""
 
-SKY: Colour = (246, 247, 250)
-FLOOR: Colour = (224, 228, 234)
-GRID: Colour = (178, 186, 198)
 LINE_M = 0.012
 BAND_PX = 90
 SHADOW = 130.0
 """Darkness of the shadow of what touches the floor, 0 to 255."""
 SHADOW_FADES_M = 0.55
 FAR_SHADOW = 0.16
-"""What is left of it under somebody high above the floor, so that their place can be told."""
+"""What is left of it under somebody high above the floor, so that their place can be seen."""
 SHADOW_SPREAD = 1.6
-OUTLINE: Colour = (20, 24, 34)
-WHITE: Colour = (255, 255, 255)
 SHINE_OFFSET = np.array([-0.27, -0.35])
 """Where the light falls on a round limb, in its radii."""
 THIN = 0.5
 """Interpolated people are this much thinner."""
 NEAREST_M = 0.5
-"""Somebody lost right before the viewer's eye would hide everybody else."""
+"""A limb nearer to the viewer than this is not drawn: it would hide everybody else."""
 
 
-class Scene:
+class ScenePanel:
     """Draws the people of a result, frame by frame, from a viewpoint that stays put.
 
     Args:
@@ -70,10 +66,10 @@ class Scene:
     def __init__(self, result: Pose3D, size: tuple[int, int], view: View) -> None:
         self.size = size
         self._ground = ground_of(result)
-        self._placed = place_people(result)
+        self._placed = placed_joints(result)
         self._thin = ~result.observed
         self._present = result.present
-        self._colours = [draw.person_colours(i) for i in result.person_ids.tolist()]
+        self._colours = [colours.person_colours(i) for i in result.person_ids.tolist()]
         people, frames = np.nonzero(result.present)
         some = slice(None, None, max(1, len(people) // MOST_LOOKED_AT))
         bodies = self._in_world(people[some], frames[some])
@@ -146,18 +142,18 @@ class Scene:
         light = draw.capsules(start + shine, end + shine, 0.38 * radii)
 
         distance = (depth[:, PARENTS] + depth[:, CHILDREN]).reshape(-1) / 2
-        for bone in np.argsort(-distance):  # the nearest last, whoever they belong to
+        for bone in np.argsort(-distance):  # the nearest last, whichever person's
             person, kind = divmod(int(bone), len(BONES))
             if distance[bone] < NEAREST_M:
                 continue
             colour = self._colours[people[person]][BONE_SIDES[kind]]
-            colour = self._hazy(colour, distance[bone], thin[person])
+            colour = colours.hazy(colour, self._haze(distance[bone]), interpolated=thin[person])
             if CHILDREN[kind] == HEAD:
                 self._draw_head(image, pixels[person], scale[person], colour, thin[person])
             else:
-                draw.fill(image, outer[bone], draw.mix(colour, OUTLINE, 0.62))
+                draw.fill(image, outer[bone], colours.edge(colour))
                 draw.fill(image, inner[bone], colour)
-                draw.fill(image, light[bone], draw.mix(colour, WHITE, 0.4))
+                draw.fill(image, light[bone], colours.shine(colour))
 
     def _draw_head(
         self,
@@ -169,17 +165,24 @@ class Scene:
     ) -> None:
         centre = (pixels[NOSE] + pixels[HEAD]) / 2
         radius = max(1.5, HEAD_RADIUS_M * float(scale[HEAD]) * (0.7 if thin else 1.0))
-        draw.disc(image, centre, radius * 1.09 + 0.4, draw.mix(colour, OUTLINE, 0.62))
+        draw.disc(
+            image,
+            centre,
+            radius * 1.09 + 0.4,
+            colours.edge(colour),
+        )
         draw.disc(image, centre, radius, colour)
         draw.disc(
-            image, centre + SHINE_OFFSET * radius, radius * 0.34, draw.mix(colour, WHITE, 0.4)
+            image,
+            centre + SHINE_OFFSET * radius,
+            radius * 0.34,
+            colours.shine(colour),
         )
 
-    def _hazy(self, colour: Colour, distance: float, thin: bool) -> Colour:
-        """Paler with distance, and paler still when interpolated."""
+    def _haze(self, distance: float) -> float:
+        """0 at the near end of the scene, 1 at the far end."""
         near, far = self._depth_range
-        haze = 0.35 * float(np.clip((distance - near) / (far - near), 0, 1))
-        return draw.mix(colour, SKY, 0.55 if thin else haze)
+        return float(np.clip((distance - near) / (far - near), 0, 1))
 
 
 def _bones(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -194,7 +197,7 @@ def _bone_radii(scale: NDArray[np.float64]) -> NDArray[np.float64]:
     return radii.reshape(-1, 2)
 
 
-def place_people(result: Pose3D) -> NDArray[np.float32]:
+def placed_joints(result: Pose3D) -> NDArray[np.float32]:
     """(P, T, 17, 3) camera frame, metres: everybody at a place, for a picture only.
 
     Where a place is unknown it is interpolated in time; somebody without any known place goes
@@ -216,7 +219,7 @@ def place_people(result: Pose3D) -> NDArray[np.float32]:
 
 
 def scene_box(bodies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The part of the world to show: where the people are, but for outliers.
+    """The part of the world to show: where the people are, except for outliers.
 
     Args:
         bodies: (N, 17, 3) world, metres.
@@ -265,7 +268,7 @@ def _background(viewpoint: Viewpoint, size: tuple[int, int], box: NDArray[np.flo
     width, height = size
     image = np.empty((height, width, 3), np.uint8)
     top = 0
-    # In bands, for it takes many numbers a pixel.
+    # In bands, to save memory.
     for band in np.array_split(image, max(1, height // BAND_PX)):
         rows, columns = np.mgrid[top : top + len(band), :width].astype(np.float64)
         band[:] = _floor_colours(*viewpoint.floor_at(columns, rows), box)
@@ -286,15 +289,15 @@ def _floor_colours(
     for axis in (0, 1):
         place = floor[..., axis]
         # A pixel shows this much of the floor: a line covers its exact part of it, and lines
-        # too dense to be told apart fade out.
+        # too dense to be seen one by one fade out.
         shows = sum(np.abs(slope) for slope in np.gradient(place)) + 1e-9
         to_line = np.abs(place - np.round(place))
         covered = np.clip((np.maximum(LINE_M, shows) / 2 - to_line) / shows + 0.5, 0, 1)
         bare *= 1 - covered * np.clip(1.2 - 3 * shows, 0, 1)
     grid_there = (1 - bare) * floor_there
 
-    image = np.full((*shown.shape, 3), SKY, np.float64)
-    for there, colour in ((floor_there, FLOOR), (grid_there, GRID)):
+    image = np.full((*shown.shape, 3), colours.SKY, np.float64)
+    for there, colour in ((floor_there, colours.FLOOR), (grid_there, colours.GRID)):
         image += there[..., None] * (np.array(colour) - image)
     return np.round(image)
 

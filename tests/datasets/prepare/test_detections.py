@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from tests.clips import cut, make_clip
@@ -16,31 +16,46 @@ from tests.datasets.prepare.raw_files import write_mat
 from tests.fakes import FakeDetector
 from vidpose.datasets.prepare import detections, h36m, humaneva, mpi_inf_3dhp
 from vidpose.datasets.prepare.detections import detect_videos, on_every_frame, one_person
+from vidpose.detect import Detections
 from vidpose.errors import DataError, NoPersonError
+from vidpose.events import Event, Warn
+from vidpose.options import DetectorOptions
 from vidpose.poses import Pose2D
 from vidpose.skeleton import COCO17, conversion
 from vidpose.utils.npz import read_npz
+from vidpose.video import Frame
 
 H36M_CAMERAS = ("54138969", "55011271", "58860488", "60457274")
 RATE = Fraction(50)
 FRAMES = 12
+HRNET, CPN, MEDIAPIPE = (DetectorOptions(detector=d) for d in ("hrnet", "cpn", "mediapipe"))
 
 
 @dataclass
 class Opened:
-    """The stand-ins that were opened, and what for."""
+    """The stand-ins that were opened, what for, and how many videos they saw."""
 
     sees: Callable[[int], bool] = lambda index: True
     version: str = "0"
     count: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
+    videos: int = 0
+    options: DetectorOptions | None = None
 
-    def __call__(self, name: str, **options: Any) -> tuple[FakeDetector, str]:
+    def __call__(self, options: DetectorOptions, device: torch.device) -> tuple[FakeDetector, str]:
         self.count += 1
-        self.options = options | {"name": name}
-        detector = FakeDetector(self.sees)
+        self.options = options
+        detector = Counted(self.sees)
+        detector.opened = self
         detector.description = {"name": "fake", "version": self.version, "size": (64, 48)}
         return detector, "a stand-in (this is a test)"
+
+
+class Counted(FakeDetector):
+    opened: Opened
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        self.opened.videos += 1
+        return super().detect(frames)
 
 
 @pytest.fixture
@@ -87,19 +102,18 @@ def test_h36m(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened) -
     videos = tmp_path / "raw" / "deep" / "S11" / "Videos"
     (videos / "Directions.54138969.mp4").unlink()
     cut(videos / "Directions.55011271.mp4", 0.1)
-    lines: list[str] = []
+    events: list[Event] = []
     path = detect_videos(
-        *("h36m", tmp_path / "raw", tmp_path / "data", "hrnet"),
-        pose_weights="hrnet-w48",
-        device="cpu",
-        report=lines.append,
+        *("h36m", tmp_path / "raw", tmp_path / "data"),
+        replace(HRNET, pose_weights="hrnet-w48"),
+        "cpu",
+        report=events.append,
     )
     assert path == tmp_path / "data" / "data_2d_h36m_hrnet.npz"
-    assert "no videos of S1, S5, S6, S7, S8 are below" in lines[0]
-    assert lines[1] == "Detector: a stand-in (this is a test). 28 videos."
-    assert opened.options["pose_weights"] == "hrnet-w48"
-    assert (opened.options["name"], opened.options["num_people"]) == ("hrnet", 1)
-    assert opened.count == 29  # one for every video, and one to ask
+    assert "no videos of S1, S5, S6, S7, S8 are below" in str(events[0])
+    assert str(events[1]) == "Detector: a stand-in (this is a test). 28 videos."
+    assert opened.options == DetectorOptions(detector="hrnet", pose_weights="hrnet-w48", people=1)
+    assert (opened.count, opened.videos) == (1, 28)  # one for all videos
 
     found = read_npz(path)
     assert found["metadata"] == {
@@ -125,7 +139,7 @@ def test_frames_without_a_person_are_interpolated(
 ) -> None:
     write_h36m_videos(tmp_path / "raw", monkeypatch)
     opened.sees = lambda index: index not in (0, 4, 5, 11)
-    path = detect_videos("h36m", tmp_path / "raw", tmp_path / "data", "cpn")
+    path = detect_videos("h36m", tmp_path / "raw", tmp_path / "data", CPN)
     camera = read_npz(path)["positions_2d"]["S9"]["Photo"][2]
     whole = expected()
     np.testing.assert_allclose(camera[0], whole[1], atol=1e-4)  # the ends are held
@@ -141,41 +155,41 @@ def test_it_goes_on_where_it_was(
     video = source / "deep" / "S9" / "Videos" / f"Photo.{H36M_CAMERAS[1]}.mp4"
     whole = video.read_bytes()
     cut(video, 0.1)
-    lines: list[str] = []
+    events: list[Event] = []
     message = r"1 of 16 videos gave no joints \(S9/Photo\.55011271\).*kept in .*_h36m_mediapipe"
     with pytest.raises(DataError, match=message):
-        detect_videos("h36m", source, out, "mediapipe", report=lines.append)
-    assert any(line.startswith("Warning:") and str(video) in line for line in lines)
+        detect_videos("h36m", source, out, MEDIAPIPE, report=events.append)
+    assert any(isinstance(event, Warn) and str(video) in str(event) for event in events)
     assert not list(out.glob("*.npz"))
-    assert opened.count == 1 + 15
+    assert opened.videos == 15
 
     video.write_bytes(whole)
-    opened.count = 0
-    path = detect_videos("h36m", source, out, "mediapipe")
-    assert opened.count == 1 + 1
+    opened.videos = 0
+    path = detect_videos("h36m", source, out, MEDIAPIPE)
+    assert opened.videos == 1
     first = read_npz(path)
-    opened.count = 0
-    np.testing.assert_equal(read_npz(detect_videos("h36m", source, out, "mediapipe")), first)
-    assert opened.count == 1
+    opened.videos = 0
+    np.testing.assert_equal(read_npz(detect_videos("h36m", source, out, MEDIAPIPE)), first)
+    assert opened.videos == 0
 
     (kept,) = (out / "detections_h36m_mediapipe" / "S9").glob("Photo.54138969*")
     cut(kept)
     other = source / "deep" / "S9" / "Videos" / f"Photo 2.{H36M_CAMERAS[1]}.mp4"
     make_clip(other, rate=RATE, frames=FRAMES + 1)  # another video of that name
-    opened.count = 0
-    again = read_npz(detect_videos("h36m", source, out, "mediapipe"))["positions_2d"]
-    assert opened.count == 1 + 2
+    opened.videos = 0
+    again = read_npz(detect_videos("h36m", source, out, MEDIAPIPE))["positions_2d"]
+    assert opened.videos == 2
     assert len(again["S9"]["Photo 2"][1]) == FRAMES + 1
-    opened.count, opened.version = 0, "1"  # another detector
-    detect_videos("h36m", source, out, "mediapipe")
-    assert opened.count == 1 + 16
+    opened.videos, opened.version = 0, "1"  # another detector
+    detect_videos("h36m", source, out, MEDIAPIPE)
+    assert opened.videos == 16
 
 
 def test_nobody_in_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
     write_h36m_videos(tmp_path / "raw", monkeypatch)
     opened.sees = lambda index: False
     with pytest.raises(DataError, match=r"16 of 16 videos gave no joints .* and 10 more"):
-        detect_videos("h36m", tmp_path / "raw", tmp_path / "data", "cpn")
+        detect_videos("h36m", tmp_path / "raw", tmp_path / "data", CPN)
 
 
 def test_h36m_videos_that_are_missing(
@@ -186,15 +200,15 @@ def test_h36m_videos_that_are_missing(
     folder = source / "deep" / "S9" / "Videos"
     (folder / "Photo 2.60457274.mp4").unlink()
     with pytest.raises(DataError, match="lacks videos: S9 Photo 2 has no camera 60457274"):
-        detect_videos("h36m", source, out, "cpn")
+        detect_videos("h36m", source, out, CPN)
     for path in folder.glob("Photo 2.*"):
         path.unlink()
     with pytest.raises(DataError, match=r"lacks videos of Human3\.6M: S9 has 1 of 2 Photo"):
-        detect_videos("h36m", source, out, "cpn")
+        detect_videos("h36m", source, out, CPN)
     shutil.rmtree(source / "deep")
     (source / "other.mp4").write_bytes(b"x")
     with pytest.raises(DataError, match=r"no videos of Human3\.6M below it, such as S1/Videos/D"):
-        detect_videos("h36m", source, out, "cpn")
+        detect_videos("h36m", source, out, CPN)
     assert opened.count == 0
     assert not out.exists()
 
@@ -206,12 +220,12 @@ def test_mpi_inf_3dhp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: O
     clip = make_clip(tmp_path / "clip.avi", codec="mpeg4", rate=Fraction(25), frames=FRAMES)
     for camera in range(14):
         shutil.copy(clip, folder / f"video_{camera}.avi")
-    lines: list[str] = []
+    events: list[Event] = []
     path = detect_videos(
-        "mpi_inf_3dhp", tmp_path / "raw", tmp_path / "data", "cpn", report=lines.append
+        "mpi_inf_3dhp", tmp_path / "raw", tmp_path / "data", CPN, report=events.append
     )
     assert path.name == "data_2d_mpi_inf_3dhp_cpn.npz"
-    text = "\n".join(lines)
+    text = "\n".join(map(str, events))
     assert "8 videos" in text
     assert "the test sequences come as pictures" in text
     found = read_npz(path)
@@ -223,17 +237,17 @@ def test_mpi_inf_3dhp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: O
 
     (folder / "video_8.avi").unlink()
     with pytest.raises(DataError, match="lacks videos: S2 Seq1 has no camera 8"):
-        detect_videos("mpi_inf_3dhp", tmp_path / "raw", tmp_path / "data", "cpn")
+        detect_videos("mpi_inf_3dhp", tmp_path / "raw", tmp_path / "data", CPN)
     shutil.rmtree(folder)
     with pytest.raises(DataError, match=r"no videos of MPI-INF-3DHP below it, such as"):
-        detect_videos("mpi_inf_3dhp", tmp_path / "raw", tmp_path / "data", "cpn")
+        detect_videos("mpi_inf_3dhp", tmp_path / "raw", tmp_path / "data", CPN)
 
 
 def write_humaneva_videos(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One take whose frames 2 to 7 are annotated, 4 of them broken; its videos begin before it."""
     parts = {("Train/S2", "Jog 1"): (5, 8), ("Validate/S2", "Jog 1"): (2, 5)}
     monkeypatch.setattr(humaneva, "FRAMES", parts)
-    monkeypatch.setattr(humaneva, "SYNCHRONISED", {("S2", "Jog 1"): (4, 3, 1)})
+    monkeypatch.setattr(humaneva, "TAKES", {("S2", "Jog 1"): (0, 0, (4, 3, 1))})
     poses, seen = np.ones((3, 15, 3)), np.ones((3, 3, 15, 2))
     write_mat(source / "Train" / "S2" / "Jog_1.mat", poses_3d=poses, poses_2d=seen)
     poses[1] = seen[:, 1] = np.nan
@@ -247,12 +261,12 @@ def write_humaneva_videos(source: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_humaneva(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened) -> None:
     write_humaneva_videos(tmp_path / "raw", monkeypatch)
-    lines: list[str] = []
+    events: list[Event] = []
     path = detect_videos(
-        "humaneva", tmp_path / "raw", tmp_path / "data", "hrnet", report=lines.append
+        "humaneva", tmp_path / "raw", tmp_path / "data", HRNET, report=events.append
     )
     assert path.name == "data_2d_humaneva15_hrnet.npz"
-    assert not any("Warning" in line for line in lines)
+    assert not any(isinstance(event, Warn) for event in events)
     assert read_npz(path)["metadata"]["layout_name"] == "humaneva15"
     positions = read_npz(path)["positions_2d"]
     assert {s: list(chunks) for s, chunks in positions.items()} == {
@@ -275,16 +289,16 @@ def test_humaneva_videos_that_cannot_be(
     folder = source / "S2" / "Image_Data"
     make_clip(folder / "Jog_1_(C1).avi", codec="mpeg4", frames=9, rate=Fraction(60))
     with pytest.raises(DataError, match=r"video of S2 Jog 1 below .* ends before frame 8 of its"):
-        detect_videos("humaneva", source, out, "cpn")
+        detect_videos("humaneva", source, out, CPN)
     (folder / "Jog_1_(C2).avi").unlink()
     with pytest.raises(DataError, match="lacks videos: S2 Jog 1 has no camera C2"):
-        detect_videos("humaneva", source, out, "cpn")
+        detect_videos("humaneva", source, out, CPN)
     shutil.rmtree(folder)
     with pytest.raises(DataError, match="lacks the videos of 1 of 1 takes of HumanEva: S2 Jog 1"):
-        detect_videos("humaneva", source, out, "cpn")
+        detect_videos("humaneva", source, out, CPN)
     (source / "Train" / "S2" / "Jog_1.mat").unlink()
     with pytest.raises(DataError, match=r"ConvertHumanEva\.m exports: Train/S2/Jog_1\.mat"):
-        detect_videos("humaneva", source, out, "cpn")
+        detect_videos("humaneva", source, out, CPN)
 
 
 def people(*spans: tuple[int, int], frames: int = 10) -> Pose2D:

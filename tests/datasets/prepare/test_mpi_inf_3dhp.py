@@ -13,6 +13,7 @@ from tests.datasets.prepare.raw_files import write_3dhp_tests, write_3dhp_traini
 from vidpose.datasets import open_dataset
 from vidpose.datasets.prepare import mpi_inf_3dhp
 from vidpose.errors import DataError
+from vidpose.events import Event
 from vidpose.utils.npz import read_npz
 
 JOINTS = [7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6]
@@ -21,10 +22,10 @@ JOINTS = [7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6]
 @pytest.mark.parametrize("v73", [False, True])
 def test_training(v73: bool, tmp_path: Path) -> None:
     raw = write_3dhp_training(tmp_path / "raw" / "3dhp", v73)
-    lines: list[str] = []
-    (written,) = mpi_inf_3dhp.prepare(tmp_path / "raw", tmp_path / "data", report=lines.append)
+    events: list[Event] = []
+    (written,) = mpi_inf_3dhp.prepare(tmp_path / "raw", tmp_path / "data", report=events.append)
     assert written == tmp_path / "data" / "data_train_3dhp.npz"
-    assert "no test sequence" in lines[0]
+    assert "no test sequence" in str(events[0])
     data = read_npz(written)["data"]
     assert set(data) == set(raw)
     assert (data["S1 Seq1"][1], data["S1 Seq2"][1], data["S2 Seq2"][1]) == (25, 50, 25)

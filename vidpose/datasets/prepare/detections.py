@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,27 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.datasets.prepare import h36m, humaneva, mpi_inf_3dhp, raw
+from vidpose.datasets.videopose import KEY_2D, METADATA, metadata
 from vidpose.detect import open_detector
-from vidpose.detect.base import Detector, sights
+from vidpose.detect.base import Detector, detect_frames
 from vidpose.errors import DataError, KeypointsError, NoPersonError, VideoError
+from vidpose.events import Report, Setup, Warn, ignore
 from vidpose.keypoints import npz as keypoints_npz
+from vidpose.options import DetectorOptions
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton, conversion
 from vidpose.tracking.collector import PoseCollector
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import fill_missing
-from vidpose.utils.npz import write_npz
+from vidpose.utils.npz import write_pickled_npz
 from vidpose.utils.progress import Progress, silent
 from vidpose.video import VideoReader
-
-DETECTORS = ("hrnet", "cpn", "mediapipe")
 
 
 @dataclass(frozen=True)
 class _Dataset:
-    name: str
-    """As its files are called: data_2d_<name>_<detector>.npz."""
+    layout_name: str
+    """In the file's name and in its metadata."""
     skeleton: Skeleton
     module: ModuleType
     """Has `find_videos` and `place`."""
@@ -44,8 +45,6 @@ _DATASETS = {
     "mpi_inf_3dhp": _Dataset("mpi_inf_3dhp", MPI_INF_3DHP, mpi_inf_3dhp),
     "humaneva": _Dataset("humaneva15", HUMANEVA15, humaneva),
 }
-LAYOUTS = {"h36m17": "h36m"}
-"""What the field's files call a skeleton, where it is not our name."""
 
 
 @dataclass(frozen=True)
@@ -60,47 +59,31 @@ class _Video:
         return f"{self.subject}/{self.action}.{self.camera}"
 
 
-@dataclass(frozen=True)
-class _Observer:
-    """What looks at the videos."""
-
-    open: Callable[[], tuple[Detector, str]]
-    """A new one for every video, since it remembers where people were."""
-    description: dict[str, Any]
-    """JSON values."""
-    kept: Path
-    """Folder for what was seen in each video."""
-
-
 def detect_videos(
     dataset: str,
     source: Path,
     out: Path,
-    detector: str,
-    *,
-    pose_weights: str | Path | None = None,
-    person_weights: str | Path | None = None,
-    detect_every: int | None = None,
+    options: DetectorOptions,
     device: str = "auto",
-    report: Callable[[str], None] = lambda line: None,
+    *,
+    report: Report = ignore,
     progress: Progress = silent,
 ) -> Path:
-    """Write data_2d_<dataset>_<detector>.npz: what a detector sees in the dataset's videos.
+    """Write data_2d_<dataset>_<detector>.npz: what a detector finds in the dataset's videos.
 
     In each video it is the person who is there most; frames in which they were not found are
     interpolated. The joints are the dataset's, converted from h36m17.
-    Each video's joints are kept in a folder beside the file, so that a run which was stopped goes
+    Each video's joints are kept in a folder next to the file, so that a run which was stopped goes
     on where it was.
 
     Args:
         dataset: h36m, mpi_inf_3dhp or humaneva.
         source: folder with the videos anywhere below it; for HumanEva also with its exported
-            poses, which tell the frames that are used.
+            poses, which say which frames are used.
         out: folder for the file.
-        detector: one of `DETECTORS`.
-        pose_weights, person_weights, detect_every: see `vidpose.detect.open_detector`.
+        options: the detector, by name, and how it works; it follows one person.
         device: auto, cpu or cuda.
-        report: takes lines for the user.
+        report: takes events.
         progress: wraps the frames of each video.
 
     Raises:
@@ -108,7 +91,8 @@ def detect_videos(
         VidposeError: the detector cannot be used.
     """
     kind = _DATASETS[dataset]
-    target = out / f"data_2d_{kind.name}_{detector}.npz"
+    name = f"{kind.layout_name}_{options.detector}"
+    target = out / f"data_2d_{name}.npz"
     check_writable(target)
     raw.check_source(source)
     videos = [
@@ -116,115 +100,84 @@ def detect_videos(
         for (subject, action), seen in kind.module.find_videos(source, report).items()
         for camera, path in seen.items()
     ]
-    torch_device = choose_device(device)[0]
-
-    def open_one() -> tuple[Detector, str]:
-        return open_detector(
-            detector,
-            num_people=1,
-            pose_weights=pose_weights,
-            person_weights=person_weights,
-            detect_every=detect_every,
-            device=torch_device,
-        )
-
-    found, sentence = open_one()
-    with found:
-        report(f"Detector: {sentence}. {len(videos)} videos.")
-        description = json.loads(json.dumps(found.description))
-    observer = _Observer(open_one, description, out / f"detections_{kind.name}_{detector}")
-    skeleton = kind.skeleton
-
-    def convert(track: NDArray[np.floating]) -> NDArray[np.float32]:
-        if skeleton != H36M17:
-            track, _ = conversion(H36M17.name, skeleton.name)(track)
-        return track.astype(np.float32)
-
-    tracks = _look(observer, videos, convert, report, progress)
-    metadata = {
-        "layout_name": LAYOUTS.get(skeleton.name, skeleton.name),
-        "num_joints": len(skeleton),
-        "keypoints_symmetry": [list(skeleton.left), list(skeleton.right)],
-    }
+    detector, sentence = open_detector(replace(options, people=1), choose_device(device)[0])
+    with detector:
+        report(Setup(f"Detector: {sentence}. {len(videos)} videos."))
+        work = _Work(detector, out / f"detections_{name}", report, progress)
+        tracks = _tracks(work, videos, kind.skeleton)
     positions = kind.module.place(source, tracks)
-    return write_npz(target, {"positions_2d": positions, "metadata": metadata})
+    return write_pickled_npz(
+        target, {KEY_2D: positions, METADATA: metadata(kind.skeleton, kind.layout_name)}
+    )
 
 
-Convert = Callable[[NDArray[np.floating]], NDArray[np.float32]]
+@dataclass(frozen=True)
+class _Work:
+    """What goes over the videos."""
+
+    detector: Detector
+    kept: Path
+    """Folder for the joints of each video."""
+    report: Report
+    progress: Progress
+
+    def poses(self, video: _Video, label: str) -> Pose2D:
+        """The joints of a video, from an earlier run with the same detector if there was one.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        file = self.kept / video.subject / f"{video.action}.{video.camera}.2d.npz"
+        source = {"name": video.path.name, "bytes": video.path.stat().st_size}
+        identity = json.loads(json.dumps({"detector": self.detector.description, "source": source}))
+        if (kept := _kept(file, identity)) is not None:
+            return kept
+        self.detector.reset()
+        collector = PoseCollector()
+        with VideoReader(video.path) as reader:
+            frames = self.progress(reader, reader.expected_frames, label)
+            for found in detect_frames(self.detector, frames):
+                collector.add(found)
+            for warning in reader.warnings:
+                self.report(Warn(warning))
+            poses = collector.finish(reader.fps, reader.size)
+        keypoints_npz.write(poses, file, identity)
+        return poses
 
 
-def _look(
-    observer: _Observer,
-    videos: list[_Video],
-    convert: Convert,
-    report: Callable[[str], None],
-    progress: Progress,
-) -> raw.Tracks:
-    """What is seen in all videos.
+def _kept(file: Path, identity: Mapping[str, Any]) -> Pose2D | None:
+    try:
+        poses, meta = keypoints_npz.read(file)
+    except KeypointsError:
+        return None
+    return poses if meta == identity else None
+
+
+def _tracks(work: _Work, videos: list[_Video], skeleton: Skeleton) -> raw.Tracks:
+    """The person of every video.
 
     Raises:
-        DataError: one of them gave nothing; the others are looked at all the same.
+        DataError: a video gave nothing; the others are done all the same.
     """
     tracks: raw.Tracks = {}
     failed: list[str] = []
     for number, video in enumerate(videos, 1):
-        label = f"{video.name} ({number}/{len(videos)})"
         try:
-            poses = _kept(observer, video) or _detect(observer, video, label, report, progress)
-            track = convert(on_every_frame(one_person(poses, video.path), poses))
+            poses = work.poses(video, f"{video.name} ({number}/{len(videos)})")
+            track = on_every_frame(one_person(poses, video.path), poses)
         except VideoError as error:
-            report(f"Warning: {error}")
+            work.report(Warn(str(error)))
             failed.append(video.name)
             continue
-        tracks.setdefault((video.subject, video.action), []).append(track)
+        if skeleton != H36M17:
+            track = conversion(H36M17.name, skeleton.name)(track)[0]
+        tracks.setdefault((video.subject, video.action), []).append(track.astype(np.float32))
     if failed:
         raise DataError(
-            f"{len(failed)} of {len(videos)} videos gave no joints ({raw.listed(failed)}); mend "
-            f"them and run this again: what was seen in the others is kept in {observer.kept}."
+            f"{len(failed)} of {len(videos)} videos gave no joints ({raw.listed(failed)}); fix "
+            f"them and run this again: what was found in the others is kept in {work.kept}."
         )
     return tracks
-
-
-def _identity(observer: _Observer, video: _Video) -> dict[str, Any]:
-    """What has to be the same for a video's joints to be still good."""
-    size = video.path.stat().st_size
-    return {"detector": observer.description, "source": {"name": video.path.name, "bytes": size}}
-
-
-def _kept_file(observer: _Observer, video: _Video) -> Path:
-    return observer.kept / video.subject / f"{video.action}.{video.camera}.2d.npz"
-
-
-def _kept(observer: _Observer, video: _Video) -> Pose2D | None:
-    """What an earlier run saw in the video; None if it did not, or with another detector."""
-    try:
-        poses, meta = keypoints_npz.read(_kept_file(observer, video))
-    except KeypointsError:
-        return None
-    return poses if meta == _identity(observer, video) else None
-
-
-def _detect(
-    observer: _Observer,
-    video: _Video,
-    label: str,
-    report: Callable[[str], None],
-    progress: Progress,
-) -> Pose2D:
-    """Look at a video and keep what is seen.
-
-    Raises:
-        VideoError: it cannot be read.
-    """
-    collector = PoseCollector()
-    with VideoReader(video.path) as reader, observer.open()[0] as detector:
-        for sight in sights(detector, progress(reader, reader.expected_frames, label)):
-            collector.add(*sight)
-        for warning in reader.warnings:
-            report(f"Warning: {warning}")
-        poses = collector.finish(reader.fps, reader.size)
-    keypoints_npz.write(poses, _kept_file(observer, video), _identity(observer, video))
-    return poses
 
 
 def one_person(poses: Pose2D, video: Path) -> NDArray[np.float32]:

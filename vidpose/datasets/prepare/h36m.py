@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.datasets.cameras import h36m_cameras
-from vidpose.datasets.h36m import ACTIONS, KEPT, LAYOUT, RECORDED_JOINTS, TEST, TRAIN
+from vidpose.datasets.h36m import ACTIONS, LAYOUT, RECORDED_JOINTS, TEST, TRAIN
 from vidpose.datasets.prepare import raw
 from vidpose.errors import DataError
-from vidpose.skeleton import H36M17
+from vidpose.events import Info, Report, Warn, ignore
 from vidpose.utils.files import check_writable
-from vidpose.utils.npz import write_npz
 from vidpose.utils.progress import Progress, silent
 
 SUBJECTS = TRAIN + TEST
@@ -40,7 +39,7 @@ def prepare(
     source: Path,
     out: Path,
     *,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = ignore,
     progress: Progress = silent,
 ) -> tuple[Path, Path]:
     """Write data_3d_h36m.npz and data_2d_h36m_gt.npz.
@@ -53,7 +52,7 @@ def prepare(
             `S1/MyPoses/3D_positions/Directions.h5`, anywhere below it; or with the archives
             they come in.
         out: folder for the two files.
-        report: takes lines for the user.
+        report: takes events.
         progress: wraps the files that are read.
 
     Raises:
@@ -61,9 +60,8 @@ def prepare(
         MissingDependencyError: the package that reads this form is not installed.
     """
     raw.check_source(source)
-    in_3d, in_2d = LAYOUT.path_3d(out), LAYOUT.path_2d(out, "gt")
-    check_writable(in_3d)
-    check_writable(in_2d)
+    check_writable(LAYOUT.path_3d(out))
+    check_writable(LAYOUT.path_2d(out, "gt"))
     with tempfile.TemporaryDirectory(prefix="vidpose-") as folder:
         files = _find(source, Path(folder))
         check_takes(source, files)
@@ -71,10 +69,8 @@ def prepare(
         poses: dict[str, dict[str, NDArray[np.float32]]] = {subject: {} for subject in SUBJECTS}
         for (subject, action), path in progress(sorted(files.items()), len(files), "reading"):
             poses[subject][action] = read_take(path)
-    report(f"{len(files)} takes of {len(SUBJECTS)} subjects.")
-    write_npz(in_3d, {"positions_3d": poses})
-    write_npz(in_2d, {"positions_2d": _seen(poses), "metadata": metadata()})
-    return in_3d, in_2d
+    report(Info(f"{len(files)} takes of {len(SUBJECTS)} subjects."))
+    return LAYOUT.write(out, poses, LAYOUT.project(poses))
 
 
 def _find(source: Path, folder: Path) -> dict[Take, Path]:
@@ -149,22 +145,7 @@ def read_take(path: Path) -> NDArray[np.float32]:
     return (millimetres / 1000).astype(np.float32)
 
 
-def _seen(poses: dict[str, dict[str, NDArray[np.float32]]]) -> raw.Positions:
-    """The 17 joints as each of the four cameras sees them, pixels."""
-    cameras = h36m_cameras()
-    return {
-        subject: {
-            action: [
-                camera.project(camera.world_to_camera(joints[:, KEPT])).astype(np.float32)
-                for camera in cameras[subject]
-            ]
-            for action, joints in takes.items()
-        }
-        for subject, takes in poses.items()
-    }
-
-
-def find_videos(source: Path, report: Callable[[str], None]) -> dict[Take, dict[str, Path]]:
+def find_videos(source: Path, report: Report) -> dict[Take, dict[str, Path]]:
     """The videos of every take, a camera each.
 
     Raises:
@@ -187,7 +168,7 @@ def find_videos(source: Path, report: Callable[[str], None]) -> dict[Take, dict[
     if complaints:
         raise DataError(f"{source} lacks videos of Human3.6M: {'; '.join(complaints)}.")
     if absent := [subject for subject in SUBJECTS if subject not in there]:
-        report(f"Warning: no videos of {raw.listed(absent)} are below {source}.")
+        report(Warn(f"no videos of {raw.listed(absent)} are below {source}."))
     found = {take: seen for take, seen in found.items() if take not in LAYOUT.corrupt}
     return raw.with_cameras(source, found, cameras)
 
@@ -198,10 +179,3 @@ def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
     for (subject, action), seen in tracks.items():
         positions.setdefault(subject, {})[action] = seen
     return positions
-
-
-def metadata() -> dict[str, object]:
-    return {
-        "num_joints": len(H36M17),
-        "keypoints_symmetry": [list(H36M17.left), list(H36M17.right)],
-    }

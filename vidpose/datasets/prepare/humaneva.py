@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,43 +15,41 @@ from numpy.typing import NDArray
 from vidpose.datasets.humaneva import LAYOUT
 from vidpose.datasets.prepare import raw
 from vidpose.errors import DataError
+from vidpose.events import Info, Report, ignore
 from vidpose.skeleton import HUMANEVA15
 from vidpose.utils.files import check_writable
-from vidpose.utils.npz import write_npz
 from vidpose.utils.progress import Progress, silent
 
 CAMERAS = ("C1", "C2", "C3")
 """The colour cameras."""
+TAKES = {
+    ("S1", "Walking 1"): (590, 1203, (82, 81, 82)),
+    ("S1", "Jog 1"): (367, 740, (51, 51, 50)),
+    ("S1", "ThrowCatch 1"): (473, 945, (61, 61, 60)),
+    ("S1", "Gestures 1"): (395, 801, (45, 45, 44)),
+    ("S1", "Box 1"): (385, 789, (57, 57, 56)),
+    ("S2", "Walking 1"): (438, 876, (115, 115, 114)),
+    ("S2", "Jog 1"): (398, 795, (100, 100, 99)),
+    ("S2", "ThrowCatch 1"): (550, 1128, (127, 127, 127)),
+    ("S2", "Gestures 1"): (500, 901, (122, 122, 121)),
+    ("S2", "Box 1"): (382, 734, (119, 119, 117)),
+    ("S3", "Walking 1"): (448, 939, (80, 80, 80)),
+    ("S3", "Jog 1"): (401, 842, (65, 65, 65)),
+    ("S3", "ThrowCatch 1"): (493, 1027, (79, 79, 79)),
+    ("S3", "Gestures 1"): (533, 1102, (83, 83, 82)),
+    ("S3", "Box 1"): (512, 1021, (1, 1, 1)),
+}
+"""The dataset's own split of every take: the frame where validation ends and training begins, and
+where training ends. Then its synchronisation: which frame of each camera's video, counted from 1,
+is frame 0 of the take."""
+FIRST_FRAME = 5
+"""Where validation begins."""
 FRAMES = {
-    **{("Train/S1", "Walking 1"): (590, 1203), ("Validate/S1", "Walking 1"): (5, 590)},
-    **{("Train/S1", "Jog 1"): (367, 740), ("Validate/S1", "Jog 1"): (5, 367)},
-    **{("Train/S1", "ThrowCatch 1"): (473, 945), ("Validate/S1", "ThrowCatch 1"): (5, 473)},
-    **{("Train/S1", "Gestures 1"): (395, 801), ("Validate/S1", "Gestures 1"): (5, 395)},
-    **{("Train/S1", "Box 1"): (385, 789), ("Validate/S1", "Box 1"): (5, 385)},
-    **{("Train/S2", "Walking 1"): (438, 876), ("Validate/S2", "Walking 1"): (5, 438)},
-    **{("Train/S2", "Jog 1"): (398, 795), ("Validate/S2", "Jog 1"): (5, 398)},
-    **{("Train/S2", "ThrowCatch 1"): (550, 1128), ("Validate/S2", "ThrowCatch 1"): (5, 550)},
-    **{("Train/S2", "Gestures 1"): (500, 901), ("Validate/S2", "Gestures 1"): (5, 500)},
-    **{("Train/S2", "Box 1"): (382, 734), ("Validate/S2", "Box 1"): (5, 382)},
-    **{("Train/S3", "Walking 1"): (448, 939), ("Validate/S3", "Walking 1"): (5, 448)},
-    **{("Train/S3", "Jog 1"): (401, 842), ("Validate/S3", "Jog 1"): (5, 401)},
-    **{("Train/S3", "ThrowCatch 1"): (493, 1027), ("Validate/S3", "ThrowCatch 1"): (5, 493)},
-    **{("Train/S3", "Gestures 1"): (533, 1102), ("Validate/S3", "Gestures 1"): (5, 533)},
-    **{("Train/S3", "Box 1"): (512, 1021), ("Validate/S3", "Box 1"): (5, 512)},
+    (f"{part}/{subject}", action): frames
+    for (subject, action), (middle, end, _) in TAKES.items()
+    for part, frames in (("Train", (middle, end)), ("Validate", (FIRST_FRAME, middle)))
 }
-"""The dataset's own split of every take: its first frame, and the one after its last."""
-SYNCHRONISED = {
-    **{("S1", "Walking 1"): (82, 81, 82), ("S1", "Jog 1"): (51, 51, 50)},
-    **{("S1", "ThrowCatch 1"): (61, 61, 60), ("S1", "Gestures 1"): (45, 45, 44)},
-    **{("S1", "Box 1"): (57, 57, 56), ("S2", "Walking 1"): (115, 115, 114)},
-    **{("S2", "Jog 1"): (100, 100, 99), ("S2", "ThrowCatch 1"): (127, 127, 127)},
-    **{("S2", "Gestures 1"): (122, 122, 121), ("S2", "Box 1"): (119, 119, 117)},
-    **{("S3", "Walking 1"): (80, 80, 80), ("S3", "Jog 1"): (65, 65, 65)},
-    **{("S3", "ThrowCatch 1"): (79, 79, 79), ("S3", "Gestures 1"): (83, 83, 82)},
-    ("S3", "Box 1"): (1, 1, 1),
-}
-"""Which frame of each camera's video, counted from 1, is frame 0 of the take: the dataset's own
-synchronisation."""
+"""By split with subject, and action: the first frame, and the one after the last."""
 DAMAGED = "S3", "ThrowCatch 1"
 """A take whose motion capture is damaged; the export leaves it out."""
 POSE_FILE = re.compile(r"(?:^|/)((?:Train|Validate)/S[123])/([A-Za-z]+)_(\d+)\.mat$")
@@ -79,7 +77,7 @@ def prepare(
     source: Path,
     out: Path,
     *,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = ignore,
     progress: Progress = silent,
 ) -> tuple[Path, Path]:
     """Write data_3d_humaneva15.npz and data_2d_humaneva15_gt.npz.
@@ -88,26 +86,23 @@ def prepare(
         source: folder with `Train/S1/Walking_1.mat` and so on, as ConvertHumanEva.m exports
             them with 15 joints, anywhere below it.
         out: folder for the two files.
-        report: takes lines for the user.
+        report: takes events.
         progress: wraps the files that are read.
 
     Raises:
         DataError: a take is missing, or a file cannot be read.
         MissingDependencyError: h5py is needed and not installed.
     """
-    in_3d, in_2d = LAYOUT.path_3d(out), LAYOUT.path_2d(out, "gt")
-    check_writable(in_3d)
-    check_writable(in_2d)
+    check_writable(LAYOUT.path_3d(out))
+    check_writable(LAYOUT.path_2d(out, "gt"))
     positions: dict[str, dict[str, NDArray[np.float32]]] = {}
     keypoints: raw.Positions = {}
     for (subject, _), chunks in read_takes(source, progress):
         positions.setdefault(subject, {}).update({c.name: c.positions for c in chunks})
         keypoints.setdefault(subject, {}).update({c.name: c.keypoints for c in chunks})
     count = sum(map(len, positions.values()))
-    report(f"{count} unbroken chunks of motion capture in {len(positions)} sets.")
-    write_npz(in_3d, {"positions_3d": positions})
-    write_npz(in_2d, {"positions_2d": keypoints, "metadata": metadata()})
-    return in_3d, in_2d
+    report(Info(f"{count} unbroken chunks of motion capture in {len(positions)} sets."))
+    return LAYOUT.write(out, positions, keypoints, LAYOUT.name)
 
 
 def read_takes(source: Path, progress: Progress = silent) -> Iterator[tuple[Part, list[Chunk]]]:
@@ -171,9 +166,9 @@ def _chunks(
     action: str, first: int, positions: NDArray[np.float32], seen: list[NDArray[np.float32]]
 ) -> list[Chunk]:
     """Split where the motion capture breaks off; broken stretches are counted and left out."""
-    whole = np.all([np.isfinite(array).all(axis=(1, 2)) for array in (positions, *seen)], axis=0)
+    unbroken = np.all([np.isfinite(array).all(axis=(1, 2)) for array in (positions, *seen)], axis=0)
     chunks, start = [], 0
-    for number, (holds, group) in enumerate(groupby(whole.tolist())):
+    for number, (holds, group) in enumerate(groupby(unbroken.tolist())):
         stop = start + len(list(group))
         if holds:
             part = slice(start, stop)
@@ -190,9 +185,7 @@ def _chunks(
     return chunks
 
 
-def find_videos(
-    source: Path, report: Callable[[str], None]
-) -> dict[tuple[str, str], dict[str, Path]]:
+def find_videos(source: Path, report: Report) -> dict[tuple[str, str], dict[str, Path]]:
     """The videos of every take with motion capture, a camera each.
 
     Raises:
@@ -203,7 +196,7 @@ def find_videos(
         (subject, name.replace("_", " ")): seen
         for (subject, name), seen in raw.videos_below(source, VIDEO, CAMERAS).items()
     }
-    wanted = [take for take in SYNCHRONISED if take != DAMAGED]
+    wanted = [take for take in TAKES if take != DAMAGED]
     if missing := [" ".join(take) for take in wanted if take not in found]:
         raise DataError(
             f"{source} lacks the videos of {len(missing)} of {len(wanted)} takes of HumanEva: "
@@ -213,7 +206,7 @@ def find_videos(
 
 
 def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
-    """The frames of each chunk of motion capture, which the export below `source` tells.
+    """The frames of each chunk of motion capture, according to the export below `source`.
 
     Raises:
         DataError: the export is not there, or a video is too short for it.
@@ -223,7 +216,7 @@ def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
         who = subject.rpartition("/")[2]
         if (who, action) not in tracks:
             continue
-        shifts = [first - 1 for first in SYNCHRONISED[who, action]]
+        shifts = [first - 1 for first in TAKES[who, action][2]]
         for chunk in chunks:
             seen = [
                 camera[chunk.start + shift : chunk.stop + shift]
@@ -236,11 +229,3 @@ def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
                 )
             positions.setdefault(subject, {})[chunk.name] = seen
     return positions
-
-
-def metadata() -> dict[str, object]:
-    return {
-        "layout_name": HUMANEVA15.name,
-        "num_joints": len(HUMANEVA15),
-        "keypoints_symmetry": [list(HUMANEVA15.left), list(HUMANEVA15.right)],
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from vidpose.datasets.mpi_inf_3dhp import CAMERAS, TEST, path_test, path_train
 from vidpose.datasets.prepare import raw
 from vidpose.errors import DataError
+from vidpose.events import Report, Warn, ignore
 from vidpose.utils.files import check_writable
-from vidpose.utils.npz import write_npz
+from vidpose.utils.npz import write_pickled_npz
 from vidpose.utils.progress import Progress, silent
 
 FRAMES = {
@@ -29,6 +30,7 @@ FRAMES = {
 }
 """The training sequences: how many frames are used, and frames a second (the dataset's
 mpii_get_sequence_info)."""
+SEQUENCES = [" ".join(sequence) for sequence in FRAMES]
 VIDEO = re.compile(r"(?:^|/)(S[1-8])/(Seq[12])/(?:imageSequence/)?video_(\d+)\.avi$")
 RECORDED_JOINTS = 28
 JOINTS = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
@@ -39,7 +41,7 @@ def prepare(
     source: Path,
     out: Path,
     *,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = ignore,
     progress: Progress = silent,
 ) -> list[Path]:
     """Write data_train_3dhp.npz and data_test_3dhp.npz, or the one there are annotations for.
@@ -50,7 +52,7 @@ def prepare(
     Args:
         source: folder with `S1/Seq1/annot.mat` and `TS1/annot_data.mat` anywhere below it.
         out: folder for the files.
-        report: takes lines for the user.
+        report: takes events.
         progress: wraps the files that are read.
 
     Returns:
@@ -61,7 +63,8 @@ def prepare(
         MissingDependencyError: h5py is needed and not installed.
     """
     raw.check_source(source)
-    train, test = _training(source), _tests(source)
+    train = _annotations(source, "annot.mat", SEQUENCES)
+    test = _annotations(source, "annot_data.mat", TEST)
     if not train and not test:
         raise DataError(
             f"{source} has neither S1/Seq1/annot.mat nor TS1/annot_data.mat below it; give the "
@@ -69,11 +72,11 @@ def prepare(
         )
     written = []
     for name, target, files, wanted, read in (
-        ("training", path_train(out), train, [f"{s} {q}" for s, q in FRAMES], _read_training),
-        ("test", path_test(out), test, list(TEST), _read_test),
+        ("training", path_train(out), train, SEQUENCES, _read_training),
+        ("test", path_test(out), test, TEST, _read_test),
     ):
         if not files:
-            report(f"Warning: no {name} sequence is below {source}; {target} is not written.")
+            report(Warn(f"no {name} sequence is below {source}; {target} is not written."))
             continue
         check_complete(source, files, wanted)
         check_writable(target)
@@ -81,29 +84,22 @@ def prepare(
             sequence: read(files[sequence], sequence)
             for sequence in progress(wanted, len(wanted), f"reading {name}")
         }
-        write_npz(target, {"data": data})
+        write_pickled_npz(target, {"data": data})
         written.append(target)
     return written
 
 
-def _training(source: Path) -> dict[str, Path]:
+def _annotations(source: Path, name: str, wanted: Sequence[str]) -> dict[str, Path]:
+    """By sequence ("S1 Seq1", "TS1"), the files of this name in the folders it stands for."""
     found: dict[str, Path] = {}
-    for path in raw.files_below(source.resolve(), "annot.mat"):
-        subject, sequence = path.parts[-3:-1]
-        if (subject, sequence) in FRAMES and path.name == "annot.mat":
-            found.setdefault(f"{subject} {sequence}", path)
+    for path in raw.files_below(source.resolve(), name):
+        sequence = " ".join(path.parts[:-1][-len(wanted[0].split()) :])
+        if sequence in wanted and path.name == name:
+            found.setdefault(sequence, path)
     return found
 
 
-def _tests(source: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in raw.files_below(source.resolve(), "annot_data.mat"):
-        if path.parent.name in TEST and path.name == "annot_data.mat":
-            found.setdefault(path.parent.name, path)
-    return found
-
-
-def check_complete(source: Path, files: dict[str, Path], wanted: list[str]) -> None:
+def check_complete(source: Path, files: dict[str, Path], wanted: Sequence[str]) -> None:
     """See that every sequence has its file.
 
     Raises:
@@ -181,9 +177,7 @@ def _test_joints(array: NDArray[Any], dimensions: int, path: Path) -> NDArray[An
     return raw.sound(raw.floating(np.ascontiguousarray(array[:, 0]), path), path)
 
 
-def find_videos(
-    source: Path, report: Callable[[str], None]
-) -> dict[tuple[str, str], dict[str, Path]]:
+def find_videos(source: Path, report: Report) -> dict[tuple[str, str], dict[str, Path]]:
     """The videos of every training sequence, a camera each.
 
     Raises:
@@ -196,8 +190,8 @@ def find_videos(
             "S1/Seq1/imageSequence/video_0.avi."
         )
     if absent := [f"{s} {q}" for s, q in FRAMES if (s, q) not in found]:
-        report(f"Warning: no videos of {raw.listed(absent, 16)} are below {source}.")
-    report("Warning: the test sequences come as pictures, not videos, and are left out.")
+        report(Warn(f"no videos of {raw.listed(absent, 16)} are below {source}."))
+    report(Warn("the test sequences come as pictures, not videos, and are left out."))
     return found
 
 

@@ -29,7 +29,7 @@ MATLAB_PREAMBLE = 512
 MOST_VALUES = 1 << 28
 """No array of these datasets has so many; a file that claims one is damaged, or a trap."""
 LARGEST = 1e6
-"""Millimetres or pixels: nobody is filmed from so far away, or stands so far beside the picture."""
+"""Millimetres or pixels: nobody is filmed from so far away, or is so far outside the picture."""
 LARGEST_MEMBER = 1 << 28
 """Bytes: no pose file in an archive is so large once it is unpacked."""
 TAR_NAMES = (".tgz", ".tar.gz", ".tar")
@@ -137,7 +137,7 @@ def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
         from scipy.io import loadmat
 
         with damaged(path, "a MATLAB file"):
-            # MATLAB saves whole numbers small; mat_dtype gives them the type they had there.
+            # MATLAB saves integers small; mat_dtype gives them the type they had there.
             found = loadmat(path, variable_names=names, mat_dtype=True)
             return {name: np.asarray(found[name]) for name in names}
     h5py = _imported("h5py", f"{path} is a MATLAB 7.3 file")
@@ -245,7 +245,7 @@ def sound(array: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def unpack(archive: Path, folder: Path, wanted: re.Pattern[str]) -> None:
-    """Take the files out of a tar or zip archive whose whole names match.
+    """Take the files out of a tar or zip archive whose full names match.
 
     They go to `folder`, under the groups of `wanted` as their path, so that no name in the
     archive is a path by itself.

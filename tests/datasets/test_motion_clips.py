@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.bvh_files import bvh_text, write_mocap
-from vidpose.datasets.mocap import read_clip, read_folder
+from vidpose.datasets.motion_clips import read_clip, read_folder
 from vidpose.errors import DataError
 from vidpose.skeleton import H36M17
 

@@ -1,0 +1,141 @@
+"""The errors of a 2D detector, added to perfect 2D joints.
+
+B is windows, F frames, J joints (h36m17). Lengths are in the person's size in the picture: the mean
+distance of the joints from the hip, about 0.45 m of a standing person.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vidpose.datasets.random_tensors import RandomTensors
+from vidpose.skeleton import H36M17
+
+# At noise 1.
+JITTER_SD = (0.005, 0.035)  # from frame to frame, drawn per window
+DRIFT_SD = 0.04  # slow: a bias per joint, and a swing over about a second
+OUTLIER_RATE, OUTLIER_SD = 0.006, 0.4  # per joint and frame
+DROP_RATE, DROP_S = 0.067, 0.9  # per joint: how often a second it is lost, and up to how long
+DROP_MISSING = 0.5  # share of the lost ones that are missing; the others are guessed, badly
+DROP_GUESS_SD = 0.25
+
+CORRELATION_S = 0.14
+"""How long correlated errors last; measured on the embedded detector."""
+EXCHANGE_S = 0.3
+"""Up to how long left and right are exchanged."""
+EXCHANGED = [
+    [H36M17.index(side + name) for name in names for side in "RL"]
+    for names in (("Hip", "Knee", "Foot"), ("Shoulder", "Elbow", "Wrist"))
+]
+"""Joints that a detector takes for those of the other side, together."""
+DROPPED_LIMBS = [
+    [H36M17.index(name) for name in names]
+    for names in (
+        ("RKnee", "LKnee", "RFoot", "LFoot"),
+        ("RFoot", "LFoot"),
+        ("RKnee", "RFoot"),
+        ("LKnee", "LFoot"),
+        ("RElbow", "RWrist"),
+        ("LElbow", "LWrist"),
+    )
+]
+"""Joints that are lost together."""
+
+
+def add_detector_noise(rays: Tensor, fps: float, noise: float, random: RandomTensors) -> Tensor:
+    """Add jitter, drift, outliers and dropout; (B, F, J, 2), NaN where a joint is missing."""
+    count, frames, joints, _ = rays.shape
+    size = _size(rays)
+    jitter = random.uniform(JITTER_SD, count, 1, 1, 1) * random.normal(*rays.shape)
+    seconds = (torch.arange(frames, device=rays.device) / fps)[None, :, None, None]
+    phase = random.uniform((0, 2 * math.pi), count, 1, joints, 2)
+    rate = random.uniform((0.3, 1.5), count, 1, joints, 2) * 2 * math.pi
+    bias, swing = random.normal(2, count, 1, joints, 2)
+    drift = DRIFT_SD * (0.7 * bias + 0.7 * swing * torch.sin(rate * seconds + phase))
+    outlier = random.flag(noise * OUTLIER_RATE, count, frames, joints, 1)
+    jump = OUTLIER_SD * random.normal(*rays.shape) * outlier
+
+    lost = _intervals((count, frames, joints), fps, noise * DROP_RATE, DROP_S, random)[..., None]
+    missing = lost & random.flag(DROP_MISSING, count, 1, joints, 1)
+    guess = DROP_GUESS_SD * random.normal(count, 1, joints, 2) * lost
+
+    noisy = rays + noise * size * (jitter + drift + jump + guess)
+    return noisy.masked_fill(missing, math.nan)
+
+
+def add_correlated_noise(
+    rays: Tensor, fps: float, sd: tuple[float, float], random: RandomTensors
+) -> Tensor:
+    """Add errors that last `CORRELATION_S`, a first-order autoregression; (B, F, J, 2)."""
+    keep = math.exp(-1 / (CORRELATION_S * fps))
+    fresh = random.normal(*rays.shape)
+    errors = [fresh[:, 0]]
+    for t in range(1, rays.shape[1]):
+        errors.append(keep * errors[-1] + (1 - keep**2) ** 0.5 * fresh[:, t])
+    scale = _size(rays) * random.uniform(sd, len(rays), 1, 1, 1)
+    return rays + scale * torch.stack(errors, dim=1)
+
+
+def exchange_left_right(rays: Tensor, fps: float, rate: float, random: RandomTensors) -> Tensor:
+    """Exchange left and right legs or arms for a while; (B, F, J, 2)."""
+    count, frames = rays.shape[:2]
+    during = _intervals((count, frames, 1), fps, rate, EXCHANGE_S, random)[..., 0]
+    wrong = _one_of(EXCHANGED, during, rays, random)
+    mirrored = torch.from_numpy(H36M17.mirrored).to(rays.device)
+    return torch.where(wrong, rays[:, :, mirrored], rays)
+
+
+def drop_limbs(rays: Tensor, share: float, random: RandomTensors) -> Tensor:
+    """Lose limbs, half of them for a while and half for the whole window; (B, F, J, 2)."""
+    always = random.flag(0.5, len(rays), 1)
+    during = (_run(rays, random) | always) & random.flag(share, len(rays), 1)
+    return rays.masked_fill(_one_of(DROPPED_LIMBS, during, rays, random), math.nan)
+
+
+def _one_of(
+    groups: Sequence[Sequence[int]], during: Tensor, rays: Tensor, random: RandomTensors
+) -> Tensor:
+    """(B, F, J, 1), the joints of one group for each window, in its frames `during`, (B, F)."""
+    group = random.integers(len(groups), len(rays))
+    out = torch.zeros(rays.shape[:3], dtype=torch.bool, device=rays.device)
+    for number, joints in enumerate(groups):
+        out[:, :, joints] |= (during & (group == number)[:, None])[..., None]
+    return out[..., None]
+
+
+def _run(rays: Tensor, random: RandomTensors) -> Tensor:
+    """(B, F), a run of frames of each window."""
+    count, frames = rays.shape[:2]
+    first, length = random.integers(frames, count, 1), 1 + random.integers(frames, count, 1)
+    time = torch.arange(frames, device=rays.device)
+    return (time >= first) & (time < first + length)
+
+
+def _intervals(
+    shape: tuple[int, int, int], fps: float, rate: float, longest: float, random: RandomTensors
+) -> Tensor:
+    """Flags of this shape, (B, F, N): the frames of intervals that begin `rate` times a second.
+
+    A window sees the end of one that began before it, so a frame is as likely to be in one
+    whatever the length of the window. There is at most one in a window.
+
+    Args:
+        longest: seconds; they last from 0 to this, evenly.
+    """
+    count, frames, each = shape
+    span = longest + frames / fps
+    first = random.uniform((-longest, frames / fps), count, 1, each)
+    length = random.uniform((0.0, longest), count, 1, each)
+    time = torch.arange(frames, device=random.device)[None, :, None] / fps
+    chosen = random.flag(min(1.0, rate * span), count, 1, each)
+    return chosen & (time >= first) & (time < first + length)
+
+
+def _size(rays: Tensor) -> Tensor:
+    """(B, 1, 1, 1), the mean distance of the joints that are there from the hip."""
+    distance = (rays - rays[:, :, :1]).norm(dim=-1)
+    return distance.nanmean(dim=(1, 2))[:, None, None, None]

@@ -1,0 +1,131 @@
+"""A folder of BVH motion capture as h36m17 poses in metres.
+
+Written for the CMU database in B. Hahne's "Daz-friendly" conversion (cgspeed, July 2010); other
+BVH skeletons need their own table of joint names like `DAZ`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.datasets.bvh import Bvh, read_bvh
+from vidpose.errors import DataError
+from vidpose.skeleton import COCO17, conversion
+
+DAZ = {
+    "shoulder": ("lShldr", "rShldr"),
+    "elbow": ("lForeArm", "rForeArm"),
+    "wrist": ("lHand", "rHand"),
+    "hip": ("lThigh", "rThigh"),
+    "knee": ("lShin", "rShin"),
+    "ankle": ("lFoot", "rFoot"),
+    "eye": ("leftEye", "rightEye"),
+}
+"""The BVH joints (left, right) that stand for COCO's."""
+
+# Where the conversion's skeleton has no joint, points fixed to the `head` joint (the base of the
+# skull), in cm of its own frame: x to the person's left, y up, z forward. The eyes of that
+# skeleton are at about (+-3.9, 8.0, 8.0).
+NOSE_CM = (0.0, 4.5, 10.5)
+EARS_CM = ((7.3, 5.5, 0.5), (-7.3, 5.5, 0.5))
+
+CENTIMETRE = 0.01
+
+
+@dataclass(frozen=True)
+class MotionClip:
+    """One motion."""
+
+    name: str
+    subject: str
+    joints: NDArray[np.float32]
+    """(T, 17, 3), h36m17, metres, world frame: z up, x and y level."""
+    fps: float
+
+    @property
+    def take(self) -> tuple[str, str]:
+        """See `PoseSequence.take`."""
+        return self.subject, self.name
+
+
+def read_clip(path: Path) -> MotionClip:
+    """Read one BVH file; the subject is the name of its folder.
+
+    Frame 0, a T-pose that the conversion added, is dropped.
+
+    Raises:
+        DataError: the file is no BVH, or its skeleton is another.
+    """
+    bvh = read_bvh(path)
+    missing = {name for pair in DAZ.values() for name in pair} - set(bvh.joint_names)
+    if missing or "head" not in bvh.joint_names:
+        raise DataError(
+            f"{path} has another skeleton (no joint {min(missing or {'head'})}); "
+            "the CMU database's Daz-friendly conversion is what can be read."
+        )
+    coco = _coco_points(bvh)[1:]
+    if not len(coco):
+        raise DataError(f"{path} holds no motion after its T-pose.")
+    joints, _ = conversion("coco17", "h36m17")(coco)
+    # BVH has y up and z towards the viewer; here z is up.
+    joints = np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
+    return MotionClip(
+        path.stem, path.parent.name, (joints * CENTIMETRE).astype(np.float32), bvh.fps
+    )
+
+
+def _coco_points(bvh: Bvh) -> NDArray[np.float64]:
+    """(T, 17, 3) in the file's unit and frame."""
+    positions, orientations = bvh.world()
+    head = bvh.joint_names.index("head")
+
+    def on_head(place: tuple[float, float, float]) -> NDArray[np.float64]:
+        return positions[:, head] + orientations[:, head] @ np.array(place)
+
+    points = {"nose": on_head(NOSE_CM)}
+    points["left_ear"], points["right_ear"] = on_head(EARS_CM[0]), on_head(EARS_CM[1])
+    for part, (left, right) in DAZ.items():
+        points[f"left_{part}"] = positions[:, bvh.joint_names.index(left)]
+        points[f"right_{part}"] = positions[:, bvh.joint_names.index(right)]
+    return np.stack([points[name] for name in COCO17.joint_names], axis=1)
+
+
+def read_folder(
+    folder: Path, progress: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: paths
+) -> list[MotionClip]:
+    """Read every `<folder>/<subject>/*.bvh`.
+
+    Args:
+        folder: the motion capture, a folder per subject.
+        progress: wraps the list of paths, to show how far reading is.
+
+    Raises:
+        DataError: there is none, or one cannot be read.
+    """
+    paths = sorted(folder.glob("*/*.bvh"))
+    if not paths:
+        raise DataError(f"{folder} holds no <subject>/<clip>.bvh; give the folder of subjects.")
+    return [read_clip(path) for path in progress(paths)]
+
+
+def split(
+    clips: Sequence[MotionClip], held_out: Sequence[str]
+) -> tuple[list[MotionClip], list[MotionClip]]:
+    """Clips to train on, and those of the left-out subjects.
+
+    Raises:
+        DataError: a subject is not there, or one of the two is empty.
+    """
+    subjects = {clip.subject for clip in clips}
+    if not subjects > set(held_out) or not held_out:
+        raise DataError(
+            f"the motion capture has subjects {', '.join(sorted(subjects))}; it cannot leave out "
+            f"{', '.join(held_out) or 'nobody'}: name some of them, but not all."
+        )
+    train = [clip for clip in clips if clip.subject not in held_out]
+    return train, [clip for clip in clips if clip.subject in held_out]
