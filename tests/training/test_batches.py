@@ -29,8 +29,8 @@ def test_an_epoch_shows_every_sample_once_in_an_order_of_its_own() -> None:
     orders = []
     for epoch in (0, 1, 0):
         batches = [source.batch(epoch, step, 4, ALONE) for step in range(3)]
-        assert [whole for _, _, whole in batches] == [4, 4, 2]
-        orders.append(torch.cat([inputs for inputs, _, _ in batches]).tolist())
+        assert [(batch.start, batch.size) for batch in batches] == [(0, 4), (0, 4), (0, 2)]
+        orders.append(torch.cat([batch.inputs for batch in batches]).tolist())
         assert sorted(orders[-1]) == list(range(10))
     assert orders[0] == orders[2] != orders[1]
     again = Shuffled(Numbers(), seed=1).batch(0, 0, 10, ALONE)[0]
@@ -39,10 +39,12 @@ def test_an_epoch_shows_every_sample_once_in_an_order_of_its_own() -> None:
 
 def test_processes_share_a_batch() -> None:
     source = Shuffled(Numbers(), seed=0)
-    whole = source.batch(0, 0, 7, ALONE)[0]
-    parts = [source.batch(0, 0, 7, World(CPU, "", rank, 3)) for rank in range(3)]
-    assert torch.equal(torch.cat([inputs for inputs, _, _ in parts]), whole[:6])
-    assert [count for _, _, count in parts] == [6, 6, 6]
+    for size in (7, 2):  # one of two has nothing for somebody
+        whole = source.batch(0, 0, size, ALONE).inputs
+        parts = [source.batch(0, 0, size, World(CPU, "", rank, 3)) for rank in range(3)]
+        assert torch.equal(torch.cat([part.inputs for part in parts]), whole)
+        starts = [sum(len(part.inputs) for part in parts[:rank]) for rank in range(3)]
+        assert [(part.start, part.size) for part in parts] == [(start, size) for start in starts]
 
 
 def test_batches_made_ahead_are_the_same() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from vidpose.errors import UsageError
 from vidpose.models import Martinez
-from vidpose.training.loop import build_model
+from vidpose.training.learner import build_model
 from vidpose.training.optimizers import LIKE_ADAMW, MOMENTUM, Muon, optimizers_for, orthogonal
 from vidpose.training.recipe import Recipe
 
@@ -86,5 +86,5 @@ def test_what_is_no_transformer_has_adamw_only() -> None:
 
 
 def test_other_optimizers_are_not_known() -> None:
-    with pytest.raises(UsageError, match="optimizer is one of adamw, muon; not 'sgd'"):
+    with pytest.raises(UsageError, match="--optimizer sgd: choose adamw, muon"):
         replace(TINY, optimizer="sgd")

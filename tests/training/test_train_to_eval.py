@@ -1,4 +1,4 @@
-"""From made-up files to a table: what a researcher does with each public dataset."""
+"""From synthetic files to a table: what a researcher does with each public dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES = ("--frames", "9", "--embed-dim", "8", "--depth", "1", "--batch", "128", 
 def run(*arguments: object) -> str:
     result = CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
     assert result.exit_code == 0, result.output
-    return result.stdout
+    return result.output
 
 
 @pytest.mark.parametrize("layout", ["h36m", "humaneva", "mpi_inf_3dhp"])
@@ -36,11 +36,11 @@ def test_train_eval_compare(layout: str, tmp_path: Path) -> None:
     assert any((out / "tensorboard").iterdir())
 
     weights = out / "best.safetensors"
-    told = run(
+    output = run(
         *("eval", *dataset, "--weights", weights, "--plots", tmp_path / "plots"),
         *("--json", tmp_path / "e.json", "--csv", tmp_path / "e.csv"),
     )
-    assert "MPJPE" in told
+    assert "MPJPE" in output
     assert json.loads((tmp_path / "e.json").read_text())
     assert len(list((tmp_path / "plots").glob("*.png"))) >= 4
     compared = run(
@@ -53,10 +53,10 @@ def test_train_eval_compare(layout: str, tmp_path: Path) -> None:
 
 
 def test_synthetic_is_made_where_it_is_missing(tmp_path: Path) -> None:
-    told = run(
+    output = run(
         *("train", "--dataset", "synthetic", "--data", tmp_path / "made", *SIZES),
         *("--out", tmp_path / "run", "--epochs", 1, "--train-subjects", "S1"),
         *("--actions", "Walking", "--select-on", "test"),
     )
-    assert "no longer that of people never seen" in told
+    assert "no longer that of people never seen" in output
     assert (tmp_path / "made" / "data_3d_h36m.npz").is_file()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.datasets.test_dataset import make
-from vidpose.datasets.dataset import Sequence as DatasetSequence
+from vidpose.datasets.dataset import PoseSequence
 from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17
 from vidpose.training.windows import Track, Windows, fits, track
@@ -77,7 +77,7 @@ def test_a_sequence_becomes_a_track_relative_to_its_root() -> None:
     made = track(sequence, "screen", H36M17)
     np.testing.assert_allclose(made.targets.numpy(), joints - joints[:, :1], atol=1e-6)
     assert made.inputs.abs().max() < 1e-6
-    with pytest.raises(UsageError, match=r"S1/Walking 1/0 does not tell .* focal length"):
+    with pytest.raises(UsageError, match=r"S1/Walking 1/0 does not have .* focal length"):
         track(sequence, "person", H36M17)
 
 
@@ -94,8 +94,8 @@ def test_a_turned_camera_turns_the_targets() -> None:
     torch.testing.assert_close(made.inputs, rays / size[:, None, None], atol=1e-4, rtol=1e-3)
 
 
-def make_at(joints: NDArray[np.float32], pixels: NDArray[np.float32]) -> DatasetSequence:
-    made: DatasetSequence = make(
+def make_at(joints: NDArray[np.float32], pixels: NDArray[np.float32]) -> PoseSequence:
+    made: PoseSequence = make(
         joints_3d=joints, keypoints_2d=pixels, valid=np.ones(len(joints), bool), focal_px=1000.0
     )
     return made

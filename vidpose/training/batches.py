@@ -6,31 +6,45 @@ several processes, sees the batches of an undisturbed one.
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from vidpose.datasets.dataset import Dataset, hold_out
-from vidpose.datasets.mocap import Clip, split
+from vidpose.datasets.motion_clips import MotionClip, split
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
 from vidpose.models import MODELS
-from vidpose.models.normalisation import person_from_rays
+from vidpose.models.normalisation import FIRST_PERSON, NORMALISATIONS, fill_gaps
 from vidpose.skeleton import H36M17, Skeleton
 from vidpose.training.distributed import World
 from vidpose.training.recipe import Recipe
 from vidpose.training.windows import Windows, fits, tracks
 from vidpose.utils.threads import ahead
 
-Batch = tuple[Tensor, Tensor, int]
-"""A process's inputs (B, F, J, 2) and targets (B, 1 or F, J, 3), metres; and how many windows the
-batches of all processes have together.
-"""
+
+class Batch(NamedTuple):
+    """A process's part of a batch; B may be 0."""
+
+    inputs: Tensor
+    """(B, F, J, 2)."""
+    targets: Tensor
+    """(B, 1 or F, J, 3), metres."""
+    start: int
+    """Windows of the batch that processes of lower rank have."""
+    size: int
+    """Windows of all processes together."""
+
+    def to(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        """The same with its tensors elsewhere."""
+        return self._replace(inputs=move(self.inputs), targets=move(self.targets))
 
 
 class Samples(Protocol):
@@ -62,7 +76,7 @@ class TrainingData:
     validation: Samples
     skeleton: Skeleton
     fps: float
-    told: dict[str, Any]
+    provenance: dict[str, Any]
     """What identifies the data, for the checkpoint, and to resume on the same; JSON values."""
 
 
@@ -83,10 +97,12 @@ class Shuffled:
         index = self._order[step * size : (step + 1) * size]
         mine = world.share(len(index))
         inputs, targets = self._samples[index[mine]]
-        return inputs, targets, (mine.stop - mine.start) * world.size
+        return Batch(inputs, targets, mine.start, len(index))
 
 
-TRAINING = Variation(mixed=0.6, wobble=(0.0, 0.035), hidden=0.15, swapped=0.05)
+TRAINING = Variation(
+    mixed=0.6, correlated_noise=(0.0, 0.035), limb_dropout=0.15, left_right_exchange=0.05
+)
 """What is drawn for every window, by default."""
 
 
@@ -97,7 +113,7 @@ class VirtualBatches:
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[MotionClip],
         recipe: Recipe,
         device: torch.device,
         vary: Variation = TRAINING,
@@ -111,10 +127,10 @@ class VirtualBatches:
         recipe = self._recipe
         count = min(size, self.samples - step * size)
         seed = draw_seed(recipe.seed, epoch * (1 << 32) + step, "cameras")
-        # All processes draw the whole batch, which costs little, so that they agree on it.
+        # Every process draws all of the batch, which costs little, so that they agree on it.
         drawn = virtual_windows(self._cameras, count, recipe, self._vary, seed)
         mine = world.share(count)
-        return drawn.inputs[mine], drawn.targets[mine], (mine.stop - mine.start) * world.size
+        return Batch(drawn.inputs[mine], drawn.targets[mine], mine.start, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +155,17 @@ def virtual_windows(
     the same for the same seed.
     """
     generator = torch.Generator(cameras.device).manual_seed(seed)
-    frames = 1 if recipe.singles else recipe.frames
+    frames = 1 if recipe.single_frame else recipe.frames
     rays, joints = cameras.draw(count, frames, recipe.fps, vary, generator)
-    inputs, rotation = person_from_rays(rays)
+    kind = MODELS[recipe.model]
+    if recipe.normalisation != FIRST_PERSON:
+        times = torch.arange(frames, device=rays.device) / recipe.fps
+        rays, missing = fill_gaps(rays, times, knows_missing=kind.knows_missing)
+        rays = rays.masked_fill(missing[..., None], math.nan)
+    # Rays are the pixels of a picture around 0 with a focal length of 1.
+    inputs, rotation = NORMALISATIONS[recipe.normalisation](rays, (1, 1), 1.0)
     targets = joints @ rotation.mT
-    if not MODELS[recipe.model].all_frames:
+    if not kind.all_frames:
         centre = recipe.frames // 2
         targets = targets[:, centre : centre + 1]
     return FixedWindows(inputs, targets)
@@ -155,14 +177,14 @@ VALIDATION_SEED = 2021
 
 
 def mocap_data(
-    clips: Sequence[Clip],
+    clips: Sequence[MotionClip],
     held_out: Sequence[str],
     recipe: Recipe,
     device: torch.device,
     *,
     vary: Variation = TRAINING,
 ) -> TrainingData:
-    """Motion capture, whole subjects left out.
+    """Motion capture, some subjects left out.
 
     Validation is on takes of the training subjects, or with `select_on` test on the subjects
     left out; in either case always on the same windows. `vary` says what is drawn for training,
@@ -172,10 +194,10 @@ def mocap_data(
         DataError: a subject is not there, or nobody is left.
         UsageError: the recipe's normalisation needs a picture, and virtual cameras have none.
     """
-    if recipe.normalisation != "person":
+    if recipe.normalisation == "screen":
         raise UsageError(
             "virtual cameras have no picture's edge; train on motion capture with the "
-            "normalisation 'person'."
+            "normalisation 'person-2'."
         )
     train, test = split(clips, held_out)
     if recipe.select_on == "validation":
@@ -192,7 +214,7 @@ def mocap_data(
         ),
         skeleton=H36M17,
         fps=recipe.fps,
-        told={
+        provenance={
             "dataset": "mocap",
             "held_out": list(held_out),
             "clips": len(train),
@@ -217,7 +239,7 @@ def dataset_data(
         UsageError: the windows do not fit on the device and no folder is given, or the recipe
             asks for single frames.
     """
-    if recipe.singles:
+    if recipe.single_frame:
         raise UsageError("single frames are for motion capture under virtual cameras only.")
     train, test = list(dataset.train), list(dataset.test)
     if recipe.select_on == "validation":
@@ -230,27 +252,20 @@ def dataset_data(
             "the windows do not fit into the GPU's memory; add --on-host, which leaves them in "
             "files and sends batches ahead."
         )
-    mirrored = torch.from_numpy(dataset.skeleton.mirrored) if recipe.mirror else None
-    host = torch.device("cpu") if folder is not None else device
-    windows = Windows(
-        made,
-        recipe.frames,
-        mirrored=mirrored,
+    table = partial(
+        Windows,
+        frames=recipe.frames,
         all_frames=MODELS[recipe.model].all_frames,
-        device=host,
-        folder=folder,
+        device=device if folder is None else "cpu",
     )
+    mirrored = torch.from_numpy(dataset.skeleton.mirrored) if recipe.mirror else None
+    windows = table(made, mirrored=mirrored, folder=folder)
     return TrainingData(
         source=Shuffled(windows, recipe.seed, on_host=folder is not None),
-        validation=Windows(
-            tracks(test, recipe.normalisation, dataset.skeleton),
-            recipe.frames,
-            all_frames=MODELS[recipe.model].all_frames,
-            device=host,
-        ),
+        validation=table(tracks(test, recipe.normalisation, dataset.skeleton)),
         skeleton=dataset.skeleton,
         fps=train[0].fps,
-        told={
+        provenance={
             "dataset": dataset.name,
             "keypoints": dataset.keypoints,
             "subjects": sorted({sequence.subject for sequence in train}),
@@ -273,18 +288,12 @@ def prefetched(
         return
 
     def pinned() -> Iterator[Batch]:
-        for inputs, targets, whole in made:
-            if world.device.type == "cuda":
-                inputs, targets = inputs.pin_memory(), targets.pin_memory()
-            yield inputs, targets, whole
+        for batch in made:
+            yield batch.to(Tensor.pin_memory) if world.device.type == "cuda" else batch
 
     with ahead(pinned(), 2, "batches") as ready:
-        for inputs, targets, whole in ready:
-            yield (
-                inputs.to(world.device, non_blocking=True),
-                targets.to(world.device, non_blocking=True),
-                whole,
-            )
+        for batch in ready:
+            yield batch.to(lambda tensor: tensor.to(world.device, non_blocking=True))
 
 
 def draw_seed(seed: int, number: int, what: str) -> int:

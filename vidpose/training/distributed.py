@@ -32,15 +32,24 @@ class World:
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """This process's part of a batch: equal parts in the order of ranks, a rest left out."""
-        each = count // self.size
-        return slice(self.rank * each, (self.rank + 1) * each)
+        """This process's part of a batch, in the order of ranks; it may be empty."""
+        return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes, the same in each."""
         if self.size > 1:
+            value = value.clone()
             dist.all_reduce(value)
         return value
+
+    def any_of(self, *flags: bool) -> list[bool]:
+        """For each flag whether a process has it set, the same in each."""
+        if self.size == 1:
+            return list(flags)
+        counts: list[int] = self.total(
+            torch.tensor(flags, dtype=torch.int, device=self.device)
+        ).tolist()
+        return [count > 0 for count in counts]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What turns gradients into steps: AdamW, or Muon for the matrices in a transformer's blocks."""
+"""What turns gradients into steps: AdamW, or Muon for a transformer's matrices; their schedules."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ LIKE_ADAMW = 0.2
 QUINTIC = (3.4445, -4.7750, 2.0315)
 """Of Newton-Schulz: chosen by K. Jordan so that small singular values rise fastest."""
 ITERATIONS = 5
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step, counted from the run's start, by the recipe's schedule."""
+    if recipe.schedule == "exponential":
+        return recipe.lr * recipe.lr_decay ** (step // steps_per_epoch)
+    total = recipe.epochs * steps_per_epoch
+    warmup = max(1, round(recipe.warmup * total))
+    if step < warmup:
+        return recipe.lr * (step + 1) / warmup
+    past = (step - warmup) / max(1, total - warmup)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * past))
 
 
 def optimizers_for(model: LiftingModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
@@ -55,19 +67,20 @@ def _matrices(model: LiftingModel) -> dict[Tensor, int]:
 def _groups(model: LiftingModel, recipe: Recipe) -> list[dict[str, Any]]:
     """All parameters, with their weight decay.
 
-    A lone frame looks at nobody. What networks know of other frames, its place and their looks,
-    would get no gradient from single frames, and decay; so it does not, and the place stays.
+    A single frame attends to no other. What networks know of other frames, its position and the
+    queries and keys, would get no gradient from single frames, and decay. So these do not decay,
+    and the position is not trained.
     """
-    looks, rest = [], []
+    attention, rest = [], []
     for name, parameter in model.named_parameters():
-        if recipe.singles and name == "frame_position":
+        if recipe.single_frame and name == "frame_position":
             parameter.requires_grad_(False)
-        elif recipe.singles and re.fullmatch(r"temporal_blocks\..*\.qkv\..*", name):
-            looks.append(parameter)
+        elif recipe.single_frame and re.fullmatch(r"temporal_blocks\..*\.qkv\..*", name):
+            attention.append(parameter)
         else:
             rest.append(parameter)
-    decays = [{"params": rest, "weight_decay": recipe.weight_decay}]
-    return decays + ([{"params": looks, "weight_decay": 0.0}] if looks else [])
+    groups = [{"params": rest, "weight_decay": recipe.weight_decay}]
+    return groups + ([{"params": attention, "weight_decay": 0.0}] if attention else [])
 
 
 class Muon(torch.optim.Optimizer):

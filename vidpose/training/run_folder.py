@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import csv
 import pickle
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vidpose.datasets.virtual_cameras import Variation
 from vidpose.errors import UsageError, VidposeError
 from vidpose.training.recipe import Recipe
 from vidpose.utils.files import replacing
@@ -37,7 +38,7 @@ class RunState:
     step: int = 0
     """Steps completed in the epoch that has begun."""
     loss_sum: float = 0.0
-    """Over the samples of those steps, metres."""
+    """Over the samples of those steps, of all processes, metres."""
     samples: int = 0
     best_mm: float = float("inf")
     log: list[dict[str, float]] = field(default_factory=list)
@@ -68,91 +69,96 @@ class RunFolder:
             raise UsageError(f"{self.folder} holds no run to resume; leave --resume out.")
 
     def save(
-        self,
-        state: RunState,
-        recipe: Recipe,
-        data: dict[str, Any],
-        model: torch.nn.Module,
-        optimizers: Sequence[torch.optim.Optimizer],
-        average: torch.nn.Module | None = None,
+        self, run: RunState, recipe: Recipe, provenance: dict[str, Any], learned: dict[str, Any]
     ) -> None:
-        """Write all that a run needs to go on; whole or not at all.
+        """Write all that a run needs to go on; the file appears complete or not at all.
+
+        Args:
+            run: how far it is.
+            recipe: what is trained.
+            provenance: of the data.
+            learned: the learner's `state_dict`.
 
         Raises:
             VidposeError: a weight is no number, or the file cannot be written; what was saved
                 before stays.
         """
-        weights = model.state_dict()
-        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-            raise VidposeError(
-                f"the weights are no longer numbers in epoch {state.epoch + 1}; lower --lr and "
-                f"start anew" + self.last_good()
-            )
+        if not all(bool(tensor.isfinite().all()) for tensor in learned["model"].values()):
+            raise self.diverged("the weights are no longer numbers", run)
+        content = {"format": FORMAT, "recipe": recipe.to_dict(), "data": provenance}
         with replacing(self.state) as temporary:
-            torch.save(
-                {
-                    "format": FORMAT,
-                    "recipe": recipe.to_dict(),
-                    "data": data,
-                    "run": vars(state),
-                    "model": weights,
-                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                    "average": {} if average is None else average.state_dict(),
-                },
-                temporary,
-            )
+            torch.save(content | {"run": vars(run)} | learned, temporary)
+
+    def read(self) -> dict[str, Any]:
+        """What `save` wrote: format, recipe, data, run, and the learner's state.
+
+        Raises:
+            VidposeError: the file cannot be read.
+        """
+        try:
+            content: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
+            if content["format"] != FORMAT:
+                raise ValueError
+            # What older runs do not name yet was as it is by default.
+            recipe, data = content["recipe"], content["data"]
+            if "singles" in recipe:
+                recipe["single_frame"] = recipe.pop("singles")
+            content["recipe"] = Recipe().to_dict() | recipe
+            if "variation" in data:
+                data["variation"] = Variation.from_dict(data["variation"]).to_dict()
+            content["run"] = RunState(**content["run"])
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError):
+            raise VidposeError(f"{self.state} cannot be read; start a new run.") from None
+        return content
+
+    def recipe_as_begun(self, recipe: Recipe) -> Recipe:
+        """A run's input is prepared as it was when the run began.
+
+        Raises:
+            VidposeError: the run cannot be read.
+        """
+        began = self.read()["recipe"]["normalisation"]
+        first_version = {"person-2": "person"}.get(recipe.normalisation)
+        return replace(recipe, normalisation=began) if began == first_version else recipe
 
     def restore(
-        self,
-        recipe: Recipe,
-        data: dict[str, Any],
-        model: torch.nn.Module,
-        optimizers: Sequence[torch.optim.Optimizer],
-        average: torch.nn.Module | None = None,
-    ) -> RunState:
-        """Take a run up again.
+        self, recipe: Recipe, provenance: dict[str, Any]
+    ) -> tuple[RunState, dict[str, Any]]:
+        """How far a run is, and the learner's `state_dict`.
 
         Raises:
             UsageError: it was started with another recipe or other data.
             VidposeError: the file cannot be read.
         """
-        try:
-            state = torch.load(self.state, map_location="cpu", weights_only=True)
-            # What older runs do not name yet was as it is by default.
-            theirs = {**asdict(Recipe()), **state["recipe"], **state["data"]}
-            run = RunState(**state["run"])
-            parts = state.get("optimizers") or [state["optimizer"]]  # older runs had one
-            if state["format"] != FORMAT:
-                raise ValueError
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError):
-            raise VidposeError(f"{self.state} cannot be read; start a new run.") from None
-        ours = {**recipe.to_dict(), **data}
+        content = self.read()
+        theirs, ours = content["recipe"] | content["data"], recipe.to_dict() | provenance
         differing = [key for key in ours if key not in MAY_DIFFER and theirs.get(key) != ours[key]]
         if differing:
-            told = ", ".join(f"{key}: {theirs.get(key)}, now {ours[key]}" for key in differing)
+            changes = ", ".join(f"{key}: {theirs.get(key)}, now {ours[key]}" for key in differing)
             raise UsageError(
-                f"{self.state} was started with other options ({told}); give the same, or start "
+                f"{self.state} was started with other options ({changes}); give the same, or start "
                 "a new run."
             )
-        model.load_state_dict(state["model"])
-        for optimizer, part in zip(optimizers, parts, strict=True):
-            optimizer.load_state_dict(part)
-        if average is not None:
-            average.load_state_dict(state["average"])
-        return run
+        return content["run"], content
 
-    def last_good(self) -> str:
-        """The end of a sentence that says where the last good weights are, if anywhere."""
-        return f" ({self.best} holds the best weights so far)." if self.best.exists() else "."
+    def diverged(self, what: str, run: RunState) -> VidposeError:
+        """The error of a run that has left the numbers; it says where the last good weights are."""
+        kept = f" ({self.best} holds the best weights so far)" if self.best.exists() else ""
+        return VidposeError(f"{what} in epoch {run.epoch + 1}; lower --lr and start anew{kept}.")
 
     def write_log(self, rows: list[dict[str, float]]) -> None:
+        """Write all epochs to log.csv, and the last one for TensorBoard, if it is installed."""
         with replacing(self.log) as temporary, open(temporary, "w", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
             writer.writerows({k: round(v, 8) for k, v in row.items()} for row in rows)
+        if self._board is not None:
+            for name, value in rows[-1].items():
+                self._board.add_scalar(name, value, rows[-1]["epoch"])
+            self._board.flush()
 
-    def tensorboard(self) -> Any:
-        """TensorBoard's writer, or None where TensorBoard is not installed."""
+    @cached_property
+    def _board(self) -> Any:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidpose.datasets.dataset import Sequence as DatasetSequence
+from vidpose.datasets.dataset import PoseSequence
 from vidpose.errors import UsageError
 from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.skeleton import Skeleton
@@ -38,7 +38,7 @@ class Track:
 
 
 def tracks(
-    sequences: Iterable[DatasetSequence], normalisation: str, skeleton: Skeleton
+    sequences: Iterable[PoseSequence], normalisation: str, skeleton: Skeleton
 ) -> list[Track]:
     """Normalise sequences for a network.
 
@@ -48,11 +48,11 @@ def tracks(
     return [track(sequence, normalisation, skeleton) for sequence in sequences]
 
 
-def track(sequence: DatasetSequence, normalisation: str, skeleton: Skeleton) -> Track:
+def track(sequence: PoseSequence, normalisation: str, skeleton: Skeleton) -> Track:
     """Normalise one sequence; see `tracks`."""
     if sequence.focal_px is None and normalisation != "screen":
         raise UsageError(
-            f"{sequence.name} does not tell its camera's focal length, which the normalisation "
+            f"{sequence.name} does not have its camera's focal length, which the normalisation "
             f"{normalisation!r} needs; use 'screen'."
         )
     keypoints = torch.tensor(sequence.keypoints_2d)
@@ -109,10 +109,7 @@ class Windows:
         row = 0
         for copy in range(copies):
             for track, count in zip(tracks, rows, strict=True):
-                for table, joints in (
-                    (self._inputs, track.inputs),
-                    (self._targets, track.targets),
-                ):
+                for table, joints in ((self._inputs, track.inputs), (self._targets, track.targets)):
                     if copy and mirrored is not None:
                         joints = joints[:, mirrored] * _mirror(joints)
                     table[row : row + count] = _repeat_edges(joints.flatten(1), reach)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.runs import ALONE, TINY
+from vidpose.training.batches import Batch
+from vidpose.training.distributed import World
+from vidpose.training.learner import Learner, moving_average
+
+
+def a_batch(count: int = 8) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(count, 3, 17, 2, generator=generator)
+    return Batch(inputs, torch.randn(count, 1, 17, 3, generator=generator), 0, count)
+
+
+def gradients(learner: Learner, batch: Batch) -> tuple[float, list[torch.Tensor]]:
+    loss = float(learner.gradients(batch, 5))
+    return loss, [p.grad.clone() for p in learner.model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+def test_shares_of_a_batch_add_up_to_it(ranks: int, accumulate: int) -> None:
+    """Also where some have nothing; stochastic depth included."""
+    recipe = replace(TINY, drop_path=0.5, procrustes=1.0, accumulate=accumulate)
+    learner = Learner(recipe, 17, ALONE)
+    batch = a_batch(3)
+    loss, wanted = gradients(learner, batch)
+    found: list[Any] = []
+    for rank in range(ranks):
+        learner.world = World(ALONE.device, "", rank, ranks)
+        mine = learner.world.share(3)
+        part = Batch(batch.inputs[mine], batch.targets[mine], mine.start, 3)
+        found.append(gradients(learner, part))
+    assert sum(one for one, _ in found) == pytest.approx(loss)
+    for i, gradient in enumerate(wanted):
+        # DistributedDataParallel's mean.
+        mean = sum(theirs[i] for _, theirs in found) / ranks
+        torch.testing.assert_close(mean, gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
+    average = moving_average(0.9)
+    old, new = torch.tensor([1.0]), torch.tensor([2.0])
+    assert average(old, new, torch.tensor(0)).item() == pytest.approx(1.9)
+    assert average(old, new, torch.tensor(10_000)).item() == pytest.approx(1.1)

@@ -1,0 +1,171 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.bvh_files import write_mocap
+from tests.training.runs import ALONE, Killed, assert_same_run, killed_after, log_of, weights
+from tests.training_data import tiny_dataset
+from vidpose.datasets.motion_clips import read_folder
+from vidpose.errors import DataError, UsageError
+from vidpose.events import Event, Warn
+from vidpose.models import load_checkpoint
+from vidpose.training import loop
+from vidpose.training.batches import dataset_data, mocap_data
+from vidpose.training.options import TrainOptions
+from vidpose.training.recipe import MOCAP
+from vidpose.training.run import run
+
+TINY_MOCAP = replace(
+    MOCAP,
+    frames=3,
+    embed_dim=8,
+    depth=1,
+    epochs=2,
+    windows=32 * 40,
+    batch=32,
+    val_windows=64,
+    lr=2e-3,
+)
+
+
+def run_mocap(mocap: Path, out: Path, test_subjects: tuple[str, ...] = ("02",), **how: Any) -> Path:
+    changes = {
+        name: value
+        for name, value in TINY_MOCAP.to_dict().items()
+        if name != "name" and value != getattr(MOCAP, name)
+    }
+    options = {name: how.pop(name) for name in ("init_from", "resume") if name in how}
+    return run(
+        TrainOptions(dataset="mocap", data=mocap, out=out, test_subjects=test_subjects, **options),
+        ALONE,
+        **changes | how,
+    )
+
+
+def test_motion_capture_by_name_and_fine_tuning(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    events: list[Event] = []
+    best = run_mocap(mocap, tmp_path / "run", report=events.append)
+    assert str(events[0]).startswith("Training on mocap in ")
+    checkpoint = load_checkpoint(best)
+    assert (checkpoint.normalisation, checkpoint.fps) == ("person-2", 30.0)
+    assert checkpoint.training["held_out"] == ["02"]
+    rows = log_of(tmp_path / "run")
+    assert float(rows[-1]["train_mpjpe_mm"]) < 0.8 * float(rows[0]["train_mpjpe_mm"])
+    events.clear()
+    run_mocap(mocap, tmp_path / "tuned", init_from=best, frames=5, report=events.append)
+    assert any("3 frames; this run: h36m17, 5 frames" in str(event) for event in events)
+    began_with = load_checkpoint(tmp_path / "tuned" / "best.safetensors").training["began_with"]
+    assert began_with == checkpoint.training | {"sha256": checkpoint.sha256}
+    tuned = log_of(tmp_path / "tuned")
+    assert float(tuned[0]["val_mpjpe_mm"]) < float(rows[0]["val_mpjpe_mm"])
+
+
+@pytest.mark.parametrize("when", [2, 5])
+def test_the_recipe_of_our_own_weights_is_resumed_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: int
+) -> None:
+    """All frames of a window, velocities, moving average, virtual cameras."""
+    monkeypatch.setattr(loop, "SAVE_S", 0.0)
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    own: dict[str, Any] = {"model": MOCAP.model, "velocity": MOCAP.velocity, "ema": MOCAP.ema}
+    own |= {"frames": 5, "windows": 192, "batch": 64, "epochs": 2, "optimizer": "muon"}
+    run_mocap(mocap, tmp_path / "whole", **own)
+    with pytest.raises(Killed):
+        run_mocap(mocap, tmp_path / "killed", **own, progress=killed_after(when))
+    run_mocap(mocap, tmp_path / "killed", **own, resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    averages = [
+        torch.load(tmp_path / run / "state.pt", weights_only=True)["average"]
+        for run in ("whole", "killed")
+    ]
+    for name, tensor in averages[0].items():
+        assert torch.equal(tensor, averages[1][name]), name
+    assert not torch.equal(
+        averages[0]["module.head.1.bias"], weights(tmp_path / "whole")["head.1.bias"]
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_single_frames_leave_what_is_known_of_others(tmp_path: Path, optimizer: str) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    with pytest.raises(UsageError, match="give --init-from"):
+        run_mocap(mocap, tmp_path / "single", single_frame=True)
+    first = run_mocap(mocap, tmp_path / "first", epochs=1, frames=5)
+    changes: dict[str, Any] = {"epochs": 1, "frames": 5, "single_frame": True, "init_from": first}
+    changes |= {"optimizer": optimizer}
+    run_mocap(mocap, tmp_path / "single", **changes)
+    begun, ended = load_file(first), weights(tmp_path / "single")
+    assert torch.equal(ended["frame_position"], begun["frame_position"])
+    name = "temporal_blocks.0.attention.qkv.weight"
+    queries_and_keys = 2 * begun[name].shape[1]
+    torch.testing.assert_close(ended[name][:queries_and_keys], begun[name][:queries_and_keys])
+    assert (ended[name][queries_and_keys:] - begun[name][queries_and_keys:]).abs().max() > 1e-3
+    assert (ended["head.1.weight"] - begun["head.1.weight"]).abs().max() > 1e-3
+    assert load_checkpoint(tmp_path / "single" / "best.safetensors").model.config.frames == 5
+
+    recipe = replace(TINY_MOCAP, single_frame=True)
+    source = mocap_data(read_folder(mocap), ("02",), recipe, ALONE.device).source
+    batch = source.batch(0, 0, 32, ALONE)
+    assert (batch.inputs.shape, batch.targets.shape) == ((32, 1, 17, 2), (32, 1, 17, 3))
+    data = mocap_data(read_folder(mocap), ("02",), recipe, ALONE.device)
+    assert data.validation[torch.arange(3)][0].shape == (3, 1, 17, 2)
+    with pytest.raises(UsageError, match="single frames are for motion capture"):
+        dataset_data(tiny_dataset(), recipe, ALONE.device)
+
+
+def test_selection_on_test_subjects_is_said_aloud(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    events: list[Event] = []
+    best = run_mocap(mocap, tmp_path / "run", select_on="test", epochs=1, report=events.append)
+    assert isinstance(events[1], Warn)
+    assert "no longer that of people never seen" in str(events[1])
+    assert "test_errors" in load_checkpoint(best).training
+
+
+def test_held_out_subjects_are_checked(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02"))
+    for held_out in (("07",), ("01", "02"), ("02", "07")):
+        with pytest.raises(DataError, match="has subjects 01, 02; it cannot leave out"):
+            run_mocap(mocap, tmp_path / "run", test_subjects=held_out)
+    with pytest.raises(UsageError, match="normalisation 'person-2'"):
+        run_mocap(mocap, tmp_path / "run", normalisation="screen")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "given", "changes", "name"),
+    [
+        ("mocap", {"keypoints": "clean"}, {}, "--keypoints has no effect on motion capture"),
+        ("mocap", {"on_host": True}, {}, "--on-host has no effect on motion capture"),
+        ("mocap", {"train_subjects": ("01",)}, {}, "--train-subjects has no effect"),
+        ("mocap", {"actions": ("Walking",)}, {}, "--actions has no effect"),
+        ("mocap", {}, {"mirror": False}, "--mirror has no effect"),
+        ("mocap", {}, {"lr_decay": 0.9}, "--lr-decay has no effect with cosine rates"),
+        ("h36m", {}, {"windows": 9}, "--windows has no effect except on motion capture"),
+        ("h36m", {}, {"val_windows": 9}, "--val-windows has no effect except on motion capture"),
+        ("h36m", {}, {"fps": 25.0}, "--fps has no effect except on motion capture"),
+        ("h36m", {}, {"stride": 2}, "--stride has no effect on the network poseformer"),
+        ("h36m", {}, {"velocity": 2.0}, "--velocity has no effect where a network sees or"),
+        ("h36m", {}, {"warmup": 0.1}, "--warmup has no effect with exponential rates"),
+        (
+            "h36m",
+            {},
+            {"model": "martinez", "embed_dim": 8},
+            "--embed-dim has no effect on the network m",
+        ),
+        (
+            *("h36m", {}, {"select_on": "test", "val_fraction": 0.1}),
+            "--val-fraction has no effect with --select-on test",
+        ),
+    ],
+)
+def test_options_without_effect_are_refused(
+    dataset: str, given: dict[str, Any], changes: dict[str, Any], name: str, tmp_path: Path
+) -> None:
+    options = TrainOptions(dataset=dataset, data=tmp_path, out=tmp_path / "run", **given)
+    with pytest.raises(UsageError, match=name):
+        run(options, ALONE, **changes)

@@ -1,0 +1,158 @@
+"""What a run changes, step by step: a network, its optimizers, and the average of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import fields
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+
+from vidpose.errors import UsageError
+from vidpose.models import MODELS, LiftingModel
+from vidpose.models.blocks import draw_drop_paths_for
+from vidpose.training.batches import Batch, draw_seed
+from vidpose.training.distributed import World
+from vidpose.training.losses import losses
+from vidpose.training.optimizers import optimizers_for
+from vidpose.training.recipe import Recipe
+from vidpose.utils.devices import mixed_precision
+
+
+class Learner:
+    """The network of a recipe, freshly made, and how it learns."""
+
+    def __init__(self, recipe: Recipe, joints: int, world: World) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.world = recipe, world
+        self.model = build_model(recipe, joints).to(world.device)
+        self.optimizers = optimizers_for(self.model, recipe)
+        self.average = None
+        if recipe.ema:
+            self.average = AveragedModel(self.model, avg_fn=moving_average(recipe.ema))
+        self._network: nn.Module = self.model
+        if world.size > 1:
+            devices = [world.device] if world.device.type == "cuda" else None
+            self._network = DistributedDataParallel(self.model, devices)
+
+    @property
+    def kept(self) -> LiftingModel:
+        """The network that is measured and kept: the average, if there is one."""
+        return self.model if self.average is None else cast(LiftingModel, self.average.module)
+
+    def step(self, batch: Batch, number: int, lr: float) -> Tensor:
+        """Learn from a batch.
+
+        Args:
+            batch: this process's part of it.
+            number: of the step, counted from the run's start.
+            lr: learning rate.
+
+        Returns:
+            The paper's loss summed over this process's samples, metres.
+        """
+        for group in (group for some in self.optimizers for group in some.param_groups):
+            group["lr"] = lr
+        loss_sum = self.gradients(batch, number)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss_sum
+
+    def gradients(self, batch: Batch, number: int) -> Tensor:
+        """The first half of `step`: the gradients of the mean loss over all processes' windows."""
+        recipe, device = self.recipe, self.world.device
+        inputs, targets, start = batch.inputs, batch.targets, batch.start
+        # DistributedDataParallel takes the mean of the processes' gradients.
+        weight = self.world.size / batch.size
+        if not len(inputs):
+            # Nothing of a short batch is this process's, but the others wait for its gradients.
+            inputs, targets = (t.new_zeros(1, *t.shape[1:]) for t in (inputs, targets))
+            start, weight = 0, 0.0
+        loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.model.zero_grad(set_to_none=True)
+        parts = list(
+            zip(inputs.chunk(recipe.accumulate), targets.chunk(recipe.accumulate), strict=True)
+        )
+        for i, (some, wanted) in enumerate(parts):
+            torch.manual_seed(draw_seed(recipe.seed, number, "drop path"))
+            draw_drop_paths_for(self.model, start, start + len(some), batch.size)
+            start += len(some)
+            together: Any = nullcontext()
+            if isinstance(self._network, DistributedDataParallel) and i < len(parts) - 1:
+                together = self._network.no_sync()  # gradients are exchanged once, with the last
+            with together:
+                with mixed_precision(device, recipe.precision):
+                    predicted = self._network(some)
+                mpjpe_m, loss = losses(predicted.float(), wanted, recipe)
+                torch.autograd.backward(loss * weight)
+            if weight:
+                loss_sum += mpjpe_m.detach()
+        return loss_sum
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "average": {} if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        parts = state.get("optimizers") or [state["optimizer"]]  # older runs had one
+        for optimizer, part in zip(self.optimizers, parts, strict=True):
+            optimizer.load_state_dict(part)
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+
+def network_class(recipe: Recipe) -> type[LiftingModel]:
+    """The class of a recipe's network.
+
+    Raises:
+        UsageError: there is none of that name, or it cannot learn from single frames.
+    """
+    if recipe.model not in MODELS:
+        raise UsageError(f"--model {recipe.model}: choose {', '.join(MODELS)}.")
+    kind = MODELS[recipe.model]
+    if recipe.single_frame and not kind.all_frames:
+        raise UsageError(
+            "--single-frame is for the network sequence, which answers for all frames."
+        )
+    return kind
+
+
+def network_sizes(kind: type[LiftingModel]) -> set[str]:
+    """The fields of a recipe that are sizes of this kind of network."""
+    return {field.name for field in fields(Recipe)} & {f.name for f in fields(kind.config_class)}
+
+
+def build_model(recipe: Recipe, joints: int) -> LiftingModel:
+    """The network of a recipe; sizes that its kind does not have are left out.
+
+    Raises:
+        UsageError: there is no such network.
+    """
+    kind = network_class(recipe)
+    sizes = {name: getattr(recipe, name) for name in network_sizes(kind)}
+    try:
+        return kind(joints=joints, **sizes)
+    except ValueError as error:
+        raise UsageError(f"the network {recipe.model} cannot be built: {error}.") from None
+
+
+def moving_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """What `AveragedModel` does with each weight; keeps less in the first steps of a run."""
+
+    def update(average: Tensor, weight: Tensor, steps: Tensor | int) -> Tensor:
+        n = int(steps)
+        return average.lerp(weight, 1 - min(keep, (1 + n) / (10 + n)))
+
+    return update

@@ -1,0 +1,152 @@
+"""A training run by the name of a dataset: what `vidpose train` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vidpose.datasets import open_dataset
+from vidpose.datasets.mocap import TEST
+from vidpose.datasets.motion_clips import read_folder
+from vidpose.errors import UsageError
+from vidpose.events import Info, Report, Warn, ignore
+from vidpose.models import MODELS, load_checkpoint
+from vidpose.options import flag
+from vidpose.training.batches import TrainingData, dataset_data, mocap_data
+from vidpose.training.distributed import World
+from vidpose.training.learner import network_class, network_sizes
+from vidpose.training.loop import train
+from vidpose.training.options import TrainOptions
+from vidpose.training.recipe import Recipe, recipe_for
+from vidpose.training.run_folder import RunFolder
+from vidpose.utils.progress import Progress, silent
+from vidpose.zoo.registry import find_weights
+
+
+def run(
+    options: TrainOptions,
+    world: World,
+    *,
+    report: Report = ignore,
+    progress: Progress = silent,
+    **changes: Any,
+) -> Path:
+    """Train on a dataset by its name; see `train` for what is not said here.
+
+    Args:
+        options: what to train on, where and with which start.
+        world: the device, and the processes that train together.
+        report: takes events for the user.
+        progress: wraps the steps of an epoch.
+        changes: of the recipe's fields.
+
+    Returns:
+        The path of the best checkpoint.
+
+    Raises:
+        UsageError: an option has no effect here, or makes no sense.
+    """
+    if not world.is_first:
+        report, progress = ignore, silent
+    folder = RunFolder(options.out)
+    folder.check(options.resume)
+    usual = recipe_for(options.dataset, options.recipe, options.keypoints)
+    recipe = replace(usual, **changes)
+    if options.resume:
+        recipe = folder.recipe_as_begun(recipe)
+    check_effects(options, recipe, changes)
+    report(Info(_summary(options, usual, changes, world)))
+    if recipe.select_on == "test":
+        report(
+            Warn(
+                "the test subjects choose the best weights, as in the official code: the error on "
+                "them is then no longer that of people never seen."
+            )
+        )
+    init = None if options.init_from is None else load_checkpoint(find_weights(options.init_from))
+    data = open_data(options, recipe, world, progress)
+    if init is not None:
+        # Whom weights have learned from includes all that they began with.
+        began_with = init.training | {"sha256": init.sha256}
+        data = replace(data, provenance=data.provenance | {"began_with": began_with})
+    best = train(
+        data,
+        options.out,
+        recipe,
+        world,
+        resume=options.resume,
+        init=init,
+        report=report,
+        progress=progress,
+    )
+    if world.is_first:
+        from vidpose.render.plots import learning_curve
+
+        learning_curve(folder.log, folder.curve)
+    return best
+
+
+def open_data(
+    options: TrainOptions, recipe: Recipe, world: World, progress: Progress
+) -> TrainingData:
+    """What the options say to learn from."""
+    if options.dataset == "mocap":
+        clips = read_folder(options.folder, lambda paths: progress(paths, len(paths), "reading"))
+        return mocap_data(clips, options.test_subjects or TEST, recipe, world.device)
+    dataset = open_dataset(
+        options.dataset,
+        options.folder,
+        keypoints=options.keypoints,
+        test_subjects=options.test_subjects,
+        train_subjects=options.train_subjects,
+        actions=options.actions,
+    )
+    files = options.out / f"windows-{world.rank}" if options.on_host else None
+    return dataset_data(dataset, recipe, world.device, folder=files)
+
+
+def check_effects(options: TrainOptions, recipe: Recipe, changes: dict[str, Any]) -> None:
+    """Refuse options that were given but would have no effect.
+
+    Raises:
+        UsageError: there is one.
+    """
+    given = {name for name, value in vars(options).items() if value not in (None, False)}
+    for names, why in _without_effect(options, recipe):
+        for name in sorted(names & (given | changes.keys())):
+            raise UsageError(f"{flag(name)} has no effect {why}; leave it out.")
+    if recipe.single_frame and options.init_from is None and not options.resume:
+        raise UsageError(
+            "single frames leave alone what a network knows of other frames, and a new one knows "
+            "nothing; give --init-from weights that were trained on windows."
+        )
+
+
+def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set[str], str]]:
+    """Names of options, and where they do nothing."""
+    kind = network_class(recipe)
+    if options.dataset == "mocap":
+        data = {"keypoints", "on_host", "train_subjects", "actions", "mirror"}
+        yield data, "on motion capture, where --test-subjects is all there is to choose"
+    else:
+        yield {"fps", "windows", "single_frame", "val_windows"}, "except on motion capture"
+    if recipe.select_on == "test":
+        yield {"val_fraction"}, "with --select-on test"
+    yield {"lr_decay" if recipe.schedule == "cosine" else "warmup"}, f"with {recipe.schedule} rates"
+    if recipe.velocity and (recipe.single_frame or not kind.all_frames):
+        yield {"velocity"}, "where a network sees or answers for one frame only"
+    sizes = {name for model in MODELS.values() for name in network_sizes(model)}
+    yield sizes - network_sizes(kind), f"on the network {recipe.model}"
+
+
+def _summary(options: TrainOptions, usual: Recipe, changes: dict[str, Any], world: World) -> str:
+    changed = [
+        f", {name} {value}" for name, value in changes.items() if getattr(usual, name) != value
+    ]
+    processes = f", {world.size} processes" if world.size > 1 else ""
+    return (
+        f"Training on {options.dataset} in {options.folder}, recipe {usual.name}{''.join(changed)}"
+        f". Device: {world.device.type} ({world.why}){processes}. Run: {options.out}"
+    )
