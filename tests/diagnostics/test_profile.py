@@ -14,7 +14,7 @@ from vidpose.cli import main
 from vidpose.diagnostics import profile
 from vidpose.diagnostics.profile import STAGES, Stopwatch, profile_networks, profile_run
 from vidpose.errors import NoPersonError, UsageError
-from vidpose.models import PoseFormer, flops
+from vidpose.models import PoseFormer, flops, sliding
 
 
 def run(*arguments: str | Path) -> Result:
@@ -39,7 +39,7 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _detect_if(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    def open_fake(name: str, **_: Any) -> tuple[FakeDetector, str]:
+    def open_fake(*_: Any) -> tuple[FakeDetector, str]:
         return FakeDetector(lambda index: there), "a stand-in"
 
     monkeypatch.setattr(profile, "open_detector", open_fake)
@@ -60,13 +60,13 @@ def test_speed_is_that_of_the_precision_asked_for(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    prepared = PoseFormer.prepared
+    real = sliding.sliding_form
 
     def note(model: PoseFormer, dtype: torch.dtype) -> Any:
         asked.append(dtype)
-        return prepared(model, dtype)
+        return real(model, dtype)
 
-    monkeypatch.setattr(PoseFormer, "prepared", note)
+    monkeypatch.setattr(profile, "sliding_form", note)
     profile_networks(weights, frames=[], device="cpu", precision="bf16")
     profile_networks(weights, frames=[], device="cpu", precision="fp32")
     assert asked == [torch.bfloat16, torch.float32]

@@ -6,11 +6,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.dataset_files import h36m_like, make_checkpoint
+from vidpose import datasets
 from vidpose.cli import main
 from vidpose.datasets.dataset import Dataset
 from vidpose.errors import UsageError, VidposeError
-from vidpose.evaluation import compare as compare_module
 from vidpose.evaluation.compare import compare
+from vidpose.events import Event
 from vidpose.models import save_checkpoint
 from vidpose.skeleton import HUMANEVA15
 
@@ -24,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         asked.update(options, name=name, folder=folder)
         return h36m_like()
 
-    monkeypatch.setattr(compare_module, "open_dataset", open_dataset)
+    monkeypatch.setattr(datasets, "open_dataset", open_dataset)
     return asked
 
 
@@ -92,9 +93,9 @@ def test_forms_of_comparing(
 
 
 def test_published_figures_are_printed_once(weights: list[str]) -> None:
-    lines: list[str] = []
-    compare(weights, "h36m", Path("data"), device="cpu", report=lines.append)
-    assert "\n".join(lines).count("published by") == 1
+    said: list[Event] = []
+    compare(weights, h36m_like, device="cpu", report=said.append)
+    assert "\n".join(map(str, said)).count("published by") == 1
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,6 @@ def test_too_many_for_a_plot(tmp_path: Path, asked: dict[str, Any]) -> None:
 
 def test_weights_that_are_not_there(asked: dict[str, Any]) -> None:
     with pytest.raises(VidposeError, match="nonsense does not exist"):
-        compare(["nonsense"], "h36m", Path("data"))
+        compare(["nonsense"], h36m_like)
     with pytest.raises(UsageError, match="--joints 15"):
-        compare(["default"], "h36m", Path("data"), joints=15)
+        compare(["default"], h36m_like, joints=15)

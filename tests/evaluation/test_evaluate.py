@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from tests.dataset_files import h36m_like, make_checkpoint, make_dataset, make_sequence
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, UsageError, VidposeError
-from vidpose.evaluation.evaluate import Evaluation, evaluate, scored_joints
+from vidpose.evaluation.evaluate import Evaluation, evaluate
+from vidpose.evaluation.protocols import scored_joints
+from vidpose.events import Event
 from vidpose.lifting.sliding_window import slide
 from vidpose.metrics import auc, mpjpe, mpjve, n_mpjpe, p_mpjpe, pck
 from vidpose.models import Checkpoint, LiftingModel
@@ -18,7 +20,7 @@ from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.skeleton import COCO17, H36M17, HUMANEVA15, MPI_INF_3DHP
 
 
-def off_by_mm(sequence: Sequence, errors_mm: NDArray[np.floating]) -> Any:
+def off_by_mm(sequence: PoseSequence, errors_mm: NDArray[np.floating]) -> Any:
     """Poses whose joints are errors_mm (T, J) off, along x; the root of the truth is at 0."""
     target = sequence.joints_3d - sequence.joints_3d[:, :1]
     return target + np.stack([errors_mm, 0 * errors_mm, 0 * errors_mm], axis=-1) / 1000
@@ -56,7 +58,7 @@ def test_every_metric_is_the_public_function_on_what_inference_gives() -> None:
     for evaluation, mirrored in ((with_flip, torch.from_numpy(H36M17.mirrored)), (without, None)):
         sequence, errors = dataset.test[3], evaluation.sequences[3]
         inputs, _ = NORMALISATIONS["screen"](torch.tensor(sequence.keypoints_2d), (1000, 1000), 1)
-        predicted = torch.cat(list(slide(checkpoint.model, inputs, mirrored))).numpy()
+        predicted = slide(checkpoint.model, inputs, mirrored).poses.numpy()
         target = sequence.joints_3d - sequence.joints_3d[:, :1]
         for key, function in (
             ("mpjpe_mm", mpjpe),
@@ -223,12 +225,12 @@ def test_checkpoint_of_another_skeleton() -> None:
 
 def test_another_rate_is_said() -> None:
     dataset = make_dataset(make_sequence())
-    lines: list[str] = []
-    evaluate(make_checkpoint(fps=50.0), dataset, report=lines.append)
-    assert not lines
-    evaluate(make_checkpoint(fps=30.0), dataset, report=lines.append)
-    assert len(lines) == 1
-    assert "h36m has 50 frames/s, the weights were trained at 30" in lines[0]
+    said: list[Event] = []
+    evaluate(make_checkpoint(fps=50.0), dataset, report=said.append)
+    assert not said
+    evaluate(make_checkpoint(fps=30.0), dataset, report=said.append)
+    assert len(said) == 1
+    assert "h36m has 50 frames/s, the weights were trained at 30" in str(said[0])
 
 
 def test_nothing_to_measure_on() -> None:

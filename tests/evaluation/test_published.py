@@ -2,17 +2,17 @@ import pytest
 
 from vidpose.evaluation.published import (
     CPN,
-    FIGURES,
     H36M_ACTIONS,
     POSEFORMER,
+    PUBLISHED,
     READ,
     UNVERIFIED,
-    Figure,
+    PublishedNumber,
     published,
 )
 
 
-def find(method: str, frames: int, metric: str, keypoints: str = CPN) -> Figure:
+def find(method: str, frames: int, metric: str, keypoints: str = CPN) -> PublishedNumber:
     found = [
         f
         for f in published("h36m", keypoints)
@@ -34,8 +34,8 @@ def test_the_paper_s_headlines() -> None:
     assert published("synthetic", "gt") == ()
 
 
-@pytest.mark.parametrize("figure", FIGURES, ids=lambda f: f"{f.method} {f.frames} {f.metric}")
-def test_marks_and_rows(figure: Figure) -> None:
+@pytest.mark.parametrize("figure", PUBLISHED, ids=lambda f: f"{f.method} {f.frames} {f.metric}")
+def test_marks_and_rows(figure: PublishedNumber) -> None:
     """What was read names its source; rows by action average to what is printed."""
     assert figure.mark == (READ if figure.source else UNVERIFIED)
     if figure.groups:

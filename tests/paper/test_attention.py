@@ -11,10 +11,12 @@ from tests.dataset_files import make_checkpoint, make_sequence
 from tests.fakes import tiny_weights, use_fake_detector
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import UsageError
+from vidpose.events import Event
 from vidpose.models import Checkpoint, Martinez, PoseFormer, save_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.paper import rerun
-from vidpose.paper.attention import clip_of_sequence, look_at
+from vidpose.paper.attention import maps_of
+from vidpose.paper.keypoint_track import track_of_sequence
 
 
 def checkpoint_for_test(frames: int = 5) -> Checkpoint:
@@ -28,10 +30,10 @@ def checkpoint_for_test(frames: int = 5) -> Checkpoint:
 def test_the_maps_are_those_of_the_pass_that_gave_the_pose() -> None:
     """The pose is recomputed from the values of the network and the last temporal map."""
     checkpoint, sequence = checkpoint_for_test(), make_sequence(frames=20)
-    look = look_at(checkpoint, clip_of_sequence(sequence), 0.2)
-    assert look.spatial.shape == (2, 8, 17, 17)
-    assert look.temporal.shape == (2, 8, 5, 5)
-    for maps in (look.spatial, look.temporal):
+    found = maps_of(checkpoint, track_of_sequence(sequence), 0.2)
+    assert found.spatial.shape == (2, 8, 17, 17)
+    assert found.temporal.shape == (2, 8, 5, 5)
+    for maps in (found.spatial, found.temporal):
         np.testing.assert_allclose(maps.sum(axis=-1), 1, rtol=1e-5)
         assert maps.std() > 0.01, "nobody looks anywhere in particular"
 
@@ -39,12 +41,12 @@ def test_the_maps_are_those_of_the_pass_that_gave_the_pose() -> None:
     inputs, rotation = NORMALISATIONS["person"](
         torch.tensor(sequence.keypoints_2d[8:13]), (1000, 1000), 1000.0
     )
-    torch.testing.assert_close(look.windows[0], inputs, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.window.inputs, inputs, rtol=1e-4, atol=1e-4)
 
     model: Any = checkpoint.model
     with torch.no_grad():
-        x = model.spatial(look.windows[0]).unflatten(0, (1, 5)) + model.frame_position
-        for block, maps in zip(model.temporal_blocks, look.temporal, strict=True):
+        x = model.spatial(found.window.inputs).unflatten(0, (1, 5)) + model.frame_position
+        for block, maps in zip(model.temporal_blocks, found.temporal, strict=True):
             values = block.attention.qkv(block.norm1(x)).chunk(3, dim=-1)[2]
             values = values.unflatten(-1, (8, -1)).transpose(-3, -2)
             seen = torch.tensor(maps, dtype=torch.float32)[None] @ values
@@ -52,17 +54,17 @@ def test_the_maps_are_those_of_the_pass_that_gave_the_pose() -> None:
             x = x + block.mlp(block.norm2(x))
         pose = model.head(model.frame_pooling(model.temporal_norm(x))).unflatten(-1, (17, 3))
     again = (pose[0, 0] @ rotation[2]).numpy()
-    np.testing.assert_allclose(look.pose, again - again[0], atol=1e-4)
+    np.testing.assert_allclose(found.pose, again - again[0], atol=1e-4)
 
 
 def test_the_spatial_maps_are_of_the_centre_frame() -> None:
     checkpoint, sequence = checkpoint_for_test(), make_sequence(frames=20)
-    look = look_at(checkpoint, clip_of_sequence(sequence), 0.2)
+    found = maps_of(checkpoint, track_of_sequence(sequence), 0.2)
     model: Any = checkpoint.model
     maps: list[torch.Tensor] = []
     with torch.no_grad():
-        model.spatial(look.windows[0, 2:3], maps)
-    np.testing.assert_allclose(look.spatial, torch.stack(maps)[:, 0].numpy(), atol=1e-5)
+        model.spatial(found.window.inputs[2:3], maps)
+    np.testing.assert_allclose(found.spatial, torch.stack(maps)[:, 0].numpy(), atol=1e-5)
 
 
 def test_another_rate_and_the_rim_of_a_clip() -> None:
@@ -70,10 +72,10 @@ def test_another_rate_and_the_rim_of_a_clip() -> None:
     checkpoint = checkpoint_for_test()
     slow = Checkpoint(model=checkpoint.model, normalisation="screen", fps=25.0, skeleton="h36m17")
     sequence = make_sequence(frames=20)
-    seen = look_at(slow, clip_of_sequence(sequence), 0.2).windows[0]
+    seen = maps_of(slow, track_of_sequence(sequence), 0.2).window.inputs
     whole, _ = NORMALISATIONS["screen"](torch.tensor(sequence.keypoints_2d), (1000, 1000), 1.0)
     torch.testing.assert_close(seen, whole[6:16:2], rtol=1e-4, atol=1e-4)
-    first = look_at(slow, clip_of_sequence(sequence), 0.0).windows[0]
+    first = maps_of(slow, track_of_sequence(sequence), 0.0).window.inputs
     torch.testing.assert_close(first, whole[[0, 0, 0, 2, 4]], rtol=1e-4, atol=1e-4)
 
 
@@ -84,12 +86,12 @@ def test_maps_of_your_own_video(
     use_fake_detector(monkeypatch)
     video = make_clip(tmp_path / "me.mp4", frames=30)
     weights = tiny_weights(tmp_path / "w.safetensors")
-    lines: list[str] = []
+    said: list[Event] = []
     written = rerun(
-        name, tmp_path / "out", tmp_path / "data", device="cpu", report=lines.append,
+        name, tmp_path / "out", tmp_path / "data", device="cpu", report=said.append,
         weights=(str(weights),), video=video,
     )  # fmt: skip
-    assert any("me.mp4" in line for line in lines)
+    assert any("me.mp4" in str(event) for event in said)
     with open(written[0], newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 8 * labels**2
@@ -107,9 +109,9 @@ def test_maps_of_a_sequence(tmp_path: Path) -> None:
         "device": "cpu",
         "weights": (str(tiny_weights(tmp_path / "w.safetensors")),),
     }
-    lines: list[str] = []
-    rerun("figure6", tmp_path, data, **options, report=lines.append)
-    assert "S9/Sitting/54138969: a synthetic set in Human3.6M's layout" in lines[0]
+    said: list[Event] = []
+    rerun("figure6", tmp_path, data, **options, report=said.append)
+    assert "S9/Sitting/54138969: a synthetic set in Human3.6M's layout" in str(said[0])
     with pytest.raises(UsageError, match="--sequence S9/Flying/0: there is none"):
         rerun("figure5", tmp_path, data, **options, sequence="S9/Flying/0")
 
@@ -122,10 +124,12 @@ def test_what_cannot_be_looked_into(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "m.safetensors", other)
     with pytest.raises(UsageError, match="a Martinez, which has no spatial and temporal"):
         rerun("figure5", tmp_path, weights=(str(tmp_path / "m.safetensors"),))
+    with pytest.raises(UsageError, match="give --video, or --mocap, not both"):
+        rerun("figure5", tmp_path, video=tmp_path / "x.mp4", mocap=tmp_path)
     with pytest.raises(UsageError, match="shows one network"):
         rerun("figure5", tmp_path, weights=("a", "b"))
-    clip = clip_of_sequence(make_sequence(frames=20))
+    track = track_of_sequence(make_sequence(frames=20))
     with pytest.raises(UsageError, match=r"--at 9: .* lasts from 0\.00 to 0\.38 s"):
-        look_at(checkpoint_for_test(), clip, 9.0)
+        maps_of(checkpoint_for_test(), track, 9.0)
     with pytest.raises(UsageError, match="has 15 joints"):
-        look_at(make_checkpoint(), clip_of_sequence(make_sequence(joints=15)), None)
+        maps_of(make_checkpoint(), track_of_sequence(make_sequence(joints=15)), None)

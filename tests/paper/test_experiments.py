@@ -9,21 +9,23 @@ from tests.fakes import tiny_weights
 from vidpose.cli import main
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import UsageError
+from vidpose.events import Event
 from vidpose.models import MODELS, flops
-from vidpose.paper import NAMES, experiments, rerun
-from vidpose.paper.experiments import EXPERIMENTS, PAPER_SIZE, SMALL, Options, Row
+from vidpose.paper import NAMES, options, rerun
+from vidpose.paper.options import ExperimentOptions
 from vidpose.paper.runs import Budget
-from vidpose.training.loop import build_model
+from vidpose.paper.tables import EXPERIMENTS, PAPER_SIZE, SMALL, Row
+from vidpose.training.learner import build_model
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Experiments that take a second, and a folder with made-up people."""
-    monkeypatch.setattr(experiments, "QUICK", Budget(windows=32, fraction=None, test_frames=40))
-    monkeypatch.setattr(experiments, "QUICK_EPOCHS", 1)
-    monkeypatch.setattr(experiments, "QUICK_BATCH", 16)
-    monkeypatch.setattr(experiments, "QUICK_VAL_WINDOWS", 16)
-    monkeypatch.setattr(experiments, "SMALL", {"embed_dim": 8, "depth": 1, "frames": 9})
+    """Experiments that take a second, and a folder with synthetic people."""
+    monkeypatch.setattr(options, "QUICK", Budget(windows=32, fraction=None, test_frames=40))
+    monkeypatch.setattr(options, "QUICK_EPOCHS", 1)
+    monkeypatch.setattr(options, "QUICK_BATCH", 16)
+    monkeypatch.setattr(options, "QUICK_VAL_WINDOWS", 16)
+    monkeypatch.setattr(options, "SMALL", {"embed_dim": 8, "depth": 1, "frames": 9})
     data = tmp_path / "data"
     write_synthetic(data / "synthetic", actions=("Walking", "Sitting"), seconds=0.2)
     return data
@@ -69,9 +71,9 @@ def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_not_recovered_is_not_printed(tiny: Path, tmp_path: Path) -> None:
-    lines: list[str] = []
-    rerun("table4", tmp_path, tiny, device="cpu", report=lines.append, only=("none",), seeds=1)
-    (text,) = [line for line in lines if line.startswith("Table 4")]
+    said: list[Event] = []
+    rerun("table4", tmp_path, tiny, device="cpu", report=said.append, only=("none",), seeds=1)
+    (text,) = [str(event) for event in said if str(event).startswith("Table 4")]
     (row,) = [
         line for line in text.splitlines() if "no positional" in line and "MPJPE" not in line
     ][:1]
@@ -81,12 +83,12 @@ def test_what_is_not_recovered_is_not_printed(tiny: Path, tmp_path: Path) -> Non
 
 
 def test_table1_has_actions_and_the_papers_row(tiny: Path, tmp_path: Path) -> None:
-    lines: list[str] = []
+    said: list[Event] = []
     rerun(
-        "table1", tmp_path, tiny, device="cpu", report=lines.append,
+        "table1", tmp_path, tiny, device="cpu", report=said.append,
         only=("poseformer", "martinez"), seeds=1,
     )  # fmt: skip
-    text = next(line for line in lines if line.startswith("Table 1"))
+    text = next(str(event) for event in said if str(event).startswith("Table 1"))
     assert "Sitting  Walking" in text
     assert "53.3     31.8" in text  # PoseFormer's own
     assert "44.3 read (f=81)" in text
@@ -97,27 +99,25 @@ def test_table1_has_actions_and_the_papers_row(tiny: Path, tmp_path: Path) -> No
 
 def test_weights_are_measured_in_place_of_training(tiny: Path, tmp_path: Path) -> None:
     weights = tiny_weights(tmp_path / "mine.safetensors")
-    lines: list[str] = []
+    said: list[Event] = []
     rerun(
-        "table2", tmp_path / "out", tiny, device="cpu", report=lines.append, weights=(str(weights),)
+        "table2", tmp_path / "out", tiny, device="cpu", report=said.append, weights=(str(weights),)
     )
     assert not (tmp_path / "out" / "runs").exists()
     (row,) = read(tmp_path / "out" / "table2.csv")
     assert row["label"] == "mine"
     assert row["keypoints"] == "gt"
-    assert "layout, true 2D joints" in "\n".join(lines)
-    assert "weights as given" in "\n".join(lines)
+    assert "layout, true 2D joints" in "\n".join(map(str, said))
+    assert "weights as given" in "\n".join(map(str, said))
     with pytest.raises(UsageError, match="leave the options of training away"):
         rerun("table2", tmp_path, tiny, weights=(str(weights),), epochs=3)
 
 
 def test_table3_names_the_protocol(tiny: Path, tmp_path: Path) -> None:
     write_synthetic(tiny / "synthetic" / "mpi_inf_3dhp", "mpi_inf_3dhp", seconds=0.4)
-    lines: list[str] = []
-    rerun(
-        "table3", tmp_path, tiny, device="cpu", report=lines.append, only=("poseformer",), seeds=1
-    )
-    text = "\n".join(lines)
+    said: list[Event] = []
+    rerun("table3", tmp_path, tiny, device="cpu", report=said.append, only=("poseformer",), seeds=1)
+    text = "\n".join(map(str, said))
     assert "protocol MPI-INF-3DHP" in text
     assert "77.1 read by its own protocol; others, by ours: 57.7 read" in text
     (mean,) = [r for r in read(tmp_path / "table3_means.csv") if r["metric"] == "mpjpe_mm"]
@@ -128,9 +128,9 @@ def test_table3_names_the_protocol(tiny: Path, tmp_path: Path) -> None:
 
 def test_table7_fine_tunes(tiny: Path, tmp_path: Path) -> None:
     write_synthetic(tiny / "synthetic" / "humaneva", "humaneva", seconds=0.6)
-    lines: list[str] = []
-    rerun("table7", tmp_path, tiny, device="cpu", report=lines.append, seeds=1)
-    text = "\n".join(lines)
+    said: list[Event] = []
+    rerun("table7", tmp_path, tiny, device="cpu", report=said.append, seeds=1)
+    text = "\n".join(map(str, said))
     assert "fine-tuned from a synthetic set in Human3.6M's layout" in text
     assert "21.6 read" in text
     assert "20.1 unverified" in text
@@ -150,7 +150,7 @@ def test_every_row_can_be_built(name: str, sizes: dict[str, Any], tmp_path: Path
     rows = experiment.rows(sizes)
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
-        recipe = Options().recipe(_Stand, 9, row, 0)  # type: ignore[arg-type]
+        recipe = ExperimentOptions().recipe(_Stand, 9, row, 0)  # type: ignore[arg-type]
         model = build_model(recipe, 17)
         assert flops.parameters(model) > 0
         assert model.name in MODELS
@@ -158,9 +158,9 @@ def test_every_row_can_be_built(name: str, sizes: dict[str, Any], tmp_path: Path
 
 
 class _Stand:
-    """As much of a material as a recipe looks at."""
+    """As much of the data as a recipe looks at."""
 
-    knows_lenses = True
+    has_focal_lengths = True
 
 
 def test_parameters_of_table5_are_those_of_the_official_code() -> None:
@@ -168,7 +168,7 @@ def test_parameters_of_table5_are_those_of_the_official_code() -> None:
     expected = {"16-4-4": 2.41, "32-2-2": 4.80, "32-4-4": 9.56, "32-6-6": 14.33, "32-2-4": 9.55,
                 "32-4-2": 4.82, "48-4-4": 21.47}  # fmt: skip
     for row in EXPERIMENTS["table5"].rows(PAPER_SIZE):
-        recipe = Options(size="paper").recipe(_Paper, 9, row, 0)  # type: ignore[arg-type]
+        recipe = ExperimentOptions(size="paper").recipe(_Paper, 9, row, 0)  # type: ignore[arg-type]
         count = flops.parameters(build_model(recipe, 17))
         assert count / 1e6 == pytest.approx(expected.pop(row.name), abs=0.006)
     assert not expected
@@ -182,16 +182,18 @@ class _Paper:
 
 
 def test_the_papers_size_is_the_papers_recipe() -> None:
-    recipe = Options(size="paper").recipe(_Paper, 81, Row(name="x", label="x"), 3)  # type: ignore[arg-type]
+    recipe = ExperimentOptions(size="paper").recipe(_Paper, 81, Row("x", "x"), 3)  # type: ignore[arg-type]
     assert (recipe.frames, recipe.embed_dim, recipe.depth) == (81, 32, 4)
     assert (recipe.epochs, recipe.batch, recipe.lr, recipe.seed) == (130, 1024, 2e-4, 3)
-    assert Options(size="paper").budget == Budget(windows=None, fraction=None, test_frames=None)
+    assert ExperimentOptions(size="paper").budget == Budget(
+        windows=None, fraction=None, test_frames=None
+    )
 
 
 def test_only_all_of_the_papers_recipe_is_the_papers() -> None:
-    assert Options(size="paper").is_papers
+    assert ExperimentOptions(size="paper").is_papers
     for changes in ({"size": "small"}, {"epochs": 130}, {"fraction": 0.5}):
-        assert not Options(**{"size": "paper"} | changes).is_papers
+        assert not ExperimentOptions(**{"size": "paper"} | changes).is_papers
 
 
 def test_bad_requests(tmp_path: Path) -> None:

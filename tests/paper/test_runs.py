@@ -7,60 +7,77 @@ import torch
 
 from tests.bvh_files import write_mocap
 from tests.training_data import tiny_dataset
-from vidpose.datasets.mocap import read_folder
-from vidpose.datasets.virtual_cameras import look_at_clips
+from vidpose.datasets.mocap import mocap_dataset
+from vidpose.datasets.motion_clips import read_folder
 from vidpose.errors import DataError
 from vidpose.evaluation.evaluate import evaluate
+from vidpose.events import Event, Report, ignore
 from vidpose.models import load_checkpoint
 from vidpose.paper import runs
-from vidpose.paper.datasets import Material
-from vidpose.paper.runs import Budget, Part, Run, complete, mean_and_spread, thinned, training_data
+from vidpose.paper.datasets import ExperimentData
+from vidpose.paper.runs import (
+    Budget,
+    FirstSamples,
+    Run,
+    complete,
+    mean_and_spread,
+    thinned,
+    training_data,
+)
+from vidpose.paper.workspace import Workspace
 from vidpose.training.batches import FixedWindows, Shuffled
 from vidpose.training.distributed import World
 from vidpose.training.loop import train
 from vidpose.training.recipe import Recipe
+from vidpose.utils.progress import silent
 
 CPU = torch.device("cpu")
 BUDGET = Budget(windows=48, fraction=None, test_frames=20)
 RECIPE = Recipe(frames=3, embed_dim=8, depth=1, epochs=2, batch=16, lr=1e-3, val_fraction=0.3)
 
 
-def material() -> Material:
+def experiment_data() -> ExperimentData:
     dataset = replace(tiny_dataset(), name="h36m")
-    return Material(dataset=dataset, stands_for="h36m", is_public=True, told="turning people")
+    return ExperimentData(
+        dataset=dataset, replaces="h36m", is_public=True, description="turning people"
+    )
+
+
+def workspace(out: Path, report: Report = ignore) -> Workspace:
+    return Workspace(out=out, data=out, device=CPU, report=report, progress=silent)
 
 
 def make_run(**changes: Any) -> Run:
-    return Run(recipe=replace(RECIPE, **changes), material=material(), budget=BUDGET)
+    return Run(recipe=replace(RECIPE, **changes), data=experiment_data(), budget=BUDGET)
 
 
 def test_a_run_is_done_once_and_read_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run()
-    lines: list[str] = []
-    first = complete(run, tmp_path, CPU, report=lines.append)
-    assert len(lines) == 1
+    said: list[Event] = []
+    first = complete(run, workspace(tmp_path, said.append))
+    assert len(said) == 1
     assert (first.epochs, first.windows, first.seed, first.frames) == (2, 48, 0, 3)
-    best = load_checkpoint(run.folder(tmp_path) / "best.safetensors")
-    again = evaluate(best, run.material.shortened(20))[0]
+    best = load_checkpoint(run.folder(tmp_path / "runs") / "best.safetensors")
+    again = evaluate(best, run.data.shortened(20))[0]
     assert again.scored_frames == 20
     assert first.means["mpjpe_mm"] == pytest.approx(again.value("mpjpe_mm"))
     assert first.columns["Turning"]["p_mpjpe_mm"] == pytest.approx(again.value("p_mpjpe_mm"))
 
     monkeypatch.setattr(runs, "train", None)  # nothing may be trained, or measured, again
     monkeypatch.setattr(runs, "evaluate", None)
-    assert complete(run, tmp_path, CPU) == first
+    assert complete(run, workspace(tmp_path)) == first
 
 
 def test_a_run_that_was_broken_off_goes_on(tmp_path: Path) -> None:
-    whole = complete(make_run(), tmp_path / "whole", CPU)
-    folder = make_run().folder(tmp_path / "broken")
-    half = complete(make_run(epochs=1), tmp_path / "half", CPU)
-    folder.parent.mkdir()
-    make_run(epochs=1).folder(tmp_path / "half").rename(folder)
+    whole = complete(make_run(), workspace(tmp_path / "whole"))
+    folder = make_run().folder(tmp_path / "broken" / "runs")
+    half = complete(make_run(epochs=1), workspace(tmp_path / "half"))
+    folder.parent.mkdir(parents=True)
+    make_run(epochs=1).folder(tmp_path / "half" / "runs").rename(folder)
     (folder / "result.json").unlink()
-    assert complete(make_run(), tmp_path / "broken", CPU).means == whole.means
+    assert complete(make_run(), workspace(tmp_path / "broken")).means == whole.means
     assert half.means != whole.means
 
 
@@ -68,9 +85,9 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path: Path) -> None:
     "changes", [{"seed": 1}, {"epochs": 3}, {"model": "temporal"}, {"joint_positions": False}]
 )
 def test_another_run_has_another_folder(changes: dict[str, Any], tmp_path: Path) -> None:
-    assert make_run(**changes).folder(tmp_path) != make_run().folder(tmp_path)
+    assert make_run(**changes).folder(tmp_path / "runs") != make_run().folder(tmp_path / "runs")
     more = replace(make_run(), budget=replace(BUDGET, windows=64))
-    assert more.folder(tmp_path) != make_run().folder(tmp_path)
+    assert more.folder(tmp_path / "runs") != make_run().folder(tmp_path / "runs")
 
 
 def test_fine_tuning_begins_with_the_other_run(
@@ -85,28 +102,28 @@ def test_fine_tuning_begins_with_the_other_run(
         return real(*args, **options)
 
     monkeypatch.setattr(runs, "train", watched)
-    complete(replace(make_run(), before=before), tmp_path, CPU)
+    complete(replace(make_run(), before=before), workspace(tmp_path))
     assert begun[0] is None
-    assert begun[1].path == before.folder(tmp_path) / "best.safetensors"
+    assert begun[1].path == before.folder(tmp_path / "runs") / "best.safetensors"
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     run = make_run()
-    folder = run.folder(tmp_path)
-    folder.mkdir()
+    folder = run.folder(tmp_path / "runs")
+    folder.mkdir(parents=True)
     for content in ("{", "[]", '{"format": "vidpose-paper-run/1", "means": {}}', '{"format": 1}'):
         (folder / "result.json").write_text(content)
         with pytest.raises(DataError, match=r"result\.json is no result of `vidpose paper`"):
-            complete(run, tmp_path, CPU)
+            complete(run, workspace(tmp_path))
 
 
 def test_a_part_of_an_epoch() -> None:
     samples = FixedWindows(torch.arange(100.0)[:, None], torch.arange(100.0)[:, None])
-    part, world = Part(Shuffled(samples, 0), 25), World(CPU, "")
+    part, world = FirstSamples(Shuffled(samples, 0), 25), World(CPU, "")
     sizes, seen = [], []
     for epoch in (0, 1):
         for step in range(3):
-            inputs, targets, whole = part.batch(epoch, step, 10, world)
+            inputs, targets, _, whole = part.batch(epoch, step, 10, world)
             assert len(inputs) == len(targets) == whole
             sizes.append(whole)
             seen.append(set(inputs[:, 0].tolist()))
@@ -132,18 +149,18 @@ def test_the_budget() -> None:
 def test_motion_capture_is_cut_to_the_budget_too(tmp_path: Path) -> None:
     clips = tuple(read_folder(write_mocap(tmp_path, ("01", "02", "03"))))
     for kind, noise in (("noisy", 1.0), ("clean", 0.0)):
-        mocap = Material(
-            dataset=look_at_clips(clips, kind, ("02",)),
-            stands_for="h36m",
+        mocap = ExperimentData(
+            dataset=mocap_dataset(clips, kind, ("02",)),
+            replaces="h36m",
             is_public=False,
-            told="",
+            description="",
             clips=clips,
             held_out=("02",),
         )
-        recipe = replace(RECIPE, normalisation="person", val_windows=8)
-        data = training_data(Run(recipe=recipe, material=mocap, budget=BUDGET), CPU)
+        recipe = replace(RECIPE, normalisation="person-2", val_windows=8)
+        data = training_data(Run(recipe=recipe, data=mocap, budget=BUDGET), CPU)
         assert data.source.samples == 48
-        assert data.told["variation"]["noise"] == noise
+        assert data.provenance["variation"]["noise"] == noise
         assert mocap.column(mocap.dataset.test[0]) == "02"
 
 

@@ -1,4 +1,4 @@
-"""What is installed, what is missing or does not fit, and the exact line that mends it.
+"""What is installed, what is missing or does not fit, and the exact command that fixes it.
 
 The version bounds are read from vidpose's own package metadata, that is from pyproject.toml, so
 that they stand in one place. Only what metadata cannot tell is imported.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -44,7 +44,7 @@ class Check:
     """note: an optional part is missing or does not fit; broken: the main job cannot run."""
     found: str
     fix: str | None = None
-    """The line that mends it."""
+    """The command that fixes it."""
 
 
 def examine() -> list[Check]:
@@ -102,6 +102,10 @@ def _install_mmpose() -> str:
     return f"{sys.executable} -m pip install {itself} && {_pip(str(MMPOSE), options='--no-deps ')}"
 
 
+def _reinstall() -> str:
+    return f"{sys.executable} -m pip install -e '{PACKAGE.parent}'"
+
+
 def _is_checkout() -> bool:
     return (PACKAGE.parent / "pyproject.toml").is_file()
 
@@ -116,13 +120,10 @@ def _version(package: str) -> str | None:
 def _requirements(extra: str = "") -> list[Requirement]:
     """What vidpose asks for, or what an extra adds; without what is for other systems."""
     wanted = []
-    for line in metadata.requires("vidpose") or []:
-        requirement = Requirement(line)
+    for requirement in map(Requirement, metadata.requires("vidpose") or []):
         marker = requirement.marker
         always = marker is None or marker.evaluate({"extra": ""})
-        if (always and not extra) or (
-            not always and extra and marker is not None and marker.evaluate({"extra": extra})
-        ):
+        if always != bool(extra) and (always or (marker and marker.evaluate({"extra": extra}))):
             wanted.append(requirement)
     return wanted
 
@@ -142,20 +143,18 @@ def _check_requirement(requirement: Requirement, missing: State, fix: str | None
 
 def _system() -> Iterator[Check]:
     wanted = SpecifierSet(metadata.metadata("vidpose")["Requires-Python"] or "")
-    version = platform.python_version()
-    if wanted.contains(version, prereleases=True):
-        yield Check("python", "ok", version)
+    python, installed = platform.python_version(), _version("vidpose")
+    if wanted.contains(python, prereleases=True):
+        yield Check("python", "ok", python)
     else:
-        yield Check(
-            "python", "broken", f"{version}, but {wanted} is needed", "python3.11 -m venv .venv"
-        )
+        fix = "python3.11 -m venv .venv"
+        yield Check("python", "broken", f"{python}, but {wanted} is needed", fix)
     yield Check("platform", "ok", platform.platform())
-    installed = _version("vidpose")
     if installed == __version__:
         yield Check("vidpose", "ok", __version__)
     else:
-        fix = f"{sys.executable} -m pip install -e '{PACKAGE.parent}'"
-        yield Check("vidpose", "note", f"{__version__}, but installed as {installed}", fix)
+        found = f"{__version__}, but installed as {installed}"
+        yield Check("vidpose", "note", found, _reinstall())
 
 
 def _dependencies() -> list[Check]:
@@ -164,30 +163,36 @@ def _dependencies() -> list[Check]:
 
 def _torch_pair() -> Check:
     """A torchvision built for another torch imports, but its operations are not there."""
-    name = "torchvision.ops.nms"
-    try:
+
+    def found() -> str:
         import torch
         from torchvision.ops import nms
 
         boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 2.0]])
         if nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist() != [0]:
             raise RuntimeError("it keeps two equal boxes")
-    except Exception as error:  # any failure of a foreign library is the finding
-        found = f"does not work ({_line(error)})"
-        fix = _pip("torch", "torchvision", options="--force-reinstall ")
-        return Check(name, "broken", found, fix)
-    return Check(name, "ok", f"works; torch {_version('torch')} with {_version('torchvision')}")
+        return f"works; torch {_version('torch')} with {_version('torchvision')}"
+
+    fix = _pip("torch", "torchvision", options="--force-reinstall ")
+    return _tried("torchvision.ops.nms", found, "broken", fix)
 
 
 def _gpu() -> Check:
-    try:
+    def found() -> str:
         import torch
 
-        if torch.cuda.is_available():
-            return Check("gpu", "ok", torch.cuda.get_device_name())
-    except Exception as error:  # see _torch_pair
-        return Check("gpu", "note", _line(error))
-    return Check("gpu", "ok", "none found; the CPU computes")
+        gpu = torch.cuda.is_available()
+        return torch.cuda.get_device_name() if gpu else "none found; the CPU computes"
+
+    return _tried("gpu", found, "note")
+
+
+def _tried(name: str, found: Callable[[], str], failed: State, fix: str | None = None) -> Check:
+    """What was found; any failure of a foreign library is a finding, too."""
+    try:
+        return Check(name, "ok", found())
+    except Exception as error:
+        return Check(name, failed, f"does not work ({_line(error)})", fix)
 
 
 def _opencv() -> Check:
@@ -219,27 +224,23 @@ def _mediapipe() -> Check:
 
 
 def _video() -> Check:
-    name = "libx264 in av"
-    try:
+    def found() -> str:
         import av
 
-        there = "libx264" in av.codecs_available
-    except Exception as error:  # see _torch_pair
-        fix = _pip("av", options="--force-reinstall --no-deps ")
-        return Check(name, "broken", f"av does not work ({_line(error)})", fix)
-    if there:
-        return Check(name, "ok", "there")
+        if "libx264" not in av.codecs_available:
+            raise RuntimeError("this build of av has no libx264")
+        return "there"
+
     fix = _pip("av", options="--force-reinstall --no-deps --only-binary :all: ")
-    return Check(name, "broken", "not in this build of av", fix)
+    return _tried("libx264 in av", found, "broken", fix)
 
 
 def _openmmlab() -> Iterator[Check]:
     """HRNet, CPN and RTMDet; everything here is optional."""
     wanted = _requirements("mmpose")
     if not wanted:
-        fix = f"{sys.executable} -m pip install -e '{PACKAGE.parent}'"
         found = "vidpose's package metadata is older than its source"
-        yield Check("mmpose extra", "note", found, fix)
+        yield Check("mmpose extra", "note", found, _reinstall())
     full = _version("mmcv")
     for requirement in wanted:
         if requirement.name == "mmcv-lite" and full:
@@ -275,17 +276,14 @@ def _weights() -> Iterator[Check]:
     for line in lines:
         name = f"weights {line.name}"
         fetch = f"{Path(sys.executable).with_name('vidpose')} weights fetch {line.name}"
+        by_hand = f"download {line.source} with a browser to {line.path}"
         if line.state == SHIPPED:
             yield _shipped(name, line)
         elif line.state == HERE:
             yield Check(name, "ok", f"{line.state}: {line.path}")
-        elif line.state == OTHER:
-            yield Check(name, "note", line.state, f"rm '{line.path}'* && {fetch}")
-        elif line.state == ABSENT_BY_HAND:
-            fix = f"download {line.source} with a browser to {line.path}"
-            yield Check(name, "note", line.state, fix)
         else:
-            yield Check(name, "note", line.state, fetch)
+            fixes = {OTHER: f"rm '{line.path}'* && {fetch}", ABSENT_BY_HAND: by_hand}
+            yield Check(name, "note", line.state, fixes.get(line.state, fetch))
 
 
 def _shipped(name: str, line: Listed) -> Check:

@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from vidpose.camera import assumed_focal_px
 from vidpose.detect import open_detector
-from vidpose.detect.base import sights
+from vidpose.detect.base import detect_frames
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.lifting.sliding_window import slide
 from vidpose.models import LiftingModel, PoseFormer, flops
+from vidpose.models.sliding import sliding_form
+from vidpose.options import DetectorOptions, PostprocessOptions
+from vidpose.postprocess import postprocess
 from vidpose.render.compose import Layout, compose_frame
-from vidpose.render.scene import Scene
+from vidpose.render.scene import ScenePanel
 from vidpose.render.view import VIEWS
 from vidpose.tracking.collector import PoseCollector
 from vidpose.utils.devices import PRECISIONS, choose_device, choose_precision
@@ -33,7 +33,7 @@ PAPER_FRAMES = (9, 27, 81)
 """The windows of the paper's Table 6."""
 MEASURED_S = 1.0
 """A network's speed is measured for at least so long."""
-STAGES = ("decode", "detect", "track", "lift", "root", "draw", "encode")
+STAGES = ("decode", "detect", "track", "lift", "postprocess", "draw", "encode")
 
 Item = TypeVar("Item")
 
@@ -107,14 +107,13 @@ def profile_networks(
 
 def _sliding_speed(model: LiftingModel, dtype: torch.dtype) -> float:
     """Frames a second."""
-    ready = model.prepared(dtype)
+    ready = sliding_form(model, dtype)
     device = next(model.parameters()).device
 
     def lift(frames: int) -> float:
         track = torch.zeros(frames, model.config.joints, 2, device=device)
         start = time.perf_counter()
-        for poses in slide(ready, track, None):
-            poses.cpu()  # waits for a GPU
+        slide(ready, track, None).poses.cpu()  # waits for a GPU
         return time.perf_counter() - start
 
     frames = 64
@@ -155,27 +154,28 @@ def profile_run(
     chosen, _ = choose_device(device)
     checkpoint = load_lifter_checkpoint(weights)
     watch = Stopwatch()
-    lifter = _TimedLifter(checkpoint, chosen, precision=precision)
-    lifter.watch = watch
+    lifter = Lifter(checkpoint, chosen, precision=precision)
 
     collector = PoseCollector()
     with VideoReader(video, start, end) as reader:
-        found, _ = open_detector(detector, device=chosen)
+        found, _ = open_detector(DetectorOptions(detector=detector), chosen)
         frames = progress(watch.each("decode", reader), reader.expected_frames, "frames")
         with found:
-            for sight in watch.each("detect", sights(found, frames)):
+            for detections in watch.each("detect", detect_frames(found, frames)):
                 with watch("track"):
-                    collector.add(*sight)
+                    collector.add(detections)
         with watch("track"):
             poses = collector.finish(reader.fps, reader.size)
     if not poses.people:
         raise NoPersonError(f"Nobody was found in any frame of {video}.")
-    with watch("root"):  # what the lifter does in it is counted as "lift"
-        result = lift_poses(poses, lifter, float(assumed_focal_px(poses.frame_size)))
+    with watch("lift"):
+        lifted = lift_poses(poses, lifter)
+    with watch("postprocess"):
+        result = postprocess(lifted, PostprocessOptions())
 
     layout = Layout.of(result.frame_size)
     with watch("draw"):
-        scene = Scene(result, layout.panel, VIEWS["three-quarter"])
+        scene = ScenePanel(result, layout.panel, VIEWS["three-quarter"])
     with (
         TemporaryDirectory() as folder,
         VideoReader(video, start, end) as reader,
@@ -236,11 +236,3 @@ class Stopwatch:
             stage = self._running[-1]
             self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
         self._since = now
-
-
-class _TimedLifter(Lifter):
-    watch: Stopwatch
-
-    def __call__(self, *arguments: Any, **options: Any) -> NDArray[np.float32]:
-        with self.watch("lift"):
-            return super().__call__(*arguments, **options)

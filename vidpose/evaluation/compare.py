@@ -7,11 +7,12 @@ from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidpose.datasets import open_dataset
 from vidpose.datasets.dataset import Dataset
 from vidpose.errors import UsageError
 from vidpose.evaluation import tables
-from vidpose.evaluation.evaluate import Evaluation, check_fits, evaluate, protocol_of, scored_joints
+from vidpose.evaluation.evaluate import Evaluation, check_fits, evaluate
+from vidpose.evaluation.protocols import protocol_of, scored_joints
+from vidpose.events import FileWritten, Info, Report, Setup, ignore
 from vidpose.models import load_checkpoint
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
@@ -39,35 +40,42 @@ class Outputs:
             if path:
                 check_writable(path)
 
+    def write(self, found: ListOf[tuple[Evaluation, ...]], report: Report) -> None:
+        """Write and draw what `compare` found."""
+        every = [evaluation for evaluations in found for evaluation in evaluations]
+        for path, write in ((self.csv, tables.write_csv), (self.json, tables.write_json)):
+            if path:
+                write(path, every)
+                report(FileWritten("Written", path))
+        if self.plots:
+            from vidpose.evaluation import plots
+
+            firsts = [evaluations[0] for evaluations in found]
+            for path in plots.draw_all(self.plots, firsts, self.action):
+                report(FileWritten("Drawn", path))
+
 
 def compare(
     weights: ListOf[str | Path],
-    dataset: str,
-    data: Path,
+    open_data: Callable[[], Dataset],
     *,
-    keypoints: str | None = None,
-    test_subjects: ListOf[str] | None = None,
-    actions: ListOf[str] | None = None,
     flip: bool = True,
     joints: int | None = None,
     device: str = "auto",
     outputs: Outputs = Outputs(),
-    report: Callable[[str], None] = print,
+    report: Report = ignore,
     progress: Progress = silent,
 ) -> list[tuple[Evaluation, ...]]:
     """Measure weights on a dataset's test sequences; report, write and draw what was found.
 
     Args:
         weights: names of weights that come with vidpose, or paths of checkpoints.
-        dataset: as `vidpose.datasets.open_dataset` calls it.
-        data: its folder.
-        keypoints: which 2D joints; by default the dataset's usual.
-        test_subjects: whom to measure on; by default the field's protocol.
-        actions: exact names of groups of actions; by default the field's protocol.
-        flip: average with the mirror image; the numbers without it are reported beside.
-        joints: see `vidpose.evaluation.evaluate.scored_joints`.
+        open_data: opens the dataset, as `vidpose.datasets.open_dataset` does; called once
+            weights and outputs are checked.
+        flip: average with the mirror image; the numbers without it are reported, too.
+        joints: see `vidpose.evaluation.protocols.scored_joints`.
         device: auto, cpu or cuda.
-        outputs: what is written, besides the report.
+        outputs: what is reported, written and drawn.
         report: takes the tables, and what there is to say.
         progress: wraps the sequences of each checkpoint.
 
@@ -85,24 +93,23 @@ def compare(
     labels = _labels([find_weights(name) for name in weights])
     checkpoints = {label: load_checkpoint(path) for path, label in labels.items()}
     if outputs.plots:
-        from vidpose.render import plots
+        from vidpose.evaluation import plots
 
         plots.check_count(len(checkpoints))
     chosen, why = choose_device(device)
-    opened = open_dataset(
-        dataset, data, keypoints=keypoints, test_subjects=test_subjects, actions=actions
-    )
+    dataset = open_data()
     for checkpoint in checkpoints.values():
-        check_fits(checkpoint, opened)
-    scored_joints(opened.skeleton, joints)
-    _check_action(opened, outputs.action)
+        check_fits(checkpoint, dataset)
+    scored_joints(dataset.skeleton, joints)
+    check_action(dataset, outputs.action)
 
-    report(f"Measuring {', '.join(checkpoints)} on {opened.name}. Device: {chosen.type} ({why}).")
+    what = f"{', '.join(checkpoints)} on {dataset.name}"
+    report(Setup(f"Measuring {what}. Device: {chosen.type} ({why})."))
     found = []
     for label, checkpoint in checkpoints.items():
         evaluations = evaluate(
             checkpoint,
-            opened,
+            dataset,
             flip=flip,
             joints=joints,
             device=chosen,
@@ -110,47 +117,32 @@ def compare(
             report=report,
             progress=progress,
         )
-        report(f"\n{tables.text(evaluations, outputs.show)}")
+        report(Info(f"\n{tables.text(evaluations, outputs.show)}"))
         found.append(evaluations)
     firsts = [evaluations[0] for evaluations in found]
     if len(firsts) > 1:
-        report(f"\n{tables.comparison(firsts)}")
+        report(Info(f"\n{tables.comparison(firsts)}"))
     if printed := tables.literature(firsts[0]):
-        report(f"\n{printed}")
-    _write(outputs, found, report)
+        report(Info(f"\n{printed}"))
+    outputs.write(found, report)
     return found
 
 
-def _write(
-    outputs: Outputs, found: list[tuple[Evaluation, ...]], report: Callable[[str], None]
-) -> None:
-    every = [evaluation for evaluations in found for evaluation in evaluations]
-    for path, write in ((outputs.csv, tables.write_csv), (outputs.json, tables.write_json)):
-        if path:
-            write(path, every)
-            report(f"Written: {path}")
-    if outputs.plots:
-        from vidpose.render import plots
-
-        firsts = [evaluations[0] for evaluations in found]
-        for path in plots.draw_all(outputs.plots, firsts, outputs.action):
-            report(f"Drawn: {path}")
-
-
 def _labels(paths: ListOf[Path]) -> dict[Path, str]:
-    """The shortest end of each path that tells it from the others, without its suffix."""
-    whole = [path.resolve().with_suffix("") for path in paths]
-    twice = next((p for p, w in zip(paths, whole, strict=True) if whole.count(w) > 1), None)
+    """The shortest end of each path that distinguishes it from the others, without its suffix."""
+    full = [path.resolve().with_suffix("") for path in paths]
+    twice = next((p for p, f in zip(paths, full, strict=True) if full.count(f) > 1), None)
     if twice:
         raise UsageError(f"{twice} is given twice; give other weights to compare.")
-    for length in range(1, max(len(path.parts) for path in whole) + 1):
-        labels = ["/".join(path.parts[-length:]) for path in whole]
+    for length in range(1, max(len(path.parts) for path in full) + 1):
+        labels = ["/".join(path.parts[-length:]) for path in full]
         if len(set(labels)) == len(labels):
             break
     return dict(zip(paths, labels, strict=True))
 
 
-def _check_action(dataset: Dataset, action: str | None) -> None:
+def check_action(dataset: Dataset, action: str | None) -> None:
+    """Raise UsageError if no test sequence belongs to this row of the table."""
     group = protocol_of(dataset).group
     known = sorted({group(sequence) for sequence in dataset.test if sequence.valid.any()})
     if action is not None and action not in known:

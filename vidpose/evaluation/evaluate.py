@@ -7,7 +7,7 @@ held at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from vidpose.camera import assumed_focal_px
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, UsageError, VidposeError
-from vidpose.evaluation.published import H36M_ACTIONS
-from vidpose.lifting.sliding_window import mirror, slide
+from vidpose.evaluation.protocols import Protocol, protocol_of, scored_joints
+from vidpose.events import Info, Report, ignore
+from vidpose.lifting.sliding_window import slide
 from vidpose.metrics import (
     PCK_THRESHOLD_M,
     auc_of_errors,
@@ -31,9 +32,10 @@ from vidpose.metrics import (
     pck_of_errors,
 )
 from vidpose.models import Checkpoint
-from vidpose.models.base import Slides
+from vidpose.models.base import SlidingForm
 from vidpose.models.normalisation import NORMALISATIONS
-from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, SKELETONS, Skeleton
+from vidpose.models.sliding import sliding_form
+from vidpose.skeleton import SKELETONS, Skeleton
 from vidpose.utils.progress import Progress, silent
 
 METRICS = {
@@ -49,84 +51,7 @@ SAME_RATE = 0.02
 RESAMPLES = 1000
 """Of the bootstrap."""
 
-FOURTEEN = {
-    H36M17.name: ("Hip", "Spine", "Neck/Nose"),
-    MPI_INF_3DHP.name: ("pelvis", "spine", "head"),
-    HUMANEVA15.name: ("pelvis",),
-}
-"""What 14 joints leave out: limbs, neck and top of the head remain, as in LSP."""
-
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """How a dataset's papers turn errors into the number they print."""
-
-    name: str
-    group: Callable[[Sequence], str]
-    """The row of the table that a sequence belongs to."""
-    zero_root: bool
-    """Put the predicted root at 0 before it is compared; otherwise its error counts."""
-    mean_of_groups: bool
-    """The headline is the unweighted mean of the groups; otherwise, of all frames."""
-    headline: str = "mpjpe_mm"
-    groups_are: str = "action"
-    order: tuple[str, ...] = ()
-    """Groups in the order of the papers' tables; others follow by name."""
-    families: tuple[str, ...] = ()
-    """Further means: of the groups whose name ends in one of the words, "Walk and Jog" in both."""
-    pck_joints: Callable[[Skeleton, int], bool] = lambda skeleton, joint: True
-    """Joints over which PCK and AUC are meant."""
-
-
-def _first_word(sequence: Sequence) -> str:
-    """The action without its number: "Walking 1" is Walking, and WalkDog is another."""
-    return sequence.action.split(" ")[0]
-
-
-def _subject_and_action(sequence: Sequence) -> str:
-    """Validate/S1 and "Walking 1 chunk0" make "S1 Walk"."""
-    action = _first_word(sequence)
-    return f"{sequence.subject.split('/')[-1]} {'Walk' if action == 'Walking' else action}"
-
-
-def _is_one_of_14(skeleton: Skeleton, joint: int) -> bool:
-    return skeleton.joint_names[joint] not in FOURTEEN.get(skeleton.name, ())
-
-
-H36M = Protocol(
-    name="Human3.6M",
-    group=_first_word,
-    # The papers' code sets the true root to 0 and leaves the predicted one: it counts.
-    zero_root=False,
-    mean_of_groups=True,
-    order=H36M_ACTIONS,
-)
-MPI = Protocol(
-    name="MPI-INF-3DHP",
-    group=lambda sequence: sequence.subject,
-    groups_are="subject",
-    zero_root=True,
-    mean_of_groups=False,
-    pck_joints=_is_one_of_14,
-)
-HUMANEVA = Protocol(
-    name="HumanEva-I",
-    group=_subject_and_action,
-    groups_are="subject, action",
-    zero_root=False,
-    mean_of_groups=True,
-    headline="p_mpjpe_mm",
-    order=tuple(f"S{s} {action}" for action in ("Walk", "Jog", "Box") for s in (1, 2, 3)),
-    families=("Walk", "Jog", "Box", "Walk and Jog"),
-)
-DEFAULT = Protocol(name="default", group=_first_word, zero_root=True, mean_of_groups=False)
-PROTOCOLS = {"h36m": H36M, "synthetic": H36M, "mpi_inf_3dhp": MPI, "humaneva": HUMANEVA}
-
-
-def protocol_of(dataset: Dataset) -> Protocol:
-    return PROTOCOLS.get(dataset.name, DEFAULT)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,18 +101,18 @@ class Evaluation:
     """(S,), those that are scored."""
     all_joints: bool
     pck_joints: NDArray[np.bool_]
-    """(S,), those that PCK and AUC are meant over."""
+    """(S,), those that PCK and AUC are means over."""
     flip: bool
     """Mirror images were averaged."""
     protocol: Protocol
     sequences: tuple[SequenceErrors, ...]
 
     @cached_property
-    def groups(self) -> dict[str, list[int]]:
-        """The sequences of each row of the table, by number, rows in the papers' order."""
-        found: dict[str, list[int]] = {}
-        for i, sequence in enumerate(self.sequences):
-            found.setdefault(sequence.group, []).append(i)
+    def groups(self) -> dict[str, list[SequenceErrors]]:
+        """The sequences of each row of the table, rows in the papers' order."""
+        found: dict[str, list[SequenceErrors]] = {}
+        for sequence in self.sequences:
+            found.setdefault(sequence.group, []).append(sequence)
         order = {name: i for i, name in enumerate(self.protocol.order)}
         return {n: found[n] for n in sorted(found, key=lambda n: (order.get(n, len(order)), n))}
 
@@ -204,17 +129,15 @@ class Evaluation:
     def scored_frames(self) -> int:
         return sum(len(sequence) for sequence in self.sequences)
 
-    def pooled(self, metric: str, sequences: ListOf[int] | None = None) -> Floats:
+    def pooled(self, metric: str, sequences: ListOf[SequenceErrors] | None = None) -> Floats:
         """(S,): the mean over all frames of some sequences, by default of all.
 
         A sequence's mean weighs as many frames as it has; so does its velocity error, though
         that has a step less (Pavllo et al., CVPR 2019).
         """
-        chosen = [self.sequences[i] for i in sequences or range(len(self.sequences))]
-        return _weighted(
-            np.stack([sequence.means[metric] for sequence in chosen]),
-            np.array([len(sequence) for sequence in chosen], float),
-        )
+        chosen = sequences or self.sequences
+        means = np.stack([sequence.means[metric] for sequence in chosen])
+        return _weighted(means, np.array([len(sequence) for sequence in chosen], float))
 
     def by_group(self, metric: str, groups: ListOf[str] | None = None) -> Floats:
         """(S,): the unweighted mean of groups, by default of all."""
@@ -232,8 +155,12 @@ class Evaluation:
         return self.over_joints(metric, self.per_joint(metric, group))
 
     def over_joints(self, metric: str, per_joint: Floats) -> float:
-        """(S,) -> the mean over the joints that the metric is meant over."""
+        """(S,) -> the mean over the joints that count for the metric."""
         return float((per_joint[self.pck_joints] if metric in ("pck", "auc") else per_joint).mean())
+
+    def all_metrics(self, per_joint: Callable[[str], Floats]) -> dict[str, float]:
+        """One number for each of `METRICS`, from what gives a metric's means by joint, (S,)."""
+        return {key: self.over_joints(key, per_joint(key)) for key in METRICS}
 
     def worst(self, count: int) -> list[SequenceErrors]:
         """The sequences with the largest MPJPE, largest first."""
@@ -241,8 +168,8 @@ class Evaluation:
 
     def spread(self, low: float = 25, high: float = 75, group: str | None = None) -> Floats:
         """(2, S): percentiles of the MPJPE of each joint over the frames, mm."""
-        chosen = range(len(self.sequences)) if group is None else self.groups[group]
-        pooled = np.concatenate([self.sequences[i].mpjpe_mm for i in chosen])
+        chosen = self.sequences if group is None else self.groups[group]
+        pooled = np.concatenate([sequence.mpjpe_mm for sequence in chosen])
         return np.asarray(np.percentile(pooled, (low, high), axis=0), np.float64)
 
     def cumulative(self, thresholds_mm: Floats) -> Floats:
@@ -254,22 +181,21 @@ class Evaluation:
     def interval(self, metric: str, seed: int = 0) -> tuple[float, float] | None:
         """The headline's 95 % bootstrap interval over takes; None if there is only one a group.
 
-        Takes are drawn with all their cameras, group by group where groups are meant over: it
-        says how far other motions of these people could have moved the number, and nothing of
-        other people or cameras.
+        Takes are drawn with all their cameras, group by group where the headline is a mean of
+        groups. It says how far other motions of these people could have moved the number, and
+        nothing of other people or cameras.
         """
-        strata = list(self.groups.values())
-        if not self.protocol.mean_of_groups:
-            strata = [[i for group in strata for i in group]]
+        by_group = self.protocol.mean_of_groups
+        strata = self.groups.values() if by_group else [self.sequences]
         generator = np.random.default_rng(seed)
         drawn, several = [], False
         for stratum in strata:
-            takes: dict[tuple[str, str], list[int]] = {}
-            for i in stratum:
-                takes.setdefault(self.sequences[i].take, []).append(i)
+            takes: dict[tuple[str, str], list[SequenceErrors]] = {}
+            for sequence in stratum:
+                takes.setdefault(sequence.take, []).append(sequence)
             several = several or len(takes) > 1
             means = [self.over_joints(metric, self.pooled(metric, t)) for t in takes.values()]
-            frames = [sum(len(self.sequences[i]) for i in t) for t in takes.values()]
+            frames = [sum(map(len, take)) for take in takes.values()]
             pick = generator.integers(len(takes), size=(len(takes), RESAMPLES))
             drawn.append(_weighted(np.array(means)[pick], np.array(frames, float)[pick]))
         if not several:
@@ -295,7 +221,7 @@ def evaluate(
     joints: int | None = None,
     device: torch.device | str = "cpu",
     label: str | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = ignore,
     progress: Progress = silent,
 ) -> tuple[Evaluation, ...]:
     """Measure a checkpoint on a dataset's test sequences, by the dataset's protocol.
@@ -307,7 +233,7 @@ def evaluate(
         joints: 14, 16 or 17 of them are scored; by default all. See `scored_joints`.
         device: where to compute.
         label: what to call the checkpoint. [default: its file's name]
-        report: takes a sentence on what the reader of the numbers should know.
+        report: takes what the reader of the numbers should know.
         progress: wraps the sequences.
 
     Returns:
@@ -319,25 +245,22 @@ def evaluate(
         VidposeError: the network's poses are not numbers.
     """
     check_fits(checkpoint, dataset)
-    for note in notes(checkpoint, dataset):
-        report(note)
-    protocol = protocol_of(dataset)
-    scored = scored_joints(dataset.skeleton, joints)
-    ways = (True, False) if flip else (False,)
-    errors: dict[bool, list[SequenceErrors]] = {way: [] for way in ways}
-    prepared = checkpoint.model.to(device).eval().prepared()
+    _note_other_rates(checkpoint, dataset, report)
+    protocol, skeleton = protocol_of(dataset), dataset.skeleton
+    scored = scored_joints(skeleton, joints)
+    errors: dict[bool, list[SequenceErrors]] = {
+        way: [] for way in ((True, False) if flip else (False,))
+    }
+    model = sliding_form(checkpoint.model.to(device).eval())
     sequences = [sequence for sequence in dataset.test if sequence.valid.any()]
     for sequence in progress(sequences, len(sequences), "evaluating"):
-        for way, predicted in _lift(prepared, checkpoint, sequence, dataset.skeleton, flip).items():
+        for way, predicted in _lift(model, checkpoint, sequence, skeleton, flip).items():
             if not np.isfinite(predicted).all():
                 raise VidposeError(
                     f"{label or checkpoint.path or 'the network'} gives poses that are not "
                     f"numbers for {sequence.name}; its weights are damaged, use others."
                 )
-            errors[way].append(
-                _measure(predicted, sequence, protocol, dataset.skeleton.root, scored)
-            )
-    skeleton = dataset.skeleton
+            errors[way].append(_measure(predicted, sequence, protocol, skeleton.root, scored))
     return tuple(
         Evaluation(
             label=label or (checkpoint.path.stem if checkpoint.path else "weights"),
@@ -352,9 +275,9 @@ def evaluate(
             pck_joints=np.array([protocol.pck_joints(skeleton, j) for j in scored]),
             flip=way,
             protocol=protocol,
-            sequences=tuple(errors[way]),
+            sequences=tuple(measured),
         )
-        for way in ways
+        for way, measured in errors.items()
     )
 
 
@@ -374,43 +297,25 @@ def check_fits(checkpoint: Checkpoint, dataset: Dataset) -> None:
         )
 
 
-def notes(checkpoint: Checkpoint, dataset: Dataset) -> Iterator[str]:
-    """What the reader of the numbers should know of this pair."""
+def _note_other_rates(checkpoint: Checkpoint, dataset: Dataset, report: Report) -> None:
     rates = sorted({round(sequence.fps, 2) for sequence in dataset.test})
-    others = [rate for rate in rates if abs(rate / checkpoint.fps - 1) > SAME_RATE]
+    others = [f"{rate:g}" for rate in rates if abs(rate / checkpoint.fps - 1) > SAME_RATE]
     if others:
-        listed = ", ".join(f"{rate:g}" for rate in others)
-        yield (
-            f"Note: {dataset.name} has {listed} frames/s, the weights were trained at "
-            f"{checkpoint.fps:g}; they see every frame all the same, as the protocol asks, so "
-            "motion looks slower or faster to them than in training."
+        report(
+            Info(
+                f"Note: {dataset.name} has {', '.join(others)} frames/s, the weights were trained "
+                f"at {checkpoint.fps:g}; they see every frame all the same, as the protocol asks, "
+                "so motion looks slower or faster to them than in training."
+            )
         )
 
 
-def scored_joints(skeleton: Skeleton, count: int | None) -> NDArray[np.intp]:
-    """Which joints the errors are meant over.
-
-    All by default. 16 of 17 are all but the root, whose error is 0 wherever it is put there by
-    definition; 14 are the limbs, the neck and the top of the head (`FOURTEEN`).
-
-    Raises:
-        UsageError: the skeleton has no such set.
-    """
-    everything = np.arange(len(skeleton))
-    if count is None or count == len(skeleton):
-        return everything
-    if count == 16 and len(skeleton) == 17:
-        return np.delete(everything, skeleton.root)
-    if count == 14 and skeleton.name in FOURTEEN:
-        return np.array([j for j in everything if _is_one_of_14(skeleton, int(j))])
-    raise UsageError(
-        f"--joints {count}: {skeleton.name} has {len(skeleton)} joints and no such choice of "
-        "them; leave --joints out."
-    )
-
-
 def _lift(
-    model: Slides, checkpoint: Checkpoint, sequence: Sequence, skeleton: Skeleton, flip: bool
+    model: SlidingForm,
+    checkpoint: Checkpoint,
+    sequence: PoseSequence,
+    skeleton: Skeleton,
+    flip: bool,
 ) -> dict[bool, Floats]:
     """With (if asked for) and without flip averaging: (T, J, 3) metres, camera frame."""
     device = next(checkpoint.model.parameters()).device
@@ -421,16 +326,17 @@ def _lift(
         sequence.focal_px or assumed_focal_px(sequence.frame_size),
         skeleton.root,
     )
-    plain = torch.cat(list(slide(model, inputs, None)))
-    poses = {False: plain}
-    if flip:
-        flipped = torch.cat(list(slide(model, mirror(inputs, mirrored), None)))
-        poses[True] = (plain + mirror(flipped, mirrored)) / 2
-    return {way: (joints @ rotation).double().cpu().numpy() for way, joints in poses.items()}
+    lifted = slide(model, inputs, mirrored if flip else None)
+    ways = {True: lifted.poses, False: lifted.plain} if flip else {False: lifted.plain}
+    return {way: (joints @ rotation).double().cpu().numpy() for way, joints in ways.items()}
 
 
 def _measure(
-    predicted: Floats, sequence: Sequence, protocol: Protocol, root: int, scored: NDArray[np.intp]
+    predicted: Floats,
+    sequence: PoseSequence,
+    protocol: Protocol,
+    root: int,
+    scored: NDArray[np.intp],
 ) -> SequenceErrors:
     target = sequence.joints_3d.astype(np.float64)
     target = (target - target[:, root : root + 1])[:, scored]

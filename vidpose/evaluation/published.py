@@ -1,14 +1,14 @@
-"""What papers print about the datasets, each figure with a mark that says how sure it is.
+"""What papers print about the datasets, each number with a mark that says how sure it is.
 
 `READ` was read in the public source named with it; `UNVERIFIED` was not read in print. These are
-other people's figures: they stand beside ours and never in their place.
+other people's numbers: they stand next to ours and never in their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 READ = "read"
 UNVERIFIED = "unverified"
@@ -24,9 +24,9 @@ H36M_ACTIONS = (
 """In the order of the papers' tables."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One method's published error under one metric."""
+@dataclass(frozen=True)
+class PublishedNumber:
+    """One method's result under one metric, as a paper prints it."""
 
     dataset: str
     keypoints: str | None
@@ -54,42 +54,36 @@ class Figure:
         return self.note != _OWN_3DHP
 
 
-def _row(names: Iterable[str], values: str) -> dict[str, float]:
+def _mark(source: str) -> str:
+    return READ if source else UNVERIFIED
+
+
+def _by_row(names: Iterable[str], values: str) -> dict[str, float]:
     return dict(zip(names, map(float, values.split()), strict=True))
 
 
-def _h36m(keypoints: str, metric: str, *rows: tuple) -> Iterator[Figure]:
+def _h36m(keypoints: str, metric: str, *rows: tuple) -> Iterator[PublishedNumber]:
     """Rows are (method, frames, value, source or "" if unverified[, errors by action])."""
     for method, frames, value, source, *groups in rows:
-        yield Figure(
-            dataset="h36m",
-            keypoints=keypoints,
-            method=method,
-            frames=frames,
-            metric=metric,
-            value=value,
-            mark=READ if source else UNVERIFIED,
-            source=source,
-            groups=_row(H36M_ACTIONS, groups[0]) if groups else {},
-        )
+        by_action = _by_row(H36M_ACTIONS, *groups) if groups else {}
+        about = "h36m", keypoints, method, frames, metric
+        yield PublishedNumber(*about, value, _mark(source), source, groups=by_action)
 
 
 def _3dhp(
-    method: str, frames: int | None, figures: tuple[float, float, float], source: str, note: str
-) -> Iterator[Figure]:
-    """`figures` are PCK, AUC, MPJPE."""
-    for metric, value in zip(("pck", "auc", "mpjpe_mm"), figures, strict=True):
-        yield Figure(
-            dataset="mpi_inf_3dhp",
-            keypoints="gt",
-            method=method,
-            frames=frames,
-            metric=metric,
-            value=value,
-            mark=READ if source else UNVERIFIED,
-            source=source,
-            note=note,
-        )
+    method: str, frames: int | None, numbers: tuple[float, float, float], source: str, note: str
+) -> Iterator[PublishedNumber]:
+    """`numbers` are PCK, AUC, MPJPE."""
+    for metric, value in zip(("pck", "auc", "mpjpe_mm"), numbers, strict=True):
+        about = "mpi_inf_3dhp", "gt", method, frames, metric
+        yield PublishedNumber(*about, value, _mark(source), source, note=note)
+
+
+def _humaneva(how: str, value: float, source: str, groups: str) -> PublishedNumber:
+    rows = (f"S{s} {action}" for action in ("Walk", "Jog") for s in (1, 2, 3))
+    about = "humaneva", None, f"{POSEFORMER}, {how}", 43, "p_mpjpe_mm"
+    of = "Walk and Jog"
+    return PublishedNumber(*about, value, _mark(source), source, of, _by_row(rows, groups))
 
 
 CPN = "cpn_ft_h36m_dbb"
@@ -97,7 +91,7 @@ _VIDEOPOSE_BOXES = "VideoPose3D's README, with the true boxes"
 _OWN_3DHP = "the papers' own protocol, not this one"
 _THIS_3DHP = "this protocol"
 
-FIGURES: tuple[Figure, ...] = (
+PUBLISHED: tuple[PublishedNumber, ...] = (
     *_h36m(
         CPN,
         "mpjpe_mm",
@@ -173,40 +167,16 @@ FIGURES: tuple[Figure, ...] = (
     *_3dhp("Li et al.", None, (81.2, 46.1, 99.7), "", _OWN_3DHP),
     *_3dhp("Mehta et al., 3DV 2017", None, (75.7, 39.3, 117.6), "", _OWN_3DHP),
     *_3dhp("VNect", None, (76.6, 40.4, 124.7), "", _OWN_3DHP),
-    *(
-        Figure(
-            dataset="humaneva",
-            keypoints=None,
-            method=f"{POSEFORMER}, {how}",
-            frames=43,
-            metric="p_mpjpe_mm",
-            value=value,
-            mark=mark,
-            source=source,
-            of="Walk and Jog",
-            groups=_row((f"S{s} {a}" for a in ("Walk", "Jog") for s in (1, 2, 3)), row),
-        )
-        for how, value, mark, source, row in (
-            ("from scratch", 21.6, READ, "sotaverified", "16.3 11.0 47.1 25.0 15.2 15.1"),
-            ("from Human3.6M", 20.1, UNVERIFIED, "", "14.4 10.2 46.6 22.7 13.4 13.4"),
-        )
-    ),
-    Figure(
-        dataset="humaneva",
-        keypoints=None,
-        method="VideoPose3D",
-        frames=27,
-        metric="mpjpe_mm",
-        value=33.0,
-        mark=READ,
-        source="VideoPose3D's README",
+    _humaneva("from scratch", 21.6, "sotaverified", "16.3 11.0 47.1 25.0 15.2 15.1"),
+    _humaneva("from Human3.6M", 20.1, "", "14.4 10.2 46.6 22.7 13.4 13.4"),
+    PublishedNumber(
+        *("humaneva", None, "VideoPose3D", 27, "mpjpe_mm", 33.0, READ, "VideoPose3D's README")
     ),
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """One line of PoseFormer's Table 6; unverified but for what `speed_mark` says."""
+class Cost(NamedTuple):
+    """One line of PoseFormer's Table 6; unverified except for what `speed_mark` says."""
 
     method: str
     frames: int
@@ -221,35 +191,24 @@ class Cost:
         return self.method == POSEFORMER
 
 
-def _cost(method: str, frames: int, parameters_m: float, mflop: float, *speed: Any) -> Cost:
-    names = ("frames_a_second", "speed_mark")
-    return Cost(
-        method=method,
-        frames=frames,
-        parameters_m=parameters_m,
-        mflop=mflop,
-        **dict(zip(names, speed, strict=False)),
-    )
-
-
 COMPLEXITY = (
-    _cost(POSEFORMER, 9, 9.58, 150, 320),
-    _cost(POSEFORMER, 27, 9.59, 452, 297),
-    _cost(POSEFORMER, 81, 9.60, 1358, 269, READ),  # quoted in PoseFormer's issue 15
-    _cost("VideoPose3D", 27, 8.56, 17.09, 1492),
-    _cost("VideoPose3D", 81, 12.75, 25.48, 1121),
-    _cost("VideoPose3D", 243, 16.95, 33.87, 863),
-    _cost("Chen et al., Anatomy-aware", 27, 31.88, 61.7, 410),
-    _cost("Chen et al., Anatomy-aware", 81, 45.53, 88.9, 315),
-    _cost("Chen et al., Anatomy-aware", 243, 59.18, 116, 264),
+    Cost(POSEFORMER, 9, 9.58, 150, 320),
+    Cost(POSEFORMER, 27, 9.59, 452, 297),
+    Cost(POSEFORMER, 81, 9.60, 1358, 269, READ),  # quoted in PoseFormer's issue 15
+    Cost("VideoPose3D", 27, 8.56, 17.09, 1492),
+    Cost("VideoPose3D", 81, 12.75, 25.48, 1121),
+    Cost("VideoPose3D", 243, 16.95, 33.87, 863),
+    Cost("Chen et al., Anatomy-aware", 27, 31.88, 61.7, 410),
+    Cost("Chen et al., Anatomy-aware", 81, 45.53, 88.9, 315),
+    Cost("Chen et al., Anatomy-aware", 243, 59.18, 116, 264),
 )
 """What the paper says networks cost."""
 
 
-def published(dataset: str, keypoints: str) -> tuple[Figure, ...]:
-    """The figures of a dataset, with these 2D joints or with some that are not known."""
+def published(dataset: str, keypoints: str) -> tuple[PublishedNumber, ...]:
+    """The numbers for a dataset, with these 2D joints or with some that are not known."""
     return tuple(
-        figure
-        for figure in FIGURES
-        if figure.dataset == dataset and figure.keypoints in (keypoints, None)
+        number
+        for number in PUBLISHED
+        if number.dataset == dataset and number.keypoints in (keypoints, None)
     )

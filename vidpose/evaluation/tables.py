@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.evaluation.evaluate import METRICS, Evaluation
-from vidpose.evaluation.published import POSEFORMER, READ, UNVERIFIED, Figure, published
+from vidpose.evaluation.evaluate import METRICS, Evaluation, Floats, SequenceErrors
+from vidpose.evaluation.published import POSEFORMER, READ, UNVERIFIED, PublishedNumber, published
 from vidpose.skeleton import SKELETONS
 from vidpose.utils.files import replacing
+from vidpose.utils.tables import aligned
 
 FORMAT = "vidpose-evaluation/1"
 TABLES = ("action", "joint", "joint-action", "sequence")
@@ -45,37 +46,47 @@ def text(evaluations: ListOf[Evaluation], tables: Iterable[str] = ("action", "jo
 
 def comparison(firsts: ListOf[Evaluation]) -> str:
     """One line for each checkpoint."""
-    rows = [["weights", "window", *METRICS.values()]]
-    rows += [[e.label, str(e.frames), *_cells(_values(e))] for e in firsts]
-    return f"{mean_name(firsts[0])}, by checkpoint\n{aligned(rows)}"
+    rows = [[e.label, e.frames, *_cells(_values(e))] for e in firsts]
+    table = aligned(rows, ["weights", "window", *METRICS.values()])
+    return f"{mean_name(firsts[0])}, by checkpoint\n{table}"
 
 
 def literature(e: Evaluation) -> str:
     """What papers print for this dataset and these 2D joints, each with its mark; or nothing."""
-    figures = published(e.dataset, e.keypoints)
-    if not figures:
+    numbers = published(e.dataset, e.keypoints)
+    if not numbers:
         return ""
     if not e.all_joints:
         return "Published figures are means over all joints; they are left out."
-    metrics = [key for key in METRICS if any(figure.metric == key for figure in figures)]
-    lines: dict[tuple[str, int | None, str], dict[str, Figure]] = {}
-    for f in figures:
-        lines.setdefault((f.method, f.frames, f.note), {})[f.metric] = f
-    rows = [["published by", "frames", *(METRICS[key] for key in metrics), "where, remarks"]]
-    for (method, frames, note), by_metric in lines.items():
-        cells = [
-            _marked(by_metric[key].value, by_metric[key].mark) if key in by_metric else ""
-            for key in metrics
-        ]
-        remarks = dict.fromkeys(f.source for f in by_metric.values() if f.source)
-        if any(f.keypoints is None for f in by_metric.values()):
-            note = "which 2D joints is not known"
-        remark = "; ".join((*remarks, *([note] if note else [])))
-        rows.append([method, str(frames or "?"), *cells, remark])
+    metrics = [key for key in METRICS if any(number.metric == key for number in numbers)]
+    header = ["published by", "frames", *(METRICS[key] for key in metrics), "where, remarks"]
     return (
-        f"{aligned(rows, left=(0, len(rows[0]) - 1))}\n"
+        f"{published_table(numbers, metrics, header)}\n"
         f"{READ}: in the source named; {UNVERIFIED}: not read in print, do not quote it."
     )
+
+
+def published_table(
+    numbers: Iterable[PublishedNumber], metrics: ListOf[str], header: ListOf[str]
+) -> str:
+    """One line for each method and window: its number under each metric, where it was read."""
+    lines: dict[tuple[str, int | None, str], dict[str, PublishedNumber]] = {}
+    for number in numbers:
+        key = number.method, number.frames, number.note
+        lines.setdefault(key, {})[number.metric] = number
+    rows = []
+    for (method, frames, note), by_metric in lines.items():
+        cells = [
+            marked(by_metric[metric].value, by_metric[metric].mark) if metric in by_metric else ""
+            for metric in metrics
+        ]
+        if any(number.keypoints is None for number in by_metric.values()):
+            note = "which 2D joints is not known"
+        remarks = [*(number.source for number in by_metric.values()), note]
+        rows.append(
+            [method, frames or "?", *cells, "; ".join(filter(None, dict.fromkeys(remarks)))]
+        )
+    return aligned(rows, header, left=(0, len(header) - 1))
 
 
 def write_csv(path: Path, evaluations: Iterable[Evaluation]) -> None:
@@ -91,22 +102,14 @@ def write_csv(path: Path, evaluations: Iterable[Evaluation]) -> None:
     with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.DictWriter(stream, columns, restval="")
         writer.writeheader()
-        for evaluation in evaluations:
-            about = {
-                "weights": evaluation.label,
-                "network": evaluation.network,
-                "window": evaluation.frames,
-                "dataset": evaluation.dataset,
-                "keypoints": evaluation.keypoints,
-                "protocol": evaluation.protocol.name,
-                "flip": evaluation.flip,
-                "joints": len(evaluation.joint_names),
-            }
-            for row in _csv_rows(evaluation):
-                numbers = {key: _number(row[key]) for key in METRICS}
-                writer.writerow(
-                    about | row | {k: "" if n is None else n for k, n in numbers.items()}
-                )
+        for e in evaluations:
+            about = (
+                *(e.label, e.network, e.frames, e.dataset, e.keypoints, e.protocol.name, e.flip),
+                len(e.joint_names),
+            )
+            start = dict(zip(columns, about, strict=False))
+            for row in _csv_rows(e):
+                writer.writerow(start | row | _numbers({key: row[key] for key in METRICS}))
 
 
 def write_json(path: Path, evaluations: Iterable[Evaluation]) -> None:
@@ -120,7 +123,7 @@ def write_json(path: Path, evaluations: Iterable[Evaluation]) -> None:
     content = {
         "format": FORMAT,
         "evaluations": [as_dict(evaluation) for evaluation in evaluations],
-        "published": [vars(figure) for figure in _comparable(first)],
+        "published": [vars(number) for number in _comparable(first)],
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -149,8 +152,8 @@ def as_dict(e: Evaluation) -> dict[str, Any]:
             "value": _number(e.value(e.protocol.headline)),
             "interval_95": interval and [_number(bound) for bound in interval],
         },
-        "mean_of_groups": _numbers(_mean(e, "groups")),
-        "all_frames": _numbers(_mean(e, "frames")),
+        "mean_of_groups": _numbers(e.all_metrics(e.by_group)),
+        "all_frames": _numbers(e.all_metrics(e.pooled)),
         "means": {name: _numbers(_family(e, name)) for name in e.families},
         "groups": {
             name: {"frames": _frames(e, name)} | _numbers(_values(e, name)) for name in e.groups
@@ -161,20 +164,9 @@ def as_dict(e: Evaluation) -> dict[str, Any]:
             key: {name: _list(e.per_joint(key, name)) for name in e.groups} for key in METRICS
         },
         "sequences": [
-            {
-                "subject": s.subject,
-                "action": s.action,
-                "camera": s.camera,
-                "group": s.group,
-                "frames": len(s),
-            }
-            | _numbers({key: e.over_joints(key, s.means[key]) for key in METRICS})
-            for s in e.sequences
+            _about(s) | _numbers(e.all_metrics(s.means.__getitem__)) for s in e.sequences
         ],
-        "cumulative": {
-            "threshold_mm": _list(CURVE_MM),
-            "percent": _list(e.cumulative(CURVE_MM)),
-        },
+        "cumulative": {"threshold_mm": _list(CURVE_MM), "percent": _list(e.cumulative(CURVE_MM))},
         "worst_sequences": [
             {"name": s.name, "seconds": _list(s.seconds), "mpjpe_mm": _list(s.mpjpe_mm.mean(1))}
             for s in e.worst(WORST)
@@ -198,34 +190,33 @@ def _heading(e: Evaluation) -> str:
 
 def _groups(evaluations: ListOf[Evaluation]) -> str:
     e = evaluations[0]
-    beside = [
-        figure
-        for figure in _comparable(e)
-        if figure.method.startswith(POSEFORMER)
-        and figure.frames == e.frames
-        and figure.same_protocol
+    paper = [
+        number
+        for number in _comparable(e)
+        if number.method.startswith(POSEFORMER)
+        and number.frames == e.frames
+        and number.same_protocol
     ]
-    titles = [f"{f.method} f={f.frames} {METRICS[f.metric]}" for f in beside]
-    rows = [[e.protocol.groups_are, "frames", *METRICS.values(), *titles]]
+    titles = [f"{n.method} f={n.frames} {METRICS[n.metric]}" for n in paper]
+    rows: list[list[object]] = []
     for name in e.groups:
-        paper = [_marked(f.groups.get(name), UNVERIFIED) for f in beside]
-        rows.append([name, str(_frames(e, name)), *_cells(_values(e, name)), *paper])
+        theirs = [marked(n.groups.get(name), UNVERIFIED) for n in paper]
+        rows.append([name, _frames(e, name), *_cells(_values(e, name)), *theirs])
     rows.append([])
     for name, groups in e.families.items():
-        paper = [_marked(f.value, f.mark) if f.of == name else "" for f in beside]
-        frames = str(sum(_frames(e, group) for group in groups))
-        rows.append([f"mean {name}", frames, *_cells(_family(e, name)), *paper])
-    for kind, name in (("groups", mean_of_groups(e)), ("frames", "all frames")):
-        is_headline = (kind == "groups") == e.protocol.mean_of_groups
-        paper = [_marked(f.value, f.mark) if is_headline and f.of is None else "" for f in beside]
-        rows.append([name, str(e.scored_frames), *_cells(_mean(e, kind)), *paper])
+        theirs = [marked(n.value, n.mark) if n.of == name else "" for n in paper]
+        frames = sum(_frames(e, group) for group in groups)
+        rows.append([f"mean {name}", frames, *_cells(_family(e, name)), *theirs])
+    means = (True, e.by_group, mean_of_groups(e)), (False, e.pooled, "all frames")
+    for of_groups, mean, name in means:
+        is_headline = of_groups == e.protocol.mean_of_groups
+        theirs = [marked(n.value, n.mark) if is_headline and n.of is None else "" for n in paper]
+        rows.append([name, e.scored_frames, *_cells(e.all_metrics(mean)), *theirs])
     for other in evaluations[1:]:
-        how = "with" if other.flip else "without"
-        name = f"{mean_name(other)}, {how} flip"
-        rows.append([name, str(other.scored_frames), *_cells(_values(other))])
-    table = aligned(rows)
-    interval = e.interval(e.protocol.headline)
-    if interval:
+        name = f"{mean_name(other)}, {'with' if other.flip else 'without'} flip"
+        rows.append([name, other.scored_frames, *_cells(_values(other))])
+    table = aligned(rows, [e.protocol.groups_are, "frames", *METRICS.values(), *titles])
+    if interval := e.interval(e.protocol.headline):
         low, high = interval
         table += (
             f"\n95 % of {mean_name(e)}, {METRICS[e.protocol.headline]}: {low:.1f} to {high:.1f} "
@@ -235,37 +226,33 @@ def _groups(evaluations: ListOf[Evaluation]) -> str:
 
 
 def _joints(e: Evaluation) -> str:
-    means = {key: e.per_joint(key) for key in METRICS}
-    rows = [[f"joint, {mean_name(e)}", *METRICS.values()]]
-    for j, joint in enumerate(e.joint_names):
-        rows.append([joint, *_cells({key: float(mean[j]) for key, mean in means.items()})])
-    return aligned(rows)
+    columns = [e.per_joint(key) for key in METRICS]
+    return _by_joint(e, columns, [f"joint, {mean_name(e)}", *METRICS.values()])
 
 
 def _joints_by_group(e: Evaluation) -> str:
     columns = [e.per_joint("mpjpe_mm", name) for name in e.groups]
-    rows = [["MPJPE", *e.groups]]
-    for j, joint in enumerate(e.joint_names):
-        rows.append([joint, *(_cell(column[j]) for column in columns)])
-    return aligned(rows)
+    return _by_joint(e, columns, ["MPJPE", *e.groups])
+
+
+def _by_joint(e: Evaluation, columns: ListOf[Floats], header: list[str]) -> str:
+    rows = zip(e.joint_names, *(map(_cell, column) for column in columns), strict=True)
+    return aligned(rows, header)
 
 
 def _sequences(e: Evaluation) -> str:
-    rows = [["sequence", "frames", *METRICS.values()]]
-    for s in e.sequences:
-        values = {key: e.over_joints(key, s.means[key]) for key in METRICS}
-        rows.append([s.name, str(len(s)), *_cells(values)])
-    return aligned(rows)
+    rows = [[s.name, len(s), *_cells(e.all_metrics(s.means.__getitem__))] for s in e.sequences]
+    return aligned(rows, ["sequence", "frames", *METRICS.values()])
 
 
-def _comparable(e: Evaluation) -> tuple[Figure, ...]:
+def _comparable(e: Evaluation) -> tuple[PublishedNumber, ...]:
     return published(e.dataset, e.keypoints) if e.all_joints else ()
 
 
 def _csv_rows(e: Evaluation) -> Iterator[dict[str, Any]]:
     frames = e.scored_frames
-    yield {"table": "mean of groups", "frames": frames} | _mean(e, "groups")
-    yield {"table": "all frames", "frames": frames} | _mean(e, "frames")
+    yield {"table": "mean of groups", "frames": frames} | e.all_metrics(e.by_group)
+    yield {"table": "all frames", "frames": frames} | e.all_metrics(e.pooled)
     for name in e.families:
         yield {"table": "mean", "group": name} | _family(e, name)
     for name in e.groups:
@@ -280,31 +267,24 @@ def _csv_rows(e: Evaluation) -> Iterator[dict[str, Any]]:
                 "frames": frames if group is None else _frames(e, group),
             } | {key: float(mean[j]) for key, mean in means.items()}
     for s in e.sequences:
-        yield {
-            "table": "sequence",
-            "group": s.group,
-            "subject": s.subject,
-            "action": s.action,
-            "camera": s.camera,
-            "frames": len(s),
-        } | {key: e.over_joints(key, s.means[key]) for key in METRICS}
+        yield {"table": "sequence"} | _about(s) | e.all_metrics(s.means.__getitem__)
+
+
+def _about(s: SequenceErrors) -> dict[str, Any]:
+    names = {key: getattr(s, key) for key in ("subject", "action", "camera", "group")}
+    return names | {"frames": len(s)}
 
 
 def _values(e: Evaluation, group: str | None = None) -> dict[str, float]:
-    return {key: e.value(key, group) for key in METRICS}
-
-
-def _mean(e: Evaluation, kind: str) -> dict[str, float]:
-    mean = e.by_group if kind == "groups" else e.pooled
-    return {key: e.over_joints(key, mean(key)) for key in METRICS}
+    return e.all_metrics(lambda key: e.per_joint(key, group))
 
 
 def _family(e: Evaluation, name: str) -> dict[str, float]:
-    return {key: e.over_joints(key, e.by_group(key, e.families[name])) for key in METRICS}
+    return e.all_metrics(lambda key: e.by_group(key, e.families[name]))
 
 
 def _frames(e: Evaluation, group: str) -> int:
-    return sum(len(e.sequences[i]) for i in e.groups[group])
+    return sum(map(len, e.groups[group]))
 
 
 def mean_of_groups(e: Evaluation) -> str:
@@ -325,7 +305,7 @@ def _cell(value: float) -> str:
     return f"{value:.1f}" if math.isfinite(value) else "-"
 
 
-def _marked(value: float | None, mark: str) -> str:
+def marked(value: float | None, mark: str) -> str:
     return "" if value is None else f"{value:.1f} {mark}"
 
 
@@ -339,13 +319,3 @@ def _numbers(values: dict[str, float]) -> dict[str, float | None]:
 
 def _list(values: Iterable[float]) -> list[float | None]:
     return [_number(value) for value in values]
-
-
-def aligned(rows: list[list[str]], left: tuple[int, ...] = (0,)) -> str:
-    """Columns as wide as their widest cell, right-aligned but for `left`; [] is an empty line."""
-    widths = [max(len(row[c]) for row in rows if c < len(row)) for c in range(max(map(len, rows)))]
-    lines = []
-    for row in rows:
-        cells = (f"{cell:{'<' if c in left else '>'}{widths[c]}}" for c, cell in enumerate(row))
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)

@@ -1,28 +1,29 @@
 """The PoseFormer paper's tables and figures, each one command: `vidpose paper NAME`.
 
 `experiments.py` says what each table is: which networks, on which data, in which columns.
-`material.py` finds the data there is, `runs.py` trains and measures, `sheet.py` writes. Table 6 is
-in `complexity.py`, Figures 3 and 4 in `comparison.py`, Figures 5 and 6 in `attention.py`.
+`datasets.py` finds the data there is, `runs.py` trains and measures, `results_table.py` writes.
+Table 6 is in `complexity.py`, Figures 3 and 4 in `comparison.py`, Figures 5 and 6 in
+`attention.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vidpose.errors import UsageError
+from vidpose.events import FileWritten, Report, ignore
+from vidpose.paper.workspace import Workspace
+from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
 from vidpose.utils.progress import Progress, silent
 
-TABLES = tuple(f"table{number}" for number in range(1, 8))
-FIGURES = tuple(f"figure{number}" for number in range(3, 7))
-NAMES = TABLES + FIGURES
+NAMES = (*(f"table{n}" for n in range(1, 8)), *(f"figure{n}" for n in range(3, 7)))
 
 _DATA = {"mocap", "test_subjects"}
 _TRAINING = _DATA | {"epochs", "fraction", "seeds", "size"}
-_TAKES: dict[str, set[str]] = {
+_OPTIONS: dict[str, set[str]] = {
     **dict.fromkeys(("table1", "table2", "table3"), _TRAINING | {"only", "weights"}),
     **dict.fromkeys(("table4", "table5"), _TRAINING | {"only"}),
     "table6": set(),
@@ -31,22 +32,7 @@ _TAKES: dict[str, set[str]] = {
     "figure4": _TRAINING - {"seeds"} | {"only", "weights", "video", "sequence", "at"},
     **dict.fromkeys(("figure5", "figure6"), _DATA | {"weights", "video", "sequence", "at"}),
 }
-"""The options that each experiment knows, besides those of all."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What every experiment works with."""
-
-    out: Path
-    """The folder for tables, pictures and runs."""
-    data: Path
-    device: str
-    report: Callable[[str], None]
-    progress: Progress
-
-    def path(self, name: str, suffix: str) -> Path:
-        return self.out / f"{name}{suffix}"
+"""The options that each experiment knows, in addition to those of all."""
 
 
 def rerun(
@@ -55,7 +41,7 @@ def rerun(
     data: Path = Path("data"),
     *,
     device: str = "auto",
-    report: Callable[[str], None] = print,
+    report: Report = ignore,
     progress: Progress = silent,
     **options: Any,
 ) -> list[Path]:
@@ -68,7 +54,7 @@ def rerun(
         device: auto, cpu or cuda.
         report: takes the table, and what there is to say.
         progress: wraps long work.
-        options: see docs/paper.md; those of `_TAKES`, as the command line calls them.
+        options: see docs/paper.md; those of `_OPTIONS`, as the command line calls them.
 
     Returns:
         The files written: CSV and picture.
@@ -80,31 +66,29 @@ def rerun(
     if name not in NAMES:
         raise UsageError(f"{name} is none of the experiments; choose {', '.join(NAMES)}.")
     for option in options:
-        if option not in _TAKES[name]:
-            homes = [other for other in NAMES if option in _TAKES[other]]
+        if option not in _OPTIONS[name]:
+            homes = [other for other in NAMES if option in _OPTIONS[other]]
             where = f"it goes with {', '.join(homes)}" if homes else "there is none"
             raise UsageError(f"{name} has no --{option.replace('_', '-')}; {where}.")
-    bench = Bench(out=out, data=data, device=device, report=report, progress=progress)
-    check_writable(bench.path(name, ".csv"))
-    written = _experiment(name)(name, bench, **options)
+    from vidpose.paper.options import ExperimentOptions
+
+    chosen, _ = choose_device(device)
+    workspace = Workspace(out=out, data=data, device=chosen, report=report, progress=progress)
+    check_writable(workspace.path(name, ".csv"))
+    written = _experiment(name)(name, workspace, ExperimentOptions(**options))
     for path in written:
-        report(f"Written: {path}")
+        report(FileWritten("Written", path))
     return written
 
 
 def _experiment(name: str) -> Callable[..., list[Path]]:
-    if name == "table6":
-        from vidpose.paper.complexity import complexity
+    from vidpose.paper import attention, comparison, complexity, experiments
 
-        return complexity
-    if name in ("figure5", "figure6"):
-        from vidpose.paper.attention import attention_maps
-
-        return attention_maps
-    if name in ("figure3", "figure4"):
-        from vidpose.paper import comparison
-
-        return comparison.joint_errors if name == "figure3" else comparison.poses
-    from vidpose.paper.experiments import table
-
-    return table
+    others: dict[str, Callable[..., list[Path]]] = {
+        "table6": complexity.complexity,
+        "figure3": comparison.joint_errors,
+        "figure4": comparison.poses,
+        "figure5": attention.attention_maps,
+        "figure6": attention.attention_maps,
+    }
+    return others.get(name, experiments.table)

@@ -10,81 +10,72 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidpose.datasets.dataset import Dataset, Sequence
+from vidpose.datasets.dataset import PoseSequence
 from vidpose.errors import UsageError
+from vidpose.evaluation import plots
+from vidpose.evaluation.compare import check_action
 from vidpose.evaluation.evaluate import Evaluation, check_fits, evaluate
+from vidpose.events import Info
 from vidpose.models import Checkpoint, load_checkpoint
-from vidpose.models.normalisation import NORMALISATIONS
-from vidpose.paper import Bench, draw
-from vidpose.paper.attention import Clip, clip_of_sequence, clip_of_video, window_of
-from vidpose.paper.datasets import Material, find_material, find_sequence
-from vidpose.paper.experiments import EXPERIMENTS, Options, chosen, runs_of, told_of
-from vidpose.paper.results_table import write_csv
+from vidpose.paper import draw
+from vidpose.paper.datasets import ExperimentData, find_data, find_sequence
+from vidpose.paper.keypoint_track import KeypointTrack, track_of_sequence, track_of_video, window_of
+from vidpose.paper.options import ExperimentOptions
 from vidpose.paper.runs import trained
-from vidpose.render import plots
-from vidpose.render.plots import INK
+from vidpose.paper.tables import EXPERIMENTS
+from vidpose.paper.workspace import Workspace
+from vidpose.render.plots import INK, new_figure
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
-from vidpose.utils.devices import choose_device
 from vidpose.video import VideoReader
 from vidpose.zoo.registry import find_weights
 
 MOMENTS = 3
 """Sequences that Figure 4 shows by default."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Contenders:
-    """Networks by what they are called, and how they came to be."""
-
-    networks: dict[str, Checkpoint]
-    how: str
+Networks = dict[str, Checkpoint]
+"""By what they are called."""
 
 
-def joint_errors(
-    name: str,
-    bench: Bench,
-    *,
-    weights: tuple[str, ...] = (),
-    only: tuple[str, ...] | None = None,
-    action: str | None = None,
-    mocap: Path | None = None,
-    test_subjects: tuple[str, ...] | None = None,
-    **training: Any,
-) -> list[Path]:
+def joint_errors(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
     """Figure 3: the mean error of each joint on one action, by default the hardest."""
-    material = _material(bench, mocap, test_subjects)
-    _check_action(material, action)
-    device, _ = choose_device(bench.device)
-    options = Options(seeds=1, **training)
-    contenders = _contenders(weights, only, material, options, device, bench, training)
-    dataset, frames = material.dataset, options.budget.test_frames
-    if frames is not None and not weights:
-        dataset = material.shortened(frames)
+    action = options.action
+    data = find_data("h36m", workspace, **options.choice)
+    check_action(data.dataset, action)
+    networks, how = _networks(options, data, workspace)
+    dataset = data.shortened(None if options.weights else options.budget.test_frames)
     if action is not None:
-        dataset = _only(dataset, material, action)
+        group = data.protocol.group
+        dataset = replace(dataset, test=tuple(s for s in dataset.test if group(s) == action))
     measured = [
         replace(
-            evaluate(checkpoint, dataset, device=device, label=label, progress=bench.progress)[0],
-            dataset=material.short,
-            keypoints=material.keypoints,
+            evaluate(
+                checkpoint,
+                dataset,
+                device=workspace.device,
+                label=label,
+                progress=workspace.progress,
+            )[0],
+            dataset=data.short_name,
+            keypoints=data.keypoints,
         )
-        for label, checkpoint in contenders.networks.items()
+        for label, checkpoint in networks.items()
     ]
-    hardest = action or max(measured[0].groups, key=lambda g: measured[0].value("mpjpe_mm", g))
-    bench.report(
-        f"Figure 3: error by joint, {hardest}{'' if action else ', the hardest'}\n"
-        f"Data: {material.told}\nNetworks: {contenders.how}\n"
-        + "\n".join(f"{e.label}: {e.value('mpjpe_mm', hardest):.1f} mm" for e in measured)
+    shown = action or max(measured[0].groups, key=lambda g: measured[0].value("mpjpe_mm", g))
+    workspace.report(
+        Info(
+            f"Figure 3: error by joint, {shown}{'' if action else ', the hardest'}\n"
+            f"Data: {data.description}\nNetworks: {how}\n"
+            + "\n".join(f"{e.label}: {e.value('mpjpe_mm', shown):.1f} mm" for e in measured)
+        )
     )
+    picture = workspace.path(name, ".png")
     return [
-        write_csv(bench.path(name, ".csv"), [row for e in measured for row in _rows(e, hardest)]),
-        plots.joint_errors(
-            measured, bench.path(name, ".png"), hardest, f"Networks: {contenders.how}"
-        ),
+        workspace.write_csv(name, [row for e in measured for row in _error_rows(e, shown)]),
+        plots.joint_errors(measured, picture, shown, f"Networks: {how}"),
     ]
 
 
-def _rows(e: Evaluation, action: str) -> list[dict[str, Any]]:
+def _error_rows(e: Evaluation, action: str) -> list[dict[str, Any]]:
     means = e.per_joint("mpjpe_mm", action)
     low, high = e.spread(group=action)
     return [
@@ -98,21 +89,9 @@ def _rows(e: Evaluation, action: str) -> list[dict[str, Any]]:
     ]
 
 
-def _check_action(material: Material, action: str | None) -> None:
-    group = material.protocol.group
-    known = sorted({group(s) for s in material.dataset.test if s.valid.any()})
-    if action is not None and action not in known:
-        raise UsageError(f"--action {action}: the test sequences have {', '.join(known)}.")
-
-
-def _only(dataset: Dataset, material: Material, action: str) -> Dataset:
-    group = material.protocol.group
-    return replace(dataset, test=tuple(s for s in dataset.test if group(s) == action))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
-    """A moment and what networks make of it."""
+class Moment:
+    """One frame, and each network's pose of it."""
 
     name: str
     skeleton: Skeleton
@@ -122,207 +101,161 @@ class Scene:
     """(J, 3) metres, camera frame, relative to the root."""
     poses: dict[str, NDArray[np.float64]]
     """Likewise, by network."""
-    picture: NDArray[np.uint8] | None = None
+    image: NDArray[np.uint8] | None = None
     """(H, W, 3) RGB."""
 
+    @property
+    def shown(self) -> dict[str, NDArray[np.float64]]:
+        """The truth, if it is known, and the poses."""
+        return ({} if self.truth is None else {"truth": self.truth}) | self.poses
+
     def error_mm(self, network: str) -> float | None:
-        if self.truth is None:
+        if self.truth is None or network == "truth":
             return None
         return float(1000 * np.linalg.norm(self.poses[network] - self.truth, axis=-1).mean())
 
 
-def poses(
-    name: str,
-    bench: Bench,
-    *,
-    weights: tuple[str, ...] = (),
-    only: tuple[str, ...] | None = None,
-    video: Path | None = None,
-    sequence: str | None = None,
-    at: float | None = None,
-    mocap: Path | None = None,
-    test_subjects: tuple[str, ...] | None = None,
-    **training: Any,
-) -> list[Path]:
+def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
     """Figure 4: what goes in, the truth, and each network's pose."""
-    if video is not None and sequence is not None:
-        raise UsageError("give --video, or a --sequence of a dataset, not both.")
-    device, _ = choose_device(bench.device)
-    options = Options(seeds=1, **training)
-    if video is not None and weights:
-        contenders, told = _given(weights), video.name
-    else:
-        material = _material(bench, mocap, test_subjects)
-        told = material.told if video is None else f"{video.name}; trained on {material.told}"
-        moments = _moments(material, sequence) if video is None else []
-        contenders = _contenders(weights, only, material, options, device, bench, training)
+    video, at, source = options.video, options.at, ""
+    data = None
+    if video is None or not options.weights:
+        data = find_data("h36m", workspace, **options.choice)
+        source = data.description
+    networks, how = _networks(options, data, workspace)
     if video is not None:
-        _check_skeleton(contenders, H36M17)
-        clip = clip_of_video(video, bench, at)
-        scenes = [_scene(clip, contenders, at, device)]
-        scenes = [replace(scenes[0], picture=_frame(video, _moment(clip, at)))]
+        source = f"{video.name}; trained on {source}" if source else video.name
+        moments = [_moment_of_video(video, networks, at, workspace)]
     else:
-        scenes = [_scene(clip_of_sequence(s), contenders, at, device, truth=s) for s in moments]
-    heading = f"Figure 4: what networks make of a moment\nData: {told}\nNetworks: {contenders.how}"
-    bench.report(heading)
-    for scene in scenes:
-        errors = {n: scene.error_mm(n) for n in scene.poses}
-        bench.report(
-            f"{scene.name}: "
-            + ", ".join(n if e is None else f"{n} {e:.1f} mm" for n, e in errors.items())
-        )
+        assert data is not None
+        moments = [
+            _moment(track_of_sequence(s), networks, at, workspace.device, truth=s)
+            for s in _sequences(data, options.sequence)
+        ]
+    heading = f"Figure 4: what networks make of a moment\nData: {source}\nNetworks: {how}"
+    workspace.report(Info(heading))
+    for moment in moments:
+        errors = {n: moment.error_mm(n) for n in moment.poses}
+        each = (n if e is None else f"{n} {e:.1f} mm" for n, e in errors.items())
+        workspace.report(Info(f"{moment.name}: {', '.join(each)}"))
     return [
-        write_csv(bench.path(name, ".csv"), [row for scene in scenes for row in _joints(scene)]),
-        _draw(scenes, heading, bench.path(name, ".png")),
+        workspace.write_csv(name, [row for moment in moments for row in _pose_rows(moment)]),
+        _draw(moments, heading, workspace.path(name, ".png")),
     ]
 
 
-def _moments(material: Material, name: str | None) -> list[Sequence]:
+def _sequences(data: ExperimentData, name: str | None) -> list[PoseSequence]:
     """The sequence asked for; by default of different subjects and actions, evenly chosen."""
     if name is not None:
-        return [find_sequence(material, name)]
-    takes: dict[str, Sequence] = {}
-    for sequence in material.dataset.test:
+        return [find_sequence(data, name)]
+    first: dict[str, PoseSequence] = {}
+    for sequence in data.dataset.test:
         if sequence.valid.any():
-            takes.setdefault(material.protocol.group(sequence), sequence)
-    chosen = list(takes.values())
-    step = max(1, len(chosen) // MOMENTS)
-    return chosen[::step][:MOMENTS]
+            first.setdefault(data.protocol.group(sequence), sequence)
+    step = max(1, len(first) // MOMENTS)
+    return list(first.values())[::step][:MOMENTS]
 
 
-def _moment(clip: Clip, at: float | None) -> float:
-    """The time of the frame next to the one asked for, by default to the middle."""
-    wanted = (clip.seconds[0] + clip.seconds[-1]) / 2 if at is None else at
-    return float(clip.seconds[np.abs(clip.seconds - wanted).argmin()])
-
-
-def _scene(
-    clip: Clip,
-    contenders: Contenders,
+def _moment(
+    track: KeypointTrack,
+    networks: Networks,
     at: float | None,
     device: torch.device,
-    truth: Sequence | None = None,
-) -> Scene:
-    skeleton = SKELETONS[next(iter(contenders.networks.values())).skeleton]
+    truth: PoseSequence | None = None,
+) -> Moment:
+    skeleton = SKELETONS[next(iter(networks.values())).skeleton]
     found: dict[str, NDArray[np.float64]] = {}
-    for label, checkpoint in contenders.networks.items():
-        window, centre = window_of(checkpoint, clip, at)
-        middle = len(window) // 2
-        inputs, rotation = NORMALISATIONS[checkpoint.normalisation](
-            torch.tensor(window, dtype=torch.float32, device=device),
-            clip.frame_size,
-            clip.focal_px,
-            skeleton.root,
-        )
+    for label, checkpoint in networks.items():
+        window = window_of(checkpoint, track, at, device)
         with torch.no_grad():
-            pose = checkpoint.model.to(device).eval()(inputs[None])[0, 0] @ rotation[middle]
-        joints = pose.double().cpu().numpy()
-        found[label] = joints - joints[skeleton.root]
-        keypoints = window[middle]
+            answer = checkpoint.model.to(device).eval()(window.inputs[None])[0]
+        found[label] = window.pose(checkpoint, answer)
+    frame = track.nearest(at)
     real = None
     if truth is not None:
-        frame = int(np.abs(clip.seconds - centre).argmin())
         real = truth.joints_3d[frame].astype(np.float64)
         real = real - real[skeleton.root]
-    return Scene(
-        name=f"{clip.name}, {centre:.2f} s",
+    return Moment(
+        name=f"{track.name}, {window.seconds:.2f} s",
         skeleton=skeleton,
-        keypoints_px=keypoints,
+        keypoints_px=window.keypoints_px,
         truth=real,
         poses=found,
     )
 
 
-def _frame(video: Path, seconds: float) -> NDArray[np.uint8]:
-    """The picture of the video that is shown at that time."""
-    start = max(0.0, seconds - 0.01)
-    with VideoReader(video, start, None) as reader:
-        return next(iter(reader)).image.copy()
+def _moment_of_video(
+    video: Path, networks: Networks, at: float | None, workspace: Workspace
+) -> Moment:
+    for label, checkpoint in networks.items():
+        if checkpoint.skeleton != H36M17.name:
+            raise UsageError(
+                f"{label} is for the skeleton {checkpoint.skeleton}; a video needs {H36M17.name}."
+            )
+    track = track_of_video(video, workspace, at)
+    moment = _moment(track, networks, at, workspace.device)
+    seconds = float(track.seconds[track.nearest(at)])
+    with VideoReader(video, max(0.0, seconds - 0.01), None) as reader:
+        return replace(moment, image=next(iter(reader)).image.copy())
 
 
-def _joints(scene: Scene) -> list[dict[str, Any]]:
-    every = dict(scene.poses)
-    if scene.truth is not None:
-        every = {"truth": scene.truth} | every
+def _pose_rows(moment: Moment) -> list[dict[str, Any]]:
     return [
         {
-            **{"moment": scene.name, "pose": label, "joint": joint},
+            **{"moment": moment.name, "pose": label, "joint": joint},
             **{f"{axis}_m": float(value) for axis, value in zip("xyz", pose[j], strict=True)},
         }
-        for label, pose in every.items()
-        for j, joint in enumerate(scene.skeleton.joint_names)
+        for label, pose in moment.shown.items()
+        for j, joint in enumerate(moment.skeleton.joint_names)
     ]
 
 
-def _draw(scenes: list[Scene], heading: str, out: Path) -> Path:
-    labels = list(scenes[0].poses)
-    with_truth = scenes[0].truth is not None
-    columns = 1 + with_truth + len(labels)
-    first = 1.0 if scenes[0].picture is None else 2.2
-    figure = draw.new_figure(2.2 * (columns - 1 + first), 2.7 * len(scenes) + 0.9)
-    grid = figure.add_gridspec(len(scenes), columns, width_ratios=[first] + [1] * (columns - 1))
-    for row, scene in enumerate(scenes):
+def _draw(moments: list[Moment], heading: str, out: Path) -> Path:
+    columns = 1 + len(moments[0].shown)
+    first = 1.0 if moments[0].image is None else 2.2
+    figure = new_figure(2.2 * (columns - 1 + first), 2.7 * len(moments) + 0.9)
+    grid = figure.add_gridspec(len(moments), columns, width_ratios=[first] + [1] * (columns - 1))
+    for row, moment in enumerate(moments):
         axes = figure.add_subplot(grid[row, 0])
-        if scene.picture is not None:
-            axes.imshow(scene.picture)
-        draw.skeleton(axes, scene.keypoints_px, scene.skeleton)
-        axes.set_title(f"{scene.name}\n2D joints", fontsize=7, color=INK)
+        if moment.image is not None:
+            axes.imshow(moment.image)
+        draw.skeleton(axes, moment.keypoints_px, moment.skeleton)
+        axes.set_title(f"{moment.name}\n2D joints", fontsize=7, color=INK)
         draw.bare(axes)
-        shown = ([("truth", scene.truth)] if scene.truth is not None else []) + list(
-            scene.poses.items()
-        )
-        for column, (label, pose) in enumerate(shown, start=1):
+        for column, (label, pose) in enumerate(moment.shown.items(), start=1):
             axes = figure.add_subplot(grid[row, column])
-            if label != "truth" and scene.truth is not None:
-                draw.skeleton(axes, draw.from_aside(scene.truth), scene.skeleton, faint=True)
-            draw.skeleton(axes, draw.from_aside(pose), scene.skeleton)
-            error = None if label == "truth" else scene.error_mm(label)
-            told = label if error is None else f"{label}\n{error:.0f} mm"
-            axes.set_title(told, fontsize=8, color=INK)
+            if label != "truth" and moment.truth is not None:
+                draw.skeleton(axes, draw.from_aside(moment.truth), moment.skeleton, faint=True)
+            draw.skeleton(axes, draw.from_aside(pose), moment.skeleton)
+            error = moment.error_mm(label)
+            title = label if error is None else f"{label}\n{error:.0f} mm"
+            axes.set_title(title, fontsize=8, color=INK)
             draw.bare(axes)
-    ghost = "; grey: the truth" if with_truth else ""
+    ghost = "" if moments[0].truth is None else "; grey: the truth"
     draw.title(figure, f"{heading}\n3D from the camera's right; orange: left, blue: right{ghost}")
     return draw.save(figure, out)
 
 
-def _material(bench: Bench, mocap: Path | None, test_subjects: tuple[str, ...] | None) -> Material:
-    return find_material(
-        "h36m", bench.data, mocap=mocap, test_subjects=test_subjects, progress=bench.progress
-    )
-
-
-def _contenders(
-    weights: tuple[str, ...],
-    only: tuple[str, ...] | None,
-    material: Material,
-    options: Options,
-    device: torch.device,
-    bench: Bench,
-    training: dict[str, Any],
-) -> Contenders:
-    """The weights given; or the networks of Table 1, trained."""
-    if weights:
-        if training or only:
-            raise UsageError("--weights are taken as they are; leave the options of training away.")
-        contenders = _given(weights)
-        for checkpoint in contenders.networks.values():
-            check_fits(checkpoint, material.dataset)
-        return contenders
+def _networks(
+    options: ExperimentOptions, data: ExperimentData | None, workspace: Workspace
+) -> tuple[Networks, str]:
+    """The weights given, or the networks of Table 1, trained; and their budget in words."""
+    if options.weights or data is None:
+        return _given(options.weights, data), "weights as given"
     experiment = EXPERIMENTS["table1"]
-    rows = chosen(experiment.rows(options.sizes), only)
-    runs = {row.label: runs_of(row, experiment.frames, material, None, options)[0] for row in rows}
     networks = {
-        label: trained(
-            run, bench.out / "runs", device, report=bench.report, progress=bench.progress
-        )
-        for label, run in runs.items()
+        row.label: trained(options.run(row, experiment, data), workspace)
+        for row in options.rows(experiment)
     }
-    return Contenders(networks=networks, how=told_of(options, networks.values()))
+    training = [checkpoint.training for checkpoint in networks.values()]
+    how = options.describe((t["recipe"]["epochs"], t["windows_an_epoch"]) for t in training)
+    return networks, how
 
 
-def _given(weights: tuple[str, ...]) -> Contenders:
+def _given(weights: tuple[str, ...], data: ExperimentData | None) -> Networks:
+    """The weights of the command line, all of which fit the data."""
     plots.check_count(len(weights))
-    networks = {}
+    networks: Networks = {}
     for name in weights:
         checkpoint = load_checkpoint(find_weights(name))
         assert checkpoint.path is not None
@@ -330,12 +263,6 @@ def _given(weights: tuple[str, ...]) -> Contenders:
         if label in networks:
             raise UsageError(f"{name} is given twice; give other weights to compare.")
         networks[label] = checkpoint
-    return Contenders(networks=networks, how="weights as given")
-
-
-def _check_skeleton(contenders: Contenders, skeleton: Skeleton) -> None:
-    for label, checkpoint in contenders.networks.items():
-        if checkpoint.skeleton != skeleton.name:
-            raise UsageError(
-                f"{label} is for the skeleton {checkpoint.skeleton}; a video needs {skeleton.name}."
-            )
+        if data is not None:
+            check_fits(checkpoint, data.dataset)
+    return networks

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import platform
-import time
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
+from torch.utils.benchmark import Timer
 
 from vidpose.evaluation.published import COMPLEXITY, Cost
-from vidpose.evaluation.tables import aligned
+from vidpose.events import Info
 from vidpose.models import JointTransformer, LiftingModel, PoseFormer, TemporalTransformer, flops
-from vidpose.paper import Bench, draw
-from vidpose.paper.results_table import write_csv
-from vidpose.render.plots import COLOURS, GRID, INK
-from vidpose.utils.devices import choose_device
+from vidpose.paper import draw
+from vidpose.paper.options import ExperimentOptions
+from vidpose.paper.workspace import Workspace
+from vidpose.render.plots import COLOURS, GRID, INK, new_figure, plain
+from vidpose.utils.tables import aligned
 
 FRAMES = (9, 27, 81)
 """The paper's windows."""
@@ -29,14 +30,13 @@ SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class NetworkCost:
     """One network's cost. Operations: a multiply-add is two."""
 
     model: str
     frames: int
     parameters: int
     counted: int
-    formula: int
     per_frame: float
     """Operations a frame when it slides over a video."""
     single: float | None = None
@@ -47,26 +47,23 @@ class Measured:
     """Frames of a video a second."""
 
 
-def complexity(name: str, bench: Bench) -> list[Path]:
+def complexity(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
     """Count and measure; print, write and draw."""
-    device, _ = choose_device(bench.device)
-    main = [measure(PoseFormer(frames=f), device) for f in bench.progress(FRAMES, 3, "measuring")]
+    frames = workspace.progress(FRAMES, len(FRAMES), "measuring")
+    main = [measure(PoseFormer(frames=f), workspace.device) for f in frames]
     growth = [
         measure(kind(frames=f), None)
         for kind in (PoseFormer, JointTransformer, TemporalTransformer)
         for f in GROWTH
     ]
-    where = machine(device)
+    where = machine(workspace.device)
     heading = f"Table 6: what PoseFormer costs. No data is needed. Speeds measured on {where}"
-    bench.report(f"{heading}.\n{_text(main)}\n\n{_growth_text(growth)}")
+    workspace.report(Info(f"{heading}.\n{_text(main)}\n\n{_growth_text(growth)}"))
     rows = [_row(one, where) for one in main] + [_row(one, "") for one in growth]
-    return [
-        write_csv(bench.path(name, ".csv"), rows),
-        _draw(growth, heading, bench.path(name, ".png")),
-    ]
+    return [workspace.write_csv(name, rows), _draw(growth, heading, workspace.path(name, ".png"))]
 
 
-def measure(model: LiftingModel, device: torch.device | None) -> Measured:
+def measure(model: LiftingModel, device: torch.device | None) -> NetworkCost:
     """Count what a network costs; on a device, time it too."""
     config = model.config
     speeds: dict[str, float] = {}
@@ -75,46 +72,34 @@ def measure(model: LiftingModel, device: torch.device | None) -> Measured:
         windows = torch.randn(BATCH, config.frames, config.joints, 2, device=device)
         video = torch.randn(BATCH + config.frames - 1, config.joints, 2, device=device)
         speeds = {
-            "single": 1 / seconds_of(lambda: model(windows[:1]), device),
-            "batched": BATCH / seconds_of(lambda: model(windows), device),
-            "sliding": BATCH / seconds_of(lambda: model.slide(video), device),
+            "single": 1 / seconds_of(lambda: model(windows[:1])),
+            "batched": BATCH / seconds_of(lambda: model(windows)),
+            "sliding": BATCH / seconds_of(lambda: model.slide(video)),
         }
-    return Measured(
+    return NetworkCost(
         model=model.name,
         frames=config.frames,
         parameters=flops.parameters(model),
         counted=flops.per_window(model),
-        formula=flops.formula(model),
         per_frame=flops.per_frame(model, BATCH),
         **speeds,
     )
 
 
 @torch.no_grad()
-def seconds_of(run: Callable[[], Any], device: torch.device) -> float:
+def seconds_of(run: Callable[[], Any]) -> float:
     """The median time of a run, after one to warm up."""
     run()
-    taken: list[float] = []
-    while not taken or (sum(taken) < SECONDS and len(taken) < 1000):
-        _wait(device)
-        start = time.perf_counter()
-        run()
-        _wait(device)
-        taken.append(time.perf_counter() - start)
-    return median(taken)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=SECONDS).median
 
 
 def machine(device: torch.device) -> str:
     """What computes, in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor() or platform.machine()
     return f"{processor}, {torch.get_num_threads()} threads"
@@ -124,27 +109,23 @@ def _paper(frames: int) -> Cost:
     return next(cost for cost in COMPLEXITY if cost.frames == frames and cost.is_poseformer)
 
 
-def _text(main: list[Measured]) -> str:
-    rows = [
-        [
-            *("f", "parameters", "paper", "MFLOP counted", "formula", "as by hand", "paper"),
-            *("poses/s, 1", f"{BATCH} at once", "sliding", "paper"),
-        ]
-    ]
+def _text(main: list[NetworkCost]) -> str:
+    rows = []
     for one in main:
         paper = _paper(one.frames)
         rows.append(
             [
-                *(str(one.frames), f"{one.parameters:,}", f"{paper.parameters_m:.2f} M unverified"),
-                *(f"{one.counted / 1e6:.1f}", f"{one.formula / 1e6:.1f}"),
-                f"{flops.papers_formula(one.frames) / 1e6:.1f}",
+                *(one.frames, f"{one.parameters:,}", f"{paper.parameters_m:.2f} M unverified"),
+                *(f"{one.counted / 1e6:.1f}", f"{flops.papers_formula(one.frames) / 1e6:.1f}"),
                 f"{paper.mflop:.0f} unverified",
                 *(f"{speed:.0f}" for speed in (one.single, one.batched, one.sliding) if speed),
                 f"{paper.frames_a_second} {paper.speed_mark}",
             ]
         )
+    header = "f|parameters|paper|MFLOP counted|as by hand|paper|poses/s, 1"
+    header += f"|{BATCH} at once|sliding|paper"
     return (
-        f"{aligned(rows)}\n"
+        f"{aligned(rows, header.split('|'))}\n"
         "A multiply-add is two operations. By hand: the linear layers of four temporal blocks of "
         "width 512, no attention, no spatial stage, which is what the paper's figures fit. "
         "sliding: over a video, where windows share the spatial stage. The paper's speeds are of "
@@ -152,16 +133,22 @@ def _text(main: list[Measured]) -> str:
     )
 
 
-def _growth_text(growth: list[Measured]) -> str:
-    rows = [["MFLOP a pose", *(f"f={f}" for f in GROWTH), f"{GROWTH[-1]} to {GROWTH[0]}"]]
+def _growth_text(growth: list[NetworkCost]) -> str:
+    rows = []
     for name, label in _LABELS.items():
-        costs = [one.counted / 1e6 for one in growth if one.model == name]
+        costs = _growth_of(name, growth)
         rows.append([label, *(f"{cost:,.0f}" for cost in costs), f"x{costs[-1] / costs[0]:.0f}"])
+    header = ["MFLOP a pose", *(f"f={f}" for f in GROWTH), f"{GROWTH[-1]} to {GROWTH[0]}"]
     return (
-        f"{aligned(rows)}\n{GROWTH[-1] // GROWTH[0]} times the frames: what grows faster than "
-        "that grows with the square of the window. All joints of all frames are dearer than "
+        f"{aligned(rows, header)}\n{GROWTH[-1] // GROWTH[0]} times the frames: what grows faster "
+        "than that grows with the square of the window. All joints of all frames are dearer than "
         f"PoseFormer from f={crossing()} on; below, their narrow tokens are cheaper."
     )
+
+
+def _growth_of(model: str, growth: list[NetworkCost]) -> list[float]:
+    """Million operations for each window of `GROWTH`."""
+    return [one.counted / 1e6 for one in growth if one.model == model]
 
 
 _LABELS = {
@@ -177,19 +164,17 @@ _ABOVE = {"poseformer": 2, "temporal": -9}
 
 def crossing() -> int:
     """The smallest window for which all joints of all frames cost more than two stages."""
-    return next(
-        f
-        for f in range(1, 1000, 2)
-        if flops.formula(_bare(JointTransformer, f)) > flops.formula(_bare(PoseFormer, f))
-    )
+
+    def is_dearer(frames: int) -> bool:
+        with torch.device("meta"):
+            joints, stages = JointTransformer(frames=frames), PoseFormer(frames=frames)
+        return flops.per_window(joints) > flops.per_window(stages)
+
+    windows = range(1, 1000, 2)
+    return windows[bisect_left(windows, True, key=is_dearer)]
 
 
-def _bare(kind: type[LiftingModel], frames: int) -> LiftingModel:
-    with torch.device("meta"):
-        return kind(frames=frames)
-
-
-def _row(one: Measured, where: str) -> dict[str, Any]:
+def _row(one: NetworkCost, where: str) -> dict[str, Any]:
     row = vars(one) | {"measured_on": where}
     if where:
         paper = _paper(one.frames)
@@ -204,23 +189,20 @@ def _row(one: Measured, where: str) -> dict[str, Any]:
     return row
 
 
-def _draw(growth: list[Measured], heading: str, out: Path) -> Path:
-    figure = draw.new_figure(8.0, 4.8)
-    axes = draw.plain(figure.add_subplot())
+def _draw(growth: list[NetworkCost], heading: str, out: Path) -> Path:
+    figure = new_figure(8.0, 4.8)
+    axes = plain(figure.add_subplot())
     for (name, label), colour in zip(_LABELS.items(), COLOURS, strict=False):
-        mine = [one for one in growth if one.model == name]
-        frames = [one.frames for one in mine]
-        costs = [one.counted / 1e6 for one in mine]
-        axes.plot(frames, costs, "o-", color=colour, linewidth=2, label=label)
+        costs = _growth_of(name, growth)
+        axes.plot(GROWTH, costs, "o-", color=colour, linewidth=2, label=label)
         axes.annotate(
-            f"{costs[-1]:,.0f}", (frames[-1], costs[-1]), xytext=(7, _ABOVE.get(name, -3)),
+            f"{costs[-1]:,.0f}", (GROWTH[-1], costs[-1]), xytext=(7, _ABOVE.get(name, -3)),
             textcoords="offset points", color=colour, fontsize=8,
         )  # fmt: skip
     paper = [cost for cost in COMPLEXITY if cost.is_poseformer]
-    axes.plot(
-        [cost.frames for cost in paper], [cost.mflop for cost in paper], "x", color=INK,
-        markersize=8, label="the paper's figures (unverified), worked out by hand",
-    )  # fmt: skip
+    theirs = [cost.frames for cost in paper], [cost.mflop for cost in paper]
+    label = "the paper's figures (unverified), worked out by hand"
+    axes.plot(*theirs, "x", color=INK, markersize=8, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(GROWTH, [str(f) for f in GROWTH])

@@ -2,68 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as ListOf
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from vidpose.datasets import h36m, humaneva, mpi_inf_3dhp, open_dataset, synthetic
-from vidpose.datasets.dataset import Dataset, Sequence
-from vidpose.datasets.mocap import Clip, read_folder
-from vidpose.datasets.virtual_cameras import TEST, look_at_clips
+from vidpose.datasets.choice import action_group
+from vidpose.datasets.dataset import Dataset, PoseSequence
+from vidpose.datasets.mocap import TEST, mocap_dataset
+from vidpose.datasets.motion_clips import MotionClip, read_folder
 from vidpose.errors import UsageError
-from vidpose.evaluation.evaluate import Protocol, protocol_of
-from vidpose.utils.progress import Progress, silent
+from vidpose.evaluation.protocols import Protocol, protocol_of
+from vidpose.paper.workspace import Workspace
 
 PUBLIC = {"h36m": "Human3.6M", "mpi_inf_3dhp": "MPI-INF-3DHP", "humaneva": "HumanEva-I"}
-NOT_REAL = "made-up people: the numbers mean nothing for real ones"
+NOT_REAL = "synthetic people: the numbers mean nothing for real ones"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
+class ExperimentData:
     """Sequences to measure on, and what to train on."""
 
     dataset: Dataset
     """Its test sequences; those to train on too, unless there are `clips`."""
-    stands_for: str
+    replaces: str
     """The paper's dataset, a key of `PUBLIC`."""
     is_public: bool
     """It is that very dataset."""
-    told: str
+    description: str
     """What it is, for titles."""
-    clips: tuple[Clip, ...] = ()
+    clips: tuple[MotionClip, ...] = ()
     """Motion capture, all of it."""
     held_out: tuple[str, ...] = ()
     """Its subjects that are measured on."""
 
     @property
-    def short(self) -> str:
+    def short_name(self) -> str:
         """What it is, for narrow titles."""
-        kind = "motion capture" if self.clips else "made-up people"
-        public = PUBLIC[self.stands_for]
+        kind = "motion capture" if self.clips else "synthetic people"
+        public = PUBLIC[self.replaces]
         return public if self.is_public else f"{kind}, not {public}"
 
     @property
     def keypoints(self) -> str:
-        """What its 2D joints are; a made-up detector goes by no real one's name."""
+        """What its 2D joints are; a synthetic detector goes by no real one's name."""
         return self.dataset.keypoints if self.is_public or self.clips else _kind(self.dataset)
 
     @cached_property
-    def knows_lenses(self) -> bool:
+    def has_focal_lengths(self) -> bool:
         """Every focal length is known, so that networks can look at the person alone."""
         sequences = self.dataset.train + self.dataset.test
         return all(sequence.focal_px is not None for sequence in sequences)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What tells it from other material; JSON values."""
+        """What distinguishes it from other data; JSON values."""
+        train = [clip.joints for clip in self.clips] or self.dataset.train
         return {
             "dataset": self.dataset.name,
             "keypoints": self.dataset.keypoints,
             "held_out": list(self.held_out),
-            "train_frames": sum(len(c.joints) for c in self.clips)
-            or sum(map(len, self.dataset.train)),
+            "train_frames": sum(map(len, train)),
             "test_frames": sum(map(len, self.dataset.test)),
         }
 
@@ -76,47 +76,68 @@ class Material:
     def protocol(self) -> Protocol:
         return protocol_of(self.dataset)
 
-    def shortened(self, frames: int) -> Dataset:
-        """The first frames of every test sequence, about so many in all."""
+    def shortened(self, frames: int | None) -> Dataset:
+        """The first frames of every test sequence, about so many in all; None: all of them."""
+        if frames is None:
+            return self.dataset
         each = max(1, frames // max(1, len(self.dataset.test)))
         return replace(self.dataset, test=tuple(_first(s, each) for s in self.dataset.test))
 
 
-def find_material(
-    stands_for: str,
-    data: Path,
+def find_data(
+    replaces: str,
+    workspace: Workspace,
     *,
     keypoints: str | None = None,
     mocap: Path | None = None,
-    test_subjects: ListOf[str] | None = None,
+    test_subjects: tuple[str, ...] | None = None,
     use_mocap: bool = True,
-    progress: Progress = silent,
-) -> Material:
-    """Open the paper's dataset; where it is missing, motion capture; else a made-up set.
+) -> ExperimentData:
+    """Open the paper's dataset; where it is missing, motion capture; else a synthetic set.
 
     Args:
-        stands_for: a key of `PUBLIC`.
-        data: the folder with its files; `mocap/` in it is looked at, `synthetic/` made.
-        keypoints: the 2D joints of the paper's dataset; gt stands for clean virtual cameras, too.
+        replaces: the paper's dataset, a key of `PUBLIC`.
+        workspace: whose data folder has its files, or `mocap/`, or `synthetic/`, which is made.
+        keypoints: the 2D joints of the paper's dataset; gt means clean virtual cameras, too.
         mocap: motion capture to use, whatever else there is.
         test_subjects: whom to measure on, of whatever it is.
-        use_mocap: False: it will not do; the made-up set follows at once.
-        progress: wraps reading.
+        use_mocap: False: it will not do; the synthetic set follows at once.
 
     Raises:
         DataError: files are damaged, or have no such subject.
     """
-    subjects = None if test_subjects is None else tuple(test_subjects)
+    data, progress = workspace.data, workspace.progress
+    if mocap is None and not _has(replaces, data) and any((data / "mocap").glob("*/*.bvh")):
+        mocap = data / "mocap"
     if use_mocap and mocap is not None:
-        return _mocap(stands_for, mocap, keypoints, subjects, progress)
-    if _has(stands_for, data):
-        dataset = open_dataset(stands_for, data, keypoints=keypoints, test_subjects=subjects)
-        told = f"{PUBLIC[stands_for]}, 2D joints {dataset.keypoints}"
-        return Material(dataset=dataset, stands_for=stands_for, is_public=True, told=told)
-    folder = data / "mocap"
-    if use_mocap and any(folder.glob("*/*.bvh")):
-        return _mocap(stands_for, folder, keypoints, subjects, progress)
-    return _synthetic(stands_for, data, keypoints, subjects, progress)
+        clips = tuple(read_folder(mocap, lambda paths: progress(paths, len(paths), "reading")))
+        held_out, kind = test_subjects or TEST, "clean" if keypoints == "gt" else "noisy"
+        return ExperimentData(
+            dataset=mocap_dataset(clips, kind, held_out),
+            replaces=replaces,
+            is_public=False,
+            description=f"motion capture under virtual cameras, {kind} 2D joints, held-out "
+            f"subjects {', '.join(held_out)}",
+            clips=clips,
+            held_out=held_out,
+        )
+    is_public, folder, name = _has(replaces, data), data, replaces
+    if not is_public:
+        folder, name = data / "synthetic", "synthetic"
+        if replaces != "h36m":
+            folder, name = folder / replaces, replaces
+            if not _has(replaces, folder):
+                synthetic.write_synthetic(folder, replaces, progress=progress)
+    dataset = open_dataset(name, folder, keypoints=keypoints, test_subjects=test_subjects)
+    description = f"{PUBLIC[replaces]}, 2D joints {dataset.keypoints}"
+    if not is_public:
+        description = (
+            f"a synthetic set in {PUBLIC[replaces]}'s layout, {_kind(dataset)} 2D joints; "
+            + NOT_REAL
+        )
+    return ExperimentData(
+        dataset=dataset, replaces=replaces, is_public=is_public, description=description
+    )
 
 
 def _has(name: str, data: Path) -> bool:
@@ -126,63 +147,19 @@ def _has(name: str, data: Path) -> bool:
     return layout.path_3d(data).exists()
 
 
-def _mocap(
-    stands_for: str,
-    folder: Path,
-    keypoints: str | None,
-    subjects: tuple[str, ...] | None,
-    progress: Progress,
-) -> Material:
-    clips = tuple(read_folder(folder, lambda paths: progress(paths, len(paths), "reading")))
-    held_out = subjects or TEST
-    kind = "clean" if keypoints == "gt" else "noisy"
-    return Material(
-        dataset=look_at_clips(clips, kind, held_out),
-        stands_for=stands_for,
-        is_public=False,
-        told=f"motion capture under virtual cameras, {kind} 2D joints, held-out subjects "
-        + ", ".join(held_out),
-        clips=clips,
-        held_out=held_out,
-    )
+def _kind(synthetic_set: Dataset) -> str:
+    return "true" if synthetic_set.keypoints == "gt" else "noisy"
 
 
-def _synthetic(
-    stands_for: str,
-    data: Path,
-    keypoints: str | None,
-    subjects: tuple[str, ...] | None,
-    progress: Progress,
-) -> Material:
-    if stands_for == "h36m":
-        folder, name = data / "synthetic", "synthetic"
-    else:
-        folder, name = data / "synthetic" / stands_for, stands_for
-        if not _has(stands_for, folder):
-            synthetic.write_synthetic(folder, stands_for, progress=progress)
-    dataset = open_dataset(name, folder, keypoints=keypoints, test_subjects=subjects)
-    return Material(
-        dataset=dataset,
-        stands_for=stands_for,
-        is_public=False,
-        told=f"a synthetic set in {PUBLIC[stands_for]}'s layout, {_kind(dataset)} 2D joints; "
-        + NOT_REAL,
-    )
-
-
-def _kind(made_up: Dataset) -> str:
-    return "true" if made_up.keypoints == "gt" else "noisy"
-
-
-def find_sequence(material: Material, name: str | None, like: str = "Sitting") -> Sequence:
+def find_sequence(data: ExperimentData, name: str | None, like: str = "Sitting") -> PoseSequence:
     """A test sequence by its name, subject/action/camera; by default one whose action is so.
 
     Raises:
         UsageError: there is no such sequence.
     """
-    sequences = [s for s in material.dataset.test if s.valid.any()]
+    sequences = [s for s in data.dataset.test if s.valid.any()]
     if name is None:
-        return next((s for s in sequences if s.action.split(" ")[0] == like), sequences[0])
+        return next((s for s in sequences if action_group(s.action) == like), sequences[0])
     for sequence in sequences:
         if sequence.name == name:
             return sequence
@@ -192,7 +169,7 @@ def find_sequence(material: Material, name: str | None, like: str = "Sitting") -
     )
 
 
-def _first(sequence: Sequence, frames: int) -> Sequence:
+def _first(sequence: PoseSequence, frames: int) -> PoseSequence:
     return replace(
         sequence,
         keypoints_2d=sequence.keypoints_2d[:frames],

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.render.plots import COLOURS, DPI, GRID, INK
+from vidpose.render import plots
+from vidpose.render.plots import COLOURS, INK
 from vidpose.skeleton import Skeleton
-from vidpose.utils.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,22 +25,6 @@ LETTERS_AN_INCH = 12.5
 """Of titles."""
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches; pyplot's global state is left alone."""
-    from matplotlib.figure import Figure
-
-    return Figure((width, height), dpi=DPI, layout="constrained", facecolor="white")
-
-
-def plain(axes: Axes) -> Axes:
-    """Axes in the style of all plots."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[:].set_color(GRID)
-    axes.tick_params(color=GRID, labelcolor=INK, labelsize=8)
-    axes.set_axisbelow(True)
-    return axes
-
-
 def title(figure: Figure, text: str) -> None:
     """Above everything; lines that are wider than the figure are broken."""
     across = int(LETTERS_AN_INCH * figure.get_figwidth())
@@ -49,10 +33,8 @@ def title(figure: Figure, text: str) -> None:
 
 
 def save(figure: Figure, out: Path) -> Path:
-    with replacing(out) as temporary:
-        # Turned labels at the rim would be cut off.
-        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.08)
-    return out
+    """Write a figure as PNG; labels that are turned at its edge are not cut off."""
+    return plots.save(figure, out, bbox_inches="tight", pad_inches=0.08)
 
 
 def from_aside(joints: NDArray[np.floating]) -> NDArray[np.float64]:

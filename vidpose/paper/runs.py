@@ -1,29 +1,32 @@
 """Runs of an experiment: trained with the loop of `vidpose train`, measured with `vidpose eval`'s.
 
 A run's folder is named by all that decides it, so tables share runs, a run is never repeated, and
-one that was broken off is resumed.
+one that was interrupted is resumed.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vidpose.datasets.virtual_cameras import Variation
 from vidpose.errors import DataError
-from vidpose.evaluation.evaluate import METRICS, Evaluation, evaluate
+from vidpose.evaluation.evaluate import METRICS, Evaluation, SequenceErrors, evaluate
+from vidpose.events import Info
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.models.flops import parameters
-from vidpose.paper.datasets import Material
+from vidpose.paper.datasets import ExperimentData
+from vidpose.paper.workspace import Workspace
 from vidpose.training.batches import (
+    Batch,
     FixedWindows,
     Samples,
     Source,
@@ -36,7 +39,6 @@ from vidpose.training.loop import train
 from vidpose.training.recipe import Recipe
 from vidpose.training.run_folder import RunFolder
 from vidpose.utils.files import replacing
-from vidpose.utils.progress import Progress, silent
 
 FORMAT = "vidpose-paper-run/1"
 QUICK_VAL_WINDOWS = 1024
@@ -65,16 +67,18 @@ class Run:
     """One network, trained once."""
 
     recipe: Recipe
-    material: Material = field(repr=False)
+    data: ExperimentData = field(repr=False)
     budget: Budget
     before: Run | None = None
     """The run whose weights it begins with."""
 
     def identity(self) -> dict[str, Any]:
-        """All that decides its numbers; JSON values."""
+        """All that decides its numbers; JSON values, by the names in runs that are finished."""
+        recipe = self.recipe.to_dict()
+        recipe["singles"] = recipe.pop("single_frame")
         return {
-            "recipe": self.recipe.to_dict(),
-            "material": self.material.identity,
+            "recipe": recipe,
+            "material": self.data.identity,
             "budget": vars(self.budget),
             "before": None if self.before is None else self.before.identity(),
         }
@@ -87,7 +91,7 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numbers:
+class RunResult:
     """What was measured of one network."""
 
     model: str
@@ -106,60 +110,41 @@ class Numbers:
     """The run's folder, or the weights' file."""
 
 
-def complete(
-    run: Run,
-    runs: Path,
-    device: torch.device,
-    *,
-    report: Callable[[str], None] = lambda line: None,
-    progress: Progress = silent,
-) -> Numbers:
-    """Train and measure, or go on where that was broken off, or read what was found before."""
-    folder = run.folder(runs)
-    result = folder / "result.json"
-    if (found := _read(result)) is not None:
+def complete(run: Run, workspace: Workspace) -> RunResult:
+    """Train and measure, or go on where that was interrupted, or read what was found before."""
+    folder = run.folder(workspace.runs)
+    path = folder / "result.json"
+    if (found := _read(path)) is not None:
         return found
-    best = trained(run, runs, device, report=report, progress=progress)
-    dataset = run.material.dataset
-    if run.budget.test_frames is not None:
-        dataset = run.material.shortened(run.budget.test_frames)
-    evaluation = evaluate(best, dataset, device=device, progress=progress)[0]
-    numbers = replace(
-        numbers_of(evaluation, best, run.material),
+    best = trained(run, workspace)
+    dataset = run.data.shortened(run.budget.test_frames)
+    evaluation = evaluate(best, dataset, device=workspace.device, progress=workspace.progress)[0]
+    result = replace(
+        result_of(evaluation, best, run.data),
         epochs=run.recipe.epochs,
         windows=int(best.training["windows_an_epoch"]),
         seed=run.recipe.seed,
         where=str(folder),
     )
-    with replacing(result) as temporary:
-        temporary.write_text(json.dumps({"format": FORMAT} | vars(numbers), indent=1) + "\n")
-    return numbers
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"format": FORMAT} | vars(result), indent=1) + "\n")
+    return result
 
 
-def trained(
-    run: Run,
-    runs: Path,
-    device: torch.device,
-    *,
-    report: Callable[[str], None] = lambda line: None,
-    progress: Progress = silent,
-) -> Checkpoint:
+def trained(run: Run, workspace: Workspace) -> Checkpoint:
     """The best weights of a run, trained to its end."""
-    folder = RunFolder(run.folder(runs))
-    init = None
-    if run.before is not None:
-        init = trained(run.before, runs, device, report=report, progress=progress)
+    folder = RunFolder(run.folder(workspace.runs))
+    init = None if run.before is None else trained(run.before, workspace)
     if not _is_finished(folder, run.recipe.epochs):
-        report(f"Training {folder.folder.name}")
+        workspace.report(Info(f"Training {folder.folder.name}"))
         train(
-            training_data(run, device),
+            training_data(run, workspace.device),
             folder.folder,
             run.recipe,
-            World(device, ""),
+            World(workspace.device, ""),
             resume=folder.state.exists(),
             init=init,
-            report=lambda line: None,
-            progress=progress,
+            progress=workspace.progress,
         )
     return load_checkpoint(folder.best)
 
@@ -172,34 +157,35 @@ def _is_finished(folder: RunFolder, epochs: int) -> bool:
 
 def training_data(run: Run, device: torch.device) -> TrainingData:
     """What a run learns from, cut to its budget."""
-    material, budget, recipe = run.material, run.budget, run.recipe
-    if material.clips:
-        clean = material.dataset.keypoints == "clean"
+    budget, recipe, dataset = run.budget, run.recipe, run.data.dataset
+    if run.data.clips:
+        clean = dataset.keypoints == "clean"
         vary = replace(Variation(), noise=0.0) if clean else Variation()
         recipe = replace(recipe, windows=budget.of(recipe.windows))
-        data = mocap_data(material.clips, material.held_out, recipe, device, vary=vary)
+        data = mocap_data(run.data.clips, run.data.held_out, recipe, device, vary=vary)
     else:
-        data = dataset_data(material.dataset, recipe, device)
+        data = dataset_data(dataset, recipe, device)
         count = budget.of(data.source.samples)
         validation = data.validation
         if budget.windows is not None or budget.fraction is not None:
             validation = thinned(validation, QUICK_VAL_WINDOWS)
-        data = replace(data, source=Part(data.source, count), validation=validation)
-    return replace(data, told=data.told | {"windows_an_epoch": data.source.samples})
+        data = replace(data, source=FirstSamples(data.source, count), validation=validation)
+    return replace(data, provenance=data.provenance | {"windows_an_epoch": data.source.samples})
 
 
-class Part:
-    """The first so many samples of every epoch of a source, which shuffles anew for each."""
+class FirstSamples:
+    """The first samples of every epoch of a source, which shuffles anew for each."""
 
     def __init__(self, source: Source, samples: int) -> None:
         self.samples, self.on_host = samples, source.on_host
         self._source = source
 
-    def batch(self, epoch: int, step: int, size: int, world: World) -> tuple[Tensor, Tensor, int]:
+    def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
         """See `vidpose.training.batches.Source`."""
-        inputs, targets, whole = self._source.batch(epoch, step, size, world)
-        left = self.samples - step * size
-        return inputs[:left], targets[:left], min(whole, left)
+        batch = self._source.batch(epoch, step, size, world)
+        total = min(batch.size, self.samples - step * size)
+        mine = max(0, total - batch.start)
+        return Batch(batch.inputs[:mine], batch.targets[:mine], batch.start, total)
 
 
 def thinned(samples: Samples, count: int) -> Samples:
@@ -209,34 +195,31 @@ def thinned(samples: Samples, count: int) -> Samples:
     return FixedWindows(*samples[torch.linspace(0, len(samples) - 1, count).long()])
 
 
-def numbers_of(evaluation: Evaluation, checkpoint: Checkpoint, material: Material) -> Numbers:
+def result_of(evaluation: Evaluation, checkpoint: Checkpoint, data: ExperimentData) -> RunResult:
     """What a table needs of an evaluation."""
-    columns: dict[str, list[int]] = {}
-    for group in evaluation.groups.values():
-        for i in group:
-            columns.setdefault(material.column(evaluation.sequences[i]), []).append(i)
-    return Numbers(
+    columns: dict[str, list[SequenceErrors]] = {}
+    for sequence in chain(*evaluation.groups.values()):
+        columns.setdefault(data.column(sequence), []).append(sequence)
+    families = {
+        f"{key} of {family}": evaluation.over_joints(key, evaluation.by_group(key, groups))
+        for family, groups in evaluation.families.items()
+        for key in METRICS
+    }
+    return RunResult(
         model=checkpoint.model.name,
         frames=evaluation.frames,
         parameters=parameters(checkpoint.model),
         keypoints=evaluation.keypoints,
-        means={key: evaluation.value(key) for key in METRICS}
-        | {
-            f"{key} of {family}": evaluation.over_joints(key, evaluation.by_group(key, groups))
-            for family, groups in evaluation.families.items()
-            for key in METRICS
-        },
+        means={key: evaluation.value(key) for key in METRICS} | families,
         columns={
-            name: {
-                key: evaluation.over_joints(key, evaluation.pooled(key, members)) for key in METRICS
-            }
+            name: evaluation.all_metrics(partial(evaluation.pooled, sequences=members))
             for name, members in columns.items()
         },
         where=str(checkpoint.path or ""),
     )
 
 
-def _read(path: Path) -> Numbers | None:
+def _read(path: Path) -> RunResult | None:
     """A result written before; None if there is none.
 
     Raises:
@@ -248,17 +231,14 @@ def _read(path: Path) -> Numbers | None:
         content = json.loads(path.read_text())
         if content.pop("format") != FORMAT:
             raise ValueError
-        numbers = Numbers(**content)
-        if not all(isinstance(v, float) for v in numbers.means.values()):
+        result = RunResult(**content)
+        if not all(isinstance(v, float) for v in result.means.values()):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path} is no result of `vidpose paper`; delete its folder.") from None
-    return numbers
+    return result
 
 
 def mean_and_spread(values: list[float]) -> tuple[float, float | None]:
     """The mean over runs, and their standard deviation (n - 1); None for a single one."""
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return mean(values), stdev(values) if len(values) > 1 else None

@@ -1,0 +1,161 @@
+"""One person's 2D joints over time, from a dataset or a video, and the window a network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from torch import Tensor
+
+from vidpose.camera import assumed_focal_px
+from vidpose.datasets.dataset import PoseSequence
+from vidpose.errors import UsageError
+from vidpose.models import Checkpoint
+from vidpose.models.normalisation import NORMALISATIONS
+from vidpose.paper.workspace import Workspace
+from vidpose.skeleton import SKELETONS
+from vidpose.utils.gaps import fill_missing
+
+AROUND_S = 3.0
+"""Of a video, so many seconds before and after the moment asked for are looked at."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeypointTrack:
+    """One person's 2D joints over time, wherever they come from."""
+
+    name: str
+    keypoints_px: NDArray[np.floating]
+    """(T, J, 2), NaN where missing."""
+    seconds: NDArray[np.float64]
+    """(T,)."""
+    frame_size: tuple[int, int]
+    focal_px: float
+
+    def nearest(self, at: float | None) -> int:
+        """The frame nearest to a time in seconds, by default to the middle.
+
+        Raises:
+            UsageError: the track is not there at that time.
+        """
+        first, last = float(self.seconds[0]), float(self.seconds[-1])
+        wanted = (first + last) / 2 if at is None else at
+        if not first <= wanted <= last:
+            raise UsageError(
+                f"--at {wanted:g}: {self.name} lasts from {first:.2f} to {last:.2f} s."
+            )
+        return int(np.abs(self.seconds - wanted).argmin())
+
+
+def track_of_sequence(sequence: PoseSequence) -> KeypointTrack:
+    return KeypointTrack(
+        name=sequence.name,
+        keypoints_px=sequence.keypoints_2d,
+        seconds=np.arange(len(sequence)) / sequence.fps,
+        frame_size=sequence.frame_size,
+        focal_px=sequence.focal_px or assumed_focal_px(sequence.frame_size),
+    )
+
+
+def track_of_video(video: Path, workspace: Workspace, at: float | None = None) -> KeypointTrack:
+    """Whoever is in the video longest, as the detector sees them; of a moment, what is around."""
+    from vidpose.pipeline import infer
+
+    result = infer(
+        video,
+        device=workspace.device.type,
+        flip=False,
+        start=None if at is None else max(0.0, at - AROUND_S),
+        end=None if at is None else at + AROUND_S,
+        report=workspace.report,
+        progress=workspace.progress,
+    )
+    person = int(result.present.sum(axis=1).argmax())
+    present = np.flatnonzero(result.present[person])
+    stay = slice(present[0], present[-1] + 1)
+    width, height = result.frame_size
+    return KeypointTrack(
+        name=video.name,
+        keypoints_px=result.keypoints_2d[person, stay],
+        seconds=result.timestamps[stay],
+        frame_size=(width, height),
+        focal_px=assumed_focal_px((width, height)),
+    )
+
+
+class Window(NamedTuple):
+    """What a network sees of a track around a moment; F frames, J joints."""
+
+    inputs: Tensor
+    """(F, J, 2), normalised."""
+    rotation: Tensor
+    """(3, 3), camera frame to the frame of the answer, for the centre frame."""
+    keypoints_px: NDArray[np.float64]
+    """(J, 2) of the centre frame."""
+    seconds: float
+    """When the centre frame is."""
+
+    @property
+    def centre(self) -> int:
+        return len(self.inputs) // 2
+
+    def pose(self, checkpoint: Checkpoint, answer: Tensor) -> NDArray[np.float64]:
+        """What the network answered, (1 or F, J, 3), as the centre frame's pose.
+
+        Returns:
+            (J, 3) metres, camera frame, relative to the root.
+        """
+        slot = self.centre if checkpoint.model.all_frames else 0
+        pose = (answer[slot] @ self.rotation).double().cpu().numpy()
+        return np.asarray(pose - pose[SKELETONS[checkpoint.skeleton].root])
+
+
+def window_of(
+    checkpoint: Checkpoint,
+    track: KeypointTrack,
+    at: float | None,
+    device: torch.device | str = "cpu",
+) -> Window:
+    """What a network sees of a moment, at its own frame rate.
+
+    Args:
+        checkpoint: for the track's skeleton.
+        track: held at its ends.
+        at: seconds; the frame nearest to it is the centre. By default the middle.
+        device: where the inputs are to be.
+
+    Raises:
+        UsageError: the track has another number of joints, or is not there at that time.
+    """
+    skeleton, frames = SKELETONS[checkpoint.skeleton], checkpoint.model.config.frames
+    if track.keypoints_px.shape[1] != len(skeleton):
+        raise UsageError(
+            f"{track.name} has {track.keypoints_px.shape[1]} joints, the weights are for "
+            f"{len(skeleton)} of {skeleton.name}; give others."
+        )
+    seconds = float(track.seconds[track.nearest(at)])
+    times = seconds + (np.arange(frames) - frames // 2) / checkpoint.fps
+    window = _between_frames(track, times.clip(track.seconds[0], track.seconds[-1]))
+    inputs, rotation = NORMALISATIONS[checkpoint.normalisation](
+        torch.tensor(window, dtype=torch.float32, device=device),
+        track.frame_size,
+        track.focal_px,
+        skeleton.root,
+    )
+    return Window(inputs, rotation[frames // 2], window[frames // 2], seconds)
+
+
+def _between_frames(track: KeypointTrack, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(F, J, 2) at these times, exact on frames. Joints that are never there stay NaN."""
+    joints = fill_missing(track.keypoints_px, track.seconds)
+    if len(joints) == 1:
+        return np.repeat(joints, len(times), axis=0)
+    out = np.full((len(times), *joints.shape[1:]), np.nan)
+    there = np.isfinite(joints).all(axis=(0, 2))
+    out[:, there] = PchipInterpolator(track.seconds, joints[:, there], axis=0)(times)
+    return out

@@ -1,0 +1,137 @@
+"""What the command line says about an experiment, and what follows from it for training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vidpose.errors import UsageError
+from vidpose.paper.datasets import ExperimentData
+from vidpose.paper.runs import QUICK_VAL_WINDOWS, Budget, Run
+from vidpose.paper.tables import PAPER_SIZE, SMALL, Experiment, Row
+from vidpose.training.recipe import Recipe, recipe_for
+
+SEEDS = 2
+QUICK = Budget(windows=4096, fraction=None, test_frames=4000)
+"""What a row costs by default: well under a minute a run on two cores."""
+QUICK_EPOCHS = 4
+QUICK_BATCH = 128
+"""Small, so that few windows are many steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentOptions:
+    """The options of `vidpose paper`, as the command line calls them; docs/paper.md has them."""
+
+    weights: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
+    mocap: Path | None = None
+    test_subjects: tuple[str, ...] | None = None
+    video: Path | None = None
+    sequence: str | None = None
+    at: float | None = None
+    action: str | None = None
+    epochs: int | None = None
+    fraction: float | None = None
+    seeds: int | None = None
+    size: str | None = None
+    """small or paper; small by default."""
+
+    def __post_init__(self) -> None:
+        training = self.only, self.epochs, self.fraction, self.seeds, self.size
+        if self.weights and any(option is not None for option in training):
+            raise UsageError(
+                "--weights are measured as they are; leave the options of training away."
+            )
+        if self.video is not None and self.sequence is not None:
+            raise UsageError("give --video, or a --sequence of a dataset, not both.")
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """Which data, for `datasets.find_data`."""
+        return {"mocap": self.mocap, "test_subjects": self.test_subjects}
+
+    @property
+    def is_small(self) -> bool:
+        return self.size != "paper"
+
+    @property
+    def budget(self) -> Budget:
+        """A fraction is of everything, and everything is measured on."""
+        if self.is_small and self.fraction is None:
+            return QUICK
+        return Budget(windows=None, fraction=self.fraction, test_frames=None)
+
+    @property
+    def is_papers(self) -> bool:
+        """Sizes and budget are the paper's."""
+        return not self.is_small and self.epochs is None and self.fraction is None
+
+    def rows(self, experiment: Experiment) -> tuple[Row, ...]:
+        """The rows asked for, in the table's order.
+
+        Raises:
+            UsageError: there is no such row.
+        """
+        rows = experiment.rows(SMALL if self.is_small else PAPER_SIZE)
+        known = [row.name for row in rows]
+        for name in self.only or ():
+            if name not in known:
+                raise UsageError(f"--only {name}: the rows are {', '.join(known)}.")
+        return tuple(row for row in rows if row.name in (self.only or known))
+
+    def run(
+        self,
+        row: Row,
+        experiment: Experiment,
+        data: ExperimentData,
+        source: ExperimentData | None = None,
+        seed: int = 0,
+    ) -> Run:
+        """A row's run with one seed; `source` is what fine-tuning begins with."""
+        recipe, before = self.recipe(data, experiment.frames, row, seed), None
+        if row.fine_tuned:
+            assert source is not None
+            # Both have to normalise alike.
+            first = self.recipe(source, experiment.frames, row, seed)
+            first = replace(first, normalisation=recipe.normalisation)
+            before = Run(recipe=first, data=source, budget=self.budget)
+        return Run(recipe=recipe, data=data, budget=self.budget, before=before)
+
+    def recipe(self, data: ExperimentData, frames: int, row: Row, seed: int) -> Recipe:
+        """How a row's network learns: the same for all rows of a table."""
+        if not self.is_small:
+            name = None if data.clips else "paper"
+            base = recipe_for(data.dataset.name, name)
+            sizes = PAPER_SIZE | {"frames": frames}
+        else:
+            base = replace(
+                recipe_for("mocap", "vidpose"),
+                name="small",
+                model="poseformer",
+                batch=QUICK_BATCH,
+                lr=1e-3,
+                epochs=QUICK_EPOCHS,
+                val_windows=QUICK_VAL_WINDOWS,
+                normalisation="person-2" if data.has_focal_lengths else "screen",
+                # On a CPU a convolution's backward pass takes five times as long in bf16.
+                precision="fp32" if row.changes.get("model") == "videopose" else "auto",
+            )
+            sizes = SMALL
+        epochs = base.epochs if self.epochs is None else self.epochs
+        return replace(base, **sizes | row.changes | {"seed": seed, "epochs": epochs})
+
+    def describe(self, runs: Iterable[tuple[int | None, int | None]]) -> str:
+        """The budget in words; runs as epochs and windows in each."""
+        epochs, windows = ({each or 0 for each in column} for column in zip(*runs, strict=True))
+        size = "the paper's sizes"
+        if self.is_small:
+            size = "small (c=16, 2+2 blocks, f=9, except for what a row changes)"
+        frames = self.budget.test_frames
+        return (
+            f"{size}, {'/'.join(map(str, sorted(epochs)))} epoch{'s' if epochs != {1} else ''} of "
+            f"{'/'.join(f'{n:,}' for n in sorted(windows))} windows"
+            + ("" if frames is None else f", about {frames:,} test frames")
+        )

@@ -1,0 +1,53 @@
+"""What every experiment works with."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence as ListOf
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidpose.events import Report
+from vidpose.utils.files import replacing
+from vidpose.utils.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Where an experiment finds its data and leaves its results, and whom it reports to."""
+
+    out: Path
+    """The folder for tables, pictures and runs."""
+    data: Path
+    """The folder with the datasets."""
+    device: torch.device
+    report: Report
+    progress: Progress
+
+    @property
+    def runs(self) -> Path:
+        return self.out / "runs"
+
+    def path(self, name: str, suffix: str) -> Path:
+        return self.out / f"{name}{suffix}"
+
+    def write_csv(self, name: str, rows: ListOf[dict[str, Any]]) -> Path:
+        """One line per row; columns in the order in which rows name them."""
+        path = self.path(name, ".csv")
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
+            writer = csv.DictWriter(stream, columns)
+            writer.writeheader()
+            writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+        return path
+
+
+def _cell(value: Any) -> Any:
+    """None, an empty cell, for what is not a number."""
+    if not isinstance(value, float):
+        return value
+    return round(value, 6) if math.isfinite(value) else None
