@@ -18,11 +18,12 @@ test: .venv/ready $(VIDEO)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/pytest
 
 soak: .venv/ready $(VIDEO)
-	$(BIN)/python benchmarks/soak.py kills
-	$(BIN)/python benchmarks/soak.py crowd
+	$(BIN)/python benchmarks/robustness.py kill
+	$(BIN)/python benchmarks/robustness.py batch
 
 # The stamp is written last: an installation that was interrupted is taken up again.
 .venv/ready: pyproject.toml

@@ -1,19 +1,18 @@
-"""The measuring stick for weights: what 3D they make of people they were not trained on.
+"""Error of weights in 3D on people they were not trained on: the lifting benchmark; mm and m/s2.
 
-    python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/stick] [--only CONDITION...]
-        [--trained] [--no-rigid]
+    python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/lifting]
+        [--only CONDITION...] [--trained] [--no-rigid]
 
-MOCAP is the motion capture (<subject>/<clip>.bvh); its left-out subjects are seen by cameras drawn
+MOCAP is the motion capture (<subject>/<clip>.bvh). Its held-out subjects are seen by cameras drawn
 from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
-are files or names, of any of vidpose's networks; all see the same people, cameras and errors. The
-folder gets stick.md, stick.csv, conditions.png and joints.png. docs/weights.md tells the rest.
-With --trained it is the other subjects, whom weights know: what training has not learned, then.
-With --no-rigid bones change their length, as networks lift them.
+are files or names, of any of vidpose's networks; all get the same people, cameras and errors. The
+folder gets benchmark.md, benchmark.csv, conditions.png and joints.png. With --trained the other
+subjects are measured, whom the weights know: what training has not learned. With --no-rigid bones
+change their length, as networks lift them.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 import sys
@@ -25,17 +24,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from noise import CLEAN, DEFAULT, EMBEDDED, Floats, Noise, disturb, hide
+from common import argument_parser, markdown_table, run_script
+from keypoint_noise import CLEAN, DEFAULT, EMBEDDED, Floats, Noise, add_noise, hide
 from numpy.typing import NDArray
 
 from vidpose.camera import assumed_focal_px, pixels_to_rays, rays_to_pixels
-from vidpose.datasets.mocap import Clip, read_clip
-from vidpose.datasets.virtual_cameras import STRETCH_S, TEST, Variation, VirtualCameras
-from vidpose.errors import DataError, UsageError, VidposeError
+from vidpose.datasets.mocap import STRETCH_S, TEST
+from vidpose.datasets.motion_clips import MotionClip, read_clip
+from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
+from vidpose.errors import DataError, UsageError
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
-from vidpose.postprocess.bone_lengths import bone_lengths, keep_lengths
+from vidpose.postprocess.bone_lengths import bone_lengths, with_bone_lengths
 from vidpose.render.plots import COLOURS, DPI, GRID, INK
 from vidpose.skeleton import H36M17
 from vidpose.utils.files import check_writable, replacing
@@ -44,7 +45,7 @@ from vidpose.zoo.registry import find_weights
 SEED = 6
 FRAME_SIZE = (1000, 1000)
 STRETCHES = 2
-"""Of one clip at most, which bounds how long this takes and what long clips weigh."""
+"""Of one clip at most: bounds the time this takes and the weight of long clips."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class Cameras:
 
     @property
     def variation(self) -> Variation:
-        """What `VirtualCameras.watch` draws, but for bodies."""
+        """For `VirtualCameras.watch`, without the variation of bodies."""
         return Variation(
             elevation=self.elevation,
             roll_sd=self.roll_sd,
@@ -99,16 +100,16 @@ class Condition:
     noise: Noise = DEFAULT
     fps: float = 30.0
     match_rate: bool = True
-    """Resample to the weights' rate as `infer` does; else frames are taken as if they had it."""
+    """Resample to the weights' rate as `infer` does; else take the frames as if they had it."""
     hidden: str = ""
-    """See `noise.HIDDEN`; only the frames without these joints count."""
+    """See `keypoint_noise.HIDDEN`; only the frames without these joints count."""
     guessed: bool = False
-    """Whether what is hidden is off by some way instead of missing."""
+    """Whether hidden joints are guessed instead of missing."""
     focal_known: bool = False
     segment_sd: float = 0.08
-    """Bone lengths (logarithm), as in training; at 0 everybody has one build."""
+    """Of bone lengths (logarithm), as in training; at 0 everybody has one build."""
     every: int = 1
-    """Of the stretches only each so-manieth, to save time; `half` is then what to compare with."""
+    """Only every n-th stretch, to save time; compare with the condition `half`."""
 
 
 def conditions(quick: bool) -> list[Condition]:
@@ -149,7 +150,7 @@ def conditions(quick: bool) -> list[Condition]:
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """A part of a clip: whom every condition looks at."""
+    """A part of a clip; all conditions see the same ones."""
 
     clip: int
     first: float
@@ -159,21 +160,21 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A stretch as the lifter gets it, and what is true of it."""
+    """A stretch as the lifter gets it, and the truth."""
 
     pixels: Floats
-    """(T, 17, 2), NaN where a joint is lost."""
+    """(T, 17, 2), NaN where a joint is missing."""
     joints: Floats
     """(T, 17, 3) metres, camera frame, relative to the hip."""
     scored: NDArray[np.bool_]
     fps: float
     focal_px: float
-    """As the lifter is told: known or assumed."""
+    """What the lifter gets: known or assumed."""
 
 
 @dataclass
 class Errors:
-    """What one file of weights does under one condition; (N, 17) each, before any mean."""
+    """Of one file of weights under one condition; (N, 17) each, before any mean."""
 
     weights: str
     condition: Condition
@@ -207,8 +208,8 @@ METRICS = {
 }
 
 
-def stretches(clips: Sequence[Clip]) -> list[Stretch]:
-    """Whole clips, in parts of `STRETCH_S` where they are longer; `STRETCHES` of one, spread."""
+def stretches(clips: Sequence[MotionClip]) -> list[Stretch]:
+    """Clips in parts of `STRETCH_S` seconds; at most `STRETCHES` of a clip, evenly spread."""
     chosen = []
     for number, clip in enumerate(clips):
         length = len(clip.joints) / clip.fps
@@ -219,15 +220,15 @@ def stretches(clips: Sequence[Clip]) -> list[Stretch]:
     return chosen
 
 
-def look(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Condition) -> View:
-    """Body, camera and lasting errors are those of the stretch's number, at any frame rate."""
+def see(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Condition) -> View:
+    """A stretch as a camera sees it; `number` seeds body, camera and errors, at any frame rate."""
     frames = max(3, int(stretch.seconds * condition.fps))
     vary = replace(condition.cameras.variation, segment_sd=condition.segment_sd)
     seen = cameras.watch(
         stretch.clip, stretch.first, frames, condition.fps, vary, 1000 * SEED + number
     )
     rays, joints = (part.numpy().astype(np.float64) for part in seen)
-    rays = disturb(rays, condition.fps, condition.noise, (SEED, number, 0))
+    rays = add_noise(rays, condition.fps, condition.noise, (SEED, number, 0))
     scored = np.ones(frames, bool)
     if condition.hidden:
         seed = (SEED, number, 1)
@@ -246,39 +247,44 @@ def look(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Cond
 
 def lift(lifter: Lifter, view: View, match_rate: bool, rigid: bool = True) -> Floats:
     fps = view.fps if match_rate else lifter.checkpoint.fps
-    joints = lifter(view.pixels, np.arange(len(view.pixels)) / fps, FRAME_SIZE, view.focal_px)
+    times = np.arange(len(view.pixels)) / fps
+    joints = lifter(view.pixels, times, FRAME_SIZE, view.focal_px).joints
     if rigid:
         rays = pixels_to_rays(view.pixels, FRAME_SIZE, view.focal_px)
-        keep_lengths(joints, rays, bone_lengths(joints))
+        joints = with_bone_lengths(joints, rays, bone_lengths(joints))
     return np.asarray(joints, np.float64)
 
 
-def check_left_out(checkpoint: Checkpoint, name: str) -> None:
-    """Raise UsageError if weights, or those they began with, may know whom they are measured on."""
-    _check_left_out(checkpoint.training, name)
+def check_held_out(training: dict[str, Any], name: str) -> None:
+    """Check that weights never saw the held-out subjects.
 
+    Args:
+        training: of a checkpoint; what it began with is checked, too.
+        name: of the weights, for the message.
 
-def _check_left_out(told: dict[str, Any], name: str) -> None:
-    if began_with := told.get("began_with"):
-        _check_left_out(began_with, f"what {name} began with")
-    if told.get("dataset") not in (None, "mocap"):
+    Raises:
+        UsageError: they may know them.
+    """
+    if began_with := training.get("began_with"):
+        check_held_out(began_with, f"what {name} began with")
+    if training.get("dataset") not in (None, "mocap"):
         return  # another dataset's people
-    recipe = told.get("recipe") or {}
+    recipe = training.get("recipe") or {}
     if recipe.get("select_on") == "test":
         raise UsageError(
-            f"{name} was chosen by its error on the people who are left out; train it anew with "
+            f"{name} was chosen by its error on the held-out subjects; train it anew with "
             "`--select-on validation`."
         )
-    left_out = told.get("held_out") or recipe.get("held_out") or ()
-    if seen := [subject for subject in TEST if subject not in left_out]:
+    held_out = training.get("held_out") or recipe.get("held_out") or ()
+    if seen := [subject for subject in TEST if subject not in held_out]:
         raise UsageError(
-            f"{name} does not say that subjects {', '.join(seen)} were left out of its training; "
+            f"{name} does not say that subjects {', '.join(seen)} were held out of its training; "
             "measure weights that were trained with `--test-subjects " + " ".join(TEST) + "`."
         )
 
 
 def labels(weights: Sequence[str]) -> list[str]:
-    """Short names: the files', with as many of their folders' as it takes to tell them apart.
+    """Short names: of the files, with as many of their folders as make them unique.
 
     Raises:
         UsageError: a file is named twice.
@@ -293,17 +299,19 @@ def labels(weights: Sequence[str]) -> list[str]:
     return list(weights)
 
 
-def read_people(folder: Path, trained: bool = False) -> list[Clip]:
-    """The clips of the left-out subjects, or of all others."""
+def read_people(folder: Path, trained: bool = False) -> list[MotionClip]:
+    """The clips of the held-out subjects, or of all others."""
     paths = sorted(folder.glob("*/*.bvh"))
     if not set(TEST) <= {path.parent.name for path in paths}:
-        raise DataError(f"{folder} lacks one of the subjects {', '.join(TEST)}; give it whole.")
+        raise DataError(
+            f"{folder} lacks one of the subjects {', '.join(TEST)}; give the complete folder."
+        )
     return [read_clip(path) for path in paths if (path.parent.name not in TEST) == trained]
 
 
 def measure(
     checkpoints: dict[str, Checkpoint],
-    clips: Sequence[Clip],
+    clips: Sequence[MotionClip],
     rows: Sequence[Condition],
     rigid: bool = True,
 ) -> Iterator[list[Errors]]:
@@ -313,7 +321,7 @@ def measure(
     for condition in rows:
         errors = [Errors(weights=name, condition=condition) for name in lifters]
         for number, stretch in list(enumerate(chosen))[:: condition.every]:
-            view = look(cameras, stretch, number, condition)
+            view = see(cameras, stretch, number, condition)
             for lifter, found in zip(lifters.values(), errors, strict=True):
                 found.add(lift(lifter, view, condition.match_rate, rigid), view)
         yield errors
@@ -324,27 +332,23 @@ def markdown(results: Sequence[Sequence[Errors]]) -> str:
     parts = []
     for metric, title in METRICS.items():
         digits = 2 if metric == "jitter" else 1
-        lines = [["condition", "what", *names], ["---"] * (2 + len(names))]
+        lines = []
         for row in results:
             numbers = [f"{errors.value(metric):.{digits}f}" for errors in row]
             lines.append([row[0].condition.name, row[0].condition.about, *numbers])
-        parts.append(_table(title, lines))
-    lines = [["joint", *names], ["---"] * (1 + len(names))]
-    for j, joint in enumerate(H36M17.joint_names):
-        numbers = [f"{errors.per_joint('p_mpjpe_mm')[j]:.1f}" for errors in results[0]]
-        lines.append([joint, *numbers])
-    name = results[0][0].condition.name
-    parts.append(_table(f"P-MPJPE by joint, condition {name}, mm", lines))
+        table = markdown_table(["condition", "what", *names], lines)
+        parts.append(f"## {title}\n\n{table}")
+    lines = [
+        [joint, *(f"{errors.per_joint('p_mpjpe_mm')[j]:.1f}" for errors in results[0])]
+        for j, joint in enumerate(H36M17.joint_names)
+    ]
+    title = f"P-MPJPE by joint, condition {results[0][0].condition.name}, mm"
+    parts.append(f"## {title}\n\n{markdown_table(['joint', *names], lines)}")
     return "\n".join(parts)
 
 
-def _table(title: str, lines: Sequence[Sequence[str]]) -> str:
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"## {title}\n\n{table}\n"
-
-
 def write_csv(out: Path, results: Sequence[Sequence[Errors]]) -> None:
-    """A line for each file of weights, condition and metric: the mean, then the joints."""
+    """A line for each file of weights, condition and metric: the mean, then each joint."""
     with replacing(out) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["weights", "condition", "metric", "mean", *H36M17.joint_names])
@@ -364,9 +368,9 @@ def draw(folder: Path, results: Sequence[Sequence[Errors]]) -> None:
         for i, errors in enumerate(results[0])
     }
     names = [row[0].condition.name for row in results]
-    _bars(folder / "conditions.png", "P-MPJPE on left-out people, by condition", names, bars)
+    _bars(folder / "conditions.png", "P-MPJPE on held-out people, by condition", names, bars)
     joints = {e.weights: e.per_joint("p_mpjpe_mm").tolist() for e in results[0]}
-    title = f"P-MPJPE on left-out people, by joint, condition {names[0]}"
+    title = f"P-MPJPE on held-out people, by joint, condition {names[0]}"
     _bars(folder / "joints.png", title, list(H36M17.joint_names), joints)
 
 
@@ -394,7 +398,37 @@ def _bars(out: Path, title: str, names: list[str], bars: dict[str, list[float]])
         figure.savefig(temporary, dpi=DPI)
 
 
-def main(
+def load_weights(weights: Sequence[str], trained: bool) -> dict[str, Checkpoint]:
+    """Checkpoints by label; all must know the measured subjects (`trained`), or none.
+
+    Raises:
+        UsageError: one does not.
+    """
+    checkpoints = {}
+    for label, name in zip(labels(weights), weights, strict=True):
+        checkpoints[label] = load_lifter_checkpoint(name)
+        if not trained:
+            check_held_out(checkpoints[label].training, name)
+        elif checkpoints[label].training.get("held_out") != list(TEST):
+            raise UsageError(
+                f"{name} was not trained on all subjects except {', '.join(TEST)}; --trained "
+                "measures on those it was trained on."
+            )
+    return checkpoints
+
+
+def introduction(clips: Sequence[MotionClip], trained: bool, rigid: bool) -> str:
+    seconds = sum(stretch.seconds for stretch in stretches(clips))
+    return (
+        f"# The lifting benchmark\n\nSubjects {', '.join(sorted({c.subject for c in clips}))}"
+        f"{', whom training knows' if trained else ''}: {seconds:.0f} s of motion for each "
+        "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
+        "length assumed as `infer` assumes it, unless a row says otherwise; "
+        f"{'every bone of one length' if rigid else 'bones as they were lifted'}.\n"
+    )
+
+
+def run(
     folder: Path,
     weights: Sequence[str],
     *,
@@ -408,62 +442,39 @@ def main(
     if unknown := set(only) - {row.name for row in rows}:
         known = ", ".join(row.name for row in conditions(quick))
         raise UsageError(f"--only {', '.join(sorted(unknown))}: there are {known}.")
-    checkpoints = {}
-    for label, name in zip(labels(weights), weights, strict=True):
-        checkpoints[label] = load_lifter_checkpoint(name)
-        if not trained:
-            check_left_out(checkpoints[label], name)
-        elif checkpoints[label].training.get("held_out") != list(TEST):
-            raise UsageError(
-                f"{name} was not trained on all but {', '.join(TEST)}, whom --trained looks at."
-            )
+    checkpoints = load_weights(weights, trained)
     out.mkdir(parents=True, exist_ok=True)
-    check_writable(out / "stick.md")
+    check_writable(out / "benchmark.md")
     clips = read_people(folder, trained)
+    about = introduction(clips, trained, rigid)
     results, start = [], time.perf_counter()
-    seconds = sum(stretch.seconds for stretch in stretches(clips))
-    about = (
-        f"# The measuring stick\n\nSubjects {', '.join(sorted({clip.subject for clip in clips}))}"
-        f"{', whom training knows' if trained else ''}: {seconds:.0f} s of motion for each "
-        "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
-        "length assumed as `infer` assumes it, unless a row says otherwise; "
-        f"{'every bone of one length' if rigid else 'bones as they were lifted'}.\n"
-    )
     for errors in measure(checkpoints, clips, rows, rigid):
         results.append(errors)
-        told = ", ".join(f"{e.weights} {e.value('p_mpjpe_mm'):.1f} mm" for e in errors)
+        values = ", ".join(f"{e.weights} {e.value('p_mpjpe_mm'):.1f} mm" for e in errors)
         seconds = time.perf_counter() - start
-        print(f"[{seconds:4.0f} s] {errors[0].condition.name}: P-MPJPE {told}", file=sys.stderr)
+        print(f"[{seconds:4.0f} s] {errors[0].condition.name}: P-MPJPE {values}", file=sys.stderr)
         text = f"{about}\n{markdown(results)}"
-        with replacing(out / "stick.md") as temporary:  # after each, for all together take long
+        with replacing(out / "benchmark.md") as temporary:  # after each, since all take long
             temporary.write_text(text)
-        write_csv(out / "stick.csv", results)
+        write_csv(out / "benchmark.csv", results)
     print(text)
     draw(out, results)
     print(f"Written to {out}")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main() -> None:
+    parser = argument_parser(__doc__)
     parser.add_argument("mocap", type=Path, help="folder of <subject>/<clip>.bvh")
     parser.add_argument("weights", nargs="+", help="files, or names of vidpose's own")
     parser.add_argument("--quick", action="store_true", help="three conditions only")
-    parser.add_argument("-o", "--out", type=Path, default=Path("outputs/stick"))
+    parser.add_argument("-o", "--out", type=Path, default=Path("outputs/lifting"))
     parser.add_argument("--only", nargs="+", default=[], metavar="CONDITION", help="these rows")
     parser.add_argument("--no-rigid", dest="rigid", action="store_false", help="as networks lift")
     parser.add_argument("--trained", action="store_true", help="people who were trained on")
-    given = parser.parse_args()
+    given = vars(parser.parse_args())
     torch.manual_seed(SEED)
-    try:
-        main(
-            given.mocap,
-            given.weights,
-            quick=given.quick,
-            out=given.out,
-            only=given.only,
-            trained=given.trained,
-            rigid=given.rigid,
-        )
-    except VidposeError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run(given.pop("mocap"), given.pop("weights"), **given)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,6 +1,9 @@
-"""Lifting: our sliding windows against what the official evaluation and the public demos do.
+"""Speed of lifting, against the official evaluation and the public demos; frames/s.
 
-All ways have the same network with the same weights, and the same 2D joints.
+    python benchmarks/run.py --only lifting_speed [--quick] [--runs N] [--cpu-time]
+
+All ways have the same network with the same weights and the same 2D joints. `difference, mm` is
+the mean distance of the joints from the first way's.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from measuring import Settings, Table, alternate
+from common import Settings, Table, alternate
 from torch import Tensor, nn
 
 from vidpose.lifting.sliding_window import mirror, slide
 from vidpose.models import LiftingModel, PoseFormer
+from vidpose.models.sliding import sliding_form
 from vidpose.skeleton import H36M17
 
 BATCH = 128
@@ -32,7 +36,7 @@ def table(settings: Settings) -> Table:
     demo_frames = 8 if settings.quick else 150
     rows: list[tuple[str, ...]] = []
     for name, model in _networks().items():
-        rows += _rows(name, model, somebody(frames), demo_frames, settings)
+        rows += _rows(name, model, swaying_person(frames), demo_frames, settings)
     return Table(
         title="Lifting",
         note=f"{frames} frames of one person. The official evaluation cuts out every window and "
@@ -59,14 +63,14 @@ def _rows(
     network: str, model: LiftingModel, track: Tensor, demo_frames: int, settings: Settings
 ) -> list[tuple[str, ...]]:
     plain = as_released(model)
-    fp32, bf16 = model.prepared(), model.prepared(torch.bfloat16)
+    fp32, bf16 = sliding_form(model), sliding_form(model, torch.bfloat16)
     ways: dict[tuple[str, str], tuple[Lift, Tensor]] = {
         ("official evaluation", "no"): (lambda x: every_window(plain, x), track),
-        ("vidpose, fp32", "no"): (lambda x: torch.cat([*slide(fp32, x, None)]), track),
-        ("vidpose, bf16", "no"): (lambda x: torch.cat([*slide(bf16, x, None)]), track),
+        ("vidpose, fp32", "no"): (lambda x: slide(fp32, x, None).poses, track),
+        ("vidpose, bf16", "no"): (lambda x: slide(bf16, x, None).poses, track),
         ("public demos", "yes"): (lambda x: one_at_a_time(plain, x), track[:demo_frames]),
-        ("vidpose, fp32", "yes"): (lambda x: torch.cat([*slide(fp32, x, MIRRORED)]), track),
-        ("vidpose, bf16", "yes"): (lambda x: torch.cat([*slide(bf16, x, MIRRORED)]), track),
+        ("vidpose, fp32", "yes"): (lambda x: slide(fp32, x, MIRRORED).poses, track),
+        ("vidpose, bf16", "yes"): (lambda x: slide(bf16, x, MIRRORED).poses, track),
     }
     seconds = alternate(
         {str(key): partial(lift, x) for key, (lift, x) in ways.items()},
@@ -134,8 +138,8 @@ def _windows(model: LiftingModel, track: Tensor) -> Tensor:
     return track[around].unfold(0, model.config.frames, 1).permute(0, 3, 1, 2)
 
 
-def somebody(frames: int) -> Tensor:
-    """(T, 17, 2) somebody normalised, who sways."""
+def swaying_person(frames: int) -> Tensor:
+    """(T, 17, 2) normalised keypoints of somebody who sways."""
     time = torch.arange(frames)[:, None, None] / 30
     pose = 0.3 * torch.randn(17, 2) + 0.1 * torch.sin(3 * time + 3 * torch.randn(17, 2))
     pose += 0.01 * torch.randn(frames, 17, 2)

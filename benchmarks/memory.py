@@ -1,21 +1,22 @@
-"""How memory grows with the length of a video.
+"""Peak memory of `vidpose.infer` over the length of a video, one minute to an hour.
 
     python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--stay S]
         [--longest N] [--render] [--width 256] [--folder DIR]
 
-Plays a video forwards and backwards, so that fewer of its people are new ones every time, and loops
-that (without encoding it again); runs `vidpose.infer` on each length in a process of its own, and
-says how high its memory rose at most, and how high without the result's arrays. `fake` finds the
-same two people in every frame in no time, which leaves everything else as it is; with `--stay` two
-others come every S seconds, for arrays have a row for everybody.
+Plays a video forwards and backwards, so that few people are new after each round, and repeats that
+without encoding it again. Runs `vidpose.infer` on each length in a process of its own. The table
+has the peak memory in MB, with and without the result's arrays, and the ratio to the first length;
+the last line says by how much memory grows. `fake` finds the same two people in every frame at no
+cost, which leaves everything else as it is. With `--stay` two others replace them every S seconds:
+the arrays have a row for each person.
 
-The embedded detector takes hours for an hour. With `--folder` the videos and the results stay
-there, and a run that was interrupted goes on; the peak is then that of the last process.
+The embedded detector takes hours for an hour of video. With `--folder` the videos and the results
+are kept, and an interrupted run continues; the peak is then that of the last process.
+`python benchmarks/run.py --only memory` has frames/s, too.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
@@ -29,6 +30,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from common import DEMO, Settings, Table, argument_parser, markdown_table, run_script
 
 import vidpose
 from vidpose import pipeline
@@ -37,11 +39,9 @@ from vidpose.skeleton import COCO17
 from vidpose.utils.progress import bar
 from vidpose.video import Frame, VideoReader, VideoWriter
 
-DEMO = Path(__file__).parents[1] / "demo_videos" / "demo.mp4"
-
 
 def looped(video: Path, out: Path, minutes: float) -> Path:
-    """The video again and again, until it is as long as that; its packets are copied."""
+    """The video repeated for so many minutes; its packets are copied."""
     with av.open(str(video)) as source:
         stream = source.streams.video[0]
         packets = [
@@ -82,7 +82,7 @@ def small(video: Path, out: Path, width: int = 256) -> Path:
 
 
 class FakeDetector:
-    """Two people who sway, at no cost; they go after `stay_s` seconds, and two others come."""
+    """Two people who sway, at no cost; two others replace them after `stay_s` seconds."""
 
     name = "fake"
     skeleton = COCO17
@@ -102,6 +102,9 @@ class FakeDetector:
             scores = np.full(people.shape[:2], 0.9, np.float32)
             yield Detections(people.astype(np.float32), scores, COCO17)
 
+    def reset(self) -> None:
+        pass
+
     def memory(self) -> Any:
         return None
 
@@ -119,7 +122,7 @@ class FakeDetector:
 
 
 def measure(video: Path, out: Path, detector: str, stay_s: float, **options: Any) -> dict[str, Any]:
-    """Infer in this process: the peak of its memory, and what the result's arrays take, bytes."""
+    """Infer in this process: its peak memory and the size of the result's arrays, bytes."""
     if detector == "fake":
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(stay_s), "a stand-in")
         detector = "auto"
@@ -146,7 +149,7 @@ def memory_over_length(
     """`measure` on the video looped to each length, each in a process of its own.
 
     Args:
-        options: of this script's command line.
+        options: options of this script.
     """
     rows = []
     for length in minutes:
@@ -157,50 +160,86 @@ def memory_over_length(
     return rows
 
 
+def table(settings: Settings) -> Table:
+    minutes = [0.25, 0.5] if settings.quick else [1.0, 60.0]
+    with tempfile.TemporaryDirectory() as name:
+        video = small(settings.video, Path(name) / "small.mp4")
+        found = memory_over_length(video, minutes, Path(name))
+    rows: list[tuple[str, ...]] = []
+    for row, ratio in zip(found, growth(found), strict=True):
+        cells = f"{row['minutes']:g}", str(row["frames"]), f"{row['peak'] / 1e6:.0f}"
+        rate = row["frames"] / row["took"]
+        rows.append((*cells, f"{row['arrays'] / 1e6:.1f}", f"{ratio:.2f}", f"{rate:.0f}"))
+    return Table(
+        title="Length of the video",
+        note="The video, made small, forwards and backwards, repeated without encoding it again; "
+        "two people in every frame by a stand-in for the detector; each length in a process of its "
+        "own, once.",
+        header=(
+            *("minutes", "frames", "peak memory, MB", "result arrays, MB"),
+            *("peak without them, relative", "frames/s"),
+        ),
+        rows=rows,
+    )
+
+
+def without_arrays(row: dict[str, Any]) -> float:
+    """Bytes at the peak, without the result's arrays."""
+    return float(row["peak"] - row["arrays"])
+
+
+def growth(rows: list[dict[str, Any]]) -> list[float]:
+    """Peak memory without the result's arrays, relative to the first row's."""
+    return [without_arrays(row) / without_arrays(rows[0]) for row in rows]
+
+
+def report(rows: list[dict[str, Any]]) -> str:
+    """The table as Markdown, and a sentence on how much memory grows."""
+    header = ("minutes", "frames", "people", "peak, MB", "result arrays, MB", "without them")
+    cells = [
+        (
+            *(f"{row['seconds'] / 60:.3g}", f"{row['frames']}", f"{row['people']}"),
+            *(f"{row['peak'] / 1e6:.0f}", f"{row['arrays'] / 1e6:.1f}"),
+            *(f"{without_arrays(row) / 1e6:.0f}", f"{ratio:.2f}"),
+        )
+        for row, ratio in zip(rows, growth(rows), strict=True)
+    ]
+    first, last = rows[0], rows[-1]
+    more = (without_arrays(last) - without_arrays(first)) / 1e6
+    return (
+        f"{markdown_table((*header, 'ratio'), cells)}\n"
+        f"From {first['seconds'] / 60:.3g} to {last['seconds'] / 60:.3g} minutes memory grows by "
+        f"{more:.0f} MB without the result's arrays ({growth(rows)[-1]:.2f} times)."
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 60])
     parser.add_argument("--detector", choices=["fake", "mediapipe"], default="fake")
     parser.add_argument("--stay", type=float, default=float("inf"), metavar="S", dest="stay_s")
     parser.add_argument("--video", type=Path, default=DEMO)
-    parser.add_argument("--width", type=int, default=256, help="of the video that is looped")
+    parser.add_argument("--width", type=int, default=256, help="of the repeated video")
     parser.add_argument("--weights", default="default")
     parser.add_argument("--longest", type=int, help="as of `vidpose infer`, as is --render")
     parser.add_argument("--render", action="store_true")
-    parser.add_argument("--folder", type=Path, help="for videos and results, which stay there")
-    parser.add_argument("--one", type=Path, help="only measure this video, here")
-    options = parser.parse_args()
-    if options.one:
-        found = measure(
-            options.one,
-            options.folder / "results",
-            options.detector,
-            options.stay_s,
-            weights=options.weights,
-            longest=options.longest,
-            render=options.render,
-        )
-        print(json.dumps(found))
+    parser.add_argument("--folder", type=Path, help="for videos and results, which are kept")
+    parser.add_argument("--one", type=Path, help="only measure this video, in this process")
+    given = parser.parse_args()
+    options = {"weights": given.weights, "longest": given.longest, "render": given.render}
+    if given.one:
+        out = given.folder / "results"
+        print(json.dumps(measure(given.one, out, given.detector, given.stay_s, **options)))
         return
     with tempfile.TemporaryDirectory() as name:
-        folder = options.folder or Path(name)
+        folder = given.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        video = small(options.video, folder / "small.mp4", options.width)
-        more = [f"--detector={options.detector}", f"--stay={options.stay_s}"]
-        more += [f"--weights={options.weights}"] + ["--render"] * options.render
-        more += [] if options.longest is None else [f"--longest={options.longest}"]
-        rows = memory_over_length(video, options.minutes, folder, *more)
-    first = rows[0]["peak"] - rows[0]["arrays"]
-    print("| minutes | frames | people | peak, MB | result arrays, MB | without them | ratio |")
-    print("|---|---|---|---|---|---|---|")
-    for row in rows:
-        rest = row["peak"] - row["arrays"]
-        print(
-            f"| {row['seconds'] / 60:.1f} | {row['frames']} | {row['people']} "
-            f"| {row['peak'] / 1e6:.0f} "
-            f"| {row['arrays'] / 1e6:.1f} | {rest / 1e6:.0f} | {rest / first:.2f} |"
-        )
+        video = small(given.video, folder / "small.mp4", given.width)
+        more = [f"--detector={given.detector}", f"--stay={given.stay_s}"]
+        more += [f"--weights={given.weights}"] + ["--render"] * given.render
+        more += [] if given.longest is None else [f"--longest={given.longest}"]
+        print(report(memory_over_length(video, given.minutes, folder, *more)))
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

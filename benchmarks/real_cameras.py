@@ -1,34 +1,41 @@
-"""A real person before four calibrated cameras: our 3D and MediaPipe's own, from single cameras.
+"""Error of 3D from single real cameras, ours and MediaPipe's own, of a person seen by four; mm.
 
     python benchmarks/real_cameras.py FOLDER WEIGHTS... [--no-flip-test]
         [-o outputs/real_cameras.md]
 
 FOLDER is what `demo_videos/fetch_more.py` fetches. An athlete balances on one leg; the cameras
-look 18 to 25 degrees down and are rolled by up to 26. What is true is triangulated from what the
-embedded detector sees in all four pictures, so joints are where that detector puts them, and what
-it gets wrong in all of them alike is not seen. Each camera alone is then lifted as `vidpose infer`
-lifts it. MediaPipe's own 3D is `pose_world_landmarks` of its pose solution, as its users get it:
-the video as a stream, smoothed, with the middle model, which is also the embedded detector's.
+look 18 to 25 degrees down and are rolled by up to 26. The truth is triangulated from the embedded
+detector's joints in all four pictures: an error that it makes in all of them alike is not seen.
+Each camera alone is then lifted as `vidpose infer` lifts it. MediaPipe's own 3D is
+`pose_world_landmarks` of its pose solution as its users get it: the video as a stream, smoothed,
+with the middle model, which is also the embedded detector's.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import argument_parser, markdown_table, publish, run_script
 from lifting import labels
-from measuring import publish
+from multiview import (
+    Calibrated,
+    Detected,
+    Truth,
+    add_options,
+    detect,
+    read_qualisys,
+    triangulate_person,
+)
 from numpy.typing import NDArray
-from real_video import Calibrated, Seen, Truth, add_flip_test, detect, read_qualisys, truth
 
 from vidpose.camera import assumed_focal_px
-from vidpose.errors import DataError, VidposeError
+from vidpose.errors import DataError
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
+from vidpose.postprocess.bone_lengths import equal_bone_lengths
 from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
 from vidpose.utils.files import check_writable
 from vidpose.video import VideoReader
@@ -38,7 +45,7 @@ HOW = (
     (", focal length known", True, True),
     (", bones as lifted", False, False),
 )
-"""What a row is called, whether the focal length is known, and whether bones keep their length."""
+"""A row's name, whether the focal length is known, and whether bones keep their length."""
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 LIMBS = np.array(
     [
@@ -67,8 +74,8 @@ def mediapipe_world(video: Path) -> Floats:
     return np.asarray(joints, np.float64)
 
 
-def the_person(seen: Seen) -> int:
-    """The one who is there longest."""
+def main_person(seen: Detected) -> int:
+    """The person who is detected in most frames."""
     if not seen.poses.people:
         raise DataError("nobody was found in one of the videos; fetch them again.")
     return int(seen.poses.observed.sum(axis=1).argmax())
@@ -77,7 +84,7 @@ def the_person(seen: Seen) -> int:
 def errors(predicted: Floats, joints: Floats, camera: Calibrated) -> dict[str, Floats]:
     """By metric: (N, 12) mm, of the frames in which all is known.
 
-    What is true is turned into the camera's frame, and both are relative to the middle of the hips.
+    The truth is turned into the camera's frame; both are relative to the middle of the hips.
     """
     target = camera.camera(joints)
     known = np.isfinite(target[:, LIMBS]).all(axis=(1, 2))
@@ -98,9 +105,9 @@ def _from_hips(joints: Floats) -> Floats:
 
 
 def ways(
-    folder: Path, weights: Sequence[str], seen: Sequence[Seen], cameras: Sequence[Calibrated]
+    folder: Path, weights: Sequence[str], seen: Sequence[Detected], cameras: Sequence[Calibrated]
 ) -> dict[str, list[Floats]]:
-    """What is compared: for each camera (T, 17, 3) metres, camera frame."""
+    """By row of the table: for each camera (T, 17, 3) metres, camera frame."""
     found = {
         "MediaPipe's pose_world_landmarks": [
             mediapipe_world(folder / f"{name}.mp4") for name in CAMERAS
@@ -112,14 +119,18 @@ def ways(
             lifted = []
             for view, camera in zip(seen, cameras, strict=True):
                 focal_px = camera.focal_px if known else assumed_focal_px(view.poses.frame_size)
-                result = lift_poses(view.poses, lifter, focal_px, rigid=rigid)
-                lifted.append(result.joints_3d[the_person(view)].astype(np.float64))
+                result = lift_poses(view.poses, lifter, focal_px).poses
+                if rigid:
+                    result = equal_bone_lengths(result, focal_px)
+                lifted.append(result.joints_3d[main_person(view)].astype(np.float64))
             found[label + how] = lifted
     return found
 
 
-def look(folder: Path, flip_test: bool = True) -> tuple[list[Seen], list[Calibrated], Truth]:
-    """The four videos, their cameras and what they say together."""
+def detect_all(
+    folder: Path, flip_test: bool = True
+) -> tuple[list[Detected], list[Calibrated], Truth]:
+    """The people in the four videos, the cameras, and the triangulated person."""
     calibration = folder / "calibration.qca.txt"
     for path in (calibration, *(folder / f"{name}.mp4" for name in CAMERAS)):
         if not path.is_file():
@@ -128,15 +139,15 @@ def look(folder: Path, flip_test: bool = True) -> tuple[list[Seen], list[Calibra
             )
     cameras = read_qualisys(calibration)
     seen = [detect(folder / f"{name}.mp4", flip_test=flip_test) for name in CAMERAS]
-    tracks = [view.poses.keypoints_2d[the_person(view)].astype(np.float64) for view in seen]
+    tracks = [view.poses.keypoints_2d[main_person(view)].astype(np.float64) for view in seen]
     frames = min(map(len, tracks))
     rays = [camera.rays(track[:frames]) for camera, track in zip(cameras, tracks, strict=True)]
-    return seen, cameras, truth(cameras, np.stack(rays))
+    return seen, cameras, triangulate_person(cameras, np.stack(rays))
 
 
-def main(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = True) -> None:
+def measure(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = True) -> None:
     check_writable(out)
-    seen, cameras, true = look(folder, flip_test)
+    seen, cameras, true = detect_all(folder, flip_test)
     rows = ways(folder, weights, seen, cameras)
     known = np.isfinite(true.joints[:, LIMBS]).all(axis=(1, 2))
     focal = np.mean([camera.focal_px for camera in cameras])
@@ -145,10 +156,8 @@ def main(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = True
         f"# Real cameras\n\n{known.sum()} of {len(known)} frames, 12 limb joints, mm. The detected "
         f"joints are {off_px:.1f} pixels off the triangulated ones (median).\n"
     )
-    metrics = ("P-MPJPE", "N-MPJPE", "MPJPE")
-    for metric in metrics:
-        text += f"\n## {metric}\n\n| 3D from one camera | {' | '.join(CAMERAS)} | mean |\n"
-        text += "|" + "---|" * (2 + len(CAMERAS)) + "\n"
+    for metric in ("P-MPJPE", "N-MPJPE", "MPJPE"):
+        table = []
         for name, views in rows.items():
             if metric != "P-MPJPE" and name.startswith("MediaPipe"):
                 continue  # its frame is not the camera's
@@ -156,20 +165,20 @@ def main(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = True
                 errors(view[: len(known)], true.joints, camera)[metric].mean()
                 for view, camera in zip(views, cameras, strict=True)
             ]
-            cells = [f"{value:.1f}" for value in (*values, np.mean(values))]
-            text += f"| {name} | {' | '.join(cells)} |\n"
+            table.append([name, *(f"{value:.1f}" for value in (*values, np.mean(values)))])
+        header = ("3D from one camera", *CAMERAS, "mean")
+        text += f"\n## {metric}\n\n{markdown_table(header, table)}"
     publish(text, out)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main() -> None:
+    parser = argument_parser(__doc__)
     parser.add_argument("folder", type=Path, help="what demo_videos/fetch_more.py fetched")
     parser.add_argument("weights", nargs="+", help="files, or names of vidpose's own")
-    parser.add_argument("-o", "--out", type=Path, default=Path("outputs/real_cameras.md"))
-    add_flip_test(parser)
+    add_options(parser, "outputs/real_cameras.md")
     given = parser.parse_args()
-    try:
-        main(given.folder, given.weights, given.out, given.flip_test)
-    except VidposeError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    measure(given.folder, given.weights, given.out, given.flip_test)
+
+
+if __name__ == "__main__":
+    run_script(main)

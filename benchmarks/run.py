@@ -1,76 +1,105 @@
-"""All benchmarks, as Markdown tables with the machine they were taken on.
+"""All speed and memory tables in one Markdown file, with the machine they were measured on.
 
     python benchmarks/run.py [-o outputs/benchmarks.md] [--quick] [--runs N] [--cpu-time]
-        [--only NAME ...]
+        [--video V] [--only NAME ...]
+    python benchmarks/run.py --list
 
-Whatever is compared is measured side by side in this one run, in turns, and the median counts.
-Ratios travel between machines; absolute times do not. A benchmark is a module here whose `table`
-takes `Settings` and gives a `Table`.
+Whatever is compared is measured side by side in one run, in turns, and the median counts. Ratios
+travel between machines; absolute times do not. Each table names its units. A table is a module
+here whose `table` takes `Settings` and returns a `Table`. `--list` names these and the benchmarks
+that are commands of their own, with one line each.
 """
 
 from __future__ import annotations
 
-import argparse
+import ast
+from importlib import import_module
 from pathlib import Path
 
-import crowd
 import cv2
-import drawing
-import length
-import lifting_speed
 import torch
-import training
-import weights_speed
-import whole
-import windows
-from measuring import Settings, machine
+from common import DEMO, Settings, argument_parser, machine, run_script
 
 import vidpose
 from vidpose.utils.files import check_writable, replacing
 
-BENCHMARKS = {
-    "lifting_speed": lifting_speed,
-    "weights_speed": weights_speed,
-    "drawing": drawing,
-    "whole": whole,
-    "windows": windows,
-    "training": training,
-    "length": length,
-    "crowd": crowd,
-}
+FOLDER = Path(__file__).parent
+TABLES = (
+    "lifting_speed",
+    "weights_speed",
+    "rendering_speed",
+    "end_to_end",
+    "training_windows",
+    "training_speed",
+    "memory",
+    "number_of_people",
+)
 
 
-def main(out: Path, names: list[str], settings: Settings) -> None:
+def commands() -> list[str]:
+    """The benchmarks that are commands of their own."""
+    paths = sorted(FOLDER.glob("*.py"))
+    return [
+        p.stem for p in paths if 'if __name__ == "__main__"' in p.read_text() and p.stem != "run"
+    ]
+
+
+def what(name: str) -> str:
+    """The first line of a benchmark's docstring: what it measures."""
+    doc = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text()))
+    return doc.splitlines()[0] if doc else ""
+
+
+def show_list() -> None:
+    width = max(map(len, (*TABLES, *commands())))
+    for title, names in (
+        ("python benchmarks/run.py --only NAME", TABLES),
+        ("python benchmarks/NAME.py --help", commands()),
+    ):
+        print(f"{title}\n")
+        for name in names:
+            print(f"    {name:{width}}  {what(name)}")
+        print()
+
+
+def measure(out: Path, names: list[str], settings: Settings) -> None:
     check_writable(out)
     if settings.cpu_time:
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
     about = f"vidpose {vidpose.__version__}. {machine()}; medians of {settings.runs} runs in turn."
     if settings.cpu_time:
-        about += " Seconds are those of the processor, with one thread."
+        about += " Seconds are the processor's, with one thread."
     if settings.quick:
         about += " Quick mode: small sizes, so ratios are rough."
     parts = [f"# Benchmarks\n\n{about}\n"]
     print(parts[0])
     for name in names:
-        parts.append(BENCHMARKS[name].table(settings).markdown())
+        parts.append(import_module(name).table(settings).markdown())
         print(parts[-1], flush=True)
-        with replacing(out) as temporary:  # after each, for all together take long
+        with replacing(out) as temporary:  # after each, since all of them take long
             temporary.write_text("\n".join(parts))
     print(f"Written to {out}")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def main() -> None:
+    parser = argument_parser(__doc__)
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/benchmarks.md"))
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--runs", type=int, default=3, help="of each way")
-    parser.add_argument("--cpu-time", action="store_true", help="for a machine others keep busy")
-    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
-    parser.add_argument("--video", type=Path, default=Path("demo_videos/demo.mp4"))
+    parser.add_argument("--cpu-time", action="store_true", help="for a machine that others use")
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), metavar="NAME")
+    parser.add_argument("--video", type=Path, default=DEMO)
+    parser.add_argument("--list", action="store_true", help="list all benchmarks and end")
     given = parser.parse_args()
-    main(
-        given.out,
-        given.only,
-        Settings(video=given.video, quick=given.quick, runs=given.runs, cpu_time=given.cpu_time),
-    )
+    if given.list:
+        show_list()
+    else:
+        settings = Settings(
+            video=given.video, quick=given.quick, runs=given.runs, cpu_time=given.cpu_time
+        )
+        measure(given.out, given.only, settings)
+
+
+if __name__ == "__main__":
+    run_script(main)

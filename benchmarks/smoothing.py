@@ -1,21 +1,23 @@
-"""What smoothing leaves of the joints' acceleration, most of which is jitter.
+"""Acceleration of the joints after each smoothing method, most of which is jitter.
 
     python benchmarks/smoothing.py RESULT.npz
 
-RESULT.npz must hold data as it was lifted. For every person and method: the median acceleration of
-the joints in the picture and in the scene, and how far the joints are moved at most and in the
-middle, in the picture.
+RESULT.npz must be without smoothing. For every person and method: the median acceleration of the
+joints in the picture (px/s2) and in the scene (m/s2), and how far smoothing moves the joints in the
+picture (median and maximum, px).
 """
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from common import argument_parser, markdown_table, run_script
 from numpy.typing import NDArray
 
 import vidpose
+from vidpose.poses import Pose3D
 from vidpose.postprocess.smoothing import METHODS, smooth_pictures
 
 
@@ -26,10 +28,8 @@ def acceleration(track: NDArray[np.floating], timestamps: NDArray[np.float64]) -
     return float(np.nanmedian(np.linalg.norm(change, axis=2)))
 
 
-def main(path: Path) -> None:
-    result = vidpose.load(path)
-    print("| person | smooth | picture, px/s2 | scene, m/s2 | moved, px: median | most |")
-    print("|---|---|---|---|---|---|")
+def rows(result: Pose3D) -> Iterator[tuple[str, ...]]:
+    """A row of the table for each person and method."""
     for person, name in enumerate(result.person_ids.tolist()):
         for method in ("none", *METHODS):
             drawn = smooth_pictures(result, method)
@@ -39,11 +39,19 @@ def main(path: Path) -> None:
                 acceleration(track[person], result.timestamps)
                 for track in (drawn.keypoints_2d, drawn.joints_camera())
             )
-            print(
-                f"| {name} | {method} | {in_picture:.0f} | {in_scene:.1f} | "
-                f"{np.nanmedian(distance):.1f} | {np.nanmax(distance):.1f} |"
+            yield (
+                *(str(name), method, f"{in_picture:.0f}", f"{in_scene:.1f}"),
+                *(f"{np.nanmedian(distance):.1f}", f"{np.nanmax(distance):.1f}"),
             )
 
 
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("result", type=Path, metavar="RESULT.npz")
+    result = vidpose.load(parser.parse_args().result)
+    header = ("person", "smooth", "picture, px/s2", "scene, m/s2", "moved, px: median", "most")
+    print(markdown_table(header, list(rows(result))), end="")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run_script(main)

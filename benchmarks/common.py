@@ -1,11 +1,13 @@
-"""What the benchmarks share: timing side by side, tables, and the machine's name."""
+"""What the benchmarks share: options, timing side by side, tables, the machine's name."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,11 +15,30 @@ from typing import Any
 
 import torch
 
+from vidpose.errors import VidposeError
 from vidpose.utils.devices import computes_in_bf16
 from vidpose.utils.files import replacing
 
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "demo_videos" / "demo.mp4"
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
-"""Of a CPU, as Linux calls them: those that decide what matrix products take."""
+"""Of a CPU, as Linux calls them: those that decide how fast matrix products are."""
+
+
+def argument_parser(doc: str | None) -> argparse.ArgumentParser:
+    """A parser whose help begins with the script's docstring as it stands."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def run_script(main: Callable[[], object]) -> None:
+    """Run a script; a user's mistake ends it with one sentence and vidpose's exit code."""
+    try:
+        main()
+    except VidposeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +47,12 @@ class Settings:
 
     video: Path
     quick: bool = False
-    """Small sizes: to see that everything runs, and for a machine that others use, too."""
+    """Small sizes: to see that everything runs."""
     runs: int = 3
     """Of each way; the median counts."""
     cpu_time: bool = False
-    """Count what the processor works for this process rather than what a clock shows: on a machine
-    that others keep busy, and then with one thread, since threads that wait work, too."""
+    """Count the processor's time for this process, not the wall clock's. For a busy machine, and
+    then with one thread: threads that wait use the processor, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +64,21 @@ class Table:
     rows: list[tuple[str, ...]]
 
     def markdown(self) -> str:
-        lines = [self.header, ("---",) * len(self.header), *self.rows]
-        table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-        return f"## {self.title}\n\n{self.note}\n\n{table}\n"
+        return f"## {self.title}\n\n{self.note}\n\n{markdown_table(self.header, self.rows)}"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def alternate(
     ways: Mapping[str, Callable[[], Any]], runs: int, cpu_time: bool = False
 ) -> dict[str, float]:
-    """Median seconds of each way. They take turns, so that whatever else the machine does slows
-    all of them; a first round, to warm up, does not count.
+    """Median seconds of each way.
+
+    The ways take turns, so that whatever else the machine does slows all of them. The first round
+    only warms up and does not count.
     """
     clock = time.process_time if cpu_time else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -69,9 +95,9 @@ def machine() -> str:
     """One sentence: the CPU, its instructions, cores, PyTorch and how busy others keep it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
-    told = {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
-    name = told.get("model name") or platform.processor() or platform.machine()
-    flags = [flag for flag in INSTRUCTIONS if flag in told.get("flags", "").split()]
+    cpu = {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
+    name = cpu.get("model name") or platform.processor() or platform.machine()
+    flags = [flag for flag in INSTRUCTIONS if flag in cpu.get("flags", "").split()]
     bf16 = "computes in bf16" if computes_in_bf16(torch.device("cpu")) else "no bf16"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (

@@ -1,13 +1,18 @@
-"""What more people cost: lifting and drawing, which go by the person; detection is the model's."""
+"""Speed of lifting and drawing over the number of people, 1 to 8; frames/s.
+
+    python benchmarks/run.py --only number_of_people [--quick] [--runs N] [--cpu-time]
+
+The cost of more people in detection depends on the detector and is not measured here.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
 import numpy as np
-from drawing import SIZE, draw
-from measuring import Settings, Table, alternate
-from people import in_2d, people
+from common import Settings, Table, alternate
+from rendering_speed import SIZE, draw
+from synthetic_people import in_2d, people
 
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 
@@ -35,8 +40,8 @@ def table(settings: Settings) -> Table:
     return Table(
         title="Number of people",
         note=f"{frames} frames of {SIZE[0]}x{SIZE[1]}; the weights that come with vidpose. Lifting "
-        "includes bones of one length and placing people in the scene. The cost of a person is "
-        "relative to one alone.",
+        "includes equal bone lengths and the root trajectory. The cost of a person is relative to "
+        "one alone.",
         header=(
             "people", "lifted frames/s", "cost of a person", "drawn frames/s", "cost of a person",
         ),

@@ -1,31 +1,26 @@
-"""Speed of HRNet on crops of people: our batches against MMPose's own call for each person.
+"""Speed of HRNet on crops of people, against MMPose's own call for each person; persons/s.
 
-    python benchmarks/hrnet.py [VIDEO] [--runs N] [--threads N]
+    python benchmarks/hrnet_speed.py [--video V] [--runs 9] [--threads N]
 
-Both use the same network (HRNet-W32 256x192 with random weights, which take as long as any
-others) on the same eight frames of the video, with one box in each. The ways alternate, so that
-whatever else the machine does slows all of them; medians of the runs are printed. On a machine
-that is busy with other things, take `--threads 1`: then the processor's time is counted, which
-goes on only while it works for us.
+Both use the same network (HRNet-W32 256x192 with random weights, which take as long as any others)
+on the same eight frames of the video, with one box in each. The ways take turns; the medians are
+printed. On a busy machine use `--threads 1`: then the processor's time is counted.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from common import DEMO, alternate, argument_parser, machine, markdown_table, run_script
 from numpy.typing import NDArray
 
 from vidpose.detect import mmpose
@@ -39,33 +34,24 @@ BOX = np.array([[500, 50, 800, 500]], np.float32)
 """Around the man on the box in the demo video."""
 
 
-def main(video: Path, runs: int, threads: int) -> None:
+def measure(video: Path, runs: int, threads: int) -> None:
     if threads:
         torch.set_num_threads(threads)
     with VideoReader(video, start_s=START_S) as reader:
         pictures = [frame.image for frame in islice(reader, FRAMES)]
-    clock = time.process_time if threads == 1 else time.perf_counter
-    ways = _ways(pictures)
-    for way in ways.values():
-        way()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(runs):
-        for name, way in ways.items():
-            start = clock()
-            way()
-            seconds[name].append(clock() - start)
-    print(f"{_machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__};")
+    seconds = alternate(_ways(pictures), runs, cpu_time=threads == 1)
     what = "processor time" if threads == 1 else "time"
-    print(f"{FRAMES} crops, {what}, medians of {runs} alternating runs\n")
-    print("| HRNet-W32 256x192 | flip test | ms a person | persons/s | times as fast |")
-    print("|---|---|---|---|---|")
+    print(f"{machine()}; {FRAMES} crops, {what}, medians of {runs} runs in turn\n")
+    rows = []
     for flip in ("no", "yes"):
-        base = median(seconds[f"inference_topdown, one call each | {flip}"])
+        base = seconds[f"inference_topdown, one call each | {flip}"]
         for name, some in seconds.items():
             if name.endswith(f"| {flip}"):
-                one = median(some) / FRAMES
-                speed = base / median(some)
-                print(f"| {name} | {one * 1000:.0f} | {1 / one:.1f} | {speed:.2f} |")
+                one = some / FRAMES
+                cells = f"{one * 1000:.0f}", f"{1 / one:.1f}", f"{base / some:.2f}"
+                rows.append((*name.split(" | "), *cells))
+    header = ("HRNet-W32 256x192", "flip test", "ms a person", "persons/s", "times as fast")
+    print(markdown_table(header, rows), end="")
 
 
 def _ways(pictures: list[NDArray[np.uint8]]) -> dict[str, Callable[[], Any]]:
@@ -99,17 +85,14 @@ def _theirs(file: Path, pictures: list[NDArray[np.uint8]], flip: bool) -> Callab
     return lambda: [inference_topdown(model, picture, BOX) for picture in blue_first]
 
 
-def _machine() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--video", type=Path, default=DEMO)
+    parser.add_argument("--runs", type=int, default=9, help="of each way")
+    parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
+    given = parser.parse_args()
+    measure(given.video, given.runs, given.threads)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("video", nargs="?", type=Path, default=Path("demo_videos/demo.mp4"))
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
-    given = parser.parse_args()
-    main(given.video, given.runs, given.threads)
+    run_script(main)

@@ -1,4 +1,7 @@
-"""The whole pipeline against its detector alone, on the same video."""
+"""Speed of `vidpose infer` from video to files, next to its detector alone; frames/s.
+
+python benchmarks/run.py --only end_to_end [--quick] [--runs N] [--cpu-time]
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from measuring import Settings, Table, alternate
+import torch
+from common import Settings, Table, alternate
 
 from vidpose.cli import main
 from vidpose.detect import open_detector
+from vidpose.options import DetectorOptions
 from vidpose.poses import load
 from vidpose.video import VideoReader, VideoWriter
 
@@ -25,10 +30,10 @@ def table(settings: Settings) -> Table:
         folder = Path(name)
         video = settings.video
         if settings.quick:
-            video = _beginning(video, folder / "short.mp4")
+            video = _first_frames(video, folder / "short.mp4")
         ways = {
             "the detector alone": partial(_detect, video),
-            "... without the mirrored picture": partial(_detect, video, flip_test=False),
+            "... without the flip test": partial(_detect, video, flip_test=False),
             "`vidpose infer`": partial(infer, video, folder),
             "`vidpose infer --render`": partial(infer, video, folder, "--render"),
         }
@@ -38,15 +43,16 @@ def table(settings: Settings) -> Table:
     rates = {name: result.frames / some for name, some in seconds.items()}
     alone = rates["the detector alone"]
     return Table(
-        title="The whole pipeline",
+        title="Video to files",
         note=f"{result.frames} frames of {result.frame_size[0]}x{result.frame_size[1]}, "
-        f"{result.people} people, the embedded detector. The detector alone reads the video, too.",
-        header=("what", "frames/s", "of the detector alone"),
+        f"{result.people} people, the embedded detector. The detector's time includes "
+        "reading the video.",
+        header=("what", "frames/s", "relative to the detector"),
         rows=[(name, f"{rate:.1f}", f"{rate / alone:.0%}") for name, rate in rates.items()],
     )
 
 
-def _beginning(video: Path, out: Path) -> Path:
+def _first_frames(video: Path, out: Path) -> Path:
     with VideoReader(video) as reader, VideoWriter(out, reader.size) as writer:
         for frame in islice(reader, QUICK_FRAMES):
             writer.write(frame.image, frame.time_s)
@@ -54,13 +60,14 @@ def _beginning(video: Path, out: Path) -> Path:
 
 
 def _detect(video: Path, flip_test: bool | None = None) -> None:
-    detector, _ = open_detector("mediapipe", flip_test=flip_test)
+    options = DetectorOptions(detector="mediapipe", flip_test=flip_test)
+    detector, _ = open_detector(options, torch.device("cpu"))
     with VideoReader(video) as reader, detector:
         deque(detector.detect(reader), maxlen=0)
 
 
 def infer(video: Path, folder: Path, *options: str) -> None:
-    """The command, as users give it, into an empty folder."""
+    """The command as users give it, into an empty folder."""
     out = folder / "result"
     for old in out.glob("*"):
         old.unlink()

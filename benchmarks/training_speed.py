@@ -1,4 +1,7 @@
-"""Training steps: bf16 against fp32, and what one costs with the paper's network."""
+"""Speed of training steps of the paper's network, bf16 against fp32; ms a step and windows/s.
+
+python benchmarks/run.py --only training_speed [--quick] [--runs N] [--cpu-time]
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,15 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
-from measuring import Settings, Table
+from common import Settings, Table
 from torch import Tensor
 
 from vidpose.datasets import open_dataset
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.models import PoseFormer
 from vidpose.skeleton import H36M17
-from vidpose.training.loop import mixed_precision
 from vidpose.training.windows import Windows, tracks
+from vidpose.utils.devices import mixed_precision
 
 CPU = torch.device("cpu")
 STEPS = 300

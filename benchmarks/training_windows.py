@@ -1,10 +1,13 @@
-"""Training windows: gathered by index from one table, against cut out, padded and stacked."""
+"""Speed of making batches of training windows: one gather, against slicing and padding; windows/s.
+
+python benchmarks/run.py --only training_windows [--quick] [--runs N] [--cpu-time]
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from measuring import Settings, Table, alternate
+from common import Settings, Table, alternate
 from numpy.typing import NDArray
 
 from vidpose.skeleton import H36M17

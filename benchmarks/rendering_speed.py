@@ -1,4 +1,7 @@
-"""Drawing: our renderer against the usual way with matplotlib."""
+"""Speed of drawing the overlay and the 3D scene, against the usual way with matplotlib; frames/s.
+
+python benchmarks/run.py --only rendering_speed [--quick] [--runs N] [--cpu-time]
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measuring import Settings, Table, alternate
+from common import Settings, Table, alternate
 from numpy.typing import NDArray
-from people import people
+from synthetic_people import people
 
 from vidpose.poses import Pose3D
 from vidpose.render.compose import Layout, compose_frame
-from vidpose.render.scene import Scene
+from vidpose.render.scene import ScenePanel
 from vidpose.render.view import VIEWS
 from vidpose.skeleton import H36M17
 from vidpose.video import VideoReader, VideoWriter
@@ -74,14 +77,14 @@ def _pictures(video: Path, count: int) -> list[Image]:
 
 def draw(result: Pose3D, pictures: list[Image]) -> None:
     layout = Layout.of(SIZE)
-    scene = Scene(result, layout.panel, VIEWS["three-quarter"])
+    scene = ScenePanel(result, layout.panel, VIEWS["three-quarter"])
     for t, picture in enumerate(pictures):
         compose_frame(result, t, picture, scene, layout)
 
 
 def _draw_and_encode(result: Pose3D, pictures: list[Image], out: Path) -> None:
     layout = Layout.of(SIZE)
-    scene = Scene(result, layout.panel, VIEWS["three-quarter"])
+    scene = ScenePanel(result, layout.panel, VIEWS["three-quarter"])
     with VideoWriter(out, layout.size) as writer:
         for t, picture in enumerate(pictures):
             writer.write(compose_frame(result, t, picture, scene, layout), result.timestamps[t])

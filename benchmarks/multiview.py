@@ -1,6 +1,6 @@
-"""What the embedded detector sees in real videos, and what calibrated cameras make of it.
+"""The embedded detector's joints in real videos, and their triangulation by calibrated cameras.
 
-World frame: as the calibration has it, metres. Pixels count from the middle of the first one.
+World frame: the calibration's, metres. Pixel coordinates are 0 in the middle of the first pixel.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.detect.base import FrameDetections
 from vidpose.detect.mediapipe import MediaPipeDetector
 from vidpose.poses import Pose2D
-from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
-from vidpose.tracking.collector import PoseCollector, Tracker
+from vidpose.skeleton import H36M17
+from vidpose.tracking.collector import PoseCollector
+from vidpose.tracking.tracker import Tracker
 from vidpose.video import VideoReader
 
 Floats = NDArray[np.float64]
@@ -27,54 +29,55 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """One person as the detector gave them, before anything was mended."""
+    """One person as detected, before any correction."""
 
     joints: Floats
     """(N, 17, 2), h36m17, pixels."""
     scores: Floats
     """(N, 17)"""
     rows: NDArray[np.intp]
-    """(N,) which frames of the video."""
+    """(N,) frames of the video."""
     times: Floats
     """(N,) seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """A video as the detector gave it, and as the lifter gets it."""
+class Detected:
+    """The people of a video as detected, and as the lifter gets them."""
 
     raw: list[Track]
     poses: Pose2D
 
 
-def detect(video: Path, end_s: float | None = None, flip_test: bool = True) -> Seen:
-    """Everybody in a video, found as `vidpose infer` finds them; of a long one the beginning."""
+def detect(video: Path, end_s: float | None = None, flip_test: bool = True) -> Detected:
+    """Everybody in a video up to `end_s`, detected and tracked as by `vidpose infer`."""
     tracker, collector = Tracker(), PoseCollector()
     found: dict[int, list[tuple[int, float, NDArray[np.floating], NDArray[np.floating]]]] = {}
-    convert = conversion(BLAZEPOSE33.name, H36M17.name)
-    looks = MediaPipeDetector(flip_test=flip_test)
-    with VideoReader(video, end_s=end_s) as reader, looks as detector:
+    opened = MediaPipeDetector(flip_test=flip_test)
+    with VideoReader(video, end_s=end_s) as reader, opened as detector:
         for row, frame in enumerate(reader):
             people = detector.detect_image(frame.image, frame.time_s)
-            joints, scores = convert(people.keypoints, people.scores)
+            joints = people.converted(H36M17)
             for n, person in enumerate(tracker.update(people, frame.time_s)):
-                found.setdefault(person, []).append((row, frame.time_s, joints[n], scores[n]))
-            collector.add(frame.index, frame.time_s, people)
+                one = (row, frame.time_s, joints.keypoints[n], joints.scores[n])
+                found.setdefault(person, []).append(one)
+            collector.add(FrameDetections(frame.index, frame.time_s, people))
         poses = collector.finish(reader.fps, reader.size)
     raw = []
-    for sights in found.values():
-        rows, times, joints, scores = (np.array(part) for part in zip(*sights, strict=True))
-        raw.append(Track(joints=joints.astype(np.float64), scores=scores, rows=rows, times=times))
-    return Seen(raw=raw, poses=poses)
+    for sequence in found.values():
+        rows, times, xy, scores = (np.array(part) for part in zip(*sequence, strict=True))
+        raw.append(Track(joints=xy.astype(np.float64), scores=scores, rows=rows, times=times))
+    return Detected(raw=raw, poses=poses)
 
 
-def add_flip_test(parser: argparse.ArgumentParser) -> None:
-    """`--no-flip-test`, as `vidpose infer` has it."""
+def add_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """The options of the benchmarks on real videos: the report's file, and `--no-flip-test`."""
+    parser.add_argument("-o", "--out", type=Path, default=Path(out))
     parser.add_argument(
         "--flip-test",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="let the detector look at the mirrored person, too",
+        help="average the detector's joints with those of the mirror image",
     )
 
 
@@ -86,7 +89,7 @@ def sizes(joints: Floats) -> Floats:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """A still camera with OpenCV's lens, x right, y down, z away from it."""
+    """A still camera with OpenCV's lens model; x right, y down, z away from it."""
 
     matrix: Floats
     """(3, 3) focal lengths and principal point, pixels."""
@@ -94,18 +97,18 @@ class Calibrated:
     """(4,) k1, k2, p1, p2."""
     rotation: Floats
     """(3, 3) world to camera."""
-    place: Floats
+    position: Floats
     """(3,) metres, world."""
 
     def rays(self, pixels: Floats) -> Floats:
-        """(..., 2) pixels -> rays at depth 1, the lens's distortion taken out."""
+        """(..., 2) pixels -> undistorted rays at depth 1."""
         flat = np.ascontiguousarray(pixels.reshape(-1, 1, 2), np.float64)
         rays = cv2.undistortPoints(flat, self.matrix, self.lens)
         return np.asarray(rays, np.float64).reshape(pixels.shape)
 
     def camera(self, points: Floats) -> Floats:
         """(..., 3) world -> camera frame."""
-        return np.asarray((points - self.place) @ self.rotation.T)
+        return np.asarray((points - self.position) @ self.rotation.T)
 
     @property
     def focal_px(self) -> float:
@@ -113,10 +116,10 @@ class Calibrated:
 
 
 def read_qualisys(path: Path) -> list[Calibrated]:
-    """The cameras of a Qualisys calibration; it counts in 64ths of a pixel and in millimetres."""
+    """The cameras of a Qualisys calibration, whose units are 1/64 pixel and millimetres."""
     cameras = []
-    for told in ElementTree.parse(path).iter("camera"):
-        transform, intrinsic = told.find("transform"), told.find("intrinsic")
+    for element in ElementTree.parse(path).iter("camera"):
+        transform, intrinsic = element.find("transform"), element.find("intrinsic")
         assert transform is not None
         assert intrinsic is not None
         inside = {key: float(value) for key, value in intrinsic.attrib.items()}
@@ -132,7 +135,7 @@ def read_qualisys(path: Path) -> list[Calibrated]:
                 matrix=matrix,
                 lens=np.array(lens),
                 rotation=np.diag([1.0, -1.0, -1.0]) @ turn,  # its axes: right, up, backwards
-                place=np.array([outside[axis] for axis in "xyz"]) / 1000,
+                position=np.array([outside[axis] for axis in "xyz"]) / 1000,
             )
         )
     return cameras
@@ -145,24 +148,24 @@ AGREES = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What several cameras say together of one person."""
+    """One person, triangulated from several cameras."""
 
     joints: Floats
     """(T, 17, 3) metres, world; NaN where fewer than three cameras agree."""
     off: Floats
-    """(C, T, 17, 2), what each camera's detection is off by, at depth 1."""
+    """(C, T, 17, 2) error of each camera's detection, at depth 1."""
     agree: NDArray[np.bool_]
-    """(C, T, 17)"""
+    """(C, T, 17) whether a camera agrees with the triangulated joint."""
     shifts: Floats
-    """(C, 2), what was taken off each camera's rays."""
+    """(C, 2), subtracted from each camera's rays."""
 
 
-def truth(cameras: Sequence[Calibrated], rays: Floats) -> Truth:
-    """Triangulate a person, and with them how far each camera's picture was cut off its place.
+def triangulate_person(cameras: Sequence[Calibrated], rays: Floats) -> Truth:
+    """Triangulate a person, and each camera's constant shift.
 
-    The pictures of the four cameras were cut to another width than the calibration tells, and
-    what a whole camera is off by, all joints and frames alike, is nothing a detector does. So the
-    median residual of each camera is taken off its rays, a few times over.
+    The pictures of the four cameras were cropped to another width than the calibration is for. An
+    error that all joints and frames of a camera share is not the detector's. So the median residual
+    of each camera is subtracted from its rays, a few times over.
 
     Args:
         cameras: C of them.
@@ -179,7 +182,7 @@ def truth(cameras: Sequence[Calibrated], rays: Floats) -> Truth:
 
 
 def triangulate(cameras: Sequence[Calibrated], rays: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Points that most cameras agree on, whatever the others say.
+    """Points that most cameras agree on; the other cameras are ignored.
 
     Args:
         cameras: C of them.
@@ -187,8 +190,8 @@ def triangulate(cameras: Sequence[Calibrated], rays: Floats) -> tuple[Floats, ND
 
     Returns:
         (..., 3) metres, world, NaN where fewer than three cameras agree; and (C, ...), which do.
-        Of all sets of two cameras the one counts with which most agree, the nearest first; the
-        point is then solved from all that agree.
+        Each pair of cameras gives a point; the one that most cameras agree with, and most closely,
+        decides which cameras do. The point is then solved from all of these.
     """
     count, shape = len(cameras), rays.shape[1:-1]
     flat = rays.reshape(count, -1, 2)
@@ -208,10 +211,10 @@ def triangulate(cameras: Sequence[Calibrated], rays: Floats) -> tuple[Floats, ND
 
 
 def _solve(cameras: Sequence[Calibrated], rays: Floats, chosen: NDArray[np.bool_]) -> Floats:
-    """(N, 3) least squares of the distances to the rays at depth 1, each weighed alike."""
+    """(N, 3) least-squares points for the chosen rays, all with the same weight."""
     rows = []
     for camera, seen, use in zip(cameras, rays, chosen, strict=True):
-        projection = np.column_stack([camera.rotation, -camera.rotation @ camera.place])
+        projection = np.column_stack([camera.rotation, -camera.rotation @ camera.position])
         for axis in (0, 1):
             row = seen[:, axis, None] * projection[2] - projection[axis]
             rows.append(np.where(use[:, None], np.nan_to_num(row), 0))

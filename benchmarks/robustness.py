@@ -1,0 +1,155 @@
+"""Recovery of `vidpose infer` from kills, and from broken videos among many; counts of failures.
+
+    python benchmarks/robustness.py kill [--times 20] [--seconds 8] [--seed 0]
+    python benchmarks/robustness.py batch [--videos 50] [--ways jobs ray]
+
+What takes too long for the tests. `kill` runs `vidpose infer` with the embedded detector, kills it
+(SIGKILL) at a random moment, runs it again to the end, and compares the file with that of an
+undisturbed run, byte by byte. `batch` makes many short videos, two of them broken, and runs them
+through two processes and through Ray. All others must have a result, the two must be named, the
+exit code must be 1, and a second run must do only the two again. Exit code 1 if anything fails.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+from common import DEMO, argument_parser, run_script
+
+from vidpose.video import VideoReader
+
+WRITES_OFTEN = (
+    "import vidpose.detect.cache as cache; cache.STRETCH_S = 0.5; "
+    "from vidpose.cli import main; main()"
+)
+"""`vidpose`, but detections are cached twice a second, so that a short run can resume."""
+
+
+def clip(video: Path, out: Path, start_s: float, seconds: float, width: int = 884) -> Path:
+    """A part of a video, made smaller."""
+    with (
+        VideoReader(video, start_s, start_s + seconds) as reader,
+        av.open(str(out), "w") as container,
+    ):
+        stream = container.add_stream("libx264", rate=round(reader.fps))
+        size = width, width * reader.size[1] // reader.size[0] // 2 * 2
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for frame in reader:
+            image: Any = cv2.resize(frame.image, size)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode(None))
+    return out
+
+
+def kill(folder: Path, times: int, seconds: float, seed: int) -> bool:
+    """Whether the file was the same every time."""
+    video = clip(DEMO, folder / "clip.mkv", 0, seconds)
+
+    def command(out: Path) -> list[str]:
+        return [sys.executable, "-c", WRITES_OFTEN, "infer", str(video), "-o", str(out)]
+
+    start = time.monotonic()
+    subprocess.run(command(folder / "undisturbed"), check=True, capture_output=True)
+    took = time.monotonic() - start
+    expected = (folder / "undisturbed" / "clip.npz").read_bytes()
+    print(f"undisturbed: {took:.1f} s", flush=True)
+    moments = random.Random(seed)
+    passed = True
+    for n in range(times):
+        out = folder / f"killed-{n}"
+        moment = moments.uniform(0, took)
+        job = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moment)
+        job.kill()
+        job.wait()
+        left = sorted(path.name for path in out.glob(".*.partial/*"))
+        again = subprocess.run(command(out), check=True, capture_output=True, text=True)
+        same = (out / "clip.npz").read_bytes() == expected
+        clean = [path.name for path in out.iterdir()] == ["clip.npz"]
+        resumed = next((line for line in again.stdout.splitlines() if "Going on" in line), "")
+        print(
+            f"killed after {moment:5.1f} s: {'the same' if same else 'ANOTHER'} result, "
+            f"{len(left):2} files were left, {'none' if clean else 'SOME'} are now. {resumed}",
+            flush=True,
+        )
+        passed = passed and same and clean
+    return passed
+
+
+def batch(folder: Path, count: int, ways: list[str]) -> bool:
+    """Whether both runs of every way did what they should."""
+    videos = folder / "videos"
+    videos.mkdir()
+    for n in range(count - 2):
+        clip(DEMO, videos / f"{n:03d}.mkv", 0.12 * n, 0.4)
+    (videos / "broken.mp4").write_bytes(DEMO.read_bytes()[:100_000])
+    (videos / "text.mp4").write_text("this is no video")
+    passed = True
+    for way in ways:
+        command = [sys.executable, "-m", "vidpose", "infer", str(videos), "-o", str(folder / way)]
+        command += ["--jobs", "2"] if way == "jobs" else ["--ray", "local"]
+        for run, expected in (
+            ("first", f"{count - 2} done, 0 was there, 2 failed"),
+            ("second", f"0 done, {count - 2} was there, 2 failed"),
+        ):
+            print(f"{way}, {run} run: ", end="", flush=True)
+            passed = batch_run(command, folder / way, count, expected) and passed
+    return passed
+
+
+def batch_run(command: list[str], out: Path, count: int, expected: str) -> bool:
+    """Run a batch once, and check its summary, errors, exit code and files."""
+    start = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    summary = (done.stdout.splitlines() or [""])[-1]
+    named = all(f"{name}.mp4" in done.stderr for name in ("broken", "text"))
+    results = len(list(out.glob("*.npz")))
+    passed = (
+        summary == expected
+        and named
+        and done.returncode == 1
+        and results == count - 2
+        and not list(out.glob(".*"))
+    )
+    print(
+        f"{summary}; exit code {done.returncode}, {results} results, the broken ones are "
+        f"{'named' if named else 'NOT NAMED'}, {time.monotonic() - start:.0f} s: "
+        f"{'passed' if passed else 'FAILED'}",
+        flush=True,
+    )
+    if not passed:
+        print(done.stdout, done.stderr)
+    return passed
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    killing = commands.add_parser("kill")
+    killing.add_argument("--times", type=int, default=20)
+    killing.add_argument("--seconds", type=float, default=8.0, help="of video")
+    killing.add_argument("--seed", type=int, default=0)
+    many = commands.add_parser("batch")
+    many.add_argument("--videos", type=int, default=50)
+    many.add_argument("--ways", nargs="+", choices=["jobs", "ray"], default=["jobs", "ray"])
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        if given.command == "kill":
+            passed = kill(Path(name), given.times, given.seconds, given.seed)
+        else:
+            passed = batch(Path(name), given.videos, given.ways)
+    sys.exit(0 if passed else 1)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,60 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vidpose
+from tests.lifting.test_lifter import checkpoint, lift_with, track
+from tests.results import make_result
+from vidpose.errors import WeightsError
+from vidpose.lifting.lifter import Lifter, lift_poses
+from vidpose.models import Checkpoint, save_checkpoint
+from vidpose.options import PostprocessOptions
+from vidpose.poses import Pose2D
+from vidpose.postprocess import postprocess
+
+__all__ = ["checkpoint"]  # a fixture
+
+
+def test_a_joint_with_score_0_is_missing_wherever_it_comes_from(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    made = make_result(people=1, frames=30)
+    made.scores_2d[:] = 0.9
+    made.scores_2d[0, 10:, 2] = 0
+    made.keypoints_2d[0, 10:, 2] = 1e5
+    save_checkpoint(tmp_path / "w.safetensors", checkpoint)
+    fields: dict[str, Any] = {name: getattr(made, name) for name in Pose2D.__dataclass_fields__}
+    lifted = postprocess(lift_poses(Pose2D(**fields), Lifter(checkpoint)), PostprocessOptions())
+    direct = vidpose.lift(
+        made.keypoints_2d[0],
+        made.frame_size,
+        made.fps,
+        scores=made.scores_2d[0],
+        weights=tmp_path / "w.safetensors",
+        device="cpu",
+    )
+    np.testing.assert_allclose(lifted.joints_3d[0], direct, atol=1e-5)
+    assert np.abs(lifted.root_3d).max() < 50
+
+
+def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, checkpoint)
+    pixels, time = track(12)
+    options: Any = {"weights": path, "device": "cpu", "precision": "fp32", "rigid": False}
+    joints = vidpose.lift(pixels, frame_size=(640, 480), fps=30, **options)
+    assert joints.shape == (12, 17, 3)
+    np.testing.assert_allclose(joints, lift_with(checkpoint, pixels, time), atol=1e-4)
+    scores = np.ones((12, 17))
+    scores[3, 4] = 0
+    pixels[3, 4] = 1e6  # a wild guess with score 0 is a missing joint
+    again = vidpose.lift(pixels, (640, 480), 30, scores=scores, **options)
+    assert np.abs(again - joints).max() < 0.2
+    with pytest.raises(ValueError, match=r"expected \(T, 17, 2\)"):
+        vidpose.lift(np.zeros((12, 16, 2)), (640, 480), 30, weights=path)
+    with pytest.raises(ValueError, match="fps"):
+        vidpose.lift(pixels, (640, 480), 0, weights=path)
+    with pytest.raises(WeightsError, match="nonsense does not exist"):
+        vidpose.lift(pixels, (640, 480), 30, weights="nonsense")

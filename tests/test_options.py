@@ -1,0 +1,65 @@
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidpose.cli.infer import infer, lift
+from vidpose.errors import UsageError
+from vidpose.options import (
+    STAGES,
+    DetectorOptions,
+    InferOptions,
+    LiftOptions,
+    PostprocessOptions,
+    options_of,
+)
+
+
+def test_every_field_is_an_option_of_its_own_name() -> None:
+    names = [name for stage in STAGES for name in options_of(stage)]
+    assert names == [f.name for stage in STAGES for f in fields(stage)]
+    assert len(set(names)) == len(names)
+
+
+def test_the_command_line_has_every_field_and_its_default() -> None:
+    made = {option.name: option for option in infer.params}
+    for stage in STAGES:
+        for name, value in stage().to_dict().items():
+            given = made[name].default
+            assert given == value or (name == "half" and given is None), name
+    of_lift = {option.name for option in lift.params}
+    assert of_lift >= {*options_of(LiftOptions), *options_of(PostprocessOptions)}
+    assert not of_lift & {*options_of(DetectorOptions)}
+
+
+def test_values_become_json() -> None:
+    options = InferOptions.of(
+        focal_px=np.float32(80), weights=Path("a/b"), height_cm={2: 165, 1: 178.5}, start=1
+    )
+    assert options.lift.to_dict()["focal_px"] == 80.0
+    assert type(options.lift.to_dict()["focal_px"]) is float
+    assert options.lift.to_dict()["weights"] == "a/b"
+    assert options.postprocess.to_dict()["height_cm"] == {"1": 178.5, "2": 165}
+    assert options.detector.given() == {"start": 1}
+    assert options.lift.given().keys() == {"focal_px", "weights"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"detektor": "hrnet"}, "There is no option 'detektor'; there are: .*detector"),
+        ({"detector": "yolo"}, "--detector yolo: choose auto, mediapipe, hrnet, cpn"),
+        ({"people": 0}, "--people 0: give 1 or more"),
+        ({"people": float("nan")}, "--people nan: give 1 or more"),
+        ({"smooth": "median"}, "--smooth median: choose none, savgol, one-euro"),
+        ({"camera_roll": 3.0}, "--camera-roll is about the world's axes; give --world"),
+        ({"world": True, "camera_roll": 3.0}, "--camera-roll goes with --camera-pitch"),
+        ({"height_cm": {}}, "--height-cm: give a height"),
+        ({"height_cm": 1.8}, "--height-cm 1.8: give centimetres"),
+    ],
+)
+def test_what_makes_no_sense(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        InferOptions.of(**options)
