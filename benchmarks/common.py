@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import platform
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from vidpose.errors import VidposeError
+from vidpose.errors import MissingDependencyError, VidposeError
 from vidpose.utils.devices import computes_in_bf16
 from vidpose.utils.files import replacing
 
@@ -30,6 +31,19 @@ def argument_parser(doc: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def require_mediapipe() -> None:
+    """Say how to install the package mediapipe where it is missing; vidpose itself needs none.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    if importlib.util.find_spec("mediapipe") is None:
+        raise MissingDependencyError(
+            "This compares with MediaPipe; run `pip install --no-deps mediapipe==0.10.21 absl-py "
+            "attrs 'protobuf<5' 'numpy<2'` with Python 3.12 or older."
+        )
 
 
 def run_script(main: Callable[[], object]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.detect.base import FrameDetections
-from vidpose.detect.mediapipe import MediaPipeDetector
+from vidpose.detect.blazepose import BlazePoseDetector
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
 from vidpose.tracking.collector import PoseCollector
@@ -53,7 +53,7 @@ def detect(video: Path, end_s: float | None = None, flip_test: bool = True) -> D
     """Everybody in a video up to `end_s`, detected and tracked as by `vidpose infer`."""
     tracker, collector = Tracker(), PoseCollector()
     found: dict[int, list[tuple[int, float, NDArray[np.floating], NDArray[np.floating]]]] = {}
-    opened = MediaPipeDetector(flip_test=flip_test)
+    opened = BlazePoseDetector(flip_test=flip_test)
     with VideoReader(video, end_s=end_s) as reader, opened as detector:
         for row, frame in enumerate(reader):
             people = detector.detect_image(frame.image, frame.time_s)

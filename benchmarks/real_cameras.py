@@ -8,7 +8,8 @@ look 18 to 25 degrees down and are rolled by up to 26. The truth is triangulated
 detector's joints in all four pictures: an error that it makes in all of them alike is not seen.
 Each camera alone is then lifted as `vidpose infer` lifts it. MediaPipe's own 3D is
 `pose_world_landmarks` of its pose solution as its users get it: the video as a stream, smoothed,
-with the middle model, which is also the embedded detector's.
+with the middle model, which is also the embedded detector's. That row needs the package mediapipe
+0.10.21; without it a sentence says how to install it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import argument_parser, markdown_table, publish, run_script
+from common import argument_parser, markdown_table, publish, require_mediapipe, run_script
 from lifting import labels
 from multiview import (
     Calibrated,
@@ -147,6 +148,7 @@ def detect_all(
 
 def measure(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = True) -> None:
     check_writable(out)
+    require_mediapipe()
     seen, cameras, true = detect_all(folder, flip_test)
     rows = ways(folder, weights, seen, cameras)
     known = np.isfinite(true.joints[:, LIMBS]).all(axis=(1, 2))

@@ -74,8 +74,21 @@ def test_only_options_of_detection_that_are_given_must_agree() -> None:
         ({"half": False}, "made with --half as by default, not --half False"),
         ({"pose_weights": "a.pth"}, "--pose-weights as by default, not --pose-weights a.pth"),
         ({"person_weights": "a.pth"}, "--person-weights as by default"),
+        ({"detector_size": "full"}, "--detector-size as by default, not --detector-size full"),
         ({"detect_every": 2}, "--detect-every as by default, not --detect-every 2"),
     ):
         options: dict[str, Any] = given
         with pytest.raises(UsageError, match=message):
             check_same_detection(Path("a.npz"), meta, DetectorOptions(**options))
+
+
+def test_the_size_of_the_embedded_detector_must_agree() -> None:
+    full = DetectorOptions(detector_size="full")
+    for options in ({"size": "full"}, {}):  # results of the first versions do not say it
+        meta = {"detector": {"name": "mediapipe", "options": options}}
+        check_same_detection(Path("a.npz"), meta, full)
+    meta = {"detector": {"name": "mediapipe", "options": {"size": "lite"}}}
+    with pytest.raises(
+        UsageError, match="made with --detector-size lite, not --detector-size full"
+    ):
+        check_same_detection(Path("a.npz"), meta, full)

@@ -222,9 +222,12 @@ def check_same_detection(target: Path, meta: Mapping[str, Any], asked: DetectorO
         UsageError: an option that is given differs from what the result was made with.
     """
     detector, recorded = section(meta, "detector"), recorded_options(meta)
+    how = section(detector, "options")
     recorded |= {
         "detector": detector.get("name"),
-        "flip_test": section(detector, "options").get("flip_test", False),
+        "flip_test": how.get("flip_test", False),
+        # Results of the first versions do not say it.
+        "detector_size": how.get("size", "full" if detector.get("name") == "mediapipe" else None),
     }
     given = asked.given()
     differ = [name for name, value in given.items() if recorded.get(name) != value]

@@ -105,6 +105,10 @@ def test_world_height_and_smoothing(
             ("--people", "2", "--half", "--no-flip-test"),
             {"people": 2, "half": True, "flip_test": False},
         ),
+        (
+            ("--detector", "mediapipe", "--detector-size", "lite"),
+            {"detector": "mediapipe", "detector_size": "lite"},
+        ),
     ],
 )
 def test_detector_options_arrive(
@@ -311,7 +315,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from click.testing import CliRunner; from vidpose.cli import main; "
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0; "
-        "print([m for m in ('torch', 'numpy', 'cv2', 'av', 'mediapipe', 'scipy', 'tqdm') "
+        "print([m for m in ('torch', 'numpy', 'cv2', 'av', 'onnxruntime', 'scipy', 'tqdm') "
         "if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

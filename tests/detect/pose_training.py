@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidpose.detect.mediapipe import MediaPipeDetector
+from vidpose.detect.blazepose import BlazePoseDetector
 from vidpose.detect.topdown import PoseNetwork, find_poses
 from vidpose.skeleton import BLAZEPOSE33, COCO17
 from vidpose.video import VideoReader
@@ -67,7 +67,7 @@ def real_people(video: Path) -> list[Person]:
     """The people in `FRAMES`, as the embedded detector sees them."""
     from_blazepose = [BLAZEPOSE33.index(joint) for joint in COCO17.joint_names]
     people = []
-    with MediaPipeDetector() as detector, VideoReader(video) as reader:
+    with BlazePoseDetector() as detector, VideoReader(video) as reader:
         for frame in reader:
             if frame.index in FRAMES:
                 found = detector.detect_image(frame.image, frame.time_s)

@@ -450,7 +450,7 @@ def test_cpn_looks_at_crops_of_the_size_in_its_name(
 def test_importing_detection_is_light() -> None:
     code = (
         "import sys, vidpose.detect; print([m for m in ('torch', 'mmpose', 'mmdet', 'mmcv', "
-        "'mediapipe') if m in sys.modules])"
+        "'onnxruntime', 'cv2') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

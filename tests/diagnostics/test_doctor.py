@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
+from vidpose.detect import blazepose, blazepose_network
 from vidpose.diagnostics import doctor
 from vidpose.diagnostics.doctor import Check, as_json, is_well
 
 PIP = f"{sys.executable} -m pip install "
 GOOD = {
     "vidpose": "0.1.0",
-    **{"numpy": "1.26.4", "torch": "2.9.0", "av": "17.0.0", "mediapipe": "0.10.21"},
-    **{"opencv-contrib-python": "4.11.0.86", "opencv-python": "4.11.0.86"},
+    **{"numpy": "1.26.4", "torch": "2.9.0", "av": "17.0.0", "onnxruntime": "1.32.0"},
+    **{"opencv-python-headless": "4.11.0.86", "opencv-python": "4.11.0.86"},
     **{"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0", "mmpose": "1.3.2"},
 }
 REQUIRES = [
-    *("numpy<2", "torch>=2.4", "av>=17", "mediapipe==0.10.21"),
+    *("numpy<2", "torch>=2.4", "av>=17", "onnxruntime>=1.20"),
     "pywin32; sys_platform == 'win32'",
     "pytest>=8; extra == 'dev'",
     "mmengine==0.10.7; extra == 'mmpose'",
@@ -50,7 +51,7 @@ def found(checks: Any) -> dict[str, Check]:
 @pytest.mark.usefixtures("installed")
 def test_all_fits() -> None:
     dependencies = found(doctor._dependencies())
-    assert list(dependencies) == ["numpy", "torch", "av", "mediapipe"]
+    assert list(dependencies) == ["numpy", "torch", "av", "onnxruntime"]
     assert {check.state for check in dependencies.values()} == {"ok"}
     openmmlab = found(doctor._openmmlab())
     assert list(openmmlab)[:4] == ["mmengine", "mmcv-lite", "mmdet", "mmpose"]
@@ -130,19 +131,35 @@ def test_two_opencvs_must_be_of_one_version(installed: dict[str, str]) -> None:
     check = doctor._opencv()
     assert check.state == "broken"
     assert check.fix == (
-        f"{PIP}--force-reinstall --no-deps 'opencv-contrib-python==4.11.0.86' "
+        f"{PIP}--force-reinstall --no-deps 'opencv-python-headless==4.11.0.86' "
         "'opencv-python==4.11.0.86'"
     )
 
 
-def test_mediapipe_without_its_models(
+def test_the_embedded_detector(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    check = doctor._embedded_detector()
+    assert check.state == "ok"
+    assert check.found.startswith("BlazePose full on onnxruntime ")
+    monkeypatch.setattr(blazepose_network, "FOLDER", tmp_path)
+    check = doctor._embedded_detector()
+    assert check.state == "broken"
+    assert "person_detector.onnx is missing" in check.found
+    assert check.fix == f"git -C '{doctor.PACKAGE.parent}' checkout -- weights"
+
+
+def test_a_runtime_that_does_not_work(
     installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert doctor._mediapipe().state == "ok"
-    monkeypatch.setattr(metadata, "files", lambda name: [])
-    check = doctor._mediapipe()
+    def broken(*_: object) -> None:
+        raise ImportError("libonnxruntime.so: cannot open shared object file")
+
+    monkeypatch.setattr(blazepose, "OnnxNetworks", broken)
+    check = doctor._embedded_detector()
     assert check.state == "broken"
-    assert check.fix == PIP + "--force-reinstall --no-deps 'mediapipe==0.10.21'"
+    assert "libonnxruntime.so" in check.found
+    assert check.fix == PIP + "--force-reinstall --no-deps 'onnxruntime>=1.20'"
 
 
 def test_a_torchvision_of_another_torch(monkeypatch: pytest.MonkeyPatch) -> None:

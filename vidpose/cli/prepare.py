@@ -14,7 +14,7 @@ from vidpose.errors import UsageError
 from vidpose.options import DetectorOptions, LiftOptions
 
 DETECTORS = ("hrnet", "cpn", "mediapipe")
-DETECTION = ("pose_weights", "person_weights", "detect_every", "device")
+DETECTION = ("detector_size", "pose_weights", "person_weights", "detect_every", "device")
 """The options that go with --detector."""
 DATASETS = {
     "h36m": """Human3.6M: data_3d_h36m.npz and data_2d_h36m_gt.npz.

@@ -71,19 +71,31 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
             "MediaPipe has its own weights and its own ways; --pose-weights, --person-weights, "
             "--detect-every and --half go with --detector hrnet or cpn."
         )
+    size = options.detector_size
+    if size is not None and (name in ("hrnet", "cpn") or own_weights):
+        raise UsageError(
+            f"--detector-size {size} is a size of the embedded detector; it goes with --detector "
+            "mediapipe."
+        )
     if name == "auto" and own_weights:
         name, why = "hrnet", "chosen by its weights"
+    elif name == "auto" and size is not None:
+        name, why = "mediapipe", "chosen by its size"
     elif name == "auto" and (missing := _missing_for_hrnet()):
         name, why = "mediapipe", missing
     elif name == "auto":
         name = "hrnet"
         why = "it is installed and its weights are here; --detector mediapipe is faster"
     if name == "mediapipe":
-        # Imported here, since it takes a second and `vidpose --help` must not.
-        from vidpose.detect.mediapipe import MediaPipeDetector
+        # Imported here, since it takes a while and `vidpose --help` must not.
+        from vidpose.detect.blazepose import BlazePoseDetector
+        from vidpose.detect.blazepose_network import DEFAULT_SIZE
 
-        detector = MediaPipeDetector(options.people, flip_test=options.flip_test is not False)
-        return detector, f"MediaPipe {detector.description['version']} BlazePose ({why})"
+        detector = BlazePoseDetector(
+            options.people, flip_test=options.flip_test is not False, size=size or DEFAULT_SIZE
+        )
+        about = detector.description
+        return detector, f"MediaPipe's {about['network']}, on {about['runtime']} ({why})"
     return _open_top_down(HRNET if name == "hrnet" else CPN, why, options, device)
 
 

@@ -1,285 +1,329 @@
-"""BlazePose's two networks, which lie in MediaPipe's wheel, each by itself.
+"""The embedded detector: MediaPipe's BlazePose, in two stages.
 
-MediaPipe's `PoseLandmarker` task ties them together over the whole picture; here they run one by
-one, as the task's own sub-graphs. Both treat every picture by itself.
+1. A *search* with the person detector, several times a second, over square tiles of the picture:
+   its 224 x 224 pixels miss whoever is far away in a large picture.
+2. The *landmarks* of each person in every frame, in the region where the last frame's landmarks
+   say the person is. Where they are not, the person detector searches around there. With test-time
+   flip augmentation they are found in the mirrored region, too.
 
-MediaPipe counts from the edge of the picture, in parts of it. Pixels count from the middle of the
-first one, here as everywhere: x pixels are (x + 0.5) / width, and back.
+All people of a frame, and their mirror images, go through a network together.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
-from math import cos, hypot, sin
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import mediapipe as mp
 import numpy as np
-from mediapipe.framework.formats.rect_pb2 import NormalizedRect
-from mediapipe.python import packet_creator, packet_getter
-from mediapipe.python._framework_bindings.task_runner import TaskRunner
-from mediapipe.tasks.cc.vision.pose_detector.proto.pose_detector_graph_options_pb2 import (
-    PoseDetectorGraphOptions,
-)
-from mediapipe.tasks.cc.vision.pose_landmarker.proto.pose_landmarks_detector_graph_options_pb2 import (  # noqa: E501
-    PoseLandmarksDetectorGraphOptions,
-)
-from mediapipe.tasks.python.core.base_options import BaseOptions
-from mediapipe.tasks.python.core.task_info import TaskInfo
-from mediapipe.tasks.python.metadata.metadata_writers.metadata_writer import MetadataWriter
 from numpy.typing import NDArray
 
-from vidpose.utils.files import sha256
+from vidpose.detect.base import Detections, is_distinct, is_plausible, pose_sizes
+from vidpose.detect.blazepose_network import (
+    CIRCLE,
+    DEFAULT_SIZE,
+    HIP,
+    JOINTS,
+    Networks,
+    OnnxNetworks,
+)
+from vidpose.detect.blazepose_regions import Region, around_person, tiles
+from vidpose.skeleton import BLAZEPOSE33
 
-FOLDER = Path(mp.__file__).parent
-VERSION: str = mp.__version__
-DETECTOR_FILE = "modules/pose_detection/pose_detection.tflite"
-LANDMARKS_FILE = "modules/pose_landmark/pose_landmark_full.tflite"
-PIXEL_TO_INPUT = {DETECTOR_FILE: (127.5, 127.5), LANDMARKS_FILE: (0.0, 255.0)}
-"""Mean and standard deviation that bring a pixel to what each network was trained on: -1 to 1
-and 0 to 1. The wheel's files do not say; the task wants it from their metadata."""
+if TYPE_CHECKING:
+    from vidpose.video import Frame
 
-
-class Window(NamedTuple):
-    """A part of the picture, pixels; it may reach outside."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
-class Region(NamedTuple):
-    """A square in the picture, pixels; BlazePose's networks look at such squares."""
-
-    x: float
-    y: float
-    """Its middle."""
-    side: float
-    turn: float
-    """Radians, clockwise: the person's upright is the square's."""
-
-    def distance(self, other: Region) -> float:
-        """Between the middles, in sides of the larger."""
-        return hypot(self.x - other.x, self.y - other.y) / max(self.side, other.side, 1e-9)
-
-    def contains(self, points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-        """(J,) which of the points (J, 2), pixels, lie in the square."""
-        c, s = cos(self.turn), sin(self.turn)
-        own = (points - (self.x, self.y)) @ np.array([[c, -s], [s, c]])
-        return np.asarray((np.abs(own) <= self.side / 2).all(axis=1))
+VERSION = "1"
+"""Changes when the same frames give other detections."""
+SEARCH_PERIOD_S = 0.2
+"""How often newcomers are looked for; nobody is found later than this after coming into view."""
+SEARCH_AROUND = 2.0
+"""A lost person is searched in a square this many times as wide as the region they were in."""
+SEARCH_AROUND_MIN_PX = 16.0
+LOST_AFTER_S = 0.5
+"""For how long a person lost from sight is looked for, from the first frame without them."""
+SAME_REGION = 0.25
+"""Regions whose middles are closer than this, in sides of the larger, hold the same person."""
+DISPUTED = 0.03
+"""What is found in the picture and in the mirrored one disagrees about which side is which, if the
+joints lie nearer to each other the other way round by this much on average, in body sizes."""
+DISPUTED_SCORE = np.float32(0.4)
+"""The score of a disputed joint: neither finding is worth much there."""
+APART = 0.15
+"""They have not found the same if their joints lie this far apart on average, body sizes: there is
+nobody, or two people, or hardly anything to be seen of one."""
+BELOW_THE_HIP = ("knee", "ankle", "heel", "foot_index")
+BELOW_THE_SHOULDER = ("elbow", "wrist", "pinky", "index", "thumb")
+LEGS, ARMS = (
+    [n for n, name in enumerate(BLAZEPOSE33.joint_names) if name.partition("_")[2] in ends]
+    for ends in (BELOW_THE_HIP, BELOW_THE_SHOULDER)
+)
+TRUNK = [n for n in range(len(BLAZEPOSE33)) if n not in LEGS + ARMS]
+"""A network mistakes all of a pair of limbs, or of the body, for the other side's."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """The landmarks of one person."""
+    """One person in one frame."""
 
     keypoints: NDArray[np.float32]
     """(33, 2), pixels."""
     scores: NDArray[np.float32]
     """(33,), visibility, 0 to 1; 0 outside the region of the network."""
+    disputed: NDArray[np.bool_]
+    """(33,), see `Detections.disputed`."""
     next_region: Region
     """Where to look for the landmarks in the next frame."""
-    disputed: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(33, bool))
-    """(33,), see `Detections.disputed`."""
 
 
-class Picture:
-    """A frame; MediaPipe's copy of it, and of the mirrored one, are made once."""
-
-    def __init__(self, image: NDArray[np.uint8]) -> None:
-        self.image = image
-        self.height, self.width = image.shape[:2]
-
-    @cached_property
-    def packet(self) -> Any:
-        return _packet(self.image)
-
-    @cached_property
-    def mirrored(self) -> Picture:
-        return Picture(self.image[:, ::-1])
+class _Person(NamedTuple):
+    region: Region
+    lost_s: float = np.inf
+    """Since when they are looked for in vain."""
 
 
-class _Graph:
-    """One of MediaPipe's graphs, run on one picture at a time."""
+class BlazePoseDetector:
+    """33 BlazePose joints of up to `num_people` people a frame, on the CPU.
 
-    def __init__(self, name: str, inputs: list[str], outputs: list[str], options: Any) -> None:
-        task = TaskInfo(f"mediapipe.tasks.vision.{name}", inputs, outputs, _Options(options))
-        self._graph = TaskRunner.create(task.generate_graph_config(), None)
+    Joints outside the picture are guessed by the network, with a low score, and left where
+    they are. The same frames with the same times give the same detections.
+
+    Args:
+        num_people: no more than this many people are followed at a time.
+        detection_confidence: 0 to 1, how sure the search must be to take something for a person.
+        presence_confidence: 0 to 1, how sure the landmarks must be that a person is there.
+        flip_test: find the landmarks in the mirrored region, too, and take the mean; see
+            `merge_flipped`. Twice the work for the landmarks.
+        size: of the landmark network: lite, full or heavy; see `OnnxNetworks`.
+        networks: in place of those of that size.
+
+    Raises:
+        WeightsError: the networks are not here.
+    """
+
+    name = "mediapipe"
+    skeleton = BLAZEPOSE33
+
+    def __init__(
+        self,
+        num_people: int = 8,
+        detection_confidence: float = 0.5,
+        presence_confidence: float = 0.5,
+        flip_test: bool = True,
+        size: str = DEFAULT_SIZE,
+        networks: Networks | None = None,
+    ) -> None:
+        self._num_people = num_people
+        self._detection_confidence = detection_confidence
+        self._presence_confidence = presence_confidence
+        self._flip_test = flip_test
+        self._networks = networks or OnnxNetworks(size)
+        self._people: list[_Person]
+        self._next_search_s: float
+        self.reset()
+        self.description: dict[str, Any] = {
+            "name": self.name,
+            "version": VERSION,
+            **self._networks.description,
+            "options": {
+                "num_people": num_people,
+                "detection_confidence": detection_confidence,
+                "presence_confidence": presence_confidence,
+                "flip_test": flip_test,
+                "size": size,
+            },
+        }
+
+    def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
+        """See `Detector.detect`."""
+        for frame in frames:
+            yield self.detect_image(frame.image, frame.time_s)
+
+    def reset(self) -> None:
+        """See `Detector.reset`."""
+        self._people, self._next_search_s = [], -np.inf
+
+    def memory(self) -> Any:
+        """See `Detector.memory`."""
+        return {
+            "people": [[*person.region, person.lost_s] for person in self._people],
+            "next_search_s": self._next_search_s,
+        }
+
+    def remember(self, memory: Any) -> None:
+        """See `Detector.remember`."""
+        self._people = [_Person(Region(*region), lost_s) for *region, lost_s in memory["people"]]
+        self._next_search_s = memory["next_search_s"]
+
+    def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
+        """The people in the next frame of the video.
+
+        Args:
+            image: (H, W, 3) RGB, upright.
+            time_s: seconds, rising from call to call.
+        """
+        image = np.ascontiguousarray(image)  # else OpenCV copies it for each region
+        height, width = image.shape[:2]
+        poses = self._follow(image)
+        if time_s >= self._next_search_s:
+            self._next_search_s = time_s + SEARCH_PERIOD_S
+            poses += self._search(image, poses)
+        found = _detections(poses)
+        keep = np.flatnonzero(is_plausible(found, width, height))
+        keep = keep[is_distinct(found[keep])][: self._num_people]
+        self._remember([poses[i] for i in keep], time_s)
+        return found[keep]
+
+    def _follow(self, image: NDArray[np.uint8]) -> list[Pose]:
+        """The known people: where they were, or else near there."""
+        longer = max(image.shape[:2])
+        poses = self._landmarks(image, [person.region for person in self._people])
+        lost = [n for n, pose in enumerate(poses) if pose is None]
+        around = []
+        for n in lost:
+            x, y, side, _ = self._people[n].region
+            # Never nothing, nor vast.
+            wide = min(max(SEARCH_AROUND * side, SEARCH_AROUND_MIN_PX), longer)
+            around.append(Region(x, y, wide, 0.0))
+        found = self._find(image, around)
+        nearest = {
+            n: min(regions, key=self._people[n].region.distance)
+            for n, regions in zip(lost, found, strict=True)
+            if regions
+        }
+        again = self._landmarks(image, list(nearest.values()))
+        for n, pose in zip(nearest, again, strict=True):
+            poses[n] = pose
+        return [pose for pose in poses if pose]
+
+    def _search(self, image: NDArray[np.uint8], known: list[Pose]) -> list[Pose]:
+        """People in the whole picture that are not among the known ones."""
+        height, width = image.shape[:2]
+        taken = [pose.next_region for pose in known]
+        new: list[Region] = []
+        for regions in self._find(image, tiles(width, height)):
+            for region in regions:
+                if all(region.distance(other) >= SAME_REGION for other in taken + new):
+                    new.append(region)
+        return [pose for pose in self._landmarks(image, new) if pose]
+
+    def _remember(self, poses: list[Pose], time_s: float) -> None:
+        """Where to look in the next frame: at everybody found, and at those just lost."""
+        regions = [pose.next_region for pose in poses]
+        lost = [
+            _Person(person.region, min(person.lost_s, time_s))
+            for person in self._people
+            if not any(person.region.distance(region) < SAME_REGION for region in regions)
+        ]
+        self._people = [_Person(region) for region in regions]
+        self._people += [person for person in lost if time_s - person.lost_s < LOST_AFTER_S]
+
+    def _find(self, image: NDArray[np.uint8], windows: list[Region]) -> list[list[Region]]:
+        """Where the person detector sees people in each of some windows of the picture."""
+        if not windows:
+            return []
+        found = self._networks.find(image, windows, self._detection_confidence)
+        return [regions[: self._num_people] for regions in found]
+
+    def _landmarks(self, image: NDArray[np.uint8], regions: list[Region]) -> list[Pose | None]:
+        """The landmarks in each of some regions of the picture, if somebody is there."""
+        if not regions:
+            return []
+        found = self._networks.landmarks(image, regions, mirrored=self._flip_test)
+        there = found.presence > self._presence_confidence
+        poses: list[Pose | None] = []
+        for n, region in enumerate(regions):
+            second = n + len(regions)  # the same in the mirror
+            if not there[n]:
+                poses.append(None)
+            elif not self._flip_test:
+                poses.append(_pose(region, found.of(n)))
+            elif there[second]:
+                poses.append(_flipped_pose(region, found.of(n), found.of(second)))
+            else:
+                alone = _pose(region, found.of(n))
+                poses.append(replace(alone, scores=alone.scores / 2))
+        return poses
 
     def close(self) -> None:
-        self._graph.close()
+        """Nothing is open."""
+
+    def __enter__(self) -> BlazePoseDetector:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
-class PersonNetwork(_Graph):
-    """BlazePose's first stage: where people are.
-
-    Args:
-        num_people: no more than this many are found in one window.
-        confidence: 0 to 1, how sure it must be to take something for a person.
-    """
-
-    def __init__(self, num_people: int, confidence: float) -> None:
-        super().__init__(
-            "pose_detector.PoseDetectorGraph",
-            ["IMAGE:image"],
-            ["EXPANDED_POSE_RECTS:regions"],
-            PoseDetectorGraphOptions(
-                base_options=_model(DETECTOR_FILE),
-                min_detection_confidence=confidence,
-                min_suppression_threshold=0.5,
-                num_poses=num_people,
-            ),
-        )
-
-    def __call__(self, image: NDArray[np.uint8], window: Window) -> list[Region]:
-        """The people in one window of an image (H, W, 3)."""
-        packet = self._graph.process({"image": _packet(cut(image, window))})["regions"]
-        rects = [] if packet.is_empty() else packet_getter.get_proto_list(packet)
-        return [_region(rect, window) for rect in rects]
-
-
-class LandmarkNetwork(_Graph):
-    """BlazePose's second stage: the landmarks of one person.
-
-    Args:
-        confidence: 0 to 1, how sure it must be that a person is there.
-    """
-
-    def __init__(self, confidence: float) -> None:
-        super().__init__(
-            "pose_landmarker.SinglePoseLandmarksDetectorGraph",
-            ["IMAGE:image", "NORM_RECT:region"],
-            ["LANDMARKS:landmarks", "POSE_RECT_NEXT_FRAME:next", "PRESENCE:presence"],
-            PoseLandmarksDetectorGraphOptions(
-                base_options=_model(LANDMARKS_FILE), min_detection_confidence=confidence
-            ),
-        )
-
-    def __call__(self, picture: Picture, region: Region) -> Pose | None:
-        """The landmarks in one region of the picture, if somebody is there."""
-        width, height = picture.width, picture.height
-        rect = NormalizedRect(
-            x_center=(region.x + 0.5) / width,
-            y_center=(region.y + 0.5) / height,
-            width=region.side / width,
-            height=region.side / height,
-            rotation=region.turn,
-        )
-        square = packet_creator.create_proto(rect)
-        out = self._graph.process({"image": picture.packet, "region": square})
-        if out["landmarks"].is_empty() or not packet_getter.get_bool(out["presence"]):
-            return None
-        marks = packet_getter.get_proto(out["landmarks"]).landmark
-        after = packet_getter.get_proto(out["next"])
-        keypoints = np.array(
-            [(mark.x * width - 0.5, mark.y * height - 0.5) for mark in marks], np.float32
-        )
-        visibility = np.array([mark.visibility for mark in marks], np.float32)
-        return Pose(
-            keypoints,
-            # The network cannot see beyond its square, though it likes to guess.
-            np.where(region.contains(keypoints), visibility, np.float32(0)),
-            _region(after, Window(0, 0, width, height)),
-        )
-
-
-def weights() -> dict[str, str]:
-    """The SHA-256 of each network's file, by its name."""
-    files = (FOLDER / DETECTOR_FILE, FOLDER / LANDMARKS_FILE)
-    return {file.name: sha256(file) for file in files}
-
-
-def cut(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
-    """The window (height, width, 3) of an image (H, W, 3), black where it reaches outside."""
-    left, top, width, height = window
-    x0, x1 = np.clip((left, left + width), 0, image.shape[1])
-    y0, y1 = np.clip((top, top + height), 0, image.shape[0])
-    if (x1 - x0, y1 - y0) == (width, height):
-        return image[y0:y1, x0:x1]
-    out = np.zeros((height, width, 3), np.uint8)
-    out[y0 - top : y1 - top, x0 - left : x1 - left] = image[y0:y1, x0:x1]
-    return out
-
-
-def _region(rect: Any, window: Window) -> Region:
-    """From parts of a window to pixels of the picture."""
-    return Region(
-        window.left + rect.x_center * window.width - 0.5,
-        window.top + rect.y_center * window.height - 0.5,
-        rect.width * window.width,
-        rect.rotation,
+def _detections(poses: list[Pose]) -> Detections:
+    return Detections(
+        np.array([pose.keypoints for pose in poses], np.float32).reshape(-1, JOINTS, 2),
+        np.array([pose.scores for pose in poses], np.float32).reshape(-1, JOINTS),
+        BLAZEPOSE33,
+        np.array([pose.disputed for pose in poses], bool).reshape(-1, JOINTS),
     )
 
 
-def _packet(image: NDArray[np.uint8]) -> Any:
-    return packet_creator.create_image(
-        mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-    )
+_Found = tuple[NDArray[np.float64], NDArray[np.float32]]
+"""Points (35, 2), sides of the square from its middle, and visibility (33,)."""
 
 
-def _model(file: str) -> Any:
-    """One of the wheel's networks, with the metadata that the task needs."""
-    mean, deviation = PIXEL_TO_INPUT[file]
-    with warnings.catch_warnings():
-        # MediaPipe's writer leaves its temporary files to the garbage collector, which minds.
-        warnings.simplefilter("ignore", ResourceWarning)
-        writer = MetadataWriter.create(bytearray((FOLDER / file).read_bytes()))
-        writer.add_general_info(Path(file).stem, "")
-        writer.add_image_input([mean], [deviation])
-        model, _ = writer.populate()
-        del writer
-    return BaseOptions(model_asset_buffer=bytes(model)).to_pb2()
+def _pose(region: Region, found: _Found) -> Pose:
+    keypoints, scores = _joints(region, *found)
+    hip, circle = region.to_picture(found[0][[HIP, CIRCLE]])
+    return Pose(keypoints, scores, np.zeros(JOINTS, bool), around_person(hip, circle))
 
 
-class _Options(NamedTuple):
-    """What `TaskInfo` wants its options wrapped in."""
-
-    options: Any
-
-    def to_pb2(self) -> Any:
-        return self.options
+def _flipped_pose(region: Region, found: _Found, mirrored: _Found) -> Pose:
+    """The pose from what is in the region and what is in it as in a mirror."""
+    pose, (points, visibility), order = _pose(region, found), mirrored, BLAZEPOSE33.mirrored
+    back = _joints(region, points[order] * (-1, 1), visibility[order])
+    return Pose(*merge_flipped(pose.keypoints, pose.scores, *back), pose.next_region)
 
 
-NOISE = (
-    b"WARNING: All log messages before absl::InitializeLog() is called",
-    b"INFO: Created TensorFlow Lite XNNPACK delegate",
-    b"I0000 ",
-    b"W0000 ",
-)
-"""How the lines begin that MediaPipe writes to stderr while all is well."""
+def _joints(
+    region: Region, points: NDArray[np.float64], visibility: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(33, 2) pixels and (33,) scores."""
+    keypoints = region.to_picture(points[:JOINTS]).astype(np.float32)
+    # The network cannot see beyond its square, though it likes to guess.
+    inside = (np.abs(points[:JOINTS]) <= 0.5).all(axis=1)
+    return keypoints, np.where(inside, visibility, np.float32(0))
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep MediaPipe's start-up chatter off stderr.
+def merge_flipped(
+    keypoints: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    mirrored_keypoints: NDArray[np.float32],
+    mirrored_scores: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """One pose from what is in the picture and in the mirrored one: their mean.
 
-    It comes from C++, before any log level can be set. Only lines known as harmless are
-    dropped; what else was written meanwhile comes out when the block ends.
+    Where they dispute which leg, arm or side of the body is which, a joint is the mean of what
+    lies in the same place, named as in the picture, with `DISPUTED_SCORE`. Where they have not
+    found the same it is what is in the picture, half as sure.
+
+    Args:
+        keypoints, scores: (33, 2) pixels and (33,), from the picture.
+        mirrored_keypoints, mirrored_scores: likewise, brought back from the mirrored picture,
+            left and right as the person's again.
+
+    Returns:
+        (33, 2) pixels, (33,) scores, and (33,) which joints are disputed.
     """
-    sys.stderr.flush()
-    try:
-        stderr = os.dup(2)
-    except OSError:  # there is no stderr to keep clean
-        yield
-        return
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            captured.seek(0)
-            for line in captured:
-                if not line.startswith(NOISE):
-                    os.write(2, line)
+    size = max(pose_sizes(keypoints[None])[0], 1e-9)
+    order = np.arange(len(keypoints))
+    for joints in (LEGS, ARMS, TRUNK):
+        crossed = BLAZEPOSE33.mirrored[joints]
+        same, other = (
+            np.linalg.norm(keypoints[joints] - mirrored_keypoints[names], axis=1).mean() / size
+            for names in (joints, crossed)
+        )
+        if same - other > DISPUTED:
+            order[joints] = crossed
+    there = mirrored_keypoints[order]
+    if np.linalg.norm(keypoints - there, axis=1).mean() / size > APART:
+        return keypoints, scores / 2, np.zeros(len(order), bool)
+    disputed = order != np.arange(len(order))
+    scores = np.where(disputed, DISPUTED_SCORE, (scores + mirrored_scores[order]) / 2)
+    return (keypoints + there) / 2, scores, disputed

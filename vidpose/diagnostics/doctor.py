@@ -19,18 +19,17 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from vidpose import __version__
-from vidpose.errors import VidposeError
+from vidpose.errors import VidposeError, WeightsError
 from vidpose.zoo.registry import ABSENT_BY_HAND, HERE, OTHER, PACKAGE, SHIPPED, Listed, listing
 
 MMPOSE = Requirement("mmpose==1.3.2")
 """Stands here and not in the extra: its metadata asks for chumpy, which does not build and which
 mmpose never imports, so it has to be installed without its dependencies."""
 OPENCVS = (
-    *("opencv-contrib-python", "opencv-python"),
-    *("opencv-contrib-python-headless", "opencv-python-headless"),
+    *("opencv-python-headless", "opencv-python"),
+    *("opencv-contrib-python-headless", "opencv-contrib-python"),
 )
 """All of them install the same package cv2, over one another."""
-MEDIAPIPE_MODELS = ("pose_detection.tflite", "pose_landmark_full.tflite")
 
 State = Literal["ok", "note", "broken"]
 
@@ -55,7 +54,7 @@ def examine() -> list[Check]:
         _torch_pair(),
         _gpu(),
         _opencv(),
-        _mediapipe(),
+        _embedded_detector(),
         _video(),
         *_openmmlab(),
         *_datasets(),
@@ -208,19 +207,20 @@ def _opencv() -> Check:
     return Check("opencv builds", "ok", found)
 
 
-def _mediapipe() -> Check:
-    name = "mediapipe models"
+def _embedded_detector() -> Check:
+    name = "embedded detector"
     try:
-        files = metadata.files("mediapipe") or []
-    except metadata.PackageNotFoundError:
-        files = []
-    there = {file.name for file in files if Path(str(file.locate())).is_file()}
-    missing = [model for model in MEDIAPIPE_MODELS if model not in there]
-    if missing:
-        wanted = next((str(r) for r in _requirements() if r.name == "mediapipe"), "mediapipe")
+        from vidpose.detect.blazepose import BlazePoseDetector
+
+        with BlazePoseDetector() as detector:
+            about = detector.description
+    except WeightsError as error:
+        return Check(name, "broken", str(error), _restore_weights())
+    except Exception as error:
+        wanted = next((str(r) for r in _requirements() if r.name == "onnxruntime"), "onnxruntime")
         fix = _pip(wanted, options="--force-reinstall --no-deps ")
-        return Check(name, "broken", f"not in the package: {', '.join(missing)}", fix)
-    return Check(name, "ok", ", ".join(MEDIAPIPE_MODELS))
+        return Check(name, "broken", f"does not work ({_line(error)})", fix)
+    return Check(name, "ok", f"{about['network']} on {about['runtime']}")
 
 
 def _video() -> Check:

@@ -1,6 +1,6 @@
 """Stages of the pipeline that work at the same time, each in a thread of its own.
 
-PyAV, OpenCV, MediaPipe and PyTorch let go of Python's lock while they compute, so threads are
+PyAV, OpenCV, ONNX Runtime and PyTorch let go of Python's lock while they compute, so threads are
 enough; and pictures are handed over, not copied.
 """
 

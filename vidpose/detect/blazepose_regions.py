@@ -1,0 +1,118 @@
+"""Where BlazePose's networks look: squares in the picture, turned with the person."""
+
+from __future__ import annotations
+
+from math import atan2, ceil, cos, hypot, sin
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MARGIN = 1.25
+"""A region is this much larger than the circle around the person that the networks give."""
+TILE_OVERLAP = 1 / 3
+"""Neighbouring tiles share at least this part of their side, so that a person of that width is
+whole in one of them."""
+MAX_TILES_SIDE_BY_SIDE = 4
+"""A picture longer than this many times its width gets larger tiles, to bound the cost."""
+
+
+class Region(NamedTuple):
+    """A square in the picture, pixels; (0, 0) is the middle of the first pixel."""
+
+    x: float
+    y: float
+    """Its middle."""
+    side: float
+    turn: float
+    """Radians, clockwise: the person's upright is the square's."""
+
+    def distance(self, other: Region) -> float:
+        """Between the middles, in sides of the larger."""
+        return hypot(self.x - other.x, self.y - other.y) / max(self.side, other.side, 1e-9)
+
+    def to_picture(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """(..., 2) pixels of the picture, from points in the square: sides from its middle."""
+        return np.asarray(self.side * points @ self._axes() + (self.x, self.y), np.float64)
+
+    def to_square(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """The inverse of `to_picture`."""
+        away = np.asarray(points, np.float64) - (self.x, self.y)
+        return np.asarray(away @ self._axes().T / max(self.side, 1e-9), np.float64)
+
+    def contains(self, points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+        """(J,) which of the points (J, 2), pixels, lie in the square."""
+        return np.asarray((np.abs(self.to_square(points)) <= 0.5).all(axis=1))
+
+    def _axes(self) -> NDArray[np.float64]:
+        """(2, 2) the square's directions right and down, in the picture."""
+        c, s = cos(self.turn), sin(self.turn)
+        return np.array([[c, s], [-s, c]])
+
+
+def around_person(hip: NDArray[np.floating[Any]], circle: NDArray[np.floating[Any]]) -> Region:
+    """The region of a person.
+
+    Args:
+        hip: (2,) pixels, the middle between the hips.
+        circle: (2,) pixels, where the person's axis, from the hips through the shoulders, meets
+            the circle around the whole body.
+    """
+    x, y = (float(value) for value in hip)
+    across, down = (float(value) for value in circle - hip)
+    return Region(x, y, 2 * MARGIN * hypot(across, down), atan2(across, -down))
+
+
+def crop(
+    image: NDArray[np.uint8],
+    region: Region,
+    out: NDArray[np.uint8],
+    *,
+    border: int = cv2.BORDER_REPLICATE,
+    from_corner: bool = False,
+) -> None:
+    """Write what the region shows of the image into `out`.
+
+    Args:
+        image: (H, W, 3).
+        region: where it looks; parts outside the picture are made up.
+        out: (size, size, 3).
+        border: what lies outside, one of OpenCV's ways.
+        from_corner: take the colour of a pixel of `out` where its upper left corner is, not where
+            its middle is. MediaPipe does; the landmarks then lie about 0.3 of those pixels too
+            far right and down.
+    """
+    size = len(out)
+    first = 0.0 if from_corner else 0.5
+    step = region.side / size * region._axes().T
+    corner = region.to_picture(np.array([first / size - 0.5, first / size - 0.5]))
+    # Half a pixel: MediaPipe's picture begins at the corner of its first pixel.
+    start = corner + 0.5 if from_corner else corner
+    cv2.warpAffine(
+        image,
+        np.column_stack([step, start]),
+        (size, size),
+        dst=out,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=border,
+    )
+
+
+def tiles(width: int, height: int) -> list[Region]:
+    """What a search looks at: the whole picture, for people close to the camera, and
+    overlapping squares that cover it, for those further away.
+    """
+    short, length = sorted((width, height))
+    whole = Region((width - 1) / 2, (height - 1) / 2, float(length), 0.0)
+    if short == length:
+        return [whole]
+    side = max(short, ceil(length / MAX_TILES_SIDE_BY_SIDE))
+    count = ceil((length - side) / ((1 - TILE_OVERLAP) * side)) + 1
+    middles = np.linspace(0, length - side, count).round() + (side - 1) / 2
+    return [whole] + [
+        Region(along, (side - 1) / 2, float(side), 0.0)
+        if width > height
+        else Region((side - 1) / 2, along, float(side), 0.0)
+        for along in middles.tolist()
+    ]
