@@ -1,14 +1,18 @@
-"""MMPose, MMDet and MMCV without a compiler: what stands in for MMCV's compiled operations.
+"""MMPose, MMDet and MMCV without a compiler and on any Python: what stands in for what they import.
 
-MMDet and parts of MMPose import `mmcv._ext` on their way in, which `mmcv-lite` does not have.
-`provide_ops` registers a module of that name, before they do. Of all its operations the networks
-used here need one, non-maximum suppression, and that is torchvision's; every other one raises an
-error when it is called. Where the compiled module is installed, it is used.
+- `mmcv._ext`, MMCV's compiled operations, which `mmcv-lite` does not have. Of all of them the
+  networks used here need one, non-maximum suppression, and that is torchvision's; every other one
+  raises an error when it is called.
+- xtcocotools, which has no wheel from Python 3.12 on: see `coco_tools`.
+- `pkgutil.find_loader`, which Python 3.14 no longer has.
+
+Where the real thing is installed, it is used.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,10 +28,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXTENSION = "mmcv._ext"
-PACKAGES = ("json_tricks", "mmcv", "mmdet", "mmengine", "mmpose", "munkres", "xtcocotools")
+XTCOCOTOOLS = "xtcocotools"
+PACKAGES = (
+    *("json_tricks", "mmcv", "mmdet", "mmengine", "mmpose", "munkres"),
+    *("pkg_resources", "pycocotools", "shapely"),
+)
 """What has to be importable, by module name."""
-INSTALL = "pip install -e '.[mmpose]' && pip install --no-deps mmpose==1.3.2"
-"""The second by itself: mmpose asks for a package that does not build and that it never imports."""
+ALONE = tuple(
+    line
+    for line in Path(__file__).with_name("mmpose.txt").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+)
+"""What pip installs without its dependencies; that file says why."""
+INSTALL = f"pip install -e '.[mmpose]' && pip install --no-deps {' '.join(ALONE)}"
 
 
 def missing_packages() -> list[str]:
@@ -47,6 +60,8 @@ def prepare_mmpose() -> None:
             f"{'is' if len(missing) == 1 else 'are'} not installed: {INSTALL}"
         )
     provide_ops()
+    provide_coco_tools()
+    provide_find_loader()
 
 
 def provide_ops() -> None:
@@ -57,6 +72,33 @@ def provide_ops() -> None:
         compiled = importlib.util.find_spec(EXTENSION)
     if compiled is None:
         sys.modules[EXTENSION] = StandIn()
+
+
+def provide_coco_tools() -> None:
+    """Register `coco_tools` as xtcocotools unless that is there."""
+    if XTCOCOTOOLS in sys.modules or importlib.util.find_spec(XTCOCOTOOLS):
+        return
+    from vidpose.detect import coco_tools
+
+    package = ModuleType(XTCOCOTOOLS, coco_tools.__doc__)
+    package.__path__ = []
+    sys.modules[XTCOCOTOOLS] = package
+    modules = {"coco": coco_tools, "cocoeval": coco_tools, "mask": coco_tools.mask}
+    for name, module in modules.items():
+        sys.modules[f"{XTCOCOTOOLS}.{name}"] = module
+        setattr(package, name, module)
+
+
+def provide_find_loader() -> None:
+    """MMCV and MMEngine ask with it whether there are compiled operations."""
+    if hasattr(pkgutil, "find_loader"):
+        return
+
+    def find_loader(fullname: str) -> object:
+        spec = importlib.util.find_spec(fullname)
+        return spec and spec.loader
+
+    pkgutil.find_loader = find_loader
 
 
 class StandIn(ModuleType):
