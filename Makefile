@@ -3,10 +3,14 @@
 # make soak    kill it twenty times, run fifty videos: what takes too long for the tests
 # make clean   remove the virtual environment, the demo video and all caches
 
-PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell command -v $(p))))
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 VIDEO := demo_videos/demo.mp4
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What not every Python and machine can have. The main job and most tests do without.
+PARTS := datasets tensorboard ray mmpose
+# PyTorch without 5 GB of GPU libraries. Its versions end in +cpu, which pip takes for newer.
+CPU_BUILDS := https://download.pytorch.org/whl/cpu
 
 .DELETE_ON_ERROR:
 .PHONY: demo test soak clean
@@ -25,12 +29,23 @@ soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py kill
 	$(BIN)/python benchmarks/robustness.py batch
 
-# The stamp is written last: an installation that was interrupted is taken up again.
-.venv/ready: pyproject.toml
-	@echo "Setting up .venv (PyTorch, MediaPipe, MMPose: a few minutes, about 7 GB) ..."
+# The stamp is written last: an installation that was interrupted is taken up again. What went wrong
+# with a part stays in .venv/missing, where `vidpose doctor` finds it.
+.venv/ready: pyproject.toml vidpose/detect/mmpose.txt
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	$(PIP) --editable '.[mmpose,datasets,tensorboard,ray,dev]'
-	$(PIP) --no-deps mmpose==1.3.2 # by itself: its metadata asks for chumpy, which does not build
+	@rm -rf .venv/missing && mkdir .venv/missing
+	@builds=; \
+	if [ "$$(uname)" = Linux ] && ! nvidia-smi -L >/dev/null 2>&1 && timeout 2 $(BIN)/python -c \
+	    'import urllib.request as r; r.urlopen("$(CPU_BUILDS)/torch/")' 2>/dev/null; \
+	then builds="--extra-index-url $(CPU_BUILDS)"; fi; \
+	echo "Setting up .venv (a few minutes; PyTorch$${builds:+ for the CPU}, MMPose) ..."; \
+	$(PIP) $$builds --editable '.[dev]'
+	@for part in $(PARTS); do \
+	    log=.venv/missing/$$part.log; \
+	    { $(PIP) --only-binary :all: --editable ".[$$part]" && { [ $$part != mmpose ] || \
+	        $(PIP) --no-deps --requirement vidpose/detect/mmpose.txt; }; } >$$log 2>&1 && rm $$log || \
+	    echo "$$part could not be installed; all else goes on. $(BIN)/vidpose doctor says why."; \
+	done
 	touch $@
 
 $(VIDEO): demo_videos/fetch.py | .venv/ready
