@@ -22,9 +22,7 @@ REQUIRES = [
     *("numpy<2", "torch>=2.4", "av>=17", "onnxruntime>=1.20"),
     "pywin32; sys_platform == 'win32'",
     "pytest>=8; extra == 'dev'",
-    "mmengine==0.10.7; extra == 'mmpose'",
-    "mmcv-lite==2.1.0; extra == 'mmpose'",
-    "mmdet==3.3.0; extra == 'mmpose'",
+    "munkres; extra == 'mmpose'",
     "h5py>=3.8; extra == 'datasets'",
 ]
 

@@ -10,7 +10,7 @@ import importlib.util
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -19,17 +19,17 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from vidpose import __version__
+from vidpose.detect.mmcv_ops import ALONE, prepare_mmpose, quiet
 from vidpose.errors import VidposeError, WeightsError
 from vidpose.zoo.registry import ABSENT_BY_HAND, HERE, OTHER, PACKAGE, SHIPPED, Listed, listing
 
-MMPOSE = Requirement("mmpose==1.3.2")
-"""Stands here and not in the extra: its metadata asks for chumpy, which does not build and which
-mmpose never imports, so it has to be installed without its dependencies."""
 OPENCVS = (
     *("opencv-python-headless", "opencv-python"),
     *("opencv-contrib-python-headless", "opencv-contrib-python"),
 )
 """All of them install the same package cv2, over one another."""
+
+ABSENT = "not installed"
 
 State = Literal["ok", "note", "broken"]
 
@@ -57,7 +57,7 @@ def examine() -> list[Check]:
         _embedded_detector(),
         _video(),
         *_openmmlab(),
-        *_datasets(),
+        *_parts(),
         *_weights(),
     ]
 
@@ -98,7 +98,7 @@ def _pip(*packages: str, options: str = "") -> str:
 
 def _install_mmpose() -> str:
     itself = f"-e '{PACKAGE.parent}[mmpose]'" if _is_checkout() else "'vidpose[mmpose]'"
-    return f"{sys.executable} -m pip install {itself} && {_pip(str(MMPOSE), options='--no-deps ')}"
+    return f"{sys.executable} -m pip install {itself} && {_pip(*ALONE, options='--no-deps ')}"
 
 
 def _reinstall() -> str:
@@ -133,7 +133,7 @@ def _check_requirement(requirement: Requirement, missing: State, fix: str | None
     plain = f"{requirement.name}{requirement.specifier}"
     fix = fix or _pip(plain)
     if version is None:
-        return Check(requirement.name, missing, "not installed", fix)
+        return Check(requirement.name, missing, ABSENT, fix)
     if not requirement.specifier.contains(version, prereleases=True):
         found = f"{version}, but {plain} is needed"
         return Check(requirement.name, missing, found, fix)
@@ -243,14 +243,24 @@ def _openmmlab() -> Iterator[Check]:
         yield Check("mmpose extra", "note", found, _reinstall())
     full = _version("mmcv")
     for requirement in wanted:
+        yield _optional("mmpose", requirement, _install_mmpose())
+    for requirement in map(Requirement, ALONE):
         if requirement.name == "mmcv-lite" and full:
             requirement = Requirement(f"mmcv{requirement.specifier}")
-        yield _check_requirement(requirement, "note", _install_mmpose())
-    yield _check_requirement(MMPOSE, "note", _pip(str(MMPOSE), options="--no-deps "))
+        yield _optional("mmpose", requirement, _install_mmpose())
     if full and _version("mmcv-lite"):
         fix = f"{sys.executable} -m pip uninstall -y mmcv-lite"
         yield Check("mmcv", "note", f"{full} and mmcv-lite overwrite each other", fix)
     yield _compiled_operations()
+    yield _tried("mmpose works", _import_mmpose, "note", _install_mmpose())
+
+
+def _import_mmpose() -> str:
+    prepare_mmpose()
+    with quiet():
+        import mmdet.models
+        import mmpose.models  # noqa: F401
+    return "HRNet, CPN and RTMDet can be used"
 
 
 def _compiled_operations() -> Check:
@@ -264,9 +274,22 @@ def _compiled_operations() -> Check:
     return Check(name, "ok", "not compiled; vidpose's stand-in is used")
 
 
-def _datasets() -> list[Check]:
-    """What reads the datasets' raw downloads; optional."""
-    return [_check_requirement(requirement, "note") for requirement in _requirements("datasets")]
+def _parts() -> Iterator[Check]:
+    """Optional: readers of the datasets' raw downloads, learning curves, many machines."""
+    for extra in ("datasets", "tensorboard", "ray"):
+        for requirement in _requirements(extra):
+            yield _optional(extra, requirement)
+
+
+def _optional(extra: str, requirement: Requirement, fix: str | None = None) -> Check:
+    """With pip's last words if `make` tried to install it in vain."""
+    check = _check_requirement(requirement, "note", fix)
+    log = Path(sys.prefix, "missing", f"{extra}.log")
+    if check.found != ABSENT or not log.is_file():
+        return check
+    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no words"]
+    return replace(check, found=f"{ABSENT}; pip said: {errors[-1].strip()}")
 
 
 def _weights() -> Iterator[Check]:
