@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from tests.bvh_files import write_mocap
 from tests.training.runs import ALONE, log_of
@@ -55,9 +54,14 @@ def test_a_run_on_a_dataset(tmp_path: Path) -> None:
     folder = interrupted("dataset", tmp_path)
     train(dataset_data(tiny_dataset(), recipe, ALONE.device), folder, recipe, ALONE, resume=True)
     assert_ended_as_then("dataset", folder)
-    ours, theirs = (load_file(f / "best.safetensors") for f in (folder, OLD / "dataset"))
-    for name, tensor in theirs.items():
-        torch.testing.assert_close(ours[name], tensor, atol=1e-4, rtol=1e-3)
+    # Not the weights: the bias of the keys has no gradient but rounding, which Adam scales up.
+    torch.manual_seed(0)
+    inputs = torch.randn(4, 5, 17, 2)
+    with torch.no_grad():
+        ours, theirs = (
+            load_checkpoint(f / "best.safetensors").model(inputs) for f in (folder, OLD / "dataset")
+        )
+    torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
 
 
 def test_a_run_on_motion_capture(tmp_path: Path) -> None:
