@@ -1,34 +1,28 @@
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 import numpy as np
 import psutil
 import pytest
-from click.testing import CliRunner, Result
 
-import vidpose
+from tests.batch.many import check_a_lost_worker, check_many_at_a_time, run
 from tests.clips import make_clip
 from tests.fakes import tiny_weights, use_fake_detector
 from vidpose.batch.find import find_videos
 from vidpose.batch.job import Job, Outcome
-from vidpose.batch.on_ray import _absolute, run_on_ray
+from vidpose.batch.on_ray import _absolute
 from vidpose.batch.processes import run_in_processes
 from vidpose.batch.run import infer_many, table
-from vidpose.cli import main
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError
 from vidpose.options import InferOptions
-from vidpose.video import VideoReader, VideoWriter
+from vidpose.video import VideoWriter
 
 
 @pytest.fixture
@@ -227,104 +221,12 @@ def test_the_table_has_a_line_for_each_and_the_sums() -> None:
 # must do.
 
 
-@pytest.fixture(scope="module")
-def folder(demo_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three clips of six frames, and one that is none."""
-    folder = tmp_path_factory.mktemp("videos")
-    with VideoReader(demo_video, 2.0, 3.0) as reader:
-        frames = list(islice(reader, 18))
-    for n, name in enumerate(("a", "b", "d")):
-        with av.open(str(folder / f"{name}.mkv"), "w") as container:
-            stream = container.add_stream("libx264", rate=30)
-            stream.width, stream.height, stream.pix_fmt = 884, 496, "yuv420p"
-            for frame in frames[6 * n : 6 * n + 6]:
-                image: Any = cv2.resize(frame.image, (884, 496))
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
-            container.mux(stream.encode(None))
-    (folder / "c.mkv").write_text("no video")
-    return folder
+def test_many_at_a_time(folder: Path, alone: dict[str, Any], tmp_path: Path) -> None:
+    check_many_at_a_time(("--jobs", 2), folder, alone, tmp_path)
 
 
-def run(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, ["infer", *map(str, arguments), "--detector", "mediapipe"])
-
-
-@pytest.fixture(scope="module")
-def alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The joints of each clip, worked on one by one."""
-    out = tmp_path_factory.mktemp("alone")
-    weights = tiny_weights(out / "tiny.safetensors")
-    for name in ("a", "b", "d"):
-        vidpose.infer(folder / f"{name}.mkv", out, weights=weights, detector="mediapipe")
-    return {name: vidpose.load(out / f"{name}.npz").joints_3d for name in ("a", "b", "d")}
-
-
-@pytest.mark.parametrize("way", [("--jobs", 2), ("--ray", "local")], ids=["processes", "Ray"])
-def test_many_at_a_time(
-    way: tuple[Any, ...], folder: Path, alone: dict[str, Any], tmp_path: Path, ray: None
-) -> None:
-    weights = tiny_weights(tmp_path / "tiny.safetensors")
-    out = tmp_path / "out"
-    command = (folder, "-o", out, "--weights", weights, *way)
-    result = run(*command)
-    assert result.exit_code == 1, result.output
-    lines = result.stdout.splitlines()
-    assert lines[0].startswith("Detector: MediaPipe")
-    assert sum(line.startswith("Detector: ") for line in lines) == 1
-    assert lines[-1] == "3 done, 0 was there, 1 failed"
-    assert "c.mkv is not a video" in result.stderr
-    assert "1 of 4 videos failed" in result.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["a.npz", "b.npz", "d.npz"]
-    for name, joints in alone.items():
-        found = vidpose.load(out / f"{name}.npz").joints_3d
-        np.testing.assert_allclose(found, joints, atol=1e-5)
-
-    again = run(*command)
-    assert again.exit_code == 1
-    assert again.stdout.splitlines()[-1] == "0 done, 3 was there, 1 failed"
-
-
-class Deadly(Job):
-    """Whoever unpacks it dies."""
-
-    def __reduce__(self) -> Any:
-        return os.abort, ()
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[None]:
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    yield
-    ray.shutdown()
-
-
-def _by_ray(jobs: list[Job]) -> Iterator[Outcome]:
-    return run_on_ray(jobs, "local")
-
-
-@pytest.mark.parametrize(
-    "run_jobs", [lambda jobs: run_in_processes(jobs, 1), _by_ray], ids=["processes", "Ray"]
-)
-def test_a_lost_worker_is_a_failure_with_a_name(
-    run_jobs: Callable[[list[Job]], Iterator[Outcome]], tmp_path: Path, ray: None
-) -> None:
-    jobs = [
-        Deadly(Path("a.mp4"), tmp_path / "a.npz"),
-        Job(Path("missing.mp4"), tmp_path / "missing.npz", InferOptions.of(detector="mediapipe")),
-    ]
-    outcomes = {outcome.video.name: outcome for outcome in run_jobs(jobs)}
-    assert outcomes["a.mp4"].state == outcomes["missing.mp4"].state == "failed"
-    assert outcomes["a.mp4"].reason.startswith("a.mp4: its ")
-    assert "run it again" in outcomes["a.mp4"].reason
-    assert "missing.mp4 does not exist" in outcomes["missing.mp4"].reason
+def test_a_lost_worker_is_a_failure_with_a_name(tmp_path: Path) -> None:
+    check_a_lost_worker(lambda jobs: run_in_processes(jobs, 1), tmp_path)
 
 
 def test_files_that_options_name_are_the_same_for_all_machines(
@@ -361,20 +263,6 @@ def test_workers_end_with_a_first_process_that_is_killed(tmp_path: Path) -> None
         worker = psutil.Process(int(first.stdout.readline()))
         first.kill()
     worker.wait(timeout=120)
-
-
-def test_no_ray_cluster_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
-    def init(**_: Any) -> None:  # the real one tries for a minute
-        raise ConnectionError("nobody answers")
-
-    monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    make_clip(tmp_path / "a.mp4")
-    result = run(tmp_path, "-o", tmp_path / "out", "--ray", "10.0.0.1:6379")
-    assert result.exit_code == 2
-    assert "--ray 10.0.0.1:6379: there is no Ray cluster (nobody answers)" in result.stderr
 
 
 def test_without_ray_it_is_said_what_to_install(

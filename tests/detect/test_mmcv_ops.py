@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import subprocess
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,6 +71,31 @@ def test_a_compiled_extension_not_yet_imported_is_left_alone(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     provide_ops()
     assert EXTENSION not in sys.modules
+
+
+def test_what_python_gave_up_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(pkgutil, "find_loader", raising=False)
+    mmcv_ops.provide_find_loader()
+    assert pkgutil.find_loader("json") is not None
+    assert pkgutil.find_loader("no_such_module") is None
+
+
+def test_an_xtcocotools_that_is_installed_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "xtcocotools"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    mmcv_ops.provide_coco_tools()
+    assert "xtcocotools" not in sys.modules
+
+
+def test_its_stand_in_has_all_that_mmpose_imports() -> None:
+    prepare_mmpose()
+    import xtcocotools.mask
+    from xtcocotools.coco import COCO
+    from xtcocotools.cocoeval import COCOeval
+
+    assert {COCO.__module__, COCOeval.__module__} == {"vidpose.detect.coco_tools"}
+    assert xtcocotools.mask.area(xtcocotools.mask.encode(np.ones((3, 4), "u1", order="F"))) == 12
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

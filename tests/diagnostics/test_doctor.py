@@ -16,7 +16,13 @@ GOOD = {
     "vidpose": "0.1.0",
     **{"numpy": "1.26.4", "torch": "2.9.0", "av": "17.0.0", "onnxruntime": "1.32.0"},
     **{"opencv-python-headless": "4.11.0.86", "opencv-python": "4.11.0.86"},
-    **{"mmengine": "0.10.7", "mmcv-lite": "2.1.0", "mmdet": "3.3.0", "mmpose": "1.3.2"},
+    **{
+        "munkres": "1.1.4",
+        "mmengine": "0.10.7",
+        "mmcv-lite": "2.1.0",
+        "mmdet": "3.3.0",
+        "mmpose": "1.3.2",
+    },
 }
 REQUIRES = [
     *("numpy<2", "torch>=2.4", "av>=17", "onnxruntime>=1.20"),
@@ -52,7 +58,7 @@ def test_all_fits() -> None:
     assert list(dependencies) == ["numpy", "torch", "av", "onnxruntime"]
     assert {check.state for check in dependencies.values()} == {"ok"}
     openmmlab = found(doctor._openmmlab())
-    assert list(openmmlab)[:4] == ["mmengine", "mmcv-lite", "mmdet", "mmpose"]
+    assert list(openmmlab)[:5] == ["munkres", "mmcv-lite", "mmdet", "mmengine", "mmpose"]
     assert {check.state for check in openmmlab.values()} == {"ok"}
     assert is_well([*dependencies.values(), *openmmlab.values()])
 
@@ -68,11 +74,29 @@ def test_a_dependency_that_is_missing_or_does_not_fit(installed: dict[str, str])
     assert not is_well(list(checks.values()))
 
 
-def test_readers_of_raw_downloads_are_optional(installed: dict[str, str]) -> None:
-    (missing,) = doctor._datasets()
+def test_readers_of_raw_downloads_are_optional(
+    installed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    (missing,) = doctor._parts()
     assert missing == Check("h5py", "note", "not installed", PIP + "'h5py>=3.8'")
     installed["h5py"] = "3.16.0"
-    assert doctor._datasets() == [Check("h5py", "ok", "3.16.0")]
+    assert list(doctor._parts()) == [Check("h5py", "ok", "3.16.0")]
+
+
+def test_what_pip_said_when_make_failed(
+    installed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    (tmp_path / "missing").mkdir()
+    log = (
+        "ERROR: Could not find a version\nERROR: No matching distribution for h5py\nnotice: more\n"
+    )
+    (tmp_path / "missing" / "datasets.log").write_text(log)
+    (missing,) = doctor._parts()
+    assert missing.found == ("not installed; pip said: ERROR: No matching distribution for h5py")
+    installed["h5py"] = "3.16.0"  # by hand, later
+    assert list(doctor._parts()) == [Check("h5py", "ok", "3.16.0")]
 
 
 def test_openmmlab_is_optional_and_the_line_that_installs_it_is_exact(
@@ -84,8 +108,8 @@ def test_openmmlab_is_optional_and_the_line_that_installs_it_is_exact(
     checks = found(doctor._openmmlab())
     assert is_well(list(checks.values()))
     assert checks["mmdet"].state == "note"
-    assert checks["mmdet"].fix == (f"{PIP}'vidpose[mmpose]' && {PIP}--no-deps 'mmpose==1.3.2'")
-    assert checks["mmpose"].fix == PIP + "--no-deps 'mmpose==1.3.2'"
+    alone = "'mmcv-lite==2.1.0' 'mmdet==3.3.0' 'mmengine==0.10.7' 'mmpose==1.3.2'"
+    assert checks["mmdet"].fix == f"{PIP}'vidpose[mmpose]' && {PIP}--no-deps {alone}"
 
 
 def test_openmmlab_that_does_not_fit(installed: dict[str, str]) -> None:
@@ -185,17 +209,22 @@ def test_av_without_h264(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_python_that_does_not_fit(
     installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platform, "python_version", lambda: "3.14.0")
+    monkeypatch.setattr(platform, "python_version", lambda: "3.9.1")
     installed["vidpose"] = "0.0.1"
     checks = found(doctor._system())
     assert checks["python"].state == "broken"
     assert checks["vidpose"].found == "0.1.0, but installed as 0.0.1"
 
 
-def test_all_give_the_same_line() -> None:
-    from vidpose.detect.mmcv_ops import INSTALL
+def test_an_mmpose_that_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise ImportError("cannot import name 'x'")
 
-    assert INSTALL.endswith(str(doctor.MMPOSE))
+    assert found(doctor._openmmlab())["mmpose works"].state == "ok"
+    monkeypatch.setattr(doctor, "prepare_mmpose", fails)
+    check = found(doctor._openmmlab())["mmpose works"]
+    assert check.state == "note"
+    assert "cannot import name 'x'" in check.found
 
 
 def test_json() -> None:

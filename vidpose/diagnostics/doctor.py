@@ -258,7 +258,6 @@ def _openmmlab() -> Iterator[Check]:
 def _import_mmpose() -> str:
     prepare_mmpose()
     with quiet():
-        import mmdet.models
         import mmpose.models  # noqa: F401
     return "HRNet, CPN and RTMDet can be used"
 
