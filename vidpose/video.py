@@ -35,6 +35,10 @@ CLOCK_JUMP_S = 1.0
 """A stamp that falls back further than this is a restarted clock, not a doubled stamp."""
 MARK = "written by vidpose"
 """The comment in every video that `VideoWriter` makes."""
+LENIENT: dict[str, Any] = (
+    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+)
+"""Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
 FINEST_TICKS = 90_000
 """Ticks a second that `VideoWriter` offers at least; a round number of them is one frame at
 24, 25, 29.97, 30, 50, 59.94 and 60 frames/s."""
@@ -332,7 +336,7 @@ def _open(path: Path) -> InputContainer:
         raise VideoError(f"{path} is empty; copy the video again.")
     try:
         # Absolute, so that FFmpeg does not take `10:30.mp4` for a protocol.
-        container = av.open(str(path.absolute()), metadata_errors="ignore")
+        container = av.open(str(path.absolute()), **LENIENT)
     except av.PermissionError:
         raise VideoError(f"{path} may not be read; change its permissions.") from None
     except (av.FFmpegError, OSError):
@@ -486,7 +490,7 @@ class VideoWriter:
 def is_ours(path: Path) -> bool:
     """Whether `VideoWriter` made this file."""
     try:
-        with av.open(str(path.absolute()), metadata_errors="ignore") as container:
+        with av.open(str(path.absolute()), **LENIENT) as container:
             return bool(container.metadata.get("comment") == MARK)
     except (av.FFmpegError, OSError):
         return False

@@ -21,7 +21,7 @@ BOX_TO_AREA = 0.53
 """Of a box's area, the share that a person covers where nothing else is known."""
 
 
-class COCO(_COCO):
+class COCO(_COCO):  # type: ignore[misc]
     """Annotations may lack what follows from others."""
 
     def createIndex(self) -> None:  # noqa: N802 (pycocotools' name)
@@ -32,7 +32,7 @@ class COCO(_COCO):
         super().createIndex()
 
 
-class COCOeval(_COCOeval):
+class COCOeval(_COCOeval):  # type: ignore[misc]
     """Average precision of keypoints by object keypoint similarity.
 
     Args:

@@ -94,7 +94,7 @@ def provide_find_loader() -> None:
     if hasattr(pkgutil, "find_loader"):
         return
 
-    def find_loader(fullname: str) -> object:
+    def find_loader(fullname: str) -> Any:
         spec = importlib.util.find_spec(fullname)
         return spec and spec.loader
 
