@@ -10,6 +10,7 @@ import pytest
 from vidpose.detect import blazepose, blazepose_network
 from vidpose.diagnostics import doctor
 from vidpose.diagnostics.doctor import Check, as_json, is_well
+from vidpose.zoo.registry import PACKAGE
 
 PIP = f"{sys.executable} -m pip install "
 GOOD = {
@@ -168,7 +169,7 @@ def test_the_embedded_detector(
     check = doctor._embedded_detector()
     assert check.state == "broken"
     assert "person_detector.onnx is missing" in check.found
-    assert check.fix == f"git -C '{doctor.PACKAGE.parent}' checkout -- weights"
+    assert check.fix == f"git -C '{PACKAGE.parent}' checkout -- weights"
 
 
 def test_a_runtime_that_does_not_work(
