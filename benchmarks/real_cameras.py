@@ -39,6 +39,7 @@ from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_join
 from vidpose.postprocess.bone_lengths import equal_bone_lengths
 from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
 from vidpose.utils.files import check_writable
+from vidpose.utils.gaps import known as known_joints
 from vidpose.video import VideoReader
 
 HOW = (
@@ -151,7 +152,7 @@ def measure(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = T
     require_mediapipe()
     seen, cameras, true = detect_all(folder, flip_test)
     rows = ways(folder, weights, seen, cameras)
-    known = np.isfinite(true.joints[:, LIMBS]).all(axis=(1, 2))
+    known = known_joints(true.joints[:, LIMBS], (1, 2))
     focal = np.mean([camera.focal_px for camera in cameras])
     off_px = focal * np.nanmedian(np.linalg.norm(true.off[:, :, LIMBS], axis=-1))
     text = (

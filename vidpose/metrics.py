@@ -112,7 +112,7 @@ def mpjve(predicted: Joints, target: Joints) -> float:
 
 def pck_of_errors(errors: Joints, threshold: float) -> NDArray[np.float64]:
     """100 where a distance is less than the threshold, else 0; any shape, one unit for both."""
-    return 100.0 * (errors < threshold)
+    return np.asarray(100.0 * (errors < threshold), np.float64)
 
 
 def auc_of_errors(errors: Joints, threshold: float) -> NDArray[np.float64]:

@@ -351,7 +351,7 @@ def pose_and_scores() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 def test_two_passes_that_agree_are_averaged() -> None:
     keypoints, scores = pose_and_scores()
     both, sure, disputed = merge_flipped(
-        keypoints, scores, keypoints + np.array([2, 0], np.float32), scores / 2
+        keypoints, scores, keypoints + np.array([2, 0], np.float32), scores * np.float32(0.5)
     )
     np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
     np.testing.assert_allclose(sure, 0.525, rtol=1e-6)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ def test_every_plot_of_one_checkpoint(evaluation: Evaluation, tmp_path: Path) ->
         f"{name}.png" for name in names
     )
     for path in drawn:
-        picture = cv2.imread(str(path))
+        picture: Any = cv2.imread(str(path))
         assert min(picture.shape[:2]) > 400
     assert pixels(drawn[0], COLOURS[0]) > 10_000
     assert pixels(drawn[0], COLOURS[1]) == 0

@@ -12,7 +12,7 @@ from vidpose.tracking.collector import PoseCollector
 
 @pytest.mark.parametrize("step_s", [0.7, 1.0, 5.0])
 def test_nobody_is_absent_between_two_slow_pictures(step_s: float) -> None:
-    found = collect(lambda time: (stick(300),), np.arange(20) * step_s)
+    found = collect(lambda time: (stick(300),), np.arange(20, dtype=np.float64) * step_s)
     assert found.people == 1
     assert found.observed.all()
 

@@ -35,6 +35,7 @@ from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, ResultFileError, UsageError
 from vidpose.poses import load
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
+from vidpose.utils.gaps import known as known_joints
 from vidpose.utils.gaps import runs
 from vidpose.utils.npz import keys_of, read_npz
 
@@ -166,7 +167,7 @@ def _result(path: Path) -> Iterator[PoseSequence]:
     except ResultFileError as error:
         raise DataError(str(error)) from None
     joints = result.joints_camera()
-    known = np.isfinite(joints).all(axis=(2, 3)) & np.isfinite(result.keypoints_2d).all(axis=(2, 3))
+    known = known_joints(joints, (2, 3)) & known_joints(result.keypoints_2d, (2, 3))
     if not known.any():
         raise DataError(
             f"{path}: root_3d: expected the place of a person in some frame, found none."

@@ -188,7 +188,7 @@ def _mpi_inf_3dhp(folder: Path, subjects: Names, actions: Names, people: _People
     ]
     for take, joints in people.act(takes):
         head = joints[:, H36M17.index("Neck/Nose")]
-        joints, _ = conversion(H36M17.name, MPI_INF_3DHP.name)(joints)
+        joints = np.asarray(conversion(H36M17.name, MPI_INF_3DHP.name)(joints)[0], np.float64)
         joints[:, MPI_INF_3DHP.index("head")] = head
         if take.name:
             views = {c: _view_3dhp(_camera_3dhp(int(c)), joints) for c in mpi_inf_3dhp.CAMERAS}

@@ -242,7 +242,7 @@ class BlazePoseDetector:
                 poses.append(_flipped_pose(region, found.of(n), found.of(second)))
             else:
                 alone = _pose(region, found.of(n))
-                poses.append(replace(alone, scores=alone.scores / 2))
+                poses.append(replace(alone, scores=alone.scores * np.float32(0.5)))
         return poses
 
     def close(self) -> None:
@@ -323,7 +323,7 @@ def merge_flipped(
             order[joints] = crossed
     there = mirrored_keypoints[order]
     if np.linalg.norm(keypoints - there, axis=1).mean() / size > APART:
-        return keypoints, scores / 2, np.zeros(len(order), bool)
+        return keypoints, scores * np.float32(0.5), np.zeros(len(order), bool)
     disputed = order != np.arange(len(order))
     scores = np.where(disputed, DISPUTED_SCORE, (scores + mirrored_scores[order]) / 2)
-    return (keypoints + there) / 2, scores, disputed
+    return (keypoints + there) * np.float32(0.5), scores, disputed

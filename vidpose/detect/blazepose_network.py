@@ -157,7 +157,7 @@ class OnnxNetworks:
         parts = [self._landmarker.run(None, {"image": s}) for s in _chunks(squares, AT_ONCE)]
         values, presence, heat = (np.concatenate(part) for part in zip(*parts, strict=True))
         values = values.reshape(len(squares), -1, 5)[:, : CIRCLE + 1]
-        points = values[..., :2] / LANDMARK_SIZE
+        points = np.asarray(values[..., :2] / LANDMARK_SIZE, np.float32)
         refined = refine(points, heat[:, : CIRCLE + 1])
         return Landmarks(refined - 0.5, _sigmoid(values[:, :JOINTS, 3]), presence[:, 0])
 

@@ -193,7 +193,7 @@ def _spread(dots: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Maps (K, h, w) with one dot or none -> blurred, and 255 at their highest."""
     blurred = np.stack([cv2.GaussianBlur(dot, (side, side), 0) for dot in dots])
     highest = blurred.max(axis=(1, 2), keepdims=True)
-    return blurred * (cpn.PEAK / np.where(highest > 0, highest, 1))
+    return np.asarray(blurred * (cpn.PEAK / np.where(highest > 0, highest, 1)), np.float32)
 
 
 @TRANSFORMS.register_module()

@@ -19,6 +19,7 @@ from vidpose.skeleton import H36M17, conversion
 from vidpose.tracking.collector import PoseCollector
 from vidpose.tracking.gaps import interpolate_gaps
 from vidpose.tracking.tracker import MAX_GAP_S
+from vidpose.utils.gaps import known as known_joints
 
 MOST_FRAMES = 2_000_000
 """18 hours at 30 frames/s: what claims to be longer does not number its frames."""
@@ -77,7 +78,7 @@ def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
             scores_2d=scores.astype(np.float32),
             skeleton=H36M17,
         )
-    there = np.isfinite(poses.keypoints_2d).all(axis=3).any(axis=2)
+    there = np.asarray(known_joints(poses.keypoints_2d).any(axis=2))
     for person, present in enumerate(poses.present):
         starts = np.flatnonzero(np.diff(present.astype(np.int8), prepend=0) == 1)
         stretch = np.cumsum(np.isin(np.arange(len(present)), starts))

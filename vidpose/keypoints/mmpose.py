@@ -105,7 +105,9 @@ def write(poses: Pose2D, path: str | Path) -> Path:
     frames = [
         {
             "frame_id": int(index) + 1,
-            "instances": [_instance(poses, p, t) for p in np.flatnonzero(poses.present[:, t])],
+            "instances": [
+                _instance(poses, p, t) for p in np.flatnonzero(poses.present[:, t]).tolist()
+            ],
         }
         for t, index in enumerate(poses.frame_indices)
     ]

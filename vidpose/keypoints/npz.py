@@ -19,6 +19,7 @@ from vidpose.keypoints.base import FURTHEST_PX, Item, KeypointFile, agreed, skel
 from vidpose.poses import FORMAT, Pose2D, write_poses
 from vidpose.skeleton import Skeleton
 from vidpose.utils.files import UNREADABLE
+from vidpose.utils.gaps import known as known_joints
 
 NAME = "npz"
 FORMAT_2D = "vidpose-2d/1"
@@ -140,7 +141,7 @@ def _check(poses: Pose2D) -> None:
         raise ValueError("person_ids: there is nobody in it")
     if np.ptp(poses.timestamps) > LONGEST_FRAME_S * poses.frames:
         raise ValueError(f"timestamps: frames last longer than {LONGEST_FRAME_S:g} s on average")
-    there = np.isfinite(poses.keypoints_2d).all(axis=3)
+    there = known_joints(poses.keypoints_2d)
     if (np.abs(poses.keypoints_2d[there]) > FURTHEST_PX).any():
         raise ValueError(f"keypoints_2d: a joint more than {FURTHEST_PX:.0f} pixels away")
     if not ((poses.scores_2d >= 0) & (poses.scores_2d <= 1)).all():

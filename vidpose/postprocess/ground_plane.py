@@ -18,6 +18,7 @@ from vidpose.options import Horizon, check_camera
 from vidpose.poses import Pose3D
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M, FEET, FootContacts, foot_contacts
 from vidpose.postprocess.gravity import CAMERA_UP, estimate_up, unit_vectors
+from vidpose.utils.gaps import known as known_joints
 
 AXES = "x right, y away from the camera, z up; metres; floor at z = 0, origin below the camera"
 SURE_SD = np.radians(10.0)
@@ -200,7 +201,7 @@ def estimate_ground(result: Pose3D, up: NDArray[np.float64] | None = None) -> Gr
         up: (3,) unit vector, camera frame, if it is known; else see `estimate_up`.
     """
     joints = result.joints_camera()[:, :, (0, *FEET)].astype(np.float64)
-    known = np.isfinite(joints).all(axis=(2, 3))
+    known = known_joints(joints, (2, 3))
     contacts = [
         foot_contacts(joints[person, :, 1:], known[person], result.timestamps)
         for person in range(result.people)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import known as known_joints
 from vidpose.utils.gaps import runs
 from vidpose.utils.tables import aligned
 
@@ -196,7 +197,7 @@ def _signs(
 
 def _sign(values: Series, names: tuple[str, ...] = ()) -> _Sign:
     """(T, N), NaN in frames where it is not known."""
-    known = np.isfinite(values).all(axis=1)
+    known = known_joints(values, 1)
     figure = float(values[known].mean(dtype=np.float64)) if known.any() else None
     values = np.where(known[:, None], values, -np.inf)
     worst = np.where(known, values.max(axis=1), np.nan).astype(np.float32)

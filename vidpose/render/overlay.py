@@ -13,6 +13,7 @@ from vidpose.render.colours import BONE_SIDES, JOINT_SIDES
 from vidpose.render.colours import OVERLAY_OUTLINE as OUTLINE
 from vidpose.render.draw import CHILDREN, PARENTS, Image
 from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import known as known_joints
 
 SURE_SCORE = 0.3
 """Bones between joints less sure than this are drawn faintly."""
@@ -71,7 +72,7 @@ class _Person:
         self.keypoints = keypoints.astype(np.float64)
         self.id = person_id
         self.colours = colours.person_colours(person_id)
-        self.joints = np.isfinite(self.keypoints).all(axis=1)
+        self.joints = known_joints(self.keypoints)
         known = self.keypoints[self.joints]
         low, high = known.min(axis=0), known.max(axis=0)
         self.height = float(max(high - low))

@@ -16,6 +16,7 @@ from vidpose.render.colours import BONE_SIDES, Colour
 from vidpose.render.draw import BONES, CHILDREN, PARENTS, Image
 from vidpose.render.view import View, Viewpoint
 from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import known as known_joints
 
 NOSE, HEAD = H36M17.index("Neck/Nose"), H36M17.index("Head")
 TRUNK = {H36M17.index(name) for name in ("Hip", "Spine", "Thorax")}
@@ -203,7 +204,7 @@ def placed_joints(result: Pose3D) -> NDArray[np.float32]:
     Where a place is unknown it is interpolated in time; somebody without any known place goes
     where the others are, or to `DEFAULT_PLACE`.
     """
-    known = np.isfinite(result.root_3d).all(axis=2)
+    known = known_joints(result.root_3d)
     fallback = np.median(result.root_3d[known], axis=0) if known.any() else DEFAULT_PLACE
     roots = np.empty_like(result.root_3d)
     for person, there in enumerate(known):
@@ -299,7 +300,7 @@ def _floor_colours(
     image = np.full((*shown.shape, 3), colours.SKY, np.float64)
     for there, colour in ((floor_there, colours.FLOOR), (grid_there, colours.GRID)):
         image += there[..., None] * (np.array(colour) - image)
-    return np.round(image)
+    return np.asarray(np.round(image), np.float64)
 
 
 def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from scipy.ndimage import maximum_filter1d
 
 from vidpose.detect.base import pose_sizes
 from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import known as known_joints
 
 OUTLIER_SIZE = 0.06
 OUTLIER_ACCELERATION = 70.0
@@ -48,7 +49,7 @@ def is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> ND
         keypoints: (T, J, 2), NaN where missing.
         times: (T,), seconds.
     """
-    there = np.isfinite(keypoints).all(axis=2)
+    there = known_joints(keypoints)
     middle, sizes = np.zeros((len(times), 1, 2)), np.empty(len(times))
     for start in range(0, len(times), AT_ONCE):
         rows = slice(start, start + AT_ONCE)

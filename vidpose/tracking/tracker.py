@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vidpose.detect.base import Detections, pose_sizes
 from vidpose.skeleton import Skeleton
+from vidpose.utils.gaps import known as known_joints
 
 MAX_GAP_S = 0.5
 """For this long a person may be missing and is still the same one afterwards; a joint that is
@@ -75,7 +76,7 @@ class _Track:
             self.velocity = self.velocity + share * (now - self.velocity)
         share = step_s / (SIZE_MEMORY_S + step_s)
         self.size += share * (float(pose_sizes(keypoints[None])[0]) - self.size)
-        there = np.isfinite(keypoints).all(axis=1)
+        there = known_joints(keypoints)
         self.keypoints = np.where(there[:, None], keypoints, self.keypoints)
         self.scores = np.where(there, scores, self.scores)
         self.seen_s = time_s
@@ -167,7 +168,7 @@ def pose_distances(
         (N, M); infinite where no joint is shared.
     """
     step = b[None] - a[:, None]  # (N, M, J, 2)
-    shared = np.isfinite(step).all(axis=3)
+    shared = known_joints(step)
     weight = np.where(shared, np.minimum(a_scores[:, None], b_scores[None]), 0)
     total = weight.sum(axis=2)
     weight = weight / np.where(total > 0, total, 1)[..., None]

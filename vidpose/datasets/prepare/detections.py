@@ -170,7 +170,7 @@ def _tracks(work: _Work, videos: list[_Video], skeleton: Skeleton) -> raw.Tracks
             failed.append(video.name)
             continue
         if skeleton != H36M17:
-            track = conversion(H36M17.name, skeleton.name)(track)[0]
+            track = np.asarray(conversion(H36M17.name, skeleton.name)(track)[0], np.float32)
         tracks.setdefault((video.subject, video.action), []).append(track.astype(np.float32))
     if failed:
         raise DataError(
