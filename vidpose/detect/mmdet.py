@@ -161,6 +161,7 @@ def open_rtmdet(path: str | Path, **options: Any) -> RTMDet:
 def _build(variant: Variant) -> tuple[nn.Module, Any]:
     """MMDet's model with random weights, and its config."""
     model, config = build_model(variant.package, variant.config, "mmdet")
-    from mmengine.model import revert_sync_batchnorm
+    with quiet():
+        from mmengine.model import revert_sync_batchnorm
 
-    return revert_sync_batchnorm(model), config
+        return revert_sync_batchnorm(model), config
