@@ -21,7 +21,8 @@ demo: .venv/ready $(VIDEO)
 test: .venv/ready $(VIDEO)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@# On one Python only: NumPy's types differ from release to release, and so by Python.
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] == (3, 11))' || $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
