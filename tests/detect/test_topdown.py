@@ -344,7 +344,7 @@ def test_auto_without_mmpose_takes_the_embedded_one(
     found, sentence = opened()
     with found:
         assert found.name == "mediapipe"
-    assert "pip install --no-deps mmpose==1.3.2" in sentence
+    assert "pip install --no-deps mmcv-lite==2.1.0 mmdet==3.3.0" in sentence
 
 
 def test_auto_takes_hrnet_where_it_can(
