@@ -138,16 +138,18 @@ class Lifter:
         and the mirrored pass lie apart.
         """
         normalise = NORMALISATIONS[self.checkpoint.normalisation]
-        inputs, rotation = normalise(
-            torch.as_tensor(track, dtype=torch.float32, device=self.device), frame_size, focal_px
-        )
-        mirrored = self._mirrored if self.flip else None
-        for start in range(0, len(inputs), BLOCK):
-            stop = min(start + BLOCK, len(inputs))
-            lifted = slide(self.model, inputs, mirrored, start, stop)
+        mirrored, context = self._mirrored if self.flip else None, self.model.context
+        for start in range(0, len(track), BLOCK):  # not all at once, which bounds memory
+            stop = min(start + BLOCK, len(track))
+            first = max(0, start - context)
+            keypoints_px = torch.as_tensor(
+                track[first : stop + context], dtype=torch.float32, device=self.device
+            )
+            inputs, rotation = normalise(keypoints_px, frame_size, focal_px)
+            lifted = slide(self.model, inputs, mirrored, start - first, stop - first)
             joints = lifted.poses
             joints[:, 0] = 0
-            turned = (joints @ rotation[start:stop]).flatten(1)
+            turned = (joints @ rotation[start - first : stop - first]).flatten(1)
             yield from torch.column_stack([turned, lifted.disagreement]).cpu().numpy()
 
 
