@@ -35,9 +35,8 @@ CLOCK_JUMP_S = 1.0
 """A stamp that falls back further than this is a restarted clock, not a doubled stamp."""
 MARK = "written by vidpose"
 """The comment in every video that `VideoWriter` makes."""
-LENIENT: dict[str, Any] = (
-    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
-)
+OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
+LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
 """Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
 FINEST_TICKS = 90_000
 """Ticks a second that `VideoWriter` offers at least; a round number of them is one frame at
