@@ -39,7 +39,12 @@ def fill_gaps(
         The tracks without gaps, and (..., T, J) bool, where to put NaN.
     """
     missing = ~joints.isfinite().all(dim=-1)
-    filled = interpolate(joints, timestamps)
+    if joints.ndim == 3:  # one track, perhaps an hour long: joint by joint takes little memory
+        filled = joints.clone()
+        for j in missing.any(dim=0).nonzero()[:, 0].tolist():
+            filled[:, j : j + 1] = interpolate(joints[:, j : j + 1], timestamps)
+    else:
+        filled = interpolate(joints, timestamps)
     shown = missing & (torch.arange(missing.shape[-1], device=joints.device) != root)
     return filled, shown if knows_missing else torch.zeros_like(missing)
 
