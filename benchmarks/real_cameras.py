@@ -39,7 +39,7 @@ from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_join
 from vidpose.postprocess.bone_lengths import equal_bone_lengths
 from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
 from vidpose.utils.files import check_writable
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 from vidpose.video import VideoReader
 
 HOW = (

@@ -35,8 +35,7 @@ from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, ResultFileError, UsageError
 from vidpose.poses import load
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
-from vidpose.utils.gaps import known as known_joints
-from vidpose.utils.gaps import runs
+from vidpose.utils.gaps import known_joints, runs
 from vidpose.utils.npz import keys_of, read_npz
 
 KEYPOINTS = "own"

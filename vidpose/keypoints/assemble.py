@@ -19,7 +19,7 @@ from vidpose.skeleton import H36M17, conversion
 from vidpose.tracking.collector import PoseCollector
 from vidpose.tracking.gaps import interpolate_gaps
 from vidpose.tracking.tracker import MAX_GAP_S
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 
 MOST_FRAMES = 2_000_000
 """18 hours at 30 frames/s: what claims to be longer does not number its frames."""

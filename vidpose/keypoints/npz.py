@@ -19,7 +19,7 @@ from vidpose.keypoints.base import FURTHEST_PX, Item, KeypointFile, agreed, skel
 from vidpose.poses import FORMAT, Pose2D, write_poses
 from vidpose.skeleton import Skeleton
 from vidpose.utils.files import UNREADABLE
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 
 NAME = "npz"
 FORMAT_2D = "vidpose-2d/1"

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.options import Heights, check_heights
+from vidpose.options import Heights, as_json, check_heights
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
 
@@ -85,10 +85,3 @@ def scale_to_height(result: Pose3D, height_cm: Heights) -> Pose3D:
         "not_there": [str(name) for name in sorted(by_id) if name not in ids],
     }
     return replace(result, joints_3d=joints, root_3d=root, meta=result.meta | {"scale": scale})
-
-
-def as_json(height_cm: Heights) -> float | dict[str, float]:
-    """Heights for `meta`."""
-    if isinstance(height_cm, Mapping):
-        return {str(name): float(height) for name, height in sorted(height_cm.items())}
-    return float(height_cm)

@@ -18,7 +18,7 @@ from vidpose.options import Horizon, check_camera
 from vidpose.poses import Pose3D
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M, FEET, FootContacts, foot_contacts
 from vidpose.postprocess.gravity import CAMERA_UP, estimate_up, unit_vectors
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 
 AXES = "x right, y away from the camera, z up; metres; floor at z = 0, origin below the camera"
 SURE_SD = np.radians(10.0)

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known as known_joints
-from vidpose.utils.gaps import runs
+from vidpose.utils.gaps import known_joints, runs
 from vidpose.utils.tables import aligned
 
 NOTE = "proxies, not accuracy"

@@ -13,7 +13,7 @@ from vidpose.render.colours import BONE_SIDES, JOINT_SIDES
 from vidpose.render.colours import OVERLAY_OUTLINE as OUTLINE
 from vidpose.render.draw import CHILDREN, PARENTS, Image
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 
 SURE_SCORE = 0.3
 """Bones between joints less sure than this are drawn faintly."""

@@ -16,7 +16,7 @@ from vidpose.render.colours import BONE_SIDES, Colour
 from vidpose.render.draw import BONES, CHILDREN, PARENTS, Image
 from vidpose.render.view import View, Viewpoint
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 
 NOSE, HEAD = H36M17.index("Neck/Nose"), H36M17.index("Head")
 TRUNK = {H36M17.index(name) for name in ("Hip", "Spine", "Thorax")}

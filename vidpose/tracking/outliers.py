@@ -10,7 +10,7 @@ from scipy.ndimage import maximum_filter1d
 
 from vidpose.detect.base import pose_sizes
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 
 OUTLIER_SIZE = 0.06
 OUTLIER_ACCELERATION = 70.0

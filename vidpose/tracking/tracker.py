@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vidpose.detect.base import Detections, pose_sizes
 from vidpose.skeleton import Skeleton
-from vidpose.utils.gaps import known as known_joints
+from vidpose.utils.gaps import known_joints
 
 MAX_GAP_S = 0.5
 """For this long a person may be missing and is still the same one afterwards; a joint that is

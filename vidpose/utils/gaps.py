@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def known(values: NDArray[Any], axis: int | tuple[int, ...] = -1) -> NDArray[np.bool_]:
+def known_joints(values: NDArray[Any], axis: int | tuple[int, ...] = -1) -> NDArray[np.bool_]:
     """Where all numbers along some axes are finite: joints that are known, in (..., J, 2 or 3)."""
     return np.asarray(np.isfinite(values).all(axis=axis), np.bool_)
 
