@@ -238,9 +238,10 @@ def measure(marks: dict[Path, list[Mark]], each: bool) -> str:
                     for mark, one in zip(all_marks, joints, strict=True)
                     if (what := faults(mark, one))
                 ]
+    frames_marked = len({(mark.video, mark.frame) for mark in all_marks})
     text = (
-        f"# Marked legs\n\n{len(all_marks)} people in {len({(m.video, m.frame) for m in all_marks})}"
-        f" frames of {len(marks)} videos. {machine()}.\n\n{markdown_table(HEADER, rows)}"
+        f"# Marked legs\n\n{len(all_marks)} people in {frames_marked} frames of {len(marks)} videos. "
+        f"{machine()}.\n\n{markdown_table(HEADER, rows)}"
     )
     if each:
         header = ("network", "flip test", "stage", "video", "frame", "what")

@@ -82,6 +82,21 @@ def torn(result: Pose3D, flip: NDArray[np.float32]) -> Spoilt:
     return result, flip
 
 
+def merging(result: Pose3D, flip: NDArray[np.float32]) -> Spoilt:
+    """The second person stands with legs apart, and their left leg is taken to be where the right
+    one is.
+    """
+    keypoints = result.keypoints_2d.copy()
+    keypoints[1] = keypoints[1, 0]
+    for side, away in (("L", 20), ("R", -20)):
+        for joint in ("Knee", "Foot"):
+            keypoints[1, :, H36M17.index(side + joint), 0] += away
+    for joint in ("Knee", "Foot"):
+        right = keypoints[1, BAD, H36M17.index("R" + joint)]
+        keypoints[1, BAD, H36M17.index("L" + joint)] = right
+    return replace(result, keypoints_2d=keypoints), flip
+
+
 def jittering(result: Pose3D, flip: NDArray[np.float32]) -> Spoilt:
     joints = result.joints_3d.copy()
     joints[1, BAD, H36M17.index("Head"), 2] += 0.06 * (-1) ** np.arange(BAD.stop - BAD.start)
@@ -112,6 +127,10 @@ def test_people_without_fault_raise_nothing() -> None:
         (
             *(interpolated, "interpolated_percent", "interpolated_s", None),
             *((0.43, 0.43), "not seen for 0.43 s, interpolated"),
+        ),
+        (
+            *(merging, "merged_legs_percent", "merged_legs_s", None),
+            *((0.37, 0.37), "both legs lie on one for 0.37 s"),
         ),
         (unsure, "confidence_2d", None, None, (0.2, 0.2), "2D confidence is 0.20 (usually 0.90)"),
         (

@@ -2,7 +2,8 @@
 
 Without ground truth nobody can say how exact a result is. What is measured here are proxies, not
 accuracy: bones whose length changes, a left limb that is not as long as the right one, joints that
-jump, two passes of the network that disagree, frames in which nothing was seen. Where they are
+jump, both legs on one, two passes of the network that disagree, frames in which nothing was seen.
+Where they are
 high, something is wrong. Where they are low, something may still be wrong.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
+from vidpose.postprocess.merged_legs import merged_legs_s
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import known_joints, runs
 from vidpose.utils.tables import aligned
@@ -40,7 +42,7 @@ class Proxy:
     """Its column in the printed table."""
     floor: float
     """What a frame must exceed to stand out, however good the others are: the eye sees this much.
-    In the proxy's unit; for the confidence what is missing to 1, for interpolation seconds."""
+    In the proxy's unit; for the confidence what is missing to 1, for `IN_SECONDS` seconds."""
     form: str
     """How the figure for all frames is printed."""
     moment: str
@@ -66,6 +68,12 @@ PROXIES = {
         form="{:.0f} %",
         moment="not seen for {value:.2f} s, interpolated",
     ),
+    "merged_legs_percent": Proxy(
+        name="merged legs",
+        floor=0.1,
+        form="{:.0f} %",
+        moment="both legs lie on one for {value:.2f} s",
+    ),
     "confidence_2d": Proxy(
         name="2D confidence",
         floor=0.5,
@@ -86,6 +94,8 @@ PROXIES = {
     ),
 }
 """By the figures' names in `meta`."""
+IN_SECONDS = {"interpolated_percent": "interpolated_s", "merged_legs_percent": "merged_legs_s"}
+"""Figures that are shares of frames, and what a moment says instead: for how long."""
 TIMES_USUAL = 3.0
 """And so many times what is usual for this person, their median."""
 SAME_MOMENT_S = 0.5
@@ -132,6 +142,8 @@ def quality_report(
           and right) are from their median length, mean over frames and limbs;
         - `asymmetry_percent`: how far left and right differ from each other, likewise;
         - `interpolated_percent`: the frames in which the person was not detected;
+        - `merged_legs_percent`: the other frames in which both legs lie on one, by mistake as it
+          seems, see `merged_legs_s`;
         - `confidence_2d`: the detector's, 0 to 1, mean over the others;
         - `flip_disagreement_mm`: how far the plain and the mirrored pass lie apart, mean over
           joints;
@@ -165,7 +177,7 @@ def quality_report(
 
 
 def _round(name: str, value: float | None) -> float | None:
-    digits = 2 if name in ("confidence_2d", "interpolated_s") else 1
+    digits = 2 if name in ("confidence_2d", *IN_SECONDS.values()) else 1
     return None if value is None else round(float(value), digits)
 
 
@@ -186,6 +198,7 @@ def _signs(
     apart = np.abs(lengths[..., 0] - lengths[..., 1])
     yield "asymmetry_percent", _sign(100 * apart / mean, tuple(LIMBS))
     yield "interpolated_percent", _interpolated(present, observed, result.timestamps)
+    yield "merged_legs_percent", _merged_legs(result, p)
     yield "confidence_2d", _doubt(result.scores_2d[p], observed)
     flip = np.full(result.frames, np.nan, np.float32)
     if flip_disagreement_m is not None:
@@ -226,6 +239,14 @@ def _interpolated(
         worst[gap] = timestamps[after] - timestamps[before]
     share = 100 * gaps.sum() / present.sum() if present.any() else None
     return _Sign(figure=share, worst=worst)
+
+
+def _merged_legs(result: Pose3D, p: int) -> _Sign:
+    """In every frame in which both legs lie on one, for how many seconds they do."""
+    observed = result.observed[p]
+    seconds = merged_legs_s(result.keypoints_2d[p], observed, result.timestamps)
+    share = 100 * (seconds > 0).sum() / observed.sum() if observed.any() else None
+    return _Sign(figure=share, worst=np.where(observed, seconds, np.nan).astype(np.float32))
 
 
 def _doubt(scores: NDArray[np.float32], observed: NDArray[np.bool_]) -> _Sign:
@@ -293,7 +314,7 @@ def _moments(
         value, normal = float(sign.worst[t]), usual[most]
         if name == "confidence_2d":
             value, normal = 1 - value, 1 - normal
-        what = "interpolated_s" if name == "interpolated_percent" else name
+        what = IN_SECONDS.get(name, name)
         moment = {
             "time_s": round(float(timestamps[t]), 3),
             "from_s": round(float(timestamps[stretch[0]]), 3),
@@ -348,7 +369,7 @@ def _cells(one: dict[str, Any]) -> Iterator[str]:
 
 
 def _sentence(moment: dict[str, Any]) -> str:
-    name = {"interpolated_s": "interpolated_percent"}.get(moment["what"], moment["what"])
+    name = {what: share for share, what in IN_SECONDS.items()}.get(moment["what"], moment["what"])
     where = _in_words(moment["where"]) if moment["where"] else ""
     what = PROXIES[name].moment.format(**moment | {"where": where})
     also = ", ".join(PROXIES[other].name for other in moment["also"])
