@@ -240,8 +240,8 @@ def measure(marks: dict[Path, list[Mark]], each: bool) -> str:
                 ]
     frames_marked = len({(mark.video, mark.frame) for mark in all_marks})
     text = (
-        f"# Marked legs\n\n{len(all_marks)} people in {frames_marked} frames of {len(marks)} videos. "
-        f"{machine()}.\n\n{markdown_table(HEADER, rows)}"
+        f"# Marked legs\n\n{len(all_marks)} people in {frames_marked} frames of {len(marks)} "
+        f"videos. {machine()}.\n\n{markdown_table(HEADER, rows)}"
     )
     if each:
         header = ("network", "flip test", "stage", "video", "frame", "what")

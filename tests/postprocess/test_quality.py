@@ -167,6 +167,16 @@ def test_each_fault_raises_its_own_figure_and_names_its_time(
     assert text.splitlines()[-1].startswith("    0:02.")
 
 
+def test_the_times_of_merged_legs_are_told_though_worse_happens_around_them() -> None:
+    result, flip = merging(*people())
+    flip[1, BAD.start - 10 : BAD.stop + 10] = 1.0
+    trust = quality_report(result, flip)
+    assert [one["merged_legs_times_s"] for one in trust["people"]] == [[], [[2.0, 2.367]]]
+    (moment,) = trust["worst_moments"]
+    assert moment["also"] == ["merged_legs_percent"]
+    assert "  Person 1: both legs lie on one from 0:02.0 to 0:02.4." in quality_text(trust)
+
+
 def test_one_bone_that_grows_is_lopsided_too_and_one_moment() -> None:
     result, flip = people()
     joints = result.joints_3d.copy()
@@ -265,7 +275,7 @@ def test_somebody_who_was_never_there_or_never_observed() -> None:
     trust = quality_report(nowhere, flip)
     absent, guessed = trust["people"]
     assert absent == {
-        **{"person": 0, "frames": 0, "throughout": []},
+        **{"person": 0, "frames": 0, "throughout": [], "merged_legs_times_s": []},
         **dict.fromkeys(PROXIES),
     }
     assert guessed["interpolated_percent"] == 100

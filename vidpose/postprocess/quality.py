@@ -151,7 +151,8 @@ def quality_report(
           mean over joints;
 
         each None where it is unknown. `throughout` names those that are bad in half of the
-        frames. `worst_moments` are the times at which one of these is far above what is usual for
+        frames, and `merged_legs_times_s` from when to when the legs are on one.
+        `worst_moments` are the times at which one of these is far above what is usual for
         the person, and the eye should see it: `what` it is, `where`, its `value` there (that of the
         limb or joint that is worst) and `usually`; and what else stands out, `also`, between
         `from_s` and `to_s`.
@@ -164,7 +165,11 @@ def quality_report(
         figures = {name: _round(name, sign.figure) for name, sign in signs.items()}
         # Where all is bad nothing stands out.
         throughout = [n for n, sign in signs.items() if _usual(sign.worst) > PROXIES[n].floor]
-        people.append({"person": person, "frames": frames, **figures, "throughout": throughout})
+        times = _times(signs["merged_legs_percent"].worst > 0, result.timestamps)
+        people.append(
+            {"person": person, "frames": frames, **figures}
+            | {"throughout": throughout, "merged_legs_times_s": times}
+        )
         moments += _moments(result.timestamps, person, signs)
     moments.sort(key=lambda moment: -moment[0])
     worst = sorted((moment for _, moment in moments[:MOST_MOMENTS]), key=lambda m: m["time_s"])
@@ -247,6 +252,12 @@ def _merged_legs(result: Pose3D, p: int) -> _Sign:
     seconds = merged_legs_s(result.keypoints_2d[p], observed, result.timestamps)
     share = 100 * (seconds > 0).sum() / observed.sum() if observed.any() else None
     return _Sign(figure=share, worst=np.where(observed, seconds, np.nan).astype(np.float32))
+
+
+def _times(flags: NDArray[np.bool_], timestamps: NDArray[np.float64]) -> list[list[float]]:
+    """When each run of flags begins and ends, seconds."""
+    ends = [(timestamps[run.start], timestamps[run.stop - 1]) for run in runs(flags)]
+    return [[round(float(time), 3) for time in pair] for pair in ends]
 
 
 def _doubt(scores: NDArray[np.float32], observed: NDArray[np.bool_]) -> _Sign:
@@ -357,6 +368,9 @@ def quality_text(report: dict[str, Any]) -> str:
         if one["throughout"]:
             what = ", ".join(PROXIES[name].name for name in one["throughout"])
             lines.append(f"  Person {one['person']} is doubtful throughout: {what}.")
+        if times := one["merged_legs_times_s"]:
+            when = ", ".join(f"{_clock(start)} to {_clock(end)}" for start, end in times)
+            lines.append(f"  Person {one['person']}: both legs lie on one from {when}.")
     if report["worst_moments"]:
         lines.append("  Worst moments, to look at:")
     lines += [f"    {_sentence(moment)}" for moment in report["worst_moments"]]
