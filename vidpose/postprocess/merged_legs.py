@@ -18,9 +18,9 @@ TOGETHER = 0.12
 """Knees and ankles of both sides are this close, in lengths of the leg in the picture."""
 APART = 0.25
 """Those of one pair at least are further from each other than this."""
-NEAR_S = 0.3
+NEAR_S, MOSTLY = 0.3, 0.5
+"""The legs are apart in this share of the frames so shortly before and after they are together."""
 """The legs are apart in a frame no further than this before and after they are together."""
-MOSTLY = 0.5
 SHORTEST_S, LONGEST_S = 0.2, 1.0
 """For less, legs may truly pass each other; for more, somebody may have stood still."""
 
@@ -53,6 +53,12 @@ def merged_legs_s(
         if all(len(side) and side.mean() >= MOSTLY for side in around):
             seconds[run] = end - start
     return seconds
+
+
+def times_s(flags: NDArray[np.bool_], timestamps: NDArray[np.float64]) -> list[list[float]]:
+    """The times of the first and the last frame of each run of flags, (T,), seconds."""
+    ends = [(timestamps[run.start], timestamps[run.stop - 1]) for run in runs(flags)]
+    return [[round(float(time), 3) for time in pair] for pair in ends]
 
 
 def _distance(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:

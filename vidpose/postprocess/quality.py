@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
-from vidpose.postprocess.merged_legs import merged_legs_s
+from vidpose.postprocess.merged_legs import merged_legs_s, times_s
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import known_joints, runs
 from vidpose.utils.tables import aligned
@@ -165,7 +165,7 @@ def quality_report(
         figures = {name: _round(name, sign.figure) for name, sign in signs.items()}
         # Where all is bad nothing stands out.
         throughout = [n for n, sign in signs.items() if _usual(sign.worst) > PROXIES[n].floor]
-        times = _times(signs["merged_legs_percent"].worst > 0, result.timestamps)
+        times = times_s(signs["merged_legs_percent"].worst > 0, result.timestamps)
         people.append(
             {"person": person, "frames": frames, **figures}
             | {"throughout": throughout, "merged_legs_times_s": times}
@@ -252,12 +252,6 @@ def _merged_legs(result: Pose3D, p: int) -> _Sign:
     seconds = merged_legs_s(result.keypoints_2d[p], observed, result.timestamps)
     share = 100 * (seconds > 0).sum() / observed.sum() if observed.any() else None
     return _Sign(figure=share, worst=np.where(observed, seconds, np.nan).astype(np.float32))
-
-
-def _times(flags: NDArray[np.bool_], timestamps: NDArray[np.float64]) -> list[list[float]]:
-    """When each run of flags begins and ends, seconds."""
-    ends = [(timestamps[run.start], timestamps[run.stop - 1]) for run in runs(flags)]
-    return [[round(float(time), 3) for time in pair] for pair in ends]
 
 
 def _doubt(scores: NDArray[np.float32], observed: NDArray[np.bool_]) -> _Sign:
