@@ -20,7 +20,6 @@ APART = 0.25
 """Those of one pair at least are further from each other than this."""
 NEAR_S, MOSTLY = 0.3, 0.5
 """The legs are apart in this share of the frames so shortly before and after they are together."""
-"""The legs are apart in a frame no further than this before and after they are together."""
 SHORTEST_S, LONGEST_S = 0.2, 1.0
 """For less, legs may truly pass each other; for more, somebody may have stood still."""
 
