@@ -42,7 +42,7 @@ class FromCorner:
     """
 
     def __init__(self) -> None:
-        self._networks = OnnxNetworks(from_corner=True)
+        self._networks = OnnxNetworks("full", from_corner=True)
         self.description = self._networks.description
 
     def find(
@@ -64,6 +64,7 @@ class FromCorner:
             np.concatenate([found.points, second.points]),
             np.concatenate([found.visibility, second.visibility]),
             np.concatenate([found.presence, second.presence]),
+            np.concatenate([found.unclear, second.unclear]),
         )
 
 
@@ -119,7 +120,7 @@ def mediapipe_networks() -> Networks:
 
 def same_regions(video: Path, flip_test: bool, end_s: float | None) -> tuple[str, ...]:
     """One row of the first table."""
-    watched = Watched(FromCorner(), mediapipe_networks(), OnnxNetworks())
+    watched = Watched(FromCorner(), mediapipe_networks(), OnnxNetworks("full"))
     detector = BlazePoseDetector(flip_test=flip_test, networks=watched)
     with VideoReader(video, end_s=end_s) as frames:
         for _ in detector.detect(frames):
@@ -141,7 +142,7 @@ def same_regions(video: Path, flip_test: bool, end_s: float | None) -> tuple[str
 
 def by_itself(video: Path, flip_test: bool, end_s: float | None) -> tuple[str, ...]:
     """One row of the second table."""
-    ours = BlazePoseDetector(flip_test=flip_test)
+    ours = BlazePoseDetector(flip_test=flip_test, size="full")
     theirs = BlazePoseDetector(flip_test=flip_test, networks=mediapipe_networks())
     seconds = dict.fromkeys((ours, theirs), 0.0)
     people = dict.fromkeys((ours, theirs), 0)

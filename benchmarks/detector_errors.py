@@ -1,6 +1,6 @@
 """Errors of the embedded detector's joints on real video; in sizes of the person, and shares.
 
-    python benchmarks/detector_errors.py FOLDER [VIDEO...] [--no-flip-test]
+    python benchmarks/detector_errors.py FOLDER [VIDEO...] [--size SIZE] [--flip-test]
         [-o outputs/detector_errors.md]
 
 The numbers behind `keypoint_noise.EMBEDDED`. FOLDER is what `demo_videos/fetch_more.py` fetches;
@@ -8,13 +8,14 @@ VIDEO are further ones, such as the demo's. For every video: jitter of joints th
 is missing, and what was corrected. From the four calibrated cameras in FOLDER: the distance of each
 camera's joints from the triangulated ones, split into a constant and a varying part. The unit of
 length is the person's size in the picture, the mean distance of the joints from the hip.
-`keypoint_noise.EMBEDDED` was measured with --no-flip-test: the detector had no flip test then.
+`keypoint_noise.EMBEDDED` was measured of full without the flip test (--size full).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import argument_parser, markdown_table, publish, run_script
@@ -226,12 +227,12 @@ def missing_table(videos: dict[str, Detected]) -> str:
     return markdown_table(("video", *keys), cells)
 
 
-def measure(folder: Path, more: list[Path], out: Path, flip_test: bool = True) -> None:
+def measure(folder: Path, more: list[Path], out: Path, **how: Any) -> None:
     check_writable(out)
-    views, cameras, true = detect_all(folder, flip_test)
+    views, cameras, true = detect_all(folder, **how)
     videos = {f"{name}.mp4": view for name, view in zip(CAMERAS, views, strict=True)}
     more = [*(folder / name for name in MORE if (folder / name).is_file()), *more]
-    videos |= {path.name: detect(path, LONGEST_S, flip_test) for path in more}
+    videos |= {path.name: detect(path, LONGEST_S, **how) for path in more}
     parts = [
         "# The embedded detector's errors\n\n## Jitter on still joints, sizes\n",
         jitter_table(videos),
@@ -249,7 +250,7 @@ def main() -> None:
     parser.add_argument("videos", type=Path, nargs="*", help="further videos")
     add_options(parser, "outputs/detector_errors.md")
     given = parser.parse_args()
-    measure(given.folder, given.videos, given.out, given.flip_test)
+    measure(given.folder, given.videos, given.out, size=given.size, flip_test=given.flip_test)
 
 
 if __name__ == "__main__":

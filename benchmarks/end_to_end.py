@@ -33,7 +33,7 @@ def table(settings: Settings) -> Table:
             video = _first_frames(video, folder / "short.mp4")
         ways = {
             "the detector alone": partial(_detect, video),
-            "... without the flip test": partial(_detect, video, flip_test=False),
+            "... with the flip test": partial(_detect, video, flip_test=True),
             "`vidpose infer`": partial(infer, video, folder),
             "`vidpose infer --render`": partial(infer, video, folder, "--render"),
         }

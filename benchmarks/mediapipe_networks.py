@@ -123,7 +123,10 @@ class MediaPipeNetworks:
         points, visibility, presence = zip(
             *found, *(later.result() for later in second), strict=True
         )
-        return Landmarks(np.array(points), np.array(visibility), np.array(presence, np.float32))
+        unclear = np.zeros(np.shape(visibility), bool)  # it does not say
+        return Landmarks(
+            np.array(points), np.array(visibility), np.array(presence, np.float32), unclear
+        )
 
 
 def _cut(window: Region, width: int, height: int) -> tuple[int, int, int, int]:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from vidpose.detect.base import FrameDetections
 from vidpose.detect.blazepose import BlazePoseDetector
+from vidpose.detect.blazepose_network import DEFAULT_SIZE
+from vidpose.options import DetectorOptions, options_of
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
 from vidpose.tracking.collector import PoseCollector
@@ -49,11 +51,13 @@ class Detected:
     poses: Pose2D
 
 
-def detect(video: Path, end_s: float | None = None, flip_test: bool = True) -> Detected:
+def detect(
+    video: Path, end_s: float | None = None, *, size: str = DEFAULT_SIZE, flip_test: bool = False
+) -> Detected:
     """Everybody in a video up to `end_s`, detected and tracked as by `vidpose infer`."""
     tracker, collector = Tracker(), PoseCollector()
     found: dict[int, list[tuple[int, float, NDArray[np.floating], NDArray[np.floating]]]] = {}
-    opened = BlazePoseDetector(flip_test=flip_test)
+    opened = BlazePoseDetector(size=size, flip_test=flip_test)
     with VideoReader(video, end_s=end_s) as reader, opened as detector:
         for row, frame in enumerate(reader):
             people = detector.detect_image(frame.image, frame.time_s)
@@ -71,12 +75,15 @@ def detect(video: Path, end_s: float | None = None, flip_test: bool = True) -> D
 
 
 def add_options(parser: argparse.ArgumentParser, out: str) -> None:
-    """The options of the benchmarks on real videos: the report's file, and `--no-flip-test`."""
+    """The options of the benchmarks on real videos: the report's file, and how to detect."""
     parser.add_argument("-o", "--out", type=Path, default=Path(out))
+    about = options_of(DetectorOptions)["detector_size"]
+    parser.add_argument(
+        "--size", choices=about.choices, default=DEFAULT_SIZE, help="of the landmark network"
+    )
     parser.add_argument(
         "--flip-test",
-        action=argparse.BooleanOptionalAction,
-        default=True,
+        action="store_true",
         help="average the detector's joints with those of the mirror image",
     )
 

@@ -1,6 +1,6 @@
 """Error of 3D from single real cameras, ours and MediaPipe's own, of a person seen by four; mm.
 
-    python benchmarks/real_cameras.py FOLDER WEIGHTS... [--no-flip-test]
+    python benchmarks/real_cameras.py FOLDER WEIGHTS... [--size SIZE] [--flip-test]
         [-o outputs/real_cameras.md]
 
 FOLDER is what `demo_videos/fetch_more.py` fetches. An athlete balances on one leg; the cameras
@@ -129,10 +129,13 @@ def ways(
     return found
 
 
-def detect_all(
-    folder: Path, flip_test: bool = True
-) -> tuple[list[Detected], list[Calibrated], Truth]:
-    """The people in the four videos, the cameras, and the triangulated person."""
+def detect_all(folder: Path, **how: Any) -> tuple[list[Detected], list[Calibrated], Truth]:
+    """The people in the four videos, the cameras, and the triangulated person.
+
+    Args:
+        folder: what `demo_videos/fetch_more.py` fetched.
+        how: how `detect` detects.
+    """
     calibration = folder / "calibration.qca.txt"
     for path in (calibration, *(folder / f"{name}.mp4" for name in CAMERAS)):
         if not path.is_file():
@@ -140,17 +143,17 @@ def detect_all(
                 f"{path} is not there; run `python demo_videos/fetch_more.py {folder}`."
             )
     cameras = read_qualisys(calibration)
-    seen = [detect(folder / f"{name}.mp4", flip_test=flip_test) for name in CAMERAS]
+    seen = [detect(folder / f"{name}.mp4", **how) for name in CAMERAS]
     tracks = [view.poses.keypoints_2d[main_person(view)].astype(np.float64) for view in seen]
     frames = min(map(len, tracks))
     rays = [camera.rays(track[:frames]) for camera, track in zip(cameras, tracks, strict=True)]
     return seen, cameras, triangulate_person(cameras, np.stack(rays))
 
 
-def measure(folder: Path, weights: Sequence[str], out: Path, flip_test: bool = True) -> None:
+def measure(folder: Path, weights: Sequence[str], out: Path, **how: Any) -> None:
     check_writable(out)
     require_mediapipe()
-    seen, cameras, true = detect_all(folder, flip_test)
+    seen, cameras, true = detect_all(folder, **how)
     rows = ways(folder, weights, seen, cameras)
     known = known_joints(true.joints[:, LIMBS], (1, 2))
     focal = np.mean([camera.focal_px for camera in cameras])
@@ -180,7 +183,7 @@ def main() -> None:
     parser.add_argument("weights", nargs="+", help="files, or names of vidpose's own")
     add_options(parser, "outputs/real_cameras.md")
     given = parser.parse_args()
-    measure(given.folder, given.weights, given.out, given.flip_test)
+    measure(given.folder, given.weights, given.out, size=given.size, flip_test=given.flip_test)
 
 
 if __name__ == "__main__":

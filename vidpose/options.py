@@ -148,9 +148,9 @@ class DetectorOptions(Options):
     flip_test: bool | None = option(
         None,
         "Test-time flip augmentation: detect the mirrored person, too. Nearly twice the work, "
-        "fewer mistakes about left and right.",
+        "less jitter.",
         DETECTOR,
-        default_text="with the embedded detector",
+        default_text="no",
         kind=bool,
         identity=False,
     )
@@ -158,10 +158,10 @@ class DetectorOptions(Options):
         None,
         "The size of the embedded detector's landmark network. heavy takes 4 times as long as full "
         "and mistakes left for right far less often; lite takes two thirds of the time and is less "
-        "exact.",
+        "exact; adaptive is full, and heavy where full is in doubt.",
         DETECTOR,
-        default_text="full",
-        choices=("lite", "full", "heavy"),
+        default_text="adaptive",
+        choices=("adaptive", "lite", "full", "heavy"),
         identity=False,
     )
     pose_weights: str | Path | None = option(

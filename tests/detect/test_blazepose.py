@@ -140,27 +140,36 @@ def test_nobody_in_a_tiny_picture(detector: BlazePoseDetector, shape: tuple[int,
         assert len(detector.detect_image(image, step * 0.3)) == 0
 
 
-@pytest.mark.parametrize("size", [None, "lite", "full", "heavy"])
-def test_the_description_names_the_networks(size: str | None) -> None:
+@pytest.mark.parametrize(
+    ("size", "networks", "name"),
+    [
+        (None, ("full", "heavy"), "full, heavy where it is in doubt"),
+        ("adaptive", ("full", "heavy"), "full, heavy where it is in doubt"),
+        *((size, (size,), size) for size in ("lite", "full", "heavy")),
+    ],
+)
+def test_the_description_names_the_networks(
+    size: str | None, networks: tuple[str, ...], name: str
+) -> None:
     detector, sentence = open_detector(
-        DetectorOptions(detector="mediapipe", detector_size=size, flip_test=False),
-        torch.device("cpu"),
+        DetectorOptions(detector="mediapipe", detector_size=size), torch.device("cpu")
     )
     with detector:
         about = json.loads(json.dumps(detector.description))
-    files = (FOLDER / "person_detector.onnx", FOLDER / LANDMARK_FILES[size or "full"])
+    files = [FOLDER / "person_detector.onnx", *(FOLDER / LANDMARK_FILES[n] for n in networks)]
     assert about["name"] == "mediapipe"
     assert about["weights"] == {path.name: sha256(path) for path in files}
     assert about["runtime"].startswith("onnxruntime ")
     assert about["options"]["flip_test"] is False
-    assert about["options"]["size"] == (size or "full")
-    assert sentence.startswith(f"MediaPipe's BlazePose {size or 'full'}, on onnxruntime ")
+    assert about["options"]["size"] == (size or "adaptive")
+    assert sentence.startswith(f"MediaPipe's BlazePose {name}, on onnxruntime ")
 
 
-def test_the_mirrored_person_is_found_by_default() -> None:
-    detector, _ = open_detector(DetectorOptions(), torch.device("cpu"))
+@pytest.mark.parametrize("given", [None, False, True])
+def test_the_mirrored_person_is_found_if_asked_for(given: bool | None) -> None:
+    detector, _ = open_detector(DetectorOptions(flip_test=given), torch.device("cpu"))
     with detector:
-        assert detector.description["options"]["flip_test"] is True
+        assert detector.description["options"]["flip_test"] is bool(given)
 
 
 def test_auto_with_a_size_is_the_embedded_detector() -> None:
@@ -283,8 +292,8 @@ class Made:
 
     def landmarks(self, image: Any, regions: list[Region], *, mirrored: bool) -> Landmarks:
         self.asked.append(len(regions))
-        assert len(self.seen.presence) == len(regions) * (2 if mirrored else 1)
-        return self.seen
+        squares = len(regions) * (2 if mirrored else 1)
+        return Landmarks(*(values[:squares] for values in self.seen))
 
 
 def made(presence: list[float]) -> Made:
@@ -297,6 +306,7 @@ def made(presence: list[float]) -> Made:
         np.stack([points, mirror]),
         np.full((2, 33), 0.7, np.float32),
         np.array(presence, np.float32),
+        np.zeros((2, 33), bool),
     )
     return Made(seen, [Region(50, 50, 80, 0)])
 
@@ -306,7 +316,7 @@ BLACK = np.zeros((100, 100, 3), np.uint8)
 
 def test_a_person_is_where_both_passes_find_them() -> None:
     networks = made([0.9, 0.9])
-    detector = BlazePoseDetector(networks=networks)
+    detector = BlazePoseDetector(networks=networks, flip_test=True)
     for time_s in (0.0, 0.03, 0.06):  # the region stays where it is
         found = detector.detect_image(BLACK, time_s)
         np.testing.assert_allclose(
@@ -318,16 +328,19 @@ def test_a_person_is_where_both_passes_find_them() -> None:
 
 
 def test_what_the_mirrored_picture_does_not_show_is_half_as_sure() -> None:
-    found = BlazePoseDetector(networks=made([0.9, 0.4])).detect_image(BLACK, 0.0)
-    np.testing.assert_allclose(found.scores, 0.35)
-    assert len(BlazePoseDetector(networks=made([0.4, 0.9])).detect_image(BLACK, 0.0)) == 0
+
+    def find(presence: list[float]) -> Detections:
+        return BlazePoseDetector(networks=made(presence), flip_test=True).detect_image(BLACK, 0.0)
+
+    np.testing.assert_allclose(find([0.9, 0.4]).scores, 0.35)
+    assert len(find([0.4, 0.9])) == 0
 
 
 def test_joints_outside_the_region_are_guesses() -> None:
     networks = made([0.9, 0.9])
     networks.seen.points[0, 5] = 0.6, 0.0
     networks.seen.points[1, BLAZEPOSE33.mirrored[5]] = -0.6, 0.0
-    found = BlazePoseDetector(networks=networks).detect_image(BLACK, 0.0)
+    found = BlazePoseDetector(networks=networks, flip_test=True).detect_image(BLACK, 0.0)
     assert found.scores[0, 5] == 0
     assert found.keypoints[0, 5].tolist() == pytest.approx([98, 50])
 
@@ -336,7 +349,7 @@ def test_disputed_joints_have_a_score_of_their_own() -> None:
     networks = made([0.9, 0.9])
     mirror = networks.seen.points[1]
     mirror[LEGS] = mirror[BLAZEPOSE33.mirrored[LEGS]]
-    found = BlazePoseDetector(networks=networks).detect_image(BLACK, 0.0)
+    found = BlazePoseDetector(networks=networks, flip_test=True).detect_image(BLACK, 0.0)
     expected = np.where(np.isin(np.arange(33), LEGS), DISPUTED_SCORE, np.float32(0.7))
     np.testing.assert_allclose(found.scores[0], expected)
     assert found.disputed[0].tolist() == np.isin(np.arange(33), LEGS).tolist()

@@ -211,7 +211,7 @@ def test_the_files_are_those_described() -> None:
 def test_missing_files_are_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(blazepose_network, "FOLDER", tmp_path)
     with pytest.raises(WeightsError, match=r"person_detector.onnx is missing; install"):
-        OnnxNetworks()
+        OnnxNetworks("full")
 
 
 def test_a_damaged_file_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -219,12 +219,12 @@ def test_a_damaged_file_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path:
         (tmp_path / path.name).write_bytes(path.read_bytes()[:100_000])
     monkeypatch.setattr(blazepose_network, "FOLDER", tmp_path)
     with pytest.raises(WeightsError, match=r"person_detector.onnx cannot be read; install"):
-        OnnxNetworks()
+        OnnxNetworks("full")
 
 
 def test_people_in_one_batch_are_as_by_themselves(frames: list[Frame]) -> None:
     """More of them than go through the network at once."""
-    networks = OnnxNetworks()
+    networks = OnnxNetworks("full")
     image = frames[0].image
     height, width = image.shape[:2]
     regions = [
@@ -243,7 +243,7 @@ def test_mirrored_crops_are_crops_of_the_mirrored_picture(frames: list[Frame]) -
     image = frames[0].image
     region = Region(640, 250, 580, 0.2)
     mirror = Region(image.shape[1] - 1 - region.x, *region[1:3], -region.turn)
-    networks = OnnxNetworks()
+    networks = OnnxNetworks("full")
     _, second = networks.landmarks(image, [region], mirrored=True).points
     (expected,) = networks.landmarks(
         np.ascontiguousarray(image[:, ::-1]), [mirror], mirrored=False

@@ -92,7 +92,7 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
         from vidpose.detect.blazepose_network import DEFAULT_SIZE
 
         detector = BlazePoseDetector(
-            options.people, flip_test=options.flip_test is not False, size=size or DEFAULT_SIZE
+            options.people, flip_test=bool(options.flip_test), size=size or DEFAULT_SIZE
         )
         about = detector.description
         return detector, f"MediaPipe's {about['network']}, on {about['runtime']} ({why})"

@@ -19,14 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.detect.base import Detections, is_distinct, is_plausible, pose_sizes
-from vidpose.detect.blazepose_network import (
-    CIRCLE,
-    DEFAULT_SIZE,
-    HIP,
-    JOINTS,
-    Networks,
-    OnnxNetworks,
-)
+from vidpose.detect.blazepose_cascade import open_networks
+from vidpose.detect.blazepose_network import CIRCLE, DEFAULT_SIZE, HIP, JOINTS, Networks
 from vidpose.detect.blazepose_regions import Region, around_person, tiles
 from vidpose.skeleton import BLAZEPOSE33
 
@@ -94,7 +88,8 @@ class BlazePoseDetector:
         presence_confidence: 0 to 1, how sure the landmarks must be that a person is there.
         flip_test: find the landmarks in the mirrored region, too, and take the mean; see
             `merge_flipped`. Twice the work for the landmarks.
-        size: of the landmark network: lite, full or heavy; see `OnnxNetworks`.
+        size: of the landmark network: lite, full or heavy, see `OnnxNetworks`; or adaptive, see
+            `Cascade`.
         networks: in place of those of that size.
 
     Raises:
@@ -109,7 +104,7 @@ class BlazePoseDetector:
         num_people: int = 8,
         detection_confidence: float = 0.5,
         presence_confidence: float = 0.5,
-        flip_test: bool = True,
+        flip_test: bool = False,
         size: str = DEFAULT_SIZE,
         networks: Networks | None = None,
     ) -> None:
@@ -117,7 +112,7 @@ class BlazePoseDetector:
         self._detection_confidence = detection_confidence
         self._presence_confidence = presence_confidence
         self._flip_test = flip_test
-        self._networks = networks or OnnxNetworks(size)
+        self._networks = networks or open_networks(size)
         self._people: list[_Person]
         self._next_search_s: float
         self.reset()

@@ -22,6 +22,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from vidpose.detect.base import pose_sizes
 from vidpose.detect.blazepose_regions import Region, around_person, crop
 from vidpose.errors import WeightsError
 from vidpose.utils.files import sha256
@@ -30,7 +31,8 @@ from vidpose.zoo.registry import OWN_FOLDER
 FOLDER = OWN_FOLDER / "blazepose"
 DETECTOR_FILE = "person_detector.onnx"
 LANDMARK_FILES = {size: f"landmarks_{size}.onnx" for size in ("lite", "full", "heavy")}
-DEFAULT_SIZE = "full"
+DEFAULT_SIZE = "adaptive"
+"""Two of these networks; see `vidpose.detect.blazepose_cascade`."""
 DETECTOR_SIZE = 224
 LANDMARK_SIZE = 256
 JOINTS = 33
@@ -49,6 +51,8 @@ REFINED_OVER = 7
 """Cells of the heat map each way, around a point, whose mean makes it more exact."""
 CLEAR_PEAK = 0.5
 """A heat map that is nowhere higher than this there says nothing."""
+ELSEWHERE = 0.08
+"""A point is unclear if its heat map is highest this far from it, in body sizes, or not clear."""
 
 
 class Landmarks(NamedTuple):
@@ -60,6 +64,8 @@ class Landmarks(NamedTuple):
     """(N, 33), 0 to 1."""
     presence: NDArray[np.float32]
     """(N,), 0 to 1, how sure it is that there is a person."""
+    unclear: NDArray[np.bool_]
+    """(N, 33), whether the two ways in which the network says where a joint is differ."""
 
     def of(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Points and visibility in one of the squares."""
@@ -111,12 +117,8 @@ class OnnxNetworks:
         WeightsError: the networks are not here, or damaged.
     """
 
-    def __init__(
-        self, size: str = DEFAULT_SIZE, threads: int | None = None, from_corner: bool = False
-    ) -> None:
-        files = [FOLDER / DETECTOR_FILE, FOLDER / LANDMARK_FILES[size]]
-        if missing := [path for path in files if not path.is_file()]:
-            raise WeightsError(f"{missing[0]} is missing; install vidpose again.")
+    def __init__(self, size: str, threads: int | None = None, from_corner: bool = False) -> None:
+        files = _files(size)
         threads = threads or min(max(cv2.getNumThreads(), 1), MOST_THREADS)
         self._detector, self._landmarker = (_session(path, threads) for path in files)
         self._from_corner = from_corner
@@ -124,8 +126,17 @@ class OnnxNetworks:
         self.description: dict[str, Any] = {
             "network": f"BlazePose {size}",
             "runtime": f"onnxruntime {onnxruntime.__version__}",
-            "weights": {path.name: sha256(path) for path in files},
+            "weights": self.hashes(size),
         }
+
+    @staticmethod
+    def hashes(size: str) -> dict[str, str]:
+        """The SHA-256 of the files, by name.
+
+        Raises:
+            WeightsError: one is not here.
+        """
+        return {path.name: sha256(path) for path in _files(size)}
 
     def find(
         self, image: NDArray[np.uint8], windows: list[Region], sure: float
@@ -159,7 +170,19 @@ class OnnxNetworks:
         values = values.reshape(len(squares), -1, 5)[:, : CIRCLE + 1]
         points = np.asarray(values[..., :2] / LANDMARK_SIZE, np.float32)
         refined = refine(points, heat[:, : CIRCLE + 1])
-        return Landmarks(refined - 0.5, _sigmoid(values[:, :JOINTS, 3]), presence[:, 0])
+        return Landmarks(
+            refined - 0.5,
+            _sigmoid(values[:, :JOINTS, 3]),
+            presence[:, 0],
+            unclear(points[:, :JOINTS], heat[:, :JOINTS]),
+        )
+
+
+def _files(size: str) -> list[Path]:
+    files = [FOLDER / DETECTOR_FILE, FOLDER / LANDMARK_FILES[size]]
+    if missing := [path for path in files if not path.is_file()]:
+        raise WeightsError(f"{missing[0]} is missing; install vidpose again.")
+    return files
 
 
 def _squares(
@@ -301,3 +324,18 @@ def refine(points: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np
     mean = np.stack([(weights.sum(axis=2) * x).sum(axis=2), (weights.sum(axis=3) * y).sum(axis=2)])
     refined = np.moveaxis(mean / total, 0, 2) / size
     return np.where(clear[..., None], refined, points)
+
+
+def unclear(points: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(N, J) whether a point's heat map has no clear peak, or has it elsewhere; see `ELSEWHERE`.
+
+    Args:
+        points: (N, J, 2), sides of the square from its upper left corner.
+        heat: (N, J, S, S) before the sigmoid.
+    """
+    size = heat.shape[-1]
+    flat = heat.reshape(*heat.shape[:2], -1)
+    y, x = np.divmod(flat.argmax(axis=2), size)
+    away = np.linalg.norm(np.stack([x, y], axis=2) / size - points, axis=2)
+    elsewhere = away > ELSEWHERE * pose_sizes(points)[:, None]
+    return np.asarray((_sigmoid(flat.max(axis=2)) < CLEAR_PEAK) | elsewhere)
