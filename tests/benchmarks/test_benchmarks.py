@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 
 from tests.clips import make_clip
 from tests.render.people import camera_axes
-from vidpose.errors import UsageError
+from vidpose.datasets.motion_clips import MotionClip
+from vidpose.errors import DataError, UsageError
 from vidpose.lifting.sliding_window import slide
 from vidpose.models import PoseFormer
 from vidpose.skeleton import H36M17
@@ -137,3 +139,76 @@ def test_a_video_is_repeated_without_encoding_it(module: Import, tmp_path: Path)
     assert len(frames) == 60
     np.testing.assert_allclose(np.diff([f.time_s for f in frames]), 1 / 30, atol=1e-3)
     np.testing.assert_array_equal(frames[0].image, frames[40].image)
+
+
+def standing(module: Import, apart_px: float) -> Any:
+    """A mark of legs a metre long, in a person 200 pixels tall."""
+    joints = np.array([[50 + apart_px, 100], [50 + apart_px, 150], [50, 100], [50, 150]], float)
+    box = np.array([0.0, 0, 100, 200])
+    return module("marked_legs").Mark(
+        video="a.mp4",
+        frame=0,
+        time_s=0.0,
+        box=box,
+        height_px=200,
+        joints=joints,
+        hidden=np.array([False, False, False, True]),
+    )
+
+
+def test_faults_of_legs_as_a_whole(module: Import) -> None:
+    faults, mark = module("marked_legs").faults, standing(module, 20)
+    middle = mark.joints.mean(axis=0)
+    assert faults(mark, mark.joints) == []
+    assert faults(mark, mark.joints[[2, 3, 0, 1]]) == ["exchanged"]
+    one = np.stack([[middle[0], y] for y in (100, 150, 100, 150)])
+    assert faults(mark, one) == ["two legs on one"]
+    assert faults(mark, np.full((4, 2), np.nan)) == ["not found"]
+    together = standing(module, 2)
+    assert faults(together, together.joints[[2, 3, 0, 1]]) == []  # who could tell
+
+
+def test_errors_of_legs_leave_out_hidden_joints(module: Import) -> None:
+    mark = standing(module, 20)
+    found = mark.joints + np.array([(3, 4), (0, 0), (0, 0), (90, 90)])
+    cells = list(module("marked_legs").row([mark], [found]))
+    assert cells == ["1.7", "0.0", "0.8", "0.0%", "0 of 1", "0 of 1", "0 of 1"]
+
+
+def test_the_person_who_is_meant_is_picked(module: Import) -> None:
+    mark = standing(module, 20)
+    people = np.random.default_rng(0).uniform((0, 0), (100, 200), (2, 17, 2))
+    people[0] += 500
+    np.testing.assert_array_equal(
+        mark.pick(people),
+        people[1][[H36M17.index(n) for n in ("LKnee", "LFoot", "RKnee", "RFoot")]],
+    )
+    assert np.isnan(mark.pick(people[:1])).all()
+
+
+def test_marks_are_of_the_video_that_was_marked(module: Import, demo_video: Path) -> None:
+    legs = module("marked_legs")
+    entries = json.loads(legs.MARKS.read_text())["videos"]
+    assert sum(len(entry["people"]) for entry in entries) == 59
+    with pytest.raises(DataError, match="another video than the one that was marked"):
+        legs.read_marks({"demo.mp4": Path(__file__), "more": Path(__file__).parent})
+    with pytest.raises(DataError, match=r"\.mp4 is missing"):
+        legs.read_marks({"demo.mp4": demo_video, "more": Path(__file__).parent})
+
+
+def test_false_alarms_of_legs_are_counted(module: Import) -> None:
+    """Legs that come together for half a second, seen from the side only."""
+    joints = np.zeros((60, 17, 3), np.float32)
+    for side, sign in (("L", 1), ("R", -1)):
+        for joint, height in (("Hip", 0.9), ("Knee", 0.5), ("Foot", 0.1)):
+            joints[:, H36M17.index(side + joint), 2] = height
+        for joint in ("Knee", "Foot"):
+            joints[:20, H36M17.index(side + joint), 0] = 0.2 * sign
+            joints[35:, H36M17.index(side + joint), 0] = 0.2 * sign
+    alarms = module("merged_legs")
+    clip = MotionClip("a", "1", joints, 30.0)
+    times, frames = alarms.false_alarms([clip], 0.0, np.random.default_rng(0))
+    assert times > 0
+    assert frames == 15 * times
+    steady = MotionClip("a", "1", joints[:20], 30.0)
+    assert alarms.false_alarms([steady], 0.0, np.random.default_rng(0)) == (0, 0)
