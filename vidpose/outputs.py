@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError, VidposeError
-from vidpose.keypoints import write_2d, write_mmpose
-from vidpose.options import InferOptions
-from vidpose.poses import Pose2D
-from vidpose.provenance import metadata_2d
+
+if TYPE_CHECKING:
+    from vidpose.detect.cache import DetectionCache
+    from vidpose.options import InferOptions
+    from vidpose.poses import Pose2D
 
 BYTES, PICTURE_BYTES, WORLD_BYTES = 490, 560, 460
 """Memory for one person in one frame: a result's arrays and what it takes to make them; to draw
@@ -51,6 +51,10 @@ def files_2d(target: Path) -> dict[str, Path]:
 
 def write_files_2d(poses: Pose2D, files: dict[str, Path], meta: dict[str, Any]) -> None:
     """Write some of `files_2d`; `meta` says where the joints come from."""
+    # Here, since where a result goes is told before anything large is imported.
+    from vidpose.keypoints import write_2d, write_mmpose
+    from vidpose.provenance import metadata_2d
+
     if path := files.get("save_2d"):
         write_2d(poses, path, metadata_2d(meta))
     if path := files.get("save_mmpose"):

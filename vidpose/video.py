@@ -326,13 +326,22 @@ class VideoReader:
         return bool(self._reached_s < promised - max(0.2, 1.5 / self.fps))
 
 
-def _open(path: Path) -> InputContainer:
+def check_file(path: Path) -> None:
+    """What can be said of a video before it is opened.
+
+    Raises:
+        VideoError: it is not there, or cannot be one.
+    """
     if path.is_dir():
         raise VideoError(f"{path} is a directory; give the path of a video file.")
     if not path.exists():
         raise VideoError(f"{path} does not exist; give the path of a video file.")
     if path.is_file() and path.stat().st_size == 0:
         raise VideoError(f"{path} is empty; copy the video again.")
+
+
+def _open(path: Path) -> InputContainer:
+    check_file(path)
     try:
         # Absolute, so that FFmpeg does not take `10:30.mp4` for a protocol.
         container = av.open(str(path.absolute()), **LENIENT)

@@ -75,21 +75,27 @@ def infer(
     does not stop the others, and a table at the end says what became of each.
     """
     from vidpose.batch.find import find_videos
+    from vidpose.utils.progress import bar
+    from vidpose.video import check_file
+
+    found, looked = find_videos(list(videos), out)
+    one_by_one = jobs == 1 and ray is None
+    only_one = len(found) == 1 and not looked and one_by_one
+    if only_one:
+        check_file(found[0][0])  # a wrong path is told before PyTorch is imported
+
     from vidpose.batch.run import infer_many, table
     from vidpose.pipeline import infer
     from vidpose.postprocess.quality import quality_text
     from vidpose.render import check_out, parse_view
-    from vidpose.utils.progress import bar
 
     if options["half"] is None:
         options["half"] = "auto"
     parse_view(options["view"])
-    found, looked = find_videos(list(videos), out)
     if options["render"]:
         for _, target in found:
             check_out(target.with_suffix(".mp4"))
-    one_by_one = jobs == 1 and ray is None
-    if len(found) == 1 and not looked and one_by_one:
+    if only_one:
         result = infer(*found[0], relift=relift, report=say, progress=bar("frames"), **options)
         click.echo(quality_text(result.meta["trust"]))
         return
@@ -127,11 +133,13 @@ def render(
 ) -> None:
     """Draw a result: the video with 2D skeletons next to the 3D scene."""
     from vidpose.poses import load
-    from vidpose.render import parse_view, render_video, source_video
     from vidpose.utils.progress import bar
 
+    poses = load(result)  # a wrong path is told before what draws is imported
+
+    from vidpose.render import parse_view, render_video, source_video
+
     parse_view(view)
-    poses = load(result)
     out = out or result.with_suffix(".mp4")
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"-o {out}: give the name of the .mp4 to write.")
@@ -199,6 +207,10 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     an .npz of vidpose (`infer --save-2d`, or a result to lift again), or a bare array (frames,
     joints, 2 or 3) in .npy or .npz.
     """
+    from vidpose.keypoints.base import check_exists
+
+    check_exists(keypoints)  # a wrong path is told before PyTorch is imported
+
     from vidpose.from_keypoints import lift_file
     from vidpose.outputs import lifted_path
     from vidpose.poses import extent

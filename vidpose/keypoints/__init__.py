@@ -10,7 +10,7 @@ from typing import Any
 
 from vidpose.errors import KeypointsError, UsageError
 from vidpose.keypoints import alphapose, assemble, coco, mmpose, npz, openpose
-from vidpose.keypoints.base import Item, KeypointFile, read_json
+from vidpose.keypoints.base import Item, KeypointFile, check_exists, read_json
 from vidpose.poses import Pose2D
 from vidpose.skeleton import CONVERSIONS, H36M17, SKELETONS, Skeleton
 
@@ -57,8 +57,7 @@ def read_keypoints(
     asked = _skeleton(skeleton)
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose {', '.join(FORMATS)}.")
-    if not path.exists():
-        raise KeypointsError(f"{path} does not exist.")
+    check_exists(path)
     numpy = path.suffix.lower() in (".npz", ".npy")
     if format == npz.NAME or (format == "auto" and numpy):
         if path.suffix.lower() != ".npy" and npz.is_ours(path):

@@ -148,6 +148,12 @@ class Item:
         return PersonKeypoints(xy.astype(np.float32), scores.astype(np.float32), id)
 
 
+def check_exists(path: Path) -> None:
+    """Raises KeypointsError: there is no such file or folder."""
+    if not path.exists():
+        raise KeypointsError(f"{path} does not exist.")
+
+
 def read_json(path: Path) -> Item:
     """A complete JSON file.
 

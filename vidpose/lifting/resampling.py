@@ -6,7 +6,6 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 SAME_RATE = 0.02
 """A rate this near to the checkpoint's, as a fraction, is not resampled (29.97 is 30),"""
@@ -49,6 +48,8 @@ def resample(
 
     PCHIP does not overshoot where a joint jumps.
     """
+    from scipy.interpolate import PchipInterpolator  # many videos have the rate they need
+
     out = np.full((len(at), *values.shape[1:]), np.nan)
     there = np.isfinite(values).all(axis=(0, 2))
     for start in range(0, len(at), AT_ONCE):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vidpose.events import Info, Report, Warn, ignore
-from vidpose.lifting.lifter import LiftedPoses
 from vidpose.options import PostprocessOptions
 from vidpose.poses import Pose3D
 from vidpose.postprocess.body_height import scale_to_height
@@ -15,6 +14,9 @@ from vidpose.postprocess.ground_plane import place_in_world
 from vidpose.postprocess.quality import quality_report
 from vidpose.postprocess.root_trajectory import root_trajectory
 from vidpose.postprocess.smoothing import NONE, PICTURES, parameters, smooth_joints
+
+if TYPE_CHECKING:
+    from vidpose.lifting.lifter import LiftedPoses
 
 
 def postprocess(

@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
-from scipy.signal import savgol_filter
 
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
@@ -120,6 +118,8 @@ def savgol(
     step = float(np.median(steps))
     if (np.abs(steps / step - 1) <= EVEN_STEPS).all():
         return _savgol(values, step)
+    from scipy.interpolate import PchipInterpolator
+
     grid = times[0] + np.arange(np.ceil((times[-1] - times[0]) / step) + 1) * step
     out = np.empty_like(values)
     for j in range(values.shape[1]):  # one by one, for tracks may be long
@@ -135,6 +135,8 @@ def _savgol(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     window = min(window, len(values) - 1 + len(values) % 2)
     if window < SMALLEST_WINDOW:
         return values
+    from scipy.signal import savgol_filter  # takes half a second, with scipy.stats
+
     smooth: NDArray[np.float64] = savgol_filter(values, window, ORDER, axis=0, mode="interp")
     return smooth
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 
 from vidpose.detect.base import pose_sizes
 from vidpose.skeleton import H36M17
@@ -99,6 +98,8 @@ def _mark_peaks(
     path: NDArray[np.float64], times: NDArray[np.float64], inner: int, outlier: NDArray[np.bool_]
 ) -> None:
     """Mark in `outlier`, and take out of `path`, excursions of one length; the furthest first."""
+    from scipy.ndimage import maximum_filter1d
+
     while True:
         excess = _excess(path, times, inner)
         worst = maximum_filter1d(excess, 2 * inner + 1, axis=0)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from vidpose.detect.base import Detections, pose_sizes
 from vidpose.skeleton import Skeleton
@@ -141,10 +140,17 @@ class Tracker:
         # An impossible pair costs more than any set of possible ones, so it is never preferred.
         cost = distance + HIDDEN_COST * unseen[:, None]
         cost = np.where(possible, cost, 1 + cost[possible].sum())
-        rows, columns = linear_sum_assignment(cost)
-        return [
-            (t, n) for t, n in zip(rows.tolist(), columns.tolist(), strict=True) if possible[t, n]
-        ]
+        return [(t, n) for t, n in _least_cost_pairs(cost) if possible[t, n]]
+
+
+def _least_cost_pairs(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Each row with one column, or each column with one row, so that the sum is the least."""
+    if 1 in cost.shape:  # one person needs no solver, which takes a while to import
+        return [divmod(int(cost.argmin()), cost.shape[1])]
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(cost)
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
 def pose_distances(

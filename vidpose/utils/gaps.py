@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def known_joints(values: NDArray[Any], axis: int | tuple[int, ...] = -1) -> NDArray[np.bool_]:
@@ -27,6 +28,8 @@ def fill_missing(
     Raises:
         ValueError: no joint is there in any frame.
     """
+    import torch
+
     tracks = np.array(joints, dtype=np.float64)
     if not np.isfinite(tracks).all(axis=-1).any():
         raise ValueError("no joint is there in any frame")
@@ -38,6 +41,8 @@ def fill_missing(
 
 def interpolate(joints: Tensor, timestamps: Tensor) -> Tensor:
     """`fill_missing` of many tracks at once: (..., T, J, D) and (T,) -> (..., T, J, D)."""
+    import torch  # here, since most of those who count gaps need no PyTorch
+
     present = joints.isfinite().all(dim=-1)
     count = len(timestamps)
     frame = torch.arange(count, device=joints.device)[:, None]

@@ -17,7 +17,6 @@ import platformdirs
 from vidpose.errors import UsageError, VidposeError, WeightsError
 from vidpose.utils.files import replacing, sha256, writing
 from vidpose.utils.progress import Progress, silent
-from vidpose.zoo.download import DownloadError, download
 
 PACKAGE = Path(__file__).parents[1]
 OWN_FOLDER = PACKAGE / "weights" if (PACKAGE / "weights").is_dir() else PACKAGE.parent / "weights"
@@ -201,6 +200,8 @@ def fetch(name: str, progress: Progress = silent) -> Path:
         WeightsError: it cannot be downloaded (the sentence says how to do it by hand), or what
             came is another file.
     """
+    from vidpose.zoo.download import DownloadError, download  # HTTP, which nothing else needs
+
     weights, path = _entry(name), cache_path(name)
     if found := cached(name):
         return found
