@@ -11,7 +11,7 @@ from vidpose.poses import save
 
 NEVER = (
     *("scipy.stats", "scipy.signal", "scipy.interpolate", "torch._dynamo", "torchvision"),
-    *("matplotlib", "http.client"),
+    "matplotlib",
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vidpose.errors import KeypointsError, UsageError
+from vidpose.errors import UsageError
 from vidpose.keypoints import alphapose, assemble, coco, mmpose, npz, openpose
 from vidpose.keypoints.base import Item, KeypointFile, check_exists, read_json
 from vidpose.poses import Pose2D
