@@ -76,14 +76,14 @@ def _pictures(video: Path, count: int) -> list[Image]:
 
 
 def draw(result: Pose3D, pictures: list[Image]) -> None:
-    layout = Layout.of(SIZE)
+    layout = Layout.of(SIZE, SIZE[0] + SIZE[1])
     scene = ScenePanel(result, layout.panel, VIEWS["three-quarter"])
     for t, picture in enumerate(pictures):
         compose_frame(result, t, picture, scene, layout)
 
 
 def _draw_and_encode(result: Pose3D, pictures: list[Image], out: Path) -> None:
-    layout = Layout.of(SIZE)
+    layout = Layout.of(SIZE, SIZE[0] + SIZE[1])
     scene = ScenePanel(result, layout.panel, VIEWS["three-quarter"])
     with VideoWriter(out, layout.size) as writer:
         for t, picture in enumerate(pictures):

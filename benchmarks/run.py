@@ -27,7 +27,9 @@ FOLDER = Path(__file__).parent
 TABLES = (
     "lifting_speed",
     "weights_speed",
+    "reading_speed",
     "rendering_speed",
+    "encoding_speed",
     "end_to_end",
     "training_windows",
     "training_speed",

@@ -58,6 +58,7 @@ def make_clip(
     mirror: bool = False,
     aspect: Fraction | None = None,
     sound_s: float = 0,
+    sound: str = "aac",
     codec: str = "libx264",
     noise: bool = False,
     codec_options: dict[str, str] | None = None,
@@ -70,6 +71,8 @@ def make_clip(
         rate: frames a second, unless `ticks` gives the time of every frame in `time_base`s.
         rotation: counter-clockwise degrees a player has to turn the stored picture by.
         mirror: the player has to mirror it left to right after that.
+        sound_s: how long it beeps, at every full second and a quarter.
+        sound: its codec.
         noise: fill the middle with noise, so that frames are of some thousand bytes.
     """
     ticks = list(range(frames)) if ticks is None else list(ticks)
@@ -84,7 +87,7 @@ def make_clip(
             stream.sample_aspect_ratio = aspect
         if rotation or mirror:
             stream.set_display_rotation(rotation, hflip=mirror)
-        sound = container.add_stream("aac", rate=16000) if sound_s else None
+        track = container.add_stream(sound, rate=16000) if sound_s else None
         for step, tick in enumerate(ticks):
             image = picture(size, step)
             if noise:
@@ -94,8 +97,8 @@ def make_clip(
             frame.pts, frame.time_base = tick, time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-        if sound is not None:
-            _add_sound(container, sound, sound_s)
+        if track is not None:
+            _add_sound(container, track, sound_s)
     return path
 
 
@@ -107,15 +110,24 @@ def make_sound(path: Path, seconds: float = 0.5) -> Path:
 
 
 def _add_sound(container: Any, stream: Any, seconds: float) -> None:
-    frame = av.AudioFrame.from_ndarray(
-        np.zeros((1, round(16000 * seconds)), np.float32), "fltp", "mono"
-    )
+    times = np.arange(round(16000 * seconds)) / 16000
+    beeps = np.sin(2 * np.pi * 440 * times) * ((times - 0.25) % 1 < 0.1) * (times >= 0.25)
+    frame = av.AudioFrame.from_ndarray(beeps[None].astype(np.float32), "fltp", "mono")
     frame.sample_rate = 16000
     frame.pts = 0
-    resampler = av.AudioResampler("fltp", stream.codec_context.layout, 16000, 1024)
+    context = stream.codec_context
+    size = 1152 if context.name in ("mp2", "mp2fixed") else 1024
+    resampler = av.AudioResampler(context.format.name, context.layout, 16000, size)
     for piece in [*resampler.resample(frame), *resampler.resample(None)]:
         container.mux(stream.encode(piece))
     container.mux(stream.encode(None))
+
+
+def sound_packets(path: Path) -> list[bytes]:
+    """The coded sound of a video from 0 s on."""
+    with av.open(str(path)) as container:
+        packets = list(container.demux(container.streams.audio[0]))
+    return [bytes(packet) for packet in packets if packet.pts is not None and packet.pts >= 0]
 
 
 def cut(path: Path, fraction: float = 0.5) -> Path:

@@ -11,9 +11,19 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
-from tests.clips import CORNERS, NTSC, corners, cut, damage, make_clip, make_sound, picture
+from tests.clips import (
+    CORNERS,
+    NTSC,
+    corners,
+    cut,
+    damage,
+    make_clip,
+    make_sound,
+    picture,
+)
 from vidpose.errors import VideoError, VidposeError
-from vidpose.video import Frame, VideoReader, VideoWriter, _Clock
+from vidpose.video import Frame, Sound, VideoReader, VideoWriter
+from vidpose.video.reader import _Clock
 
 TICKS_600 = [0, 20, 45, 70, 130, 150, 151]
 
@@ -426,3 +436,70 @@ def test_skipped_frames_change_nothing_for_the_others(skip: int, tmp_path: Path)
     assert part.expected_frames == whole.expected_frames
     for some, same in zip(found, expected, strict=True):
         np.testing.assert_array_equal(some.image, same.image)
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_pictures_of_another_size(tmp_path: Path, rotation: int) -> None:
+    path = make_clip(tmp_path / "a.mp4", size=(128, 96), frames=2, rotation=rotation)
+    small = (32, 24) if rotation == 0 else (24, 32)
+    with VideoReader(path) as whole, VideoReader(path, picture_size=small) as video:
+        full, image = next(iter(whole)).image, next(iter(video)).image
+    assert video.size == whole.size
+    assert image.shape == (small[1], small[0], 3)
+    assert image.flags.c_contiguous
+    assert corners(image) == corners(full)
+
+
+def beeps(path: Path) -> list[float]:
+    """When the sound of a video gets loud, seconds; louder than it was for a third of a second."""
+    mono = av.AudioResampler("fltp", "mono")
+    with av.open(str(path)) as container:
+        pieces = [piece for frame in container.decode(audio=0) for piece in mono.resample(frame)]
+    sound = np.concatenate([np.abs(piece.to_ndarray()[0]) for piece in pieces])
+    times = np.concatenate(
+        [float(p.time or 0) + np.arange(p.samples) / p.sample_rate for p in pieces]
+    )
+    loud = times[sound > 0.3 * sound.max()]
+    return [float(t) for t in loud[np.diff(loud, prepend=-1.0) > 0.3]]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kept"),
+    [
+        ("a.mp4", "aac", "aac"),
+        ("a.ts", "aac", "aac"),
+        ("a.mkv", "flac", "flac"),
+        ("a.mkv", "pcm_s16le", "aac"),  # coded anew, as browsers want it
+        ("a.ts", "mp2", "aac"),
+    ],
+)
+@pytest.mark.parametrize("start_s", [0.0, 0.5])
+def test_sound_stays_with_its_picture(
+    tmp_path: Path, name: str, codec: str, kept: str, start_s: float
+) -> None:
+    path = make_clip(tmp_path / name, frames=75, rate=Fraction(30), sound_s=2.6, sound=codec)
+    frames = read(path, start_s, 2.2)
+    first = frames[0].time_s
+    with (
+        Sound(path, first) as sound,
+        VideoWriter(tmp_path / "out.mp4", (64, 48), sound=sound) as out,
+    ):
+        for frame in frames:
+            out.write(frame.image, frame.time_s - first, frame.duration_s)
+    expected = [time - first for time in beeps(path) if first <= time < first + 2.2 - start_s]
+    assert len(expected) == (1 if start_s else 2)
+    assert beeps(tmp_path / "out.mp4") == pytest.approx(expected, abs=0.015)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        track = container.streams.audio[0]
+        assert track.codec_context.name == kept
+        assert float(track.duration * track.time_base) == pytest.approx(2.2 - start_s, abs=0.15)
+    assert sound.warning is None
+
+
+def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4")
+    with Sound(path) as sound, VideoWriter(tmp_path / "b.mp4", (64, 48), sound=sound) as out:
+        out.write(picture((64, 48)), 0.0)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert not container.streams.audio
+    assert sound.warning is None

@@ -23,6 +23,8 @@ Horizon = float | Sequence[float]
 """Height in pixels from the top, or two points x1, y1, x2, y2 of it."""
 
 SMALLEST_CM, TALLEST_CM = 50.0, 250.0
+WIDEST_PX, NARROWEST_PX = 1920, 320
+"""Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read."""
 
 DETECTOR, LIFTER, WORLD, OUTPUT = "Detector", "Lifter", "World and scale", "Output"
 """The headings of `--help`."""
@@ -430,6 +432,14 @@ class RenderOptions(Options):
         "Where the 3D panel looks from: three-quarter, front, side, top, or two angles in degrees.",
         OUTPUT,
         metavar="NAME|AZIMUTH,ELEVATION",
+        identity=False,
+    )
+    width: int = option(
+        WIDEST_PX,
+        "That video is at most so many pixels wide, both panels together; it is never enlarged.",
+        OUTPUT,
+        metavar="PX",
+        minimum=NARROWEST_PX,
         identity=False,
     )
 

@@ -244,8 +244,15 @@ class Predictor:
             save(result, job.target)
         report(FileWritten(extent(result.people, result.frames), job.target))
         if job.picture is not None:
-            view = self.options.render.view
-            render_video(result, job.video, job.picture, view=view, progress=progress)
+            render_video(
+                result,
+                job.video,
+                job.picture,
+                view=self.options.render.view,
+                width=self.options.render.width,
+                report=report,
+                progress=progress,
+            )
             report(FileWritten("Video with skeletons", job.picture))
 
     def _lifter_text(self) -> str:

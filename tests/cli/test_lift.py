@@ -72,7 +72,7 @@ def test_lift(run: Run, tmp_path: Path) -> None:
     assert len(lifted.meta["keypoints"]["sha256"]) == 64
     assert lifted.meta["detector"] == {"name": "mmpose"}
     assert lifted.meta["source"] is None
-    assert "--video" in sentence(run("render", "out/clip.npz"), 2)
+    assert run("render", "out/clip.npz").stdout == "3D scene: out/clip.mp4\n"
 
 
 def test_lift_joints_that_are_never_seen(run: Run, tmp_path: Path) -> None:

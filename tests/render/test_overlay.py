@@ -144,6 +144,23 @@ def test_lines_grow_with_the_picture() -> None:
     assert widths[1] > 2 * widths[0]
 
 
+def test_the_neck_goes_to_the_head_top_and_the_nose_stands_out() -> None:
+    """In profile: a line through the nose would run down the face."""
+    keypoints = person()
+    thorax, nose, head = (H36M17.index(name) for name in ("Thorax", "Neck/Nose", "Head"))
+    keypoints[0, [thorax, nose, head]] = (160, 80), (185, 60), (165, 30)
+    image = drawn(keypoints)
+    face, neck, spur = (np.mean(spot, axis=0).round().astype(int)[::-1] for spot in (
+        keypoints[0, [nose, head]], keypoints[0, [thorax, head]], [(162.5, 55), (185, 60)],
+    ))  # fmt: skip
+    assert (image[tuple(face)] == GREY).all()
+    assert (image[tuple(neck)] != GREY).any()
+    assert (image[tuple(spur)] != GREY).any()
+    keypoints[0, head] = np.nan  # then the nose is all there is of the head
+    y, x = np.mean([(160, 80), (185, 60)], axis=0).round().astype(int)[::-1]
+    assert (drawn(keypoints)[y, x] != GREY).any()
+
+
 def test_draws_into_a_part_of_a_larger_picture() -> None:
     large = canvas(640, 240)
     keypoints = person()

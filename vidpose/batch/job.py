@@ -132,5 +132,13 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     result = load(target)
     write_files_2d(result, missing, result.meta)
     if draw:
-        render_video(result, job.video, picture, view=render.view, progress=progress)
+        render_video(
+            result,
+            job.video,
+            picture,
+            view=render.view,
+            width=render.width,
+            report=report,
+            progress=progress,
+        )
         report(FileWritten("Video with skeletons", picture))

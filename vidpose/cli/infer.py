@@ -11,7 +11,7 @@ import click
 from vidpose.cli.common import FILE, say
 from vidpose.cli.options import COMMON, GroupedCommand, from_fields, headed
 from vidpose.errors import UsageError, VidposeError
-from vidpose.events import FileWritten
+from vidpose.events import FileWritten, Warn
 from vidpose.options import OUTPUT, STAGES, LiftOptions, PostprocessOptions, RenderOptions
 
 MANY = "Many videos"
@@ -121,7 +121,8 @@ def infer(
 @click.argument("result", metavar="RESULT.npz", type=FILE)
 @click.option("--video", type=FILE, help="The video it was made from. [default: where it was]")
 @click.option("-o", "--out", type=FILE, help="The .mp4 to write. [default: RESULT.mp4]")
-@from_fields(RenderOptions, only=("view",))
+@click.option("--no-video", is_flag=True, help="Draw the 3D scene alone.")
+@from_fields(RenderOptions, only=("view", "width"))
 @click.option(
     "--smooth",
     type=click.Choice(["none", "savgol", "one-euro"]),
@@ -129,9 +130,18 @@ def infer(
     "says, or savgol]",
 )
 def render(
-    result: Path, video: Path | None, out: Path | None, view: str, smooth: str | None
+    result: Path,
+    video: Path | None,
+    out: Path | None,
+    no_video: bool,
+    view: str,
+    width: int,
+    smooth: str | None,
 ) -> None:
-    """Draw a result: the video with 2D skeletons next to the 3D scene."""
+    """Draw a result: the video with 2D skeletons next to the 3D scene.
+
+    Of 2D joints from elsewhere, which have no video, it is the 3D scene alone.
+    """
     from vidpose.poses import load
     from vidpose.utils.progress import bar
 
@@ -140,19 +150,25 @@ def render(
     from vidpose.render import parse_view, render_video, source_video
 
     parse_view(view)
+    RenderOptions(width=width)  # checks it
+    if video and no_video:
+        raise UsageError("--video and --no-video contradict each other; give one of them.")
     out = out or result.with_suffix(".mp4")
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"-o {out}: give the name of the .mp4 to write.")
+    drawn_on = None if no_video else video or source_video(poses)
     for warning in render_video(
         poses,
-        video or source_video(poses),
+        drawn_on,
         out,
         view=view,
+        width=width,
         smooth=smooth,
+        report=say,
         progress=bar("frames"),
     ):
-        click.echo(f"Warning: {warning}")
-    click.echo(f"Video with skeletons: {out}")
+        say(Warn(warning))
+    say(FileWritten("3D scene" if drawn_on is None else "Video with skeletons", out))
 
 
 def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:

@@ -178,7 +178,7 @@ def profile_run(
         scene = ScenePanel(result, layout.panel, VIEWS["three-quarter"])
     with (
         TemporaryDirectory() as folder,
-        VideoReader(video, start, end) as reader,
+        VideoReader(video, start, end, picture_size=layout.picture) as reader,
         watch("encode"),  # to the very end, where the encoder gives what it has kept
         VideoWriter(Path(folder) / "out.mp4", layout.size, time_base=reader.time_base) as writer,
     ):

@@ -1,15 +1,17 @@
-"""The overlay video: the source with its skeletons, next to the 3D scene."""
+"""The overlay video: the source with its skeletons, next to the 3D scene; or the scene alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from vidpose.errors import UsageError, VideoError
+from vidpose.events import Report, Warn, ignore
+from vidpose.options import WIDEST_PX
 from vidpose.poses import Pose3D
 from vidpose.postprocess.smoothing import smooth_pictures
 from vidpose.render import colours, draw
@@ -21,11 +23,13 @@ from vidpose.render.view import parse_view
 from vidpose.utils.files import check_writable
 from vidpose.utils.progress import Progress, silent
 from vidpose.utils.threads import ahead
-from vidpose.video import Frame, VideoReader, VideoWriter, is_ours
+from vidpose.video import Frame, Sound, VideoReader, VideoWriter, is_ours
 
 SMALLEST_HEIGHT = 360
 """Pixels; smaller videos are enlarged to it, or framed where that would make them too wide."""
 WIDEST_ENLARGED = 960
+SCENE_ALONE = (1280, 720)
+"""Pixels of the 3D panel where there is no video next to it."""
 SAME_TIME_S = 1e-3
 PICTURES_AHEAD = 3
 """Pictures that wait for the next stage; more only take memory."""
@@ -35,25 +39,29 @@ LATEST_START_S = 1.0
 
 def render_video(
     result: Pose3D,
-    video: str | Path,
+    video: str | Path | None,
     out: str | Path,
     *,
     view: str = "three-quarter",
+    width: int = WIDEST_PX,
     smooth: str | None = None,
+    report: Report = ignore,
     progress: Progress = silent,
 ) -> list[str]:
-    """Write the video with 2D skeletons, next to the 3D scene.
+    """Write the video with 2D skeletons, next to the 3D scene, and with its sound.
 
     Only the frames of the result are in it, each at its own time, so that an overlay of an entire
     video has its frame count, time stamps and duration. A part that begins later starts at 0.
 
     Args:
         result: the people.
-        video: the video the result was made from.
+        video: the video the result was made from; None draws the 3D scene alone.
         out: an .mp4.
         view: where to look at the scene from, see `parse_view`.
+        width: the picture's, pixels, at most.
         smooth: none, savgol or one-euro: how joints are smoothed for the picture, unless they are
             in the result; by default as `infer` would have, see `vidpose.postprocess.smoothing`.
+        report: takes a warning if the sound could not be kept.
         progress: wraps the stream of frames.
 
     Returns:
@@ -64,50 +72,57 @@ def render_video(
         VideoError: the video cannot be read, or is not the result's.
         VidposeError: `out` cannot be written.
     """
-    video, out = Path(video), Path(out)
+    out = Path(out)
     seen_from = parse_view(view)
     check_out(out)
     result = smooth_pictures(result, smooth)
-    layout = Layout.of(result.frame_size)
-    with VideoReader(video) as reader:
-        if reader.size != result.frame_size:
-            theirs, ours = ("x".join(map(str, s)) for s in (reader.size, result.frame_size))
-            raise _wrong_video(video, f"its pictures are {theirs} pixels, not {ours}")
+    layout = Layout.scene_alone(width) if video is None else Layout.of(result.frame_size, width)
+    start = _start(result)
+    with ExitStack() as opened:
+        reader = sound = None
+        frames: Iterable[Frame] = _frames_alone(result)
+        if video is not None:
+            reader = VideoReader(video, picture_size=layout.picture)
+            frames = _frames_of(result, opened.enter_context(reader))
+            if reader.size != result.frame_size:
+                theirs, ours = ("x".join(map(str, s)) for s in (reader.size, result.frame_size))
+                raise _wrong_video(reader.path, f"its pictures are {theirs} pixels, not {ours}")
+            sound = opened.enter_context(Sound(video, start))
         scene = ScenePanel(result, layout.panel, seen_from)
-        start = _start(result)
 
         def drawn(frames: Iterable[Frame]) -> Iterator[Frame]:
             for t, frame in enumerate(frames):
                 image = compose_frame(result, t, frame.image, scene, layout)
                 yield Frame(frame.index, frame.time_s - start, image, frame.duration_s)
 
+        ticks = {} if reader is None else {"time_base": reader.time_base}
         # Decoding, drawing and encoding at the same time.
         with (
-            VideoWriter(out, layout.size, time_base=reader.time_base) as writer,
-            ahead(_frames_of(result, reader), PICTURES_AHEAD, "decode") as frames,
-            ahead(drawn(frames), PICTURES_AHEAD, "draw") as pictures,
+            VideoWriter(out, layout.size, sound=sound, **ticks) as writer,
+            ahead(frames, PICTURES_AHEAD, "decode") as decoded,
+            ahead(drawn(decoded), PICTURES_AHEAD, "draw") as pictures,
         ):
             for picture in progress(pictures, result.frames, "rendering"):
                 writer.write(picture.image, picture.time_s, picture.duration_s)
-        return reader.warnings
+        if sound is not None and sound.warning is not None:
+            report(Warn(sound.warning))
+        return [] if reader is None else reader.warnings
 
 
-def source_video(result: Pose3D) -> Path:
-    """The video a result was made from.
+def source_video(result: Pose3D) -> Path | None:
+    """The video a result was made from; None if it was made from 2D joints of elsewhere.
 
     Raises:
-        UsageError: the result does not say, or the video is no longer there.
+        UsageError: the video is no longer there.
     """
     source = result.meta.get("source")
     path = source.get("path") if isinstance(source, dict) else None
     if not isinstance(path, str):
-        raise UsageError(
-            "This result does not say which video it was made from; name it with --video."
-        )
+        return None
     if not Path(path).exists():
         raise UsageError(
             f"{path}, from which this result was made, is no longer there; "
-            "name the video with --video."
+            "name the video with --video, or draw the 3D scene alone with --no-video."
         )
     return Path(path)
 
@@ -150,6 +165,13 @@ def _frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
         raise _wrong_video(reader.path, f"it ends before frame {indices[t]}")
 
 
+def _frames_alone(result: Pose3D) -> Iterator[Frame]:
+    """A frame without a picture at each of the result's times."""
+    nothing = np.zeros((0, 0, 3), np.uint8)
+    for index, time in zip(result.frame_indices.tolist(), result.timestamps.tolist(), strict=True):
+        yield Frame(index, time, nothing, 1 / result.fps)
+
+
 def _wrong_video(video: Path, why: str) -> VideoError:
     return VideoError(
         f"{video} is not the video of this result ({why}); give the one it was made from."
@@ -161,20 +183,29 @@ class Layout:
     """Where picture and panel go: side by side, equally high. All sizes (width, height)."""
 
     picture: tuple[int, int]
-    """Of the video as drawn."""
+    """Of the video as drawn; (0, 0) without one."""
     panel: tuple[int, int]
 
     @classmethod
-    def of(cls, frame_size: tuple[int, int]) -> Layout:
-        """The layout for videos of a size; the panel is square; next to portrait videos it
-        is as narrow as they are.
+    def of(cls, frame_size: tuple[int, int], width: int = WIDEST_PX) -> Layout:
+        """The layout for videos of a size, at most `width` pixels wide in all; the panel is
+        square; next to portrait videos it is as narrow as they are.
         """
-        width, height = frame_size
-        panel_height = max(height, SMALLEST_HEIGHT)
-        scale = min(panel_height / height, max(1.0, WIDEST_ENLARGED / width))
-        picture = round(width * scale), round(height * scale)
-        panel_width = min(panel_height, max(picture[0], round(0.6 * panel_height)))
-        return cls(picture, (panel_width, panel_height))
+        across, high = frame_size
+        panel_height = max(high, SMALLEST_HEIGHT)
+        scale = min(panel_height / high, max(1.0, WIDEST_ENLARGED / across))
+        picture_width = round(across * scale)
+        panel_width = min(panel_height, max(picture_width, round(0.6 * panel_height)))
+        in_all = min(width, picture_width + panel_width)
+        smaller = in_all / (picture_width + panel_width)
+        picture = round(picture_width * smaller), max(1, round(high * scale * smaller))
+        return cls(picture, (in_all - picture[0], round(panel_height * smaller)))
+
+    @classmethod
+    def scene_alone(cls, width: int) -> Layout:
+        """The layout without a video."""
+        across = min(width, SCENE_ALONE[0])
+        return cls((0, 0), (across, round(across * SCENE_ALONE[1] / SCENE_ALONE[0])))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -187,25 +218,30 @@ def compose_frame(
     """(H, W, 3) RGB of `layout.size`: the result's frame `t`, drawn.
 
     Args:
-        picture: (H, W, 3) RGB, the video's frame.
+        picture: (H, W, 3) RGB of `layout.picture`, the video's frame.
     """
-    width, height = layout.picture
-    canvas = np.zeros((layout.size[1], layout.size[0], 3), np.uint8)
-    top = (layout.size[1] - height) // 2
-    target = canvas[top : top + height, :width]
-    scale = np.array(layout.picture) / result.frame_size
-    if layout.picture == result.frame_size:
-        target[:] = picture
-    else:
-        target[:] = cv2.resize(picture, layout.picture, interpolation=cv2.INTER_CUBIC)
-    # The middle of the first pixel stays the middle of the pixels it becomes.
-    keypoints = (result.keypoints_2d[:, t] + 0.5) * scale - 0.5
-    keypoints[~result.present[:, t]] = np.nan
-    draw_people(target, keypoints, result.scores_2d[:, t], result.observed[:, t], result.person_ids)
+    width = layout.picture[0]
+    canvas = np.empty((layout.size[1], layout.size[0], 3), np.uint8)
+    if width:
+        _draw_picture(result, t, picture, canvas[:, :width])
     panel = canvas[:, width:]
     scene.draw(t, panel)
     _caption(panel, float(result.timestamps[t]), int(result.frame_indices[t]))
     return canvas
+
+
+def _draw_picture(result: Pose3D, t: int, picture: Image, side: Image) -> None:
+    """The video's frame with its people, in the middle of its side, framed in black."""
+    height, width = picture.shape[:2]
+    top = (len(side) - height) // 2
+    side[:top] = side[top + height :] = 0
+    target = side[top : top + height]
+    target[:] = picture
+    # The middle of the first pixel stays the middle of the pixels it becomes.
+    scale = np.array((width, height)) / result.frame_size
+    keypoints = (result.keypoints_2d[:, t] + 0.5) * scale - 0.5
+    keypoints[~result.present[:, t]] = np.nan
+    draw_people(target, keypoints, result.scores_2d[:, t], result.observed[:, t], result.person_ids)
 
 
 def _caption(panel: Image, time_s: float, index: int) -> None:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.render import colours, draw
-from vidpose.render.colours import BONE_SIDES, JOINT_SIDES
 from vidpose.render.colours import OVERLAY_OUTLINE as OUTLINE
-from vidpose.render.draw import CHILDREN, PARENTS, Image
+from vidpose.render.draw import Image
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import known_joints
 
@@ -19,7 +18,14 @@ SURE_SCORE = 0.3
 """Bones between joints less sure than this are drawn faintly."""
 FAINT = 0.4
 """How much of a faint bone covers the picture."""
-FACE = (H36M17.index("Neck/Nose"), H36M17.index("Head"))
+THORAX, NOSE, HEAD = (H36M17.index(name) for name in ("Thorax", "Neck/Nose", "Head"))
+MIDDLE = len(H36M17)
+"""A point halfway from the thorax to the head top, inside the head. The neck goes straight through
+it, and the nose is a spur on it: a line through the nose would run down the face in profile."""
+BONES = [bone for bone in H36M17.bones if not {NOSE, HEAD} & set(bone)]
+BONES += [(THORAX, HEAD), (MIDDLE, NOSE)]
+PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
+SIDES = [colours.side(child) for _, child in BONES]
 
 
 def draw_people(
@@ -74,6 +80,11 @@ class _Person:
         self.colours = colours.person_colours(person_id)
         self.joints = known_joints(self.keypoints)
         known = self.keypoints[self.joints]
+        # Without the head top the nose is all there is of the head.
+        end = HEAD if self.joints[HEAD] else THORAX
+        ends = [THORAX, end]
+        self.points = np.vstack([self.keypoints, self.keypoints[ends].mean(axis=0)])
+        there = np.append(self.joints, self.joints[ends].all())
         low, high = known.min(axis=0), known.max(axis=0)
         self.height = float(max(high - low))
         self.top = np.array([(low[0] + high[0]) / 2, low[1]])
@@ -83,13 +94,14 @@ class _Person:
         self.radius = max(0.8, float(radius)) * (1.0 if observed else 0.6)
         self.edge = max(0.7, self.radius * 0.4)
 
-        self.bones = self.joints[PARENTS] & self.joints[CHILDREN]
-        sure = (scores >= SURE_SCORE) & observed
+        self.bones = there[PARENTS] & there[CHILDREN]
+        sure = (np.append(scores, scores[ends].min()) >= SURE_SCORE) & observed
         self.sure_bones = self.bones & sure[PARENTS] & sure[CHILDREN]
         # A joint is as clear as the clearest bone that ends in it.
-        self.sure_joints = np.zeros_like(self.joints)
-        self.sure_joints[PARENTS[self.sure_bones]] = True
-        self.sure_joints[CHILDREN[self.sure_bones]] = True
+        clear = np.zeros_like(there)
+        clear[PARENTS[self.sure_bones]] = True
+        clear[CHILDREN[self.sure_bones]] = True
+        self.sure_joints = clear[:MIDDLE]
 
     def draw_sure(self, image: Image) -> None:
         self._draw(image, self.sure_bones, self.sure_joints, self.radius)
@@ -116,7 +128,7 @@ class _Person:
     def _draw(
         self, image: Image, bones: NDArray[np.bool_], joints: NDArray[np.bool_], radius: float
     ) -> None:
-        start, end = self.keypoints[PARENTS[bones]], self.keypoints[CHILDREN[bones]]
+        start, end = self.points[PARENTS[bones]], self.points[CHILDREN[bones]]
         radii = np.full((len(start), 2), radius)
         outer = draw.capsules(start, end, radii + self.edge)
         inner = draw.capsules(start, end, radii)
@@ -126,14 +138,14 @@ class _Person:
         for joint in np.flatnonzero(joints):
             draw.disc(image, self.keypoints[joint], radius * 1.5 + self.edge, OUTLINE)
         for bone, outline in zip(np.flatnonzero(bones), inner, strict=True):
-            draw.fill(image, outline, self.colours[BONE_SIDES[bone]])
+            draw.fill(image, outline, self.colours[SIDES[bone]])
         for joint in np.flatnonzero(joints):
-            colour = self.colours[JOINT_SIDES[joint]]
+            colour = self.colours[colours.side(int(joint))]
             draw.disc(image, self.keypoints[joint], radius * 1.5, colour)
 
     def draw_label(self, image: Image) -> None:
         height, width = image.shape[:2]
-        head = self.keypoints[list(FACE)]
+        head = self.keypoints[[NOSE, HEAD]]
         known = head[np.isfinite(head).all(axis=1)]
         x, y = known[-1] if len(known) else self.top
         tall = max(6.0, min(height, width) * 0.014)

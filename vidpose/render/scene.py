@@ -84,6 +84,8 @@ class ScenePanel:
     ) -> NDArray[np.float64]:
         """(N, 17, 3) world: these people in these frames."""
         joints = self._ground.to_world(self._placed[people, frames])
+        # The neck ends in the middle of the head: through the nose it would lean forwards.
+        joints[..., NOSE, :] = (joints[..., NOSE, :] + joints[..., HEAD, :]) / 2
         # A drawn leg ends at the ankle; that end touches the floor.
         joints[..., 2] -= ANKLE_HEIGHT_M - LIMB_RADIUS_M
         return joints
@@ -164,7 +166,7 @@ class ScenePanel:
         colour: Colour,
         thin: bool,
     ) -> None:
-        centre = (pixels[NOSE] + pixels[HEAD]) / 2
+        centre = pixels[NOSE]
         radius = max(1.5, HEAD_RADIUS_M * float(scale[HEAD]) * (0.7 if thin else 1.0))
         draw.disc(
             image,

@@ -1,4 +1,4 @@
-"""Video as a stream: frames with exact times in, frames with exact times out.
+"""A video's frames as a stream, each at its exact time.
 
 Memory does not grow with the length of a video. Times are the container's own; no frame is
 dropped, doubled or reordered unseen, and `warnings` says what could not be read.
@@ -17,15 +17,13 @@ from typing import Any, cast
 import av
 import cv2
 import numpy as np
-from av.codec.context import Flags
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidpose.errors import VideoError
-from vidpose.utils.files import replacing
 
 Image = NDArray[np.uint8]
 
@@ -33,14 +31,11 @@ NUDGE_S = 1e-4
 """A frame whose stamp does not rise is placed this long after the one before it."""
 CLOCK_JUMP_S = 1.0
 """A stamp that falls back further than this is a restarted clock, not a doubled stamp."""
-MARK = "written by vidpose"
-"""The comment in every video that `VideoWriter` makes."""
 OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
 LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
 """Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
-FINEST_TICKS = 90_000
-"""Ticks a second that `VideoWriter` offers at least; a round number of them is one frame at
-24, 25, 29.97, 30, 50, 59.94 and 60 frames/s."""
+USUAL_TICKS = 90_000
+"""Ticks a second where the container does not say, as in MPEG-TS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +47,7 @@ class Frame:
     time_s: float
     """When it is shown, seconds, as the container says."""
     image: Image
-    """(H, W, 3) RGB, upright, square pixels."""
+    """(H, W, 3) RGB, upright, square pixels; of the size that the reader was asked for."""
     duration_s: float
     """How long it is shown, seconds; one average frame where the container does not say."""
 
@@ -76,6 +71,10 @@ class _Orientation:
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(True, c < 0, b < 0)
         return cls(False, a < 0, d < 0)
+
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height as stored to those as displayed, or back."""
+        return (size[1], size[0]) if self.transpose else size
 
     def __call__(self, image: Image) -> Image:
         upright: Any = cv2.transpose(image) if self.transpose else image
@@ -131,6 +130,8 @@ class VideoReader:
             Frames before are decoded all the same, so that `Frame.index` is exact.
         skip: leave out as many of these frames; they are decoded, too, so that times, indices
             and warnings are what they are without it.
+        picture_size: width and height of the images, in place of `size`. Scaling while colours
+            are converted takes less than half the time of scaling afterwards.
 
     Raises:
         VideoError: the path is missing, a directory, no video or without a readable frame; or
@@ -157,9 +158,11 @@ class VideoReader:
         end_s: float | None = None,
         *,
         skip: int = 0,
+        picture_size: tuple[int, int] | None = None,
     ) -> None:
         self.path = Path(path)
         self._skip = skip
+        self._picture_size = picture_size
         self.warnings = []
         self._start_s = start_s or 0.0
         self._end_s = float("inf") if end_s is None else end_s
@@ -201,10 +204,12 @@ class VideoReader:
     def _describe(self, first: VideoFrame) -> None:
         stream, container = self._stream, self._container
         self._orientation = _Orientation.of(first)
-        self._upright_from = _square_pixels(first.width, first.height, stream.sample_aspect_ratio)
-        width, height = self._upright_from
-        self.size = (height, width) if self._orientation.transpose else (width, height)
-        self.time_base = stream.time_base or Fraction(1, FINEST_TICKS)
+        square = _square_pixels(first.width, first.height, stream.sample_aspect_ratio)
+        self.size = self._orientation.size(square)
+        self._stored_size = self._orientation.size(self._picture_size or self.size)
+        shrinks = self._stored_size[0] < square[0]
+        self._interpolation = Interpolation.AREA if shrinks else Interpolation.BILINEAR
+        self.time_base = stream.time_base or Fraction(1, USUAL_TICKS)
 
         self.duration_s = None
         self._end_of_stream_s = float("inf")
@@ -294,12 +299,16 @@ class VideoReader:
         self._conclude(ended=frame is None)
 
     def _image(self, frame: VideoFrame) -> Image:
-        width, height = self._upright_from
         source = frame.colorspace
-        if source == Colorspace.DEFAULT and height >= 720:
+        if source == Colorspace.DEFAULT and self._orientation.size(self.size)[1] >= 720:
             source = Colorspace.ITU709  # what players take untagged HD for
         rgb = self._reformatter.reformat(
-            frame, width, height, "rgb24", src_colorspace=source, dst_color_range=ColorRange.JPEG
+            frame,
+            *self._stored_size,
+            "rgb24",
+            src_colorspace=source,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=self._interpolation,
         )
         return self._orientation(cast(Image, rgb.to_ndarray()))
 
@@ -381,132 +390,3 @@ def _square_pixels(width: int, height: int, aspect: Fraction | None) -> tuple[in
     if not aspect or not Fraction(1, 8) <= aspect <= 8:  # absent or nonsense
         return width, height
     return round(width * max(aspect, Fraction(1))), round(height * max(1 / aspect, Fraction(1)))
-
-
-class VideoWriter:
-    """Writes H.264 in MP4 that plays in a browser, frame by frame, each at its own time.
-
-        with VideoWriter("out.mp4", (1280, 720), time_base=video.time_base) as out:
-            out.write(image, time_s)
-
-    Variable frame rates survive: a time that is a multiple of `time_base`, or of 1/90000 s,
-    is kept exactly, any other one to half a tick, at most 1/180000 s. A first time above zero
-    is kept as well, players then show the first frame later. A frame lasts until the next one,
-    the last one as long as `write` was asked for. The file appears when the block ends without an
-    error; else nothing is left behind. Odd sizes grow by one row or column.
-
-    Args:
-        path: an .mp4; one that exists is replaced.
-        size: width and height in pixels of the images.
-        time_base: the tick of the times to come, seconds; a source video's own.
-        crf: x264's quality, 0 (lossless) to 51; about 18 is visually lossless.
-
-    Raises:
-        VideoError: not a single frame was written.
-        VidposeError: the disk is full, the folder is read-only or the like.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        size: tuple[int, int],
-        *,
-        time_base: Fraction = Fraction(1, FINEST_TICKS),
-        crf: int = 20,
-    ) -> None:
-        self.path = Path(path)
-        self.size = size
-        self._time_base = _fine(time_base)
-        self._crf = crf
-        self._last_pts: int | None = None
-        self._reformatter = VideoReformatter()
-
-    def __enter__(self) -> VideoWriter:
-        with ExitStack() as stack:
-            temporary = stack.enter_context(replacing(self.path))
-            # A late start is counted in the movie's own ticks; milliseconds by default.
-            ticks = str(self._time_base.denominator)
-            options = {"movflags": "+faststart", "movie_timescale": ticks}
-            name = str(temporary.absolute())
-            self._container = av.open(name, "w", format="mp4", options=options)
-            stack.callback(self._container.close)
-            self._container.metadata["comment"] = MARK
-            self._stream = self._add_stream()
-            self._cleanup = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if error != (None, None, None):
-            self._cleanup.__exit__(*error)
-            return
-        with self._cleanup:
-            if self._last_pts is None:
-                raise VideoError(f"{self.path} is not written, for there is not a single frame.")
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-
-    def _add_stream(self) -> VideoStream:
-        options = {"crf": str(self._crf), "preset": "veryfast"}
-        stream = self._container.add_stream("libx264", options=options)
-        width, height = self.size
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuv420p"
-        context = stream.codec_context
-        context.time_base = self._time_base
-        # Without B-frames packets come in order of time; the last duration is the last frame's.
-        context.max_b_frames = 0
-        context.flags |= Flags.frame_duration
-        context.colorspace = Colorspace.ITU709
-        context.color_primaries = ColorPrimaries.BT709
-        context.color_trc = ColorTrc.BT709
-        context.color_range = ColorRange.MPEG
-        return stream
-
-    def write(self, image: Image, time_s: float, duration_s: float | None = None) -> None:
-        """Append a frame.
-
-        Args:
-            image: (H, W, 3) uint8 RGB, of the size given before.
-            time_s: when it is shown, seconds, later than the frame before.
-            duration_s: how long it is shown if it is the last one; 1/30 s by default.
-
-        Raises:
-            ValueError: the image has another size, or the time does not rise.
-        """
-        width, height = self.size
-        if image.shape != (height, width, 3):
-            raise ValueError(f"image: expected shape {(height, width, 3)}, got {image.shape}")
-        pts = round(time_s / self._time_base)
-        if self._last_pts is not None and pts <= self._last_pts:
-            raise ValueError(f"time_s: {time_s} does not rise")
-        self._last_pts = pts
-        if width % 2 or height % 2:
-            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        # A copy into FFmpeg's own, padded memory: its converter reads past the end of a row.
-        frame = self._reformatter.reformat(
-            VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"),
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
-        frame.pts = pts
-        frame.time_base = self._time_base
-        frame.duration = max(1, round((duration_s or 1 / 30) / self._time_base))
-        self._container.mux(self._stream.encode(frame))
-
-
-def is_ours(path: Path) -> bool:
-    """Whether `VideoWriter` made this file."""
-    try:
-        with av.open(str(path.absolute()), **LENIENT) as container:
-            return bool(container.metadata.get("comment") == MARK)
-    except (av.FFmpegError, OSError):
-        return False
-
-
-def _fine(time_base: Fraction) -> Fraction:
-    """A tick that divides `time_base` and is 1/90000 s or shorter."""
-    ticks = time_base.denominator
-    if ticks > 1_000_000:  # finer than MP4 clocks are made for
-        return Fraction(1, FINEST_TICKS)
-    return Fraction(1, ticks * -(-FINEST_TICKS // ticks))

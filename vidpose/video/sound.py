@@ -1,0 +1,118 @@
+"""The sound of a video, for a video that is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+from av.audio.resampler import AudioResampler
+from av.container import OutputContainer
+
+from vidpose.video.reader import LENIENT
+
+COPIED = {"aac", "mp3", "opus", "flac"}
+"""What browsers play in an MP4. Everything else is coded anew, as AAC."""
+AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
+OTHER_RATE = 48000
+AAC_FRAME = 1024
+
+
+class Sound:
+    """The first sound track of a video, packet by packet, as far as pictures have come.
+
+        with Sound("walk.mp4", start_s=8.0) as sound:
+            sound.add_to(container)
+            for ...:
+                sound.mux_until(time_s)
+
+    AAC, MP3, Opus and FLAC are copied, everything else is coded anew as AAC. It begins at the
+    start and ends at the last `mux_until`, to the packet, which is some hundredths of a second.
+
+    Args:
+        path: the video; one without sound is fine, and gives none.
+        start_s: the container's time, seconds, that becomes 0.
+    """
+
+    warning: str | None = None
+    """A sentence, if some of the sound could not be kept."""
+
+    def __init__(self, path: str | Path, start_s: float = 0.0) -> None:
+        self.path = Path(path)
+        self._start_s = start_s
+        self._source = av.open(str(self.path.absolute()), **LENIENT)
+        self._track = next(iter(self._source.streams.audio), None)
+        self._packets: Iterator[Any] = iter(())
+
+    def __enter__(self) -> Sound:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._source.close()
+
+    def add_to(self, container: OutputContainer) -> None:
+        """Add the track to a file that is being written, before its first packet."""
+        track = self._track
+        if track is None:
+            return
+        self._container = container
+        try:
+            if track.codec_context is None:
+                raise ValueError("its codec is unknown")
+            if track.codec_context.codec.canonical_name in COPIED:
+                self._out: Any = container.add_stream_from_template(track)
+                self._packets = self._copied()
+            else:
+                rate = track.rate if track.rate in AAC_RATES else OTHER_RATE
+                layout = "mono" if track.layout.nb_channels == 1 else "stereo"
+                self._out = container.add_stream("aac", rate=rate, layout=layout)
+                self._packets = self._coded_anew()
+        except (av.FFmpegError, ValueError) as error:
+            self._give_up(error)
+
+    def mux_until(self, time_s: float) -> None:
+        """Write the sound before a time of the new video, seconds."""
+        try:
+            for packet in self._packets:
+                if packet.pts * packet.time_base >= time_s:
+                    self._packets = chain([packet], self._packets)
+                    return
+                self._container.mux(packet)
+        except (av.FFmpegError, ValueError) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._packets = iter(())
+        self.warning = f"The sound of {self.path} could not be kept, or not all of it ({error})."
+
+    def _copied(self) -> Iterator[Any]:
+        last = None
+        for packet in self._source.demux(self._track):
+            if packet.pts is None or packet.dts is None:  # also the last, empty one
+                continue
+            start = round(self._start_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts - start, packet.dts - start
+            # Before 0 is what the decoder needs to get going; and a file's times must rise.
+            if packet.pts < 0 or (last is not None and packet.dts <= last):
+                continue
+            last = packet.dts
+            packet.stream = self._out
+            yield packet
+
+    def _coded_anew(self) -> Iterator[Any]:
+        context = self._out.codec_context
+        resampler = AudioResampler("fltp", context.layout, context.rate, AAC_FRAME)
+        samples = 0  # the new track's clock: it has no gaps
+        for frame in chain(self._source.decode(self._track), [None]):
+            if frame is not None and (frame.time is None or frame.time < self._start_s):
+                continue
+            if frame is not None and not samples:
+                samples = round((frame.time - self._start_s) * context.rate)
+            for piece in resampler.resample(frame):
+                piece.pts, piece.time_base = samples, Fraction(1, context.rate)
+                samples += piece.samples
+                yield from self._out.encode(piece)
+        yield from self._out.encode(None)
