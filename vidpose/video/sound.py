@@ -82,6 +82,8 @@ class Sound:
                     return
                 self._container.mux(packet)
         except (av.FFmpegError, ValueError) as error:
+            if isinstance(error, OSError):  # a full disk is not the sound's fault
+                raise
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
