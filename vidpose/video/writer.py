@@ -25,7 +25,7 @@ FINEST_TICKS = 90_000
 """Ticks a second that `VideoWriter` offers at least; a round number of them is one frame at
 24, 25, 29.97, 30, 50, 59.94 and 60 frames/s."""
 PRESET, CRF = "superfast", 23
-"""As good a picture as x264's `veryfast` at 20 in two thirds of the time, in a file a fifth larger
+"""As good a picture as x264's `veryfast` at 20, a quarter more frames/s, and a file a fifth larger
 (`benchmarks/encoding_speed.py`)."""
 
 
