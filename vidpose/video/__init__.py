@@ -1,7 +1,7 @@
 """Video as a stream: frames with exact times in, frames with exact times and sound out."""
 
-from vidpose.video.reader import Frame, Image, VideoReader
+from vidpose.video.reader import Frame, Image, VideoReader, check_file
 from vidpose.video.sound import Sound
 from vidpose.video.writer import VideoWriter, is_ours
 
-__all__ = ["Frame", "Image", "Sound", "VideoReader", "VideoWriter", "is_ours"]
+__all__ = ["Frame", "Image", "Sound", "VideoReader", "VideoWriter", "check_file", "is_ours"]
