@@ -1,3 +1,4 @@
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 
 import vidpose
 from tests.results import make_result
-from vidpose.errors import ResultFileError
+from vidpose.errors import MissingDependencyError, ResultFileError, UsageError
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -146,3 +147,91 @@ def test_a_pickle_inside_is_never_executed(tmp_path: Path) -> None:
     with pytest.raises(ResultFileError, match="not a vidpose result file"):
         vidpose.load(tmp_path / "a.npz")
     assert not (tmp_path / "executed").exists()
+
+
+def test_a_result_is_shown_in_one_line() -> None:
+    result = make_result(frames=5, timestamps=np.arange(5) / 2)
+    line = "Pose3D(2 people in 5 frames (ids: 1, 2), 0.00 to 2.00 s, 29.97 frames/s, 640x480 px)"
+    assert repr(result) == str(result) == line
+    assert "(ids: 1, 2, 3, 4, 5, 6, 7, 8, ...)" in repr(make_result(people=9))
+    assert "0 people in 5 frames (ids: none)" in repr(make_result(people=0))
+    assert "1.0, 2.0" not in repr(result.angles())
+
+
+def test_names_and_parents_are_those_of_the_file(tmp_path: Path) -> None:
+    result = make_result()
+    with np.load(vidpose.save(result, tmp_path / "a.npz")) as archive:
+        assert result.joint_names == tuple(archive["joint_names"].tolist())
+        assert result.parents == tuple(archive["parents"].tolist())
+
+
+def test_one_person_and_all_one_by_one() -> None:
+    result = make_result(people=3)
+    second = result.person(2)
+    assert second.people == 1
+    assert second.person_ids.tolist() == [2]
+    np.testing.assert_array_equal(second.joints_3d, result.joints_3d[1:2])
+    np.testing.assert_array_equal(second.root_3d, result.root_3d[1:2])
+    np.testing.assert_array_equal(second.scores_2d, result.scores_2d[1:2])
+    assert second.meta == result.meta
+    for person, expected in zip(result, (1, 2, 3), strict=True):
+        np.testing.assert_array_equal(person.joints_3d, result.person(expected).joints_3d)
+    with pytest.raises(UsageError, match=r"there is no person 7; there are 1, 2, 3\."):
+        result.person(7)
+    with pytest.raises(UsageError, match="there is no person 1; there is nobody"):
+        make_result(people=0).person(1)
+
+
+def test_a_part_of_the_time() -> None:
+    result = make_result(frames=5, timestamps=np.array([0.5, 1.0, 1.5, 2.5, 3.0]))
+    part = result.between(1.0, 2.5)
+    assert part.timestamps.tolist() == [1.0, 1.5, 2.5]
+    assert part.frame_indices.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(part.joints_3d, result.joints_3d[:, 1:4])
+    np.testing.assert_array_equal(part.present, result.present[:, 1:4])
+    assert result.between(1.2).frames == 3
+    assert result.between(end_s=1.2).frames == 2
+    with pytest.raises(UsageError, match=r"no frame from 1.6 to 2 s; .* 0.500 to 3.000 s"):
+        result.between(1.6, 2.0)
+
+
+@pytest.mark.parametrize("world", [False, True])
+def test_to_dataframe(world: bool) -> None:
+    present = np.ones((2, 5), bool)
+    present[1, [0, 2]] = False  # comes in late, and is away for a frame
+    joints = make_result().joints_3d.copy()
+    joints[~present] = np.nan
+    matrix = np.eye(4) if world else None
+    result = make_result(
+        joints_3d=joints, present=present, observed=present, camera_to_world=matrix
+    )
+    table = result.to_dataframe()
+    worlds = ["world_x", "world_y", "world_z"] if world else []
+    columns = ["person", "frame", "time", "joint", "x", "y", "z", *worlds]
+    assert list(table) == [*columns, "u", "v", "score", "observed"]
+    assert len(table) == (5 + 4) * 17
+    row = table[(table.person == 2) & (table.frame == 3) & (table.joint == "RKnee")].iloc[0]
+    knee = result.joint_names.index("RKnee")
+    np.testing.assert_array_equal(
+        row[["x", "y", "z"]].to_list(), result.joints_camera()[1, 3, knee]
+    )
+    np.testing.assert_array_equal(row[["u", "v"]].to_list(), result.keypoints_2d[1, 3, knee])
+    assert row.time == result.timestamps[3]
+    assert row.score == result.scores_2d[1, 3, knee]
+    if world:
+        assert (table.world_z == table.z)[table.person == 1].all()
+    gap = table[(table.person == 2) & (table.frame == 2)]
+    assert gap.x.isna().all()
+    assert not gap.observed.any()
+
+
+def test_to_dataframe_of_nobody_has_the_columns() -> None:
+    table = make_result(people=0).to_dataframe()
+    assert len(table) == 0
+    assert "observed" in table
+
+
+def test_to_dataframe_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'vidpose\[tables\]'"):
+        make_result().to_dataframe()

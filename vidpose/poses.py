@@ -8,17 +8,23 @@ of the result file's keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.errors import ResultFileError, UsageError
+from vidpose.errors import MissingDependencyError, ResultFileError, UsageError
 from vidpose.skeleton import H36M17, Skeleton
 from vidpose.utils.files import UNREADABLE, replacing
+
+if TYPE_CHECKING:
+    import pandas
+    from typing_extensions import Self
+
+    from vidpose.postprocess.joint_angles import JointAngles
 
 FORMAT = "vidpose/1"
 
@@ -34,7 +40,7 @@ def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype:
         raise ValueError(f"{name}: expected {np.dtype(dtype)}, got {array.dtype}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Pose2D:
     """Where the joints of every person are in the picture.
 
@@ -94,8 +100,76 @@ class Pose2D:
     def frames(self) -> int:
         return len(self.timestamps)
 
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """(J,)"""
+        return self.skeleton.joint_names
 
-@dataclass(frozen=True, kw_only=True)
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """(J,) the joint at the other end of the bone; -1 for the root."""
+        return self.skeleton.parents
+
+    def __repr__(self) -> str:
+        """One line; a notebook would else print all numbers."""
+        ids = ", ".join(map(str, self.person_ids[:8].tolist())) + ", ..." * (self.people > 8)
+        width, height = self.frame_size
+        return (
+            f"{type(self).__name__}({extent(self.people, self.frames)} (ids: {ids or 'none'}), "
+            f"{self.timestamps[0]:.2f} to {self.timestamps[-1]:.2f} s, {self.fps:.2f} frames/s, "
+            f"{width}x{height} px)"
+        )
+
+    def __iter__(self) -> Iterator[Self]:
+        """The people, one by one, each like `person` gives them."""
+        return (self._part(slice(p, p + 1), slice(None)) for p in range(self.people))
+
+    def person(self, person_id: int) -> Self:
+        """The same poses of one person only: arrays (1, T, ...). `meta` still is about everybody.
+
+        Raises:
+            UsageError: nobody has this id.
+        """
+        found = np.flatnonzero(self.person_ids == person_id)
+        if not len(found):
+            ids = ", ".join(map(str, self.person_ids.tolist()))
+            there = f"there are {ids}" if ids else "there is nobody"
+            raise UsageError(f"there is no person {person_id}; {there}.")
+        return self._part(slice(found[0], found[0] + 1), slice(None))
+
+    def between(self, start_s: float = -np.inf, end_s: float = np.inf) -> Self:
+        """The same poses from one time to another, both included; everybody is kept.
+
+        Args:
+            start_s, end_s: seconds, as `timestamps` counts them.
+
+        Raises:
+            UsageError: there is no frame between them.
+        """
+        chosen = np.flatnonzero((self.timestamps >= start_s) & (self.timestamps <= end_s))
+        if not len(chosen):
+            first, last = self.timestamps[[0, -1]].tolist()
+            raise UsageError(
+                f"there is no frame from {start_s:g} to {end_s:g} s; "
+                f"there are some from {first:.3f} to {last:.3f} s."
+            )
+        return self._part(slice(None), slice(chosen[0], chosen[-1] + 1))
+
+    def _part(self, people: slice, frames: slice) -> Self:
+        """Views, no copies."""
+        changes: dict[str, Any] = {"person_ids": self.person_ids[people]}
+        for name in ("frame_indices", "timestamps"):
+            changes[name] = getattr(self, name)[frames]
+        for name in self._by_person_and_frame:
+            changes[name] = getattr(self, name)[people, frames]
+        return replace(self, **changes)
+
+    @property
+    def _by_person_and_frame(self) -> tuple[str, ...]:
+        return ("keypoints_2d", "scores_2d", "present", "observed")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Pose3D(Pose2D):
     """Pose2D and the third dimension: what `vidpose.infer` gives and the result file holds.
 
@@ -147,6 +221,37 @@ class Pose3D(Pose2D):
         world: NDArray[np.float32] = self.joints_camera() @ rotation.T.astype(np.float32)
         world += translation.astype(np.float32)
         return world
+
+    @property
+    def _by_person_and_frame(self) -> tuple[str, ...]:
+        return (*super()._by_person_and_frame, "joints_3d", "root_3d")
+
+    # Shorthands for functions of rooms above, imported when they are called.
+
+    def angles(self) -> JointAngles:
+        """Angles of joints and segments: see `vidpose.postprocess.joint_angles`."""
+        from vidpose.postprocess.joint_angles import joint_angles
+
+        return joint_angles(self)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row for each joint of each person in each frame: see `vidpose.export.joint_table`.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingDependencyError(
+                "to_dataframe needs pandas; run `pip install 'vidpose[tables]'`."
+            ) from None
+        from vidpose.export.joint_table import COLUMNS, WORLD, joint_table
+
+        parts = [pandas.DataFrame(part) for part in joint_table(self)]
+        table = pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame()
+        without = () if self.camera_to_world is not None else WORLD
+        return table.reindex(columns=[name for name in COLUMNS if name not in without])
 
 
 def extent(people: int, frames: int) -> str:
