@@ -66,11 +66,11 @@ def views(clips: list[MotionClip], cameras: int, noise: float) -> Iterator[View]
                     f"{clip.name} from {first:g} s",
                     _poses(rays.numpy()),
                     joints.numpy().astype(np.float64),
-                    _up(clip.joints[round(first * clip.fps)], joints[0].numpy()),
+                    up_in_camera(clip.joints[round(first * clip.fps)], joints[0].numpy()),
                 )
 
 
-def _up(world: NDArray[Any], camera: NDArray[Any]) -> NDArray[np.float64]:
+def up_in_camera(world: NDArray[Any], camera: NDArray[Any]) -> NDArray[np.float64]:
     """Up in the camera frame, from one (17, 3) pose in both: bones differ in length only."""
     parents, children = (np.array(ends) for ends in zip(*H36M17.bones, strict=True))
     bones = [joints[children] - joints[parents] for joints in (world, camera)]

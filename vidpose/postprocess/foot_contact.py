@@ -31,6 +31,8 @@ class FootContacts:
     """(R,) how long."""
     frames: NDArray[np.intp]
     """(R,) the frame in the middle."""
+    feet: NDArray[np.intp]
+    """(R,) which of `FEET`."""
 
 
 def foot_contacts(
@@ -43,7 +45,7 @@ def foot_contacts(
         known: (T,) the frames in which they are known.
         timestamps: (T,) seconds.
     """
-    found: list[tuple[int, float, NDArray[np.float64]]] = []
+    found: list[tuple[int, float, NDArray[np.float64], int]] = []
     for run in runs(known):
         for foot in (0, 1):
             path, times = feet[run, foot], timestamps[run]
@@ -51,12 +53,14 @@ def foot_contacts(
                 seconds = float(times[contact.stop - 1] - times[contact.start])
                 if seconds >= SHORTEST_S:
                     middle = run.start + (contact.start + contact.stop) // 2
-                    found.append((middle, seconds, np.median(path[contact], axis=0)))
+                    place = np.median(path[contact], axis=0)
+                    found.append((middle, seconds, place, foot))
     found.sort(key=lambda contact: contact[0])
     return FootContacts(
-        np.array([place for _, _, place in found]).reshape(-1, 3),
-        np.array([seconds for _, seconds, _ in found]),
-        np.array([frame for frame, _, _ in found], np.intp),
+        np.array([place for _, _, place, _ in found]).reshape(-1, 3),
+        np.array([seconds for _, seconds, _, _ in found]),
+        np.array([frame for frame, _, _, _ in found], np.intp),
+        np.array([foot for _, _, _, foot in found], np.intp),
     )
 
 

@@ -1,0 +1,221 @@
+"""Foot strikes of people who walk, and what follows from them: cadence, steps, strides, speed.
+
+A foot strikes where its ankle is furthest ahead of the hip: J. Zeni, J. Richards, J. Higginson,
+"Two simple methods for determining gait events during treadmill and overground walking using
+kinematic data", Gait & Posture 27 (2008), 710-714. Ahead is where the hips face. Only the pose is
+needed for that, not how far away somebody is, which one camera knows least. Somebody walks if such
+strikes alternate, the feet rest on the ground after them (`vidpose.postprocess.foot_contact`), and
+the hip gets on with each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import find_peaks
+
+from vidpose.poses import Pose3D
+from vidpose.postprocess.foot_contact import FEET, FootContacts, foot_contacts
+from vidpose.postprocess.joint_angles import LONGEST_STEP_S, SIDES
+from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import known_joints, runs
+
+SHORTEST_SWING_M = 0.2
+"""An ankle comes at least this much forward and goes back again, or it is no step."""
+STEP_S = (0.25, 1.5)
+"""The shortest and the longest step; what is outside is none, or one was missed."""
+HEADING_OVER_S = 1.0
+"""The hips turn with each step; over about two steps they face where somebody goes."""
+RESTS_WITHIN_S = 0.3
+"""After its strike a foot rests on the ground ..."""
+RESTING_SHARE = 0.5
+"""... at so many of the strikes; the others may be hidden by jitter. Pedals fail this."""
+SETTLES_S = 0.15
+"""After its strike the foot still comes forward for as long as this."""
+PROGRESS = 0.5
+"""In a step the hip gets on by this part of the step's length at least; else it is on the spot."""
+FEWEST_STEPS = 4
+"""Fewer say nothing about how somebody walks."""
+HIPS = (H36M17.index("RHip"), H36M17.index("LHip"))
+NOTE = (
+    "sd is over the steps; it does not include the error of the 3D joints, which is larger "
+    "(see docs/angles.md)"
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FootStrike:
+    side: str
+    """`right` or `left`."""
+    time_s: float
+    """As `timestamps`; to a frame or two."""
+    step_m: float
+    """How far its ankle comes ahead of the other one, where the hips face."""
+    row: int
+    """The frame, in the arrays of the result."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A mean over steps or strides."""
+
+    mean: float
+    sd: float
+    """Standard deviation over the steps or strides, not of the mean: see `NOTE`."""
+    count: int
+    """Steps or strides."""
+
+
+@dataclass(frozen=True)
+class Gait:
+    """How one person walks."""
+
+    person: int
+    strikes: tuple[FootStrike, ...]
+    """Of the walk, in the order of time."""
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    """By name: `cadence_per_min`, `step_time_s`, `step_length_m`, `stride_time_s`,
+    `stride_length_m`, `speed_m_s`, and each for `right_` and `left_`, except cadence and speed. A
+    right step ends with the strike of the right foot. Empty if there is a `reason`."""
+    reason: str = ""
+    """Why there are no measures, one sentence."""
+    note: str = NOTE
+
+
+def gait(result: Pose3D) -> tuple[Gait, ...]:
+    """The gait of each person, in the order of `person_ids`.
+
+    Lengths and speeds are as good as the body's size: give `--height-cm`. Nobody walks on a
+    treadmill: the hip stays where it is. Running gives strikes a little early.
+
+    Args:
+        result: with a world, for up and for feet that rest.
+    """
+    return tuple(_gait(person) for person in result)
+
+
+def _gait(one: Pose3D) -> Gait:
+    """Of a single person."""
+    person = int(one.person_ids[0])
+    if one.camera_to_world is None:
+        return Gait(person, (), reason="There is no world; run `vidpose infer --world`.")
+    feet = one.joints_camera()[0][:, FEET].astype(np.float64)
+    contacts = foot_contacts(feet, known_joints(feet, (1, 2)), one.timestamps)
+    hip = one.root_3d[0].astype(np.float64)
+    walks = [
+        walk
+        for walk in _walks(_strikes(one))
+        if _feet_rest(walk, contacts, one.timestamps) and _gets_on(walk, hip)
+    ]
+    strikes = tuple(strike for walk in walks for strike in walk)
+    steps = len(strikes) - len(walks)
+    if steps < FEWEST_STEPS:
+        found = f"{steps} step{'s' if steps > 1 else ''} of a walk" if steps else "no walk"
+        return Gait(person, strikes, reason=f"There is {found}; it takes {FEWEST_STEPS} steps.")
+    return Gait(person, strikes, _measures(walks))
+
+
+def _strikes(one: Pose3D) -> list[FootStrike]:
+    """All that may be foot strikes, in the order of time."""
+    assert one.camera_to_world is not None
+    axes = one.camera_to_world[:3, :3]
+    joints = one.joints_3d[0].astype(np.float64) @ axes.T  # z up, the hip at 0
+    found = []
+    steps = np.diff(one.timestamps)
+    frame_s = float(np.median(steps)) if len(steps) else 1.0
+    cuts = (np.flatnonzero(steps > LONGEST_STEP_S) + 1).tolist()
+    for run in runs(one.present[0]):
+        inner = [cut for cut in cuts if run.start < cut < run.stop]
+        for start, stop in zip([run.start, *inner], [*inner, run.stop], strict=True):
+            ahead = _ahead(joints[start:stop], frame_s)
+            for foot, side in enumerate(SIDES):
+                apart = max(1.0, STEP_S[0] / frame_s)
+                rows, _ = find_peaks(ahead[:, foot], prominence=SHORTEST_SWING_M, distance=apart)
+                for row in rows.tolist():
+                    settled = ahead[row : row + 1 + round(SETTLES_S / frame_s)]
+                    step = float((settled[:, foot] - settled[:, 1 - foot]).max())
+                    row += start
+                    found.append(FootStrike(side, float(one.timestamps[row]), step, row))
+    return sorted(found, key=lambda strike: strike.time_s)
+
+
+def _ahead(joints: Floats, frame_s: float) -> Floats:
+    """(T, 2) how far the ankles are ahead of the hip, metres; joints (T, 17, 3), z up."""
+    across = (joints[:, HIPS[0]] - joints[:, HIPS[1]])[:, :2]
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+    across = uniform_filter1d(across, max(1, round(HEADING_OVER_S / frame_s)), axis=0)
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+    forward = np.stack([-across[:, 1], across[:, 0]], axis=1)
+    return np.einsum("tfd,td->tf", joints[:, FEET, :2], forward)
+
+
+def _walks(strikes: list[FootStrike]) -> Iterator[list[FootStrike]]:
+    """Strikes that alternate, at least two steps in a row."""
+    walk: list[FootStrike] = []
+    for strike in strikes:
+        if walk and not (
+            strike.side != walk[-1].side
+            and STEP_S[0] <= strike.time_s - walk[-1].time_s <= STEP_S[1]
+        ):
+            if len(walk) >= 3:
+                yield walk
+            walk = []
+        walk.append(strike)
+    if len(walk) >= 3:
+        yield walk
+
+
+def _feet_rest(walk: list[FootStrike], contacts: FootContacts, timestamps: Floats) -> bool:
+    middle = timestamps[contacts.frames]
+    begins, ends = middle - contacts.seconds / 2, middle + contacts.seconds / 2
+    resting = [
+        (
+            (contacts.feet == SIDES.index(strike.side))
+            & (begins <= strike.time_s + RESTS_WITHIN_S)
+            & (ends >= strike.time_s)
+        ).any()
+        for strike in walk
+    ]
+    return bool(np.mean(resting) >= RESTING_SHARE)
+
+
+def _gets_on(walk: list[FootStrike], hip: Floats) -> bool:
+    moved = np.linalg.norm(np.diff(hip[[strike.row for strike in walk]], axis=0), axis=1)
+    return bool(np.nanmedian(moved) >= PROGRESS * np.median([s.step_m for s in walk[1:]]))
+
+
+def _measures(walks: list[list[FootStrike]]) -> dict[str, Measure]:
+    steps = [
+        (last.side, last.time_s - first.time_s, last.step_m)
+        for walk in walks
+        for first, last in pairwise(walk)
+    ]
+    strides = [
+        (last.side, last.time_s - first.time_s, between.step_m + last.step_m)
+        for walk in walks
+        for first, between, last in zip(walk, walk[1:], walk[2:], strict=False)
+    ]
+    out = {
+        "cadence_per_min": _measure([60 / seconds for _, seconds, _ in steps]),
+        "speed_m_s": _measure([metres / seconds for _, seconds, metres in strides]),
+    }
+    for name, rows in (("step", steps), ("stride", strides)):
+        for side in ("", *SIDES):
+            chosen = [row for row in rows if row[0] == side or not side]
+            if chosen:
+                prefix = f"{side}_{name}" if side else name
+                out[f"{prefix}_time_s"] = _measure([seconds for _, seconds, _ in chosen])
+                out[f"{prefix}_length_m"] = _measure([metres for _, _, metres in chosen])
+    return out
+
+
+def _measure(values: list[float]) -> Measure:
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Measure(float(np.mean(values)), sd, len(values))
