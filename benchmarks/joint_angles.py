@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from common import argument_parser, machine, markdown_table, publish, run_script
 from ground_plane import up_in_camera
-from lifting import SEED, Condition, Floats, conditions, lift, load_weights, read_people, see
+from keypoint_noise import Floats
+from lifting import SEED, Condition, conditions, lift, load_weights, read_people, see
 from lifting import stretches as stretches_of
 from real_cameras import CAMERAS, detect_all, main_person
 

@@ -73,11 +73,11 @@ class _Body:
         """(T, 3) where the body faces; `outward` is towards the side looked at."""
         return np.cross(outward, up) if self.left else np.cross(up, outward)
 
-    def pelvis(self) -> tuple[Floats, Floats, Floats]:
-        """Forward, up and outward. Outward is the line of the hips; up leans with the trunk."""
+    def pelvis(self) -> tuple[Floats, Floats]:
+        """Forward and up, both perpendicular to the line of the hips; up leans with the trunk."""
         outward = self.direction("LHip", "RHip")
         up = _square(self.trunk, outward)
-        return self.forward(up, outward), up, outward
+        return self.forward(up, outward), up
 
     def thorax(self) -> tuple[Floats, Floats, Floats]:
         """Forward, up and outward. Up is the trunk: shoulders are raised one by one."""
@@ -131,15 +131,13 @@ def _to_vertical(joints: tuple[str, str], body: _Body) -> Floats:
 
 
 def _hip_flexion(body: _Body) -> Floats:
-    forward, up, _ = body.pelvis()
+    forward, up = body.pelvis()
     return _in_plane(body.direction("RHip", "RKnee"), -up, forward)
 
 
 def _hip_abduction(body: _Body) -> Floats:
-    forward, _, outward = body.pelvis()
-    sine = (body.direction("RHip", "RKnee") * outward).sum(axis=-1)
-    # The pelvis as a whole must be known, as for flexion.
-    return np.where(np.isfinite(forward[:, 0]), np.degrees(np.arcsin(sine.clip(-1, 1))), np.nan)
+    outward = body.direction("LHip", "RHip")
+    return 90 - _between(body.direction("RHip", "RKnee"), outward)
 
 
 def _shoulder_flexion(body: _Body) -> Floats:
@@ -225,7 +223,7 @@ ANGLES: tuple[Angle, ...] = (
         source=f"Wu et al. 2002, {_GROOD}: about the pelvis' Z axis",
     ),
     Angle(
-        name="hip_abduction", points=_HIP, measure=_hip_abduction,
+        name="hip_abduction", points=("LHip", "RHip", "RKnee"), measure=_hip_abduction,
         about="thigh out of the plane that is perpendicular to the line of the hips",
         zero="thigh perpendicular to the line of the hips",
         sign="outward is positive (abduction), -90 to 90; the ISB counts adduction as positive",
