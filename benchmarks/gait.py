@@ -10,7 +10,7 @@ joints.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,12 @@ from ground_plane import FPS, SIZE_PX, View, views
 from vidpose.datasets.motion_clips import read_folder, split
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.options import PostprocessOptions
-from vidpose.poses import Pose3D
+from vidpose.poses import Pose2D, Pose3D
 from vidpose.postprocess import postprocess
 from vidpose.postprocess.gait import Gait, gait
 from vidpose.postprocess.ground_plane import estimate_ground
 
+NAMES_2D = [field.name for field in fields(Pose2D)]
 WORLD = PostprocessOptions(world=True)
 SHOWN = {
     "cadence_per_min": "cadence, steps a minute",
@@ -40,7 +41,7 @@ def true_result(view: View) -> Pose3D:
     """A view's true joints on the true floor."""
     joints = view.joints[None]
     result = Pose3D(
-        **{name: getattr(view.poses, name) for name in view.poses.__dataclass_fields__},
+        **{name: getattr(view.poses, name) for name in NAMES_2D},
         joints_3d=(joints - joints[:, :, :1]).astype(np.float32),
         root_3d=joints[:, :, 0].astype(np.float32),
     )

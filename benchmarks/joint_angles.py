@@ -8,7 +8,8 @@ are seen by random cameras, with a detector's errors, and lifted as `vidpose inf
 angles are compared with those of the true joints; for the angles to the vertical both get the true
 up. FOLDER is what `demo_videos/fetch_more.py` fetches:
 an athlete in front of four cameras, whose angles from each camera alone are compared with those of
-the joints that are triangulated from all four.
+the joints that Pose2Sim triangulated from all four, with OpenPose as its detector (balancing.trc).
+"four" are the joints triangulated from the embedded detector's: no lifter, but another detector.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from real_cameras import CAMERAS, detect_all, main_person
 
 from vidpose.camera import assumed_focal_px
 from vidpose.datasets.virtual_cameras import VirtualCameras
+from vidpose.errors import DataError
 from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.models import Checkpoint
 from vidpose.poses import Pose3D
@@ -38,7 +40,8 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import known_joints
 
-USED = [j for j, name in enumerate(H36M17.joint_names) if name not in ("Neck/Nose", "Head")]
+UNUSED = ("Spine", "Neck/Nose", "Head")
+USED = [j for j, name in enumerate(H36M17.joint_names) if name not in UNUSED]
 """Joints that no angle needs may be missing in the truth."""
 MEASURED = ("default", "embedded", "clean")
 """Conditions of the lifting benchmark."""
@@ -80,9 +83,18 @@ def as_poses(joints: Floats, up: Floats, fps: float) -> Pose3D:
     )
 
 
-def compare(table: Table, lifted: Floats, true: Floats, up: Floats, fps: float) -> None:
-    """Add a view's differences to a table."""
-    ours, theirs = (joint_angles(as_poses(joints, up, fps)) for joints in (lifted, true))
+def compare(
+    table: Table, lifted: tuple[Floats, Floats], true: tuple[Floats, Floats], fps: float
+) -> None:
+    """Add a view's differences to a table.
+
+    Args:
+        lifted, true: (T, 17, 3) joints and up (3,), each in a frame of its own.
+    """
+    frames = min(len(lifted[0]), len(true[0]))
+    ours, theirs = (
+        joint_angles(as_poses(joints[:frames], up, fps)) for joints, up in (lifted, true)
+    )
     for angle in ANGLES:
         for name in angle.names:
             off = (ours.of(name)[0] - theirs.of(name)[0] + 180) % 360 - 180
@@ -102,7 +114,7 @@ def on_motion_capture(folder: Path, checkpoint: Checkpoint) -> dict[str, Table]:
             clip = clips[stretch.clip]
             up = up_in_camera(clip.joints[round(stretch.first * clip.fps)], view.joints[0])
             lifted = lift(lifter, view, condition.match_rate)
-            compare(table, lifted, view.joints, up, view.fps)
+            compare(table, (lifted, up), (view.joints, up), view.fps)
     return tables
 
 
@@ -110,18 +122,37 @@ def _chosen(rows: Iterable[Condition]) -> Iterator[Condition]:
     return (row for row in rows if row.name in MEASURED)
 
 
+def read_trc(path: Path) -> Floats:
+    """(T, 17, 3) metres, y up, from Pose2Sim's TRC; NaN for joints without a marker."""
+    if not path.is_file():
+        raise DataError(f"{path} is not there; run `python demo_videos/fetch_more.py FOLDER`.")
+    lines = path.read_text().splitlines()
+    markers = lines[3].split()[2:]  # after Frame# and Time
+    rows = np.array([line.split() for line in lines[5:] if line.strip()], np.float64)
+    places = dict(zip(markers, rows[:, 2:].reshape(len(rows), -1, 3).swapaxes(0, 1), strict=True))
+    joints = np.full((len(rows), len(H36M17), 3), np.nan)
+    for j, name in enumerate(H36M17.joint_names):
+        joints[:, j] = places.get(name.replace("Foot", "Ankle"), np.nan)
+    for middle, side in (("Hip", "Hip"), ("Thorax", "Shoulder")):
+        joints[:, H36M17.index(middle)] = (places[f"R{side}"] + places[f"L{side}"]) / 2
+    return joints
+
+
 def on_videos(folder: Path, checkpoint: Checkpoint) -> dict[str, Table]:
-    """By camera, and all of them together."""
-    seen, cameras, true = detect_all(folder)
-    lifter, everything = Lifter(checkpoint), Table()
-    tables: dict[str, Table] = {"all four": everything}
+    """By camera, all of them together, and the joints triangulated from all."""
+    true = read_trc(folder / "balancing.trc")
+    up = np.array([0.0, 1.0, 0.0])
+    seen, cameras, triangulated = detect_all(folder)
+    lifter, everything, four = Lifter(checkpoint), Table(), Table()
+    tables = {"each camera": everything, "four": four}
     for name, view, camera in zip(CAMERAS, seen, cameras, strict=True):
         focal_px = assumed_focal_px(view.poses.frame_size)
         result = equal_bone_lengths(lift_poses(view.poses, lifter, focal_px).poses, focal_px)
-        lifted = result.joints_3d[main_person(view)].astype(np.float64)[: len(true.joints)]
-        target, up = camera.camera(true.joints), camera.rotation[:, 2]
+        lifted = result.joints_3d[main_person(view)].astype(np.float64)
         for table in (tables.setdefault(name, Table()), everything):
-            compare(table, lifted, target, up, view.poses.fps)
+            compare(table, (lifted, camera.rotation[:, 2]), (true, up), view.poses.fps)
+    world = np.array([0.0, 0.0, 1.0])
+    compare(four, (triangulated.joints, world), (true, up), seen[0].poses.fps)
     return tables
 
 
@@ -153,7 +184,7 @@ def main() -> None:
     text += f"## Motion capture\n\n{markdown(on_motion_capture(given.mocap, checkpoint))}"
     if given.videos:
         tables = on_videos(given.videos, checkpoint)
-        text += f"\n## Four cameras\n\n{markdown(tables)}"
+        text += f"\n## Real people\n\n{markdown(tables)}"
     publish(text, given.out)
 
 

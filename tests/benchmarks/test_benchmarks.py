@@ -71,7 +71,7 @@ def test_the_true_up_of_a_camera_is_found_from_the_bones(module: Import) -> None
     world = np.random.default_rng(0).normal(size=(17, 3))
     axes = camera_axes(25, -10)
     longer = 1.2 * world @ axes.T + (0, 0, 5)
-    np.testing.assert_allclose(ground_plane._up(world, longer), axes[:, 2], atol=1e-9)
+    np.testing.assert_allclose(ground_plane.up_in_camera(world, longer), axes[:, 2], atol=1e-9)
 
 
 def test_acceleration_goes_by_the_time(module: Import) -> None:
