@@ -37,7 +37,9 @@ from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
 from vidpose.postprocess.bone_lengths import bone_lengths, with_bone_lengths
-from vidpose.render.plots import COLOURS, DPI, GRID, INK
+from vidpose.render.charts import Bars, joint_bars
+from vidpose.render.plots import legend_below, panels, save
+from vidpose.render.plots import title as plot_title
 from vidpose.skeleton import H36M17
 from vidpose.utils.files import check_writable, replacing
 from vidpose.zoo.registry import find_weights
@@ -375,27 +377,15 @@ def draw(folder: Path, results: Sequence[Sequence[Errors]]) -> None:
 
 
 def _bars(out: Path, title: str, names: list[str], bars: dict[str, list[float]]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(max(6.0, 2 + 0.45 * len(names)), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Any = figure.add_subplot()
-    width, places = 0.8 / len(bars), np.arange(len(names))
-    for i, (label, values) in enumerate(bars.items()):
-        x = places + (i - (len(bars) - 1) / 2) * width
-        colour = COLOURS[i % len(COLOURS)]
-        axes.bar(x, values, 0.92 * width, color=colour, label=label, zorder=2)
-    axes.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
-    axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_ylabel("P-MPJPE, mm", fontsize=9)
-    axes.set_title(title, loc="left", fontsize=10, color=INK)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
-    figure.legend(loc="outside lower center", ncols=min(4, len(bars)), fontsize=8, frameon=False)
-    with replacing(out) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+    figure, (axes,) = panels(1, max(6.0, 2 + 0.45 * len(names)), 4.2)
+    unknown = np.full(len(names), np.nan)
+    joint_bars(
+        axes, names, [Bars(n, np.array(values), unknown, unknown) for n, values in bars.items()]
+    )
+    axes.set_ylabel("P-MPJPE, mm")
+    plot_title(axes, title)
+    legend_below(figure, axes, columns=4)
+    save(figure, out)
 
 
 def load_weights(weights: Sequence[str], trained: bool) -> dict[str, Checkpoint]:

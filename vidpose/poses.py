@@ -124,18 +124,26 @@ class Pose2D:
         """The people, one by one, each like `person` gives them."""
         return (self._part(slice(p, p + 1), slice(None)) for p in range(self.people))
 
+    def index_of(self, person_id: int) -> int:
+        """The row of the person with this id.
+
+        Raises:
+            UsageError: nobody has this id.
+        """
+        ids = self.person_ids.tolist()
+        if person_id not in ids:
+            there = f"there are {', '.join(map(str, ids))}" if ids else "there is nobody"
+            raise UsageError(f"there is no person {person_id}; {there}.")
+        return int(ids.index(person_id))
+
     def person(self, person_id: int) -> Self:
         """The same poses of one person only: arrays (1, T, ...). `meta` still is about everybody.
 
         Raises:
             UsageError: nobody has this id.
         """
-        found = np.flatnonzero(self.person_ids == person_id)
-        if not len(found):
-            ids = ", ".join(map(str, self.person_ids.tolist()))
-            there = f"there are {ids}" if ids else "there is nobody"
-            raise UsageError(f"there is no person {person_id}; {there}.")
-        return self._part(slice(found[0], found[0] + 1), slice(None))
+        row = self.index_of(person_id)
+        return self._part(slice(row, row + 1), slice(None))
 
     def between(self, start_s: float = -np.inf, end_s: float = np.inf) -> Self:
         """The same poses from one time to another, both included; everybody is kept.

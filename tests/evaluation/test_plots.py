@@ -11,6 +11,7 @@ from tests.dataset_files import h36m_like, make_checkpoint, make_dataset, make_s
 from vidpose.errors import UsageError, VidposeError
 from vidpose.evaluation import plots
 from vidpose.evaluation.evaluate import Evaluation, evaluate
+from vidpose.render.charts import broken
 from vidpose.render.plots import COLOURS
 
 
@@ -79,7 +80,7 @@ def test_odd_sequences_are_drawn(tmp_path: Path) -> None:
 
 
 def test_lines_are_broken_where_frames_are_left_out() -> None:
-    seconds, error = plots._broken(np.array([0, 0.1, 0.5, 0.6]), np.arange(4, dtype=np.float32))
+    seconds, error = broken(np.array([0, 0.1, 0.5, 0.6]), np.arange(4, dtype=np.float32))
     np.testing.assert_array_equal(np.isnan(error), [False, False, True, False, False])
     assert np.isnan(seconds[2])
 

@@ -151,7 +151,19 @@ def evaluate(
 )
 @click.option("--only", callback=names, metavar="ROW,...", help="Only these rows of the table.")
 @click.option("--action", metavar="NAME", help="figure3: the errors on this action.")
-@click.option("--video", type=FILE, help="figure4, figure5, figure6: look at your own video.")
+@click.option("--video", type=FILE, help="figure4 to figure6: look at your own video.")
+@click.option(
+    "--result",
+    type=FILE,
+    metavar="RESULT.npz",
+    help="figure4 to figure6: look at a result of `vidpose infer`; nothing is detected again.",
+)
+@click.option(
+    "--person",
+    type=int,
+    metavar="ID",
+    help="Whom to look at in --result or --video. [default: who is seen longest]",
+)
 @click.option(
     "--sequence", metavar="SUBJECT/ACTION/CAMERA", help="figure4 to figure6: a test sequence."
 )

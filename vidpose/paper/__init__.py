@@ -22,6 +22,7 @@ from vidpose.utils.progress import Progress, silent
 NAMES = (*(f"table{n}" for n in range(1, 8)), *(f"figure{n}" for n in range(3, 7)))
 
 _DATA = {"mocap", "test_subjects"}
+_OWN = {"video", "result", "person"}
 _TRAINING = _DATA | {"epochs", "fraction", "seeds", "size"}
 _OPTIONS: dict[str, set[str]] = {
     **dict.fromkeys(("table1", "table2", "table3"), _TRAINING | {"only", "weights"}),
@@ -29,8 +30,8 @@ _OPTIONS: dict[str, set[str]] = {
     "table6": set(),
     "table7": _TRAINING - _DATA | {"only", "weights"},
     "figure3": _TRAINING - {"seeds"} | {"only", "weights", "action"},
-    "figure4": _TRAINING - {"seeds"} | {"only", "weights", "video", "sequence", "at"},
-    **dict.fromkeys(("figure5", "figure6"), _DATA | {"weights", "video", "sequence", "at"}),
+    "figure4": _TRAINING - {"seeds"} | {"only", "weights", *_OWN, "sequence", "at"},
+    **dict.fromkeys(("figure5", "figure6"), _DATA | {"weights", *_OWN, "sequence", "at"}),
 }
 """The options that each experiment knows, in addition to those of all."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,13 +22,21 @@ from vidpose.paper.datasets import find_data, find_sequence
 from vidpose.paper.keypoint_track import (
     KeypointTrack,
     Window,
+    own_track,
     track_of_sequence,
-    track_of_video,
     window_of,
 )
 from vidpose.paper.options import ExperimentOptions
 from vidpose.paper.workspace import Workspace
-from vidpose.render.plots import COLOURS, INK, new_figure
+from vidpose.render.plots import (
+    INK,
+    MARK,
+    TICK_PT,
+    colour_bar,
+    figure_title,
+    heat_map,
+    new_figure,
+)
 from vidpose.skeleton import SKELETONS, Skeleton
 from vidpose.zoo.registry import find_weights
 
@@ -36,9 +44,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CENTRE = COLOURS[5]
-"""The colour that marks the centre frame."""
 HEADS_A_ROW = 4
+TINY_PT = 6
+"""Names of joints next to a heat map: seventeen on each side."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,10 +79,11 @@ def attention_maps(name: str, workspace: Workspace, options: ExperimentOptions) 
             f"{checkpoint.path} is a {type(checkpoint.model).__name__}, which has no spatial and "
             f"temporal attention; {name} needs a PoseFormer."
         )
-    if video is not None and options.mocap is not None:
-        raise UsageError("give --video, or --mocap, not both.")
-    if video is not None:
-        track, source = track_of_video(video, workspace, options.at), video.name
+    for given, path in (("--video", video), ("--result", options.result)):
+        if path is not None and options.mocap is not None:
+            raise UsageError(f"give {given}, or --mocap, not both.")
+    if (track := own_track(options, workspace)) is not None:
+        source = track.name
     else:
         data = find_data("h36m", workspace, **options.choice)
         track = track_of_sequence(find_sequence(data, options.sequence))
@@ -155,26 +164,26 @@ def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
     for row, (title, points) in enumerate(poses[:rows]):
         axes = figure.add_subplot(grid[row, 0])
         draw.skeleton(axes, points, found.skeleton)
-        axes.set_title(title, fontsize=8, color=INK)
+        axes.set_title(title, fontsize=TICK_PT, color=INK)
         draw.bare(axes)
+    draw.sides_legend(figure)
+    what = "joint" if spatial else "frame, from the centre"
     panels = []
     for head, weights in enumerate(maps):
         row, column = divmod(head, HEADS_A_ROW)
         axes = figure.add_subplot(grid[row, 1 + column])
-        shown = axes.imshow(weights, cmap="cividis", vmin=maps.min(), vmax=maps.max())
-        axes.set_title(f"head {head + 1}", fontsize=8, color=INK)
-        axes.tick_params(length=0, labelcolor=INK)
-        axes.spines[:].set_visible(False)
-        axes.set_xticks(ticks, labels, rotation=90, fontsize=6)
-        axes.set_yticks(ticks, [] if column else labels, fontsize=6)
+        shown = heat_map(axes, weights, vmin=maps.min(), vmax=maps.max())
+        axes.set_title(f"head {head + 1}", fontsize=TICK_PT, color=INK)
+        axes.tick_params(labelcolor=INK)
+        axes.set_xticks(ticks, labels, rotation=90, fontsize=TINY_PT)
+        axes.set_yticks(ticks, [] if column else labels, fontsize=TINY_PT)
+        axes.set_xlabel(f"{what} looked at" if row == rows - 1 else "", fontsize=TICK_PT, color=INK)
+        axes.set_ylabel("" if column else f"{what} that looks", fontsize=TICK_PT, color=INK)
         if not spatial:
             _mark_centre(axes, found.window.centre)
         panels.append(axes)
-    bar = figure.colorbar(shown, ax=panels, label="weight; every row sums to 1", shrink=0.6)
-    cast(Any, bar.outline).set_visible(False)
-    bar.ax.tick_params(labelsize=7, labelcolor=INK)
-    bar.ax.yaxis.label.set(size=8, color=INK)
-    draw.title(figure, heading)
+    colour_bar(shown, panels, "weight; every row sums to 1", shrink=0.6)
+    figure_title(figure, heading)
     return figure
 
 
@@ -193,8 +202,8 @@ def _frame_ticks(found: AttentionMaps) -> tuple[list[int], list[str], float]:
 
 
 def _mark_centre(axes: Axes, centre: int) -> None:
-    axes.axvline(centre, color=CENTRE, linewidth=0.9, linestyle=":")
-    axes.axhline(centre, color=CENTRE, linewidth=0.9, linestyle=":")
+    axes.axvline(centre, color=MARK, linewidth=0.9, linestyle=":")
+    axes.axhline(centre, color=MARK, linewidth=0.9, linestyle=":")
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         if "centre" in label.get_text():
-            label.set_color(CENTRE)
+            label.set_color(MARK)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vidpose.datasets.dataset import PoseSequence
-from vidpose.errors import UsageError
+from vidpose.errors import UsageError, VidposeError
 from vidpose.evaluation import plots
 from vidpose.evaluation.compare import check_action
 from vidpose.evaluation.evaluate import Evaluation, check_fits, evaluate
@@ -19,12 +19,14 @@ from vidpose.events import Info
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.paper import draw
 from vidpose.paper.datasets import ExperimentData, find_data, find_sequence
-from vidpose.paper.keypoint_track import KeypointTrack, track_of_sequence, track_of_video, window_of
+from vidpose.paper.keypoint_track import KeypointTrack, own_track, track_of_sequence, window_of
 from vidpose.paper.options import ExperimentOptions
 from vidpose.paper.runs import trained
 from vidpose.paper.tables import EXPERIMENTS
 from vidpose.paper.workspace import Workspace
-from vidpose.render.plots import INK, new_figure
+from vidpose.poses import load
+from vidpose.render import source_video
+from vidpose.render.plots import INK, NOTE_PT, TICK_PT, figure_title, new_figure
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
 from vidpose.video import VideoReader
 from vidpose.zoo.registry import find_weights
@@ -117,15 +119,19 @@ class Moment:
 
 def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
     """Figure 4: what goes in, the truth, and each network's pose."""
-    video, at, source = options.video, options.at, ""
+    at, source = options.at, ""
+    is_own = options.video is not None or options.result is not None
     data = None
-    if video is None or not options.weights:
+    if not is_own or not options.weights:
         data = find_data("h36m", workspace, **options.choice)
         source = data.description
     networks, how = _networks(options, data, workspace)
-    if video is not None:
-        source = f"{video.name}; trained on {source}" if source else video.name
-        moments = [_moment_of_video(video, networks, at, workspace)]
+    if is_own:
+        _check_own(networks)
+        track = own_track(options, workspace)
+        assert track is not None
+        source = f"{track.name}; trained on {source}" if source else track.name
+        moments = [_own_moment(track, _own_video(options), networks, at, workspace)]
     else:
         assert data is not None
         moments = [
@@ -184,16 +190,34 @@ def _moment(
     )
 
 
-def _moment_of_video(
-    video: Path, networks: Networks, at: float | None, workspace: Workspace
-) -> Moment:
+def _check_own(networks: Networks) -> None:
     for label, checkpoint in networks.items():
         if checkpoint.skeleton != H36M17.name:
             raise UsageError(
                 f"{label} is for the skeleton {checkpoint.skeleton}; a video needs {H36M17.name}."
             )
-    track = track_of_video(video, workspace, at)
+
+
+def _own_video(options: ExperimentOptions) -> Path | None:
+    """Where the picture is from; None if the video of a result is not where it was."""
+    if options.result is None:
+        return options.video
+    try:
+        return source_video(load(options.result))
+    except VidposeError:
+        return None
+
+
+def _own_moment(
+    track: KeypointTrack,
+    video: Path | None,
+    networks: Networks,
+    at: float | None,
+    workspace: Workspace,
+) -> Moment:
     moment = _moment(track, networks, at, workspace.device)
+    if video is None:
+        return moment
     seconds = float(track.seconds[track.nearest(at)])
     with VideoReader(video, max(0.0, seconds - 0.01), None) as reader:
         return replace(moment, image=next(iter(reader)).image.copy())
@@ -220,7 +244,7 @@ def _draw(moments: list[Moment], heading: str, out: Path) -> Path:
         if moment.image is not None:
             axes.imshow(moment.image)
         draw.skeleton(axes, moment.keypoints_px, moment.skeleton)
-        axes.set_title(f"{moment.name}\n2D joints", fontsize=7, color=INK)
+        axes.set_title(f"{moment.name}\n2D joints", fontsize=NOTE_PT, color=INK)
         draw.bare(axes)
         for column, (label, pose) in enumerate(moment.shown.items(), start=1):
             axes = figure.add_subplot(grid[row, column])
@@ -229,10 +253,11 @@ def _draw(moments: list[Moment], heading: str, out: Path) -> Path:
             draw.skeleton(axes, draw.from_aside(pose), moment.skeleton)
             error = moment.error_mm(label)
             title = label if error is None else f"{label}\n{error:.0f} mm"
-            axes.set_title(title, fontsize=8, color=INK)
+            axes.set_title(title, fontsize=TICK_PT, color=INK)
             draw.bare(axes)
     ghost = "" if moments[0].truth is None else "; grey: the truth"
-    draw.title(figure, f"{heading}\n3D from the camera's right; orange: left, blue: right{ghost}")
+    figure_title(figure, f"{heading}\n3D from the camera's right{ghost}")
+    draw.sides_legend(figure)
     return draw.save(figure, out)
 
 

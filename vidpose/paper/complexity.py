@@ -18,7 +18,17 @@ from vidpose.models import JointTransformer, LiftingModel, PoseFormer, TemporalT
 from vidpose.paper import draw
 from vidpose.paper.options import ExperimentOptions
 from vidpose.paper.workspace import Workspace
-from vidpose.render.plots import COLOURS, GRID, INK, new_figure, plain
+from vidpose.render.plots import (
+    COLOURS,
+    INK,
+    TICK_PT,
+    figure_title,
+    grid_lines,
+    legend,
+    line_style,
+    new_figure,
+    plain,
+)
 from vidpose.utils.tables import aligned
 
 FRAMES = (9, 27, 81)
@@ -192,12 +202,12 @@ def _row(one: NetworkCost, where: str) -> dict[str, Any]:
 def _draw(growth: list[NetworkCost], heading: str, out: Path) -> Path:
     figure = new_figure(8.0, 4.8)
     axes = plain(figure.add_subplot())
-    for (name, label), colour in zip(_LABELS.items(), COLOURS, strict=False):
+    for number, (name, label) in enumerate(_LABELS.items()):
         costs = _growth_of(name, growth)
-        axes.plot(GROWTH, costs, "o-", color=colour, linewidth=2, label=label)
+        axes.plot(GROWTH, costs, marker="o", label=label, **line_style(number))
         axes.annotate(
             f"{costs[-1]:,.0f}", (GROWTH[-1], costs[-1]), xytext=(7, _ABOVE.get(name, -3)),
-            textcoords="offset points", color=colour, fontsize=8,
+            textcoords="offset points", color=COLOURS[number], fontsize=TICK_PT,
         )  # fmt: skip
     paper = [cost for cost in COMPLEXITY if cost.is_poseformer]
     theirs = [cost.frames for cost in paper], [cost.mflop for cost in paper]
@@ -208,9 +218,9 @@ def _draw(growth: list[NetworkCost], heading: str, out: Path) -> Path:
     axes.set_xticks(GROWTH, [str(f) for f in GROWTH])
     axes.set_xticks([], minor=True)
     axes.set_xlim(GROWTH[0] * 0.85, GROWTH[-1] * 1.6)
-    axes.set_xlabel("frames in a window", fontsize=9, color=INK)
-    axes.set_ylabel("million operations a pose", fontsize=9, color=INK)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
-    draw.title(figure, "Table 6: what a pose costs, counted while the network runs")
+    axes.set_xlabel("frames in a window")
+    axes.set_ylabel("million operations a pose")
+    grid_lines(axes, "both")
+    legend(axes, "upper left")
+    figure_title(figure, "Table 6: what a pose costs, counted while the network runs")
     return draw.save(figure, out)

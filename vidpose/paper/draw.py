@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.render import plots
-from vidpose.render.plots import COLOURS, INK
+from vidpose.render.plots import GHOST, INK, LEFT, MIDDLE, RIGHT, TICK_PT
 from vidpose.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEFT, RIGHT, MIDDLE = COLOURS[1], COLOURS[0], "#555555"
 AZIMUTH_DEG, ELEVATION_DEG = 38.0, 15.0
 """Where 3D poses are looked at from: the camera's right, and above."""
-
-LETTERS_AN_INCH = 12.5
-"""Of titles."""
-
-
-def title(figure: Figure, text: str) -> None:
-    """Above everything; lines that are wider than the figure are broken."""
-    across = int(LETTERS_AN_INCH * figure.get_figwidth())
-    text = "\n".join(part for line in text.splitlines() for part in wrap(line, across))
-    figure.suptitle(text, x=0.01, ha="left", fontsize=10, color=INK)
 
 
 def save(figure: Figure, out: Path) -> Path:
@@ -57,7 +45,7 @@ def skeleton(
         colour = LEFT if child in of.left else RIGHT if child in of.right else MIDDLE
         line = points[[parent, child]]
         if faint:
-            axes.plot(*line.T, color="#BBBBBB", linewidth=1.2, zorder=1)
+            axes.plot(*line.T, color=GHOST, linewidth=1.2, zorder=1)
         else:
             axes.plot(*line.T, color=colour, linewidth=2.2, solid_capstyle="round", zorder=2)
 
@@ -70,3 +58,15 @@ def bare(axes: Axes) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
+
+
+def sides_legend(figure: Figure) -> None:
+    """What the colours of skeletons mean, below everything."""
+    from matplotlib.lines import Line2D
+
+    sides = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}
+    lines = [Line2D([], [], color=colour, linewidth=2.2) for colour in sides.values()]
+    figure.legend(
+        lines, list(sides), loc="outside lower left", ncols=3, frameon=False, fontsize=TICK_PT,
+        labelcolor=INK,
+    )  # fmt: skip

@@ -17,7 +17,10 @@ from vidpose.datasets.dataset import PoseSequence
 from vidpose.errors import UsageError
 from vidpose.models import Checkpoint
 from vidpose.models.normalisation import NORMALISATIONS
+from vidpose.paper.options import ExperimentOptions
 from vidpose.paper.workspace import Workspace
+from vidpose.poses import Pose3D, load
+from vidpose.provenance import given_focal_px
 from vidpose.skeleton import SKELETONS
 from vidpose.utils.gaps import fill_missing
 
@@ -62,11 +65,27 @@ def track_of_sequence(sequence: PoseSequence) -> KeypointTrack:
     )
 
 
-def track_of_video(video: Path, workspace: Workspace, at: float | None = None) -> KeypointTrack:
-    """Whoever is in the video longest, as the detector sees them; of a moment, what is around."""
+def own_track(options: ExperimentOptions, workspace: Workspace) -> KeypointTrack | None:
+    """Somebody in the --result, or in the --video, that was given; None for a dataset.
+
+    Raises:
+        UsageError: there is no such person.
+        VidposeError: the result or the video cannot be used.
+    """
+    if options.result is not None:
+        result = load(options.result)
+        return _track_of_result(options.result.name, result, options.person)
+    if options.video is None:
+        return None
+    result = _detect(options.video, workspace, options.at)
+    return _track_of_result(options.video.name, result, options.person)
+
+
+def _detect(video: Path, workspace: Workspace, at: float | None) -> Pose3D:
+    """The people of a video; of a moment, of what is around it."""
     from vidpose.pipeline import infer
 
-    result = infer(
+    return infer(
         video,
         device=workspace.device.type,
         flip=False,
@@ -75,16 +94,21 @@ def track_of_video(video: Path, workspace: Workspace, at: float | None = None) -
         report=workspace.report,
         progress=workspace.progress,
     )
-    person = int(result.present.sum(axis=1).argmax())
-    present = np.flatnonzero(result.present[person])
+
+
+def _track_of_result(name: str, result: Pose3D, person: int | None) -> KeypointTrack:
+    """A person's 2D joints; by default of whoever is there longest."""
+    longest = int(result.present.sum(axis=1).argmax())
+    index = longest if person is None else result.index_of(person)
+    present = np.flatnonzero(result.present[index])
     stay = slice(present[0], present[-1] + 1)
     width, height = result.frame_size
     return KeypointTrack(
-        name=video.name,
-        keypoints_px=result.keypoints_2d[person, stay],
+        name=f"{name}, person {result.person_ids[index]}",
+        keypoints_px=result.keypoints_2d[index, stay],
         seconds=result.timestamps[stay],
         frame_size=(width, height),
-        focal_px=assumed_focal_px((width, height)),
+        focal_px=given_focal_px(result.meta) or assumed_focal_px((width, height)),
     )
 
 

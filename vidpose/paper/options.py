@@ -30,6 +30,8 @@ class ExperimentOptions:
     mocap: Path | None = None
     test_subjects: tuple[str, ...] | None = None
     video: Path | None = None
+    result: Path | None = None
+    person: int | None = None
     sequence: str | None = None
     at: float | None = None
     action: str | None = None
@@ -47,6 +49,10 @@ class ExperimentOptions:
             )
         if self.video is not None and self.sequence is not None:
             raise UsageError("give --video, or a --sequence of a dataset, not both.")
+        if self.result is not None and (self.video or self.sequence) is not None:
+            raise UsageError("--result has its video's people; leave --video and --sequence away.")
+        if self.person is not None and (self.video or self.result) is None:
+            raise UsageError("--person is somebody in a --result or a --video; give one.")
 
     @property
     def choice(self) -> dict[str, Any]:

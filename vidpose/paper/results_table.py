@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +16,17 @@ from vidpose.paper.datasets import PUBLIC, ExperimentData
 from vidpose.paper.runs import RunResult, mean_and_spread
 from vidpose.paper.tables import Experiment, Row
 from vidpose.paper.workspace import Workspace
-from vidpose.render.plots import COLOURS, GRID, INK, new_figure, plain
+from vidpose.render.plots import (
+    COLOURS,
+    INK,
+    NOTE_PT,
+    figure_title,
+    grid_lines,
+    line_style,
+    names_below,
+    new_figure,
+    plain,
+)
 from vidpose.utils.tables import aligned
 
 if TYPE_CHECKING:
@@ -229,7 +238,7 @@ def picture(table: ResultsTable, out: Path) -> Path:
     key = "Bars: means; dots: runs"
     if any(table.papers_own(result, metric) for result in table.rows for metric in metrics):
         key += f"; in brackets: the paper, on {table.paper_dataset}"
-    draw.title(figure, "\n".join((table.heading, key, table.outcome())))
+    figure_title(figure, "\n".join((table.heading, key, table.outcome())))
     return draw.save(figure, out)
 
 
@@ -246,26 +255,26 @@ def _bars(axes: Axes, table: ResultsTable, metric: str, *, first: bool) -> None:
         if paper := table.papers_own(result, metric):
             protocol = "" if paper.same_protocol else ", another protocol"
             label += f"   [paper {paper.value:.1f}, f={paper.frames}, {paper.mark}{protocol}]"
-        axes.text(max(values) + 0.04 * most, place, label, va="center", fontsize=7, color=INK)
+        axes.text(max(values) + 0.04 * most, place, label, va="center", fontsize=NOTE_PT, color=INK)
     axes.set_yticks(range(len(rows)), [result.row.label for result in rows] if first else [])
     axes.invert_yaxis()
     with_paper = any(table.papers_own(result, metric) for result in rows)
     axes.set_xlim(0, (1.95 if with_paper else 1.4) * most)
     better = "more" if metric in MORE_IS_BETTER else "less"
     unit, of = UNITS.get(metric, "mm"), f", {table.family}" if table.family else ""
-    axes.set_xlabel(f"{METRICS[metric]}{of}, {unit}; {better} is better", fontsize=8, color=INK)
+    axes.set_xlabel(f"{METRICS[metric]}{of}, {unit}; {better} is better")
     axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= most])
-    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    grid_lines(axes, "x")
 
 
 def _by_column(axes: Axes, table: ResultsTable, metric: str) -> None:
     columns = list(table.rows[0].runs[0].columns)
-    for result, colour in zip(table.rows, cycle(COLOURS)):
+    for number, result in enumerate(table.rows):
         values = [result.column(name, metric) for name in columns]
         label = result.row.label
-        axes.plot(columns, values, "o-", color=colour, label=label, markersize=4, linewidth=1)
+        axes.plot(columns, values, label=label, marker="o", markersize=4, **line_style(number))
     axes.set_ylim(bottom=0)
-    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_ylabel(f"{METRICS[metric]}, {UNITS.get(metric, 'mm')}", fontsize=8, color=INK)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.legend(fontsize=7, frameon=False, labelcolor=INK, ncols=2, loc="lower left")
+    names_below(axes, range(len(columns)), columns)
+    axes.set_ylabel(f"{METRICS[metric]}, {UNITS.get(metric, 'mm')}")
+    grid_lines(axes)
+    axes.legend(fontsize=NOTE_PT, frameon=False, labelcolor=INK, ncols=2, loc="lower left")

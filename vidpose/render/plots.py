@@ -1,104 +1,53 @@
-"""The style that all charts share, and the learning curve of a training run.
+"""The style of every plot of the project, and how a plot becomes a file.
 
 matplotlib is loaded by the first picture, and its global state is left alone. Colours are Okabe and
-Ito's, which colour-blind people can tell apart.
+Ito's (M. Okabe, K. Ito, "Color Universal Design", 2008), which colour-blind people can tell apart.
+The first ones differ in lightness, too, lines also differ in their dashes, and heat maps are
+cividis, which gets lighter throughout: a plot that is printed in grey can be read.
 """
 
 from __future__ import annotations
 
-import csv
-import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.errors import DataError
 from vidpose.utils.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1, 1.5)))
+"""matplotlib's line styles, in the order of the colours."""
+LEFT, RIGHT, MIDDLE = COLOURS[1], COLOURS[0], "#555555"
+"""The sides of a body."""
+MARK = COLOURS[5]
+"""What stands out: the best epoch, the centre frame, the worst moments."""
 INK = "#333333"
 FAINT = "#777777"
+GHOST = "#BBBBBB"
 GRID = "#DDDDDD"
+HEAT = "cividis"
+"""The colour map of every heat map."""
+
 DPI = 150
-
-
-def learning_curve(log_csv: Path, out_png: Path) -> Path:
-    """The errors of a training run, epoch by epoch.
-
-    Args:
-        log_csv: with columns `epoch`, `lr`, `train_mpjpe_mm`, `val_mpjpe_mm` and
-            `val_p_mpjpe_mm`; others are not looked at.
-        out_png: the picture to write.
-
-    Raises:
-        DataError: the log has no line, or lacks a column.
-        VidposeError: the picture cannot be written.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    log = _read_log(log_csv)
-    epochs = log["epoch"]
-    figure, (axes,) = panels(1, 7.0, 4.4)
-    lines = {
-        "train_mpjpe_mm": ("training, MPJPE", COLOURS[0], "-"),
-        "val_mpjpe_mm": ("validation, MPJPE", COLOURS[5], "-"),
-        "val_p_mpjpe_mm": ("validation, P-MPJPE", COLOURS[2], "--"),
-    }
-    marker = "o" if len(epochs) < 30 else ""
-    for column, (label, colour, style) in lines.items():
-        axes.plot(
-            epochs, log[column], color=colour, linestyle=style, linewidth=1.8, marker=marker,
-            markersize=3, label=label,
-        )  # fmt: skip
-    validation = log["val_mpjpe_mm"]
-    if np.isfinite(validation).any():
-        best = int(np.nanargmin(validation))
-        axes.plot(epochs[best], validation[best], "*", color=COLOURS[5], markersize=12)
-        title = f"Learning curve: best {validation[best]:.1f} mm in epoch {epochs[best]:.0f}"
-    else:
-        title = "Learning curve"
-    axes.set_title(title, loc="left", fontsize=10, color=INK)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("error, mm")
-    errors = np.concatenate([log[column] for column in lines])
-    errors = errors[np.isfinite(errors)]
-    if len(errors):
-        # The first epochs may be off by far more than all that follows.
-        top = min(float(errors.max()), 4 * float(np.median(errors)))
-        axes.set_ylim(0, 1.06 * top)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    rates = axes.twinx()
-    rates.plot(epochs, log["lr"], color=FAINT, linewidth=1, linestyle=":")
-    rates.set_ylabel("learning rate (dotted)", color=FAINT, fontsize=9)
-    rates.set_ylim(bottom=0)
-    rates.spines[["top", "left", "bottom"]].set_visible(False)
-    rates.spines["right"].set_color(GRID)
-    rates.tick_params(color=GRID, labelcolor=FAINT, labelsize=8)
-    rates.yaxis.get_offset_text().set_fontsize(8)
-    rates.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-    legend(axes)
-    return save(figure, out_png)
-
-
-def _read_log(path: Path) -> dict[str, NDArray[np.float64]]:
-    with open(path, newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows:
-        raise DataError(f"{path} has no epoch yet; there is nothing to draw.")
-    columns = ("epoch", "lr", "train_mpjpe_mm", "val_mpjpe_mm", "val_p_mpjpe_mm")
-    try:
-        return {c: np.array([float(row[c] or math.nan) for row in rows]) for c in columns}
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path} is no log of `vidpose train` ({error}); it needs {', '.join(columns)}."
-        ) from None
+TITLE_PT, LABEL_PT, TICK_PT, NOTE_PT = 10, 9, 8, 7
+"""Sizes of letters: of titles, axes and panels, ticks and legends, and what is written inside."""
+LINE_PT = 1.5
+PAGE_IN = 7.0
+"""The width of a plot that is to fill a printed page."""
+LETTERS_AN_INCH = 12.5
+"""Of titles."""
+MOST_PEOPLE = 4
+"""Whom a plot of everybody shows at most: those who are seen longest."""
+FORMATS = ("png", "svg", "pdf")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -109,13 +58,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def plain(axes: Axes) -> Axes:
-    """Axes in the style of all charts."""
+    """Axes in the style of all plots."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_color(GRID)
-    axes.tick_params(color=GRID, labelcolor=INK, labelsize=8)
+    axes.tick_params(color=GRID, labelcolor=INK, labelsize=TICK_PT)
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(size=9, color=INK)
+        label.set(size=LABEL_PT, color=INK)
     return axes
 
 
@@ -125,12 +74,91 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     return figure, [plain(figure.add_subplot(count, 1, i + 1)) for i in range(count)]
 
 
-def legend(axes: Axes, loc: Literal["upper right", "best"] = "upper right") -> None:
-    axes.legend(loc=loc, framealpha=0.9, edgecolor="none", fontsize=8, labelcolor=INK)
+def grid_lines(axes: Axes, axis: Literal["both", "x", "y"] = "y") -> None:
+    axes.grid(axis=axis, color=GRID, linewidth=0.8)
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """How the line with this number is drawn: colour, dashes and width, for `Axes.plot`."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "linestyle": DASHES[number % len(DASHES)],
+        "linewidth": LINE_PT,
+    }
+
+
+def title(axes: Axes, text: str, size: float = TITLE_PT) -> None:
+    """Above one panel, on its left."""
+    axes.set_title(text, loc="left", fontsize=size, color=INK)
+
+
+def figure_title(figure: Figure, text: str) -> None:
+    """Above everything; lines that are wider than the figure are broken."""
+    across = int(LETTERS_AN_INCH * figure.get_figwidth())
+    text = "\n".join(part for line in text.splitlines() for part in wrap(line, across))
+    figure.suptitle(text, x=0.01, ha="left", fontsize=TITLE_PT, color=INK)
+
+
+def legend(axes: Axes, loc: Literal["upper right", "upper left", "best"] = "upper right") -> None:
+    axes.legend(loc=loc, framealpha=0.9, edgecolor="none", fontsize=TICK_PT, labelcolor=INK)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
+    """One legend for all panels, under them, of what is drawn in one of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(columns, len(labels)),
+        frameon=False,
+        fontsize=TICK_PT,
+        labelcolor=INK,
+    )
+
+
+def names_below(axes: Axes, places: Iterable[float], names: Sequence[str]) -> None:
+    """Names under the horizontal axis, turned so that they do not overlap."""
+    axes.set_xticks(list(places), names, rotation=40, ha="right", rotation_mode="anchor")
+
+
+def heat_map(axes: Axes, values: NDArray[np.floating], **options: Any) -> Any:
+    """An image of numbers without a frame; `options` are those of `Axes.imshow`."""
+    shown = axes.imshow(values, cmap=HEAT, **options)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return shown
+
+
+def colour_bar(shown: Any, of: Axes | Sequence[Axes], label: str, **options: Any) -> Colorbar:
+    """What the colours of a heat map mean; `options` are those of `Figure.colorbar`."""
+    first = of[0] if isinstance(of, Sequence) else of
+    bar = cast("Figure", first.get_figure()).colorbar(shown, ax=of, label=label, **options)
+    cast(Any, bar.outline).set_visible(False)
+    bar.ax.tick_params(color=GRID, labelcolor=INK, labelsize=TICK_PT)
+    bar.ax.yaxis.label.set(size=LABEL_PT, color=INK)
+    return bar
 
 
 def save(figure: Figure, out: Path, **options: Any) -> Path:
-    """Write a figure as PNG; `options` are those of `Figure.savefig`."""
-    with replacing(out) as temporary:
-        figure.savefig(temporary, format="png", **options)
+    """Write a figure as its suffix says, PNG, SVG or PDF; it appears whole or not at all.
+
+    The same figure gives the same file. Letters of a PDF are TrueType, which journals ask for;
+    those of an SVG are outlines, which look alike everywhere.
+
+    Args:
+        figure: what to write.
+        out: with a suffix of `FORMATS`.
+        options: those of `Figure.savefig`.
+
+    Raises:
+        VidposeError: the file cannot be written.
+    """
+    import matplotlib as mpl
+
+    format = out.suffix[1:].lower()
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
+    settings = {"pdf.fonttype": 42, "svg.hashsalt": "vidpose"}
+    with replacing(out) as temporary, mpl.rc_context(cast(Any, settings)):
+        figure.savefig(temporary, format=format, metadata=undated, **options)
     return out

@@ -82,7 +82,7 @@ def run(
         progress=progress,
     )
     if world.is_first:
-        from vidpose.render.plots import learning_curve
+        from vidpose.training.learning_curve import learning_curve
 
         learning_curve(folder.log, folder.curve)
     return best

@@ -4,7 +4,8 @@ import pytest
 
 from tests.charts import pixels
 from vidpose.errors import DataError
-from vidpose.render import plots
+from vidpose.render.plots import COLOURS
+from vidpose.training.learning_curve import learning_curve
 
 HEADER = "epoch,lr,train_mpjpe_mm,val_mpjpe_mm,val_p_mpjpe_mm,seconds\n"
 
@@ -16,15 +17,15 @@ def test_learning_curve(tmp_path: Path, epochs: int) -> None:
         f"{i + 1},{2e-4 * 0.98**i},{90 / (i + 1)},{100 - i},{80 - i},9\n" for i in range(epochs)
     ]
     log.write_text(HEADER + "".join(lines))
-    out = plots.learning_curve(log, tmp_path / "curve.png")
-    for colour in (plots.COLOURS[0], plots.COLOURS[5], plots.COLOURS[2]):
+    out = learning_curve(log, tmp_path / "curve.png")
+    for colour in COLOURS[:3]:
         assert pixels(out, colour) > 50
 
 
 def test_learning_curve_without_validation(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text(HEADER + "1,0.1,90,,,9\n2,0.1,80,,,9\n")
-    assert plots.learning_curve(log, tmp_path / "curve.png").exists()
+    assert learning_curve(log, tmp_path / "curve.png").exists()
 
 
 def test_a_log_that_is_none(tmp_path: Path) -> None:
@@ -37,8 +38,8 @@ def test_a_log_that_is_none(tmp_path: Path) -> None:
     ):
         log.write_text(text)
         if message == "nothing":  # a line cut off by a full disk
-            plots.learning_curve(log, tmp_path / "curve.png")
+            learning_curve(log, tmp_path / "curve.png")
             continue
         with pytest.raises(DataError, match=message):
-            plots.learning_curve(log, tmp_path / "none.png")
+            learning_curve(log, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()

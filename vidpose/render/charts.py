@@ -1,0 +1,115 @@
+"""Kinds of charts that several plots share: bars by joint, lines over time, shares of joints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.render.plots import (
+    COLOURS,
+    INK,
+    NOTE_PT,
+    colour_bar,
+    grid_lines,
+    heat_map,
+    legend,
+    line_style,
+    names_below,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_SERIES = len(COLOURS)
+"""What one chart can show next to each other."""
+BROKEN_FROM = 1.5
+"""Frames so many times farther apart than usual have others left out between them."""
+PCK_MM = 150.0
+
+
+class Bars(NamedTuple):
+    """One series of `joint_bars`, by joint; NaN where a joint is not measured."""
+
+    label: str
+    mean: NDArray[np.floating]
+    low: NDArray[np.floating]
+    """Where its whiskers begin and end."""
+    high: NDArray[np.floating]
+
+
+def joint_bars(axes: Axes, joints: Sequence[str], series: Sequence[Bars]) -> None:
+    """A bar for each joint and series, in the same order as in the legend."""
+    width = 0.8 / len(series)
+    places = np.arange(len(joints))
+    for i, one in enumerate(series):
+        x = places + (i - (len(series) - 1) / 2) * width
+        axes.bar(x, one.mean, 0.92 * width, color=COLOURS[i % len(COLOURS)], label=one.label)
+        axes.vlines(x, one.low, one.high, color=INK, linewidth=1, alpha=0.7)
+    names_below(axes, places, joints)
+    axes.set_xlim(-0.6, len(joints) - 0.4)
+    axes.set_ylim(bottom=0)
+    grid_lines(axes)
+
+
+def joint_map(
+    axes: Axes, joints: Sequence[str], values: NDArray[np.floating], label: str, **options: Any
+) -> None:
+    """A heat map of (J, columns) from 0 on, a row for each joint, and what its colours mean.
+
+    `options` are those of `Axes.imshow`.
+    """
+    shown = heat_map(axes, values, aspect="auto", vmin=0, **options)
+    axes.set_yticks(range(len(joints)), joints)
+    colour_bar(shown, axes, label, pad=0.02)
+
+
+def over_time(
+    axes: Axes, seconds: NDArray[np.floating], values: NDArray[np.floating], **style: Any
+) -> None:
+    """A line (T,) that is broken where values or frames are missing.
+
+    `style` is that of `Axes.plot`.
+    """
+    times, values = broken(seconds, values)
+    known = np.isfinite(values)
+    # A marker, so that a frame without neighbours is seen, too.
+    alone = known & ~np.append(known[1:], False) & ~np.insert(known[:-1], 0, False)
+    axes.plot(times, values, **style)
+    if alone.any():
+        axes.plot(times[alone], values[alone], ".", color=style.get("color", COLOURS[0]))
+
+
+def broken(
+    seconds: NDArray[np.floating], values: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """With NaN where frames are left out, so that no line is drawn across."""
+    if len(seconds) < 2:
+        return seconds, values
+    steps = np.diff(seconds)
+    gaps = np.flatnonzero(steps > BROKEN_FROM * np.median(steps)) + 1
+    return np.insert(seconds, gaps, np.nan), np.insert(values, gaps, np.nan)
+
+
+def cumulative_curves(
+    axes: Axes, shares: Sequence[tuple[str, NDArray[np.floating]]], limits_mm: NDArray[np.floating]
+) -> None:
+    """How many joints are less than a distance off, in percent, for every distance."""
+    for number, (name, share) in enumerate(shares):
+        label = f"{name}: half within {np.interp(50, share, limits_mm):.0f} mm"
+        if share[-1] < 50:
+            label = f"{name}: less than half within {limits_mm[-1]:.0f} mm"
+        axes.plot(limits_mm, share, label=label, **line_style(number))
+    axes.axvline(PCK_MM, color=INK, linewidth=1, linestyle=":")
+    axes.text(
+        PCK_MM - 1, 50, f"{PCK_MM:.0f} mm, PCK", color=INK, fontsize=NOTE_PT, rotation=90,
+        ha="right", va="center",
+    )  # fmt: skip
+    axes.set_xlim(0, limits_mm[-1])
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("error less than, mm")
+    axes.set_ylabel("joints of all frames, %")
+    grid_lines(axes, "both")
+    legend(axes, "best")
