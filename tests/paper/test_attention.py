@@ -9,6 +9,7 @@ import torch
 from tests.clips import make_clip
 from tests.dataset_files import make_checkpoint, make_sequence
 from tests.fakes import tiny_weights, use_fake_detector
+from tests.results import make_result
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import UsageError
 from vidpose.events import Event
@@ -16,7 +17,11 @@ from vidpose.models import Checkpoint, Martinez, PoseFormer, save_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.paper import rerun
 from vidpose.paper.attention import maps_of
-from vidpose.paper.keypoint_track import track_of_sequence
+from vidpose.paper.keypoint_track import own_track, track_of_sequence
+from vidpose.paper.options import ExperimentOptions
+from vidpose.paper.workspace import Workspace
+from vidpose.poses import save
+from vidpose.utils.progress import silent
 
 
 def checkpoint_for_test(frames: int = 5) -> Checkpoint:
@@ -102,6 +107,34 @@ def test_maps_of_your_own_video(
     assert written[1].read_bytes()[:4] == b"\x89PNG"
 
 
+def test_maps_of_a_result(tmp_path: Path) -> None:
+    """Nothing is detected, and the title says whose attention it is."""
+    result = make_result(people=2, frames=12)
+    weights = str(tiny_weights(tmp_path / "w.safetensors"))
+    options: Any = {"device": "cpu", "weights": (weights,)}
+    options["result"] = save(result, tmp_path / "me.npz")
+    said: list[Event] = []
+    rerun("figure5", tmp_path, tmp_path, **options, person=2, at=0.2, report=said.append)
+    assert "me.npz, person 2; at 0.20 s" in str(said[0])
+    track = own_track(
+        ExperimentOptions(result=options["result"], person=2),
+        Workspace(
+            out=tmp_path,
+            data=tmp_path,
+            device=torch.device("cpu"),
+            report=said.append,
+            progress=silent,
+        ),
+    )
+    assert track is not None
+    np.testing.assert_array_equal(track.keypoints_px, result.keypoints_2d[1])
+    # Figure 4 draws the pose without the picture where the video is gone.
+    written = rerun("figure4", tmp_path, tmp_path, **options)
+    assert written[1].read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(UsageError, match="there is no person 7; the result has 1, 2"):
+        rerun("figure6", tmp_path, tmp_path, **options, person=7)
+
+
 def test_maps_of_a_sequence(tmp_path: Path) -> None:
     data = tmp_path / "data"
     write_synthetic(data / "synthetic", actions=("Walking", "Sitting"), seconds=0.2)
@@ -126,6 +159,12 @@ def test_what_cannot_be_looked_into(tmp_path: Path) -> None:
         rerun("figure5", tmp_path, weights=(str(tmp_path / "m.safetensors"),))
     with pytest.raises(UsageError, match="give --video, or --mocap, not both"):
         rerun("figure5", tmp_path, video=tmp_path / "x.mp4", mocap=tmp_path)
+    with pytest.raises(UsageError, match="give --result, or --mocap, not both"):
+        rerun("figure5", tmp_path, result=tmp_path / "x.npz", mocap=tmp_path)
+    with pytest.raises(UsageError, match="leave --video and --sequence away"):
+        rerun("figure5", tmp_path, result=tmp_path / "x.npz", video=tmp_path / "x.mp4")
+    with pytest.raises(UsageError, match="--person is somebody in a --result"):
+        rerun("figure5", tmp_path, person=1)
     with pytest.raises(UsageError, match="shows one network"):
         rerun("figure5", tmp_path, weights=("a", "b"))
     track = track_of_sequence(make_sequence(frames=20))

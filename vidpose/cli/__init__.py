@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from vidpose import __version__
-from vidpose.cli import diagnose, evaluate, infer, prepare, train, weights
+from vidpose.cli import diagnose, evaluate, infer, plot, prepare, train, weights
 from vidpose.errors import VidposeError
 
 
@@ -47,6 +47,7 @@ for command in (
     infer.infer,
     infer.render,
     infer.lift,
+    plot.plot,
     train.train,
     prepare.prepare,
     evaluate.evaluate,

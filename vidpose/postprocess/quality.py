@@ -362,21 +362,22 @@ def quality_text(report: dict[str, Any]) -> str:
         if one["throughout"]:
             what = ", ".join(PROXIES[name].name for name in one["throughout"])
             lines.append(f"  Person {one['person']} is doubtful throughout: {what}.")
-        if times := one["merged_legs_times_s"]:
+        if times := one.get("merged_legs_times_s"):
             when = ", ".join(f"{_clock(start)} to {_clock(end)}" for start, end in times)
             lines.append(f"  Person {one['person']}: both legs lie on one from {when}.")
     if report["worst_moments"]:
         lines.append("  Worst moments, to look at:")
-    lines += [f"    {_sentence(moment)}" for moment in report["worst_moments"]]
+    lines += [f"    {moment_text(moment)}" for moment in report["worst_moments"]]
     return "\n".join(lines)
 
 
 def _cells(one: dict[str, Any]) -> Iterator[str]:
     for name, proxy in PROXIES.items():
-        yield "-" if one[name] is None else proxy.form.format(one[name])
+        value = one.get(name)  # older results have fewer
+        yield "-" if value is None else proxy.form.format(value)
 
 
-def _sentence(moment: dict[str, Any]) -> str:
+def moment_text(moment: dict[str, Any]) -> str:
     name = {what: share for share, what in IN_SECONDS.items()}.get(moment["what"], moment["what"])
     where = _in_words(moment["where"]) if moment["where"] else ""
     what = PROXIES[name].moment.format(**moment | {"where": where})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vidpose.render.plots import (
     COLOURS,
+    HEAT,
     INK,
     NOTE_PT,
     colour_bar,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_SERIES = len(COLOURS)
 """What one chart can show next to each other."""
+MOST_COLUMNS = 600
+"""Of a heat map over time."""
 BROKEN_FROM = 1.5
 """Frames so many times farther apart than usual have others left out between them."""
 PCK_MM = 150.0
@@ -63,6 +66,38 @@ def joint_map(
     """
     shown = heat_map(axes, values, aspect="auto", vmin=0, **options)
     axes.set_yticks(range(len(joints)), joints)
+    colour_bar(shown, axes, label, pad=0.02)
+
+
+def joint_time_map(
+    axes: Axes,
+    joints: Sequence[str],
+    seconds: NDArray[np.floating],
+    values: NDArray[np.floating],
+    label: str,
+    highest: float,
+) -> None:
+    """A heat map of (T, J) over time, a row for each joint; blank where NaN.
+
+    No more than `MOST_COLUMNS` columns are drawn: of more frames, the mean of a few at a time.
+    """
+    together = -(-len(values) // MOST_COLUMNS)
+    starts = np.arange(0, len(values), together)
+    known = np.isfinite(values)
+    count = np.add.reduceat(known, starts, axis=0, dtype=np.float64)
+    total = np.add.reduceat(np.where(known, values, 0), starts, axis=0)
+    with np.errstate(invalid="ignore"):
+        means = total / count
+    step = np.median(np.diff(seconds)) if len(seconds) > 1 else 1.0
+    edges = np.append(seconds[starts], seconds[-1] + step)
+    shown = axes.pcolormesh(
+        edges, np.arange(len(joints) + 1) - 0.5, means.T, cmap=HEAT, vmin=0, vmax=highest,
+        rasterized=True,
+    )  # fmt: skip
+    axes.set_yticks(range(len(joints)), joints)
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     colour_bar(shown, axes, label, pad=0.02)
 
 

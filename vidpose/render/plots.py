@@ -47,7 +47,6 @@ LETTERS_AN_INCH = 12.5
 """Of titles."""
 MOST_PEOPLE = 4
 """Whom a plot of everybody shows at most: those who are seen longest."""
-FORMATS = ("png", "svg", "pdf")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -148,7 +147,7 @@ def save(figure: Figure, out: Path, **options: Any) -> Path:
 
     Args:
         figure: what to write.
-        out: with a suffix of `FORMATS`.
+        out: .png, .svg or .pdf.
         options: those of `Figure.savefig`.
 
     Raises:

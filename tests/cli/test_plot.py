@@ -1,0 +1,121 @@
+"""`vidpose plot` as a user meets it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.charts import pixels
+from tests.results import make_result
+from vidpose.cli import main
+from vidpose.poses import save
+from vidpose.postprocess.quality import quality_report
+from vidpose.render.plots import COLOURS
+
+Run = Callable[..., Result]
+SOURCE = {"path": "a.mp4", "sha256": "a" * 64}
+ERRORS = ("by_joint", "by_joint_and_time", "over_time", "cumulative")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command in a folder with two results of one video and one of another."""
+    monkeypatch.chdir(tmp_path)
+    result = make_result(frames=20, meta={"source": SOURCE})
+    result.meta["trust"] = quality_report(result)
+    save(result, "a.npz")
+    joints = result.joints_3d + np.float32(0.05) * (np.arange(17) > 0)[:, None]
+    other = make_result(frames=20, joints_3d=joints.astype(np.float32), meta={"source": SOURCE})
+    save(other, "b.npz")
+    save(make_result(frames=20, meta={"source": {"sha256": "c" * 64}}), "c.npz")
+
+    def invoke(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(main, ["plot", *(str(a) for a in arguments)])
+
+    return invoke
+
+
+def pictures(folder: str) -> set[str]:
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def test_one_result(run: Run) -> None:
+    assert run("a.npz").exit_code == 0
+    assert pictures("a_plots") == {
+        f"{name}.png" for name in ("trajectories", "angles", "speeds", "quality")
+    }
+    # Without a quality report there is none to draw.
+    assert run("c.npz", "-o", "o", "--formats", "pdf,svg").exit_code == 0
+    assert pictures("o") == {
+        f"{name}.{format}"
+        for name in ("trajectories", "angles", "speeds")
+        for format in ("pdf", "svg")
+    }
+
+
+def test_what_and_whose(run: Run) -> None:
+    done = run("a.npz", "-o", "o", "--what", "speeds", "--joints", "Head", "--person", "2")
+    assert done.exit_code == 0, done.output
+    assert pictures("o") == {"speeds.png"}
+
+
+def test_two_results_of_one_video(run: Run) -> None:
+    done = run("a.npz", "b.npz", "--json", "d.json")
+    assert done.exit_code == 0, done.output
+    assert pictures("a_plots") == {"two_results.png"}
+    for colour in COLOURS[:2]:
+        assert pixels(Path("a_plots/two_results.png"), colour) > 2000
+    distance = 50 * np.sqrt(3) * 16 / 17
+    people = json.loads(Path("d.json").read_text())["people"]
+    assert [one["mean_mm"] for one in people] == pytest.approx([distance] * 2, rel=1e-3)
+    assert f"{distance:.1f}" in done.output
+
+
+def test_a_reference(run: Run) -> None:
+    done = run("a.npz", "--reference", "b.npz", "--csv", "e.csv", "-o", "o", "--align", "none")
+    assert done.exit_code == 0, done.output
+    assert "aligned: none" in done.output
+    assert pictures("o") == {f"errors_{name}.png" for name in ERRORS}
+    assert len(Path("e.csv").read_text().splitlines()) == 1 + 2 * 20 * 17
+
+
+def test_several_results_against_a_reference(run: Run) -> None:
+    done = run("a.npz", "c.npz", "--reference", "b.npz", "--person", "1", "-o", "o")
+    assert done.exit_code == 0, done.output
+    for colour in COLOURS[:2]:
+        assert pixels(Path("o/errors_by_joint.png"), colour) > 2000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("a.npz", "c.npz"), "a and c are of different videos"),
+        (("a.npz", "b.npz", "c.npz"), "give one result, two of one video"),
+        (("none.npz",), "does not exist"),
+        (("a.npz", "--person", "7"), "there is no person 7; the result has 1, 2."),
+        (("a.npz", "--what", "photos"), "--what photos: choose among trajectories"),
+        (("a.npz", "--joints", "Tail"), "there is no joint Tail"),
+        (("a.npz", "--formats", "gif"), "--formats gif: choose among png, svg, pdf"),
+        (("a.npz", "--csv", "e.csv"), "--csv and --json have the errors"),
+        (("a.npz", "--align", "root"), "--align goes with --reference"),
+        (("a.npz", "--offset", "1"), "--offset goes with --reference FILE"),
+        (("a.npz", "b.npz", "--what", "speeds"), "--what and --joints are for one result"),
+        (("a.npz", "--reference", "b.npz", "--offset", "9"), "shift it with --offset S"),
+        (("a.npz", "--reference", "x.npy"), "does not exist"),
+        (("a.npz", "--reference", "b.npz", "--reference-fps", "3"), "has its own times"),
+        (("a.npz", "--reference-fps", "0", "--reference", "x.npy"), "give a positive number"),
+    ],
+)
+def test_mistakes_are_a_sentence(
+    run: Run, arguments: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    before = set(tmp_path.iterdir())
+    done = run(*arguments, "-o", "o")
+    assert done.exit_code in (1, 2)
+    assert isinstance(done.exception, SystemExit)
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert set(tmp_path.iterdir()) == before

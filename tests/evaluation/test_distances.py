@@ -1,0 +1,168 @@
+"""Alignments, who is who, and the numbers."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from tests.results import make_result
+from vidpose.errors import UsageError
+from vidpose.evaluation.alignment import ALIGNMENTS, distances
+from vidpose.evaluation.distances import measure, summary, write_csv, write_json
+from vidpose.evaluation.reference import Reference, of_result
+from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
+from vidpose.options import ALIGNMENTS as NAMES
+from vidpose.skeleton import H36M17
+
+RNG = np.random.default_rng(3)
+TRUE = RNG.normal(size=(20, 17, 3)) + RNG.normal(size=(20, 1, 3))
+TURN = Rotation.from_euler("xyz", [20, 130, -40], degrees=True).as_matrix()
+
+
+def test_the_options_names_are_those_there_are() -> None:
+    assert tuple(ALIGNMENTS) == NAMES
+
+
+def test_each_alignment_takes_out_what_it_says() -> None:
+    moved = TRUE + RNG.normal(size=(20, 1, 3))
+    grown = TRUE[:, :1] + 1.3 * (TRUE - TRUE[:, :1])
+    turned = TRUE @ TURN.T * 0.8 + np.array([1.0, 2.0, 3.0])
+    turned_each = np.stack([pose @ TURN.T * (1 + t / 9) + t for t, pose in enumerate(TRUE)])
+    zero = {
+        "none": (True, False, False, False, False),
+        "root": (True, True, False, False, False),
+        "scale": (True, True, True, False, False),
+        "procrustes": (True, True, True, True, True),
+        "procrustes-sequence": (True, False, False, True, False),
+    }
+    for how, expected in zero.items():
+        for other, is_zero in zip((TRUE, moved, grown, turned, turned_each), expected, strict=True):
+            assert (distances(other, TRUE, how).max() < 1e-9) == is_zero, how
+
+
+def test_they_are_the_metrics_of_the_field() -> None:
+    other = TRUE + RNG.normal(0, 0.1, TRUE.shape)
+    rooted = [joints - joints[:, :1] for joints in (other, TRUE)]
+    np.testing.assert_allclose(distances(other, TRUE, "root"), mpjpe_per_joint(*rooted))
+    np.testing.assert_allclose(distances(other, TRUE, "scale"), n_mpjpe_per_joint(*rooted))
+    np.testing.assert_allclose(distances(other, TRUE, "procrustes"), p_mpjpe_per_joint(other, TRUE))
+
+
+@pytest.mark.parametrize("how", ALIGNMENTS)
+def test_missing_joints_take_no_part(how: str) -> None:
+    """Where joints are missing, the rest is as if there were no others."""
+    other = TRUE + RNG.normal(0, 0.1, TRUE.shape)
+    other[:, [3, 8]] = np.nan
+    other[5] = np.nan
+    target = TRUE.copy()
+    target[7:, 16] = np.nan
+    found = distances(other, target, how)
+    assert np.isnan(found[:, [3, 8]]).all()
+    assert np.isnan(found[5]).all()
+    assert np.isnan(found[7:, 16]).all()
+    kept = [j for j in range(17) if j not in (3, 8, 16)]
+    assert np.isfinite(found[np.arange(20) != 5][:, kept]).all()
+    if how == "procrustes":
+        alone = p_mpjpe_per_joint(other[7:][:, kept], target[7:][:, kept])
+        np.testing.assert_allclose(found[7:][:, kept], alone)
+
+
+def test_too_few_points_to_turn_are_not_measured() -> None:
+    other = np.full_like(TRUE, np.nan)
+    other[:, :2] = TRUE[:, :2]
+    assert np.isnan(distances(other, TRUE, "procrustes")).all()
+
+
+def test_root_needs_hips() -> None:
+    target = TRUE.copy()
+    target[:, 0] = np.nan
+    with pytest.raises(UsageError, match="--align root needs the hips"):
+        distances(TRUE, target, "root")
+
+
+def test_people_are_matched_by_least_error() -> None:
+    result = make_result(people=3, frames=30)
+    swapped = of_result(result, "other")
+    swapped = Reference(
+        name="other",
+        joints=swapped.joints[[2, 0]],
+        seconds=swapped.seconds,
+        people=("a", "b"),
+        in_camera=True,
+    )
+    for how in ALIGNMENTS:
+        found = measure(result, swapped, how, label="me")
+        assert [(e.person, e.reference_person) for e in found] == [(1, "b"), (3, "a")], how
+        assert all(e.mean_mm < 1e-3 for e in found)
+        assert found[0].label == "me, person 1"
+    (one,) = measure(result, swapped, "none", label="me", person=3)
+    assert one.reference_person == "a"
+    with pytest.raises(UsageError, match=r"there is no person 9; the result has 1, 2, 3"):
+        measure(result, swapped, "none", label="me", person=9)
+
+
+def test_somebody_who_is_hardly_there_is_not_the_best_match() -> None:
+    """One frame fits perfectly once it is aligned as a sequence; the person is the other one."""
+    result = make_result(people=2, frames=30)
+    joints = result.joints_camera().astype(np.float64)[1]
+    joints += np.random.default_rng(2).normal(0, 0.02, joints.shape)
+    present = np.ones((2, 30), bool)
+    present[0, 1:] = False
+    shown = result.joints_3d.copy()
+    shown[~present] = np.nan
+    passer_by = make_result(people=2, frames=30, joints_3d=shown, present=present, observed=present)
+    reference = Reference(
+        name="r", joints=joints[None], seconds=result.timestamps, people=("",), in_camera=False
+    )
+    (found,) = measure(passer_by, reference, "procrustes-sequence", label="me")
+    assert found.person == 2
+
+
+def test_no_time_in_common() -> None:
+    result = make_result(frames=10)
+    late = of_result(make_result(frames=10, timestamps=20 + np.arange(10) / 29.97), "late")
+    with pytest.raises(UsageError, match=r"from 0\.00 to 0\.30 s and late from 20\.00 .*--offset"):
+        measure(result, late, "root", label="me")
+    assert measure(result, late, "root", label="me", offset_s=-20.0)[0].mean_mm < 1e-3
+    slow = of_result(make_result(frames=2, timestamps=np.array([-0.05, 0.35])), "slow")
+    with pytest.raises(UsageError, match="too few samples a second"):
+        measure(result, slow, "root", label="me")
+
+
+def test_axes_that_differ_need_to_be_turned() -> None:
+    lab = Reference(
+        name="lab.trc",
+        joints=TRUE[None],
+        seconds=np.arange(20) / 30,
+        people=("",),
+        in_camera=False,
+    )
+    with pytest.raises(UsageError, match=r"lab\.trc has its own; use procrustes or"):
+        measure(make_result(), lab, "scale", label="me")
+
+
+def test_numbers(tmp_path: Path) -> None:
+    result = make_result(people=1, frames=10)
+    other = of_result(result, "other")
+    other.joints[:, :, 3] += [0.03, 0, 0.04]
+    other.joints[:, :, 10] = np.nan
+    errors = measure(result, other, "none", label="me")
+    (one,) = errors
+    assert one.label == "me"
+    assert one.by_joint()[3] == pytest.approx(50, abs=1e-3)
+    np.testing.assert_allclose(one.over_time(), 50 / 16, atol=1e-3)
+    np.testing.assert_allclose(one.cumulative(np.array([10.0, 60.0])), [100 * 15 / 16, 100])
+    numbers = json.loads(
+        write_json(tmp_path / "e.json", summary(errors, other, "none")).read_text()
+    )
+    assert numbers["missing_joints"] == ["Head"]
+    assert numbers["people"][0]["mean_mm"] == pytest.approx(50 / 16, abs=1e-3)
+    assert set(numbers["people"][0]["joints"]) == set(H36M17.joint_names) - {"Head"}
+    with open(write_csv(tmp_path / "e.csv", errors), newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 10 * 16
+    foot = [float(row["error_mm"]) for row in rows if row["joint"] == "RFoot"]
+    np.testing.assert_allclose(foot, 50, atol=1e-3)

@@ -1,0 +1,59 @@
+"""`vidpose plot`: pictures of results, and of how far they are from a reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vidpose.cli.common import FILE, say
+from vidpose.cli.options import GroupedCommand, from_fields, headed
+from vidpose.options import OUTPUT, REFERENCE, PlotOptions
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("results", metavar="RESULT.npz...", nargs=-1, required=True, type=FILE)
+@headed(
+    OUTPUT,
+    "-o",
+    "--out",
+    type=FILE,
+    metavar="FOLDER",
+    help="Folder for the pictures. [default: RESULT_plots]",
+)
+@headed(
+    REFERENCE,
+    "--reference",
+    type=FILE,
+    metavar="FILE",
+    help="Measure against this: another result (.npz), .trc, .c3d, .bvh or .npy.",
+)
+@headed(REFERENCE, "--csv", type=FILE, metavar="FILE", help="Write every error as CSV, too.")
+@headed(REFERENCE, "--json", type=FILE, metavar="FILE", help="Write their means as JSON, too.")
+@from_fields(PlotOptions)
+def plot(
+    results: tuple[Path, ...],
+    out: Path | None,
+    reference: Path | None,
+    csv: Path | None,
+    json: Path | None,
+    **options: Any,
+) -> None:
+    """Draw a result, two results of one video, or errors to a reference.
+
+    Of one RESULT: trajectories, joint angles, speeds, the quality report. Two are drawn on one
+    sheet. With --reference, errors by joint, by joint and time, over time, and cumulative.
+    """
+    from vidpose.evaluation.plot_results import plot_results
+
+    given = {name: value for name, value in options.items() if value is not None}
+    plot_results(
+        results,
+        out,
+        reference=reference,
+        csv=csv,
+        json=json,
+        options=PlotOptions(**given),
+        report=say,
+    )

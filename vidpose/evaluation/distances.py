@@ -1,0 +1,215 @@
+"""How far a result's joints are from a reference's, person by person, and the numbers of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from vidpose.errors import UsageError
+from vidpose.evaluation.alignment import ALIGNMENTS, PROCRUSTES, ROOT, SEQUENCE, TURNS, distances
+from vidpose.evaluation.reference import Reference
+from vidpose.poses import Pose3D
+from vidpose.skeleton import H36M17
+from vidpose.utils.files import replacing
+from vidpose.utils.gaps import known_joints
+
+SOMEBODY_ELSE_M = 0.5
+"""A pose this far off is as bad as none when it is decided who is who."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Errors:
+    """One person of a result, measured against one of a reference; T frames of the result."""
+
+    label: str
+    person: int
+    reference_person: str
+    seconds: Floats
+    """(T,)."""
+    errors_mm: Floats
+    """(T, 17), NaN where the joint is missing in either."""
+
+    @property
+    def frames(self) -> int:
+        """In how many frames something was measured."""
+        return int(np.isfinite(self.errors_mm).any(axis=1).sum())
+
+    @property
+    def mean_mm(self) -> float:
+        """Over all joints of all frames."""
+        return float(np.nanmean(self.errors_mm))
+
+    def over_time(self) -> Floats:
+        """(T,) mean over joints, mm."""
+        return _ignoring_nan(np.nanmean, self.errors_mm, axis=1)
+
+    def by_joint(self) -> Floats:
+        """(17,) mean over frames, mm."""
+        return _ignoring_nan(np.nanmean, self.errors_mm, axis=0)
+
+    def quartiles(self) -> tuple[Floats, Floats]:
+        """(17,) each, mm: between them lies the middle half of the frames."""
+        low, high = _ignoring_nan(np.nanpercentile, self.errors_mm, q=(25, 75), axis=0)
+        return low, high
+
+    def cumulative(self, limits_mm: Floats) -> Floats:
+        """The percentage of joints of all frames that are less than each limit off."""
+        known = np.sort(self.errors_mm[np.isfinite(self.errors_mm)])
+        return 100 * np.searchsorted(known, limits_mm, side="left") / len(known)
+
+
+def _ignoring_nan(of: Any, values: Floats, **options: Any) -> Any:
+    """NaN for a row that has nothing else, and no warning about it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return of(values, **options)
+
+
+def usual_alignment(reference: Reference) -> str:
+    """`root` in the frame of the camera; otherwise axes have to be found, too."""
+    return ROOT if reference.in_camera else SEQUENCE
+
+
+def measure(
+    result: Pose3D,
+    reference: Reference,
+    how: str,
+    *,
+    label: str,
+    person: int | None = None,
+    offset_s: float = 0.0,
+    match_by: str | None = None,
+) -> list[Errors]:
+    """Measure everybody who is in both, or one person.
+
+    Who is who: pairs are chosen so that the sum of their errors is least, where an error counts
+    `SOMEBODY_ELSE_M` at most, and a frame in which the reference has somebody and the result has
+    not counts as much (the OSPA distance of Schuhmacher et al., "A consistent metric for
+    performance evaluation of multi-object filters", IEEE TSP 56, 2008, frame by frame).
+
+    Args:
+        result: what is measured, at its own times.
+        reference: interpolated to them, never extrapolated.
+        how: one of `ALIGNMENTS`.
+        label: of the result.
+        person: only this one, who is paired with whoever is nearest.
+        offset_s: added to the reference's times.
+        match_by: another alignment to decide who is who.
+
+    Raises:
+        UsageError: there is no such person, the two share no time, their axes differ and the
+            alignment does not turn them, or nobody's joints are in both.
+    """
+    if not reference.in_camera and how not in TURNS:
+        raise UsageError(
+            f"--align {how} compares along the camera's axes, and {reference.name} has its own; "
+            f"use {PROCRUSTES} or {SEQUENCE}."
+        )
+    rows = range(result.people) if person is None else [result.index_of(person)]
+    theirs = reference.at(result.timestamps, offset_s)
+    _check_overlap(result, reference, theirs, offset_s)
+    ours = result.joints_camera().astype(np.float64)
+    cost = np.array(
+        [[_cost(ours[row], other, match_by or how) for other in theirs] for row in rows]
+    )
+    out = []
+    for i, column in zip(*linear_sum_assignment(cost), strict=True):
+        row = rows[i]
+        errors = 1000 * distances(ours[row], theirs[column], how)
+        if np.isfinite(errors).any():
+            one = int(result.person_ids[row])
+            out.append(
+                Errors(
+                    label=label if result.people == 1 else f"{label}, person {one}",
+                    person=one,
+                    reference_person=reference.people[column],
+                    seconds=result.timestamps,
+                    errors_mm=errors,
+                )
+            )
+    if not out:
+        raise UsageError(f"{label} and {reference.name} have no joint in common at any time.")
+    return out
+
+
+def _cost(ours: Floats, theirs: Floats, how: str) -> float:
+    """Mean over the frames in which the reference has the person, metres."""
+    there = known_joints(theirs).any(axis=1)
+    error = _ignoring_nan(np.nanmean, distances(ours, theirs, how)[there], axis=1)
+    return float(np.minimum(np.nan_to_num(error, nan=SOMEBODY_ELSE_M), SOMEBODY_ELSE_M).sum())
+
+
+def _check_overlap(result: Pose3D, reference: Reference, theirs: Floats, offset_s: float) -> None:
+    if np.isfinite(theirs).any():
+        return
+    first, last = result.timestamps[[0, -1]]
+    begin, end = reference.seconds[[0, -1]] + offset_s
+    if end < first or begin > last:
+        raise UsageError(
+            f"the result lasts from {first:.2f} to {last:.2f} s and {reference.name} from "
+            f"{begin:.2f} to {end:.2f} s; shift it with --offset S."
+        )
+    raise UsageError(
+        f"{reference.name} has too few samples a second, or too many gaps, to be compared at the "
+        "result's times; give one with 10 or more a second."
+    )
+
+
+def summary(errors: Sequence[Errors], reference: Reference, how: str) -> dict[str, Any]:
+    """All numbers except those of single frames, as JSON values."""
+    return {
+        "reference": reference.name,
+        "alignment": how,
+        "alignment_is": ALIGNMENTS[how],
+        "missing_joints": list(reference.missing),
+        "people": [_person_summary(one) for one in errors],
+    }
+
+
+def _person_summary(one: Errors) -> dict[str, Any]:
+    low, high = one.quartiles()
+    columns = zip(H36M17.joint_names, one.by_joint(), low, high, strict=True)
+    return {
+        "label": one.label,
+        "person": one.person,
+        "reference_person": one.reference_person,
+        "frames": one.frames,
+        "mean_mm": one.mean_mm,
+        "median_mm": float(np.nanmedian(one.errors_mm)),
+        "joints": {
+            name: {"mean_mm": float(mean), "quartile_25_mm": float(a), "quartile_75_mm": float(b)}
+            for name, mean, a, b in columns
+            if np.isfinite(mean)
+        },
+    }
+
+
+def write_json(path: Path, numbers: dict[str, Any]) -> Path:
+    """Write a `summary`."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def write_csv(path: Path, errors: Sequence[Errors]) -> Path:
+    """Write a line for each person, frame and joint that was measured."""
+    with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["label", "person", "reference_person", "time_s", "joint", "error_mm"])
+        for one in errors:
+            for frame, joint in np.argwhere(np.isfinite(one.errors_mm)):
+                who = [one.label, one.person, one.reference_person]
+                time, error = one.seconds[frame], one.errors_mm[frame, joint]
+                lines.writerow([*who, f"{time:.6f}", H36M17.joint_names[joint], f"{error:.3f}"])
+    return path

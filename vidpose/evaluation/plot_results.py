@@ -1,0 +1,203 @@
+"""What `vidpose plot` does: read results and a reference, measure, draw, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidpose.errors import UsageError
+from vidpose.evaluation.alignment import NONE, ROOT
+from vidpose.evaluation.distance_plots import error_figures, sheet
+from vidpose.evaluation.distances import (
+    Errors,
+    measure,
+    summary,
+    usual_alignment,
+    write_csv,
+    write_json,
+)
+from vidpose.evaluation.reference import Reference, of_result, read_reference
+from vidpose.events import FileWritten, Info, Report, Warn, ignore
+from vidpose.options import PlotOptions
+from vidpose.poses import Pose3D, load, section
+from vidpose.render.charts import MOST_SERIES
+from vidpose.render.plots import save
+from vidpose.render.result_plots import plot
+from vidpose.utils.files import check_writable
+from vidpose.utils.tables import aligned
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_results(
+    paths: Sequence[Path],
+    out: Path | None = None,
+    *,
+    reference: Path | None = None,
+    csv: Path | None = None,
+    json: Path | None = None,
+    options: PlotOptions | None = None,
+    report: Report = ignore,
+) -> list[Path]:
+    """Draw one result, two of one video, or any against a reference.
+
+    Everything is read, measured and drawn before the first file is written.
+
+    Args:
+        paths: result files.
+        out: folder for the pictures; by default `<first result>_plots` next to it.
+        reference: see `vidpose.evaluation.reference.read_reference`.
+        csv: where the errors go, a line for each person, frame and joint.
+        json: where they go in summary.
+        options: what is drawn, and how references are aligned.
+        report: takes what there is to say.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UsageError: the results are of different videos, there are too many, or an option has
+            nothing to do; see also `measure` and `plot`.
+        VidposeError: a file cannot be read or written.
+    """
+    options = options or PlotOptions()
+    _check(paths, reference, options, csv, json)
+    out = out or paths[0].with_name(f"{paths[0].stem}_plots")
+    for path in (out / "x.png", csv, json):
+        if path is not None:
+            check_writable(path)
+    results, names = [load(path) for path in paths], _labels(paths)
+    errors: list[Errors] = []
+    numbers: dict[str, Any] = {}
+    if reference is not None:
+        errors, numbers, figures = _against(results, names, paths[0], reference, options)
+    elif len(results) == 2:
+        errors, numbers, figures = _both(results, names, options, report)
+    else:
+        figures = list(_one(results[0], names[0], options))
+    if errors:
+        report(Info(_table(errors, numbers)))
+    written = [save(f, out / f"{n}.{format}") for n, f in figures for format in options.formats]
+    written += [write_csv(csv, errors)] if csv is not None else []
+    written += [write_json(json, numbers)] if json is not None else []
+    for path in written:
+        report(FileWritten("Written", path))
+    return written
+
+
+def _check(
+    paths: Sequence[Path], reference: Path | None, options: PlotOptions, *numbers: Path | None
+) -> None:
+    """Raises UsageError: an option has nothing to do, or there are too many results."""
+    if reference is None and len(paths) > 2:
+        raise UsageError("give one result, two of one video, or --reference FILE for more of them.")
+    compared = len(paths) > 1 or reference is not None
+    for name in ("offset", "reference_fps"):
+        if getattr(options, name) is not None and reference is None:
+            raise UsageError(f"--{name.replace('_', '-')} goes with --reference FILE; give both.")
+    if options.align is not None and not compared:
+        raise UsageError("--align goes with --reference FILE or two results; give one of them.")
+    if any(path is not None for path in numbers) and not compared:
+        raise UsageError(
+            "--csv and --json have the errors to a --reference or another result; give one, or "
+            "write a result's own numbers with `vidpose export`."
+        )
+    if compared and (options.what or options.joints):
+        raise UsageError("--what and --joints are for one result without --reference.")
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """File names without suffix; with their folders where they are alike."""
+    stems = [path.stem for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
+
+
+def _one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[tuple[str, Figure]]:
+    for what in options.what or _possible(result):
+        yield (
+            what,
+            plot(result, what, person=options.person, joints=options.joints or (), name=name),
+        )
+
+
+def _possible(result: Pose3D) -> tuple[str, ...]:
+    """Every plot; not that of the quality report where there is none."""
+    always = ("trajectories", "angles", "speeds")
+    return (*always, "quality") if section(result.meta, "trust").get("people") else always
+
+
+def _against(
+    results: Sequence[Pose3D],
+    names: Sequence[str],
+    first: Path,
+    path: Path,
+    options: PlotOptions,
+) -> tuple[list[Errors], dict[str, Any], list[tuple[str, Figure]]]:
+    errors: list[Errors] = []
+    reference: Reference | None = None
+    for result, name in zip(results, names, strict=True):
+        reference = read_reference(path, options.reference_fps, result.timestamps)
+        how = options.align or usual_alignment(reference)
+        errors += measure(
+            result,
+            reference,
+            how,
+            label=name,
+            person=options.person,
+            offset_s=options.offset or 0.0,
+        )
+    assert reference is not None
+    if len(errors) > MOST_SERIES:
+        raise UsageError(
+            f"{len(errors)} people are too many for one plot; choose one with --person ID."
+        )
+    numbers = summary(errors, reference, how) | {"offset_s": options.offset or 0.0}
+    return errors, numbers, list(error_figures(errors, reference, how))
+
+
+def _both(
+    results: Sequence[Pose3D], names: Sequence[str], options: PlotOptions, report: Report
+) -> tuple[list[Errors], dict[str, Any], list[tuple[str, Figure]]]:
+    hashes = [section(result.meta, "source").get("sha256") for result in results]
+    if None in hashes:
+        report(Warn("a result does not say which video it is of; both are taken to be of one."))
+    elif hashes[0] != hashes[1]:
+        raise UsageError(
+            f"{names[0]} and {names[1]} are of different videos (their SHA-256 differ); give two "
+            "results of one video, or one of them as --reference."
+        )
+    other, how = of_result(results[1], names[1]), options.align or ROOT
+    apart = measure(results[0], other, how, label=names[0], person=options.person, match_by=NONE)
+    if len(apart) > MOST_SERIES:
+        raise UsageError(
+            f"{len(apart)} people are too many for one plot; choose one with --person ID."
+        )
+    return apart, summary(apart, other, how), [("two_results", sheet(results, names, apart, how))]
+
+
+def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:
+    """For the terminal: who was measured against whom, and how far off they are."""
+    header = ["", "against", "frames", "mean, mm", "median, mm"]
+    rows = [
+        [
+            one["label"],
+            f"person {one['reference_person']}" if one["reference_person"] else "its person",
+            one["frames"],
+            f"{one['mean_mm']:.1f}",
+            f"{one['median_mm']:.1f}",
+        ]
+        for one in numbers["people"]
+    ]
+    missing = ", ".join(numbers["missing_joints"])
+    return "\n".join(
+        [
+            f"Against {numbers['reference']}, aligned: {numbers['alignment']}, "
+            f"{numbers['alignment_is']}.",
+            *([f"Left out, not in it: {missing}."] if missing else []),
+            aligned(rows, header, left=(0, 1)),
+        ]
+    )

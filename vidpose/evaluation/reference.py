@@ -1,0 +1,234 @@
+"""Files to measure a result against: another result, TRC, C3D, BVH, an array.
+
+Each reader gives a `Reference`: h36m17 joints in metres with their times. What a file does not have
+is missing (NaN), never zero and never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.datasets.bvh import read_bvh
+from vidpose.errors import DataError, MissingDependencyError, UsageError
+from vidpose.evaluation.reference_names import to_h36m17
+from vidpose.poses import Pose3D, load
+from vidpose.skeleton import H36M17
+from vidpose.utils.files import UNREADABLE
+from vidpose.utils.gaps import known_joints
+
+UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
+BVH_UNITS_M = (1.0, 0.01, 0.001)
+ADULT_LEG_M = (0.5, 1.2)
+"""Hip to ankle along the bones: tells the unit of a BVH file, which names none."""
+LONGEST_STEP_S = 0.1
+"""Samples of a reference further apart are not interpolated between."""
+SAME_TIME_S = 0.001
+"""Times that differ by less are one: files round them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """What somebody else measured; P people, T samples."""
+
+    name: str
+    joints: NDArray[np.float64]
+    """(P, T, 17, 3), h36m17, metres; NaN where missing."""
+    seconds: NDArray[np.float64]
+    """(T,), rising."""
+    people: tuple[str, ...]
+    """(P,), what they are called."""
+    in_camera: bool
+    """Whether the axes are those of the result's camera; otherwise they are the file's own."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Joints that it never has."""
+        there = known_joints(self.joints)
+        return tuple(n for j, n in enumerate(H36M17.joint_names) if not there[..., j].any())
+
+    def at(self, seconds: NDArray[np.float64], offset_s: float = 0.0) -> NDArray[np.float64]:
+        """The joints at other times, linear between the samples before and after.
+
+        Args:
+            seconds: (T,) of the result.
+            offset_s: added to the reference's own times.
+
+        Returns:
+            (P, T, 17, 3); NaN before the first sample and after the last, and where one of the two
+            samples lacks the joint or they are more than `LONGEST_STEP_S` apart.
+        """
+        own = self.seconds + offset_s
+        after = np.searchsorted(own, seconds).clip(1, max(len(own) - 1, 1))
+        before = after - 1
+        after = np.minimum(after, len(own) - 1)
+        step = np.maximum(own[after] - own[before], 1e-12)
+        share = (seconds - own[before]) / step
+        near = np.where(share < 0.5, before, after)
+        same = np.abs(own[near] - seconds) <= SAME_TIME_S
+        inside = (share >= 0) & (share <= 1) & (step <= LONGEST_STEP_S)
+        share = np.where(inside, share, np.nan)[:, None, None]
+        between = (1 - share) * self.joints[:, before] + share * self.joints[:, after]
+        return np.asarray(np.where(same[:, None, None], self.joints[:, near], between))
+
+
+def read_reference(
+    path: Path, fps: float | None = None, times: NDArray[np.float64] | None = None
+) -> Reference:
+    """Read a file to measure against; its suffix says what it is.
+
+    Args:
+        path: .npz of vidpose, .trc, .c3d, .bvh or .npy.
+        fps: the samples a second of an .npy, which does not say.
+        times: (T,) seconds of the result's frames, which an .npy of that length is taken to have.
+
+    Raises:
+        UsageError: it is of another kind, or an .npy whose times nobody knows.
+        DataError: it is missing, damaged, or no joint of ours can be found in it.
+        ResultFileError: the .npz is no result.
+        MissingDependencyError: it is C3D, and ezc3d is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _read_npy(path, fps, times)
+    if fps is not None:
+        raise UsageError(f"--reference-fps: {path.name} has its own times; leave it out.")
+    if suffix == ".npz":
+        return of_result(load(path), path.name)
+    if suffix not in _READERS:
+        raise UsageError(f"{path}: a reference is a result (.npz), .trc, .c3d, .bvh or .npy.")
+    if not path.is_file():
+        raise DataError(f"{path} does not exist.")
+    joints, seconds = _READERS[suffix](path)
+    if not known_joints(joints).any():
+        raise DataError(
+            f"{path} has no joint that is known by its name; docs/plots.md lists the names."
+        )
+    return Reference(
+        name=path.name, joints=joints[None], seconds=seconds, people=("",), in_camera=False
+    )
+
+
+def of_result(result: Pose3D, name: str) -> Reference:
+    """Another result as a reference."""
+    return Reference(
+        name=name,
+        joints=result.joints_camera().astype(np.float64),
+        seconds=result.timestamps,
+        people=tuple(map(str, result.person_ids)),
+        in_camera=True,
+    )
+
+
+def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) -> Reference:
+    """(T, 17, 3) or (P, T, 17, 3), h36m17, metres, camera frame."""
+    try:
+        with open(path, "rb") as stream:
+            array = np.load(stream, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist.") from None
+    except UNREADABLE:
+        raise DataError(f"{path} is not an .npy of numbers.") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise DataError(f"{path} is not an .npy of numbers.")
+    if array.ndim not in (3, 4) or array.shape[-2:] != (len(H36M17), 3) or 0 in array.shape:
+        raise DataError(
+            f"{path} has the shape {array.shape}; it should be (frames, 17, 3) or "
+            "(people, frames, 17, 3), h36m17 joints in metres."
+        )
+    joints = array.reshape(-1, *array.shape[-3:]).astype(np.float64)
+    frames = joints.shape[1]
+    if fps is not None:
+        seconds = np.arange(frames) / fps
+    elif times is not None and len(times) == frames:
+        seconds = times
+    else:
+        raise UsageError(
+            f"{path} has {frames} frames and the result {0 if times is None else len(times)}; "
+            "say how many a second with --reference-fps N."
+        )
+    people = tuple(str(n + 1) for n in range(len(joints)))
+    return Reference(name=path.name, joints=joints, seconds=seconds, people=people, in_camera=True)
+
+
+def _read_trc(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """OpenSim's text format: five lines of header, then a line for each sample, tabs between."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        about = dict(zip(lines[1].split(), lines[2].split(), strict=False))
+        unit = UNITS_M[about["Units"]]
+        names = [name.strip() for name in lines[3].split("\t")[2:] if name.strip()]
+        rows = [line.split("\t") for line in lines[5:] if line.strip()]
+        width = 2 + 3 * len(names)
+        # An empty cell is a gap, and so is what a line lacks at its end.
+        cells = [[float(c) if c.strip() else np.nan for c in row[:width]] for row in rows]
+        table = np.array([row + [np.nan] * (width - len(row)) for row in cells], np.float64)
+        seconds = table[:, 1]
+    except (OSError, KeyError, IndexError, ValueError) as error:
+        why = f": {error}" if isinstance(error, ValueError) else ""
+        raise DataError(f"{path} is not a complete TRC file{why}.") from None
+    if not names or not np.isfinite(seconds).all() or (np.diff(seconds) <= 0).any():
+        raise DataError(f"{path} is not a complete TRC file: its times do not rise.")
+    points = unit * table[:, 2:].reshape(len(table), len(names), 3)
+    return to_h36m17(points, names), seconds
+
+
+def _read_c3d(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    try:
+        import ezc3d
+    except ImportError:
+        raise MissingDependencyError(
+            "C3D files need ezc3d, which is not installed; `pip install ezc3d`."
+        ) from None
+    try:
+        file = ezc3d.c3d(str(path))
+        about: dict[str, Any] = file["parameters"]["POINT"]
+        labels = [
+            label
+            for key in ("LABELS", *sorted(k for k in about if k[:6] == "LABELS" and k != "LABELS"))
+            for label in about[key]["value"]
+        ]
+        unit = UNITS_M[about["UNITS"]["value"][0].strip() or "mm"]
+        data, header = file["data"], file["header"]["points"]
+        points = unit * np.moveaxis(np.asarray(data["points"], np.float64)[:3], 0, -1)
+        lost = np.asarray(data["meta_points"]["residuals"])[0] < 0
+        fps, first = float(header["frame_rate"]), int(header["first_frame"])
+        points = np.where(lost[..., None], np.nan, points).swapaxes(0, 1)
+        seconds = (first + np.arange(len(points))) / fps
+    except (*UNREADABLE, IndexError, ZeroDivisionError):
+        raise DataError(f"{path} is not a C3D file with points.") from None
+    if not len(points):
+        raise DataError(f"{path} is not a C3D file with points.")
+    return to_h36m17(points, labels[: points.shape[1]]), seconds
+
+
+def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The unit is the one in which the legs are an adult's: metres, centimetres or millimetres.
+
+    Raises:
+        DataError: in none of them they are.
+    """
+    bvh = read_bvh(path)
+    joints = to_h36m17(bvh.world()[0], bvh.joint_names, tree=True)
+    hip, knee, ankle = (joints[:, H36M17.index(joint)] for joint in ("RHip", "RKnee", "RFoot"))
+    leg = np.median(np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1))
+    units = [unit for unit in BVH_UNITS_M if ADULT_LEG_M[0] <= unit * leg <= ADULT_LEG_M[1]]
+    if known_joints(joints).any() and not units:
+        raise DataError(
+            f"{path} says no unit, and its legs are a person's neither in metres nor in "
+            "centimetres nor in millimetres; scale it to metres."
+        )
+    unit = units[0] if units else 1.0
+    return unit * joints, np.arange(len(joints)) / bvh.fps
+
+
+_READERS: dict[str, Callable[[Path], tuple[NDArray[np.float64], NDArray[np.float64]]]] = {
+    ".trc": _read_trc,
+    ".c3d": _read_c3d,
+    ".bvh": _read_bvh,
+}
