@@ -167,7 +167,7 @@ def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
         axes.set_title(title, fontsize=TICK_PT, color=INK)
         draw.bare(axes)
     draw.sides_legend(figure)
-    what = "joint" if spatial else "frame, from the centre"
+    what, of = ("joint", "") if spatial else ("frame", ", from the centre")
     panels = []
     for head, weights in enumerate(maps):
         row, column = divmod(head, HEADS_A_ROW)
@@ -177,8 +177,10 @@ def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
         axes.tick_params(labelcolor=INK)
         axes.set_xticks(ticks, labels, rotation=90, fontsize=TINY_PT)
         axes.set_yticks(ticks, [] if column else labels, fontsize=TINY_PT)
-        axes.set_xlabel(f"{what} looked at" if row == rows - 1 else "", fontsize=TICK_PT, color=INK)
-        axes.set_ylabel("" if column else f"{what} that looks", fontsize=TICK_PT, color=INK)
+        if row == rows - 1:
+            axes.set_xlabel(f"{what} looked at{of}", fontsize=TICK_PT, color=INK)
+        if not column:
+            axes.set_ylabel(f"{what} that looks{of}", fontsize=TICK_PT, color=INK)
         if not spatial:
             _mark_centre(axes, found.window.centre)
         panels.append(axes)
