@@ -185,7 +185,7 @@ def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:
     rows = [
         [
             one["label"],
-            f"person {one['reference_person']}" if one["reference_person"] else "its person",
+            f"person {one['reference_person']}" if one["reference_person"] else "the only person",
             one["frames"],
             f"{one['mean_mm']:.1f}",
             f"{one['median_mm']:.1f}",
