@@ -95,7 +95,7 @@ def test_several_results_against_a_reference(run: Run) -> None:
         (("a.npz", "c.npz"), "a and c are of different videos"),
         (("a.npz", "b.npz", "c.npz"), "give one result, two of one video"),
         (("none.npz",), "does not exist"),
-        (("a.npz", "--person", "7"), "there is no person 7; the result has 1, 2."),
+        (("a.npz", "--person", "7"), "there is no person 7; there are 1, 2."),
         (("a.npz", "--what", "photos"), "--what photos: choose among trajectories"),
         (("a.npz", "--joints", "Tail"), "there is no joint Tail"),
         (("a.npz", "--formats", "gif"), "--formats gif: choose among png, svg, pdf"),

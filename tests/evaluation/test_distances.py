@@ -100,7 +100,7 @@ def test_people_are_matched_by_least_error() -> None:
         assert found[0].label == "me, person 1"
     (one,) = measure(result, swapped, "none", label="me", person=3)
     assert one.reference_person == "a"
-    with pytest.raises(UsageError, match=r"there is no person 9; the result has 1, 2, 3"):
+    with pytest.raises(UsageError, match=r"there is no person 9; there are 1, 2, 3"):
         measure(result, swapped, "none", label="me", person=9)
 
 
