@@ -8,7 +8,7 @@ BIN := .venv/bin
 VIDEO := demo_videos/demo.mp4
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What not every Python and machine can have. The main job and most tests do without.
-PARTS := datasets tensorboard ray mmpose
+PARTS := datasets c3d parquet tensorboard ray mmpose
 # PyTorch without 5 GB of GPU libraries. Its versions end in +cpu, which pip takes for newer.
 CPU_BUILDS := https://download.pytorch.org/whl/cpu
 

@@ -26,7 +26,10 @@ SMALLEST_CM, TALLEST_CM = 50.0, 250.0
 WIDEST_PX, NARROWEST_PX = 1920, 320
 """Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read."""
 
+EXPORT_FORMATS = ("csv", "parquet", "json", "trc", "c3d", "bvh", "glb")
+
 DETECTOR, LIFTER, WORLD, OUTPUT = "Detector", "Lifter", "World and scale", "Output"
+EXPORT = "Files for other programs"
 """The headings of `--help`."""
 
 T = TypeVar("T", bound="Options")
@@ -464,90 +467,69 @@ class OutputOptions(Options):
     )
 
 
-ALIGNMENTS = ("none", "root", "scale", "procrustes", "procrustes-sequence")
-"""What they are: `vidpose.evaluation.alignment`."""
-PLOTS = ("trajectories", "angles", "speeds", "quality")
-PICTURES = ("png", "svg", "pdf")
-ONE_RESULT, REFERENCE = "One result", "Reference"
+def parse_formats(text: str) -> tuple[str, ...]:
+    """`csv,trc` -> ("csv", "trc"), each once.
 
-
-def parse_words(text: str) -> tuple[str, ...]:
-    """`a,b` -> ("a", "b")."""
-    return tuple(word.strip() for word in text.split(","))
+    Raises:
+        UsageError: one is none of `EXPORT_FORMATS`.
+    """
+    names = tuple(dict.fromkeys(name.strip().lower().lstrip(".") for name in text.split(",")))
+    for name in names:
+        if name not in EXPORT_FORMATS:
+            raise UsageError(
+                f"'{name}' is no format to export to; choose {', '.join(EXPORT_FORMATS)}."
+            )
+    return names
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlotOptions(Options):
-    """What `vidpose plot` draws, and how results are compared."""
+class ExportOptions(Options):
+    """Files for other programs; see docs/export.md."""
 
-    formats: tuple[str, ...] = option(
-        ("png",),
-        "What to write: png, svg, pdf.",
-        OUTPUT,
-        default_text="png",
-        metavar="NAME,...",
-        parse=parse_words,
-    )
-    person: int | None = option(
+    export: str | None = option(
         None,
-        "Only this person.",
-        OUTPUT,
-        default_text="those who are seen longest",
-        metavar="ID",
-        kind=int,
+        f"Write the result for other programs, too: {', '.join(EXPORT_FORMATS)}, or several of "
+        "them.",
+        EXPORT,
+        metavar="FORMAT,...",
+        common=True,
+        identity=False,
     )
-    what: tuple[str, ...] | None = option(
+    up: str | None = option(
         None,
-        "What to draw of a result: trajectories, angles, speeds, quality.",
-        ONE_RESULT,
-        default_text="all of them",
-        metavar="NAME,...",
-        parse=parse_words,
+        "The axis that points up in TRC, C3D and BVH. CSV, Parquet and JSON have the result's own "
+        "axes; glTF is y up.",
+        EXPORT,
+        default_text="z in C3D, y in TRC and BVH",
+        choices=("y", "z"),
+        identity=False,
     )
-    joints: tuple[str, ...] | None = option(
+    unit: str | None = option(
         None,
-        "Whose trajectories and speeds.",
-        ONE_RESULT,
-        default_text="Hip; for speeds wrists and feet, too",
-        metavar="NAME,...",
-        parse=parse_words,
+        "The unit of length in TRC, C3D and BVH; the others are in metres.",
+        EXPORT,
+        default_text="m in BVH, mm in TRC and C3D",
+        choices=("mm", "cm", "m"),
+        identity=False,
     )
-    align: str | None = option(
-        None,
-        "What is taken out before errors are measured: nothing; the hip's place (root); that and "
-        "the size (scale); place, size and direction, frame by frame (procrustes) or once for the "
-        "whole sequence.",
-        REFERENCE,
-        default_text="root; procrustes-sequence for TRC, C3D and BVH",
-        choices=ALIGNMENTS,
-    )
-    offset: float | None = option(
-        None,
-        "Add S seconds to the reference's times.",
-        REFERENCE,
-        default_text="0",
-        metavar="S",
-        kind=float,
-    )
-    reference_fps: float | None = option(
-        None,
-        "The samples a second of a reference in .npy.",
-        REFERENCE,
-        default_text="the result's own times",
-        metavar="N",
-        kind=float,
+    axes: str = option(
+        "world",
+        "Whose up it is in TRC, C3D, BVH and glTF: that of --world, or the camera's own, as if the "
+        "camera were level and the floor unknown.",
+        EXPORT,
+        choices=("world", "camera"),
+        identity=False,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("formats", PICTURES), ("what", PLOTS)):
-            for word in getattr(self, name) or ():
-                if word not in known:
-                    raise UsageError(f"{flag(name)} {word}: choose among {', '.join(known)}.")
-        if self.offset is not None and not math.isfinite(self.offset):
-            raise UsageError(f"--offset {self.offset:g}: give seconds.")
-        if self.reference_fps is not None and not 0 < self.reference_fps < math.inf:
-            raise UsageError(f"--reference-fps {self.reference_fps:g}: give a positive number.")
+        if self.export is not None:
+            parse_formats(self.export)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that `export` names."""
+        return () if self.export is None else parse_formats(self.export)
 
 
 STAGES: tuple[type[Options], ...] = (
@@ -556,6 +538,7 @@ STAGES: tuple[type[Options], ...] = (
     PostprocessOptions,
     RenderOptions,
     OutputOptions,
+    ExportOptions,
 )
 
 
@@ -568,6 +551,7 @@ class InferOptions:
     postprocess: PostprocessOptions = PostprocessOptions()
     render: RenderOptions = RenderOptions()
     output: OutputOptions = OutputOptions()
+    export: ExportOptions = ExportOptions()
 
     @classmethod
     def of(cls, **values: Any) -> InferOptions:
@@ -583,6 +567,7 @@ class InferOptions:
             postprocess=PostprocessOptions.pick(values),
             render=RenderOptions.pick(values),
             output=OutputOptions.pick(values),
+            export=ExportOptions.pick(values),
         )
 
 

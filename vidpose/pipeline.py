@@ -18,6 +18,7 @@ from vidpose.detect.cache import DetectionCache
 from vidpose.detect.video_detections import VideoDetections
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
+from vidpose.export import check_before, export_files
 from vidpose.lifting.lifter import LiftedPoses, lift_poses, open_lifter
 from vidpose.options import InferOptions
 from vidpose.outputs import check_memory, files_2d, result_path, write_files_2d
@@ -81,10 +82,14 @@ class Predictor:
         """Turn a video of people into 3D joints; see `infer`."""
         output = self.options.output
         if out is None and (
-            output.save_2d or output.save_mmpose or self.options.render.render or relift
+            output.save_2d
+            or output.save_mmpose
+            or self.options.render.render
+            or self.options.export.formats
+            or relift
         ):
             raise UsageError(
-                "2D joints, pictures and results to lift again need a place: give out."
+                "2D joints, pictures, exports and results to lift again need a place: give out."
             )
         job = _Job.check(Path(video), out, self.options, report)
         again = job.target if relift and job.target is not None and job.target.exists() else None
@@ -237,12 +242,14 @@ class Predictor:
         return with_lifting_metadata(lifted, meta, self.lifter, lift, after)
 
     def _write(self, job: _Job, result: Pose3D, report: Report, progress: Progress) -> None:
-        """Step 5: the result file and the overlay video."""
+        """Step 5: the result file, files for other programs, and the overlay video."""
         if job.target is None:
             return
         with announce_if_long(report, f"Writing {job.target}"):
             save(result, job.target)
         report(FileWritten(extent(result.people, result.frames), job.target))
+        if self.options.export.formats:
+            export_files(result, job.target.with_suffix(""), self.options.export, report=report)
         if job.picture is not None:
             render_video(
                 result,
@@ -289,6 +296,7 @@ class _Job:
         picture = target.with_suffix(".mp4") if target and options.render.render else None
         if target is not None:
             check_writable(target)
+            check_before(target.with_suffix(""), options.export, world=options.postprocess.world)
         if picture is not None:
             parse_view(options.render.view)
             check_out(picture)
@@ -335,7 +343,7 @@ def infer(
         report: takes messages: first what is used and why, then warnings and files.
         progress: wraps the stream of frames.
         options: the fields of `vidpose.options.DetectorOptions`, `LiftOptions`,
-            `PostprocessOptions`, `RenderOptions` and `OutputOptions`.
+            `PostprocessOptions`, `RenderOptions`, `OutputOptions` and `ExportOptions`.
 
     Returns:
         Everybody in the video, frame by frame.

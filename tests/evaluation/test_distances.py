@@ -12,9 +12,9 @@ from tests.results import make_result
 from vidpose.errors import UsageError
 from vidpose.evaluation.alignment import ALIGNMENTS, distances
 from vidpose.evaluation.distances import measure, summary, write_csv, write_json
+from vidpose.evaluation.options import ALIGNMENTS as NAMES
 from vidpose.evaluation.reference import Reference, of_result
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
-from vidpose.options import ALIGNMENTS as NAMES
 from vidpose.skeleton import H36M17
 
 RNG = np.random.default_rng(3)

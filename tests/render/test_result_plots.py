@@ -6,8 +6,8 @@ import pytest
 from tests.charts import pixels
 from tests.results import make_result
 from vidpose.errors import UsageError, VidposeError
-from vidpose.options import PICTURES
-from vidpose.options import PLOTS as NAMES
+from vidpose.evaluation.options import PICTURES
+from vidpose.evaluation.options import PLOTS as NAMES
 from vidpose.poses import Pose3D
 from vidpose.postprocess.ground_plane import place_in_world
 from vidpose.postprocess.quality import quality_report

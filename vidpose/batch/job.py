@@ -13,6 +13,7 @@ from typing import Any, Literal
 from vidpose.detect.cache import remove_what_is_left
 from vidpose.errors import VidposeError
 from vidpose.events import Event, FileWritten, Report, ignore
+from vidpose.export import check_before, export_files
 from vidpose.options import InferOptions
 from vidpose.outputs import files_2d, write_files_2d
 from vidpose.pipeline import Predictor
@@ -117,8 +118,13 @@ class Worker:
 def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     """Write what goes next to a result that is there: it may not have been asked for before, or an
     interrupted job may not have come to it.
+
+    Exports are written again in any case, in no more time than it takes to see that the video is
+    the same: a file does not always tell which options it was made with.
     """
     target, output, render = job.target, job.options.output.to_dict(), job.options.render
+    export, world = job.options.export, job.options.postprocess.world
+    check_before(target.with_suffix(""), export, world=world)
     picture = target.with_suffix(".mp4")
     draw = render.render
     if draw:
@@ -127,10 +133,12 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     missing = {
         name: path for name, path in files_2d(target).items() if output[name] and not path.exists()
     }
-    if not (draw or missing):
+    if not (draw or missing or export.formats):
         return
     result = load(target)
     write_files_2d(result, missing, result.meta)
+    if export.formats:
+        export_files(result, target.with_suffix(""), export, report=report)
     if draw:
         render_video(
             result,

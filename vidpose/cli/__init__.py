@@ -47,6 +47,7 @@ for command in (
     infer.infer,
     infer.render,
     infer.lift,
+    infer.export,
     plot.plot,
     train.train,
     prepare.prepare,

@@ -1,4 +1,4 @@
-"""`vidpose infer`, `lift` and `render`: from videos and 2D joints to 3D joints and pictures."""
+"""`vidpose infer`, `lift`, `render`, `export`: from videos and 2D joints to 3D joints and on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from vidpose.cli.common import FILE, say
 from vidpose.cli.options import COMMON, GroupedCommand, from_fields, headed
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import FileWritten, Warn
-from vidpose.options import OUTPUT, STAGES, LiftOptions, PostprocessOptions, RenderOptions
+from vidpose.options import (
+    EXPORT_FORMATS,
+    OUTPUT,
+    STAGES,
+    ExportOptions,
+    LiftOptions,
+    PostprocessOptions,
+    RenderOptions,
+)
 
 MANY = "Many videos"
 INPUT = "The file"
@@ -181,6 +189,15 @@ def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any
     return int(width), int(height)
 
 
+def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """`1,2` -> (1, 2)."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", value):
+        raise click.BadParameter(f"{value}: give a person's number, or several, as in 1,2.")
+    return tuple(int(number) for number in value.split(","))
+
+
 @click.command(cls=GroupedCommand)
 @click.argument("keypoints", type=FILE)
 @headed(
@@ -236,3 +253,50 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     result = lift_file(keypoints, out, **options, report=say, progress=bar("frames"))
     say(FileWritten(extent(result.people, result.frames), lifted_path(keypoints, out)))
     click.echo(quality_text(result.meta["trust"]))
+
+
+@click.command()
+@click.argument("result", metavar="RESULT.npz", type=FILE)
+@click.option(
+    "--to",
+    required=True,
+    metavar="FORMAT,...",
+    help=f"{', '.join(EXPORT_FORMATS)}, or several of them.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    help="Folder for the files, which take RESULT's name. Or, for one file, its name. [default: "
+    "where RESULT is]",
+)
+@click.option(
+    "--person",
+    callback=_ids,
+    metavar="ID,...",
+    help="Only these people. [default: everybody]",
+)
+@from_fields(ExportOptions, only=("up", "unit", "axes"))
+def export(
+    result: Path, to: str, out: Path | None, person: tuple[int, ...] | None, **options: Any
+) -> None:
+    """Write a result for other programs: spreadsheets, OpenSim, Blender, the web.
+
+    TRC, C3D and BVH hold one person a file: RESULT_person1.trc. docs/export.md says what is in the
+    files and what opens them.
+    """
+    from vidpose.export import FORMATS, export, export_files
+    from vidpose.export.motion import of_people
+    from vidpose.poses import load
+
+    chosen = ExportOptions(export=to, **options)
+    poses = load(result)
+    if person is not None:
+        poses = of_people(poses, person)
+    suffix = "" if out is None else out.suffix.lower()[1:]
+    if out is not None and suffix in FORMATS and not out.is_dir():
+        if chosen.formats != (suffix,):
+            raise UsageError(f"-o {out} names a {suffix} file, and --to says {to}; give a folder.")
+        export(poses, out, suffix, chosen, report=say)
+        return
+    export_files(poses, (out or result.parent) / result.stem, chosen, report=say)

@@ -9,7 +9,8 @@ import click
 
 from vidpose.cli.common import FILE, say
 from vidpose.cli.options import GroupedCommand, from_fields, headed
-from vidpose.options import OUTPUT, REFERENCE, PlotOptions
+from vidpose.evaluation.options import REFERENCE, PlotOptions
+from vidpose.options import OUTPUT
 
 
 @click.command(cls=GroupedCommand)

@@ -275,7 +275,7 @@ def _compiled_operations() -> Check:
 
 def _parts() -> Iterator[Check]:
     """Optional: readers of the datasets' raw downloads, learning curves, many machines."""
-    for extra in ("datasets", "tensorboard", "ray"):
+    for extra in ("datasets", "c3d", "parquet", "tensorboard", "ray"):
         for requirement in _requirements(extra):
             yield _optional(extra, requirement)
 

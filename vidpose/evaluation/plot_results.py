@@ -17,9 +17,9 @@ from vidpose.evaluation.distances import (
     write_csv,
     write_json,
 )
+from vidpose.evaluation.options import PlotOptions
 from vidpose.evaluation.reference import Reference, of_result, read_reference
 from vidpose.events import FileWritten, Info, Report, Warn, ignore
-from vidpose.options import PlotOptions
 from vidpose.poses import Pose3D, load, section
 from vidpose.render.charts import MOST_SERIES
 from vidpose.render.plots import save

@@ -1,1 +1,268 @@
-"""Results for other programs: one file per format."""
+"""A result as files for other programs: one file per format. docs/export.md describes them."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.errors import UsageError
+from vidpose.events import FileWritten, Info, Report, ignore
+from vidpose.export import bvh, c3d, csv, glb, json, parquet, trc
+from vidpose.export.motion import constant_rate, only
+from vidpose.options import ExportOptions
+from vidpose.poses import Pose3D
+from vidpose.utils.files import check_writable, replacing
+
+HEAD_BYTES = 1 << 16
+"""So much of a file is looked at to see who wrote it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format that results can be written in."""
+
+    name: str
+    """Also the suffix of its files."""
+    title: str
+    """For messages."""
+    write: Callable[[Pose3D, Path, str, ExportOptions], None]
+    """Takes a result, where to write to, the name that the file will have, and options."""
+    mark: bytes
+    """What the beginning of our files holds, and of hardly any others."""
+    one_person: bool = False
+    """A file holds one person."""
+    has_up: bool = False
+    """Its axes say where up is."""
+    one_rate: bool = False
+    """Its frames are evenly spaced."""
+    check_installed: Callable[[], None] = lambda: None
+    """Raises MissingDependencyError: what it needs is not installed."""
+
+    @property
+    def suffix(self) -> str:
+        return f".{self.name}"
+
+
+FORMATS = {
+    format.name: format
+    for format in (
+        Format(name="csv", title="CSV", write=csv.write, mark=csv.MARK),
+        Format(
+            name="parquet",
+            title="Parquet",
+            write=parquet.write,
+            mark=parquet.MARK,
+            check_installed=parquet.check_installed,
+        ),
+        Format(name="json", title="COCO JSON", write=json.write, mark=json.MARK),
+        Format(
+            name="trc",
+            title="TRC",
+            write=trc.write,
+            mark=trc.MARK,
+            one_person=True,
+            has_up=True,
+            one_rate=True,
+        ),
+        Format(
+            name="c3d",
+            title="C3D",
+            write=c3d.write,
+            mark=c3d.MARK,
+            one_person=True,
+            has_up=True,
+            one_rate=True,
+            check_installed=c3d.check_installed,
+        ),
+        Format(
+            name="bvh",
+            title="BVH",
+            write=bvh.write,
+            mark=bvh.MARK,
+            one_person=True,
+            has_up=True,
+            one_rate=True,
+        ),
+        Format(name="glb", title="glTF", write=glb.write, mark=glb.MARK, has_up=True),
+    )
+}
+
+
+def export(
+    result: Pose3D,
+    path: str | Path,
+    format: str,
+    options: ExportOptions | None = None,
+    *,
+    report: Report = ignore,
+) -> Path:
+    """Write a result to one file of another format; it appears whole or not at all.
+
+    Args:
+        result: the people.
+        path: the file to write.
+        format: one of `FORMATS`.
+        options: axes, up and unit.
+        report: takes messages.
+
+    Raises:
+        UsageError: there is no such format; nobody is in the result, or several people for a
+            format of one; the format needs to know where up is and the result does not; or `path`
+            is a file that vidpose did not write.
+        MissingDependencyError: what the format needs is not installed.
+        VidposeError: the file cannot be written.
+    """
+    path, options = Path(path), options or ExportOptions()
+    (chosen,) = _formats([format])
+    if chosen.one_person and result.people > 1:
+        raise UsageError(
+            f"{path}: {chosen.title} holds one person a file, and there are {result.people}; give "
+            "--person ID, or a folder for all of them."
+        )
+    _check(result, [(chosen, path)], options)
+    _say_what_is_lost(result, [chosen], report)
+    _write(result, path, chosen, options, report)
+    return path
+
+
+def export_files(
+    result: Pose3D,
+    stem: str | Path,
+    options: ExportOptions,
+    *,
+    report: Report = ignore,
+) -> list[Path]:
+    """Write a result in all formats that `options.export` names.
+
+    Args:
+        result: the people.
+        stem: where to, without the suffix: `out/walk` gives `out/walk.csv`, and
+            `out/walk_person1.trc` in formats with one person a file.
+        options: formats, axes, up and unit.
+        report: takes messages.
+
+    Returns:
+        The files. Nothing is written if one of them cannot be, see `export`.
+    """
+    stem, formats = Path(stem), _formats(options.formats)
+    jobs = [job for format in formats for job in _files(result, stem, format)]
+    _check(result, [(format, path) for format, path, _ in jobs], options)
+    _say_what_is_lost(result, formats, report)
+    for format, path, rows in jobs:
+        _write(only(result, rows), path, format, options, report)
+    return [path for _, path, _ in jobs]
+
+
+def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
+    """Find out before long work whether its result could be exported at its end.
+
+    Args:
+        stem: see `export_files`.
+        options: formats, axes, up and unit.
+        world: whether the result will know where up is.
+
+    Raises:
+        UsageError, MissingDependencyError, VidposeError: it could not.
+    """
+    for format in _formats(options.formats):
+        format.check_installed()
+        _check_up(format, options, world)
+        pattern = f"{glob.escape(stem.name)}_person*{format.suffix}"
+        there = stem.parent.glob(pattern) if format.one_person else [_named(stem, format)]
+        for path in there:
+            check_out(path, format)
+
+
+def check_out(path: Path, format: Format) -> None:
+    """Refuse to replace a file that vidpose did not write.
+
+    Raises:
+        UsageError: it is one.
+        VidposeError: its folder cannot be written to.
+    """
+    check_writable(path)
+    if not path.exists():
+        return
+    with open(path, "rb") as stream:
+        ours = format.mark in stream.read(HEAD_BYTES)
+    if not ours:
+        raise UsageError(
+            f"{path} is there already and is not vidpose's to overwrite; choose another -o."
+        )
+
+
+def _formats(names: Sequence[str]) -> list[Format]:
+    """Raises UsageError: one of the names is no format."""
+    return [FORMATS[name] for name in ExportOptions(export=",".join(names)).formats]
+
+
+def _named(stem: Path, format: Format, person: int | None = None) -> Path:
+    mark = "" if person is None else f"_person{person}"
+    return stem.with_name(f"{stem.name}{mark}{format.suffix}")
+
+
+def _files(result: Pose3D, stem: Path, format: Format) -> list[tuple[Format, Path, list[int]]]:
+    """The files of one format, and the rows of the people in each."""
+    if not format.one_person:
+        return [(format, _named(stem, format), list(range(result.people)))]
+    return [
+        (format, _named(stem, format, person), [row])
+        for row, person in enumerate(result.person_ids.tolist())
+        if _placed(result, row)
+    ]
+
+
+def _placed(result: Pose3D, row: int) -> bool:
+    """Whether it is known in some frame where a person is."""
+    return bool((result.present[row] & np.isfinite(result.root_3d[row]).all(axis=1)).any())
+
+
+def _check(result: Pose3D, files: list[tuple[Format, Path]], options: ExportOptions) -> None:
+    """See `export`."""
+    if not any(_placed(result, row) for row in range(result.people)):
+        raise UsageError("Nobody's place is known in any frame of this result; nothing is written.")
+    for format, path in files:
+        format.check_installed()
+        _check_up(format, options, result.camera_to_world is not None)
+        check_out(path, format)
+
+
+def _check_up(format: Format, options: ExportOptions, world: bool) -> None:
+    if format.has_up and options.axes == "world" and not world:
+        raise UsageError(
+            f"{format.title} needs to know where up is: make the result with --world, or give "
+            "--axes camera to take the camera's own up, as if it were level."
+        )
+
+
+def _say_what_is_lost(result: Pose3D, formats: Sequence[Format], report: Report) -> None:
+    """What formats cannot hold, one sentence for each matter."""
+    even = [format.title for format in formats if format.one_rate]
+    if even and constant_rate(result.timestamps, result.fps) is None:
+        report(
+            Info(
+                f"The video's frame rate varies; in {', '.join(even)} the joints are interpolated "
+                f"at its average, {result.fps:g} frames/s."
+            )
+        )
+    absent = ~(result.present & np.isfinite(result.root_3d).all(axis=2))
+    if any(format.name == "bvh" for format in formats) and absent.any():
+        who = [str(number) for number in result.person_ids[absent.any(axis=1)].tolist()]
+        report(
+            Info(
+                f"BVH has no gaps; where person {', '.join(who)} "
+                f"{'is' if len(who) == 1 else 'are'} absent, the last pose is held."
+            )
+        )
+
+
+def _write(
+    result: Pose3D, path: Path, format: Format, options: ExportOptions, report: Report
+) -> None:
+    with replacing(path) as temporary:
+        format.write(result, temporary, path.name, options)
+    report(FileWritten(format.title, path))

@@ -1,0 +1,87 @@
+"""BVH: a skeleton and its rotations as text, for Blender, Maya, MotionBuilder and the like.
+
+One person a file; the skeleton and what its rotations mean are in `rigid_skeleton`. BVH has one
+frame rate and knows no gaps: where the person is absent, the nearest earlier pose is held, and
+before the first one that first pose, so that the files of all people run in step with the video.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.export.motion import QUARTER_TURN, Motion, at_constant_rate, motion_of
+from vidpose.export.rigid_skeleton import NODES, RigidMotion, rigid_motion
+from vidpose.export.trc import DECIMALS, PER_METRE
+from vidpose.options import ExportOptions
+from vidpose.poses import Pose3D
+
+MARK = b"HIERARCHY\nROOT Hip\n"
+ORDER = "ZXY"
+"""Of the rotations, as most programs write it; about axes that turn along."""
+PLACE = "Xposition Yposition Zposition"
+TURN = " ".join(f"{axis}rotation" for axis in ORDER)
+
+
+def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None:
+    """Write one person's motion.
+
+    Args:
+        result: with one person, whose joints are known in some frame.
+        path: where to.
+        name: of the file that it will be.
+        options: axes, up (y unless given) and unit (m unless given).
+    """
+    unit = options.unit or "m"
+    motion = at_constant_rate(motion_of(result, 0, axes=options.axes, up="y"))
+    rigid = rigid_motion(motion.joints[motion.known], motion.times[motion.known])
+    if options.up == "z":
+        rigid = rigid.turned(QUARTER_TURN.T)
+    number = f"%.{DECIMALS[unit]}f"
+    channels = _channels(rigid, PER_METRE[unit])[held_frames(motion)]
+    with open(path, "w", encoding="ascii", newline="\n") as stream:
+        stream.write("HIERARCHY\n")
+        stream.write(_hierarchy(0, rigid.offsets * PER_METRE[unit], number))
+        stream.write(f"MOTION\nFrames: {len(channels)}\nFrame Time: {1 / motion.fps:.10g}\n")
+        np.savetxt(stream, channels, fmt=[number] * 3 + ["%.6f"] * (channels.shape[1] - 3))
+
+
+def held_frames(motion: Motion) -> NDArray[np.int64]:
+    """For each frame, which of the frames with known joints stands for it."""
+    return np.maximum(np.cumsum(motion.known) - 1, 0)
+
+
+def _channels(rigid: RigidMotion, per_metre: float) -> NDArray[np.float64]:
+    """(frames, 3 + 3 nodes): the place of the root, then degrees, nodes depth first."""
+    columns = [rigid.root * per_metre]
+    with warnings.catch_warnings():
+        # Where two axes fall together their angles are not unique; any that fit will do.
+        warnings.filterwarnings("ignore", "Gimbal lock detected")
+        for n in _depth_first(0):
+            angles = rigid.rotations[n].as_euler(ORDER, degrees=True)
+            columns.append(np.unwrap(angles, axis=0, period=360))
+    return np.hstack(columns)
+
+
+def _children(n: int) -> list[int]:
+    return [child for child, node in enumerate(NODES) if node.parent == n]
+
+
+def _depth_first(n: int) -> list[int]:
+    return [n, *(below for child in _children(n) for below in _depth_first(child))]
+
+
+def _hierarchy(n: int, offsets: NDArray[np.float64], number: str, depth: int = 0) -> str:
+    """A node and what hangs on it, as BVH writes it."""
+    pad, place = "\t" * depth, " ".join(number % (value + 0.0) for value in offsets[n])
+    kind, channels = ("JOINT", f"3 {TURN}") if depth else ("ROOT", f"6 {PLACE} {TURN}")
+    below = "".join(_hierarchy(child, offsets, number, depth + 1) for child in _children(n))
+    # Every branch has to end in a site; nothing is known beyond the last joint.
+    end = f"{pad}\tEnd Site\n{pad}\t{{\n{pad}\t\tOFFSET 0 0 0\n{pad}\t}}\n"
+    return (
+        f"{pad}{kind} {NODES[n].name}\n{pad}{{\n{pad}\tOFFSET {place}\n"
+        f"{pad}\tCHANNELS {channels}\n{below or end}{pad}}}\n"
+    )

@@ -1,0 +1,47 @@
+"""Parquet: a table in columns, written with pyarrow. Unknown numbers are null."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from vidpose.errors import MissingDependencyError
+from vidpose.export.joint_table import Table, joint_table
+from vidpose.options import ExportOptions
+from vidpose.poses import Pose3D
+
+MARK = b"PAR1"
+
+
+def check_installed() -> None:
+    """Raises MissingDependencyError: pyarrow is not installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise MissingDependencyError(
+            "Parquet files need pyarrow, which is not installed: pip install 'vidpose[parquet]'"
+        ) from None
+
+
+def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None:
+    """Write everybody's joints, see `joint_table`."""
+    write_table(joint_table(result), path)
+
+
+def write_table(parts: Iterable[Table], path: Path) -> None:
+    """Write a table in parts, of which there is at least one."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    writer: Any = None
+    try:
+        for part in parts:
+            table = pa.table(
+                {name: pa.array(column, from_pandas=True) for name, column in part.items()}
+            )
+            writer = writer or parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()

@@ -1,0 +1,54 @@
+"""TRC: Motion Analysis' text format for marker positions, which OpenSim reads.
+
+One person a file, a joint a marker, evenly spaced frames. Where the person is absent, fields are
+empty, which OpenSim and other readers take for a gap.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.export.motion import JOINT_NAMES, at_constant_rate, motion_of
+from vidpose.options import ExportOptions
+from vidpose.poses import Pose3D
+
+PER_METRE = {"mm": 1000.0, "cm": 100.0, "m": 1.0}
+DECIMALS = {"mm": 4, "cm": 5, "m": 7}
+"""A ten thousandth of a millimetre."""
+MARK = f"Frame#\tTime\t{JOINT_NAMES[0]}\t".encode()
+
+
+def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None:
+    """Write one person's joints.
+
+    Args:
+        result: with one person.
+        path: where to.
+        name: of the file that it will be.
+        options: axes, up (y unless given) and unit (mm unless given).
+    """
+    unit = options.unit or "mm"
+    motion = at_constant_rate(motion_of(result, 0, axes=options.axes, up=options.up or "y"))
+    rate, frames, markers = f"{motion.fps:.6f}", len(motion.times), len(JOINT_NAMES)
+    columns = [f"{axis}{n}" for n in range(1, markers + 1) for axis in "XYZ"]
+    head = (
+        f"PathFileType\t4\t(X/Y/Z)\t{name}",
+        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame"
+        "\tOrigNumFrames",
+        f"{rate}\t{rate}\t{frames}\t{markers}\t{unit}\t{rate}\t1\t{frames}",
+        "Frame#\tTime\t" + "\t\t\t".join(JOINT_NAMES) + "\t\t",
+        "\t\t" + "\t".join(columns),
+        "",
+    )
+    number = "\t".join([f"%.{DECIMALS[unit]}f"] * len(columns))
+    values = motion.joints.reshape(frames, -1) * PER_METRE[unit]
+    gap = "\t" * (len(columns) - 1)
+    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        stream.write("\n".join(head) + "\n")
+        rows = zip(motion.times.tolist(), values, motion.known.tolist(), strict=True)
+        for frame, (time, row, known) in enumerate(rows, start=1):
+            # Plus 0.0, as -0.0000 looks odd.
+            place = number % tuple((np.round(row, DECIMALS[unit]) + 0.0).tolist()) if known else gap
+            stream.write(f"{frame}\t{time:.6f}\t{place}\n")
