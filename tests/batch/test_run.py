@@ -162,6 +162,31 @@ def test_what_goes_beside_a_result_is_written_when_it_is_asked_for_later(
         assert files[0] == files[1]
 
 
+def test_exports_follow_their_options_also_where_the_result_was_there(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    out = tmp_path / "out"
+
+    def run(**options: Any) -> list[str]:
+        outcomes = infer_many(
+            [clips], out, weights=weights, world=True, camera_pitch=0.0, **options
+        )
+        return states(outcomes)
+
+    assert run() == ["done"] * 2
+    assert run(export="csv,trc") == ["was there"] * 2
+    assert (out / "sub" / "b.csv").stat().st_size > 0
+    for unit in ("mm", "m", "mm"):
+        assert run(export="csv,trc", unit=unit) == ["was there"] * 2
+        for name in ("a_person1.trc", "sub/b_person1.trc"):
+            head = (out / name).read_text().splitlines()[2]
+            assert head.split("\t")[4] == unit
+    (out / "a.csv").write_text("mine")
+    assert run(export="csv") == ["failed", "was there"]
+    assert (out / "a.csv").read_text() == "mine"
+
+
 def test_what_a_job_that_was_killed_while_drawing_has_left_is_removed(
     clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

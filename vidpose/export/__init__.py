@@ -12,7 +12,7 @@ import numpy as np
 from vidpose.errors import UsageError
 from vidpose.events import FileWritten, Info, Report, ignore
 from vidpose.export import bvh, c3d, csv, glb, json, parquet, trc
-from vidpose.export.motion import constant_rate, only
+from vidpose.export.motion import constant_rate, even_times, only
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 from vidpose.utils.files import check_writable, replacing
@@ -39,6 +39,8 @@ class Format:
     """Its axes say where up is."""
     one_rate: bool = False
     """Its frames are evenly spaced."""
+    most_frames: int | None = None
+    """A file holds no more."""
     check_installed: Callable[[], None] = lambda: None
     """Raises MissingDependencyError: what it needs is not installed."""
 
@@ -76,6 +78,7 @@ FORMATS = {
             one_person=True,
             has_up=True,
             one_rate=True,
+            most_frames=c3d.MOST_FRAMES,
             check_installed=c3d.check_installed,
         ),
         Format(
@@ -225,7 +228,13 @@ def _check(result: Pose3D, files: list[tuple[Format, Path]], options: ExportOpti
     """See `export`."""
     if not any(_placed(result, row) for row in range(result.people)):
         raise UsageError("Nobody's place is known in any frame of this result; nothing is written.")
+    frames = len(even_times(result.timestamps, result.fps))
     for format, path in files:
+        if format.most_frames is not None and frames > format.most_frames:
+            raise UsageError(
+                f"{format.title} holds up to {format.most_frames} frames and there are {frames}; "
+                "choose TRC, or make results of parts of the video with --start and --end."
+            )
         format.check_installed()
         _check_up(format, options, result.camera_to_world is not None)
         check_out(path, format)

@@ -19,6 +19,8 @@ from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 
 MARK = b"vidpose"
+MOST_FRAMES = 65535
+"""The header counts them in 16 bits, and ezc3d reads no more."""
 
 
 def check_installed() -> None:

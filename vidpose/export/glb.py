@@ -127,7 +127,7 @@ def _add_person(scene: _Scene, motion: Motion, number: int) -> None:
     rigid = rigid_motion(motion.joints[known], motion.times[known])
     first = len(scene.json.get("nodes", []))
     for n, node in enumerate(NODES):
-        item: dict[str, Any] = {"name": f"{node.name}.{number}"}
+        item: dict[str, Any] = {"name": f"{node.name}_{number}"}
         item["translation"] = (rigid.offsets[n] if n else rigid.root[0]).tolist()
         children = [first + child for child, other in enumerate(NODES) if other.parent == n]
         if children:

@@ -16,8 +16,8 @@ from vidpose.utils.gaps import known_joints
 JOINT_NAMES = tuple("Nose" if name == "Neck/Nose" else name for name in H36M17.joint_names)
 """OpenSim and three.js take a slash in a name for a path. The joint is the nose."""
 
-ROUNDING_S = 1e-3
-"""Containers round times to milliseconds; frames that are no further off are evenly spaced."""
+ROUNDING_S = 1.01e-3
+"""Containers round times to milliseconds; frames that are hardly further off are evenly spaced."""
 
 QUARTER_TURN = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """(x, y, z) -> (x, z, -y): from z up to y up, and from the camera frame, where y points down, to
@@ -101,21 +101,25 @@ def constant_rate(timestamps: NDArray[np.float64], fps: float) -> float | None:
     return None
 
 
+def even_times(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+    """(N,) seconds: evenly spaced times for the frames, or from the first to the last of them."""
+    rate = constant_rate(timestamps, fps)
+    seconds = float(timestamps[-1] - timestamps[0])
+    count = len(timestamps) if rate is not None else int(seconds * fps + ROUNDING_S) + 1
+    return np.asarray(timestamps[0] + np.arange(count) / (rate or fps), np.float64)
+
+
 def at_constant_rate(motion: Motion) -> Motion:
     """The same motion on evenly spaced times.
 
     Evenly spaced frames stay as they are. Others are interpolated linearly, at the average rate,
     between neighbouring frames in both of which the person is there.
     """
-    rate = constant_rate(motion.times, motion.fps)
+    even, times = even_times(motion.times, motion.fps), motion.times
+    rate = constant_rate(times, motion.fps)
     if rate is not None:
-        even = motion.times[0] + np.arange(len(motion.times)) / rate
         return Motion(motion.joints, even, rate)
-    first, last = motion.times[[0, -1]]
-    count = int((last - first) * motion.fps + ROUNDING_S) + 1
-    even = first + np.arange(count) / motion.fps
-    before = np.clip(np.searchsorted(motion.times, even, "right") - 1, 0, len(motion.times) - 2)
-    step = motion.times[before + 1] - motion.times[before]
-    share = ((even - motion.times[before]) / step)[:, None, None]
+    before = np.clip(np.searchsorted(times, even, "right") - 1, 0, len(times) - 2)
+    share = ((even - times[before]) / (times[before + 1] - times[before]))[:, None, None]
     joints = motion.joints[before] * (1 - share) + motion.joints[before + 1] * share
     return Motion(joints, even, motion.fps)

@@ -1,0 +1,136 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.export.people import passers_by, varying
+from vidpose.errors import MissingDependencyError, UsageError, VidposeError
+from vidpose.events import Event, FileWritten, Info
+from vidpose.export import FORMATS, check_before, export, export_files
+from vidpose.options import EXPORT_FORMATS, ExportOptions, InferOptions
+
+NO_PACKAGES = "csv,json,trc,bvh,glb"
+"""The formats that need no further package."""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_every_format_is_an_option() -> None:
+    assert tuple(FORMATS) == EXPORT_FORMATS
+
+
+def test_files_take_their_names_from_the_stem(tmp_path: Path) -> None:
+    said: list[Event] = []
+    options = ExportOptions(export=NO_PACKAGES)
+    files = export_files(passers_by(), tmp_path / "new" / "a.b", options, report=said.append)
+    assert names(tmp_path / "new") == [
+        *("a.b.csv", "a.b.glb", "a.b.json", "a.b_person1.bvh", "a.b_person1.trc"),
+        *("a.b_person2.bvh", "a.b_person2.trc"),
+    ]
+    assert [event.path for event in said if isinstance(event, FileWritten)] == files
+    sentences = [str(event) for event in said if isinstance(event, Info)]
+    assert sentences == ["BVH has no gaps; where person 2 is absent, the last pose is held."]
+
+
+def test_a_varying_rate_is_said(tmp_path: Path) -> None:
+    said: list[Event] = []
+    options = ExportOptions(export="trc,csv,glb")
+    export_files(varying(passers_by()), tmp_path / "a", options, report=said.append)
+    (sentence,) = (str(event) for event in said if isinstance(event, Info))
+    assert sentence == (
+        "The video's frame rate varies; in TRC the joints are interpolated at its average, 29.97 "
+        "frames/s."
+    )
+
+
+def test_without_a_world(tmp_path: Path) -> None:
+    result = passers_by(world=False)
+    for format in ("trc", "bvh", "glb"):
+        with pytest.raises(UsageError, match="needs to know where up is: make the result with --w"):
+            export_files(result, tmp_path / "a", ExportOptions(export=f"csv,{format}"))
+    assert names(tmp_path) == []
+    export_files(result, tmp_path / "a", ExportOptions(export="csv,json"))
+    export_files(result, tmp_path / "a", ExportOptions(export=NO_PACKAGES, axes="camera"))
+    assert len(names(tmp_path)) == 7
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    result = passers_by()
+    options = ExportOptions(export=NO_PACKAGES)
+    for _ in range(2):  # their own files they may write again
+        files = export_files(result, tmp_path / "a", options)
+    for theirs in files:
+        ours = theirs.read_bytes()
+        theirs.write_text("mine")
+        before = {path: path.stat().st_mtime_ns for path in files}
+        with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+            export_files(result, tmp_path / "a", options)
+        assert before == {path: path.stat().st_mtime_ns for path in files}
+        with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+            check_before(tmp_path / "a", options, world=True)
+        assert theirs.read_text() == "mine"
+        theirs.write_bytes(ours)
+
+
+def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "a.csv").mkdir()
+    for stem in (tmp_path / "file" / "a", tmp_path / "a"):
+        with pytest.raises(VidposeError, match="cannot be written"):
+            export_files(passers_by(), stem, ExportOptions(export="trc,csv"))
+    assert names(tmp_path) == ["a.csv", "file"]
+
+
+def test_several_people_in_a_file_for_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="TRC holds one person a file, and there are 2"):
+        export(passers_by(), tmp_path / "a.trc", "trc")
+    assert names(tmp_path) == []
+
+
+def test_people_whose_place_is_not_known(tmp_path: Path) -> None:
+    result = passers_by()
+    result.root_3d[1] = np.nan
+    files = export_files(result, tmp_path / "a", ExportOptions(export="trc,glb"))
+    assert [path.name for path in files] == ["a_person1.trc", "a.glb"]
+    result.root_3d[0] = np.nan
+    with pytest.raises(UsageError, match="Nobody's place is known"):
+        export_files(result, tmp_path / "b", ExportOptions(export="trc"))
+
+
+def test_one_frame(tmp_path: Path) -> None:
+    result = passers_by()
+    part = {
+        name: getattr(result, name)[:, 10:11]
+        for name in ("joints_3d", "root_3d", "keypoints_2d", "scores_2d", "present", "observed")
+    }
+    times = {name: getattr(result, name)[10:11] for name in ("frame_indices", "timestamps")}
+    files = export_files(
+        replace(result, **part, **times), tmp_path / "a", ExportOptions(export=NO_PACKAGES)
+    )
+    assert all(path.stat().st_size for path in files)
+
+
+@pytest.mark.parametrize(("format", "package"), [("c3d", "ezc3d"), ("parquet", "pyarrow.parquet")])
+def test_a_package_that_is_not_installed(
+    format: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    options = ExportOptions(export=f"csv,{format}")
+    with pytest.raises(MissingDependencyError, match=rf"pip install 'vidpose\[{format}\]'"):
+        export_files(passers_by(), tmp_path / "a", options)
+    with pytest.raises(MissingDependencyError):
+        check_before(tmp_path / "a", options, world=True)
+    assert names(tmp_path) == []
+
+
+def test_formats_are_named() -> None:
+    assert ExportOptions(export=" TRC, csv,.trc").formats == ("trc", "csv")
+    assert InferOptions.of(export="csv", unit="m").export.unit == "m"
+    with pytest.raises(UsageError, match="'fbx' is no format to export to; choose csv, parquet"):
+        InferOptions.of(export="csv,fbx")
+    with pytest.raises(UsageError, match="'xlsx' is no format"):
+        export(passers_by(), "a.xlsx", "xlsx")

@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.export.people import ABSENT, passers_by, varying
+from vidpose.errors import UsageError
+from vidpose.export.motion import at_constant_rate, constant_rate, motion_of, of_people
+
+
+@pytest.mark.parametrize("fps", [24.0, 30000 / 1001, 240.0])
+def test_times_rounded_to_milliseconds_are_even(fps: float) -> None:
+    times = 3 + np.arange(20_000) / fps
+    assert constant_rate(times, fps) == fps
+    assert constant_rate(np.round(times, 3), fps) == fps
+
+
+def test_the_rate_of_the_times_is_taken_where_the_containers_drifts() -> None:
+    times = np.arange(3000) / 29.9
+    assert constant_rate(times, 30.0) == pytest.approx(29.9)
+    assert constant_rate(np.zeros(1), 30.0) == 30.0
+
+
+def test_uneven_times() -> None:
+    assert constant_rate(varying(passers_by()).timestamps, 29.97) is None
+    dropped = np.delete(np.arange(100) / 30, 50)
+    assert constant_rate(dropped, 30.0) is None
+
+
+def test_even_frames_stay_as_they_are() -> None:
+    motion = motion_of(passers_by(), 0, axes="world", up="z")
+    even = at_constant_rate(motion)
+    assert even.joints is motion.joints
+    np.testing.assert_allclose(even.times, motion.times, atol=1e-12)
+
+
+def test_uneven_frames_are_interpolated_but_gaps_stay() -> None:
+    result = varying(passers_by())
+    motion = motion_of(result, 1, axes="world", up="z")
+    # Joints that move evenly in time are where they should be at any time.
+    speed = np.array([0.3, -0.2, 0.1])
+    joints = np.where(motion.known[:, None, None], motion.times[:, None, None] * speed, np.nan)
+    even = at_constant_rate(replace(motion, joints=np.repeat(joints, 17, axis=1)))
+    assert np.ptp(np.diff(even.times)) < 1e-9
+    assert even.times[0] == motion.times[0]
+    assert motion.times[-1] - 1 / 29.97 < even.times[-1] <= motion.times[-1]
+    known = even.known
+    np.testing.assert_allclose(even.joints[known][:, 3], even.times[known, None] * speed, atol=1e-9)
+    first, last = motion.times[motion.known][[0, -1]]
+    assert not known[(even.times < first) | (even.times > last)].any()
+    gap = motion.times[[ABSENT[1].start - 1, ABSENT[1].stop]]
+    assert not known[(even.times > gap[0] + 1e-9) & (even.times < gap[1] - 1e-9)].any()
+    assert known.sum() >= motion.known.sum() - 4
+
+
+def test_axes() -> None:
+    result = passers_by()
+    camera, world = result.joints_camera()[0], result.joints_world()[0]
+    z_up = motion_of(result, 0, axes="world", up="z").joints
+    np.testing.assert_allclose(z_up, world, atol=1e-7)
+    y_up = motion_of(result, 0, axes="world", up="y").joints
+    np.testing.assert_allclose(y_up[..., 1], world[..., 2], atol=1e-7)
+    np.testing.assert_allclose(y_up[..., 2], -world[..., 1], atol=1e-7)
+    y_up = motion_of(result, 0, axes="camera", up="y").joints
+    np.testing.assert_allclose(y_up, camera * [1, -1, -1], atol=1e-6)
+    z_up = motion_of(result, 0, axes="camera", up="z").joints
+    np.testing.assert_allclose(z_up, camera[..., [0, 2, 1]] * [1, 1, -1], atol=1e-6)
+
+
+def test_some_of_the_people() -> None:
+    assert of_people(passers_by(), (2,)).person_ids.tolist() == [2]
+    with pytest.raises(UsageError, match="Person 3 is not in this result; there is 1, 2"):
+        of_people(passers_by(), (1, 3))
