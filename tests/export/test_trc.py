@@ -45,11 +45,12 @@ def test_read_by_another_program(unit: str | None, up: str | None, tmp_path: Pat
 
 
 def test_every_row_has_all_its_fields(tmp_path: Path) -> None:
+    """And a tab behind the last, without which OpenSim misses one that is empty."""
     export(of_people(passers_by(), (2,)), tmp_path / "a.trc", "trc")
     rows = (tmp_path / "a.trc").read_text().split("\n")
     assert rows[5] == rows[-1] == ""
-    assert {len(row.split("\t")) for row in rows[6:-1]} == {2 + 3 * 17}
-    assert rows[6] == "1\t3.336670" + 51 * "\t"
+    assert {len(row.split("\t")) for row in rows[6:-1]} == {2 + 3 * 17 + 1}
+    assert rows[6] == "1\t3.336670" + 52 * "\t"
 
 
 def test_frames_at_varying_times_become_even(tmp_path: Path) -> None:

@@ -51,4 +51,5 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
         for frame, (time, row, known) in enumerate(rows, start=1):
             # Plus 0.0, as -0.0000 looks odd.
             place = number % tuple((np.round(row, DECIMALS[unit]) + 0.0).tolist()) if known else gap
-            stream.write(f"{frame}\t{time:.6f}\t{place}\n")
+            # OpenSim does not count an empty field at the very end of a line; hence the last tab.
+            stream.write(f"{frame}\t{time:.6f}\t{place}\t\n")
