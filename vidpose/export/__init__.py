@@ -120,7 +120,9 @@ def export(
         VidposeError: the file cannot be written.
     """
     path, options = Path(path), options or ExportOptions()
-    (chosen,) = _formats([format])
+    if format not in FORMATS:
+        raise UsageError(f"'{format}' is no format to export to; choose {', '.join(FORMATS)}.")
+    chosen = FORMATS[format]
     if chosen.one_person and result.people > 1:
         raise UsageError(
             f"{path}: {chosen.title} holds one person a file, and there are {result.people}; give "
@@ -151,7 +153,7 @@ def export_files(
     Returns:
         The files. Nothing is written if one of them cannot be, see `export`.
     """
-    stem, formats = Path(stem), _formats(options.formats)
+    stem, formats = Path(stem), [FORMATS[name] for name in options.formats]
     jobs = [job for format in formats for job in _files(result, stem, format)]
     _check(result, [(format, path) for format, path, _ in jobs], options)
     _say_what_is_lost(result, formats, report)
@@ -171,7 +173,8 @@ def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
     Raises:
         UsageError, MissingDependencyError, VidposeError: it could not.
     """
-    for format in _formats(options.formats):
+    for name in options.formats:
+        format = FORMATS[name]
         format.check_installed()
         _check_up(format, options, world)
         pattern = f"{glob.escape(stem.name)}_person*{format.suffix}"
@@ -196,11 +199,6 @@ def check_out(path: Path, format: Format) -> None:
         raise UsageError(
             f"{path} is there already and is not vidpose's to overwrite; choose another -o."
         )
-
-
-def _formats(names: Sequence[str]) -> list[Format]:
-    """Raises UsageError: one of the names is no format."""
-    return [FORMATS[name] for name in ExportOptions(export=",".join(names)).formats]
 
 
 def _named(stem: Path, format: Format, person: int | None = None) -> Path:
