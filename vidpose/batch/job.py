@@ -119,8 +119,8 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     """Write what goes next to a result that is there: it may not have been asked for before, or an
     interrupted job may not have come to it.
 
-    Exports are written again in any case, in no more time than it takes to see that the video is
-    the same: a file does not always tell which options it was made with.
+    Exports are written again in any case, as a file does not always tell which options it was made
+    with; that takes a small part of the time that the video took.
     """
     target, output, render = job.target, job.options.output.to_dict(), job.options.render
     export, world = job.options.export, job.options.postprocess.world
