@@ -51,20 +51,19 @@ class FromCorner:
         return self._networks.find(image, windows, sure)
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
     ) -> Landmarks:
-        found = self._networks.landmarks(image, regions, mirrored=False)
+        found = self._networks.landmarks(image, regions, mirrored=False, sure=sure)
         if not mirrored:
             return found
         width = image.shape[1]
         other = [Region(width - 1 - x, y, side, -turn) for x, y, side, turn in regions]
         image = np.ascontiguousarray(image[:, ::-1])
-        second = self._networks.landmarks(image, other, mirrored=False)
+        second = self._networks.landmarks(image, other, mirrored=False, sure=sure)
         return Landmarks(
             np.concatenate([found.points, second.points]),
             np.concatenate([found.visibility, second.visibility]),
             np.concatenate([found.presence, second.presence]),
-            np.concatenate([found.unclear, second.unclear]),
         )
 
 
@@ -95,10 +94,10 @@ class Watched:
         return found
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
     ) -> Landmarks:
         ours, theirs, also = (
-            networks.landmarks(image, regions, mirrored=mirrored)
+            networks.landmarks(image, regions, mirrored=mirrored, sure=sure)
             for networks in (self._ours, self._theirs, self._also)
         )
         both = (ours.presence > SURE) & (theirs.presence > SURE)

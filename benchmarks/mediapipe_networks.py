@@ -104,7 +104,7 @@ class MediaPipeNetworks:
         ]
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
     ) -> Landmarks:
         """See `Networks.landmarks`."""
         height, width = image.shape[:2]
@@ -123,10 +123,7 @@ class MediaPipeNetworks:
         points, visibility, presence = zip(
             *found, *(later.result() for later in second), strict=True
         )
-        unclear = np.zeros(np.shape(visibility), bool)  # it does not say
-        return Landmarks(
-            np.array(points), np.array(visibility), np.array(presence, np.float32), unclear
-        )
+        return Landmarks(np.array(points), np.array(visibility), np.array(presence, np.float32))
 
 
 def _cut(window: Region, width: int, height: int) -> tuple[int, int, int, int]:

@@ -163,10 +163,10 @@ class DetectorOptions(Options):
         None,
         "The size of the embedded detector's landmark network. heavy takes 4 times as long as full "
         "and mistakes left for right far less often; lite takes two thirds of the time and is less "
-        "exact; adaptive is full, and heavy where full is in doubt.",
+        "exact; mixed is full, and heavy in every third frame.",
         DETECTOR,
-        default_text="adaptive",
-        choices=("adaptive", "lite", "full", "heavy"),
+        default_text="mixed",
+        choices=("mixed", "lite", "full", "heavy"),
         identity=False,
     )
     pose_weights: str | Path | None = option(

@@ -143,8 +143,8 @@ def test_nobody_in_a_tiny_picture(detector: BlazePoseDetector, shape: tuple[int,
 @pytest.mark.parametrize(
     ("size", "networks", "name"),
     [
-        (None, ("full", "heavy"), "full, heavy where it is in doubt"),
-        ("adaptive", ("full", "heavy"), "full, heavy where it is in doubt"),
+        (None, ("full", "heavy"), "mixed"),
+        ("mixed", ("full", "heavy"), "mixed"),
         *((size, (size,), size) for size in ("lite", "full", "heavy")),
     ],
 )
@@ -161,7 +161,7 @@ def test_the_description_names_the_networks(
     assert about["weights"] == {path.name: sha256(path) for path in files}
     assert about["runtime"].startswith("onnxruntime ")
     assert about["options"]["flip_test"] is False
-    assert about["options"]["size"] == (size or "adaptive")
+    assert about["options"]["size"] == (size or "mixed")
     assert sentence.startswith(f"MediaPipe's BlazePose {name}, on onnxruntime ")
 
 
@@ -264,7 +264,7 @@ def test_both_people_keep_their_ids_through_the_demo_video(
 def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
     """The man sets his left foot forward; in the picture alone it would be his right one."""
     collector = PoseCollector()
-    with VideoReader(demo_video, 3.2, 4.0) as video, BlazePoseDetector() as detector:
+    with VideoReader(demo_video, 2.5, 4.0) as video, BlazePoseDetector() as detector:
         for frame in video:
             found = detector.detect_image(frame.image, frame.time_s)
             collector.add(FrameDetections(frame.index, frame.time_s, found))
@@ -286,14 +286,19 @@ class Made:
         self.description: dict[str, Any] = {}
         self.seen, self.regions = seen, regions
         self.asked: list[int] = []
+        self.sure: list[bool] = []
 
     def find(self, image: Any, windows: list[Region], sure: float) -> list[list[Region]]:
         return [self.regions for _ in windows]
 
-    def landmarks(self, image: Any, regions: list[Region], *, mirrored: bool) -> Landmarks:
+    def landmarks(
+        self, image: Any, regions: list[Region], *, mirrored: bool, sure: bool
+    ) -> Landmarks:
         self.asked.append(len(regions))
+        self.sure.append(sure)
         squares = len(regions) * (2 if mirrored else 1)
-        return Landmarks(*(values[:squares] for values in self.seen))
+        points, visibility, presence = (values[:squares] for values in self.seen)
+        return Landmarks(points, visibility, presence)
 
 
 def made(presence: list[float]) -> Made:
@@ -306,7 +311,6 @@ def made(presence: list[float]) -> Made:
         np.stack([points, mirror]),
         np.full((2, 33), 0.7, np.float32),
         np.array(presence, np.float32),
-        np.zeros((2, 33), bool),
     )
     return Made(seen, [Region(50, 50, 80, 0)])
 
@@ -325,6 +329,23 @@ def test_a_person_is_where_both_passes_find_them() -> None:
         np.testing.assert_allclose(found.scores, 0.7)
     assert networks.asked == [1, 1, 1]
     assert detector.memory()["people"][0] == pytest.approx([50, 50, 80, 0, np.inf])
+
+
+@pytest.mark.parametrize(("fps", "every"), [(30, 3), (29.97, 3), (60, 6), (25, 3), (10, 1)])
+def test_the_surest_network_takes_its_turns(fps: float, every: int) -> None:
+    """Again from the first frame of the next video; and another one goes on as it would have."""
+    networks = made([0.9, 0.9])
+    detector = BlazePoseDetector(networks=networks)
+    for n in range(4):
+        detector.detect_image(BLACK, n / fps)
+    other = BlazePoseDetector(networks=networks)
+    other.remember(json.loads(json.dumps(detector.memory())))
+    for n in range(4, 12):
+        other.detect_image(BLACK, n / fps)
+    assert networks.sure == [n % every == 0 for n in range(12)]
+    other.reset()
+    other.detect_image(BLACK, 0.0)
+    assert networks.sure[-1]
 
 
 def test_what_the_mirrored_picture_does_not_show_is_half_as_sure() -> None:

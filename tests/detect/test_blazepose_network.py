@@ -232,9 +232,9 @@ def test_people_in_one_batch_are_as_by_themselves(frames: list[Frame]) -> None:
     ]
     regions = 4 * regions[-3:]
     assert len(regions) > AT_ONCE
-    together = networks.landmarks(image, regions, mirrored=False)
+    together = networks.landmarks(image, regions, mirrored=False, sure=True)
     for n in (0, 3, 11):
-        alone = networks.landmarks(image, [regions[n]], mirrored=False)
+        alone = networks.landmarks(image, [regions[n]], mirrored=False, sure=True)
         np.testing.assert_allclose(alone.points[0], together.points[n], atol=1e-4)
         np.testing.assert_allclose(alone.presence[0], together.presence[n], atol=1e-4)
 
@@ -244,9 +244,9 @@ def test_mirrored_crops_are_crops_of_the_mirrored_picture(frames: list[Frame]) -
     region = Region(640, 250, 580, 0.2)
     mirror = Region(image.shape[1] - 1 - region.x, *region[1:3], -region.turn)
     networks = OnnxNetworks("full")
-    _, second = networks.landmarks(image, [region], mirrored=True).points
+    _, second = networks.landmarks(image, [region], mirrored=True, sure=True).points
     (expected,) = networks.landmarks(
-        np.ascontiguousarray(image[:, ::-1]), [mirror], mirrored=False
+        np.ascontiguousarray(image[:, ::-1]), [mirror], mirrored=False, sure=True
     ).points
     np.testing.assert_allclose(second, expected, atol=0.002)
 
@@ -255,8 +255,19 @@ def test_joints_are_where_mediapipe_sees_them(frames: list[Frame]) -> None:
     """What mediapipe 0.10.21 gives for these regions of the first frame, pixels."""
     expected = json.loads((Path(__file__).parent / "blazepose_reference.json").read_text())
     regions = [Region(*region) for region in expected["regions"]]
-    seen = OnnxNetworks(from_corner=True).landmarks(frames[0].image, regions, mirrored=False)
+    networks = OnnxNetworks("full", from_corner=True)
+    seen = networks.landmarks(frames[0].image, regions, mirrored=False, sure=True)
     for region, points, joints in zip(regions, seen.points, expected["joints"], strict=True):
         away = np.linalg.norm(region.to_picture(points[:33]) - joints, axis=1)
         assert away.mean() < 0.5
         np.testing.assert_array_less(away, 5)
+
+
+@pytest.mark.parametrize(("sure", "size"), [(False, "full"), (True, "heavy")])
+def test_mixed_has_both_networks(sure: bool, size: str, frames: list[Frame]) -> None:
+    region = [Region(640, 260, 500, 0)]
+    image = np.ascontiguousarray(frames[0].image)
+    found = OnnxNetworks("mixed").landmarks(image, region, mirrored=True, sure=sure)
+    expected = OnnxNetworks(size).landmarks(image, region, mirrored=True, sure=not sure)
+    for values, others in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(values, others)

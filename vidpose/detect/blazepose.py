@@ -19,8 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.detect.base import Detections, is_distinct, is_plausible, pose_sizes
-from vidpose.detect.blazepose_cascade import open_networks
-from vidpose.detect.blazepose_network import CIRCLE, DEFAULT_SIZE, HIP, JOINTS, Networks
+from vidpose.detect.blazepose_network import (
+    CIRCLE,
+    DEFAULT_SIZE,
+    HIP,
+    JOINTS,
+    Networks,
+    OnnxNetworks,
+)
 from vidpose.detect.blazepose_regions import Region, around_person, tiles
 from vidpose.skeleton import BLAZEPOSE33
 
@@ -31,6 +37,9 @@ VERSION = "1"
 """Changes when the same frames give other detections."""
 SEARCH_PERIOD_S = 0.2
 """How often newcomers are looked for; nobody is found later than this after coming into view."""
+SURE_PERIOD_S = 0.09
+"""How often a mixed detector finds the landmarks with its surest network: in every third frame of
+30 a second. Left taken for right in the frames between is so short that tracking puts it back."""
 SEARCH_AROUND = 2.0
 """A lost person is searched in a square this many times as wide as the region they were in."""
 SEARCH_AROUND_MIN_PX = 16.0
@@ -88,8 +97,8 @@ class BlazePoseDetector:
         presence_confidence: 0 to 1, how sure the landmarks must be that a person is there.
         flip_test: find the landmarks in the mirrored region, too, and take the mean; see
             `merge_flipped`. Twice the work for the landmarks.
-        size: of the landmark network: lite, full or heavy, see `OnnxNetworks`; or adaptive, see
-            `Cascade`.
+        size: of the landmark network: lite, full, heavy, or mixed, which is full, and heavy every
+            `SURE_PERIOD_S`; see `OnnxNetworks`.
         networks: in place of those of that size.
 
     Raises:
@@ -112,9 +121,11 @@ class BlazePoseDetector:
         self._detection_confidence = detection_confidence
         self._presence_confidence = presence_confidence
         self._flip_test = flip_test
-        self._networks = networks or open_networks(size)
+        self._networks = networks or OnnxNetworks(size)
         self._people: list[_Person]
         self._next_search_s: float
+        self._next_sure_s: float
+        self._sure = True
         self.reset()
         self.description: dict[str, Any] = {
             "name": self.name,
@@ -136,19 +147,21 @@ class BlazePoseDetector:
 
     def reset(self) -> None:
         """See `Detector.reset`."""
-        self._people, self._next_search_s = [], -np.inf
+        self._people, self._next_search_s, self._next_sure_s = [], -np.inf, -np.inf
 
     def memory(self) -> Any:
         """See `Detector.memory`."""
         return {
             "people": [[*person.region, person.lost_s] for person in self._people],
             "next_search_s": self._next_search_s,
+            "next_sure_s": self._next_sure_s,
         }
 
     def remember(self, memory: Any) -> None:
         """See `Detector.remember`."""
         self._people = [_Person(Region(*region), lost_s) for *region, lost_s in memory["people"]]
         self._next_search_s = memory["next_search_s"]
+        self._next_sure_s = memory["next_sure_s"]
 
     def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
         """The people in the next frame of the video.
@@ -159,6 +172,9 @@ class BlazePoseDetector:
         """
         image = np.ascontiguousarray(image)  # else OpenCV copies it for each region
         height, width = image.shape[:2]
+        self._sure = time_s >= self._next_sure_s
+        if self._sure:
+            self._next_sure_s = time_s + SURE_PERIOD_S
         poses = self._follow(image)
         if time_s >= self._next_search_s:
             self._next_search_s = time_s + SEARCH_PERIOD_S
@@ -224,7 +240,7 @@ class BlazePoseDetector:
         """The landmarks in each of some regions of the picture, if somebody is there."""
         if not regions:
             return []
-        found = self._networks.landmarks(image, regions, mirrored=self._flip_test)
+        found = self._networks.landmarks(image, regions, mirrored=self._flip_test, sure=self._sure)
         there = found.presence > self._presence_confidence
         poses: list[Pose | None] = []
         for n, region in enumerate(regions):

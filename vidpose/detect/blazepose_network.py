@@ -22,7 +22,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from vidpose.detect.base import pose_sizes
 from vidpose.detect.blazepose_regions import Region, around_person, crop
 from vidpose.errors import WeightsError
 from vidpose.utils.files import sha256
@@ -31,8 +30,9 @@ from vidpose.zoo.registry import OWN_FOLDER
 FOLDER = OWN_FOLDER / "blazepose"
 DETECTOR_FILE = "person_detector.onnx"
 LANDMARK_FILES = {size: f"landmarks_{size}.onnx" for size in ("lite", "full", "heavy")}
-DEFAULT_SIZE = "adaptive"
-"""Two of these networks; see `vidpose.detect.blazepose_cascade`."""
+SIZES = {size: (size,) for size in LANDMARK_FILES} | {"mixed": ("full", "heavy")}
+"""The landmark networks of each size, the surest last."""
+DEFAULT_SIZE = "mixed"
 DETECTOR_SIZE = 224
 LANDMARK_SIZE = 256
 JOINTS = 33
@@ -51,8 +51,6 @@ REFINED_OVER = 7
 """Cells of the heat map each way, around a point, whose mean makes it more exact."""
 CLEAR_PEAK = 0.5
 """A heat map that is nowhere higher than this there says nothing."""
-ELSEWHERE = 0.08
-"""A point is unclear if its heat map is highest this far from it, in body sizes, or not clear."""
 
 
 class Landmarks(NamedTuple):
@@ -64,8 +62,6 @@ class Landmarks(NamedTuple):
     """(N, 33), 0 to 1."""
     presence: NDArray[np.float32]
     """(N,), 0 to 1, how sure it is that there is a person."""
-    unclear: NDArray[np.bool_]
-    """(N, 33), whether the two ways in which the network says where a joint is differ."""
 
     def of(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Points and visibility in one of the squares."""
@@ -90,7 +86,7 @@ class Networks(Protocol):
         ...
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
     ) -> Landmarks:
         """The landmarks in regions of an image (H, W, 3).
 
@@ -99,6 +95,7 @@ class Networks(Protocol):
             regions: N of them.
             mirrored: find them once more as in a mirror; there are 2 N squares then, and in the
                 second half points are as they are in the mirror.
+            sure: with the surest of the networks, where there are several; it is slower.
         """
         ...
 
@@ -107,8 +104,9 @@ class OnnxNetworks:
     """Both networks, on the CPU.
 
     Args:
-        size: of the landmark network, a key of `LANDMARK_FILES`; heavy takes 5 times as long as
-            full and mistakes left for right far less often, lite takes half as long.
+        size: of the landmark network, a key of `SIZES`; heavy takes 5 times as long as full and
+            mistakes left for right far less often, lite takes half as long; mixed has both full
+            and heavy.
         threads: by default as many as OpenCV may use.
         from_corner: how the landmark network samples the picture, see `crop`; only to compare with
             MediaPipe.
@@ -118,25 +116,19 @@ class OnnxNetworks:
     """
 
     def __init__(self, size: str, threads: int | None = None, from_corner: bool = False) -> None:
-        files = _files(size)
+        names = [DETECTOR_FILE, *(LANDMARK_FILES[one] for one in SIZES[size])]
+        files = [FOLDER / name for name in names]
+        if missing := [path for path in files if not path.is_file()]:
+            raise WeightsError(f"{missing[0]} is missing; install vidpose again.")
         threads = threads or min(max(cv2.getNumThreads(), 1), MOST_THREADS)
-        self._detector, self._landmarker = (_session(path, threads) for path in files)
+        self._detector, *self._landmarkers = (_session(path, threads) for path in files)
         self._from_corner = from_corner
         self._anchors = anchors()
         self.description: dict[str, Any] = {
             "network": f"BlazePose {size}",
             "runtime": f"onnxruntime {onnxruntime.__version__}",
-            "weights": self.hashes(size),
+            "weights": {path.name: sha256(path) for path in files},
         }
-
-    @staticmethod
-    def hashes(size: str) -> dict[str, str]:
-        """The SHA-256 of the files, by name.
-
-        Raises:
-            WeightsError: one is not here.
-        """
-        return {path.name: sha256(path) for path in _files(size)}
 
     def find(
         self, image: NDArray[np.uint8], windows: list[Region], sure: float
@@ -157,32 +149,21 @@ class OnnxNetworks:
         return found
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
     ) -> Landmarks:
         """See `Networks.landmarks`."""
+        network = self._landmarkers[-1 if sure else 0]
         squares = _squares(
             image, regions, LANDMARK_SIZE, cv2.BORDER_REPLICATE, from_corner=self._from_corner
         )
         if mirrored:
             squares = np.concatenate([squares, squares[:, :, ::-1]])
-        parts = [self._landmarker.run(None, {"image": s}) for s in _chunks(squares, AT_ONCE)]
+        parts = [network.run(None, {"image": s}) for s in _chunks(squares, AT_ONCE)]
         values, presence, heat = (np.concatenate(part) for part in zip(*parts, strict=True))
         values = values.reshape(len(squares), -1, 5)[:, : CIRCLE + 1]
         points = np.asarray(values[..., :2] / LANDMARK_SIZE, np.float32)
         refined = refine(points, heat[:, : CIRCLE + 1])
-        return Landmarks(
-            refined - 0.5,
-            _sigmoid(values[:, :JOINTS, 3]),
-            presence[:, 0],
-            unclear(points[:, :JOINTS], heat[:, :JOINTS]),
-        )
-
-
-def _files(size: str) -> list[Path]:
-    files = [FOLDER / DETECTOR_FILE, FOLDER / LANDMARK_FILES[size]]
-    if missing := [path for path in files if not path.is_file()]:
-        raise WeightsError(f"{missing[0]} is missing; install vidpose again.")
-    return files
+        return Landmarks(refined - 0.5, _sigmoid(values[:, :JOINTS, 3]), presence[:, 0])
 
 
 def _squares(
@@ -324,18 +305,3 @@ def refine(points: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np
     mean = np.stack([(weights.sum(axis=2) * x).sum(axis=2), (weights.sum(axis=3) * y).sum(axis=2)])
     refined = np.moveaxis(mean / total, 0, 2) / size
     return np.where(clear[..., None], refined, points)
-
-
-def unclear(points: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(N, J) whether a point's heat map has no clear peak, or has it elsewhere; see `ELSEWHERE`.
-
-    Args:
-        points: (N, J, 2), sides of the square from its upper left corner.
-        heat: (N, J, S, S) before the sigmoid.
-    """
-    size = heat.shape[-1]
-    flat = heat.reshape(*heat.shape[:2], -1)
-    y, x = np.divmod(flat.argmax(axis=2), size)
-    away = np.linalg.norm(np.stack([x, y], axis=2) / size - points, axis=2)
-    elsewhere = away > ELSEWHERE * pose_sizes(points)[:, None]
-    return np.asarray((_sigmoid(flat.max(axis=2)) < CLEAR_PEAK) | elsewhere)
