@@ -10,6 +10,7 @@ import importlib
 import re
 import shutil
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -136,7 +137,9 @@ def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     if not _is_hdf5(path):
         from scipy.io import loadmat
 
-        with damaged(path, "a MATLAB file"):
+        with damaged(path, "a MATLAB file"), warnings.catch_warnings():
+            # SciPy is about to change the type of sparse matrices, which none of these files has.
+            warnings.filterwarnings("ignore", ".*`spmatrix`", DeprecationWarning)
             # MATLAB saves integers small; mat_dtype gives them the type they had there.
             found = loadmat(path, variable_names=names, mat_dtype=True)
             return {name: np.asarray(found[name]) for name in names}
