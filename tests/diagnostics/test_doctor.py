@@ -226,6 +226,10 @@ def test_an_mmpose_that_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None
     check = found(doctor._openmmlab())["mmpose works"]
     assert check.state == "note"
     assert "cannot import name 'x'" in check.found
+    monkeypatch.setattr(doctor, "missing_packages", lambda: ["pycocotools"])
+    check = found(doctor._openmmlab())["mmpose works"]
+    assert (check.state, check.found) == ("note", "no; pycocotools cannot be imported")
+    assert "[mmpose]" in str(check.fix)
 
 
 def test_json() -> None:

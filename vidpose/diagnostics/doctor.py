@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from vidpose import __version__
-from vidpose.detect.mmcv_ops import ALONE, prepare_mmpose, quiet
+from vidpose.detect.mmcv_ops import ALONE, missing_packages, prepare_mmpose, quiet
 from vidpose.errors import VidposeError, WeightsError
 from vidpose.zoo.registry import ABSENT_BY_HAND, HERE, OTHER, PACKAGE, SHIPPED, Listed, listing
 
@@ -252,7 +252,11 @@ def _openmmlab() -> Iterator[Check]:
         fix = f"{sys.executable} -m pip uninstall -y mmcv-lite"
         yield Check("mmcv", "note", f"{full} and mmcv-lite overwrite each other", fix)
     yield _compiled_operations()
-    yield _tried("mmpose works", _import_mmpose, "note", _install_mmpose())
+    if missing := missing_packages():
+        found = f"no; {', '.join(missing)} cannot be imported"
+        yield Check("mmpose works", "note", found, _install_mmpose())
+    else:
+        yield _tried("mmpose works", _import_mmpose, "note", _install_mmpose())
 
 
 def _import_mmpose() -> str:
