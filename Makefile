@@ -1,5 +1,6 @@
 # make demo    set everything up, run the main job on a real video, say where the result is
 # make test    set everything up, run every check and test
+# make viewer  rebuild the player's script from vidpose/viewer/web, which takes Node
 # make soak    kill it twenty times, run fifty videos: what takes too long for the tests
 # make clean   remove the virtual environment, the demo video and all caches
 
@@ -8,12 +9,12 @@ BIN := .venv/bin
 VIDEO := demo_videos/demo.mp4
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What not every Python and machine can have. The main job and most tests do without.
-PARTS := datasets c3d parquet tensorboard ray mmpose
+PARTS := datasets c3d parquet tensorboard ray browser mmpose
 # PyTorch without 5 GB of GPU libraries. Its versions end in +cpu, which pip takes for newer.
 CPU_BUILDS := https://download.pytorch.org/whl/cpu
 
 .DELETE_ON_ERROR:
-.PHONY: demo test soak clean
+.PHONY: demo test viewer soak clean
 
 demo: .venv/ready $(VIDEO)
 	$(BIN)/vidpose infer $(VIDEO) -o outputs --render
@@ -25,6 +26,9 @@ test: .venv/ready $(VIDEO)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] == (3, 11))' || $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+viewer:
+	cd vidpose/viewer/web && npm ci --no-audit --no-fund && npm run build
 
 soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py kill

@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 
+from tests.viewer.chromium import why_no_browser
+
 # What Python 3.11 on x86-64, on which CI runs, always has, and the tests that need it. Elsewhere
 # they are left out where it is not installed, and the head of the report says so.
 PARTS = {
@@ -35,6 +37,13 @@ ON_CI = sys.version_info[:2] == (3, 11) and platform.machine() == "x86_64"
 ABSENT = [part for part in PARTS if not ON_CI and importlib.util.find_spec(part) is None]
 collect_ignore = [file for part in ABSENT for file in PARTS[part]]
 
+# The player's own tests drive a Chromium that is on the machine. What the page holds is tested
+# without one.
+BROWSER_TESTS = "viewer/browser"
+NO_BROWSER = why_no_browser()
+if NO_BROWSER:
+    collect_ignore.append(BROWSER_TESTS)
+
 DEMO_VIDEO = Path(__file__).parents[1] / "demo_videos" / "demo.mp4"
 
 
@@ -47,4 +56,7 @@ def demo_video() -> Path:
 
 
 def pytest_report_header() -> list[str]:
-    return [f"left out, as {part} is not installed: {', '.join(PARTS[part])}" for part in ABSENT]
+    absent = {f"{part} is not installed": ", ".join(PARTS[part]) for part in ABSENT}
+    if NO_BROWSER:
+        absent[NO_BROWSER] = f"{BROWSER_TESTS}, the player in a browser"
+    return [f"left out, as {why}: {tests}" for why, tests in absent.items()]

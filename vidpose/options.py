@@ -451,6 +451,14 @@ class RenderOptions(Options):
 class OutputOptions(Options):
     """Further files next to the result."""
 
+    view_html: bool = option(
+        False,
+        "Write a page for the browser with the people in 3D and the video, too: VIDEO.html.",
+        OUTPUT,
+        kind=bool,
+        common=True,
+        identity=False,
+    )
     save_2d: bool = option(
         False,
         "Write the 2D joints next to the result, too: VIDEO.2d.npz.",

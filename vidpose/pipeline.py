@@ -40,6 +40,7 @@ from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
 from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.video import VideoReader
+from vidpose.viewer.page import check_page, write_page
 
 RATE_TOLERANCE = 0.01
 
@@ -81,13 +82,8 @@ class Predictor:
     ) -> Pose3D:
         """Turn a video of people into 3D joints; see `infer`."""
         output = self.options.output
-        if out is None and (
-            output.save_2d
-            or output.save_mmpose
-            or self.options.render.render
-            or self.options.export.formats
-            or relift
-        ):
+        further = (*output.to_dict().values(), self.options.render.render, relift)
+        if out is None and (any(further) or self.options.export.formats):
             raise UsageError(
                 "2D joints, pictures, exports and results to lift again need a place: give out."
             )
@@ -242,7 +238,7 @@ class Predictor:
         return with_lifting_metadata(lifted, meta, self.lifter, lift, after)
 
     def _write(self, job: _Job, result: Pose3D, report: Report, progress: Progress) -> None:
-        """Step 5: the result file, files for other programs, and the overlay video."""
+        """Step 5: the result file, files for other programs, the overlay video, the player."""
         if job.target is None:
             return
         with announce_if_long(report, f"Writing {job.target}"):
@@ -261,6 +257,8 @@ class Predictor:
                 progress=progress,
             )
             report(FileWritten("Video with skeletons", job.picture))
+        if job.page is not None:
+            write_page(result, job.page, job.video, report=report, progress=progress)
 
     def _lifter_text(self) -> str:
         named = self.options.lift.weights != "default"
@@ -282,6 +280,8 @@ class _Job:
     """The result file."""
     picture: Path | None
     """The overlay video."""
+    page: Path | None
+    """The 3D player."""
 
     @classmethod
     def check(
@@ -294,9 +294,12 @@ class _Job:
         """
         target = None if out is None else result_path(video, out)
         picture = target.with_suffix(".mp4") if target and options.render.render else None
+        page = target.with_suffix(".html") if target and options.output.view_html else None
         if target is not None:
             check_writable(target)
             check_before(target.with_suffix(""), options.export, world=options.postprocess.world)
+        if page is not None:
+            check_page(page)
         if picture is not None:
             parse_view(options.render.view)
             check_out(picture)
@@ -306,7 +309,7 @@ class _Job:
             source = describe_file(video)  # now, for it may be gone at the end of a long run
         if target is not None:
             check_same_source(target, source)
-        return cls(video, source, target, picture)
+        return cls(video, source, target, picture, page)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from vidpose.poses import load, read_metadata
 from vidpose.provenance import is_up_to_date
 from vidpose.render import check_out, render_video
 from vidpose.utils.progress import Progress, silent
+from vidpose.viewer.page import check_page, write_page
 
 State = Literal["done", "was there", "failed"]
 
@@ -133,7 +134,12 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     missing = {
         name: path for name, path in files_2d(target).items() if output[name] and not path.exists()
     }
-    if not (draw or missing or export.formats):
+    page = target.with_suffix(".html") if job.options.output.view_html else None
+    if page is not None:
+        check_page(page)
+        if page.exists() and page.stat().st_mtime >= target.stat().st_mtime:
+            page = None
+    if not (draw or missing or page or export.formats):
         return
     result = load(target)
     write_files_2d(result, missing, result.meta)
@@ -150,3 +156,5 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
             progress=progress,
         )
         report(FileWritten("Video with skeletons", picture))
+    if page is not None:
+        write_page(result, page, job.video, report=report, progress=progress)

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from vidpose import __version__
-from vidpose.cli import diagnose, evaluate, infer, plot, prepare, train, weights
+from vidpose.cli import diagnose, evaluate, infer, plot, prepare, train, view, weights
 from vidpose.errors import VidposeError
 
 
@@ -46,6 +46,7 @@ def main() -> None:
 for command in (
     infer.infer,
     infer.render,
+    view.view,
     infer.lift,
     infer.export,
     plot.plot,

@@ -378,8 +378,9 @@ def _cells(one: dict[str, Any]) -> Iterator[str]:
 
 
 def moment_text(moment: dict[str, Any]) -> str:
+    """One of a report's worst moments, as a sentence."""
     name = {what: share for share, what in IN_SECONDS.items()}.get(moment["what"], moment["what"])
-    where = _in_words(moment["where"]) if moment["where"] else ""
+    where = joint_in_words(moment["where"]) if moment["where"] else ""
     what = PROXIES[name].moment.format(**moment | {"where": where})
     also = ", ".join(PROXIES[other].name for other in moment["also"])
     start, stop = moment["from_s"], moment["to_s"]
@@ -388,7 +389,7 @@ def moment_text(moment: dict[str, Any]) -> str:
     return f"{_clock(moment['time_s'])}{span}, person {moment['person']}: {what}{tail}"
 
 
-def _in_words(joint: str) -> str:
+def joint_in_words(joint: str) -> str:
     """LFoot -> left foot; a limb's name stays."""
     side = {"L": "left ", "R": "right "}.get(joint[0], "")
     return side + (joint[1:] if side else joint).lower()

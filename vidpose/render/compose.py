@@ -83,10 +83,8 @@ def render_video(
         frames: Iterable[Frame] = _frames_alone(result)
         if video is not None:
             reader = VideoReader(video, picture_size=layout.picture)
-            frames = _frames_of(result, opened.enter_context(reader))
-            if reader.size != result.frame_size:
-                theirs, ours = ("x".join(map(str, s)) for s in (reader.size, result.frame_size))
-                raise _wrong_video(reader.path, f"its pictures are {theirs} pixels, not {ours}")
+            frames = frames_of(result, opened.enter_context(reader))
+            check_size(result, reader)
             sound = opened.enter_context(Sound(video, start))
         scene = ScenePanel(result, layout.panel, seen_from)
 
@@ -148,8 +146,19 @@ def _start(result: Pose3D) -> float:
     return 0.0 if from_start and 0 <= first <= LATEST_START_S else first
 
 
-def _frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
-    """The result's frames of a video, each checked to be the one it was made from."""
+def check_size(result: Pose3D, reader: VideoReader) -> None:
+    """Raises VideoError: a video's pictures have another size than those of the result's video."""
+    if reader.size != result.frame_size:
+        theirs, ours = ("x".join(map(str, s)) for s in (reader.size, result.frame_size))
+        raise wrong_video(reader.path, f"its pictures are {theirs} pixels, not {ours}")
+
+
+def frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
+    """The result's frames of a video, each checked to be the one it was made from.
+
+    Raises:
+        VideoError: a frame is missing, or is at another time.
+    """
     indices, times = result.frame_indices.tolist(), result.timestamps.tolist()
     t = 0
     for frame in reader:
@@ -158,11 +167,11 @@ def _frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
         if frame.index < indices[t]:
             continue
         if abs(frame.time_s - times[t]) > SAME_TIME_S:
-            raise _wrong_video(reader.path, f"frame {frame.index} is at another time")
+            raise wrong_video(reader.path, f"frame {frame.index} is at another time")
         yield frame
         t += 1
     if t < len(indices):
-        raise _wrong_video(reader.path, f"it ends before frame {indices[t]}")
+        raise wrong_video(reader.path, f"it ends before frame {indices[t]}")
 
 
 def _frames_alone(result: Pose3D) -> Iterator[Frame]:
@@ -172,7 +181,8 @@ def _frames_alone(result: Pose3D) -> Iterator[Frame]:
         yield Frame(index, time, nothing, 1 / result.fps)
 
 
-def _wrong_video(video: Path, why: str) -> VideoError:
+def wrong_video(video: Path, why: str) -> VideoError:
+    """The error that says so."""
     return VideoError(
         f"{video} is not the video of this result ({why}); give the one it was made from."
     )

@@ -1,0 +1,135 @@
+"""What the page knows about a result, except for its numbers: JSON values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+import vidpose
+from vidpose.camera import assumed_focal_px
+from vidpose.poses import Pose3D, section
+from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M
+from vidpose.postprocess.quality import joint_in_words, moment_text
+from vidpose.render import VIEWS, colours
+from vidpose.render.overlay import FAINT, SURE_SCORE
+from vidpose.render.scene import (
+    HEAD,
+    HEAD_RADIUS_M,
+    LIMB_RADIUS_M,
+    NOSE,
+    RADII_M,
+    THIN,
+    scene_box,
+)
+from vidpose.skeleton import H36M17
+from vidpose.viewer.packing import Packed, blocks
+
+NO_TITLE = "vidpose result"
+
+
+def title_of(result: Pose3D) -> str:
+    """The name of the video, on whatever system it was."""
+    path = section(result.meta, "source").get("path")
+    if not isinstance(path, str):
+        return NO_TITLE
+    pure = PureWindowsPath(path) if "\\" in path else PurePosixPath(path)
+    return pure.name or NO_TITLE
+
+
+def header_of(part: Pose3D, packed: Packed) -> dict[str, Any]:
+    """Everything that the player reads from the header, see `web/src/recording.ts`."""
+    return {
+        "title": title_of(part),
+        "facts": list(_facts(part, packed)),
+        "has_world": part.camera_to_world is not None,
+        "joint_names": H36M17.joint_names,
+        "joint_labels": [joint_in_words(name).capitalize() for name in H36M17.joint_names],
+        "parents": H36M17.parents,
+        "sides": colours.BONE_SIDES,
+        "joint_sides": colours.JOINT_SIDES,
+        "bone_radii_m": RADII_M.tolist(),
+        "head": {"joints": (NOSE, HEAD), "radius_m": HEAD_RADIUS_M},
+        "interpolated": {"thin": THIN, "paler": colours.INTERPOLATED_SHARE},
+        "overlay": {"sure_score": SURE_SCORE, "faint": FAINT},
+        # A drawn leg ends at the ankle: that end touches the floor as it is drawn.
+        "floor_m": ANKLE_HEIGHT_M - LIMB_RADIUS_M,
+        "box_m": scene_box(packed.bodies).tolist(),
+        "views": {name: (view.azimuth_deg, view.elevation_deg) for name, view in VIEWS.items()},
+        "camera": {
+            "to_scene": packed.ground.camera_to_world.tolist(),
+            "focal_px": _focal_px(part),
+            "frame_size": part.frame_size,
+        },
+        "fps": part.fps,
+        "steps": packed.steps,
+        "angle_names": [name.replace("_", " ").capitalize() for name in packed.angle_names],
+        "blocks": [block._asdict() for block in blocks(len(packed.angle_names))],
+        "people": [
+            {
+                "id": person.id,
+                "first": person.first,
+                "frames": person.frames,
+                "colours": [_hex(colour) for colour in colours.person_colours(person.id)],
+            }
+            for person in packed.people
+        ],
+        "moments": list(_moments(part)),
+    }
+
+
+def _hex(colour: colours.Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _focal_px(result: Pose3D) -> float:
+    known = section(result.meta, "camera").get("focal_px")
+    if isinstance(known, (int, float)) and math.isfinite(known) and known > 0:
+        return float(known)
+    return assumed_focal_px(result.frame_size)
+
+
+def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
+    """The worst moments that lie in this part; those that are damaged are left out."""
+    moments = section(part.meta, "trust").get("worst_moments")
+    for moment in moments if isinstance(moments, list) else []:
+        try:
+            times = {key: float(moment[key]) for key in ("time_s", "from_s", "to_s")}
+            person, text = int(moment["person"]), moment_text(moment)
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError):
+            continue
+        inside = part.timestamps[0] <= times["time_s"] <= part.timestamps[-1]
+        if inside and all(map(math.isfinite, times.values())) and person in part.person_ids:
+            yield times | {"person": person, "text": text}
+
+
+def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:
+    """What a reader wants to know about the numbers."""
+    meta = part.meta
+    detector, lifter, camera = (section(meta, name) for name in ("detector", "lifter", "camera"))
+    width, height = part.frame_size
+    yield "Video", f"{title_of(part)}, {width} x {height}, {part.fps:.4g} frames/s"
+    if part.camera_to_world is None:
+        yield (
+            "Axes",
+            "x to the right, y away from the camera, z up as the camera is held: the result was "
+            "made without --world. The floor is put under the lowest resting feet.",
+        )
+    else:
+        yield "Axes", "the result's world: x to the right, y away from the camera, z up, floor at 0"
+    yield "Detector", " ".join(str(detector.get(key, "")) for key in ("name", "network")).strip()
+    yield "Lifter", str(lifter.get("weights") or lifter.get("model") or "not said")
+    yield "Focal length", f"{_focal_px(part):.0f} px, {camera.get('focal', 'assumed')}"
+    yield "Smoothing", str(section(meta, "smoothing").get("data", "not said"))
+    steps = packed.steps
+    yield (
+        "Rounding",
+        f"joints to {steps['joints_m'] * 1000:.2g} mm, angles to {steps['angles_deg']:.2g}°; "
+        "nothing is smoothed for this page",
+    )
+    warnings = meta.get("warnings")
+    for warning in warnings if isinstance(warnings, list) else []:
+        yield "Warning", str(warning)
+    made = str(meta.get("vidpose", "not said"))
+    yield "Made by", f"vidpose {made}, this page by vidpose {vidpose.__version__}"

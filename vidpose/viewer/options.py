@@ -1,0 +1,36 @@
+"""What can be chosen about a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidpose.errors import UsageError
+from vidpose.options import Options, option
+
+PAGE = "Page"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions(Options):
+    """What goes into the page of a result."""
+
+    link_video: bool = option(
+        False,
+        "Play the video from where it lies instead of putting a small copy of it into the page. "
+        "The page then needs it at that place, and a browser that can play it.",
+        PAGE,
+        kind=bool,
+    )
+    without_video: bool = option(False, "Leave the video out.", PAGE, kind=bool)
+    start: float | None = option(
+        None, "Begin at this time, in seconds, as the page shows it.", PAGE, metavar="S", kind=float
+    )
+    end: float | None = option(None, "End at this time.", PAGE, metavar="S", kind=float)
+    every: int = option(1, "Take only every Nth frame.", PAGE, metavar="N", kind=int, minimum=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.link_video and self.without_video:
+            raise UsageError("--link-video and --without-video contradict each other; give one.")
+        if self.start is not None and self.end is not None and not self.start < self.end:
+            raise UsageError(f"--end {self.end:g} is not after --start {self.start:g}.")

@@ -1,0 +1,198 @@
+"""A result's numbers as the page holds them: small, and quick to read for a browser.
+
+Everybody has a string of bytes, from the first frame in which they are present to the last: one
+block after another, frame after frame, little-endian (`BLOCKS`). Integers are steps of the size
+that the page's header gives, `UNKNOWN` is NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.errors import UsageError
+from vidpose.poses import Pose3D
+from vidpose.postprocess.gravity import CAMERA_UP
+from vidpose.postprocess.ground_plane import Ground, estimate_ground
+from vidpose.postprocess.joint_angles import joint_angles
+from vidpose.render.scene import placed_joints
+from vidpose.skeleton import H36M17
+from vidpose.utils.gaps import known_joints
+from vidpose.viewer.options import ViewOptions
+
+UNKNOWN = -32768
+LARGEST = 32767
+STEP_M, STEP_PX, STEP_DEG = 1e-4, 1 / 16, 0.01
+"""Of joints relative to the root, of keypoints, and of angles; larger where a number would not fit
+into 16 bits."""
+PRESENT, OBSERVED, PLACED = 1, 2, 4
+"""Bits of a person's flags in a frame; placed: it is known where they are."""
+JOINTS = len(H36M17)
+MOST_BODIES = 20_000
+"""Bodies that decide what the page shows at first."""
+
+Floats = NDArray[np.floating[Any]]
+
+
+class Block(NamedTuple):
+    """One part of a person's bytes; `values` of a type in each frame."""
+
+    name: str
+    type: str
+    values: int
+
+
+def blocks(angles: int) -> tuple[Block, ...]:
+    """The blocks in their order: longer types first, so that each is aligned."""
+    return (
+        Block("root", "float32", 3),  # metres, scene axes
+        Block("joints", "int16", JOINTS * 3),  # relative to the root, scene axes
+        Block("keypoints", "int16", JOINTS * 2),  # pixels of the result's frame
+        Block("angles", "int16", angles),
+        Block("scores", "uint8", JOINTS),  # 255 is 1.0
+        Block("flags", "uint8", 1),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PackedPerson:
+    """Somebody's bytes, and the frames they are for."""
+
+    id: int
+    first: int
+    frames: int
+    data: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A result's numbers for the page."""
+
+    ground: Ground
+    """The floor; its `camera_to_world` leads to the scene's axes."""
+    steps: dict[str, float]
+    """The size of a step of `joints`, `keypoints` and `angles`."""
+    angle_names: tuple[str, ...]
+    people: tuple[PackedPerson, ...]
+    bodies: NDArray[np.float64]
+    """(N, 17, 3) metres, scene axes: some people, evenly among all; what the page has to show."""
+
+    @property
+    def bytes(self) -> int:
+        return sum(len(person.data) for person in self.people)
+
+
+def part_of(result: Pose3D, options: ViewOptions) -> NDArray[np.intp]:
+    """The frames that the options choose, by their place in the result.
+
+    Raises:
+        UsageError: there is none, or nobody in any of them.
+    """
+    times = result.timestamps
+    chosen = np.ones(len(times), bool)
+    if options.start is not None:
+        chosen &= times >= options.start
+    if options.end is not None:
+        chosen &= times < options.end
+    frames = np.flatnonzero(chosen)[:: options.every]
+    if not len(frames):
+        raise UsageError(
+            f"no frame is there; the result goes from {times[0]:.2f} s to {times[-1]:.2f} s, so "
+            "give another --start or --end."
+        )
+    if not result.present[:, frames].any():
+        raise UsageError("nobody is in these frames; give a result, or a part of it, with people.")
+    return frames
+
+
+def take_frames(result: Pose3D, frames: NDArray[np.intp]) -> Pose3D:
+    """Some frames of a result, and only the people who are in them."""
+    people = result.present[:, frames].any(axis=1)
+    by_person_and_frame = (
+        *("keypoints_2d", "scores_2d", "present", "observed"),
+        *("joints_3d", "root_3d"),
+    )
+    arrays: dict[str, Any] = {
+        name: getattr(result, name)[people][:, frames] for name in by_person_and_frame
+    }
+    times = result.timestamps[frames]
+    rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else result.fps
+    return replace(
+        result,
+        **arrays,
+        person_ids=result.person_ids[people],
+        frame_indices=result.frame_indices[frames],
+        timestamps=times,
+        fps=result.fps if len(frames) == result.frames else float(rate),
+    )
+
+
+def scene_ground(result: Pose3D) -> Ground:
+    """The floor of the result's world; without one, up is up for the camera."""
+    known = result.camera_to_world
+    return estimate_ground(result, CAMERA_UP) if known is None else Ground.from_matrix(known)
+
+
+def pack(result: Pose3D, frames: NDArray[np.intp]) -> Packed:
+    """The numbers of some of a result's frames.
+
+    The floor and the angles are those of the whole result, whatever part of it is taken.
+    """
+    ground = scene_ground(result)
+    angles = joint_angles(result)
+    rows = np.flatnonzero(result.present[:, frames].any(axis=1))
+    part = take_frames(result, frames)
+    scene = [ground.to_world(joints) for joints in placed_joints(part)]
+    degrees = angles.degrees[rows][:, frames]
+    steps = {
+        "joints_m": _step(max(_largest(one - one[:, :1]) for one in scene), STEP_M),
+        "keypoints_px": _step(_largest(part.keypoints_2d), STEP_PX),
+        "angles_deg": _step(_largest(degrees), STEP_DEG),
+    }
+    people = tuple(
+        _pack_person(part, p, joints, degrees[p], steps) for p, joints in enumerate(scene)
+    )
+    bodies = np.concatenate([one[part.present[p]] for p, one in enumerate(scene)])
+    some = bodies[:: max(1, len(bodies) // MOST_BODIES)]
+    return Packed(ground, steps, angles.names, people, some)
+
+
+def _pack_person(
+    result: Pose3D, p: int, scene: Floats, degrees: Floats, steps: dict[str, float]
+) -> PackedPerson:
+    present = np.flatnonzero(result.present[p])
+    span = slice(int(present[0]), int(present[-1]) + 1)
+    root = scene[span, :1]
+    flags = (
+        PRESENT * result.present[p, span]
+        + OBSERVED * result.observed[p, span]
+        + PLACED * known_joints(result.root_3d[p, span])
+    )
+    parts = (
+        root.astype("<f4"),
+        _steps(scene[span] - root, steps["joints_m"]),
+        _steps(result.keypoints_2d[p, span], steps["keypoints_px"]),
+        _steps(degrees[span], steps["angles_deg"]),
+        np.rint(np.clip(np.nan_to_num(result.scores_2d[p, span]), 0, 1) * 255).astype(np.uint8),
+        flags.astype(np.uint8),
+    )
+    data = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+    return PackedPerson(int(result.person_ids[p]), span.start, span.stop - span.start, data)
+
+
+def _largest(values: Floats) -> float:
+    known = np.abs(values[np.isfinite(values)])
+    return float(known.max()) if known.size else 0.0
+
+
+def _step(largest: float, usual: float) -> float:
+    return max(usual, largest / LARGEST)
+
+
+def _steps(values: Floats, step: float) -> NDArray[np.int16]:
+    known = np.isfinite(values)
+    whole = np.rint(np.where(known, values, 0) / step)
+    return np.where(known, whole, UNKNOWN).astype("<i2")

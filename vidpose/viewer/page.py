@@ -1,0 +1,225 @@
+"""The page: one HTML file that holds the player, the result and the video.
+
+It loads nothing: a content security policy forbids it, and allows the player as the only script.
+What a result says about itself goes in as text, whatever it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import vidpose
+from vidpose.errors import UsageError
+from vidpose.events import FileWritten, Report, Warn, ignore
+from vidpose.poses import Pose3D, extent
+from vidpose.render import source_video
+from vidpose.utils.files import check_writable, replacing
+from vidpose.utils.progress import Progress, silent
+from vidpose.viewer.header import header_of, title_of
+from vidpose.viewer.options import ViewOptions
+from vidpose.viewer.packing import Packed, pack, part_of, take_frames
+from vidpose.viewer.proxy import address, check_video, small_copy
+
+LARGE_BYTES = 60_000_000
+"""Browsers open larger pages slowly."""
+INLINE_BYTES = 6_000_000
+"""Of a page in a notebook, which keeps it in its file."""
+INLINE_HEIGHT_PX = 620
+MARK = '<meta name="generator" content="vidpose '
+"""In every page, near its start."""
+
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_NO_VIDEO = ViewOptions(without_video=True)
+
+
+def write_page(
+    result: Pose3D,
+    out: str | Path,
+    video: str | Path | None = None,
+    options: ViewOptions | None = None,
+    *,
+    report: Report = ignore,
+    progress: Progress = silent,
+) -> Path:
+    """Write the player of a result: an HTML file that needs no server and no network.
+
+    Joints are rounded to 0.1 mm relative to the root, angles to 0.01 degrees, confidences to 1/255.
+
+    Args:
+        result: the people.
+        out: an .html.
+        video: the video the result was made from; by default the one that the result names. If
+            that is no longer there, the page goes without, and a warning says so.
+        options: which part of the result, and what becomes of the video.
+        report: takes warnings, and the file.
+        progress: wraps the frames of the video.
+
+    Raises:
+        UsageError: `out` is a file that is not a page, or the options choose nobody.
+        VideoError: the video is not the result's, or cannot be read.
+        VidposeError: `out` cannot be written.
+    """
+    out, options = Path(out), options or ViewOptions()
+    check_page(out)
+    frames = part_of(result, options)
+    part = take_frames(result, frames)
+    source = _video(result, video, options, report)
+    if source is not None:
+        check_video(result, source)
+    packed = pack(result, frames)
+    _warn_if_large(packed, report)
+    copy, about = None, None
+    if source is not None:
+        embedded = not options.link_video
+        copy = small_copy(part, source, progress) if embedded else None
+        start = float(part.timestamps[0]) if embedded else 0.0
+        link = None if embedded else address(source, out)
+        about = {"embedded": embedded, "src": link, "start_s": start}
+    with replacing(out) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        stream.writelines(page(part, packed, copy, about))
+    report(FileWritten(f"3D player ({out.stat().st_size / 1e6:.1f} MB)", out))
+    return out
+
+
+def check_page(out: Path) -> None:
+    """Find out before long work whether a page could be written to `out` at its end.
+
+    Raises:
+        UsageError: it has another suffix, or there is a file already that is no page of vidpose's.
+        VidposeError: its folder cannot be written to.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"-o {out}: give the name of the .html to write.")
+    check_writable(out)
+    if out.exists() and not _is_ours(out):
+        raise UsageError(
+            f"{out} is there already and is not vidpose's to overwrite; choose another -o."
+        )
+
+
+def inline(result: Pose3D) -> str:
+    """HTML with the player for a notebook's cell, without the video; a line where it is too long.
+
+    The player runs in a frame of its own that can reach neither the notebook nor the network.
+    """
+    what = extent(result.people, result.frames)
+    if not result.present.any():
+        return f"<p>vidpose: {escape(what)}.</p>"
+    frames = part_of(result, _NO_VIDEO)
+    part, packed = take_frames(result, frames), pack(result, frames)
+    if packed.bytes > INLINE_BYTES:
+        return (
+            f"<p>vidpose: {escape(what)}, too many for a player in a notebook. "
+            "<code>vidpose.viewer.page.write_page(result, 'result.html')</code> writes one for the "
+            "browser.</p>"
+        )
+    document = escape("".join(page(part, packed, None, None)))
+    style = f"width: 100%; height: {INLINE_HEIGHT_PX}px; border: 0"
+    return (
+        f'<iframe sandbox="allow-scripts allow-downloads" style="{style}" '
+        f'title="vidpose: {escape(what)}" srcdoc="{document}"></iframe>'
+    )
+
+
+def page(
+    part: Pose3D, packed: Packed, copy: bytes | None, video: dict[str, Any] | None
+) -> Iterator[str]:
+    """The page's text, piece by piece.
+
+    Args:
+        part: the frames that are in it.
+        packed: their numbers.
+        copy: an MP4 to embed.
+        video: what the header says about the video.
+    """
+    assets = files("vidpose.viewer") / "assets"
+    player = (assets / "player.js").read_text(encoding="utf-8").strip()
+    digest = b64encode(sha256(player.encode()).digest()).decode()
+    values = {
+        "policy": (
+            f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+            "img-src data: blob:; media-src 'self' blob: file:; base-uri 'none'; form-action 'none'"
+        ),
+        "version": escape(vidpose.__version__),
+        "title": escape(title_of(part)),
+        "summary": escape(_summary(part)),
+        "style": (assets / "player.css").read_text(encoding="utf-8"),
+        "player": player,
+    }
+    template = (files("vidpose.viewer") / "page.html").read_text(encoding="utf-8")
+    pieces = _PLACE.split(template)  # text and names in turn
+    for text, name in zip(pieces[::2], [*pieces[1::2], None], strict=True):
+        yield text
+        if name == "data":
+            yield from _data(part, packed, copy, video)
+        elif name is not None:
+            yield values[name]
+
+
+def _data(
+    part: Pose3D, packed: Packed, copy: bytes | None, video: dict[str, Any] | None
+) -> Iterator[str]:
+    header = json.dumps(header_of(part, packed) | {"video": video}, allow_nan=False)
+    # No text of a result can end the element that it is in, or open a comment.
+    yield _script("header", "application/json", header.replace("<", "\\u003c"))
+    yield _bytes("times", part.timestamps.astype("<f8").tobytes())
+    yield _bytes("frames", part.frame_indices.astype("<f8").tobytes())
+    for index, person in enumerate(packed.people):
+        yield _bytes(f"person-{index}", person.data)
+    if copy is not None:
+        yield _bytes("video", copy)
+
+
+def _bytes(name: str, data: bytes) -> str:
+    return _script(name, "text/base64", b64encode(data).decode())
+
+
+def _script(name: str, kind: str, text: str) -> str:
+    return f'<script id="vidpose-{name}" type="{kind}">{text}</script>\n'
+
+
+def _summary(part: Pose3D) -> str:
+    length = part.timestamps[-1] - part.timestamps[0] + 1 / part.fps
+    return f"{extent(part.people, part.frames)}, {length:.1f} s"
+
+
+def _video(
+    result: Pose3D, video: str | Path | None, options: ViewOptions, report: Report
+) -> Path | None:
+    if options.without_video:
+        return None
+    if video is not None:
+        return Path(video)
+    try:
+        return source_video(result)
+    except UsageError as missing:
+        report(Warn(f"The page has no video: {missing}"))
+        return None
+
+
+def _warn_if_large(packed: Packed, report: Report) -> None:
+    size = packed.bytes * 4 / 3  # base64
+    if size > LARGE_BYTES:
+        every = -int(-size // LARGE_BYTES)
+        report(
+            Warn(
+                f"This page takes {size / 1e6:.0f} MB, which browsers open slowly; --start and "
+                f"--end take a part of it, and --every {every} only some of the frames."
+            )
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return MARK in stream.read(4096)
+    except OSError:
+        return False

@@ -1,0 +1,66 @@
+"""The small copy of the video that a page holds, or its address."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import quote
+
+import cv2
+
+from vidpose.poses import Pose3D, section
+from vidpose.render.compose import check_size, frames_of, wrong_video
+from vidpose.utils.files import sha256
+from vidpose.utils.progress import Progress
+from vidpose.video import VideoReader, VideoWriter
+
+LONG_SIDE_PX = 640
+CRF = 27
+KEY_FRAMES = 12
+"""So that a browser shows any frame at once when the timeline is dragged."""
+
+
+def check_video(result: Pose3D, video: Path) -> None:
+    """Find out whether a result was made from a video, by its size and its SHA-256.
+
+    Raises:
+        VideoError: it was not, or the video cannot be read.
+    """
+    with VideoReader(video) as reader:
+        check_size(result, reader)
+    known = section(result.meta, "source").get("sha256")
+    if known is not None and sha256(video) != known:
+        raise wrong_video(video, "it has another SHA-256")
+
+
+def small_copy(result: Pose3D, video: Path, progress: Progress) -> bytes:
+    """An H.264 MP4 of the result's frames, the first of them at 0 s.
+
+    Raises:
+        VideoError: a frame is missing, or is at another time.
+    """
+    width, height = result.frame_size
+    scale = min(1.0, LONG_SIDE_PX / max(width, height))
+    size = max(2, round(width * scale)), max(2, round(height * scale))
+    start = float(result.timestamps[0])
+    with TemporaryDirectory() as folder, VideoReader(video) as reader:
+        copy = Path(folder) / "copy.mp4"
+        with VideoWriter(
+            copy, size, time_base=reader.time_base, crf=CRF, key_frames=KEY_FRAMES
+        ) as writer:
+            frames = frames_of(result, reader)
+            for frame in progress(frames, result.frames, "copying the video"):
+                image: Any = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+                writer.write(image, frame.time_s - start, frame.duration_s)
+        return copy.read_bytes()
+
+
+def address(video: Path, page: Path) -> str:
+    """Where a page finds a video: relative to itself, or absolute on another drive."""
+    video, folder = video.resolve(), page.resolve().parent
+    try:
+        return quote(Path(os.path.relpath(video, folder)).as_posix())
+    except ValueError:
+        return video.as_uri()
