@@ -5,7 +5,7 @@ import type { Header, Person, Point } from "./recording";
 
 const CENTRE = 1;
 const LIMB = new THREE.CylinderGeometry(1, 1, 1, 10, 1, true);
-const BALL = new THREE.SphereGeometry(1, 12, 8);
+const BALL = new THREE.SphereGeometry(1, 12, 7);
 const UP = new THREE.Vector3(0, 1, 0);
 /** Shadows of one person are one shadow: what is dark already does not get darker. */
 const SHADOW = new THREE.MeshBasicMaterial({

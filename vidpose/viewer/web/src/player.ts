@@ -17,6 +17,11 @@ function find<T extends HTMLElement>(selector: string): T {
   return document.querySelector<T>(selector)!;
 }
 
+if (!document.createElement("canvas").getContext("webgl2")) {
+  find("#no-webgl").hidden = false;
+  throw new Error("The browser offers no WebGL 2.");
+}
+
 // Nothing is drawn unless something has changed, at most once a frame of the display.
 let changed = true;
 const stage = new Stage(
