@@ -17,7 +17,7 @@ CPU_BUILDS := https://download.pytorch.org/whl/cpu
 .PHONY: demo test viewer soak clean
 
 demo: .venv/ready $(VIDEO)
-	$(BIN)/vidpose infer $(VIDEO) -o outputs --render
+	$(BIN)/vidpose infer $(VIDEO) -o outputs --render --view-html
 
 test: .venv/ready $(VIDEO)
 	$(BIN)/ruff check .

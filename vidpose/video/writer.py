@@ -46,6 +46,9 @@ class VideoWriter:
         size: width and height in pixels of the images.
         time_base: the tick of the times to come, seconds; a source video's own.
         sound: goes into it, too, up to the end of the last frame.
+        crf: x264's quality, 0 (lossless) to 51.
+        key_frames: at least one of so many frames can be decoded by itself: fewer are quicker to
+            jump to, and take more space.
 
     Raises:
         VideoError: not a single frame was written.
@@ -59,11 +62,14 @@ class VideoWriter:
         *,
         time_base: Fraction = Fraction(1, FINEST_TICKS),
         sound: Sound | None = None,
+        crf: int = CRF,
+        key_frames: int = 250,
     ) -> None:
         self.path = Path(path)
         self.size = size
         self._time_base = _fine(time_base)
         self._sound = sound
+        self._options = {"crf": str(crf), "preset": PRESET, "g": str(key_frames)}
         self._end_s = 0.0
         self._last_pts: int | None = None
         self._reformatter = VideoReformatter()
@@ -96,8 +102,7 @@ class VideoWriter:
             self._container.close()
 
     def _add_stream(self) -> VideoStream:
-        options = {"crf": str(CRF), "preset": PRESET}
-        stream = self._container.add_stream("libx264", options=options)
+        stream = self._container.add_stream("libx264", options=self._options)
         width, height = self.size
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"

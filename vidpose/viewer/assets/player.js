@@ -1,7 +1,7 @@
 /*
 vidpose's player. Built by `make viewer` from vidpose/viewer/web; do not edit.
 
-Sources: 78e80c375bd86975b0dce5ded898d4dfa212fc2197942a1f3e3bba57019f826e
+Sources: e0f1ada3018ea2a16e6a9fbe92e5ec8d4ca67b7f30cdacba20a8ad34534a7c39
 
 It contains:
 
