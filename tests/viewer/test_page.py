@@ -351,6 +351,15 @@ def test_large_pages_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "--every 3" in warning
 
 
+def test_a_video_that_no_browser_opens(
+    filmed: tuple[Pose3D, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "LARGEST_VIDEO_BYTES", 100)
+    with pytest.raises(UsageError, match="give --link-video"):
+        write_page(filmed[0], tmp_path / "a.html")
+    assert not (tmp_path / "a.html").exists()
+
+
 def test_a_minute_of_one_person_is_small(tmp_path: Path) -> None:
     out = write_page(walk(frames=1800), tmp_path / "a.html", options=WITHOUT)
     assert out.stat().st_size < 3_000_000

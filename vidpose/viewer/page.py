@@ -22,7 +22,7 @@ from vidpose.events import FileWritten, Report, Warn, ignore
 from vidpose.poses import Pose3D, extent
 from vidpose.render import source_video
 from vidpose.utils.files import check_writable, replacing
-from vidpose.utils.progress import Progress, silent
+from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.viewer.header import header_of, title_of
 from vidpose.viewer.options import ViewOptions
 from vidpose.viewer.packing import Packed, pack, part_of, take_frames
@@ -30,6 +30,10 @@ from vidpose.viewer.proxy import address, check_video, small_copy
 
 LARGE_BYTES = 60_000_000
 """Browsers open larger pages slowly."""
+LARGEST_VIDEO_BYTES = 390_000_000
+"""Beyond it, in base64, is the longest text that Chromium holds, 2^29 characters."""
+VIDEO_BYTES_A_FRAME = 5_000
+"""Of the small copy, about: the demo video's takes so much."""
 INLINE_BYTES = 6_000_000
 """Of a page in a notebook, which keeps it in its file."""
 INLINE_HEIGHT_PX = 620
@@ -73,13 +77,19 @@ def write_page(
     part = take_frames(result, frames)
     source = _video(result, video, options, report)
     if source is not None:
-        check_video(result, source)
+        with announce_if_long(report, f"Reading {source} for its SHA-256"):
+            check_video(result, source)
     packed = pack(result, frames)
-    _warn_if_large(packed, report)
+    _warn_if_large(part, packed, source is not None and not options.link_video, report)
     copy, about = None, None
     if source is not None:
         embedded = not options.link_video
         copy = small_copy(part, source, progress) if embedded else None
+        if copy is not None and len(copy) > LARGEST_VIDEO_BYTES:
+            raise UsageError(
+                f"a copy of {source} takes {len(copy) / 1e6:.0f} MB, which no browser opens inside "
+                "a page; give --link-video, or take a part of it with --start and --end."
+            )
         start = float(part.timestamps[0]) if embedded else 0.0
         link = None if embedded else address(source, out)
         about = {"embedded": embedded, "src": link, "start_s": start}
@@ -205,14 +215,16 @@ def _video(
         return None
 
 
-def _warn_if_large(packed: Packed, report: Report) -> None:
-    size = packed.bytes * 4 / 3  # base64
+def _warn_if_large(part: Pose3D, packed: Packed, embedded: bool, report: Report) -> None:
+    video = part.frames * VIDEO_BYTES_A_FRAME if embedded else 0
+    size = (packed.bytes + video) * 4 / 3  # base64
     if size > LARGE_BYTES:
         every = -int(-size // LARGE_BYTES)
+        link = ", and --link-video leaves the video where it is" if embedded else ""
         report(
             Warn(
-                f"This page takes {size / 1e6:.0f} MB, which browsers open slowly; --start and "
-                f"--end take a part of it, and --every {every} only some of the frames."
+                f"This page takes about {size / 1e6:.0f} MB, which browsers open slowly; --start "
+                f"and --end take a part of it, --every {every} only some of the frames{link}."
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.viewer.browser.conftest import Player
+from tests.viewer.chromium import wait_until
+from vidpose.poses import Pose3D
 from vidpose.render import colours
 from vidpose.skeleton import H36M17
+from vidpose.viewer.page import inline
 
 SPINE, HIP = H36M17.index("Spine"), H36M17.index("Hip")
 
@@ -170,6 +174,21 @@ def test_tabs_and_help(player: Player) -> None:
     assert player.page.locator("#axes").is_hidden()
     player.page.keyboard.press("?")
     assert player.page.locator("#help").is_visible()
+
+
+def test_space_plays_after_a_click_on_a_control(player: Player) -> None:
+    player.page.locator("#people button").first.click()
+    player.page.keyboard.press("Space")
+    assert player.page.evaluate("document.body.classList.contains('playing')")
+
+
+def test_a_frame_of_a_notebook(browser: Any, result: Pose3D) -> None:
+    page = browser.new_page()
+    page.set_content(f"<body>{inline(result)}</body>")
+    frame = page.frames[1]
+    wait_until(frame, "!!window.vidpose && vidpose.drawn > 0")
+    assert frame.evaluate("vidpose.project(0, 0)") is not None
+    page.close()
 
 
 def test_nothing_is_wider_than_a_phone(player: Player) -> None:

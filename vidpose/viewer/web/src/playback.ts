@@ -2,7 +2,9 @@
 
 import type { Recording } from "./recording";
 
-type Change = "frame" | "state";
+/** What has changed: the frame, because time went on or because somebody asked for another one; or
+ * whether and how it plays. */
+type Change = "played" | "sought" | "state";
 
 export class Playback {
   frame = 0;
@@ -37,7 +39,7 @@ export class Playback {
     const last = this.recording.frames - 1;
     this.frame = Math.min(Math.max(Math.round(frame), 0), last);
     this.time = this.recording.times[this.frame];
-    this.say("frame");
+    this.say("sought");
   }
 
   seekTime(time: number): void {
@@ -81,6 +83,6 @@ export class Playback {
     const frame = this.recording.frameAt(this.time);
     if (frame === this.frame) return;
     this.frame = frame;
-    this.say("frame");
+    this.say("played");
   }
 }

@@ -50,12 +50,14 @@ function showFrame(): void {
   changed = true;
 }
 
-// The video moves the playhead while it plays; then it must not be moved by it.
-let videoLeads = false;
 playback.onChange((change) => {
-  if (change === "frame") showFrame();
-  else showState();
-  if (!videoLeads || playback.frame === 0) video?.follow();
+  if (change === "state") {
+    showState();
+    video?.setState();
+    return;
+  }
+  showFrame();
+  if (change === "sought") video?.seek();
 });
 
 function showState(): void {
@@ -210,6 +212,12 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// After a click on a control, the keys are the player's again; who tabs to it keeps it.
+document.addEventListener("click", (event) => {
+  if (event.detail > 0) (event.target as HTMLElement).closest("button")?.blur();
+});
+document.addEventListener("change", (event) => (event.target as HTMLElement).blur());
+
 function on(selector: string, act: () => void): void {
   find(selector).addEventListener("click", act);
 }
@@ -258,10 +266,7 @@ let before = performance.now();
 let drawn = 0;
 function animate(now: number): void {
   requestAnimationFrame(animate);
-  const time = video?.time ?? null;
-  videoLeads = time !== null;
-  playback.advance((now - before) / 1000, time, video?.ended ?? false);
-  videoLeads = false;
+  playback.advance((now - before) / 1000, video?.time ?? null, video?.ended ?? false);
   before = now;
   if (stage.resize()) changed = true;
   if (!changed) return;

@@ -26,7 +26,7 @@ export class VideoPanel {
     const [width, height] = recording.header.camera.frame_size;
     root.style.setProperty("--aspect", `${width} / ${height}`);
     this.element.addEventListener("error", () => this.fail());
-    this.element.addEventListener("loadeddata", () => this.follow());
+    this.element.addEventListener("loadeddata", () => this.seek());
     this.element.src = recording.videoUrl();
     this.watch();
   }
@@ -56,18 +56,29 @@ export class VideoPanel {
     return this.usable && this.element.ended;
   }
 
-  /** After a change of frame or of playing that did not come from the video itself. */
-  follow(): void {
+  /** Show the frame that the playback is at. */
+  seek(): void {
     if (!this.usable) return;
     const { element, playback } = this;
-    element.playbackRate = playback.speed;
     const wanted = this.recording.times[playback.frame] - this.start + INTO_FRAME_S;
     if (Math.abs(element.currentTime - wanted) > INTO_FRAME_S / 2) {
       element.currentTime = wanted;
       this.shown = wanted;
     }
-    if (playback.playing && element.paused) element.play().catch(() => this.fail());
-    if (!playback.playing && !element.paused) element.pause();
+    this.setState(); // a video that has ended stands still
+  }
+
+  /** Play or pause, as fast as the playback does. */
+  setState(): void {
+    if (!this.usable) return;
+    const { element, playback } = this;
+    element.playbackRate = playback.speed;
+    // A seek right after it interrupts play(), which is no failure.
+    if (playback.playing && element.paused) void element.play().catch(() => {});
+    if (!playback.playing && !element.paused) {
+      element.pause();
+      this.seek();
+    }
   }
 
   draw(): void {
