@@ -20,6 +20,7 @@ const PLAIN = new THREE.ShaderMaterial({
       gl_FragColor = vec4(shade, 1.0);
     }`,
   side: THREE.DoubleSide,
+  depthWrite: false, // floor and lines lie in one plane: they are drawn in turn, before all else
 });
 
 /** A floor with a grid of one metre, which fades into the sky around the people.
@@ -42,7 +43,7 @@ export class Floor {
     this.grid = new THREE.BufferGeometry().setFromPoints(this.lines());
     const ground = new THREE.Mesh(this.disc, PLAIN);
     const lines = new THREE.LineSegments(this.grid, PLAIN);
-    lines.position.z = 0.001;
+    [ground.renderOrder, lines.renderOrder] = [-2, -1];
     this.object.add(ground, lines);
     this.object.position.z = header.floor_m;
   }
