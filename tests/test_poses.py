@@ -235,3 +235,16 @@ def test_to_dataframe_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'vidpose\[tables\]'"):
         make_result().to_dataframe()
+
+
+def test_a_result_draws_itself() -> None:
+    result = make_result(people=2)
+    assert result.plot("speeds", person=int(result.person_ids[1])).axes
+    with pytest.raises(UsageError, match="there is no plot bars"):
+        result.plot("bars")
+
+
+def test_a_notebook_shows_the_player() -> None:
+    html = make_result(people=1)._repr_html_()
+    assert html.startswith("<iframe sandbox=")
+    assert "1 person" in html

@@ -26,7 +26,7 @@ SMALLEST_CM, TALLEST_CM = 50.0, 250.0
 WIDEST_PX, NARROWEST_PX = 1920, 320
 """Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read."""
 
-EXPORT_FORMATS = ("csv", "parquet", "json", "trc", "c3d", "bvh", "glb")
+EXPORT_FORMATS = ("csv", "angles", "parquet", "json", "trc", "c3d", "bvh", "glb")
 
 DETECTOR, LIFTER, WORLD, OUTPUT = "Detector", "Lifter", "World and scale", "Output"
 EXPORT = "Files for other programs"

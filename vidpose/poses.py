@@ -8,7 +8,7 @@ of the result file's keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +22,7 @@ from vidpose.utils.files import UNREADABLE, replacing
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
     from typing_extensions import Self
 
     from vidpose.postprocess.joint_angles import JointAngles
@@ -260,6 +261,24 @@ class Pose3D(Pose2D):
         table = pandas.concat(parts, ignore_index=True) if parts else pandas.DataFrame()
         without = () if self.camera_to_world is not None else WORLD
         return table.reindex(columns=[name for name in COLUMNS if name not in without])
+
+    def plot(
+        self, what: str = "trajectories", *, person: int | None = None, joints: Sequence[str] = ()
+    ) -> Figure:
+        """A figure of trajectories, angles, speeds or quality: see `vidpose.render.result_plots`.
+
+        Raises:
+            UsageError: there is no such plot, person or joint.
+        """
+        from vidpose.render.result_plots import plot
+
+        return plot(self, what, person=person, joints=joints)
+
+    def _repr_html_(self) -> str:
+        """The player, which a notebook shows in place of `repr`."""
+        from vidpose.viewer.page import inline
+
+        return inline(self)
 
 
 def extent(people: int, frames: int) -> str:

@@ -44,8 +44,12 @@ def test_export(run: Run, result: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--to", "fbx"), 2, "'fbx' is no format to export to; choose csv, parquet, json, trc"),
-        (("--to", "csv", "--person", "3"), 2, "Person 3 is not in this result; there is 1, 2."),
+        (
+            ("--to", "fbx"),
+            2,
+            "'fbx' is no format to export to; choose csv, angles, parquet",
+        ),
+        (("--to", "csv", "--person", "3"), 2, "there is no person 3; there are 1, 2."),
         (("--to", "trc", "-o", "a.trc"), 2, "there are 2; give --person ID, or a folder"),
         (("--to", "csv,trc", "-o", "a.csv"), 2, "-o a.csv names a csv file, and --to says csv,trc"),
         (("--to", "csv", "-o", "out/walk.npz"), 1, "a part of its path is a file"),

@@ -297,8 +297,8 @@ class Made:
         self.asked.append(len(regions))
         self.sure.append(sure)
         squares = len(regions) * (2 if mirrored else 1)
-        points, visibility, presence = (values[:squares] for values in self.seen)
-        return Landmarks(points, visibility, presence)
+        seen = self.seen
+        return Landmarks(seen.points[:squares], seen.visibility[:squares], seen.presence[:squares])
 
 
 def made(presence: list[float]) -> Made:

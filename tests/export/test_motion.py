@@ -69,5 +69,5 @@ def test_axes() -> None:
 
 def test_some_of_the_people() -> None:
     assert of_people(passers_by(), (2,)).person_ids.tolist() == [2]
-    with pytest.raises(UsageError, match="Person 3 is not in this result; there is 1, 2"):
+    with pytest.raises(UsageError, match="there is no person 3; there are 1, 2"):
         of_people(passers_by(), (1, 3))

@@ -11,7 +11,7 @@ import numpy as np
 
 from vidpose.errors import UsageError
 from vidpose.events import FileWritten, Info, Report, ignore
-from vidpose.export import bvh, c3d, csv, glb, json, parquet, trc
+from vidpose.export import angles, bvh, c3d, csv, glb, json, parquet, trc
 from vidpose.export.motion import constant_rate, even_times, only
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
@@ -26,11 +26,12 @@ class Format:
     """A format that results can be written in."""
 
     name: str
-    """Also the suffix of its files."""
+    """Also the suffix of its files, unless `ending` is."""
     title: str
     """For messages."""
     write: Callable[[Pose3D, Path, str, ExportOptions], None]
     """Takes a result, where to write to, the name that the file will have, and options."""
+    ending: str | None = None
     mark: bytes
     """What the beginning of our files holds, and of hardly any others."""
     one_person: bool = False
@@ -46,13 +47,20 @@ class Format:
 
     @property
     def suffix(self) -> str:
-        return f".{self.name}"
+        return self.ending or f".{self.name}"
 
 
 FORMATS = {
     format.name: format
     for format in (
         Format(name="csv", title="CSV", write=csv.write, mark=csv.MARK),
+        Format(
+            name="angles",
+            title="Joint angles as CSV",
+            write=angles.write,
+            ending=".angles.csv",
+            mark=angles.MARK,
+        ),
         Format(
             name="parquet",
             title="Parquet",

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import known_joints
@@ -55,12 +54,7 @@ def of_people(result: Pose3D, ids: Sequence[int]) -> Pose3D:
     Raises:
         UsageError: one of them is not there.
     """
-    there = result.person_ids.tolist()
-    for number in ids:
-        if number not in there:
-            known = ", ".join(map(str, there)) or "nobody"
-            raise UsageError(f"Person {number} is not in this result; there is {known}.")
-    return only(result, [row for row, number in enumerate(there) if number in ids])
+    return only(result, sorted({result.index_of(number) for number in ids}))
 
 
 def motion_of(result: Pose3D, person: int, *, axes: str, up: str) -> Motion:

@@ -56,6 +56,7 @@ def side(joint: int) -> int:
 
 
 BONE_SIDES = tuple(side(child) for _, child in H36M17.bones)
+JOINT_SIDES = tuple(side(joint) for joint in range(len(H36M17)))
 
 
 def mix(colour: Colour, other: Colour, amount: float) -> Colour:

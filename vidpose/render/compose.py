@@ -93,10 +93,10 @@ def render_video(
                 image = compose_frame(result, t, frame.image, scene, layout)
                 yield Frame(frame.index, frame.time_s - start, image, frame.duration_s)
 
-        ticks = {} if reader is None else {"time_base": reader.time_base}
+        tick = None if reader is None else reader.time_base
         # Decoding, drawing and encoding at the same time.
         with (
-            VideoWriter(out, layout.size, sound=sound, **ticks) as writer,
+            VideoWriter(out, layout.size, time_base=tick, sound=sound) as writer,
             ahead(frames, PICTURES_AHEAD, "decode") as decoded,
             ahead(drawn(decoded), PICTURES_AHEAD, "draw") as pictures,
         ):

@@ -44,7 +44,8 @@ class VideoWriter:
     Args:
         path: an .mp4; one that exists is replaced.
         size: width and height in pixels of the images.
-        time_base: the tick of the times to come, seconds; a source video's own.
+        time_base: the tick of the times to come, seconds; a source video's own. By default
+            1/90000 s.
         sound: goes into it, too, up to the end of the last frame.
         crf: x264's quality, 0 (lossless) to 51.
         key_frames: at least one of so many frames can be decoded by itself: fewer are quicker to
@@ -60,14 +61,14 @@ class VideoWriter:
         path: str | Path,
         size: tuple[int, int],
         *,
-        time_base: Fraction = Fraction(1, FINEST_TICKS),
+        time_base: Fraction | None = None,
         sound: Sound | None = None,
         crf: int = CRF,
         key_frames: int = 250,
     ) -> None:
         self.path = Path(path)
         self.size = size
-        self._time_base = _fine(time_base)
+        self._time_base = _fine(time_base or Fraction(1, FINEST_TICKS))
         self._sound = sound
         self._options = {"crf": str(crf), "preset": PRESET, "g": str(key_frames)}
         self._end_s = 0.0
