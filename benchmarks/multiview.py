@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vidpose.detect.base import FrameDetections
 from vidpose.detect.blazepose import BlazePoseDetector
-from vidpose.detect.blazepose_network import DEFAULT_SIZE
+from vidpose.detect.blazepose_network import DEFAULT_SIZE, Networks
 from vidpose.options import DetectorOptions, options_of
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
@@ -52,12 +52,17 @@ class Detected:
 
 
 def detect(
-    video: Path, end_s: float | None = None, *, size: str = DEFAULT_SIZE, flip_test: bool = False
+    video: Path,
+    end_s: float | None = None,
+    *,
+    size: str = DEFAULT_SIZE,
+    flip_test: bool = False,
+    networks: Networks | None = None,
 ) -> Detected:
     """Everybody in a video up to `end_s`, detected and tracked as by `vidpose infer`."""
     tracker, collector = Tracker(), PoseCollector()
     found: dict[int, list[tuple[int, float, NDArray[np.floating], NDArray[np.floating]]]] = {}
-    opened = BlazePoseDetector(size=size, flip_test=flip_test)
+    opened = BlazePoseDetector(size=size, flip_test=flip_test, networks=networks)
     with VideoReader(video, end_s=end_s) as reader, opened as detector:
         for row, frame in enumerate(reader):
             people = detector.detect_image(frame.image, frame.time_s)

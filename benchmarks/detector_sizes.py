@@ -1,0 +1,116 @@
+"""The embedded detector's sizes and passes side by side, on real video.
+
+    python benchmarks/detector_sizes.py FOLDER [--demo demo_videos/demo.mp4]
+        [-o outputs/detector_sizes.md]
+
+FOLDER is what `demo_videos/fetch_more.py` fetches. Columns:
+
+- *off*: from an athlete before four calibrated cameras, how far a limb joint is from where the
+  four put it together, in pixels, median (each row against its own triangulation); and how many
+  are off by more than 40.
+- *3D*: `default`'s P-MPJPE of that person from one camera, mean of the four, mm; see
+  `real_cameras.py`.
+- *jitter*: of still joints in these four videos and the demo, in sizes of the person, median; see
+  `detector_errors.py`.
+- *exchanged*: joints of these five videos that tracking took from the other side.
+- *CPU*: processor time a frame of the demo, detecting and decoding.
+
+Where the package mediapipe 0.10.21 is installed, its row comes first: BlazePose full on its own
+runtime, with two passes as it was used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from pathlib import Path
+
+import numpy as np
+from common import DEMO, argument_parser, machine, markdown_table, publish, run_script
+from detector_errors import corrected, jitter
+from multiview import Calibrated, Detected, Truth, detect
+from real_cameras import LIMBS, detect_all, errors, main_person
+
+from vidpose.camera import assumed_focal_px
+from vidpose.detect.blazepose_network import Networks
+from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
+from vidpose.options import DetectorOptions, options_of
+from vidpose.postprocess.bone_lengths import equal_bone_lengths
+from vidpose.utils.files import check_writable
+
+FAR_PX = 40.0
+HEADER = (
+    *("network", "passes", "off, px", f"over {FAR_PX:g} px", "3D, mm", "jitter", "exchanged"),
+    "CPU, ms",
+)
+
+
+def lifted_error_mm(
+    views: list[Detected], cameras: list[Calibrated], truth: Truth, lifter: Lifter
+) -> float:
+    """P-MPJPE, the mean of the cameras."""
+    found = []
+    for view, camera in zip(views, cameras, strict=True):
+        focal_px = assumed_focal_px(view.poses.frame_size)
+        result = equal_bone_lengths(lift_poses(view.poses, lifter, focal_px).poses, focal_px)
+        joints = result.joints_3d[main_person(view)].astype(np.float64)[: len(truth.joints)]
+        found.append(errors(joints, truth.joints, camera)["P-MPJPE"].mean())
+    return float(np.mean(found))
+
+
+def row(
+    folder: Path, demo: Path, lifter: Lifter, size: str, flip_test: bool, networks: Networks | None
+) -> tuple[str, ...]:
+    """The cells behind the network's name and the number of passes."""
+    how = {"size": size, "flip_test": flip_test, "networks": networks}
+    views, cameras, truth = detect_all(folder, **how)
+    start = time.process_time()
+    walk = detect(demo, size=size, flip_test=flip_test, networks=networks)
+    seconds = time.process_time() - start
+    off = np.stack(
+        [
+            camera.focal_px * np.linalg.norm(away[:, LIMBS], axis=-1)
+            for camera, away in zip(cameras, truth.off, strict=True)
+        ]
+    )
+    off = off[np.isfinite(off)]
+    still = np.concatenate([jitter(seen)[0] for seen in (*views, walk)])
+    exchanged = [corrected(seen)["left and right exchanged"] for seen in (*views, walk)]
+    return (
+        f"{np.median(off):.2f}",
+        f"{(off > FAR_PX).mean():.1%}",
+        f"{lifted_error_mm(views, cameras, truth, lifter):.1f}",
+        f"{np.median(still[:, 1]):.4f}",
+        f"{np.mean(exchanged):.1%}",
+        f"{1000 * seconds / walk.poses.frames:.0f}",
+    )
+
+
+def measure(folder: Path, demo: Path, out: Path) -> None:
+    check_writable(out)
+    lifter, rows = Lifter(load_lifter_checkpoint("default")), []
+    if importlib.util.find_spec("mediapipe"):
+        from mediapipe_networks import MediaPipeNetworks
+
+        theirs = row(folder, demo, lifter, "full", True, MediaPipeNetworks())
+        rows.append(("mediapipe 0.10.21", "2", *theirs))
+    for flip_test in (True, False):
+        for size in options_of(DetectorOptions)["detector_size"].choices:
+            found = row(folder, demo, lifter, size, flip_test, None)
+            rows.append((size, "2" if flip_test else "1", *found))
+    publish(
+        f"# Sizes of the embedded detector\n\n{machine()}\n\n{markdown_table(HEADER, rows)}", out
+    )
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--demo", type=Path, default=DEMO)
+    parser.add_argument("-o", "--out", type=Path, default=Path("outputs/detector_sizes.md"))
+    given = parser.parse_args()
+    measure(given.folder, given.demo, given.out)
+
+
+if __name__ == "__main__":
+    run_script(main)
