@@ -490,7 +490,7 @@ def test_the_real_thing(demo_video: Path, tmp_path: Path) -> None:
     options = ["--detector", "mediapipe", "--start", "2", "--end", "4", "--render"]
     done = CliRunner().invoke(main, ["infer", str(demo_video), "-o", str(tmp_path), *options])
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("Detector: MediaPipe's BlazePose full, on onnxruntime ")
+    assert done.stdout.startswith("Detector: MediaPipe's BlazePose mixed, on onnxruntime ")
     assert len(_stamps(tmp_path / "demo.mp4")[0]) == 60
     with np.load(tmp_path / "demo.npz", allow_pickle=False) as archive:
         file = {key: archive[key] for key in archive.files}

@@ -164,7 +164,7 @@ def test_the_embedded_detector(
 ) -> None:
     check = doctor._embedded_detector()
     assert check.state == "ok"
-    assert check.found.startswith("BlazePose full on onnxruntime ")
+    assert check.found.startswith("BlazePose mixed on onnxruntime ")
     monkeypatch.setattr(blazepose_network, "FOLDER", tmp_path)
     check = doctor._embedded_detector()
     assert check.state == "broken"

@@ -131,7 +131,7 @@ def test_maps_of_a_result(tmp_path: Path) -> None:
     # Figure 4 draws the pose without the picture where the video is gone.
     written = rerun("figure4", tmp_path, tmp_path, **options)
     assert written[1].read_bytes()[:4] == b"\x89PNG"
-    with pytest.raises(UsageError, match="there is no person 7; the result has 1, 2"):
+    with pytest.raises(UsageError, match="there is no person 7; there are 1, 2"):
         rerun("figure6", tmp_path, tmp_path, **options, person=7)
 
 

@@ -103,7 +103,7 @@ def test_what_cannot_be_drawn() -> None:
     result = walkers()
     for options, why in (
         ({"what": "photos"}, "no plot photos; choose trajectories"),
-        ({"person": 9}, "no person 9; the result has 1, 2"),
+        ({"person": 9}, "no person 9; there are 1, 2"),
         ({"joints": ("Tail",)}, "no joint Tail; choose Hip"),
         ({"what": "quality"}, "has no quality report"),
     ):
