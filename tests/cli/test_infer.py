@@ -229,7 +229,7 @@ def test_rendering_without_the_video(
 def test_requests_that_make_no_sense_exit_with_2(
     arguments: tuple[str, ...], message: str, run: Run, tmp_path: Path
 ) -> None:
-    (tmp_path / Path(arguments[1]).name).touch()  # a path that is not there is told before
+    (tmp_path / Path(arguments[1]).name).write_text("?")  # a path that is wrong is told before
     assert message in sentence(run(*arguments), code=2)
 
 
