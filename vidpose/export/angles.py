@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpose.export.csv import write_table
-from vidpose.export.joint_table import FRAMES_AT_ONCE, Table
+from vidpose.export.joint_table import Table, keys, stretches
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 from vidpose.postprocess.joint_angles import joint_angles
@@ -32,18 +32,9 @@ def angle_table(result: Pose3D) -> Iterator[Table]:
     """
     angles = joint_angles(result)
     names, velocity = np.array(angles.names), angles.velocity()
-    for person in range(result.people):
-        there = np.flatnonzero(result.present[person])
-        if not len(there):
-            continue
-        for start in range(there[0], there[-1] + 1, FRAMES_AT_ONCE):
-            part = slice(start, min(start + FRAMES_AT_ONCE, there[-1] + 1))
-            frames, each = part.stop - part.start, len(names)
-            yield {
-                "person": np.full(frames * each, result.person_ids[person]),
-                "frame": result.frame_indices[part].repeat(each),
-                "time": result.timestamps[part].repeat(each),
-                "angle": np.tile(names, frames),
-                "degrees": angles.degrees[person, part].astype(np.float32).reshape(-1),
-                "degrees_per_s": velocity[person, part].astype(np.float32).reshape(-1),
-            }
+    for person, part in stretches(result):
+        yield {
+            **keys(result, person, part, "angle", names),
+            "degrees": angles.degrees[person, part].astype(np.float32).reshape(-1),
+            "degrees_per_s": velocity[person, part].astype(np.float32).reshape(-1),
+        }

@@ -39,24 +39,36 @@ def joint_table(result: Pose3D) -> Iterator[Table]:
     camera = result.joints_camera()
     known = result.camera_to_world is not None
     world = result.joints_world() if known else np.full_like(camera, np.nan)
-    for person in range(result.people):
-        there = np.flatnonzero(result.present[person])
-        if not len(there):
-            continue
-        for start in range(there[0], there[-1] + 1, FRAMES_AT_ONCE):
-            part = slice(start, min(start + FRAMES_AT_ONCE, there[-1] + 1))
-            frames, each = part.stop - part.start, len(joints)
-            yield {
-                "person": np.full(frames * each, result.person_ids[person]),
-                "frame": result.frame_indices[part].repeat(each),
-                "time": result.timestamps[part].repeat(each),
-                "joint": np.tile(joints, frames),
-                **_coordinates("xyz", camera[person, part]),
-                **_coordinates(WORLD, world[person, part]),
-                **_coordinates("uv", result.keypoints_2d[person, part]),
-                "score": result.scores_2d[person, part].reshape(-1),
-                "observed": result.observed[person, part].repeat(each),
-            }
+    for person, part in stretches(result):
+        yield {
+            **keys(result, person, part, "joint", joints),
+            **_coordinates("xyz", camera[person, part]),
+            **_coordinates(WORLD, world[person, part]),
+            **_coordinates("uv", result.keypoints_2d[person, part]),
+            "score": result.scores_2d[person, part].reshape(-1),
+            "observed": result.observed[person, part].repeat(len(joints)),
+        }
+
+
+def stretches(result: Pose3D) -> Iterator[tuple[int, slice]]:
+    """Each person's row and frames, from the first to the last with them, `FRAMES_AT_ONCE`."""
+    for person, present in enumerate(result.present):
+        there = np.flatnonzero(present)
+        if len(there):
+            end = int(there[-1]) + 1
+            for start in range(int(there[0]), end, FRAMES_AT_ONCE):
+                yield person, slice(start, min(start + FRAMES_AT_ONCE, end))
+
+
+def keys(result: Pose3D, person: int, part: slice, what: str, names: NDArray[np.str_]) -> Table:
+    """The columns that say what a row is about: person, frame, time, and the column `what`."""
+    frames, each = part.stop - part.start, len(names)
+    return {
+        "person": np.full(frames * each, result.person_ids[person]),
+        "frame": result.frame_indices[part].repeat(each),
+        "time": result.timestamps[part].repeat(each),
+        what: np.tile(names, frames),
+    }
 
 
 def _coordinates(names: Sequence[str], joints: NDArray[np.float32]) -> Table:
