@@ -43,7 +43,7 @@ class FromCorner:
 
     def __init__(self) -> None:
         self._networks = OnnxNetworks("full", from_corner=True)
-        self.description = self._networks.description
+        self.description, self.mixed = self._networks.description, False
 
     def find(
         self, image: NDArray[np.uint8], windows: list[Region], sure: float
@@ -73,6 +73,7 @@ class Watched:
     def __init__(self, ours: Networks, theirs: Networks, also: Networks) -> None:
         self._ours, self._theirs, self._also = ours, theirs, also
         self.description: dict[str, Any] = {}
+        self.mixed = False
         self.off: list[NDArray[np.float64]] = []
         """(33,) pixels for each region in which both see somebody."""
         self.off_also: list[NDArray[np.float64]] = []

@@ -47,6 +47,7 @@ class MediaPipeNetworks:
     """See `vidpose.detect.blazepose_network.Networks`; the mirrored picture has its own thread."""
 
     def __init__(self, num_people: int = 8, sure: float = 0.5) -> None:
+        self.mixed = False
         self.description: dict[str, Any] = {
             "runtime": f"mediapipe {mp.__version__}",
             "weights": {path.name: sha256(path) for path in PIXEL_TO_INPUT},

@@ -264,7 +264,7 @@ def test_both_people_keep_their_ids_through_the_demo_video(
 def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
     """The man sets his left foot forward; in the picture alone it would be his right one."""
     collector = PoseCollector()
-    with VideoReader(demo_video, 2.5, 4.0) as video, BlazePoseDetector() as detector:
+    with VideoReader(demo_video, end_s=4.0) as video, BlazePoseDetector() as detector:
         for frame in video:
             found = detector.detect_image(frame.image, frame.time_s)
             collector.add(FrameDetections(frame.index, frame.time_s, found))
@@ -285,6 +285,7 @@ class Made:
     def __init__(self, seen: Landmarks, regions: list[Region]) -> None:
         self.description: dict[str, Any] = {}
         self.seen, self.regions = seen, regions
+        self.mixed = False
         self.asked: list[int] = []
         self.sure: list[bool] = []
 
@@ -328,7 +329,9 @@ def test_a_person_is_where_both_passes_find_them() -> None:
         )
         np.testing.assert_allclose(found.scores, 0.7)
     assert networks.asked == [1, 1, 1]
-    assert detector.memory()["people"][0] == pytest.approx([50, 50, 80, 0, np.inf])
+    *region, correction, lost_s = detector.memory()["people"][0]
+    assert [*region, lost_s] == pytest.approx([50, 50, 80, 0, np.inf])
+    assert not np.any(correction)
 
 
 @pytest.mark.parametrize(("fps", "every"), [(30, 3), (29.97, 3), (60, 6), (25, 3), (10, 1)])
@@ -346,6 +349,40 @@ def test_the_surest_network_takes_its_turns(fps: float, every: int) -> None:
     other.reset()
     other.detect_image(BLACK, 0.0)
     assert networks.sure[-1]
+
+
+class MadeMixed(Made):
+    """Two networks; the quick one sees each joint elsewhere, and one in quite another place."""
+
+    differ = np.random.default_rng(1).uniform(-0.01, 0.01, (2, 35, 2))
+    differ[:, [HIP, CIRCLE]] = 0
+    differ[:, 7] = 0.1
+
+    def landmarks(
+        self, image: Any, regions: list[Region], *, mirrored: bool, sure: bool
+    ) -> Landmarks:
+        seen = super().landmarks(image, regions, mirrored=mirrored, sure=sure)
+        quick = seen.points + self.differ[: len(seen.points)]
+        return seen if sure else seen._replace(points=quick)
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_the_quick_network_is_corrected_where_it_sees_the_same(flip_test: bool) -> None:
+    """Also by another detector that goes on from its memory."""
+    seen = made([0.9, 0.9])
+    networks = MadeMixed(seen.seen, seen.regions)
+    networks.mixed = True
+    detector = BlazePoseDetector(networks=networks, flip_test=flip_test)
+    sure = detector.detect_image(BLACK, 0.0).keypoints[0]
+    other = BlazePoseDetector(networks=networks, flip_test=flip_test)
+    other.remember(json.loads(json.dumps(detector.memory())))
+    for time_s in (0.03, 0.06):
+        quick = other.detect_image(BLACK, time_s).keypoints[0]
+        away = np.linalg.norm(quick - sure, axis=1)
+        others = [7, BLAZEPOSE33.mirrored[7]] if flip_test else [7]
+        assert away[7] > 4
+        assert np.delete(away, others).max() < 1e-4
+    assert networks.sure == [True, False, False, False]
 
 
 def test_what_the_mirrored_picture_does_not_show_is_half_as_sure() -> None:

@@ -24,6 +24,7 @@ from vidpose.detect.blazepose_network import (
     DEFAULT_SIZE,
     HIP,
     JOINTS,
+    Landmarks,
     Networks,
     OnnxNetworks,
 )
@@ -40,6 +41,10 @@ SEARCH_PERIOD_S = 0.2
 SURE_PERIOD_S = 0.09
 """How often a mixed detector finds the landmarks with its surest network: in every third frame of
 30 a second. Left taken for right in the frames between is so short that tracking puts it back."""
+SAME_JOINT = 0.02
+"""Both networks see the same joint if their points are this close, in sides of the region. There,
+what they differ in lasts, so the quick one's points are corrected by it until the next sure frame:
+else joints that stand still would tremble from network to network."""
 SEARCH_AROUND = 2.0
 """A lost person is searched in a square this many times as wide as the region they were in."""
 SEARCH_AROUND_MIN_PX = 16.0
@@ -77,10 +82,14 @@ class Pose:
     """(33,), see `Detections.disputed`."""
     next_region: Region
     """Where to look for the landmarks in the next frame."""
+    correction: NDArray[np.float64]
+    """(passes, 35, 2), what to add to the quick network's points; see `SAME_JOINT`."""
 
 
 class _Person(NamedTuple):
     region: Region
+    correction: NDArray[np.float64]
+    """See `Pose`."""
     lost_s: float = np.inf
     """Since when they are looked for in vain."""
 
@@ -152,14 +161,20 @@ class BlazePoseDetector:
     def memory(self) -> Any:
         """See `Detector.memory`."""
         return {
-            "people": [[*person.region, person.lost_s] for person in self._people],
+            "people": [
+                [*person.region, person.correction.tolist(), person.lost_s]
+                for person in self._people
+            ],
             "next_search_s": self._next_search_s,
             "next_sure_s": self._next_sure_s,
         }
 
     def remember(self, memory: Any) -> None:
         """See `Detector.remember`."""
-        self._people = [_Person(Region(*region), lost_s) for *region, lost_s in memory["people"]]
+        self._people = [
+            _Person(Region(*region), np.array(correction), lost_s)
+            for *region, correction, lost_s in memory["people"]
+        ]
         self._next_search_s = memory["next_search_s"]
         self._next_sure_s = memory["next_sure_s"]
 
@@ -188,7 +203,8 @@ class BlazePoseDetector:
     def _follow(self, image: NDArray[np.uint8]) -> list[Pose]:
         """The known people: where they were, or else near there."""
         longer = max(image.shape[:2])
-        poses = self._landmarks(image, [person.region for person in self._people])
+        corrections = [person.correction for person in self._people]
+        poses = self._landmarks(image, [person.region for person in self._people], corrections)
         lost = [n for n, pose in enumerate(poses) if pose is None]
         around = []
         for n in lost:
@@ -202,7 +218,7 @@ class BlazePoseDetector:
             for n, regions in zip(lost, found, strict=True)
             if regions
         }
-        again = self._landmarks(image, list(nearest.values()))
+        again = self._landmarks(image, list(nearest.values()), [corrections[n] for n in nearest])
         for n, pose in zip(nearest, again, strict=True):
             poses[n] = pose
         return [pose for pose in poses if pose]
@@ -216,17 +232,18 @@ class BlazePoseDetector:
             for region in regions:
                 if all(region.distance(other) >= SAME_REGION for other in taken + new):
                     new.append(region)
-        return [pose for pose in self._landmarks(image, new) if pose]
+        unknown = [np.zeros((1 + self._flip_test, CIRCLE + 1, 2))] * len(new)
+        return [pose for pose in self._landmarks(image, new, unknown) if pose]
 
     def _remember(self, poses: list[Pose], time_s: float) -> None:
         """Where to look in the next frame: at everybody found, and at those just lost."""
         regions = [pose.next_region for pose in poses]
         lost = [
-            _Person(person.region, min(person.lost_s, time_s))
+            person._replace(lost_s=min(person.lost_s, time_s))
             for person in self._people
             if not any(person.region.distance(region) < SAME_REGION for region in regions)
         ]
-        self._people = [_Person(region) for region in regions]
+        self._people = [_Person(pose.next_region, pose.correction) for pose in poses]
         self._people += [person for person in lost if time_s - person.lost_s < LOST_AFTER_S]
 
     def _find(self, image: NDArray[np.uint8], windows: list[Region]) -> list[list[Region]]:
@@ -236,25 +253,54 @@ class BlazePoseDetector:
         found = self._networks.find(image, windows, self._detection_confidence)
         return [regions[: self._num_people] for regions in found]
 
-    def _landmarks(self, image: NDArray[np.uint8], regions: list[Region]) -> list[Pose | None]:
-        """The landmarks in each of some regions of the picture, if somebody is there."""
+    def _landmarks(
+        self,
+        image: NDArray[np.uint8],
+        regions: list[Region],
+        corrections: list[NDArray[np.float64]],
+    ) -> list[Pose | None]:
+        """The landmarks in each of some regions of the picture, if somebody is there.
+
+        Args:
+            corrections: of each region's person, see `Pose`.
+        """
         if not regions:
             return []
-        found = self._networks.landmarks(image, regions, mirrored=self._flip_test, sure=self._sure)
+        found, corrections = self._found(image, regions, corrections)
         there = found.presence > self._presence_confidence
         poses: list[Pose | None] = []
-        for n, region in enumerate(regions):
+        for n, (region, correction) in enumerate(zip(regions, corrections, strict=True)):
             second = n + len(regions)  # the same in the mirror
             if not there[n]:
                 poses.append(None)
             elif not self._flip_test:
-                poses.append(_pose(region, found.of(n)))
+                poses.append(_pose(region, found.of(n), correction))
             elif there[second]:
-                poses.append(_flipped_pose(region, found.of(n), found.of(second)))
+                poses.append(_flipped_pose(region, found.of(n), found.of(second), correction))
             else:
-                alone = _pose(region, found.of(n))
+                alone = _pose(region, found.of(n), correction)
                 poses.append(replace(alone, scores=alone.scores * np.float32(0.5)))
         return poses
+
+    def _found(
+        self,
+        image: NDArray[np.uint8],
+        regions: list[Region],
+        corrections: list[NDArray[np.float64]],
+    ) -> tuple[Landmarks, list[NDArray[np.float64]]]:
+        """What the network whose turn it is says of some regions; and the corrections from now."""
+        mirrored, networks = self._flip_test, self._networks
+        found = networks.landmarks(image, regions, mirrored=mirrored, sure=self._sure)
+        if not networks.mixed:
+            return found, corrections
+        if self._sure:
+            quick = networks.landmarks(image, regions, mirrored=mirrored, sure=False)
+            shape = (-1, len(regions), CIRCLE + 1, 2)
+            differ = (found.points - quick.points).reshape(shape).swapaxes(0, 1)
+            same = np.linalg.norm(differ, axis=3, keepdims=True) < SAME_JOINT
+            return found, list(np.where(same, differ, 0))
+        add = np.stack(corrections, axis=1).reshape(found.points.shape)
+        return found._replace(points=found.points + add), corrections
 
     def close(self) -> None:
         """Nothing is open."""
@@ -279,17 +325,22 @@ _Found = tuple[NDArray[np.float64], NDArray[np.float32]]
 """Points (35, 2), sides of the square from its middle, and visibility (33,)."""
 
 
-def _pose(region: Region, found: _Found) -> Pose:
+def _pose(region: Region, found: _Found, correction: NDArray[np.float64]) -> Pose:
     keypoints, scores = _joints(region, *found)
     hip, circle = region.to_picture(found[0][[HIP, CIRCLE]])
-    return Pose(keypoints, scores, np.zeros(JOINTS, bool), around_person(hip, circle))
+    around = around_person(hip, circle)
+    return Pose(keypoints, scores, np.zeros(JOINTS, bool), around, correction)
 
 
-def _flipped_pose(region: Region, found: _Found, mirrored: _Found) -> Pose:
+def _flipped_pose(
+    region: Region, found: _Found, mirrored: _Found, correction: NDArray[np.float64]
+) -> Pose:
     """The pose from what is in the region and what is in it as in a mirror."""
-    pose, (points, visibility), order = _pose(region, found), mirrored, BLAZEPOSE33.mirrored
+    pose, order = _pose(region, found, correction), BLAZEPOSE33.mirrored
+    points, visibility = mirrored
     back = _joints(region, points[order] * (-1, 1), visibility[order])
-    return Pose(*merge_flipped(pose.keypoints, pose.scores, *back), pose.next_region)
+    merged = merge_flipped(pose.keypoints, pose.scores, *back)
+    return Pose(*merged, pose.next_region, correction)
 
 
 def _joints(

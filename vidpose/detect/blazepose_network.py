@@ -72,6 +72,8 @@ class Networks(Protocol):
     """What the detector needs of its networks."""
 
     description: dict[str, Any]
+    mixed: bool
+    """There are several landmark networks, see `landmarks`."""
 
     def find(
         self, image: NDArray[np.uint8], windows: list[Region], sure: float
@@ -122,6 +124,7 @@ class OnnxNetworks:
             raise WeightsError(f"{missing[0]} is missing; install vidpose again.")
         threads = threads or min(max(cv2.getNumThreads(), 1), MOST_THREADS)
         self._detector, *self._landmarkers = (_session(path, threads) for path in files)
+        self.mixed = len(self._landmarkers) > 1
         self._from_corner = from_corner
         self._anchors = anchors()
         self.description: dict[str, Any] = {
