@@ -34,8 +34,8 @@ from vidpose.skeleton import BLAZEPOSE33
 if TYPE_CHECKING:
     from vidpose.video import Frame
 
-VERSION = "1"
-"""Changes when the same frames give other detections."""
+VERSION = "2"
+"""Changes when the same frames give other detections, or its memory another form."""
 SEARCH_PERIOD_S = 0.2
 """How often newcomers are looked for; nobody is found later than this after coming into view."""
 SURE_PERIOD_S = 0.09
