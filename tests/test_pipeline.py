@@ -541,4 +541,6 @@ def test_the_real_thing(demo_video: Path, tmp_path: Path) -> None:
     left, right = H36M17.index("LShoulder"), H36M17.index("RShoulder")
     across = file["keypoints_2d"][man, :15, left, 0] - file["keypoints_2d"][man, :15, right, 0]
     assert (across > 0).all()
-    assert (joints[man, :15, left, 0] - joints[man, :15, right, 0] > 0.2).all()
+    wide = joints[man, :15, left, 0] - joints[man, :15, right, 0]
+    assert np.median(wide) > 0.3
+    assert wide.min() > 0.1  # he begins to turn
