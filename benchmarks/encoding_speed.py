@@ -74,8 +74,8 @@ def _pictures(video: Path, count: int) -> list[NDArray[np.uint8]]:
 def encode(pictures: list[NDArray[np.uint8]], preset: str, crf: int, out: Path) -> None:
     height, width = pictures[0].shape[:2]
     with (
-        patch.multiple(writer, PRESET=preset, CRF=crf),
-        VideoWriter(out, (width, height)) as video,
+        patch.object(writer, "PRESET", preset),
+        VideoWriter(out, (width, height), crf=crf) as video,
     ):
         for n, picture in enumerate(pictures):
             video.write(picture, n / FRAMES_PER_S)

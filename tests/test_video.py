@@ -503,3 +503,17 @@ def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert not container.streams.audio
     assert sound.warning is None
+
+
+def test_sound_waits_for_any_number_of_frames(tmp_path: Path) -> None:
+    """Of a long video: without a step deeper for each frame."""
+    path = make_clip(tmp_path / "a.mp4", sound_s=0.4)
+    with (
+        Sound(path) as sound,
+        VideoWriter(tmp_path / "b.mp4", (64, 48), sound=sound) as out,
+    ):
+        for _ in range(300_000):
+            sound.mux_until(-1.0)
+        out.write(np.zeros((48, 64, 3), np.uint8), 0.0)
+    with av.open(str(tmp_path / "b.mp4")) as written:
+        assert written.streams.audio

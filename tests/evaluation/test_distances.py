@@ -166,3 +166,22 @@ def test_numbers(tmp_path: Path) -> None:
     assert len(rows) == 10 * 16
     foot = [float(row["error_mm"]) for row in rows if row["joint"] == "RFoot"]
     np.testing.assert_allclose(foot, 50, atol=1e-3)
+
+
+def test_somebody_else_who_is_seen_for_less_time_is_not_preferred() -> None:
+    """The result has one of two people: the one who is there throughout, with some noise."""
+    result = make_result(people=1, frames=60)
+    own = result.joints_camera()[0].astype(np.float64)
+    noisy = own + np.random.default_rng(0).normal(0, 0.03, own.shape)
+    stranger = np.full_like(own, np.nan)
+    stranger[:5] = own[:5] + (3, 0, 0) + np.random.default_rng(1).normal(0, 0.5, own[:5].shape)
+    both = Reference(
+        name="two",
+        joints=np.stack([stranger, noisy]),
+        seconds=result.timestamps,
+        people=("stranger", "same"),
+        in_camera=True,
+    )
+    for how in ("none", "root", "procrustes-sequence"):
+        (one,) = measure(result, both, how, label="me")
+        assert one.reference_person == "same", how

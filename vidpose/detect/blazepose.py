@@ -6,6 +6,9 @@
    say the person is. Where they are not, the person detector searches around there. With test-time
    flip augmentation they are found in the mirrored region, too.
 
+A mixed detector, the default, has two landmark networks: a sure one for a frame every
+`SURE_PERIOD_S`, and a quick one for those between, corrected by what both differed in last.
+
 All people of a frame, and their mirror images, go through a network together.
 """
 

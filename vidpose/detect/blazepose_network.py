@@ -107,8 +107,8 @@ class OnnxNetworks:
 
     Args:
         size: of the landmark network, a key of `SIZES`; heavy takes 5 times as long as full and
-            mistakes left for right far less often, lite takes half as long; mixed has both full
-            and heavy.
+            takes left for right far less often, lite takes half as long; mixed has both full and
+            heavy.
         threads: by default as many as OpenCV may use.
         from_corner: how the landmark network samples the picture, see `crop`; only to compare with
             MediaPipe.

@@ -144,10 +144,15 @@ def measure(
 
 
 def _cost(ours: Floats, theirs: Floats, how: str) -> float:
-    """Mean over the frames in which the reference has the person, metres."""
+    """What the pair is worth, metres times frames: 0 or less.
+
+    The errors in the frames in which the reference has the person, less what these frames cost if
+    nobody is paired with that person. So one who is seen in few frames is not preferred for it.
+    """
     there = known_joints(theirs).any(axis=1)
     error = _ignoring_nan(np.nanmean, distances(ours, theirs, how)[there], axis=1)
-    return float(np.minimum(np.nan_to_num(error, nan=SOMEBODY_ELSE_M), SOMEBODY_ELSE_M).sum())
+    error = np.minimum(np.nan_to_num(error, nan=SOMEBODY_ELSE_M), SOMEBODY_ELSE_M)
+    return float((error - SOMEBODY_ELSE_M).sum())
 
 
 def _check_overlap(result: Pose3D, reference: Reference, theirs: Floats, offset_s: float) -> None:
@@ -204,7 +209,7 @@ def write_json(path: Path, numbers: dict[str, Any]) -> Path:
 
 def write_csv(path: Path, errors: Sequence[Errors]) -> Path:
     """Write a line for each person, frame and joint that was measured."""
-    with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(["label", "person", "reference_person", "time_s", "joint", "error_mm"])
         for one in errors:

@@ -106,6 +106,12 @@ def _check(
         )
     if compared and (options.what or options.joints):
         raise UsageError("--what and --joints are for one result without --reference.")
+    if options.joints and options.what and not {"trajectories", "speeds"} & set(options.what):
+        raise UsageError("--joints are those of trajectories and speeds; give --what one of them.")
+    inputs = {path.resolve() for path in (*paths, *([reference] if reference else []))}
+    for path in numbers:
+        if path is not None and path.resolve() in inputs:
+            raise UsageError(f"{path} is read here; give --csv and --json another name.")
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
@@ -125,9 +131,11 @@ def _one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[tuple[str,
 
 
 def _possible(result: Pose3D) -> tuple[str, ...]:
-    """Every plot; not that of the quality report where there is none."""
+    """Every plot; not that of the quality report where it lacks somebody."""
     always = ("trajectories", "angles", "speeds")
-    return (*always, "quality") if section(result.meta, "trust").get("people") else always
+    report = section(result.meta, "trust").get("people") or ()
+    reported = {one.get("person") for one in report if isinstance(one, dict)}
+    return (*always, "quality") if set(result.person_ids.tolist()) <= reported else always
 
 
 def _against(
@@ -151,10 +159,7 @@ def _against(
             offset_s=options.offset or 0.0,
         )
     assert reference is not None
-    if len(errors) > MOST_SERIES:
-        raise UsageError(
-            f"{len(errors)} people are too many for one plot; choose one with --person ID."
-        )
+    _check_number(errors)
     numbers = summary(errors, reference, how) | {"offset_s": options.offset or 0.0}
     return errors, numbers, list(error_figures(errors, reference, how))
 
@@ -172,11 +177,16 @@ def _both(
         )
     other, how = of_result(results[1], names[1]), options.align or ROOT
     apart = measure(results[0], other, how, label=names[0], person=options.person, match_by=NONE)
-    if len(apart) > MOST_SERIES:
-        raise UsageError(
-            f"{len(apart)} people are too many for one plot; choose one with --person ID."
-        )
+    _check_number(apart)
     return apart, summary(apart, other, how), [("two_results", sheet(results, names, apart, how))]
+
+
+def _check_number(errors: Sequence[Errors]) -> None:
+    if len(errors) > MOST_SERIES:
+        raise UsageError(
+            f"{len(errors)} people are too many for one plot; choose one with --person ID, or give "
+            "fewer results."
+        )
 
 
 def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:

@@ -71,7 +71,7 @@ class Reference:
         share = (seconds - own[before]) / step
         near = np.where(share < 0.5, before, after)
         same = np.abs(own[near] - seconds) <= SAME_TIME_S
-        inside = (share >= 0) & (share <= 1) & (step <= LONGEST_STEP_S)
+        inside = (share >= 0) & (share <= 1) & (step <= LONGEST_STEP_S + SAME_TIME_S)
         share = np.where(inside, share, np.nan)[:, None, None]
         between = (1 - share) * self.joints[:, before] + share * self.joints[:, after]
         return np.asarray(np.where(same[:, None, None], self.joints[:, near], between))

@@ -98,6 +98,8 @@ def _detect(video: Path, workspace: Workspace, at: float | None) -> Pose3D:
 
 def _track_of_result(name: str, result: Pose3D, person: int | None) -> KeypointTrack:
     """A person's 2D joints; by default of whoever is there longest."""
+    if not result.present.any():
+        raise UsageError(f"there is nobody in {name}; give the result of another video.")
     longest = int(result.present.sum(axis=1).argmax())
     index = longest if person is None else result.index_of(person)
     present = np.flatnonzero(result.present[index])

@@ -118,10 +118,10 @@ def speeds(result: Pose3D) -> Floats:
     """
     joints = result.joints_camera().astype(np.float64)
     out = np.full(joints.shape[:-1], np.nan)
-    near = np.append(np.diff(result.timestamps) <= LONGEST_STEP_S, False)
+    near = np.diff(result.timestamps) <= LONGEST_STEP_S
     for p, one in enumerate(joints):
         known = np.isfinite(one).all(axis=(1, 2))
-        for run in runs(known[:-1] & known[1:] & near[:-1]):
+        for run in runs(known[:-1] & known[1:] & near):
             stretch = slice(run.start, run.stop + 1)
             slope = np.gradient(one[stretch], result.timestamps[stretch], axis=0)
             out[p, stretch] = np.linalg.norm(slope, axis=-1)
@@ -247,20 +247,26 @@ def _columns(angle: str, names: Sequence[str]) -> dict[str, str]:
 def _quality(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name: str) -> Figure:
     report = section(result.meta, "trust")
     ids = result.person_ids[rows].tolist()
-    people = {one["person"]: one for one in report.get("people", ()) if one["person"] in ids}
+    people = {
+        one["person"]: one
+        for one in report.get("people", ())
+        if isinstance(one, dict) and one.get("person") in ids
+    }
+    if set(people) != set(ids):
+        raise UsageError(
+            "this result has no quality report of everybody; make it again with `vidpose infer`."
+        )
     moments = [m for m in report.get("worst_moments", ()) if m["person"] in ids]
-    if not people:
-        raise UsageError("this result has no quality report; make it again with `vidpose infer`.")
     figure = new_figure(PAGE_IN, 2.2 + 0.95 * len(rows) + 0.24 * len(rows) + 0.19 * len(moments))
     heights = [0.5 + 0.24 * len(rows)] + [0.95] * len(rows)
     grid = figure.add_gridspec(1 + len(rows), len(PROXIES), height_ratios=heights)
     for column, (key, proxy) in enumerate(PROXIES.items()):
         axes = plain(figure.add_subplot(grid[0, column]))
         for place, one in enumerate(ids):
-            _figure_bar(axes, place, people[one][key], proxy.form, COLOURS[place])
+            _figure_bar(axes, place, people[one].get(key), proxy.form, COLOURS[place])
         axes.set_yticks(range(len(ids)), [f"person {one}" for one in ids] if not column else [])
         # On the right of the longest bar there is room for its figure.
-        axes.set_xlim(0, 1.9 * max(people[one][key] or 1e-9 for one in ids))
+        axes.set_xlim(0, 1.9 * max(people[one].get(key) or 1e-9 for one in ids))
         axes.invert_yaxis()
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)

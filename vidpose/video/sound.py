@@ -29,8 +29,9 @@ class Sound:
             for ...:
                 sound.mux_until(time_s)
 
-    AAC, MP3, Opus and FLAC are copied, everything else is coded anew as AAC. It begins at the
-    start and ends at the last `mux_until`, to the packet, which is some hundredths of a second.
+    AAC, MP3, Opus and FLAC are copied, everything else is coded anew as AAC, without the gaps that
+    it may have. It begins at the start and ends at the last `mux_until`, to the packet, which is
+    some hundredths of a second.
 
     Args:
         path: the video; one without sound is fine, and gives none.
@@ -46,6 +47,8 @@ class Sound:
         self._source = av.open(str(self.path.absolute()), **LENIENT)
         self._track = next(iter(self._source.streams.audio), None)
         self._packets: Iterator[Any] = iter(())
+        self._waiting: Any = None
+        """The packet that was too late so far."""
 
     def __enter__(self) -> Sound:
         return self
@@ -76,10 +79,11 @@ class Sound:
     def mux_until(self, time_s: float) -> None:
         """Write the sound before a time of the new video, seconds."""
         try:
-            for packet in self._packets:
+            while (packet := self._waiting or next(self._packets, None)) is not None:
                 if packet.pts * packet.time_base >= time_s:
-                    self._packets = chain([packet], self._packets)
+                    self._waiting = packet
                     return
+                self._waiting = None
                 self._container.mux(packet)
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, OSError):  # a full disk is not the sound's fault
@@ -87,7 +91,7 @@ class Sound:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        self._packets = iter(())
+        self._packets, self._waiting = iter(()), None
         self.warning = f"The sound of {self.path} could not be kept, or not all of it ({error})."
 
     def _copied(self) -> Iterator[Any]:
@@ -107,11 +111,13 @@ class Sound:
     def _coded_anew(self) -> Iterator[Any]:
         context = self._out.codec_context
         resampler = AudioResampler("fltp", context.layout, context.rate, AAC_FRAME)
-        samples = 0  # the new track's clock: it has no gaps
+        samples: int | None = None  # the new track's clock: it has no gaps
         for frame in chain(self._source.decode(self._track), [None]):
             if frame is not None and (frame.time is None or frame.time < self._start_s):
                 continue
-            if frame is not None and not samples:
+            if samples is None:
+                if frame is None:
+                    break
                 samples = round((frame.time - self._start_s) * context.rate)
             for piece in resampler.resample(frame):
                 piece.pts, piece.time_base = samples, Fraction(1, context.rate)

@@ -35,7 +35,8 @@ def title_of(result: Pose3D) -> str:
     if not isinstance(path, str):
         return NO_TITLE
     pure = PureWindowsPath(path) if "\\" in path else PurePosixPath(path)
-    return pure.name or NO_TITLE
+    name = pure.name.encode("utf-8", "replace").decode()  # file names may be any bytes
+    return name or NO_TITLE
 
 
 def header_of(part: Pose3D, packed: Packed) -> dict[str, Any]:

@@ -72,6 +72,8 @@ def write_page(
         VidposeError: `out` cannot be written.
     """
     out, options = Path(out), options or ViewOptions()
+    if video is not None and options.without_video:
+        raise UsageError("--video and --without-video contradict each other; give one of them.")
     check_page(out)
     frames = part_of(result, options)
     part = take_frames(result, frames)
