@@ -244,8 +244,6 @@ class Predictor:
         with announce_if_long(report, f"Writing {job.target}"):
             save(result, job.target)
         report(FileWritten(extent(result.people, result.frames), job.target))
-        if self.options.export.formats:
-            export_files(result, job.target.with_suffix(""), self.options.export, report=report)
         if job.picture is not None:
             render_video(
                 result,
@@ -259,6 +257,9 @@ class Predictor:
             report(FileWritten("Video with skeletons", job.picture))
         if job.page is not None:
             write_page(result, job.page, job.video, report=report, progress=progress)
+        # Last: what only the whole result shows, such as too many frames, costs no picture.
+        if self.options.export.formats:
+            export_files(result, job.target.with_suffix(""), self.options.export, report=report)
 
     def _lifter_text(self) -> str:
         named = self.options.lift.weights != "default"

@@ -35,6 +35,7 @@ def test_export(run: Run, result: Path, tmp_path: Path) -> None:
     assert names(tmp_path / "new") == ["walk_person2.trc"]
     one = ("--person", "2", "--unit", "m", "--up", "z", "-o", "new/b.trc")
     assert run("export", result, "--to", "trc", *one).exit_code == 0
+    assert run("export", result, "--to", "angles", "-o", "new/mine.csv").exit_code == 0
     metres = (tmp_path / "new" / "b.trc").read_text().splitlines()
     assert metres[2].split("\t")[4] == "m"
     x, y, z = map(float, metres[20].split("\t")[2:5])
@@ -51,8 +52,10 @@ def test_export(run: Run, result: Path, tmp_path: Path) -> None:
         ),
         (("--to", "csv", "--person", "3"), 2, "there is no person 3; there are 1, 2."),
         (("--to", "trc", "-o", "a.trc"), 2, "there are 2; give --person ID, or a folder"),
-        (("--to", "csv,trc", "-o", "a.csv"), 2, "-o a.csv names a csv file, and --to says csv,trc"),
-        (("--to", "csv", "-o", "out/walk.npz"), 1, "a part of its path is a file"),
+        (("--to", "csv,trc", "-o", "a.csv"), 2, "-o a.csv names a file, and --to says csv,trc"),
+        (("--to", "csv", "-o", "out/walk.npz"), 2, "names a file, and --to says csv"),
+        (("--to", "csv", "-o", "out/walk.npz/a"), 1, "a part of its path is a file"),
+        (("--to", "glb", "-o", "scene.gltf"), 2, "-o scene.gltf names a file, and --to says glb"),
     ],
 )
 def test_bad_input_gets_one_sentence(

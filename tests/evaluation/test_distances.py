@@ -174,7 +174,9 @@ def test_somebody_else_who_is_seen_for_less_time_is_not_preferred() -> None:
     own = result.joints_camera()[0].astype(np.float64)
     noisy = own + np.random.default_rng(0).normal(0, 0.03, own.shape)
     stranger = np.full_like(own, np.nan)
-    stranger[:5] = own[:5] + (3, 0, 0) + np.random.default_rng(1).normal(0, 0.5, own[:5].shape)
+    stranger[:5] = (
+        own[:5] + np.array([3, 0, 0]) + np.random.default_rng(1).normal(0, 0.5, own[:5].shape)
+    )
     both = Reference(
         name="two",
         joints=np.stack([stranger, noisy]),

@@ -134,3 +134,33 @@ def test_formats_are_named() -> None:
         InferOptions.of(export="csv,fbx")
     with pytest.raises(UsageError, match="'xlsx' is no format"):
         export(passers_by(), "a.xlsx", "xlsx")
+
+
+def test_places_are_asked_for_only_where_they_are_written(tmp_path: Path) -> None:
+    result = passers_by()
+    result.root_3d[:] = np.nan
+    files = export_files(result, tmp_path / "a", ExportOptions(export="csv,angles,json"))
+    assert len(files) == 3
+
+
+def test_a_jump_in_time_asks_for_no_memory(tmp_path: Path) -> None:
+    result = passers_by()
+    result.timestamps[5:] += 1e10
+    assert export(result, tmp_path / "a.csv", "csv").is_file()
+    with pytest.raises(UsageError, match="has one frame rate, and this result's times have gaps"):
+        export_files(result, tmp_path / "b", ExportOptions(export="trc"))
+
+
+@pytest.mark.parametrize("name", ["trc", "bvh"])
+def test_files_of_others_are_not_taken_for_ours(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{name}"
+    others = {"trc": "Frame#\tTime\tHip\t\t\tRHip\n", "bvh": "HIERARCHY\nROOT Hip\n"}
+    path.write_text(others[name])
+    before = path.read_bytes()
+    result = passers_by().person(1)
+    with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+        export(result, path, name)
+    assert path.read_bytes() == before
+    path.unlink()
+    export(result, path, name)
+    export(result, path, name)  # our own

@@ -6,6 +6,7 @@ from pyarrow import parquet
 
 from tests.export.people import passers_by
 from tests.export.test_tables import check
+from vidpose.errors import UsageError
 from vidpose.export import export
 from vidpose.export import joint_table as module
 
@@ -22,3 +23,13 @@ def test_gaps_are_null(tmp_path: Path) -> None:
     table = parquet.read_table(path)
     assert table["world_x"].null_count == len(table)
     assert table["x"].null_count == 4 * 17
+
+
+def test_files_of_others_are_not_taken_for_ours(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"person": [1]}).to_parquet(path)
+    with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+        export(passers_by(), path, "parquet")
+    path.unlink()
+    export(passers_by(), path, "parquet")
+    export(passers_by(), path, "parquet")  # our own

@@ -143,8 +143,6 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
         return
     result = load(target)
     write_files_2d(result, missing, result.meta)
-    if export.formats:
-        export_files(result, target.with_suffix(""), export, report=report)
     if draw:
         render_video(
             result,
@@ -158,3 +156,5 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
         report(FileWritten("Video with skeletons", picture))
     if page is not None:
         write_page(result, page, job.video, report=report, progress=progress)
+    if export.formats:
+        export_files(result, target.with_suffix(""), export, report=report)

@@ -297,10 +297,10 @@ def export(
     poses = load(result)
     if person is not None:
         poses = of_people(poses, person)
-    suffix = "" if out is None else out.suffix.lower()[1:]
-    if out is not None and suffix in FORMATS and not out.is_dir():
-        if chosen.formats != (suffix,):
-            raise UsageError(f"-o {out} names a {suffix} file, and --to says {to}; give a folder.")
-        export(poses, out, suffix, chosen, report=say)
+    if out is not None and out.suffix and not out.is_dir():
+        (name, *more) = chosen.formats
+        if more or not FORMATS[name].suffix.endswith(out.suffix.lower()):
+            raise UsageError(f"-o {out} names a file, and --to says {to}; give a folder.")
+        export(poses, out, name, chosen, report=say)
         return
     export_files(poses, (out or result.parent) / result.stem, chosen, report=say)

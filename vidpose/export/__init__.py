@@ -12,13 +12,15 @@ import numpy as np
 from vidpose.errors import UsageError
 from vidpose.events import FileWritten, Info, Report, ignore
 from vidpose.export import angles, bvh, c3d, csv, glb, json, parquet, trc
-from vidpose.export.motion import constant_rate, even_times, only
+from vidpose.export.motion import constant_rate, even_count, only
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 from vidpose.utils.files import check_writable, replacing
 
-HEAD_BYTES = 1 << 16
-"""So much of a file is looked at to see who wrote it."""
+LOOKED_AT_BYTES = 1 << 16
+"""So much of a file's beginning, and of its end, is looked at to see who wrote it."""
+MOST_TIMES_LONGER = 100
+"""Times as many frames as the result's that a format of one rate may get."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class Format:
     """Takes a result, where to write to, the name that the file will have, and options."""
     ending: str | None = None
     mark: bytes
-    """What the beginning of our files holds, and of hardly any others."""
+    """What the beginning or the end of our files holds, and of no others."""
     one_person: bool = False
     """A file holds one person."""
     has_up: bool = False
@@ -202,8 +204,10 @@ def check_out(path: Path, format: Format) -> None:
     if not path.exists():
         return
     with open(path, "rb") as stream:
-        ours = format.mark in stream.read(HEAD_BYTES)
-    if not ours:
+        ends = stream.read(LOOKED_AT_BYTES)
+        stream.seek(max(0, path.stat().st_size - LOOKED_AT_BYTES))
+        ends += stream.read(LOOKED_AT_BYTES)
+    if format.mark not in ends:
         raise UsageError(
             f"{path} is there already and is not vidpose's to overwrite; choose another -o."
         )
@@ -232,10 +236,18 @@ def _placed(result: Pose3D, row: int) -> bool:
 
 def _check(result: Pose3D, files: list[tuple[Format, Path]], options: ExportOptions) -> None:
     """See `export`."""
-    if not any(_placed(result, row) for row in range(result.people)):
+    placed = any(_placed(result, row) for row in range(result.people))
+    if not placed and (not files or any(format.has_up for format, _ in files)):
         raise UsageError("Nobody's place is known in any frame of this result; nothing is written.")
-    frames = len(even_times(result.timestamps, result.fps))
+    if not result.present.any():
+        raise UsageError("There is nobody in this result; nothing is written.")
+    frames = even_count(result.timestamps, result.fps)
     for format, path in files:
+        if format.one_rate and frames > MOST_TIMES_LONGER * result.frames:
+            raise UsageError(
+                f"{format.title} has one frame rate, and this result's times have gaps that would "
+                f"take {frames} frames; make results of its parts with --start and --end."
+            )
         if format.most_frames is not None and frames > format.most_frames:
             raise UsageError(
                 f"{format.title} holds up to {format.most_frames} frames and there are {frames}; "

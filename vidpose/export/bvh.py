@@ -19,7 +19,8 @@ from vidpose.export.trc import DECIMALS, PER_METRE
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 
-MARK = b"HIERARCHY\nROOT Hip\n"
+MARK = b"JOINT RPelvis\n"
+"""One of the nodes that only our skeleton has."""
 ORDER = "ZXY"
 """Of the rotations, as most programs write it; about axes that turn along."""
 PLACE = "Xposition Yposition Zposition"

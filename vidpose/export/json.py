@@ -111,6 +111,7 @@ def _picture(result: Pose3D, person: int, t: int) -> dict[str, Any]:
     keypoints = [
         value for (x, y), v in zip(places, visible.tolist(), strict=True) for value in (x, y, v)
     ]
+    scores = np.nan_to_num(scores)  # of 2D joints from elsewhere
     return {
         "keypoints": keypoints,
         "num_keypoints": int(known.sum()),

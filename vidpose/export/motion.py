@@ -97,10 +97,15 @@ def constant_rate(timestamps: NDArray[np.float64], fps: float) -> float | None:
 
 def even_times(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
     """(N,) seconds: evenly spaced times for the frames, or from the first to the last of them."""
-    rate = constant_rate(timestamps, fps)
-    seconds = float(timestamps[-1] - timestamps[0])
-    count = len(timestamps) if rate is not None else int(seconds * fps + ROUNDING_S) + 1
-    return np.asarray(timestamps[0] + np.arange(count) / (rate or fps), np.float64)
+    rate = constant_rate(timestamps, fps) or fps
+    return np.asarray(timestamps[0] + np.arange(even_count(timestamps, fps)) / rate, np.float64)
+
+
+def even_count(timestamps: NDArray[np.float64], fps: float) -> int:
+    """How many `even_times` there are."""
+    if constant_rate(timestamps, fps) is not None:
+        return len(timestamps)
+    return int(float(timestamps[-1] - timestamps[0]) * fps + ROUNDING_S) + 1
 
 
 def at_constant_rate(motion: Motion) -> Motion:

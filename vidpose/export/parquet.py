@@ -11,7 +11,8 @@ from vidpose.export.joint_table import Table, joint_table
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 
-MARK = b"PAR1"
+MARK = b"vidpose joint table"
+"""In the metadata, at the end of the file."""
 
 
 def check_installed() -> None:
@@ -40,6 +41,7 @@ def write_table(parts: Iterable[Table], path: Path) -> None:
             table = pa.table(
                 {name: pa.array(column, from_pandas=True) for name, column in part.items()}
             )
+            table = table.replace_schema_metadata({"made_by": MARK})
             writer = writer or parquet.ParquetWriter(path, table.schema)
             writer.write_table(table)
     finally:

@@ -17,7 +17,8 @@ from vidpose.poses import Pose3D
 PER_METRE = {"mm": 1000.0, "cm": 100.0, "m": 1.0}
 DECIMALS = {"mm": 4, "cm": 5, "m": 7}
 """A ten thousandth of a millimetre."""
-MARK = f"Frame#\tTime\t{JOINT_NAMES[0]}\t".encode()
+MARK = "\t".join(["Frame#", "Time", "\t\t\t".join(JOINT_NAMES)]).encode()
+"""All markers in our order: other programs have a Hip, too."""
 
 
 def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None:

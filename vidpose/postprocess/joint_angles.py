@@ -339,13 +339,15 @@ class JointAngles:
 
         The slope at each frame of the parabola through it and its two neighbours, by their own time
         stamps; of the line to the only neighbour next to a gap or at the ends. NaN where an angle
-        is NaN, and where both neighbours are missing or more than `LONGEST_STEP_S` away.
+        is NaN, and where both neighbours are missing, more than `LONGEST_STEP_S` away, or
+        `AMBIGUOUS_DEG` away.
         Differences amplify jitter: smooth the joints first (`vidpose infer --smooth`).
         """
         out = np.full_like(self.degrees, np.nan)
         far = np.diff(self.timestamps) > LONGEST_STEP_S
         for p, a in np.ndindex(len(out), len(self.names)):
-            for run in _pieces(self.degrees[p, :, a], far):
+            steps = (np.diff(self.degrees[p, :, a]) + 180) % 360 - 180
+            for run in _pieces(self.degrees[p, :, a], far | (np.abs(steps) >= AMBIGUOUS_DEG)):
                 if run.stop - run.start >= 2:
                     angle = np.unwrap(self.degrees[p, run, a].astype(np.float64), period=360)
                     out[p, run, a] = np.gradient(angle, self.timestamps[run])
