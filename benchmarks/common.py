@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from vidpose.errors import MissingDependencyError, VidposeError
+from vidpose.errors import DataError, MissingDependencyError, UsageError, VidposeError
 from vidpose.utils.devices import computes_in_bf16
 from vidpose.utils.files import replacing
 
@@ -44,6 +44,17 @@ def require_mediapipe() -> None:
             "This compares with MediaPipe; run `pip install --no-deps mediapipe==0.10.21 absl-py "
             "attrs 'protobuf<5' 'numpy<2'` with Python 3.12 or older."
         )
+
+
+def check_comparison(checkouts: Iterable[Path], video: Path, runs: int) -> None:
+    """Raises UsageError or DataError: what was given to compare checkouts makes no sense."""
+    for checkout in checkouts:
+        if not (checkout / "vidpose" / "__init__.py").is_file():
+            raise UsageError(f"{checkout} is no checkout of vidpose; name its top folder.")
+    if not video.is_file():
+        raise DataError(f"{video} is not there.")
+    if runs < 1:
+        raise UsageError("--runs must be at least 1.")
 
 
 def run_script(main: Callable[[], object]) -> None:

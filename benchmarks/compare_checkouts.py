@@ -24,10 +24,18 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from common import DEMO, ROOT, argument_parser, machine, markdown_table, run_script
+from common import (
+    DEMO,
+    ROOT,
+    argument_parser,
+    check_comparison,
+    machine,
+    markdown_table,
+    run_script,
+)
 from numpy.typing import NDArray
 
-from vidpose.errors import DataError, UsageError, VidposeError
+from vidpose.errors import UsageError, VidposeError
 
 CHILD = """
 import json, sys, time
@@ -145,13 +153,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of each checkout")
     given = parser.parse_args(arguments[:split])
     checkouts = {"old": given.old.resolve(), "new": given.new.resolve()}
-    for checkout in checkouts.values():
-        if not (checkout / "vidpose" / "__init__.py").is_file():
-            raise UsageError(f"{checkout} is no checkout of vidpose; name its top folder.")
-    if not given.video.is_file():
-        raise DataError(f"{given.video} is not there.")
-    if given.runs < 1:
-        raise UsageError("--runs must be at least 1.")
+    check_comparison(checkouts.values(), given.video, given.runs)
     table, unequal = compare(checkouts, given.video.resolve(), given.runs, arguments[split + 1 :])
     print(f"{given.video.name}, {given.runs} runs of each in turn. {machine()}.\n\n{table}")
     if unequal:

@@ -16,9 +16,17 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from common import DEMO, ROOT, argument_parser, machine, markdown_table, run_script
+from common import (
+    DEMO,
+    ROOT,
+    argument_parser,
+    check_comparison,
+    machine,
+    markdown_table,
+    run_script,
+)
 
-from vidpose.errors import DataError, UsageError, VidposeError
+from vidpose.errors import VidposeError
 
 SECONDS = "0.5"
 VIDPOSE = ("-m", "vidpose")
@@ -79,13 +87,7 @@ def main() -> None:
     given = parser.parse_args()
     checkouts = {"old": given.old.resolve()} if given.old else {}
     checkouts["new"] = ROOT
-    for checkout in checkouts.values():
-        if not (checkout / "vidpose" / "__init__.py").is_file():
-            raise UsageError(f"{checkout} is no checkout of vidpose; name its top folder.")
-    if not given.video.is_file():
-        raise DataError(f"{given.video} is not there.")
-    if given.runs < 1:
-        raise UsageError("--runs must be at least 1.")
+    check_comparison(checkouts.values(), given.video, given.runs)
     about = machine()
     rows = measure(checkouts, given.video.resolve(), given.runs)
     print(f"{given.video.name}, {given.runs} runs of each in turn. {about}.\n")

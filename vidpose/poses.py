@@ -123,7 +123,7 @@ class Pose2D:
 
     def __iter__(self) -> Iterator[Self]:
         """The people, one by one, each like `person` gives them."""
-        return (self._part(slice(p, p + 1), slice(None)) for p in range(self.people))
+        return (self.part(slice(p, p + 1), slice(None)) for p in range(self.people))
 
     def index_of(self, person_id: int) -> int:
         """The row of the person with this id.
@@ -144,7 +144,7 @@ class Pose2D:
             UsageError: nobody has this id.
         """
         row = self.index_of(person_id)
-        return self._part(slice(row, row + 1), slice(None))
+        return self.part(slice(row, row + 1), slice(None))
 
     def between(self, start_s: float = -np.inf, end_s: float = np.inf) -> Self:
         """The same poses from one time to another, both included; everybody is kept.
@@ -162,10 +162,10 @@ class Pose2D:
                 f"there is no frame from {start_s:g} to {end_s:g} s; "
                 f"there are some from {first:.3f} to {last:.3f} s."
             )
-        return self._part(slice(None), slice(chosen[0], chosen[-1] + 1))
+        return self.part(slice(None), slice(chosen[0], chosen[-1] + 1))
 
-    def _part(self, people: slice, frames: slice) -> Self:
-        """Views, no copies."""
+    def part(self, people: slice | list[int], frames: slice) -> Self:
+        """Some people, by their rows, in some frames; slices give views, no copies."""
         changes: dict[str, Any] = {"person_ids": self.person_ids[people]}
         for name in ("frame_indices", "timestamps"):
             changes[name] = getattr(self, name)[frames]

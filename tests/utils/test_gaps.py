@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidpose.utils.gaps import fill_missing, runs
+from vidpose.utils.gaps import fill_missing, runs, runs_between
 
 
 def test_fill_missing() -> None:
@@ -21,3 +21,11 @@ def test_runs() -> None:
     flags = np.array([1, 1, 0, 1, 0, 0, 1], bool)
     assert runs(flags) == [slice(0, 2), slice(3, 4), slice(6, 7)]
     assert runs(np.zeros(3, bool)) == []
+
+
+def test_runs_are_cut_at_breaks() -> None:
+    flags = np.array([1, 1, 1, 0, 1, 1, 1, 1], bool)
+    breaks = np.array([0, 1, 1, 1, 0, 1, 0], bool)  # behind each frame but the last
+    found = [(run.start, run.stop) for run in runs_between(flags, breaks)]
+    assert found == [(0, 2), (2, 3), (4, 6), (6, 8)]
+    assert runs_between(flags[:0], breaks[:0]) == []

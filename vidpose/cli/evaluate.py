@@ -162,7 +162,7 @@ def evaluate(
     "--person",
     type=int,
     metavar="ID",
-    help="Whom to look at in --result or --video. [default: who is seen longest]",
+    help="The person in --result or --video. [default: the one seen longest]",
 )
 @click.option(
     "--sequence", metavar="SUBJECT/ACTION/CAMERA", help="figure4 to figure6: a test sequence."

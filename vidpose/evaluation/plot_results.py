@@ -190,7 +190,7 @@ def _check_number(errors: Sequence[Errors]) -> None:
 
 
 def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:
-    """For the terminal: who was measured against whom, and how far off they are."""
+    """For the terminal: which person was compared with which, and how far off."""
     header = ["", "against", "frames", "mean, mm", "median, mm"]
     rows = [
         [

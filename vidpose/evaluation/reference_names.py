@@ -6,8 +6,8 @@ Hip is the middle of the hips, Thorax that of the shoulders, Spine the middle of
 head top or beyond the ears (`vidpose.skeleton`).
 
 Names are compared in lower case, without anything that is neither letter nor digit, and without a
-prefix that ends in a colon. A single marker on the skin beside a joint (Plug-in Gait's RKNE) is not
-the joint and is left out; a pair of them on both sides of it is.
+prefix that ends in a colon. A single marker on the skin next to a joint (Plug-in Gait's RKNE) is
+not the joint and is left out; a pair of them on both sides of it is.
 """
 
 from __future__ import annotations

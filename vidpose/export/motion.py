@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,7 @@ class Motion:
 
 def only(result: Pose3D, rows: Sequence[int]) -> Pose3D:
     """The result with some of its people, by their rows."""
-    names = ("joints_3d", "root_3d", "keypoints_2d", "scores_2d", "present", "observed")
-    chosen = {name: getattr(result, name)[list(rows)] for name in (*names, "person_ids")}
-    return replace(result, **chosen)
+    return result.part(list(rows), slice(None))
 
 
 def of_people(result: Pose3D, ids: Sequence[int]) -> Pose3D:

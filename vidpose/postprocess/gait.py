@@ -23,7 +23,7 @@ from vidpose.poses import Pose3D
 from vidpose.postprocess.foot_contact import FEET, FootContacts, foot_contacts
 from vidpose.postprocess.joint_angles import LONGEST_STEP_S, SIDES
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known_joints, runs
+from vidpose.utils.gaps import known_joints, runs_between
 
 SHORTEST_SWING_M = 0.2
 """An ankle comes at least this much forward and goes back again, or it is no step."""
@@ -130,19 +130,16 @@ def _strikes(one: Pose3D) -> list[FootStrike]:
     found = []
     steps = np.diff(one.timestamps)
     frame_s = float(np.median(steps)) if len(steps) else 1.0
-    cuts = (np.flatnonzero(steps > LONGEST_STEP_S) + 1).tolist()
-    for run in runs(one.present[0]):
-        inner = [cut for cut in cuts if run.start < cut < run.stop]
-        for start, stop in zip([run.start, *inner], [*inner, run.stop], strict=True):
-            ahead = _ahead(joints[start:stop], frame_s)
-            for foot, side in enumerate(SIDES):
-                apart = max(1.0, STEP_S[0] / frame_s)
-                rows, _ = find_peaks(ahead[:, foot], prominence=SHORTEST_SWING_M, distance=apart)
-                for row in rows.tolist():
-                    settled = ahead[row : row + 1 + round(SETTLES_S / frame_s)]
-                    step = float((settled[:, foot] - settled[:, 1 - foot]).max())
-                    row += start
-                    found.append(FootStrike(side, float(one.timestamps[row]), step, row))
+    for run in runs_between(one.present[0], steps > LONGEST_STEP_S):
+        ahead = _ahead(joints[run], frame_s)
+        for foot, side in enumerate(SIDES):
+            apart = max(1.0, STEP_S[0] / frame_s)
+            rows, _ = find_peaks(ahead[:, foot], prominence=SHORTEST_SWING_M, distance=apart)
+            for row in rows.tolist():
+                settled = ahead[row : row + 1 + round(SETTLES_S / frame_s)]
+                step = float((settled[:, foot] - settled[:, 1 - foot]).max())
+                row += run.start
+                found.append(FootStrike(side, float(one.timestamps[row]), step, row))
     return sorted(found, key=lambda strike: strike.time_s)
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import runs
+from vidpose.utils.gaps import runs_between
 
 UNDEFINED_WITHIN_DEG = 15.0
 """An angle in a plane is undefined for a segment that is so close to the plane's normal, and a
@@ -347,7 +347,8 @@ class JointAngles:
         far = np.diff(self.timestamps) > LONGEST_STEP_S
         for p, a in np.ndindex(len(out), len(self.names)):
             steps = (np.diff(self.degrees[p, :, a]) + 180) % 360 - 180
-            for run in _pieces(self.degrees[p, :, a], far | (np.abs(steps) >= AMBIGUOUS_DEG)):
+            breaks = far | (np.abs(steps) >= AMBIGUOUS_DEG)
+            for run in runs_between(np.isfinite(self.degrees[p, :, a]), breaks):
                 if run.stop - run.start >= 2:
                     angle = np.unwrap(self.degrees[p, run, a].astype(np.float64), period=360)
                     out[p, run, a] = np.gradient(angle, self.timestamps[run])
@@ -387,16 +388,7 @@ def _continuous(values: Floats, middle: float) -> Floats:
     """(T,) the same directions, without jumps by 360, in turns around `middle`."""
     steps = (np.diff(values) + 180) % 360 - 180
     out = values.copy()
-    for piece in _pieces(values, np.abs(steps) >= AMBIGUOUS_DEG):
+    for piece in runs_between(np.isfinite(values), np.abs(steps) >= AMBIGUOUS_DEG):
         whole = np.unwrap(values[piece], period=360)
         out[piece] = whole - 360 * np.round((np.median(whole) - middle) / 360)
     return out
-
-
-def _pieces(values: NDArray[np.floating], breaks: NDArray[np.bool_]) -> Iterator[slice]:
-    """The stretches of finite values (T,), cut where `breaks` (T - 1,) says so."""
-    cuts = np.flatnonzero(breaks) + 1
-    for run in runs(np.isfinite(values)):
-        inner = cuts[(cuts > run.start) & (cuts < run.stop)].tolist()
-        for start, stop in zip([run.start, *inner], [*inner, run.stop], strict=True):
-            yield slice(start, stop)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
-from vidpose.utils.gaps import runs
+from vidpose.utils.gaps import runs_between
 
 WINDOW_S = 0.2
 """Of the Savitzky-Golay filter, if that is `SMALLEST_WINDOW` or more. Steps and punches keep their
@@ -95,15 +95,13 @@ def smooth_track(
     there = np.isfinite(values).all(axis=2)
     # Points that are there in the same frames are smoothed together.
     patterns, which = np.unique(there.T, axis=0, return_inverse=True)
-    breaks = np.flatnonzero(np.diff(timestamps) > LONGEST_STEP_S) + 1
+    breaks = np.diff(timestamps) > LONGEST_STEP_S
     for number, pattern in enumerate(patterns):
         points = np.flatnonzero(which.reshape(-1) == number)
-        for run in runs(pattern):
-            inner = breaks[(breaks > run.start) & (breaks < run.stop)].tolist()
-            for start, stop in zip([run.start, *inner], [*inner, run.stop], strict=True):
-                if stop - start >= 3:
-                    part = np.asarray(values[start:stop, points], np.float64)
-                    out[start:stop, points] = smooth(part, timestamps[start:stop], unit)
+        for run in runs_between(pattern, breaks):
+            if run.stop - run.start >= 3:
+                part = np.asarray(values[run, points], np.float64)
+                out[run, points] = smooth(part, timestamps[run], unit)
     return out
 
 

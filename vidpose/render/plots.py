@@ -46,7 +46,7 @@ PAGE_IN = 7.0
 LETTERS_AN_INCH = 12.5
 """Of titles."""
 MOST_PEOPLE = 4
-"""Whom a plot of everybody shows at most: those who are seen longest."""
+"""So many people are in a plot of everybody at most: those who are seen longest."""
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -153,7 +153,7 @@ def _trajectories(
     figure = new_figure(PAGE_IN, 4.4)
     layout = figure.add_gridspec(3, 2, width_ratios=(1.0, 1.25))
     above = plain(figure.add_subplot(layout[:, 0]))
-    beside = [plain(figure.add_subplot(layout[row, 1])) for row in range(3)]
+    coordinates = [plain(figure.add_subplot(layout[row, 1])) for row in range(3)]
     for number, (p, joint) in enumerate((p, joint) for p in rows for joint in joints):
         style = line_style(number) | {
             "label": _who(result, p) + ("" if joints == ("Hip",) else f", {joint}")
@@ -161,18 +161,18 @@ def _trajectories(
         track = positions[p, :, H36M17.index(joint)]
         above.plot(*track[:, :2].T, **style)
         _mark_ends(above, track, str(style["color"]))
-        for axes, values in zip(beside, track.T, strict=True):
+        for axes, values in zip(coordinates, track.T, strict=True):
             _line(axes, result, p, values, **style)
     above.set_aspect("equal", adjustable="datalim")
     above.set_xlabel(axis_names[0])
     above.set_ylabel(axis_names[1])
     grid_lines(above, "both")
     title(above, "from above; dot: start, cross: end", LABEL_PT)
-    for axes, label in zip(beside, axis_names, strict=True):
+    for axes, label in zip(coordinates, axis_names, strict=True):
         title(axes, label, LABEL_PT)
         axes.margins(x=0.01)
         grid_lines(axes)
-    beside[-1].set_xlabel("time, s")
+    coordinates[-1].set_xlabel("time, s")
     what = "Hip" if joints == ("Hip",) else "Joints"
     frame = "world" if in_world else "camera frame"
     figure_title(figure, f"{name}{what} over time, {frame}; thin lines: interpolated")

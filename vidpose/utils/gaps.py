@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,3 +64,19 @@ def runs(flags: NDArray[np.bool_]) -> list[slice]:
     """The stretches of consecutive True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def runs_between(flags: NDArray[np.bool_], breaks: NDArray[np.bool_]) -> list[slice]:
+    """`runs`, cut where there is a break between two frames.
+
+    Args:
+        flags: (T,)
+        breaks: (T - 1,), whether there is one behind each frame.
+    """
+    cuts = np.flatnonzero(breaks) + 1
+    parts = []
+    for run in runs(flags):
+        inner = cuts[(cuts > run.start) & (cuts < run.stop)].tolist()
+        ends = [run.start, *inner, run.stop]
+        parts += [slice(start, stop) for start, stop in pairwise(ends)]
+    return parts
