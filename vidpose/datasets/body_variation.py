@@ -1,9 +1,11 @@
-"""Bodies and poses beyond those that were captured: other bone lengths, mixed limbs, mirror images.
+"""Bodies and poses beyond those that were captured: other bodies, mixed limbs, mirror images.
 
 B is windows, F frames, J joints (h36m17); metres, world frame.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -29,6 +31,38 @@ SEGMENTS = {
     "head": (0.075, ("Head",)),
 }
 
+PEOPLE = {
+    # Of ten people of UI-PRMD (Vakanski et al., Data 3(1):2, 2018), by `benchmarks/body_shapes.py`:
+    # mean length as a fraction of the body height, and the standard deviation of its logarithm.
+    "thigh": (0.233, 0.048),
+    "shank": (0.225, 0.028),
+    "upper arm": (0.172, 0.026),
+    "forearm": (0.133, 0.068),
+    "shoulder": (0.084, 0.069),
+    "hip": (0.060, 0.101),
+    "half trunk": (0.156, 0.045),
+    "neck": (0.146, 0.027),
+    "head": (0.073, 0.071),
+}
+"""`SEGMENTS` of real people: trunks are longer and limbs shorter than published, in part because
+hips and shoulders are placed otherwise."""
+CORRELATION = (
+    (1.0, 0.4, -0.1, -0.1, 0.1, -0.8, -0.9, -0.3, 0.0),
+    (0.4, 1.0, 0.2, 0.5, 0.6, 0.0, -0.5, -0.6, -0.3),
+    (-0.1, 0.2, 1.0, 0.6, 0.2, -0.1, -0.1, 0.1, 0.1),
+    (-0.1, 0.5, 0.6, 1.0, 0.6, 0.1, 0.0, 0.2, -0.5),
+    (0.1, 0.6, 0.2, 0.6, 1.0, 0.2, -0.2, -0.2, -0.2),
+    (-0.8, 0.0, -0.1, 0.1, 0.2, 1.0, 0.9, -0.1, -0.3),
+    (-0.9, -0.5, -0.1, 0.0, -0.2, 0.9, 1.0, 0.2, -0.2),
+    (-0.3, -0.6, 0.1, 0.2, -0.2, -0.1, 0.2, 1.0, -0.1),
+    (0.0, -0.3, 0.1, -0.5, -0.2, -0.3, -0.2, -0.1, 1.0),
+)
+"""Of the logarithms in `PEOPLE`, in its order. Higher hips: longer thighs, shorter trunks."""
+SHRINKAGE = 0.4
+"""Towards no correlation, for ten people do not tell it exactly."""
+HEIGHT_SD = 0.04
+SIDE_SD = 0.02
+"""Of one side's length (logarithm): left and right differ."""
 
 PARTS: tuple[tuple[tuple[str, str], tuple[str, str], tuple[str, ...]], ...] = (
     (
@@ -48,6 +82,16 @@ PARTS: tuple[tuple[tuple[str, str], tuple[str, str], tuple[str, ...]], ...] = (
 """What `mix_limbs` takes from other people: the axes across and up the trunk that it is fixed to,
 each from one joint to another, and the bones, by the joint at their end."""
 
+GIRDLES: dict[tuple[tuple[str, str], tuple[str, str]], tuple[tuple[str, ...], ...]] = {
+    (("RHip", "LHip"), ("Hip", "Spine")): (("RHip", "LHip"), ("Spine", "Thorax")),
+    (("RShoulder", "LShoulder"), ("Spine", "Thorax")): (
+        ("RShoulder", "LShoulder"),
+        ("Neck/Nose",),
+        ("Head",),
+    ),
+}
+"""What `turn_girdles` tilts: bones that stay together, by the axes that they are tilted about."""
+
 
 def vary_bone_lengths(joints: Tensor, sd: float, random: RandomTensors) -> Tensor:
     """Give every window's person bone lengths of their own, both sides alike."""
@@ -57,9 +101,89 @@ def vary_bone_lengths(joints: Tensor, sd: float, random: RandomTensors) -> Tenso
         length = HEIGHT * fraction * random.normal(count).mul(sd).exp()
         for name in names:
             child = H36M17.index(name)
-            actual = bones[child].norm(dim=-1).mean(dim=1).clamp_min(1e-3)
-            bones[child] = bones[child] * (length / actual)[:, None, None]
+            bones[child] = _of_length(bones[child], length)
     return _joined(joints[..., 0, :], bones)
+
+
+def draw_bodies(joints: Tensor, spread: float, random: RandomTensors) -> Tensor:
+    """Give every window's person the body of somebody who might be; (B, F, J, 3).
+
+    Lengths are drawn together, around a mean that lies anywhere between `PEOPLE` and the published
+    `SEGMENTS`, so that both ways of placing joints are met.
+
+    Args:
+        joints: who moves, of any body.
+        spread: scales the standard deviations of `PEOPLE`.
+        random: draws.
+    """
+    count = len(joints)
+    correlation = joints.new_tensor(CORRELATION)
+    correlation = correlation.lerp(torch.eye(len(PEOPLE), device=joints.device), SHRINKAGE)
+    sd = spread * joints.new_tensor([sd for _, sd in PEOPLE.values()])
+    factor = torch.linalg.cholesky(correlation) * sd[:, None]
+    people = joints.new_tensor([mean for mean, _ in PEOPLE.values()]).log()
+    published = joints.new_tensor([mean for mean, _ in SEGMENTS.values()]).log()
+    mean = torch.lerp(people, published, random.uniform((0.0, 1.0), count, 1))
+    height = math.log(HEIGHT) + HEIGHT_SD * random.normal(count, 1)
+    lengths = (height + mean + random.normal(count, len(PEOPLE)) @ factor.mT).exp()
+    bones = _bones(joints)
+    for length, (_, names) in zip(lengths.unbind(1), SEGMENTS.values(), strict=True):
+        for name in names:
+            child = H36M17.index(name)
+            side = length * random.normal(count).mul(SIDE_SD).exp() if name[0] in "RL" else length
+            bones[child] = _of_length(bones[child], side)
+    return _joined(joints[..., 0, :], bones)
+
+
+def _of_length(bone: Tensor, length: Tensor) -> Tensor:
+    """(B, F, 3) bones, scaled so that their mean length over the frames is (B,)."""
+    actual = bone.norm(dim=-1).mean(dim=1).clamp_min(1e-3)
+    return bone * (length / actual)[:, None, None]
+
+
+def turn_girdles(joints: Tensor, sd: float, random: RandomTensors) -> Tensor:
+    """Tilt hips, trunk, shoulders, neck and head a little, all window long; (B, F, J, 3).
+
+    One data set's marker places, and one person's build, hold these at fixed angles to each other;
+    another's at others.
+
+    Args:
+        joints: who moves.
+        sd: radians about each axis of the trunk.
+        random: draws.
+    """
+    bones = _bones(joints)
+    for (across, up), parts in GIRDLES.items():
+        axes = _trunk(joints, across, up)
+        for names in parts:
+            small = _small_rotation(sd * random.normal(len(joints), 3))[:, None]
+            turn = axes @ small @ axes.mT
+            for child in map(H36M17.index, names):
+                bones[child] = (turn @ bones[child][..., None])[..., 0]
+    return _joined(joints[..., 0, :], bones)
+
+
+def tumble(joints: Tensor, share: float, random: RandomTensors) -> Tensor:
+    """Turn some windows' people any way up, as those who lie, hang or tumble; (B, F, J, 3)."""
+    count = len(joints)
+    quaternion = torch.nn.functional.normalize(random.normal(count, 4), dim=-1)
+    w, x, y, z = quaternion.unbind(-1)
+    rows = [
+        *(1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        *(2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        *(2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    ]
+    turn = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    chosen = random.flag(share, count)[:, None, None, None]
+    return torch.where(chosen, joints @ turn[:, None].mT, joints)
+
+
+def _small_rotation(vector: Tensor) -> Tensor:
+    """(B, 3) axis times angle, radians -> (B, 3, 3)."""
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    return torch.linalg.matrix_exp(cross)
 
 
 def mix_limbs(joints: Tensor, share: float, random: RandomTensors) -> Tensor:

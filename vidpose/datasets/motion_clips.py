@@ -98,7 +98,7 @@ def _coco_points(bvh: Bvh) -> NDArray[np.float64]:
 def read_folder(
     folder: Path, progress: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: paths
 ) -> list[MotionClip]:
-    """Read every `<folder>/<subject>/*.bvh`.
+    """Read every `<folder>/<subject>/*.bvh` and every .npz of joints, `<folder>/<subject>.npz`.
 
     Args:
         folder: the motion capture, a folder per subject.
@@ -107,10 +107,18 @@ def read_folder(
     Raises:
         DataError: there is none, or one cannot be read.
     """
-    paths = sorted(folder.glob("*/*.bvh"))
+    from vidpose.datasets.joint_clips import read_joint_file
+
+    paths = sorted(folder.glob("*/*.bvh")) + sorted(folder.glob("*.npz"))
     if not paths:
-        raise DataError(f"{folder} holds no <subject>/<clip>.bvh; give the folder of subjects.")
-    return [read_clip(path) for path in progress(paths)]
+        raise DataError(
+            f"{folder} holds no <subject>/<clip>.bvh and no <subject>.npz; give the folder of "
+            "subjects."
+        )
+    clips = []
+    for path in progress(paths):
+        clips += [read_clip(path)] if path.suffix == ".bvh" else read_joint_file(path)
+    return clips
 
 
 def split(

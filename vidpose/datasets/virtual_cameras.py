@@ -16,7 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidpose.datasets.body_variation import mirror, mix_limbs, vary_bone_lengths
+from vidpose.datasets.body_variation import (
+    draw_bodies,
+    mirror,
+    mix_limbs,
+    tumble,
+    turn_girdles,
+    vary_bone_lengths,
+)
 from vidpose.datasets.detector_noise import (
     add_correlated_noise,
     add_detector_noise,
@@ -43,7 +50,13 @@ class Variation:
     focal_error_sd: float = 0.15
     """The focal length that inference assumes is wrong by this factor (logarithm)."""
     segment_sd: float = 0.08
-    """Bone lengths (logarithm), per segment, alike on both sides."""
+    """Bone lengths (logarithm), per segment, alike on both sides; without `bodies`."""
+    bodies: float = 0.0
+    """Draw bodies as real people's are, see `draw_bodies`: a scale of how much they vary."""
+    girdles: float = 0.0
+    """Tilts hips, trunk, shoulders and head by this (radians), see `turn_girdles`."""
+    tumbling: float = 0.0
+    """Share of windows in which people are any way up."""
     speed: tuple[float, float] = (0.7, 1.4)
     mirror: float = 0.5
     mixed: float = 0.0
@@ -90,8 +103,19 @@ OLD_NAMES = {
 class VirtualCameras:
     """Draws windows of motion with what a camera sees of them."""
 
-    def __init__(self, clips: Sequence[MotionClip], device: str | torch.device = "cpu") -> None:
-        """Lay all clips end to end on the device."""
+    def __init__(
+        self,
+        clips: Sequence[MotionClip],
+        device: str | torch.device = "cpu",
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        """Lay all clips end to end on the device.
+
+        Args:
+            clips: what to look at.
+            device: where.
+            weights: of one frame of each clip, how often it is drawn; by default all alike.
+        """
         joints = torch.from_numpy(np.concatenate([clip.joints for clip in clips]))
         self.joints = joints.to(device)  # (frames of all clips, 17, 3)
         lengths = torch.tensor([len(clip.joints) for clip in clips])
@@ -99,6 +123,10 @@ class VirtualCameras:
         self.starts = self.ends - lengths.to(device)
         self.fps = torch.tensor([clip.fps for clip in clips], device=device)
         self.device = self.joints.device
+        self.shares = None
+        if weights is not None:  # of the clips, a running total
+            frame_weights = torch.tensor(weights, dtype=torch.float64)
+            self.shares = (frame_weights * lengths).cumsum(0).to(device)
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -117,7 +145,14 @@ class VirtualCameras:
         world = self._windows(count, frames, fps, vary, random)
         if vary.mixed:
             world = mix_limbs(world, vary.mixed, random)
-        world = vary_bone_lengths(world, vary.segment_sd, random)
+        if vary.girdles:
+            world = turn_girdles(world, vary.girdles, random)
+        if vary.bodies:
+            world = draw_bodies(world, vary.bodies, random)
+        else:
+            world = vary_bone_lengths(world, vary.segment_sd, random)
+        if vary.tumbling:
+            world = tumble(world, vary.tumbling, random)
         world = mirror(world, random.flag(vary.mirror, count))
         camera = _random_view(world, vary, random)
         rays = camera[..., :2] / camera[..., 2:].clamp_min(0.3)
@@ -165,12 +200,23 @@ class VirtualCameras:
         self, count: int, frames: int, fps: float, vary: Variation, random: RandomTensors
     ) -> Tensor:
         """(B, F, J, 3), world, at places and speeds of their own; ends of clips are held."""
-        centre = random.integers(len(self), count)
-        clip = torch.searchsorted(self.ends, centre, right=True)
+        clip, place = self._moments(count, random)
         speed = random.uniform(vary.speed, count)
         step = speed * self.fps[clip] / fps
         offset = torch.arange(frames, device=self.device) - frames // 2
-        return self._at(clip, (centre - self.starts[clip])[:, None] + step[:, None] * offset)
+        return self._at(clip, place[:, None] + step[:, None] * offset)
+
+    def _moments(self, count: int, random: RandomTensors) -> tuple[Tensor, Tensor]:
+        """(B,) clips and a frame of each, every frame as likely as its clip's weight says."""
+        if self.shares is None:
+            centre = random.integers(len(self), count)
+            clip = torch.searchsorted(self.ends, centre, right=True)
+            return clip, centre - self.starts[clip]
+        drawn = self.shares[-1] * random.uniform((0.0, 1.0), count).double()
+        clip = torch.searchsorted(self.shares, drawn, right=True).clamp_max(len(self.shares) - 1)
+        lengths = (self.ends - self.starts)[clip]
+        part = random.uniform((0.0, 1.0), count)
+        return clip, (part * lengths).long().minimum(lengths - 1)
 
     def _at(self, clip: Tensor, place: Tensor) -> Tensor:
         """(B,) clips and (B, F) frames of them -> (B, F, J, 3); the clips' ends are held.

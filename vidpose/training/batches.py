@@ -101,7 +101,13 @@ class Shuffled:
 
 
 TRAINING = Variation(
-    mixed=0.6, correlated_noise=(0.0, 0.035), limb_dropout=0.15, left_right_exchange=0.05
+    bodies=1.3,
+    girdles=0.07,
+    tumbling=0.1,
+    mixed=0.6,
+    correlated_noise=(0.0, 0.035),
+    limb_dropout=0.15,
+    left_right_exchange=0.05,
 )
 """What is drawn for every window, by default."""
 
@@ -117,9 +123,10 @@ class VirtualBatches:
         recipe: Recipe,
         device: torch.device,
         vary: Variation = TRAINING,
+        weights: Sequence[float] | None = None,
     ) -> None:
         self.samples = recipe.windows
-        self._cameras = VirtualCameras(clips, device)
+        self._cameras = VirtualCameras(clips, device, weights)
         self._recipe, self._vary = recipe, vary
 
     def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
@@ -183,12 +190,22 @@ def mocap_data(
     device: torch.device,
     *,
     vary: Variation = TRAINING,
+    more: Sequence[MotionClip] = (),
+    choose_on: Sequence[str] = (),
 ) -> TrainingData:
     """Motion capture, some subjects left out.
 
-    Validation is on takes of the training subjects, or with `select_on` test on the subjects
-    left out; in either case always on the same windows. `vary` says what is drawn for training,
-    and how noisy the windows of validation are.
+    Validation is on takes of the training subjects, on subjects of its own, or with `select_on`
+    test on the subjects left out; always on the same windows.
+
+    Args:
+        clips: the motion capture.
+        held_out: subjects to leave out, of `clips` and `more`.
+        recipe: what to train.
+        device: where windows are drawn.
+        vary: what is drawn for training, and how noisy the windows of validation are.
+        more: of another source; `recipe.more_share` of the windows come from it.
+        choose_on: subjects that are left out, too, and validated on.
 
     Raises:
         DataError: a subject is not there, or nobody is left.
@@ -199,12 +216,15 @@ def mocap_data(
             "virtual cameras have no picture's edge; train on motion capture with the "
             "normalisation 'person-2'."
         )
-    train, test = split(clips, held_out)
-    if recipe.select_on == "validation":
+    train, test = split([*clips, *more], held_out)
+    if choose_on:
+        train, test = split(train, choose_on)
+    elif recipe.select_on == "validation":
         train, test = hold_out(train, recipe.val_fraction, recipe.seed)
-    cameras = VirtualCameras(test, device)
+    cameras = VirtualCameras(test, device, source_weights(test, more, recipe.more_share))
+    weights = source_weights(train, more, recipe.more_share)
     return TrainingData(
-        source=VirtualBatches(train, recipe, device, vary),
+        source=VirtualBatches(train, recipe, device, vary, weights),
         validation=virtual_windows(
             cameras,
             recipe.val_windows,
@@ -216,11 +236,29 @@ def mocap_data(
         fps=recipe.fps,
         provenance={
             "dataset": "mocap",
-            "held_out": list(held_out),
+            "held_out": [*held_out, *choose_on],
             "clips": len(train),
             "variation": vary.to_dict(),
         },
     )
+
+
+def source_weights(
+    clips: Sequence[MotionClip], second: Sequence[MotionClip], share: float
+) -> list[float] | None:
+    """How often a frame of each clip is drawn, so that the second source has its share.
+
+    Returns:
+        None where all clips are of one source.
+    """
+    of_second = {id(clip) for clip in second}
+    lengths = {True: 0, False: 0}
+    for clip in clips:
+        lengths[id(clip) in of_second] += len(clip.joints)
+    if not all(lengths.values()):
+        return None
+    each = {True: share / lengths[True], False: (1 - share) / lengths[False]}
+    return [each[id(clip) in of_second] for clip in clips]
 
 
 def dataset_data(

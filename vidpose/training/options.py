@@ -44,6 +44,13 @@ class TrainOptions(Options):
         parse=Path,
         common=True,
     )
+    more_data: Path | None = option(
+        None,
+        "For mocap: a second folder of motion capture, of which --more-share of the windows come.",
+        DATA,
+        metavar="DIR",
+        parse=Path,
+    )
     out: Path = option(
         Path("outputs/train"), "The run's folder.", RUN, metavar="DIR", parse=Path, common=True
     )
@@ -65,6 +72,14 @@ class TrainOptions(Options):
         "Whom to test on, and not to train on.",
         DATA,
         default_text="as the field does; for mocap 02,10,12",
+        metavar="NAME,...",
+        parse=parse_names,
+    )
+    val_subjects: tuple[str, ...] | None = option(
+        None,
+        "For mocap: whom to choose the best weights on, and not to train on, in place of takes of "
+        "the people who are trained on.",
+        DATA,
         metavar="NAME,...",
         parse=parse_names,
     )

@@ -136,6 +136,9 @@ class Recipe(Options):
 
     fps: float = option(30.0, "For mocap: frames a second of the windows.", DATA)
     windows: int = option(16_384, "For mocap: windows drawn for an epoch.", DATA, minimum=1)
+    more_share: float = option(
+        0.3, "For mocap: the share of the windows that come from --more-data.", DATA, minimum=0
+    )
     single_frame: bool = option(
         False,
         "For mocap and the network sequence: learn from single frames in place of windows. A "
@@ -153,6 +156,8 @@ class Recipe(Options):
             raise UsageError(f"val_fraction lies between 0 and 1, not at {self.val_fraction:g}.")
         if not (0 < self.lr < math.inf and 0 < self.lr_decay <= 1 and 0 < self.fps < math.inf):
             raise UsageError("lr and fps must be positive, and lr_decay above 0 and at most 1.")
+        if self.more_share >= 1:
+            raise UsageError(f"more_share lies from 0 to below 1, not at {self.more_share:g}.")
         if self.ema >= 1:
             raise UsageError(f"ema lies from 0 to below 1, not at {self.ema:g}.")
 

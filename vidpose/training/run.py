@@ -93,8 +93,19 @@ def open_data(
 ) -> TrainingData:
     """What the options say to learn from."""
     if options.dataset == "mocap":
-        clips = read_folder(options.folder, lambda paths: progress(paths, len(paths), "reading"))
-        return mocap_data(clips, options.test_subjects or TEST, recipe, world.device)
+        folders = [options.folder, *filter(None, [options.more_data])]
+        sources = [
+            read_folder(folder, lambda paths: progress(paths, len(paths), "reading"))
+            for folder in folders
+        ]
+        return mocap_data(
+            sources[0],
+            options.test_subjects or TEST,
+            recipe,
+            world.device,
+            more=sources[1] if len(sources) > 1 else (),
+            choose_on=options.val_subjects or (),
+        )
     dataset = open_dataset(
         options.dataset,
         options.folder,
@@ -131,9 +142,14 @@ def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set
         data = {"keypoints", "on_host", "train_subjects", "actions", "mirror"}
         yield data, "on motion capture, where --test-subjects is all there is to choose"
     else:
-        yield {"fps", "windows", "single_frame", "val_windows"}, "except on motion capture"
+        names = {"fps", "windows", "single_frame", "val_windows"}
+        yield names | {"more_data", "more_share", "val_subjects"}, "except on motion capture"
+    if options.more_data is None:
+        yield {"more_share"}, "without --more-data"
+    if options.val_subjects is not None:
+        yield {"val_fraction"}, "with --val-subjects"
     if recipe.select_on == "test":
-        yield {"val_fraction"}, "with --select-on test"
+        yield {"val_fraction", "val_subjects"}, "with --select-on test"
     yield {"lr_decay" if recipe.schedule == "cosine" else "warmup"}, f"with {recipe.schedule} rates"
     if recipe.velocity and (recipe.single_frame or not kind.all_frames):
         yield {"velocity"}, "where a network sees or answers for one frame only"

@@ -1,0 +1,99 @@
+"""Motion capture as joints in an .npz, one file per subject: for whatever is no BVH.
+
+A file holds, N clips of T frames together:
+
+| key | shape, dtype | meaning |
+|---|---|---|
+| `joints` | (T, J, 3) numbers | world frame, z up, in units of `unit_m` |
+| `joint_names` | (J,) text | those of a skeleton that vidpose knows |
+| `unit_m` | float, optional | metres; 1 by default |
+| `fps` | float | frames a second |
+| `subject` | text, optional | by default the file's name |
+| `starts` | (N + 1,) integers, optional | clip n is frames starts[n] to starts[n + 1] |
+| `clips` | (N,) text, optional | their names |
+| `valid` | (T,) bool, optional | the frames to use; clips fall apart where one is not |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.datasets.motion_clips import MotionClip
+from vidpose.errors import DataError
+from vidpose.skeleton import COCO17, H36M17, Skeleton, conversion
+from vidpose.utils.npz import read_npz
+
+SHORTEST_S = 0.2
+"""Runs of valid frames that are shorter are left out."""
+
+
+def read_joint_file(path: Path) -> list[MotionClip]:
+    """Read one .npz of joints, see above.
+
+    Raises:
+        DataError: the file is damaged, or lacks something.
+    """
+    stored = read_npz(path)
+    for key in ("joints", "joint_names", "fps"):
+        if key not in stored:
+            raise DataError(f"{path} has no {key}, which motion capture in an .npz needs.")
+    joints, skeleton = _joints(path, stored)
+    fps = _number(path, stored, "fps", 1.0)
+    subject = str(stored.get("subject", path.stem))
+    valid = np.asarray(stored.get("valid", np.ones(len(joints), bool)))
+    starts = np.asarray(stored.get("starts", [0, len(joints)]))
+    if valid.shape != (len(joints),) or valid.dtype != bool:
+        raise DataError(f"{path}: valid must be a true or false for each of the frames.")
+    if starts.ndim != 1 or starts.dtype.kind not in "iu" or len(starts) < 2:
+        raise DataError(f"{path}: starts must be whole numbers, the clips' first frames.")
+    if (np.diff(starts) < 0).any() or starts[0] < 0 or starts[-1] > len(joints):
+        raise DataError(f"{path}: starts must rise, and stay within the {len(joints)} frames.")
+    names = np.asarray(stored.get("clips", np.arange(len(starts) - 1))).astype(str)
+    if names.shape != (len(starts) - 1,):
+        raise DataError(f"{path}: clips must name each of the {len(starts) - 1} clips.")
+    joints = np.where(valid[:, None, None], joints, 0.0)
+    converted = joints if skeleton is H36M17 else conversion(skeleton.name, "h36m17")(joints)[0]
+    if not np.isfinite(converted).all():
+        raise DataError(f"{path}: joints of valid frames must be numbers.")
+    return [
+        MotionClip(f"{name}{suffix}", subject, converted[first:last].astype(np.float32), fps)
+        for name, begin, end in zip(names, starts, starts[1:], strict=False)
+        for suffix, first, last in _runs(valid, int(begin), int(end), fps)
+    ]
+
+
+def _joints(path: Path, stored: dict[str, Any]) -> tuple[NDArray[np.float64], Skeleton]:
+    joints, names = np.asarray(stored["joints"]), np.asarray(stored["joint_names"]).astype(str)
+    skeleton = next((s for s in (H36M17, COCO17) if s.joint_names == tuple(names.tolist())), None)
+    if skeleton is None:
+        raise DataError(f"{path}: joint_names must be those of h36m17 or of coco17, in order.")
+    if joints.ndim != 3 or joints.shape[1:] != (len(names), 3) or joints.dtype.kind not in "iuf":
+        raise DataError(f"{path}: joints must be numbers, (frames, {len(names)}, 3).")
+    return joints * _number(path, stored, "unit_m", 1.0), skeleton
+
+
+def _number(path: Path, stored: dict[str, Any], key: str, default: float) -> float:
+    try:
+        value = float(stored.get(key, default))
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise DataError(f"{path}: {key} must be a number above 0.")
+    return value
+
+
+def _runs(
+    valid: NDArray[np.bool_], begin: int, end: int, fps: float
+) -> Iterator[tuple[str, int, int]]:
+    """Valid frames in one piece, as a suffix to the clip's name, first frame and end."""
+    edges = np.flatnonzero(np.diff(np.r_[False, valid[begin:end], False].astype(int)))
+    runs = (edges.reshape(-1, 2) + begin).tolist()
+    for number, (first, last) in enumerate(runs):
+        if last - first >= SHORTEST_S * fps:
+            yield (f"-{number}" if len(runs) > 1 else ""), first, last
