@@ -108,7 +108,7 @@ class Condition:
     guessed: bool = False
     """Whether hidden joints are guessed instead of missing."""
     focal_known: bool = False
-    segment_sd: float = 0.08
+    segment_sd: float | None = 0.08
     """Of bone lengths (logarithm), as in training; at 0 everybody has one build."""
     every: int = 1
     """Only every n-th stretch, to save time; compare with the condition `half`."""

@@ -10,11 +10,13 @@ from tests.bvh_files import write_mocap
 from tests.training.runs import ALONE, Killed, assert_same_run, killed_after, log_of, weights
 from tests.training_data import tiny_dataset
 from vidpose.datasets.motion_clips import read_folder
+from vidpose.datasets.random_tensors import RandomTensors
+from vidpose.datasets.virtual_cameras import VirtualCameras
 from vidpose.errors import DataError, UsageError
 from vidpose.events import Event, Warn
 from vidpose.models import load_checkpoint
 from vidpose.training import loop
-from vidpose.training.batches import dataset_data, mocap_data
+from vidpose.training.batches import dataset_data, mocap_data, source_weights
 from vidpose.training.options import TrainOptions
 from vidpose.training.recipe import MOCAP
 from vidpose.training.run import run
@@ -38,7 +40,8 @@ def run_mocap(mocap: Path, out: Path, test_subjects: tuple[str, ...] = ("02",), 
         for name, value in TINY_MOCAP.to_dict().items()
         if name != "name" and value != getattr(MOCAP, name)
     }
-    options = {name: how.pop(name) for name in ("init_from", "resume") if name in how}
+    names = ("init_from", "resume", "more_data", "val_subjects")
+    options = {name: how.pop(name) for name in names if name in how}
     return run(
         TrainOptions(dataset="mocap", data=mocap, out=out, test_subjects=test_subjects, **options),
         ALONE,
@@ -116,6 +119,40 @@ def test_single_frames_leave_what_is_known_of_others(tmp_path: Path, optimizer: 
     assert data.validation[torch.arange(3)][0].shape == (3, 1, 17, 2)
     with pytest.raises(UsageError, match="single frames are for motion capture"):
         dataset_data(tiny_dataset(), recipe, ALONE.device)
+
+
+def test_two_sources_and_people_of_their_own_to_choose_on(tmp_path: Path) -> None:
+    first = read_folder(write_mocap(tmp_path / "first", ("01", "02", "03")))
+    second = read_folder(write_mocap(tmp_path / "second", ("11", "12", "13"), frames=400))
+    recipe = replace(TINY_MOCAP, more_share=0.25)
+    data = mocap_data(
+        first, ("02", "12"), recipe, ALONE.device, more=second, choose_on=("03", "13")
+    )
+    assert data.provenance["held_out"] == ["02", "12", "03", "13"]
+    assert source_weights(first, (), 0.25) is None
+    weights = source_weights([*first, *second], second, 0.25)
+    assert weights is not None
+    cameras = VirtualCameras([*first, *second], weights=weights)
+    random = RandomTensors(torch.Generator().manual_seed(0), torch.device("cpu"))
+    clips, places = cameras._moments(4000, random)
+    assert (clips >= len(first)).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    lengths = torch.tensor([len(clip.joints) for clip in [*first, *second]])[clips]
+    assert bool((places >= 0).all() and (places < lengths).all())
+    assert (places / lengths).mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_run_with_two_folders(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "first", ("01", "02", "03"))
+    more = write_mocap(tmp_path / "second", ("11", "12", "13"))
+    options: dict[str, Any] = {"more_data": more, "val_subjects": ("03", "13")}
+    best = run_mocap(mocap, tmp_path / "run", epochs=1, frames=5, more_share=0.5, **options)
+    assert load_checkpoint(best).training["held_out"] == ["02", "03", "13"]
+    with pytest.raises(UsageError, match="--more-share has no effect without --more-data"):
+        run_mocap(mocap, tmp_path / "other", epochs=1, frames=5, more_share=0.5)
+    with pytest.raises(UsageError, match="--val-fraction has no effect with --val-subjects"):
+        run_mocap(mocap, tmp_path / "other", val_fraction=0.1, val_subjects=("03",))
+    with pytest.raises(UsageError, match="more_share lies from 0 to below 1"):
+        run_mocap(mocap, tmp_path / "other", more_data=more, more_share=1.0)
 
 
 def test_selection_on_test_subjects_is_said_aloud(tmp_path: Path) -> None:

@@ -49,8 +49,9 @@ class Variation:
     """The person is up to this far from the optical axis, each way."""
     focal_error_sd: float = 0.15
     """The focal length that inference assumes is wrong by this factor (logarithm)."""
-    segment_sd: float = 0.08
-    """Bone lengths (logarithm), per segment, alike on both sides; without `bodies`."""
+    segment_sd: float | None = 0.08
+    """Bone lengths (logarithm), per segment, alike on both sides; without `bodies`. None: people
+    keep their own bodies."""
     bodies: float = 0.0
     """Draw bodies as real people's are, see `draw_bodies`: a scale of how much they vary."""
     girdles: float = 0.0
@@ -147,10 +148,7 @@ class VirtualCameras:
             world = mix_limbs(world, vary.mixed, random)
         if vary.girdles:
             world = turn_girdles(world, vary.girdles, random)
-        if vary.bodies:
-            world = draw_bodies(world, vary.bodies, random)
-        else:
-            world = vary_bone_lengths(world, vary.segment_sd, random)
+        world = _other_bodies(world, vary, random)
         if vary.tumbling:
             world = tumble(world, vary.tumbling, random)
         world = mirror(world, random.flag(vary.mirror, count))
@@ -188,7 +186,7 @@ class VirtualCameras:
         rate = self.fps[clip].item()
         place = (first + torch.arange(frames, device=self.device) / fps) * rate
         world = self._at(torch.tensor([clip], device=self.device), place[None])
-        world = vary_bone_lengths(world, vary.segment_sd, random)
+        world = _other_bodies(world, vary, random)
         camera = _random_view(world, vary, random)
         camera[..., 2] += (NEAREST_M - camera[..., 2].min()).clamp_min(0)
         rays = camera[..., :2] / camera[..., 2:]
@@ -231,6 +229,14 @@ class VirtualCameras:
         return torch.lerp(
             self.joints[first], self.joints[(first + 1).clamp_max(len(self) - 1)], part
         )
+
+
+def _other_bodies(world: Tensor, vary: Variation, random: RandomTensors) -> Tensor:
+    if vary.bodies:
+        return draw_bodies(world, vary.bodies, random)
+    if vary.segment_sd is None:
+        return world
+    return vary_bone_lengths(world, vary.segment_sd, random)
 
 
 def _random_view(world: Tensor, vary: Variation, random: RandomTensors) -> Tensor:

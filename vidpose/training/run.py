@@ -14,7 +14,7 @@ from vidpose.errors import UsageError
 from vidpose.events import Info, Report, Warn, ignore
 from vidpose.models import MODELS, load_checkpoint
 from vidpose.options import flag
-from vidpose.training.batches import TrainingData, dataset_data, mocap_data
+from vidpose.training.batches import TRAINING, TrainingData, dataset_data, mocap_data
 from vidpose.training.distributed import World
 from vidpose.training.learner import network_class, network_sizes
 from vidpose.training.loop import train
@@ -98,11 +98,13 @@ def open_data(
             read_folder(folder, lambda paths: progress(paths, len(paths), "reading"))
             for folder in folders
         ]
+        begun = RunFolder(options.out).variation_as_begun() if options.resume else None
         return mocap_data(
             sources[0],
             options.test_subjects or TEST,
             recipe,
             world.device,
+            vary=begun or TRAINING,
             more=sources[1] if len(sources) > 1 else (),
             choose_on=options.val_subjects or (),
         )

@@ -121,6 +121,15 @@ class RunFolder:
         first_version = {"person-2": "person"}.get(recipe.normalisation)
         return replace(recipe, normalisation=began) if began == first_version else recipe
 
+    def variation_as_begun(self) -> Variation | None:
+        """What a run on motion capture draws for every window, also if today's runs draw more.
+
+        Raises:
+            VidposeError: the run cannot be read.
+        """
+        stored = self.read()["data"].get("variation")
+        return None if stored is None else Variation.from_dict(stored)
+
     def restore(
         self, recipe: Recipe, provenance: dict[str, Any]
     ) -> tuple[RunState, dict[str, Any]]:

@@ -1,0 +1,134 @@
+"""Error of weights on people they were trained on, on others, and on other data; P-MPJPE, mm.
+
+    python benchmarks/people.py MOCAP WEIGHTS... [--ui-prmd DIR] [--humaneva DIR]
+        [-o outputs/people.md]
+
+MOCAP is the CMU motion capture, the lifting benchmark's (see `benchmarks/lifting.py`), DIR the
+folder of UI-PRMD's joints (<subject>.npz, see `vidpose/datasets/joint_clips.py`) and that of
+HumanEva-I's files. Rows: subjects of each source that are left out of training and those that are
+not, seen by virtual cameras with the benchmark's default noise, and everybody with their own body
+as it was captured; the gap between the two kinds of people; HumanEva's Validate part from true 2D.
+HumanEva is measured on only: it may choose nothing. Errors are of the 12 joints of arms and legs,
+because trunks and heads are derived from different markers in each source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import argument_parser, markdown_table, publish, run_script
+from lifting import SEED, Condition, Floats, labels, lift, see, stretches
+from real_cameras import LIMBS
+
+from vidpose.datasets import open_dataset
+from vidpose.datasets.mocap import TEST
+from vidpose.datasets.motion_clips import MotionClip, read_folder
+from vidpose.datasets.virtual_cameras import VirtualCameras
+from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
+from vidpose.metrics import p_mpjpe_per_joint
+from vidpose.skeleton import H36M17, HUMANEVA15
+from vidpose.utils.files import check_writable
+
+UI_PRMD_TEST = ("s07", "s08", "s09")
+"""Subjects of UI-PRMD that are left out of the training of our weights."""
+EVERY = {"CMU": 1, "UI-PRMD": 10}
+"""Every how many clips are measured: UI-PRMD repeats each movement ten times, twice over."""
+EVERY_TRAINED = {"CMU": 3, "UI-PRMD": 30}
+OWN = Condition(name="own bodies", about="default noise, everybody's own body", segment_sd=None)
+DRAWN = Condition(name="drawn bodies", about="default noise, bodies drawn as in the benchmark")
+
+
+def limb_errors(predicted: Floats, truth: Floats) -> Floats:
+    """(T, 17, 3) metres -> (T,), P-MPJPE of the 12 joints of arms and legs alone, mm."""
+    errors = p_mpjpe_per_joint(1000 * predicted[:, LIMBS], 1000 * truth[:, LIMBS])
+    return np.asarray(errors.mean(axis=-1))
+
+
+def on_motion(
+    lifters: Sequence[Lifter], clips: Sequence[MotionClip], condition: Condition
+) -> list[float]:
+    """The mean error of each of the weights, over all frames."""
+    cameras = VirtualCameras(clips)
+    errors: list[list[Floats]] = [[] for _ in lifters]
+    for number, stretch in enumerate(stretches(clips)):
+        view = see(cameras, stretch, number, condition)
+        for found, lifter in zip(errors, lifters, strict=True):
+            found.append(limb_errors(lift(lifter, view, match_rate=True), view.joints))
+    return [float(np.concatenate(found).mean()) for found in errors]
+
+
+def on_humaneva(lifters: Sequence[Lifter], folder: Path) -> list[float]:
+    """As `on_motion`, of HumanEva's Validate part, all cameras; limbs have the same names."""
+    places = [_in_humaneva(name) for name in H36M17.joint_names]
+    known = np.array([place is not None for place in places])
+    source = np.array([place or 0 for place in places])
+    errors: list[list[Floats]] = [[] for _ in lifters]
+    for sequence in open_dataset("humaneva", folder, keypoints="gt").test:
+        pixels = sequence.keypoints_2d[:, source].astype(np.float64)
+        truth = sequence.joints_3d[:, source].astype(np.float64)
+        spine = H36M17.index("Spine")
+        ends = [H36M17.index("Hip"), H36M17.index("Thorax")]
+        pixels[:, spine] = pixels[:, ends].mean(axis=1)
+        pixels[:, ~known & (np.arange(len(known)) != spine)] = np.nan
+        times = np.arange(len(pixels)) / sequence.fps
+        for found, lifter in zip(errors, lifters, strict=True):
+            joints = lifter(pixels, times, sequence.frame_size, sequence.focal_px or 1.0).joints
+            valid = sequence.valid
+            found.append(limb_errors(joints[valid].astype(np.float64), truth[valid]))
+    return [float(np.concatenate(found).mean()) for found in errors]
+
+
+def _in_humaneva(name: str) -> int | None:
+    """The place of a joint of h36m17 in humaneva15; None where that has none."""
+    sides = {"R": "right_", "L": "left_"}
+    if name[1:2].isupper():
+        limb = {"Foot": "ankle"}.get(name[1:], name[1:].lower())
+        return HUMANEVA15.index(sides[name[0]] + limb)
+    trunk = {"Hip": "pelvis", "Thorax": "thorax", "Head": "head"}
+    return HUMANEVA15.index(trunk[name]) if name in trunk else None
+
+
+def rows(
+    lifters: Sequence[Lifter], mocap: Path, ui_prmd: Path | None, humaneva: Path | None
+) -> Iterator[tuple[str, list[float]]]:
+    """Names of rows, and a number for each of the weights."""
+    sources = {"CMU": (mocap, TEST)}
+    if ui_prmd is not None:
+        sources["UI-PRMD"] = (ui_prmd, UI_PRMD_TEST)
+    for name, (folder, held_out) in sources.items():
+        clips = read_folder(folder)
+        out = [clip for clip in clips if clip.subject in held_out][:: EVERY[name]]
+        known = [clip for clip in clips if clip.subject not in held_out][:: EVERY_TRAINED[name]]
+        condition = OWN if name == "UI-PRMD" else DRAWN  # one body for everybody in CMU's
+        there, others = on_motion(lifters, out, condition), on_motion(lifters, known, condition)
+        yield f"{name}, left out ({', '.join(held_out)})", there
+        yield f"{name}, all others", others
+        yield f"{name}, gap", [a - b for a, b in zip(there, others, strict=True)]
+    if humaneva is not None:
+        yield "HumanEva-I, Validate, true 2D", on_humaneva(lifters, humaneva)
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("mocap", type=Path, help="folder of <subject>/<clip>.bvh")
+    parser.add_argument("weights", nargs="+", help="files, or names of vidpose's own")
+    parser.add_argument("--ui-prmd", type=Path, help="folder of <subject>.npz")
+    parser.add_argument("--humaneva", type=Path, help="folder of HumanEva-I's two files")
+    parser.add_argument("-o", "--out", type=Path, default=Path("outputs/people.md"))
+    given = parser.parse_args()
+    torch.manual_seed(SEED)
+    check_writable(given.out)
+    names = labels(given.weights)
+    lifters = [Lifter(load_lifter_checkpoint(weights)) for weights in given.weights]
+    lines = []
+    for name, values in rows(lifters, given.mocap, given.ui_prmd, given.humaneva):
+        lines.append([name, *(f"{value:.1f}" for value in values)])
+        print(*lines[-1], flush=True)
+    publish(markdown_table(["P-MPJPE of 12 limb joints, mm", *names], lines), given.out)
+
+
+if __name__ == "__main__":
+    run_script(main)
