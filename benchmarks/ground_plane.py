@@ -20,8 +20,9 @@ import numpy as np
 from common import argument_parser, markdown_table, run_script
 from numpy.typing import NDArray
 
+from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.mocap import STRETCH_S
-from vidpose.datasets.motion_clips import MotionClip, read_folder, split
+from vidpose.datasets.motion_clips import read_folder, split
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.options import PostprocessOptions

@@ -29,8 +29,9 @@ from keypoint_noise import CLEAN, DEFAULT, EMBEDDED, Floats, Noise, add_noise, h
 from numpy.typing import NDArray
 
 from vidpose.camera import assumed_focal_px, pixels_to_rays, rays_to_pixels
+from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.mocap import STRETCH_S, TEST
-from vidpose.datasets.motion_clips import MotionClip, read_clip
+from vidpose.datasets.motion_clips import read_clip
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint

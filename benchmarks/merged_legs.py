@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from common import argument_parser, markdown_table, publish, run_script
 
-from vidpose.datasets.motion_clips import MotionClip, read_clip
+from vidpose.datasets.dataset import MotionClip
+from vidpose.datasets.motion_clips import read_clip
 from vidpose.errors import DataError
 from vidpose.postprocess.merged_legs import merged_legs_s
 from vidpose.utils.files import check_writable

@@ -20,12 +20,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from common import argument_parser, markdown_table, publish, run_script
-from lifting import SEED, Condition, Floats, labels, lift, see, stretches
+from keypoint_noise import Floats
+from lifting import SEED, Condition, labels, lift, see, stretches
 from real_cameras import LIMBS
 
 from vidpose.datasets import open_dataset
+from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.mocap import TEST
-from vidpose.datasets.motion_clips import MotionClip, read_folder
+from vidpose.datasets.motion_clips import read_folder
 from vidpose.datasets.virtual_cameras import VirtualCameras
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import p_mpjpe_per_joint

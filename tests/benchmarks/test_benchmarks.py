@@ -14,7 +14,7 @@ import torch
 
 from tests.clips import make_clip
 from tests.render.people import camera_axes
-from vidpose.datasets.motion_clips import MotionClip
+from vidpose.datasets.dataset import MotionClip
 from vidpose.errors import DataError, UsageError
 from vidpose.lifting.sliding_window import slide
 from vidpose.models import PoseFormer

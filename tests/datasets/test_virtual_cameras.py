@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vidpose.datasets.body_variation import HEIGHT, SEGMENTS
+from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.detector_noise import DROPPED_LIMBS, EXCHANGED
 from vidpose.datasets.mocap import view_clips
-from vidpose.datasets.motion_clips import MotionClip
 from vidpose.datasets.random_tensors import RandomTensors
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.skeleton import H36M17

@@ -16,6 +16,22 @@ from vidpose.errors import DataError
 from vidpose.skeleton import Skeleton
 
 
+@dataclass(frozen=True)
+class MotionClip:
+    """One motion."""
+
+    name: str
+    subject: str
+    joints: NDArray[np.float32]
+    """(T, 17, 3), h36m17, metres, world frame: z up, x and y level."""
+    fps: float
+
+    @property
+    def take(self) -> tuple[str, str]:
+        """See `PoseSequence.take`."""
+        return self.subject, self.name
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PoseSequence:
     """One motion seen by one camera; T frames, J joints.

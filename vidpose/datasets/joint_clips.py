@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.datasets.motion_clips import MotionClip
+from vidpose.datasets.dataset import MotionClip
 from vidpose.errors import DataError
 from vidpose.skeleton import COCO17, H36M17, Skeleton, conversion
 from vidpose.utils.npz import read_npz

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.datasets.dataset import Dataset, PoseSequence
-from vidpose.datasets.motion_clips import MotionClip, read_folder, split
+from vidpose.datasets.dataset import Dataset, MotionClip, PoseSequence
+from vidpose.datasets.motion_clips import read_folder, split
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17

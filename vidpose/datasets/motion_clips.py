@@ -1,19 +1,20 @@
-"""A folder of BVH motion capture as h36m17 poses in metres.
+"""A folder of motion capture, BVH or joints in .npz, as h36m17 poses in metres.
 
-Written for the CMU database in B. Hahne's "Daz-friendly" conversion (cgspeed, July 2010); other
-BVH skeletons need their own table of joint names like `DAZ`.
+The BVH part is written for the CMU database in B. Hahne's "Daz-friendly" conversion (cgspeed, July
+2010); other BVH skeletons need their own table of joint names like `DAZ`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.datasets.bvh import Bvh, read_bvh
+from vidpose.datasets.dataset import MotionClip
+from vidpose.datasets.joint_clips import read_joint_file
 from vidpose.errors import DataError
 from vidpose.skeleton import COCO17, conversion
 
@@ -35,22 +36,6 @@ NOSE_CM = (0.0, 4.5, 10.5)
 EARS_CM = ((7.3, 5.5, 0.5), (-7.3, 5.5, 0.5))
 
 CENTIMETRE = 0.01
-
-
-@dataclass(frozen=True)
-class MotionClip:
-    """One motion."""
-
-    name: str
-    subject: str
-    joints: NDArray[np.float32]
-    """(T, 17, 3), h36m17, metres, world frame: z up, x and y level."""
-    fps: float
-
-    @property
-    def take(self) -> tuple[str, str]:
-        """See `PoseSequence.take`."""
-        return self.subject, self.name
 
 
 def read_clip(path: Path) -> MotionClip:
@@ -107,8 +92,6 @@ def read_folder(
     Raises:
         DataError: there is none, or one cannot be read.
     """
-    from vidpose.datasets.joint_clips import read_joint_file
-
     paths = sorted(folder.glob("*/*.bvh")) + sorted(folder.glob("*.npz"))
     if not paths:
         raise DataError(

@@ -24,13 +24,13 @@ from vidpose.datasets.body_variation import (
     turn_girdles,
     vary_bone_lengths,
 )
+from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.detector_noise import (
     add_correlated_noise,
     add_detector_noise,
     drop_limbs,
     exchange_left_right,
 )
-from vidpose.datasets.motion_clips import MotionClip
 from vidpose.datasets.random_tensors import RandomTensors
 
 NEAREST_M = 1.0

@@ -1,7 +1,8 @@
 """The embedded detector: MediaPipe's BlazePose, in two stages.
 
 1. A *search* with the person detector, several times a second, over square tiles of the picture:
-   its 224 x 224 pixels miss whoever is far away in a large picture.
+   its 224 x 224 pixels miss whoever is far away in a large picture. Smaller tiles, for those still
+   further away, take turns, a few in each search.
 2. The *landmarks* of each person in every frame, in the region where the last frame's landmarks
    say the person is. Where they are not, the person detector searches around there. With test-time
    flip augmentation they are found in the mirrored region, too.
@@ -31,16 +32,20 @@ from vidpose.detect.blazepose_network import (
     Networks,
     OnnxNetworks,
 )
-from vidpose.detect.blazepose_regions import Region, around_person, tiles
+from vidpose.detect.blazepose_regions import Region, around_person, small_tiles, tiles
 from vidpose.skeleton import BLAZEPOSE33
 
 if TYPE_CHECKING:
     from vidpose.video import Frame
 
-VERSION = "2"
+VERSION = "3"
 """Changes when the same frames give other detections, or its memory another form."""
-SEARCH_PERIOD_S = 0.2
-"""How often newcomers are looked for; nobody is found later than this after coming into view."""
+SEARCH_PERIOD_S = 0.3
+"""How often newcomers are looked for; nobody large is found later than this after coming into
+view."""
+SMALL_TILES_IN = 5
+"""Searches in which every small tile has its turn. While nobody is known all are searched at once,
+so that those who are there at the beginning are found there."""
 SURE_PERIOD_S = 0.09
 """How often a mixed detector finds the landmarks with its surest network: in every third frame of
 30 a second. Left taken for right in the frames between is so short that tracking puts it back."""
@@ -137,6 +142,7 @@ class BlazePoseDetector:
         self._people: list[_Person]
         self._next_search_s: float
         self._next_sure_s: float
+        self._searches: int
         self._sure = True
         self.reset()
         self.description: dict[str, Any] = {
@@ -160,6 +166,7 @@ class BlazePoseDetector:
     def reset(self) -> None:
         """See `Detector.reset`."""
         self._people, self._next_search_s, self._next_sure_s = [], -np.inf, -np.inf
+        self._searches = 0
 
     def memory(self) -> Any:
         """See `Detector.memory`."""
@@ -170,6 +177,7 @@ class BlazePoseDetector:
             ],
             "next_search_s": self._next_search_s,
             "next_sure_s": self._next_sure_s,
+            "searches": self._searches,
         }
 
     def remember(self, memory: Any) -> None:
@@ -180,6 +188,7 @@ class BlazePoseDetector:
         ]
         self._next_search_s = memory["next_search_s"]
         self._next_sure_s = memory["next_sure_s"]
+        self._searches = memory["searches"]
 
     def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
         """The people in the next frame of the video.
@@ -230,8 +239,12 @@ class BlazePoseDetector:
         """People in the whole picture that are not among the known ones."""
         height, width = image.shape[:2]
         taken = [pose.next_region for pose in known]
+        small = small_tiles(width, height)
+        if known:
+            small = small[self._searches % SMALL_TILES_IN :: SMALL_TILES_IN]
+        self._searches += 1
         new: list[Region] = []
-        for regions in self._find(image, tiles(width, height)):
+        for regions in self._find(image, tiles(width, height) + small):
             for region in regions:
                 if all(region.distance(other) >= SAME_REGION for other in taken + new):
                     new.append(region)

@@ -16,6 +16,10 @@ TILE_OVERLAP = 1 / 3
 whole in one of them."""
 MAX_TILES_SIDE_BY_SIDE = 4
 """A picture longer than this many times its width gets larger tiles, to bound the cost."""
+SMALLEST_TILE_PX = 224
+"""What the person detector gets of a tile: smaller ones would only be blurred."""
+SMALL_TILE = 0.75
+"""Small tiles are at most this part of the picture's shorter side."""
 
 
 class Region(NamedTuple):
@@ -107,12 +111,28 @@ def tiles(width: int, height: int) -> list[Region]:
     whole = Region((width - 1) / 2, (height - 1) / 2, float(length), 0.0)
     if short == length:
         return [whole]
-    side = max(short, ceil(length / MAX_TILES_SIDE_BY_SIDE))
+    return [whole, *_grid(width, height, max(short, ceil(length / MAX_TILES_SIDE_BY_SIDE)))]
+
+
+def small_tiles(width: int, height: int) -> list[Region]:
+    """Squares of half the side, for those who are still further away, row by row.
+
+    There are none where the picture is so small that they would show nothing new.
+    """
+    short, length = sorted((width, height))
+    side = max(ceil(short / 2), ceil(length / (2 * MAX_TILES_SIDE_BY_SIDE)), SMALLEST_TILE_PX)
+    return _grid(width, height, side) if side <= SMALL_TILE * short else []
+
+
+def _grid(width: int, height: int, side: int) -> list[Region]:
+    across, down = (_middles(length, side) for length in (width, height))
+    return [Region(x, y, float(side), 0.0) for y in down for x in across]
+
+
+def _middles(length: int, side: int) -> list[float]:
+    """Of tiles along one side of the picture, which they cover; of one tile if they are longer."""
+    if length <= side:
+        return [(side - 1) / 2]
     count = ceil((length - side) / ((1 - TILE_OVERLAP) * side)) + 1
     middles = np.linspace(0, length - side, count).round() + (side - 1) / 2
-    return [whole] + [
-        Region(along, (side - 1) / 2, float(side), 0.0)
-        if width > height
-        else Region((side - 1) / 2, along, float(side), 0.0)
-        for along in middles.tolist()
-    ]
+    return [float(middle) for middle in middles]

@@ -9,9 +9,9 @@ from typing import Any
 
 from vidpose.datasets import h36m, humaneva, mpi_inf_3dhp, open_dataset, synthetic
 from vidpose.datasets.choice import action_group
-from vidpose.datasets.dataset import Dataset, PoseSequence
+from vidpose.datasets.dataset import Dataset, MotionClip, PoseSequence
 from vidpose.datasets.mocap import TEST, mocap_dataset
-from vidpose.datasets.motion_clips import MotionClip, read_folder
+from vidpose.datasets.motion_clips import read_folder
 from vidpose.errors import UsageError
 from vidpose.evaluation.protocols import Protocol, protocol_of
 from vidpose.paper.workspace import Workspace

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from vidpose.datasets.dataset import Dataset, hold_out
-from vidpose.datasets.motion_clips import MotionClip, split
+from vidpose.datasets.dataset import Dataset, MotionClip, hold_out
+from vidpose.datasets.motion_clips import split
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
 from vidpose.models import MODELS
