@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector
-from vidpose.detect.cache import DetectionCache
+from vidpose.detect.cache import DetectionCache, UnusableCacheError
 from vidpose.detect.video_detections import VideoDetections
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
@@ -89,19 +89,18 @@ class Predictor:
             )
         job = _Job.check(Path(video), out, self.options, report)
         again = job.target if relift and job.target is not None and job.target.exists() else None
-        cache = None if again is not None else self._cache(job)
-        with _stop_is_said(cache, report):
+        cache = None if again is not None else self._cache(job, report)
+        with cache or nullcontext(), _stop_is_said(cache, report):
             if again is not None:
                 poses, meta = self._detected_before(job, again, report)
             else:
-                with self._detect(job, cache, report, progress) as detections:
-                    poses, meta = self._track(job, detections, cache, report)
+                poses, meta = self._detected(job, cache, report, progress)
             self._write_2d(job, poses, meta)
             lifted = self._lift(poses, meta, progress)
             result = postprocess(lifted, self.options.postprocess, report)
             self._write(job, result, report, progress)
-        if cache is not None:
-            cache.remove()
+            if cache is not None:
+                cache.remove()
         return result
 
     def stream(
@@ -156,13 +155,27 @@ class Predictor:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _cache(self, job: _Job) -> DetectionCache | None:
+    def _cache(self, job: _Job, report: Report) -> DetectionCache | None:
         """What an interrupted run has left, and where this one keeps what it finds."""
         if job.target is None:
             return None
         chosen = self.options.detector
         key = cache_key(job.source, self.detector.description, chosen, self.device)
-        return DetectionCache(job.target, key)
+        return DetectionCache(job.target, key, self.detector.skeleton, report)
+
+    def _detected(
+        self, job: _Job, cache: DetectionCache | None, report: Report, progress: Progress
+    ) -> tuple[Pose2D, dict[str, Any]]:
+        """Steps 1 and 2; what an earlier run has left of them is taken if it is of any use."""
+        try:
+            with self._detect(job, cache, report, progress) as detections:
+                return self._track(job, detections, cache, report)
+        except UnusableCacheError as error:
+            if cache is None or not cache.resumed.frames:
+                raise
+            report(Warn(f"{cache.folder} cannot be used ({error}); all is detected again."))
+            cache.begin_again()
+        return self._detected(job, cache, report, progress)
 
     def _detect(
         self, job: _Job, cache: DetectionCache | None, report: Report, progress: Progress

@@ -22,6 +22,7 @@ from vidpose.batch.run import infer_many, table
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError
 from vidpose.options import InferOptions
+from vidpose.skeleton import COCO17
 from vidpose.video import VideoWriter
 
 
@@ -192,8 +193,8 @@ def test_what_a_job_that_was_killed_while_drawing_has_left_is_removed(
 ) -> None:
     use_fake_detector(monkeypatch)
     infer_many([clips], tmp_path, weights=weights)
-    left = DetectionCache(tmp_path / "a.npz", {})
-    left.write(None, [])
+    with DetectionCache(tmp_path / "a.npz", {}, COCO17) as left:
+        left.write(None, [])
     os.utime(left.folder / "000000000.npz", (1, 1))
     infer_many([clips], tmp_path, weights=weights)
     assert not left.folder.exists()

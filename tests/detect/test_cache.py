@@ -23,19 +23,20 @@ def frame(index: int) -> FrameDetections:
 
 def fill(target: Path, key: dict[str, Any] = KEY) -> DetectionCache:
     """Two stretches of three frames, and one frame that is not written."""
-    cache = DetectionCache(target, key)
+    cache = DetectionCache(target, key, COCO17)
     for index in range(7):
         cache.add(frame(index))
         if index % 3 == 2:
             cache.write({"people": [[0.1, float("inf")]], "frames": index + 1})
+    cache.close()
     return cache
 
 
 def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
-    cache = DetectionCache(tmp_path / "a.npz", KEY)
+    cache = DetectionCache(tmp_path / "a.npz", KEY, COCO17)
     assert cache.resumed == Resumed(6, {"people": [[0.1, float("inf")]], "frames": 6}, None)
-    for index, back in enumerate(cache.detections(COCO17)):
+    for index, back in enumerate(cache.detections()):
         assert (back.frame_index, back.time_s) == (index + 5, index / 30)
         for name in ("keypoints", "scores", "disputed"):
             expected = getattr(frame(index).detections, name)
@@ -43,7 +44,8 @@ def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert index == 5
 
     cache.write(None, ["the video is cut off"])  # it had ended just there
-    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed(
+    cache.close()
+    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed(
         6, None, ("the video is cut off",)
     )
     assert [path.name for path in tmp_path.iterdir()] == [".a.partial"]
@@ -54,13 +56,14 @@ def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
 def test_what_is_written_meanwhile_is_not_among_what_is_resumed(tmp_path: Path) -> None:
     """The writer is another thread; it may write before the first frame is read back."""
     fill(tmp_path / "a.npz")
-    cache = DetectionCache(tmp_path / "a.npz", KEY)
-    resumed = cache.detections(COCO17)
+    cache = DetectionCache(tmp_path / "a.npz", KEY, COCO17)
+    resumed = cache.detections()
     cache.add(frame(6))
     cache.write(None)
     assert [back.frame_index for back in resumed] == [index + 5 for index in range(6)]
     assert (cache.resumed.frames, cache.frames) == (6, 7)
-    assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 7
+    cache.close()
+    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 7
 
 
 def test_what_the_format_before_has_left_is_not_used(tmp_path: Path) -> None:
@@ -74,15 +77,15 @@ def test_what_the_format_before_has_left_is_not_used(tmp_path: Path) -> None:
         )
         del entries["disputed"]
         np.savez(path, **entries)
-    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed()
+    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed()
 
 
 def test_another_jobs_is_not_used(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     other = fill(tmp_path / "a.npz", KEY | {"source": "def"})
     assert other.frames == 6
-    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed()
-    assert DetectionCache(tmp_path / "b.npz", KEY).resumed == Resumed()
+    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed()
+    assert DetectionCache(tmp_path / "b.npz", KEY, COCO17).resumed == Resumed()
     assert len(list(other.folder.iterdir())) == 2
 
 
@@ -92,9 +95,9 @@ def test_nothing_is_resumed_after_a_damaged_stretch(tmp_path: Path) -> None:
     whole = second.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"x" * 99, whole.replace(b"\x3e", b"\x3f")):
         second.write_bytes(damaged)
-        assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 3
+        assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 3
     second.unlink()
-    assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 3
+    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 3
 
 
 def test_nothing_is_executed(tmp_path: Path) -> None:
@@ -103,7 +106,7 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
     with np.load(first) as archive:
         entries = dict(archive)
     np.savez(first, **(entries | {"keypoints": np.array([print], object)}))
-    assert DetectionCache(tmp_path / "a.npz", KEY).resumed == Resumed()
+    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed()
 
 
 @pytest.mark.parametrize("name", ["x" * 250, "歩" * 83, ".hidden", "10:30"])
@@ -119,10 +122,11 @@ def test_long_names_that_begin_alike_have_folders_of_their_own(tmp_path: Path) -
 
 def test_removing_what_was_never_written_leaves_anothers(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
-    short = DetectionCache(tmp_path / "a.npz", KEY | {"options": {"start": 1.0}})
+    short = DetectionCache(tmp_path / "a.npz", KEY | {"options": {"start": 1.0}}, COCO17)
     short.add(frame(0))
     short.remove()
-    assert DetectionCache(tmp_path / "a.npz", KEY).resumed.frames == 6
+    short.close()
+    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 6
 
 
 def test_what_is_left_behind_a_result_is_removed_unless_it_is_younger(tmp_path: Path) -> None:

@@ -85,14 +85,22 @@ def test_what_a_killed_process_has_left_is_removed_and_nothing_else(tmp_path: Pa
     target = tmp_path / "a.txt"
     with replacing(target) as temporary:
         temporary.write_text("half")
+    machine, own, *end = temporary.name.removeprefix(".").split("-")
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    mark = temporary.name.split("-", 1)[1]
-    left = tmp_path / f".{dead.pid}-{mark}"
-    others = [tmp_path / f".{os.getppid()}-{mark}", tmp_path / f".{dead.pid}-0{mark[1:]}"]
+    left = tmp_path / f".{machine}-{dead.pid}-{'-'.join(end)}"
+    others = [
+        tmp_path / f".{machine}-{os.getppid()}-{'-'.join(end)}",  # at work
+        tmp_path / f".{machine}-{dead.pid}-{end[0]}-0{end[1][1:]}",  # of another file
+        tmp_path / f".00000000-{dead.pid}-{'-'.join(end)}",  # of another machine
+    ]
     for path in (left, *others):
         path.write_text("half")
+    link = tmp_path / f".{machine}-{dead.pid}-{end[0][::-1]}-{end[1]}"
+    link.symlink_to(left)
     with replacing(target) as temporary:
         temporary.write_text("whole")
+    assert int(own) == os.getpid()
     assert not left.exists()
+    assert link.is_symlink()
     assert all(path.exists() for path in others)

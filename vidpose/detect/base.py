@@ -135,6 +135,9 @@ class Detector(Protocol):
         """Go on, with the next call of `detect`, as after the frames that `memory` is of.
 
         It then gives what it would have given without the interruption.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError, OverflowError: it is no such memory.
         """
         ...
 

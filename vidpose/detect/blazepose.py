@@ -183,12 +183,16 @@ class BlazePoseDetector:
     def remember(self, memory: Any) -> None:
         """See `Detector.remember`."""
         self._people = [
-            _Person(Region(*region), np.array(correction), lost_s)
+            _Person(
+                Region(*map(float, region)),
+                np.array(correction, np.float64).reshape(-1, 35, 2),
+                float(lost_s),
+            )
             for *region, correction, lost_s in memory["people"]
         ]
-        self._next_search_s = memory["next_search_s"]
-        self._next_sure_s = memory["next_sure_s"]
-        self._searches = memory["searches"]
+        self._next_search_s = float(memory["next_search_s"])
+        self._next_sure_s = float(memory["next_sure_s"])
+        self._searches = int(memory["searches"])
 
     def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
         """The people in the next frame of the video.

@@ -3,11 +3,19 @@
 A folder next to the result, `.<name>.partial`, holds one .npz for every stretch of frames, each
 complete or not at all. Killed at any moment, the same job goes on after the last stretch:
 the detections are as they were, and so is the detector's memory (`Detector.memory`).
+
+The folder may lie where others write, too. It is used only if it is a real folder of this user's,
+one run at a time holds its lock, which ends with the process, and nothing is removed from it but
+what has a name of ours. What is in it may be damaged or forged, and is checked like any input.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import stat
+import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -20,8 +28,12 @@ import numpy as np
 
 from vidpose.detect.base import Detections, FrameDetections
 from vidpose.errors import VidposeError
+from vidpose.events import Report, Warn, ignore
 from vidpose.skeleton import Skeleton
-from vidpose.utils.files import UNREADABLE, replacing
+from vidpose.utils.files import UNREADABLE, is_own, replacing, writing
+
+if sys.platform != "win32":
+    import fcntl
 
 FORMAT = "vidpose-partial/2"
 STRETCH_S = 5.0
@@ -45,15 +57,70 @@ def remove_what_is_left(target: Path) -> None:
     """Remove the detections of a job that was killed after it had written its result."""
     folder, written = cache_folder(target), target.stat().st_mtime
     with suppress(OSError):
-        if all(path.stat().st_mtime <= written for path in folder.iterdir()):
+        lock = None if _foreign(folder) else _Lock(folder)
+        if lock is None or not lock.held:
+            return
+        if all(path.lstat().st_mtime <= written for path in folder.iterdir()):
             _empty(folder)
+        lock.release()
+
+
+_OURS = re.compile(r"\d{9,}\.npz|\.[0-9a-f]{8}-\d+-[0-9a-f]{16}-[0-9a-f]{8}\.part\.npz")
+"""Names of stretches, and of temporary files for them."""
 
 
 def _empty(folder: Path) -> None:
+    """Remove what vidpose has written there, and the folder if nothing else is in it."""
     with suppress(OSError):
-        for path in [*folder.glob("*.npz"), *folder.glob(".*.npz")]:
-            path.unlink(missing_ok=True)
+        if _foreign(folder):
+            return
+        for path in folder.iterdir():
+            if _OURS.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+                path.unlink(missing_ok=True)
         folder.rmdir()
+
+
+def _foreign(folder: Path) -> str:
+    """Why a cache folder is none of this user's; empty if it is, or is not there yet."""
+    try:
+        about = folder.lstat()
+    except FileNotFoundError:
+        return ""
+    if not stat.S_ISDIR(about.st_mode):
+        return "is a link" if stat.S_ISLNK(about.st_mode) else "is not a folder"
+    return "" if is_own(about) else "belongs to another user"
+
+
+class _Lock:
+    """Held by one process at a time, and by none that is no more: the system keeps it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Try to take it; raises OSError if the folder is gone or cannot be read."""
+        self._descriptor: int | None = None
+        self.held = True
+        if sys.platform == "win32":
+            return
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        self._descriptor = os.open(folder, flags)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+        except OSError:
+            pass  # a file system without locks, some of the network's
+
+    def release(self) -> None:
+        self.held = False
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:
+        self.release()
+
+
+class UnusableCacheError(VidposeError):
+    """What an earlier run has left does not go with this one, though it says that it does."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +137,17 @@ class Resumed:
 class DetectionCache:
     """The detections of one job, on disk.
 
+    A context manager, which holds the folder's lock.
+
     Args:
         target: the result file it belongs to.
         key: all that the detections depend on; JSON values. What lies there with another key is
             not used, and removed as soon as there is something to put in its place.
+        skeleton: the detector's.
+        report: takes warnings.
+
+    Raises:
+        VidposeError: another run works on the same result.
     """
 
     resumed: Resumed
@@ -81,53 +155,107 @@ class DetectionCache:
     frames: int
     """How many frames are on the disk: those of `resumed`, and what was written since."""
 
-    def __init__(self, target: Path, key: dict[str, Any]) -> None:
+    def __init__(
+        self, target: Path, key: dict[str, Any], skeleton: Skeleton, report: Report = ignore
+    ) -> None:
         self.folder = cache_folder(target)
         self._key = json.dumps({"format": FORMAT, **key}, sort_keys=True)
+        self._skeleton, self._report = skeleton, report
         self._waiting: list[FrameDetections] = []
         self._since = time.monotonic()
+        self._lock: _Lock | None = None
+        self._keeps = True
+        self._take()
         # Fixed here: `detections` may be read while another thread writes.
         self._old_files, self.resumed = self._look()
         self._ours = bool(self._old_files)
         self.frames = self.resumed.frames
 
+    def __enter__(self) -> DetectionCache:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another run have the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _take(self) -> None:
+        """Take the folder for this run, if it is there and this user's; else do without."""
+        if why := _foreign(self.folder):
+            self._keeps = False
+            self._report(
+                Warn(
+                    f"{self.folder} {why}; it is left alone, and what is detected is not kept if "
+                    "this run is interrupted."
+                )
+            )
+            return
+        with writing(self.folder):
+            try:
+                lock = _Lock(self.folder)
+            except FileNotFoundError:
+                return
+        if not lock.held:
+            raise VidposeError(
+                f"another run works on the same result and keeps its detections in {self.folder}; "
+                "wait until it has ended, or choose another -o."
+            )
+        self._lock = lock
+
     def _look(self) -> tuple[tuple[Path, ...], Resumed]:
         files: list[Path] = []
         frames, memory, warnings = 0, None, None
-        while warnings is None:
+        last = -1, -np.inf
+        while self._keeps and warnings is None:
             path = self.folder / f"{frames:09d}.npz"
-            if (stretch := self._read(path)) is None:
+            if not os.path.lexists(path):
+                break
+            try:
+                stretch = self._read(path)
+                if stretch is None:
+                    break
+                last = _checked(stretch, self._skeleton, last)
+                end = json.loads(str(stretch["end"]))
+                memory, warnings = end["memory"], end["warnings"]
+                if warnings is not None:
+                    warnings = tuple(str(warning) for warning in warnings)
+            except UNREADABLE:
+                self._report(
+                    Warn(f"{path} is damaged; what comes after {frames} frames is detected again.")
+                )
                 break
             files.append(path)
-            count = len(stretch["frame_indices"])
-            frames += count
-            end = json.loads(str(stretch["end"]))
-            memory = end["memory"]
-            warnings = None if end["warnings"] is None else tuple(end["warnings"])
+            frames += (count := len(stretch["frame_indices"]))
             if not count:
                 break
         return tuple(files), Resumed(frames, memory, warnings)
 
     def _read(self, path: Path) -> dict[str, Any] | None:
-        """A stretch's arrays; None if it is not there, is damaged or is another job's."""
-        try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                if str(archive["key"]) != self._key:
-                    return None
-                return {name: archive[name] for name in archive.files}
-        except UNREADABLE:
-            return None
+        """A stretch's arrays; None if they are another job's. Raises UNREADABLE."""
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            if str(archive["key"]) != self._key:
+                return None
+            return {name: archive[name] for name in archive.files}
 
-    def detections(self, skeleton: Skeleton) -> Iterator[FrameDetections]:
+    def detections(self) -> Iterator[FrameDetections]:
         """What an earlier run has found, frame by frame; read stretch by stretch.
 
         Raises:
-            VidposeError: somebody removed a stretch meanwhile.
+            UnusableCacheError: somebody removed or changed a stretch meanwhile.
         """
+        last = -1, -np.inf
         for path in self._old_files:
-            stretch = self._read(path)
-            if stretch is None:
-                raise VidposeError(f"{path} was removed or changed meanwhile; start again.")
+            try:
+                stretch = self._read(path)
+                if stretch is None:
+                    raise ValueError("another job's")
+                last = _checked(stretch, self._skeleton, last)
+            except UNREADABLE:
+                raise UnusableCacheError(f"{path} was removed or changed meanwhile") from None
             first = 0
             for index, time_s, count in zip(
                 stretch["frame_indices"].tolist(),
@@ -140,7 +268,7 @@ class DetectionCache:
                     for name in ("keypoints", "scores", "disputed")
                 )
                 yield FrameDetections(
-                    index, time_s, Detections(keypoints, scores, skeleton, disputed)
+                    index, time_s, Detections(keypoints, scores, self._skeleton, disputed)
                 )
                 first += count
 
@@ -163,13 +291,17 @@ class DetectionCache:
         Raises:
             VidposeError: the disk is full or the like.
         """
-        if not self._waiting and warnings is None:
+        if not self._keeps:
+            self._waiting = []
+        if not self._keeps or (not self._waiting and warnings is None):
             return
         if not self._ours:
             _empty(self.folder)  # of another job's
+            self._make_folder()
+            if not self._keeps:
+                return
         indices, times, found = zip(*self._waiting, strict=True) if self._waiting else ((),) * 3
-        joints = len(found[0].skeleton) if found else 0
-        nobody = np.zeros((0, joints, 2), np.float32)
+        nobody = np.zeros((0, len(self._skeleton), 2), np.float32)
         with (
             replacing(self.folder / f"{self.frames:09d}.npz") as temporary,
             open(temporary, "wb") as stream,
@@ -190,8 +322,46 @@ class DetectionCache:
         self._waiting = []
         self._since = time.monotonic()
 
+    def _make_folder(self) -> None:
+        self.close()
+        with writing(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # then `_take` says what is there
+                self.folder.mkdir(mode=0o700)
+        self._take()
+
+    def begin_again(self) -> None:
+        """Remove what an earlier run has left; it has turned out to be of no use."""
+        _empty(self.folder)
+        self._old_files, self.resumed = (), Resumed()
+        self._ours, self.frames, self._waiting = False, 0, []
+
     def remove(self) -> None:
         """Leave nothing of this job on the disk; another's stays."""
         if self._ours:
             self._ours = False
             _empty(self.folder)
+
+
+def _checked(
+    stretch: dict[str, Any], skeleton: Skeleton, last: tuple[int, float]
+) -> tuple[int, float]:
+    """Index and time of a stretch's last frame; `last` are those of the frame before it.
+
+    Raises:
+        UNREADABLE: something is missing, has another type or shape, or does not go on from there.
+    """
+    indices, times, people = (stretch[key] for key in ("frame_indices", "timestamps", "people"))
+    for array, dtype in ((indices, "int64"), (times, "float64"), (people, "int64")):
+        if array.dtype != dtype or array.shape != indices.shape or array.ndim != 1:
+            raise ValueError("an array of another kind")
+    everybody = Detections(stretch["keypoints"], stretch["scores"], skeleton, stretch["disputed"])
+    if len(indices) and not (
+        (np.diff(indices, prepend=last[0]) > 0).all()
+        and np.isfinite(times).all()
+        and (np.diff(times, prepend=last[1]) > 0).all()
+    ):
+        raise ValueError("frames in another order")
+    if (people < 0).any() or people.sum() != len(everybody):
+        raise ValueError("frames with other people")
+    return (int(indices[-1]), float(times[-1])) if len(indices) else last

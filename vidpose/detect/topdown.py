@@ -174,7 +174,7 @@ class TopDownDetector:
 
     def remember(self, memory: Any) -> None:
         """See `Detector.remember`."""
-        self._frames = memory["frames"]
+        self._frames = int(memory["frames"])
         self._followed = np.array(memory["followed"], np.float32).reshape(-1, 4)
 
     def _poses(self, images: list[Image], boxes: list[NDArray[np.float32]]) -> Iterator[Detections]:

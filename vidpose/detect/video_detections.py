@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from vidpose.detect.base import Detector, FrameDetections, detect_frames
-from vidpose.detect.cache import DetectionCache
+from vidpose.detect.cache import DetectionCache, UnusableCacheError
 from vidpose.events import Info, Report, ignore
 from vidpose.utils.progress import Progress, silent
 from vidpose.utils.threads import ahead
@@ -87,12 +87,17 @@ class VideoDetections:
             self._report(
                 Info(f"Going on after {resumed.frames} frames that an interrupted run has left.")
             )
-            found = self._cache.detections(self._detector.skeleton)
-            self._detector.remember(resumed.memory)
+            found = self._cache.detections()
+            try:
+                self._detector.remember(resumed.memory)
+            except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+                raise UnusableCacheError("the detector's memory is of another kind") from None
         if resumed is None or resumed.warnings is None:  # else the video had been read to its end
             frames = self._stages.enter_context(ahead(self._reader, FRAMES_AHEAD, "decode"))
             new = self._kept(detect_frames(self._detector, frames))
             found = chain(found, self._stages.enter_context(ahead(new, DETECTIONS_AHEAD, "detect")))
+        if resumed is not None and resumed.frames:
+            found = _in_order(found)
         yield from self._progress(found, self._reader.expected_frames, "detecting")
 
     def _kept(self, new: Iterable[FrameDetections]) -> Iterator[FrameDetections]:
@@ -114,3 +119,17 @@ class VideoDetections:
         finally:
             if long:
                 cache.write(detector.memory(), self._reader.warnings if ended else None)
+
+
+def _in_order(frames: Iterable[FrameDetections]) -> Iterator[FrameDetections]:
+    """The same frames, some from an earlier run.
+
+    Raises:
+        UnusableCacheError: they cannot be of one video.
+    """
+    last: FrameDetections | None = None
+    for frame in frames:
+        if last and not (frame.frame_index > last.frame_index and frame.time_s > last.time_s):
+            raise UnusableCacheError("what an earlier run has left is of another video")
+        yield frame
+        last = frame
