@@ -22,9 +22,14 @@ Heights = float | Mapping[int, float]
 Horizon = float | Sequence[float]
 """Height in pixels from the top, or two points x1, y1, x2, y2 of it."""
 
+LARGEST = 1e9
+"""No number that an option takes is larger, unless it says so itself."""
 SMALLEST_CM, TALLEST_CM = 50.0, 250.0
-WIDEST_PX, NARROWEST_PX = 1920, 320
-"""Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read."""
+FURTHEST_PX = 1e6
+"""No horizon that is of any use lies further from the picture."""
+WIDEST_PX, NARROWEST_PX, MOST_PX = 1920, 320, 16384
+"""Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read,
+wider ones not encoded."""
 
 EXPORT_FORMATS = ("csv", "angles", "parquet", "json", "trc", "c3d", "bvh", "glb")
 
@@ -46,12 +51,13 @@ class Option:
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     minimum: float | None = None
+    maximum: float = LARGEST
     parse: Callable[[str], Any] | None = None
     """The text of the command line -> the value."""
     common: bool = False
     """Among the options that most people need; shown first."""
     kind: type = str
-    """The type on the command line: str, int, float or bool."""
+    """The type on the command line: str, int, float or bool; numbers are finite."""
     identity: bool = True
     """Whether results that differ in it are different results. Not where `meta` describes what was
     made of it (the detector, the lifter's weights), or where it only decides on further files."""
@@ -74,12 +80,46 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def check_number(
+    name: str,
+    value: Any,
+    kind: type = float,
+    minimum: float | None = None,
+    maximum: float = LARGEST,
+) -> None:
+    """Find out whether an option's value is a number that it can take.
+
+    Args:
+        name: of the field.
+        value: what was given.
+        kind: int or float.
+        minimum, maximum: the least and the largest; without a minimum it may be as far below 0 as
+            above.
+
+    Raises:
+        UsageError: it is something else, not finite, or out of range.
+    """
+    whole = kind is int
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        wanted = "a whole number" if whole else "a number"
+        raise UsageError(f"{flag(name)} {value!s:.40}: give {wanted}.")
+    least = -maximum if minimum is None else minimum
+    if least <= value <= maximum:
+        return
+    if not math.isfinite(value):
+        raise UsageError(f"{flag(name)} {value}: give a finite number.")
+    wanted = f"from {least:,.10g} to {maximum:,.10g}"
+    if minimum is not None and value < minimum:
+        wanted = f"{minimum:g} or more"
+    raise UsageError(f"{flag(name)} {value!s:.40}: give {wanted}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """The base of every stage's options.
 
     Raises:
-        UsageError: a value is none of the choices, too small, or contradicts another.
+        UsageError: a value is none of the choices, out of range, or contradicts another.
     """
 
     def __post_init__(self) -> None:
@@ -89,8 +129,8 @@ class Options:
                 continue
             if about.choices and value not in about.choices:
                 raise UsageError(f"{flag(name)} {value}: choose {', '.join(about.choices)}.")
-            if about.minimum is not None and not value >= about.minimum:
-                raise UsageError(f"{flag(name)} {value}: give {about.minimum:g} or more.")
+            if about.kind in (int, float):
+                check_number(name, value, about.kind, about.minimum, about.maximum)
 
     @classmethod
     def pick(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -138,7 +178,12 @@ class DetectorOptions(Options):
         None, "End S seconds after the first frame.", DETECTOR, metavar="S", kind=float, common=True
     )
     people: int = option(
-        8, "Follow no more people than this at a time.", DETECTOR, kind=int, minimum=1
+        8,
+        "Follow no more people than this at a time.",
+        DETECTOR,
+        kind=int,
+        minimum=1,
+        maximum=1000,
     )
     longest: int | None = option(
         None,
@@ -278,7 +323,8 @@ def parse_heights(text: str) -> Heights:
     """
     if len(numbers := _numbers(text)) == 1:
         return numbers[0]
-    pairs = re.fullmatch(r"(\d+=\d+(\.\d+)?)(,\d+=\d+(\.\d+)?)*", text.replace(" ", ""))
+    pair = r"\d{1,9}=\d{1,9}(\.\d+)?"
+    pairs = re.fullmatch(f"{pair}(,{pair})*", text.replace(" ", ""))
     if pairs is None:
         raise UsageError(
             f"--height-cm {text}: give centimetres, as in 178, or ID=CM, as in 1=178,2=165."
@@ -388,7 +434,7 @@ def check_camera(
     if horizon_px is None:
         return
     numbers = [horizon_px] if isinstance(horizon_px, (int, float)) else list(horizon_px)
-    if len(numbers) not in (1, 4) or not all(math.isfinite(number) for number in numbers):
+    if len(numbers) not in (1, 4) or not all(abs(number) <= FURTHEST_PX for number in numbers):
         raise UsageError(
             "--horizon: give its height in pixels from the top, as in 420, or two of its points, "
             "as in 0,400,1919,440."
@@ -443,6 +489,7 @@ class RenderOptions(Options):
         OUTPUT,
         metavar="PX",
         minimum=NARROWEST_PX,
+        maximum=MOST_PX,
         identity=False,
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vidpose.errors import MissingDependencyError, ResultFileError, UsageError
 from vidpose.skeleton import H36M17, Skeleton
-from vidpose.utils.files import UNREADABLE, replacing
+from vidpose.utils.files import UNREADABLE, obstacle, replacing
 
 if TYPE_CHECKING:
     import pandas
@@ -340,8 +340,8 @@ def load(path: str | Path) -> Pose3D:
         ResultFileError: the file is missing, is no result file, is damaged or contradicts itself.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ResultFileError(f"{path} does not exist; give a .npz written by `vidpose infer`.")
+    if why := obstacle(path, "give a .npz written by `vidpose infer`"):
+        raise ResultFileError(f"{path} {why}.")
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             entries = {key: archive[key] for key in archive.files}
@@ -386,6 +386,8 @@ class ResultMetadata(NamedTuple):
 
 def read_metadata(path: Path) -> ResultMetadata | None:
     """`meta` and the size of a result file, without reading its joints; None if it is none."""
+    if obstacle(path, ""):
+        return None
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
             meta = json.loads(str(archive["meta"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from glob import glob, has_magic
 from pathlib import Path
 
@@ -36,8 +37,9 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
     found: dict[Path, Path] = {}
     looked = False
     for source in map(Path, sources):
-        pattern = not source.exists() and has_magic(str(source))
-        if source.is_dir() or pattern:
+        # Of os.path, which answers no where pathlib raises: names too long, folders locked.
+        pattern = not os.path.exists(source) and has_magic(str(source))
+        if os.path.isdir(source) or pattern:
             looked = True
             root = _root(source) if pattern else source
             paths = map(Path, glob(str(source), recursive=True)) if pattern else source.rglob("*")
@@ -46,7 +48,7 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
                 raise UsageError(f"{source} {'matches' if pattern else 'holds'} no video.")
             for video in videos:
                 found[video] = result_path(video, out, video.parent.relative_to(root))
-        elif source.suffix.lower() == ".txt" and source.is_file():
+        elif source.suffix.lower() == ".txt" and os.path.isfile(source):
             looked = True
             for video in _listed(source):
                 found[video] = result_path(video, out)

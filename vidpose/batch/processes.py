@@ -21,6 +21,8 @@ from vidpose.batch.job import Job, Outcome, Worker
 from vidpose.utils.devices import available_cores
 
 LOST = "{}: its process ended unexpectedly ({}); run it again, with fewer --jobs if memory is short"
+PATIENCE_S = 20.0
+"""A process that is to end has so long to write what it has found."""
 
 
 class _Process:
@@ -60,7 +62,10 @@ class _Process:
     def end(self) -> None:
         """Now; what it was at keeps what is finished."""
         self._process.terminate()
-        self._process.join()
+        self._process.join(PATIENCE_S)
+        if self._process.is_alive():  # waits inside a library for a disk that does not answer
+            self._process.kill()
+            self._process.join()
         self.line.close()
 
 

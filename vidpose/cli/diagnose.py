@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vidpose.cli.common import FILE
-from vidpose.cli.options import from_fields
+from vidpose.cli.options import Number, from_fields
 from vidpose.errors import UsageError
 from vidpose.options import LiftOptions
 
@@ -18,7 +18,7 @@ from vidpose.options import LiftOptions
 @from_fields(LiftOptions, only=("weights", "device", "precision"))
 @click.option(
     "--frames",
-    type=int,
+    type=Number(int, 1, 100_001),
     multiple=True,
     metavar="N",
     help="Windows of the paper's network to measure; may be given again. [default: 9, 27, 81]",
@@ -30,8 +30,10 @@ from vidpose.options import LiftOptions
     show_default=True,
     help="What finds the joints in VIDEO.",
 )
-@click.option("--start", type=float, metavar="S", help="Begin S seconds after the first frame.")
-@click.option("--end", type=float, metavar="S", help="End S seconds after the first frame.")
+@click.option(
+    "--start", type=Number(float), metavar="S", help="Begin S seconds after the first frame."
+)
+@click.option("--end", type=Number(float), metavar="S", help="End S seconds after the first frame.")
 def profile(
     video: Path | None,
     frames: tuple[int, ...],

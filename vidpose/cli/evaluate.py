@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from vidpose.cli.common import DATA, FILE, TEST_SUBJECTS, names, say, usual_data
-from vidpose.cli.options import from_fields
+from vidpose.cli.options import Number, from_fields
 from vidpose.errors import UsageError
 from vidpose.options import LiftOptions
 
@@ -139,16 +139,14 @@ def evaluate(
     help="What is trained: small networks that a CPU can train in a minute, or the paper's, with "
     "the recipe of `vidpose train`. [default: small]",
 )
-@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Of each run.")
+@click.option("--epochs", type=Number(int, 1), metavar="N", help="Of each run.")
 @click.option(
     "--fraction",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(float, 1e-6, 1),
     metavar="X",
     help="The share of the training windows that an epoch goes through.",
 )
-@click.option(
-    "--seeds", type=click.IntRange(min=1), metavar="N", help="Runs of each row. [default: 2]"
-)
+@click.option("--seeds", type=Number(int, 1), metavar="N", help="Runs of each row. [default: 2]")
 @click.option("--only", callback=names, metavar="ROW,...", help="Only these rows of the table.")
 @click.option("--action", metavar="NAME", help="figure3: the errors on this action.")
 @click.option("--video", type=FILE, help="figure4 to figure6: look at your own video.")
@@ -160,7 +158,7 @@ def evaluate(
 )
 @click.option(
     "--person",
-    type=int,
+    type=Number(int),
     metavar="ID",
     help="The person in --result or --video. [default: the one seen longest]",
 )
@@ -168,7 +166,10 @@ def evaluate(
     "--sequence", metavar="SUBJECT/ACTION/CAMERA", help="figure4 to figure6: a test sequence."
 )
 @click.option(
-    "--at", type=float, metavar="S", help="figure4 to figure6: the moment. [default: the middle]"
+    "--at",
+    type=Number(float),
+    metavar="S",
+    help="figure4 to figure6: the moment. [default: the middle]",
 )
 @from_fields(LiftOptions, only=("device",))
 def paper(name: str, out: Path, data: Path, device: str, **options: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vidpose.cli.common import FILE, say
-from vidpose.cli.options import COMMON, GroupedCommand, from_fields, headed
+from vidpose.cli.options import COMMON, GroupedCommand, Number, from_fields, headed
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import FileWritten, Warn
 from vidpose.options import (
@@ -17,6 +17,7 @@ from vidpose.options import (
     OUTPUT,
     STAGES,
     ExportOptions,
+    InferOptions,
     LiftOptions,
     PostprocessOptions,
     RenderOptions,
@@ -51,7 +52,7 @@ INPUT = "The file"
 @headed(
     MANY,
     "--jobs",
-    type=click.IntRange(min=1),
+    type=Number(int, 1),
     default=1,
     show_default=True,
     help="Work on so many videos at a time, each in a process of its own.",
@@ -86,6 +87,9 @@ def infer(
     from vidpose.utils.progress import bar
     from vidpose.video import check_file
 
+    if options["half"] is None:
+        options["half"] = "auto"
+    InferOptions.of(**options)  # checks them before PyTorch is imported
     found, looked = find_videos(list(videos), out)
     one_by_one = jobs == 1 and ray is None
     only_one = len(found) == 1 and not looked and one_by_one
@@ -98,8 +102,6 @@ def infer(
     from vidpose.render import check_out, parse_view
     from vidpose.viewer.page import check_page
 
-    if options["half"] is None:
-        options["half"] = "auto"
     parse_view(options["view"])
     if options["render"]:
         for _, target in found:
@@ -228,7 +230,13 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
     help="Whose joints they are, where the file cannot tell: h36m17, coco17, halpe26, "
     "openpose25, openpose18 or blazepose33.",
 )
-@headed(INPUT, "--fps", type=float, metavar="N", help="Frames a second, where the file is silent.")
+@headed(
+    INPUT,
+    "--fps",
+    type=Number(float),
+    metavar="N",
+    help="Frames a second, where the file is silent.",
+)
 @headed(
     INPUT,
     "--size",
@@ -246,7 +254,10 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     """
     from vidpose.keypoints.base import check_exists
 
-    check_exists(keypoints)  # a wrong path is told before PyTorch is imported
+    # What is wrong is told before PyTorch is imported.
+    check_exists(keypoints)
+    LiftOptions.pick(options)
+    PostprocessOptions.pick(options)
 
     from vidpose.from_keypoints import lift_file
     from vidpose.outputs import lifted_path

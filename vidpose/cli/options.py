@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from typing import Any
 
 import click
 
-from vidpose.options import Option, flag
+from vidpose.options import LARGEST, Option, check_number, flag
 
 COMMON = "Most used"
 
@@ -106,6 +107,23 @@ class Parsed(click.ParamType):
         return self.parse(value) if isinstance(value, str) else value
 
 
+class Number(click.ParamType):
+    """A number that `vidpose.options.check_number` lets pass."""
+
+    def __init__(self, kind: type, minimum: float | None = None, maximum: float = LARGEST) -> None:
+        self.kind, self.minimum, self.maximum = kind, minimum, maximum
+        self.name = "integer" if kind is int else "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType`."""
+        name = param.name if param is not None and param.name else "value"
+        if isinstance(value, str):
+            with suppress(ValueError):  # then it is checked as the text it is
+                value = self.kind(value)
+        check_number(name, value, self.kind, self.minimum, self.maximum)
+        return value
+
+
 def _click_option(name: str, about: Option, default: Any, changed_only: bool) -> Any:
     text = about.help
     required = default is MISSING and not changed_only
@@ -125,12 +143,8 @@ def _click_option(name: str, about: Option, default: Any, changed_only: bool) ->
         kind = click.Choice(about.choices)
     elif about.parse is not None:
         kind = Parsed(about.parse)
-    elif about.minimum is not None:
-        kind = (
-            click.IntRange(min=int(about.minimum))
-            if kind is int
-            else click.FloatRange(about.minimum)
-        )
+    elif about.kind in (int, float):
+        kind = Number(about.kind, about.minimum, about.maximum)
     more: dict[str, Any] = {"required": True} if required else {"default": default}
     if kind is not None:
         more["type"] = kind

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vidpose.cli.common import FILE, names, say
-from vidpose.cli.options import from_fields
+from vidpose.cli.options import Number, from_fields
 from vidpose.errors import UsageError
 from vidpose.options import DetectorOptions, LiftOptions
 
@@ -110,9 +110,13 @@ for _dataset, _text in DATASETS.items():
     help="As in that dataset, or all. [default: some of Human3.6M's]",
 )
 @click.option(
-    "--seconds", type=float, default=3.0, show_default=True, help="How long every take is."
+    "--seconds",
+    type=Number(float, 0.1, 3600),
+    default=3.0,
+    show_default=True,
+    help="How long every take is.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=Number(int, 0, 2**32 - 1), default=0, show_default=True)
 def prepare_synthetic(out: Path, actions: tuple[str, ...] | None, **options: Any) -> None:
     """Synthetic people in the very files of a dataset.
 

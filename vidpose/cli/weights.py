@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vidpose.cli.common import FILE
+from vidpose.cli.options import Number
 
 
 @click.group()
@@ -60,7 +61,7 @@ def weights_fetch(names: tuple[str, ...]) -> None:
 )
 @click.option(
     "--fps",
-    type=float,
+    type=Number(float),
     metavar="N",
     help="Frames a second of the training videos. [default: 50; for humaneva15 60]",
 )

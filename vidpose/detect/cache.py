@@ -46,8 +46,8 @@ _LONGEST_STEM = 100
 
 def cache_folder(target: Path) -> Path:
     """Where the detections of a result lie until it is written."""
-    name = target.stem.encode()
-    stem = name[:_LONGEST_STEM].decode(errors="ignore")
+    name = os.fsencode(target.stem)
+    stem = name[:_LONGEST_STEM].decode(errors="ignore")  # may end within a letter
     if len(name) > _LONGEST_STEM:
         stem += f"-{zlib.crc32(name):08x}"  # episodes of a series differ in their last letters
     return target.with_name(f".{stem}.partial")

@@ -16,6 +16,7 @@ from vidpose.errors import WeightsError
 from vidpose.skeleton import COCO17
 from vidpose.utils import torch_files
 from vidpose.utils.devices import computes_in_bf16
+from vidpose.utils.files import obstacle
 from vidpose.utils.torch_files import NUMPY_ARRAYS
 
 Half = bool | Literal["auto"]
@@ -46,8 +47,8 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         WeightsError: the file is missing, damaged, asks for anything that could run code, or holds
             no weights.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist; give a checkpoint of {what}.")
+    if why := obstacle(path, f"give a checkpoint of {what}"):
+        raise WeightsError(f"{path} {why}.")
     try:
         content = torch_files.read(path, IGNORED)
     except torch_files.UnreadableError:

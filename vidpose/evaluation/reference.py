@@ -19,7 +19,7 @@ from vidpose.errors import DataError, MissingDependencyError, UsageError
 from vidpose.evaluation.reference_names import to_h36m17
 from vidpose.poses import Pose3D, load
 from vidpose.skeleton import H36M17
-from vidpose.utils.files import UNREADABLE
+from vidpose.utils.files import UNREADABLE, obstacle
 from vidpose.utils.gaps import known_joints
 
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
@@ -102,8 +102,8 @@ def read_reference(
         return of_result(load(path), path.name)
     if suffix not in _READERS:
         raise UsageError(f"{path}: a reference is a result (.npz), .trc, .c3d, .bvh or .npy.")
-    if not path.is_file():
-        raise DataError(f"{path} does not exist.")
+    if why := obstacle(path, "give a reference"):
+        raise DataError(f"{path} {why}.")
     joints, seconds = _READERS[suffix](path)
     if not known_joints(joints).any():
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from vidpose.errors import KeypointsError, UsageError
 from vidpose.skeleton import SKELETONS, Skeleton
+from vidpose.utils.files import obstacle
 
 FURTHEST_PX = 1e6
 """No joint lies further from the picture's corner than this; a number beyond it is no pixel."""
@@ -149,9 +151,10 @@ class Item:
 
 
 def check_exists(path: Path) -> None:
-    """Raises KeypointsError: there is no such file or folder."""
-    if not path.exists():
-        raise KeypointsError(f"{path} does not exist.")
+    """Raises KeypointsError: there is no such file or folder, or it cannot be read."""
+    why = obstacle(path, "give a file of 2D joints, or a folder of OpenPose's")
+    if why and not os.path.isdir(path):
+        raise KeypointsError(f"{path} {why}.")
 
 
 def read_json(path: Path) -> Item:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import torch as safetensors
 
 from vidpose.errors import WeightsError
 from vidpose.models.base import LiftingModel
@@ -77,7 +77,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = tor
         for name, tensor in checkpoint.model.state_dict().items()
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        # Not by safetensors itself, which reports a full disk as an error of its own.
+        temporary.write_bytes(safetensors.save(tensors, metadata))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

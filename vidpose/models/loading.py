@@ -8,6 +8,7 @@ from vidpose.errors import WeightsError
 from vidpose.models.base import LiftingModel
 from vidpose.models.checkpoint import Checkpoint, read_checkpoint
 from vidpose.models.official import is_torch_file, read_official
+from vidpose.utils.files import obstacle
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -21,8 +22,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         UsageError: it is an official one that does not tell whose joints it is for.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist; give a .safetensors file of vidpose's.")
+    if why := obstacle(path, "give a .safetensors file of vidpose's"):
+        raise WeightsError(f"{path} {why}.")
     return read_official(path) if is_torch_file(path) else read_checkpoint(path)
 
 

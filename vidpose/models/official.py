@@ -24,7 +24,7 @@ from vidpose.models.poseformer import PoseFormer
 from vidpose.models.videopose import WIDTH, VideoPose
 from vidpose.skeleton import H36M17, HUMANEVA15, SKELETONS
 from vidpose.utils import torch_files
-from vidpose.utils.files import check_writable, sha256
+from vidpose.utils.files import check_writable, obstacle, sha256
 from vidpose.utils.state_dicts import load_strictly
 from vidpose.utils.torch_files import NUMPY_ARRAYS, NUMPY_RANDOM
 
@@ -158,8 +158,8 @@ def import_weights(
     out = out or source.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
         raise UsageError(f"-o {out}: give the name of the .safetensors to write.")
-    if not source.is_file():
-        raise WeightsError(f"{source} does not exist; give a checkpoint to import.")
+    if why := obstacle(source, "give a checkpoint to import"):
+        raise WeightsError(f"{source} {why}.")
     if not is_torch_file(source):
         raise WeightsError(
             f"{source} is no file of torch.save; give a checkpoint of {_programs()} to import."

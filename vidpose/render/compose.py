@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ def source_video(result: Pose3D) -> Path | None:
     path = source.get("path") if isinstance(source, dict) else None
     if not isinstance(path, str):
         return None
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise UsageError(
             f"{path}, from which this result was made, is no longer there; "
             "name the video with --video, or draw the 3D scene alone with --no-video."

@@ -24,7 +24,7 @@ from vidpose.training.distributed import World
 from vidpose.training.learner import Learner
 from vidpose.training.optimizers import learning_rate
 from vidpose.training.recipe import Recipe
-from vidpose.training.run_folder import RunFolder, RunState
+from vidpose.training.run_folder import RunFolder, RunState, UnusableStateError
 from vidpose.training.stopping import StoppedError, stop_requests
 from vidpose.utils.devices import mixed_precision
 from vidpose.utils.progress import Progress, silent
@@ -77,7 +77,12 @@ def train(
     run = RunState()
     if resume:
         run, learned = folder.restore(recipe, data.provenance)
-        learner.load_state_dict(learned)
+        try:
+            learner.load_state_dict(learned)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
+            raise UnusableStateError(
+                f"{folder.state} holds another network's state; start a new run in another --out."
+            ) from None
     elif init is not None:
         for line in transfer(init, learner.model, data.skeleton):
             report(Info(line))

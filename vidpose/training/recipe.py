@@ -34,9 +34,12 @@ class Recipe(Options):
         NETWORK,
         default_text="81; for humaneva 43, for mpi_inf_3dhp 9",
         common=True,
+        maximum=100_001,
     )
-    embed_dim: int = option(32, "Width of one joint's embedding.", NETWORK, minimum=1)
-    depth: int = option(4, "Blocks in each stage.", NETWORK, minimum=1)
+    embed_dim: int = option(
+        32, "Width of one joint's embedding.", NETWORK, minimum=1, maximum=65_536
+    )
+    depth: int = option(4, "Blocks in each stage.", NETWORK, minimum=1, maximum=1000)
     temporal_depth: int | None = option(
         None,
         "Temporal blocks, for poseformer and sequence.",
@@ -44,6 +47,7 @@ class Recipe(Options):
         default_text="as many as --depth",
         kind=int,
         minimum=1,
+        maximum=1000,
     )
     joint_positions: bool = option(True, "Tell joints apart by a learned embedding.", NETWORK)
     frame_positions: bool = option(True, "Tell frames apart by a learned embedding.", NETWORK)
@@ -132,7 +136,9 @@ class Recipe(Options):
         RUN,
         choices=("auto", "bf16", "fp32"),
     )
-    seed: int = option(0, "Decides everything that is drawn at random.", RUN)
+    seed: int = option(
+        0, "Decides everything that is drawn at random.", RUN, minimum=0, maximum=2**32 - 1
+    )
 
     fps: float = option(30.0, "For mocap: frames a second of the windows.", DATA)
     windows: int = option(16_384, "For mocap: windows drawn for an epoch.", DATA, minimum=1)

@@ -52,6 +52,17 @@ def run(
         report, progress = ignore, silent
     folder = RunFolder(options.out)
     folder.check(options.resume)
+    if options.resume and world.any_of(not folder.is_usable())[0]:
+        if world.is_first:
+            aside = folder.set_aside()
+            report(
+                Warn(
+                    f"{folder.state} is damaged or holds no run, so this run begins again; what "
+                    f"was there is in {aside}."
+                )
+            )
+        world.any_of(False)  # the others wait until it is moved
+        options = replace(options, resume=False)
     usual = recipe_for(options.dataset, options.recipe, options.keypoints)
     recipe = replace(usual, **changes)
     if options.resume:

@@ -6,11 +6,15 @@ last.safetensors    the checkpoint of the newest epoch
 log.csv             a line per epoch
 curve.png           the same as a picture
 tensorboard/        the same for TensorBoard, where it is installed
+set-aside-1/ ...    a run that could not be taken up again, as it was
 """
 
 from __future__ import annotations
 
 import csv
+import io
+import math
+import os
 import pickle
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +26,7 @@ import torch
 from vidpose.datasets.virtual_cameras import Variation
 from vidpose.errors import UsageError, VidposeError
 from vidpose.training.recipe import Recipe
-from vidpose.utils.files import replacing
+from vidpose.utils.files import UNREADABLE, check_writable, obstacle, replacing, writing
 
 FORMAT = "vidpose-run/1"
 MAY_DIFFER = ("epochs", "precision", "accumulate")
@@ -44,6 +48,10 @@ class RunState:
     log: list[dict[str, float]] = field(default_factory=list)
 
 
+class UnusableStateError(VidposeError):
+    """A state.pt that cannot be read, or holds no state of a run."""
+
+
 class RunFolder:
     """The files of one run."""
 
@@ -56,11 +64,13 @@ class RunFolder:
         self.curve = folder / "curve.png"
 
     def check(self, resume: bool) -> None:
-        """Refuse to overwrite a run, or to resume none.
+        """Refuse to overwrite a run, to resume none, or to train what could not be saved.
 
         Raises:
             UsageError: `resume` does not go with what is there.
+            VidposeError: the folder cannot be written to.
         """
+        check_writable(self.state)
         if self.state.exists() and not resume:
             raise UsageError(
                 f"{self.folder} holds a run already; add --resume, or choose another --out."
@@ -86,15 +96,21 @@ class RunFolder:
         if not all(bool(tensor.isfinite().all()) for tensor in learned["model"].values()):
             raise self.diverged("the weights are no longer numbers", run)
         content = {"format": FORMAT, "recipe": recipe.to_dict(), "data": provenance}
+        # Through memory: on a full disk PyTorch's own writer prints a second error as it is freed.
+        buffer = io.BytesIO()
+        torch.save(content | {"run": vars(run)} | learned, buffer)
         with replacing(self.state) as temporary:
-            torch.save(content | {"run": vars(run)} | learned, temporary)
+            temporary.write_bytes(buffer.getbuffer())
 
     def read(self) -> dict[str, Any]:
         """What `save` wrote: format, recipe, data, run, and the learner's state.
 
         Raises:
-            VidposeError: the file cannot be read.
+            UnusableStateError: the file is damaged or something else.
+            VidposeError: reading it is not permitted.
         """
+        if why := obstacle(self.state, "leave --resume out"):
+            raise VidposeError(f"{self.state} {why}.")
         try:
             content: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
             if content["format"] != FORMAT:
@@ -107,9 +123,37 @@ class RunFolder:
             if "variation" in data:
                 data["variation"] = Variation.from_dict(data["variation"]).to_dict()
             content["run"] = RunState(**content["run"])
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError):
-            raise VidposeError(f"{self.state} cannot be read; start a new run.") from None
+            _check(content["run"])
+        except (pickle.UnpicklingError, IndexError, *UNREADABLE):
+            raise UnusableStateError(
+                f"{self.state} is damaged or holds no run; start a new run in another --out."
+            ) from None
         return content
+
+    def is_usable(self) -> bool:
+        """Whether a run can be taken up again, as far as the file itself tells."""
+        try:
+            self.read()
+        except UnusableStateError:
+            return False
+        return True
+
+    def set_aside(self) -> Path:
+        """Move all files of a run out of the way, into a new folder in this one.
+
+        Raises:
+            VidposeError: they cannot be moved.
+        """
+        number = 1
+        while os.path.lexists(aside := self.folder / f"set-aside-{number}"):
+            number += 1
+        with writing(aside):
+            aside.mkdir()
+            board = self.folder / "tensorboard"
+            for path in (self.best, self.last, self.log, self.curve, board, self.state):
+                if os.path.lexists(path):
+                    path.rename(aside / path.name)
+        return aside
 
     def recipe_as_begun(self, recipe: Recipe) -> Recipe:
         """A run's input is prepared as it was when the run began.
@@ -162,9 +206,10 @@ class RunFolder:
             writer.writeheader()
             writer.writerows({k: round(v, 8) for k, v in row.items()} for row in rows)
         if self._board is not None:
-            for name, value in rows[-1].items():
-                self._board.add_scalar(name, value, rows[-1]["epoch"])
-            self._board.flush()
+            with writing(self.folder / "tensorboard"):
+                for name, value in rows[-1].items():
+                    self._board.add_scalar(name, value, rows[-1]["epoch"])
+                self._board.flush()
 
     @cached_property
     def _board(self) -> Any:
@@ -173,3 +218,14 @@ class RunFolder:
         except ImportError:
             return None
         return SummaryWriter(str(self.folder / "tensorboard"))
+
+
+def _check(run: RunState) -> None:
+    """Raises TypeError or ValueError: a run cannot be there."""
+    counts = run.epoch, run.step, run.samples
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("no count")
+    if not math.isfinite(run.loss_sum) or math.isnan(run.best_mm):
+        raise ValueError("no number")
+    if not all(isinstance(row, dict) for row in run.log):
+        raise TypeError("no log")

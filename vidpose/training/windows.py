@@ -7,6 +7,7 @@ is one gather of overlapping rows.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from vidpose.datasets.dataset import PoseSequence
 from vidpose.errors import UsageError
 from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.skeleton import Skeleton
-from vidpose.utils.files import writing
+from vidpose.utils.files import new_file, writing
 
 SPARE_MEMORY = 0.5
 """The table may take this part of a GPU's free memory; the rest is for the network."""
@@ -178,7 +179,15 @@ def _table(
     path = folder / f"{name}.f32"
     with writing(path):
         folder.mkdir(parents=True, exist_ok=True)
-        return torch.from_numpy(np.memmap(path, np.float32, "w+", shape=(rows, columns)))
+        with new_file(path) as stream:
+            size = 4 * rows * columns
+            if hasattr(os, "posix_fallocate"):
+                # Now, since a write into mapped memory that finds the disk full ends the process.
+                os.posix_fallocate(stream.fileno(), 0, size)
+            else:
+                stream.truncate(size)
+            table = np.memmap(stream, np.float32, "r+", shape=(rows, columns))
+        return torch.from_numpy(table)
 
 
 def _gather(table: Tensor, starts: Tensor, frames: int) -> Tensor:

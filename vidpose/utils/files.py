@@ -95,6 +95,11 @@ def new_file(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o666), "w+b")
 
 
+def no_links(path: str, flags: int) -> int:
+    """An `opener` for `open` that refuses links."""
+    return os.open(path, flags | _NO_FOLLOW, 0o666)
+
+
 def check_writable(path: Path) -> None:
     """Find out before long work whether `path` could be written at its end; nothing is left there.
 

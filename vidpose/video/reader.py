@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidpose.errors import VideoError
+from vidpose.utils.files import obstacle
 
 Image = NDArray[np.uint8]
 
@@ -341,11 +342,9 @@ def check_file(path: Path) -> None:
     Raises:
         VideoError: it is not there, or cannot be one.
     """
-    if path.is_dir():
-        raise VideoError(f"{path} is a directory; give the path of a video file.")
-    if not path.exists():
-        raise VideoError(f"{path} does not exist; give the path of a video file.")
-    if path.is_file() and path.stat().st_size == 0:
+    if why := obstacle(path, "give the path of a video file"):
+        raise VideoError(f"{path} {why}.")
+    if path.stat().st_size == 0:
         raise VideoError(f"{path} is empty; copy the video again.")
 
 
@@ -354,8 +353,6 @@ def _open(path: Path) -> InputContainer:
     try:
         # Absolute, so that FFmpeg does not take `10:30.mp4` for a protocol.
         container = av.open(str(path.absolute()), **LENIENT)
-    except av.PermissionError:
-        raise VideoError(f"{path} may not be read; change its permissions.") from None
     except (av.FFmpegError, OSError):
         raise VideoError(_why_not_a_video(path)) from None
     if container.format.name == "tty":  # FFmpeg plays any .txt as a film of a terminal

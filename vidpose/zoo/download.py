@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from vidpose import __version__
+from vidpose.utils.files import replacing
 from vidpose.utils.progress import Progress
 
 CHUNK_BYTES = 1_000_000
@@ -153,7 +154,8 @@ def _version_path(part: Path) -> Path:
 
 
 def _write_version(part: Path, headers: Message) -> None:
-    _version_path(part).write_text(_version(headers))
+    with replacing(_version_path(part)) as temporary:
+        temporary.write_text(_version(headers))
 
 
 def _read_version(part: Path) -> str:

@@ -7,6 +7,7 @@ downloads, and nothing is used whose SHA-256 is not what the registry says.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import platformdirs
 
 from vidpose.errors import UsageError, VidposeError, WeightsError
-from vidpose.utils.files import replacing, sha256, writing
+from vidpose.utils.files import no_links, obstacle, replacing, sha256, writing
 from vidpose.utils.progress import Progress, silent
 
 PACKAGE = Path(__file__).parents[1]
@@ -142,12 +143,10 @@ def find_weights(name: str | Path) -> Path:
     files, path = shipped(), Path(name)
     if str(name) in files:
         return files[str(name)]
-    if path.is_file():
-        return path
     known = ", ".join(sorted(files)) or "none"
-    raise WeightsError(
-        f"{name} does not exist; give a .safetensors file, or a name of weights: {known}."
-    )
+    if why := obstacle(path, f"give a .safetensors file, or a name of weights: {known}"):
+        raise WeightsError(f"{name} {why}.")
+    return path
 
 
 def shipped() -> dict[str, Path]:
@@ -336,15 +335,18 @@ def _alone(part: Path, name: str) -> Iterator[None]:
     Raises:
         WeightsError: another one is at it.
     """
-    import fcntl
+    if os.path.lexists(part) and (part.is_symlink() or not part.is_file()):
+        raise WeightsError(f"{part} is not a file that vidpose made; move it away.")
+    with open(part, "ab", opener=no_links) as stream:
+        if sys.platform != "win32":
+            import fcntl
 
-    with open(part, "ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WeightsError(
-                f"another program is fetching {name} into {part.parent}; wait for it to end."
-            ) from None
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WeightsError(
+                    f"another program is fetching {name} into {part.parent}; wait for it to end."
+                ) from None
         try:
             yield
         finally:
