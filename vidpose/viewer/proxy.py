@@ -61,6 +61,6 @@ def address(video: Path, page: Path) -> str:
     """Where a page finds a video: relative to itself, or absolute on another drive."""
     video, folder = video.resolve(), page.resolve().parent
     try:
-        return quote(Path(os.path.relpath(video, folder)).as_posix())
+        return quote(os.fsencode(Path(os.path.relpath(video, folder)).as_posix()))
     except ValueError:
         return video.as_uri()
