@@ -133,8 +133,7 @@ class Pose2D:
         """
         ids = self.person_ids.tolist()
         if person_id not in ids:
-            there = f"there are {', '.join(map(str, ids))}" if ids else "there is nobody"
-            raise UsageError(f"there is no person {person_id}; {there}.")
+            raise UsageError(f"there is no person {person_id}; {who_is_there(ids)}.")
         return int(ids.index(person_id))
 
     def person(self, person_id: int) -> Self:
@@ -402,6 +401,15 @@ def section(meta: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A part of `meta` that should be an object; empty if it is missing or something else."""
     value = meta.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def who_is_there(ids: list[int]) -> str:
+    """`there is only person 1`, `there are 1, 2`: the end of a sentence about somebody else."""
+    if not ids:
+        return "there is nobody"
+    if len(ids) == 1:
+        return f"there is only person {ids[0]}"
+    return f"there are {', '.join(map(str, ids))}"
 
 
 def seen_joints(

@@ -45,8 +45,10 @@ def test_all_of_it() -> None:
     height = found.meta["world"]["camera_height_m"]
     assert height == pytest.approx(1.5 * 1.6 / 1.74, abs=0.12)
     assert found.meta["smoothing"]["data"] == found.meta["smoothing"]["pictures"] == "one-euro"
-    warning, sentence = events
-    assert warning == Warn("--height-cm names person 3, who is not there; there are 0.")
+    warning, height_told, sentence = events
+    assert warning == Warn("--height-cm: there is no person 3; there is only person 0.")
+    assert str(height_told).startswith("Body height: person 0 17")
+    assert str(height_told).endswith(" -> 160 cm.")
     assert isinstance(sentence, Info)
     assert sentence.message.startswith("World: up from the people's motion, to about ")
     assert "degrees down" in sentence.message
@@ -59,6 +61,7 @@ def test_a_world_that_is_not_sure_is_warned_of() -> None:
     done(result, events, world=True)
     assert isinstance(events[-1], Warn)
     assert events[-1].message.startswith("hardly anybody stands or walks")
+    assert str(events[-2]).startswith("World: up is a guess; the camera looks ")
     events.clear()
     done(result, events, world=True, camera_pitch=-5)
     (sentence,) = events

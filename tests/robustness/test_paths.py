@@ -221,3 +221,74 @@ def test_files_do_not_take_the_place_of_a_closed_output(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", shell, script, str(path)], check=False)
     assert done.returncode == 0
     assert path.read_text() == ""
+
+
+def test_a_video_given_to_lift(tmp_path: Path) -> None:
+    video = make_clip(tmp_path / "a.mp4")
+    assert_told(run("lift", video), "a.mp4 is not a file of 2D joints", "run `vidpose infer` on it")
+
+
+def test_a_list_of_videos_for_ffmpeg_has_nothing_to_do_with_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "a.ffconcat"
+    path.write_text("ffconcat version 1.0\nfile /etc/passwd\n")
+    assert_told(run("infer", path), "a.ffconcat is not a video that can be read")
+
+
+def test_lifted_again_a_part_of_a_video_needs_no_start_and_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    weights = tiny_weights(tmp_path / "weights.safetensors")
+    video = make_clip(tmp_path / "a.mp4", frames=40)
+    command = "infer", video, "-o", tmp_path, "--weights", weights
+    target = tmp_path / "a.npz"
+    assert run(*command, "-o", target, "--start", "0.3", "--end", "0.9").exit_code == 0
+    before = vidpose.load(target)
+    done = run(*command, "-o", target, "--relift", "--focal-px", "90", "--height-cm", "180")
+    assert done.exit_code == 0, done.output
+    assert "Body height: person 1 " in done.stdout
+    after = vidpose.load(target)
+    np.testing.assert_array_equal(after.frame_indices, before.frame_indices)
+    assert after.meta["options"]["start"] == 0.3
+    assert_told(run(*command, "-o", target, "--relift", "--start", "0.2"), "--start 0.3, not")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("infer", "a.mp4", "--people", "99999999999999999999"),
+        ("infer", "a.mp4", "--people", "9" * 5000),
+        ("infer", "a.mp4", "--people", "-1"),
+        ("infer", "a.mp4", "--start", "nan"),
+        ("infer", "a.mp4", "--end", "1e999"),
+        ("infer", "a.mp4", "--focal-px", "inf"),
+        ("infer", "a.mp4", "--height-cm", "1" * 400 + "=180"),
+        ("infer", "a.mp4", "--world", "--horizon", "1e300"),
+        ("infer", "a.mp4", "--width", "99999999999"),
+        ("infer", "a.mp4", "--jobs", "99999999999999999999"),
+        ("lift", "a.json", "--fps", "nan"),
+        ("lift", "a.json", "--size", "9" * 400 + "x9"),
+        ("profile", "--frames", "0"),
+        ("prepare", "synthetic", "--seconds", "1e12"),
+        ("prepare", "synthetic", "--seed", "-1"),
+        ("train", "--dataset", "synthetic", "--depth", "99999999999999999999"),
+        ("train", "--dataset", "synthetic", "--seed", "99999999999999999999"),
+        ("train", "--dataset", "synthetic", "--lr", "nan"),
+        ("paper", "table1", "--fraction", "2"),
+        ("view", "a.npz", "--every", "99999999999999999999"),
+        ("plot", "a.npz", "--offset", "inf"),
+    ],
+    ids=lambda command: " ".join(command)[:40],
+)
+def test_numbers_that_make_no_sense(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.json").write_text("[]")
+    make_clip(Path("a.mp4"))
+    result = run(*command)
+    assert result.exit_code == 2, result.output
+    option = next(part for part in command[::-1] if part.startswith("--"))
+    assert option in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr) < 1000

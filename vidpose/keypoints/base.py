@@ -169,6 +169,10 @@ def read_json(path: Path) -> Item:
         raise KeypointsError(f"{path} does not exist.") from None
     except OSError as error:
         raise KeypointsError(f"{path} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise KeypointsError(
+            f"{path} is not a file of 2D joints; if it is a video, run `vidpose infer` on it."
+        ) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise KeypointsError(f"{path} is not a JSON file ({error}).") from None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidpose.events import Info, Report, Warn, ignore
 from vidpose.options import PostprocessOptions
-from vidpose.poses import Pose3D
+from vidpose.poses import Pose3D, who_is_there
 from vidpose.postprocess.body_height import scale_to_height
 from vidpose.postprocess.bone_lengths import equal_bone_lengths
 from vidpose.postprocess.ground_plane import place_in_world
@@ -57,13 +57,10 @@ def _as_asked(
         result = scale_to_height(result, options.height_cm)
         unknown = result.meta["scale"]["not_there"]
         if unknown:
-            ids = ", ".join(map(str, result.person_ids.tolist()))
-            report(
-                Warn(
-                    f"--height-cm names person {', '.join(unknown)}, who is not there; "
-                    f"there are {ids}."
-                )
-            )
+            there = who_is_there(result.person_ids.tolist())
+            report(Warn(f"--height-cm: there is no person {' or '.join(unknown)}; {there}."))
+        if result.meta["scale"]["people"]:
+            report(Info(_heights(result.meta["scale"])))
     result = smooth_joints(result, smoothing)
     if options.world:
         camera = {
@@ -83,15 +80,26 @@ def _as_asked(
     return result
 
 
+def _heights(scale: dict[str, Any]) -> str:
+    asked = scale["height_cm"]
+    people = [
+        f"person {name} {about['before_cm']:.0f} -> "
+        f"{asked[name] if isinstance(asked, dict) else asked:g} cm"
+        for name, about in scale["people"].items()
+    ]
+    return f"Body height: {', '.join(people)}."
+
+
 def _sentence(world: dict[str, Any]) -> str:
     where = {"motion": "the people's motion"}.get(world["up"], world["up"])
     about = "" if world["tilt_sd_deg"] is None else f", to about {world['tilt_sd_deg']:.0f} degrees"
+    up = f"up from {where}{about}" if world["sure"] else "up is a guess"
     pitch, roll, height = (
         world[f"camera_{name}"] for name in ("pitch_deg", "roll_deg", "height_m")
     )
     rolled = round(roll) or 0  # never -0
     return (
-        f"World: up from {where}{about}; the camera looks {abs(pitch):.0f} degrees "
+        f"World: {up}; the camera looks {abs(pitch):.0f} degrees "
         f"{'down' if pitch >= 0 else 'up'}, rolled {rolled}, {abs(height):.1f} m "
         f"{'above' if height >= 0 else 'below'} the floor."
     )
