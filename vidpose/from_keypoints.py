@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidpose.camera import assumed_focal_px, pixels_to_rays
 from vidpose.errors import UsageError
-from vidpose.events import Report, Setup, ignore
+from vidpose.events import Report, Setup, Warn, ignore
 from vidpose.keypoints import read_keypoints
 from vidpose.lifting.lifter import lift_poses, open_lifter
 from vidpose.options import LiftOptions, PostprocessOptions, check_names
@@ -71,7 +72,7 @@ def lift_file(
     lift, after = LiftOptions.pick(options), PostprocessOptions.pick(options)
     target = None if out is None else lifted_path(keypoints, out)
     if target is not None:
-        if target.resolve() == keypoints.resolve():
+        if os.path.realpath(target) == os.path.realpath(keypoints):
             raise UsageError(f"the result would overwrite {keypoints}; choose another -o.")
         check_writable(target)
     device, why = choose_device(lift.device)
@@ -94,6 +95,8 @@ def lift_file(
     )
     meta["keypoints"] = about | describe_file(keypoints)
     lifted = lift_poses(poses, lifter, lift.focal_px, progress)
+    if lifter.batches.note:
+        report(Warn(lifter.batches.note))
     result = postprocess(with_lifting_metadata(lifted, meta, lifter, lift, after), after, report)
     if target is not None:
         save(result, target)

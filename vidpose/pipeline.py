@@ -97,6 +97,8 @@ class Predictor:
                 poses, meta = self._detected(job, cache, report, progress)
             self._write_2d(job, poses, meta)
             lifted = self._lift(poses, meta, progress)
+            if self.lifter.batches.note:
+                report(Warn(self.lifter.batches.note))
             result = postprocess(lifted, self.options.postprocess, report)
             self._write(job, result, report, progress)
             if cache is not None:
@@ -169,7 +171,10 @@ class Predictor:
         """Steps 1 and 2; what an earlier run has left of them is taken if it is of any use."""
         try:
             with self._detect(job, cache, report, progress) as detections:
-                return self._track(job, detections, cache, report)
+                tracked = self._track(job, detections, cache, report)
+            for note in getattr(self.detector, "notes", ()):  # of those that run on a GPU
+                report(Warn(note))
+            return tracked
         except UnusableCacheError as error:
             if cache is None or not cache.resumed.frames:
                 raise

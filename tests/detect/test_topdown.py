@@ -459,3 +459,31 @@ def test_importing_detection_is_light() -> None:
 def test_the_fakes_keep_the_protocol() -> None:
     detector: PersonDetector = DotDetector()
     TopDownDetector(DotNetwork(), detector)
+
+
+@pytest.mark.parametrize("detect_every", [1, 2])
+def test_a_gpu_that_is_too_small_gets_less_at_once(detect_every: int) -> None:
+    class SmallNetwork(DotNetwork):
+        def joints(self, crops: NDArray[np.uint8]) -> Any:
+            if len(crops) > 2:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return super().joints(crops)
+
+    class SmallDetector(DotDetector):
+        def people(self, images: Sequence[Image]) -> Any:
+            if len(images) > 1:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return super().people(images)
+
+    images = [picture((60 + 4 * n, 90), (160, 120 + n), (250, 150)) for n in range(6)]
+    found = []
+    for network, people in ((DotNetwork(), DotDetector()), (SmallNetwork(), SmallDetector())):
+        with TopDownDetector(network, people, detect_every=detect_every) as detector:
+            found.append(list(detector.detect(frames(images))))
+    for whole, parts in zip(*found, strict=True):
+        np.testing.assert_array_equal(parts.keypoints, whole.keypoints)
+    notes = " ".join(detector.notes)
+    assert "people's joints were computed " in notes
+    assert ("pictures in which people are looked for were computed 1 at" in notes) == (
+        detect_every == 1
+    )

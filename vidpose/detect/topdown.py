@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vidpose.detect.base import MIN_SIZE_PX, Detections, is_distinct, is_plausible
 from vidpose.skeleton import Skeleton
+from vidpose.utils.batches import Batches
 
 if TYPE_CHECKING:
     from vidpose.video import Frame
@@ -128,6 +129,8 @@ class TopDownDetector:
         self._person_detector = person_detector
         self._num_people = num_people
         self._detect_every = detect_every
+        self._pictures = Batches(FRAMES_AT_ONCE, "pictures in which people are looked for")
+        self._crops = Batches(CROPS_AT_ONCE, "people's joints")
         self._frames: int
         self._followed: NDArray[np.float32]
         self.reset()
@@ -150,19 +153,31 @@ class TopDownDetector:
 
     def _every_frame(self, images: Iterator[Image]) -> Iterator[Detections]:
         while batch := list(islice(images, FRAMES_AT_ONCE)):
-            boxes = [found[: self._num_people] for found, _ in self._person_detector.people(batch)]
+            boxes = [found[: self._num_people] for found in self._people(batch)]
             yield from self._poses(batch, boxes)
 
     def _follow(self, images: Iterator[Image]) -> Iterator[Detections]:
         for image in images:
             boxes = self._followed
             if self._frames % self._detect_every == 0:
-                ((found, _),) = self._person_detector.people([image])
+                (found,) = self._people([image])
                 boxes = merge_boxes(boxes, found)
             (poses,) = self._poses([image], [boxes[: self._num_people]])
             self._frames += 1
             self._followed = boxes_around(poses)
             yield poses
+
+    def _people(self, images: list[Image]) -> list[NDArray[np.float32]]:
+        """The boxes of each image, (N, 4)."""
+        found = self._pictures.over(
+            0, len(images), lambda part: self._person_detector.people(images[part])
+        )
+        return [boxes for _, some in found for boxes, _ in some]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about how it went."""
+        return [batches.note for batches in (self._pictures, self._crops) if batches.note]
 
     def reset(self) -> None:
         """See `Detector.reset`."""
@@ -179,7 +194,8 @@ class TopDownDetector:
 
     def _poses(self, images: list[Image], boxes: list[NDArray[np.float32]]) -> Iterator[Detections]:
         """The plausible and distinct people in the boxes, (N, 4) for each image."""
-        for image, found in zip(images, find_poses(self._network, images, boxes), strict=True):
+        poses = find_poses(self._network, images, boxes, self._crops)
+        for image, found in zip(images, poses, strict=True):
             height, width = image.shape[:2]
             found = found[is_plausible(found, width, height)]
             yield found[is_distinct(found)]
@@ -195,7 +211,10 @@ class TopDownDetector:
 
 
 def find_poses(
-    network: PoseNetwork, images: Sequence[Image], boxes: Sequence[NDArray[np.floating]]
+    network: PoseNetwork,
+    images: Sequence[Image],
+    boxes: Sequence[NDArray[np.floating]],
+    batches: Batches | None = None,
 ) -> list[Detections]:
     """The pose in every box of every image, whatever it is worth.
 
@@ -205,6 +224,7 @@ def find_poses(
         network: finds the joints.
         images: (H, W, 3) RGB, sizes may differ.
         boxes: for each image (N, 4) x0 y0 x1 y1, pixels; N may be 0.
+        batches: how many crops go together.
 
     Returns:
         For each image N poses, in the order of its boxes.
@@ -218,9 +238,10 @@ def find_poses(
     joints = len(network.skeleton)
     keypoints = np.zeros((len(owners), joints, 2), np.float32)
     scores = np.zeros((len(owners), joints), np.float32)
-    crops = np.empty((min(len(owners), CROPS_AT_ONCE), height, width, 3), np.uint8)
-    for start in range(0, len(owners), CROPS_AT_ONCE):
-        some = slice(start, start + CROPS_AT_ONCE)
+    batches = batches or Batches(CROPS_AT_ONCE, "people's joints")
+    crops = np.empty((min(len(owners), batches.most), height, width, 3), np.uint8)
+
+    def found(some: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         batch = crops[: len(owners[some])]
         for crop, owner, affine in zip(batch, owners[some], affines[some], strict=True):
             cv2.warpAffine(
@@ -232,8 +253,10 @@ def find_poses(
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=network.border_rgb,
             )
-        in_crop, scores[some] = network.joints(batch)
-        keypoints[some] = from_crops(affines[some], in_crop)
+        return network.joints(batch)
+
+    for some, (in_crop, sure) in batches.over(0, len(owners), found):
+        keypoints[some], scores[some] = from_crops(affines[some], in_crop), sure
     parts = [slice(end - count, end) for count, end in zip(counts, np.cumsum(counts), strict=True)]
     return [Detections(keypoints[part], scores[part], network.skeleton) for part in parts]
 

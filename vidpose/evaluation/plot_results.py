@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,9 +109,9 @@ def _check(
         raise UsageError("--what and --joints are for one result without --reference.")
     if options.joints and options.what and not {"trajectories", "speeds"} & set(options.what):
         raise UsageError("--joints are those of trajectories and speeds; give --what one of them.")
-    inputs = {path.resolve() for path in (*paths, *([reference] if reference else []))}
+    inputs = {os.path.realpath(path) for path in (*paths, *([reference] if reference else []))}
     for path in numbers:
-        if path is not None and path.resolve() in inputs:
+        if path is not None and os.path.realpath(path) in inputs:
             raise UsageError(f"{path} is read here; give --csv and --json another name.")
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vidpose.camera import assumed_focal_px
 from vidpose.errors import UsageError
 from vidpose.lifting.resampling import nearest, resample, training_grid
-from vidpose.lifting.sliding_window import BLOCK, slide
+from vidpose.lifting.sliding_window import BLOCK, new_batches, slide
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS, fill_gaps
 from vidpose.models.sliding import sliding_form
@@ -80,6 +80,7 @@ class Lifter:
         self.precision = choose_precision(precision, self.device)
         model = checkpoint.model.to(self.device).eval()
         self.model = sliding_form(model, PRECISIONS[self.precision])
+        self.batches = new_batches()
         self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
 
     def __call__(
@@ -146,7 +147,7 @@ class Lifter:
                 track[first : stop + context], dtype=torch.float32, device=self.device
             )
             inputs, rotation = normalise(keypoints_px, frame_size, focal_px)
-            lifted = slide(self.model, inputs, mirrored, start - first, stop - first)
+            lifted = slide(self.model, inputs, mirrored, start - first, stop - first, self.batches)
             joints = lifted.poses
             joints[:, 0] = 0
             turned = (joints @ rotation[start - first : stop - first]).flatten(1)

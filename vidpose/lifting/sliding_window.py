@@ -11,9 +11,15 @@ import torch
 from torch import Tensor
 
 from vidpose.models.base import SlidingForm
+from vidpose.utils.batches import Batches
 
 BLOCK = 576
 """Frames that are lifted together; bounds memory whatever the length. See `lifting.BLOCK`."""
+
+
+def new_batches() -> Batches:
+    """`BLOCK` frames together, as long as they fit."""
+    return Batches(BLOCK, "frames")
 
 
 class Lifted(NamedTuple):
@@ -43,6 +49,7 @@ def slide(
     mirrored: Tensor | None,
     first: int = 0,
     last: int | None = None,
+    batches: Batches | None = None,
 ) -> Lifted:
     """Lift every frame of a track, with the window around it; edge frames are repeated.
 
@@ -52,15 +59,20 @@ def slide(
         mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too;
             None: it is not.
         first, last: only these frames; those around them are for their windows.
+        batches: how many frames are lifted together.
 
     Returns:
         The poses of the frames, on the model's device.
     """
     last = len(inputs) if last is None else last
+    batches = batches or new_batches()
 
     def over(track: Tensor) -> Tensor:
-        parts = (_block(model, track, i, min(i + BLOCK, last)) for i in range(first, last, BLOCK))
-        return torch.cat(list(parts))  # outside of inference mode, so that it may be changed
+        def lift(part: slice) -> Tensor:
+            return _block(model, track, part.start, part.stop)
+
+        parts = [poses for _, poses in batches.over(first, last, lift)]
+        return torch.cat(parts)  # outside of inference mode, so that it may be changed
 
     flipped = None if mirrored is None else mirror(over(mirror(inputs, mirrored)), mirrored)
     return Lifted(over(inputs), flipped)
