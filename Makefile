@@ -33,6 +33,7 @@ viewer:
 soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py kill
 	$(BIN)/python benchmarks/robustness.py batch
+	$(BIN)/python benchmarks/robustness.py disk
 
 # The stamp is written last: an installation that was interrupted is taken up again. What went wrong
 # with a part stays in .venv/missing, where `vidpose doctor` finds it.

@@ -192,12 +192,12 @@ def table(settings: Settings) -> Table:
     )
 
 
-SIZES = (320, 480, 884, 640, 256)
-LENGTHS_S = (0.4, 0.7, 0.3)
+SIZES = (320, 256, 480, 400, 288)
+LENGTHS_S = (0.2, 0.3, 0.1)
 """Of the clips, in turn; numbers without a common divisor, so that all come together."""
 
 
-def many_clips(video: Path, folder: Path, clips: int, detector: str) -> str:
+def many_clips(video: Path, folder: Path, clips: int, detector: str, weights: str) -> str:
     """The table of what one process holds after some of so many clips."""
     made = [
         clip(video, folder / f"{n}.mkv", 0.2 * n, LENGTHS_S[n % 3], SIZES[n % 5]) for n in range(15)
@@ -206,7 +206,8 @@ def many_clips(video: Path, folder: Path, clips: int, detector: str) -> str:
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
     process = psutil.Process()
     rows = []
-    with vidpose.Predictor(detector="auto" if detector == "fake" else detector) as predictor:
+    chosen = {"detector": "auto" if detector == "fake" else detector, "weights": weights}
+    with vidpose.Predictor(**chosen) as predictor:
         for n in range(1, clips + 1):
             with suppress(NoPersonError):
                 predictor(made[n % len(made)], folder / "out" / f"{n}.npz")
@@ -271,7 +272,7 @@ def main() -> None:
         folder = given.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         if given.clips:
-            print(many_clips(given.video, folder, given.clips, given.detector))
+            print(many_clips(given.video, folder, given.clips, given.detector, given.weights))
             return
         video = small(given.video, folder / "small.mp4", given.width)
         more = [f"--detector={given.detector}", f"--stay={given.stay_s}"]

@@ -1,13 +1,17 @@
-"""Recovery of `vidpose infer` from kills, and from broken videos among many; counts of failures.
+"""Recovery of `vidpose infer` from kills, full disks and broken videos; counts of failures.
 
     python benchmarks/robustness.py kill [--times 20] [--seconds 8] [--seed 0]
     python benchmarks/robustness.py batch [--videos 50] [--ways jobs ray]
+    python benchmarks/robustness.py disk [--sizes 0 2000 20000 60000 200000]
 
 What takes too long for the tests. `kill` runs `vidpose infer` with the embedded detector, kills it
 (SIGKILL) at a random moment, runs it again to the end, and compares the file with that of an
 undisturbed run, byte by byte. `batch` makes many short videos, two of them broken, and runs them
 through two processes and through Ray. All others must have a result, the two must be named, the
-exit code must be 1, and a second run must do only the two again. Exit code 1 if anything fails.
+exit code must be 1, and a second run must do only the two again. `disk` runs `vidpose infer` with
+all its outputs where no file may grow beyond so many bytes, as on a disk that fills, and looks
+for one sentence, exit code 1, no traceback, and no half of a file; then it runs it again without
+the limit. Exit code 1 if anything fails.
 """
 
 from __future__ import annotations
@@ -86,6 +90,40 @@ def kill(folder: Path, times: int, seconds: float, seed: int) -> bool:
     return passed
 
 
+LIMITED = (
+    "import resource, sys; "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY)); "
+)
+
+
+def disk(folder: Path, sizes: list[int]) -> bool:
+    """Whether every run failed as it should, and went on to the end when there was room."""
+    video = clip(DEMO, folder / "clip.mkv", 0, 1.0)
+    passed = True
+    for size in sizes:
+        out = folder / f"limit-{size}"
+        options = ["infer", str(video), "-o", str(out), "--render", "--view-html", "--save-2d"]
+        options += ["--export", "csv,json"]
+        full = [sys.executable, "-c", LIMITED + WRITES_OFTEN, str(size), *options]
+        done = subprocess.run(full, capture_output=True, text=True)
+        errors = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
+        told = len(errors) == 1 and errors[0].startswith("Error: ") and done.returncode == 1
+        hidden = [path.name for path in out.rglob(".*") if path.is_file()]
+        again = subprocess.run(
+            [sys.executable, "-c", WRITES_OFTEN, *options], capture_output=True, text=True
+        )
+        ended = again.returncode == 0 and not list(out.glob(".*"))
+        ok = told and not hidden and ended
+        print(
+            f"{size:7} bytes: {errors[0] if told else f'UNEXPECTED {done.stderr}'} "
+            f"{hidden or 'nothing'} left; the next run "
+            f"{'ended' if ended else f'FAILED {again.stderr}'}",
+            flush=True,
+        )
+        passed = passed and ok
+    return passed
+
+
 def batch(folder: Path, count: int, ways: list[str]) -> bool:
     """Whether both runs of every way did what they should."""
     videos = folder / "videos"
@@ -142,10 +180,16 @@ def main() -> None:
     many = commands.add_parser("batch")
     many.add_argument("--videos", type=int, default=50)
     many.add_argument("--ways", nargs="+", choices=["jobs", "ray"], default=["jobs", "ray"])
+    filling = commands.add_parser("disk")
+    filling.add_argument(
+        "--sizes", type=int, nargs="+", default=[0, 2000, 20_000, 60_000, 200_000], help="bytes"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if given.command == "kill":
             passed = kill(Path(name), given.times, given.seconds, given.seed)
+        elif given.command == "disk":
+            passed = disk(Path(name), given.sizes)
         else:
             passed = batch(Path(name), given.videos, given.ways)
     sys.exit(0 if passed else 1)

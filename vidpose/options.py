@@ -103,13 +103,14 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
         wanted = "a whole number" if whole else "a number"
         raise UsageError(f"{flag(name)} {value!s:.40}: give {wanted}.")
+    number: Any = value
     least = -maximum if minimum is None else minimum
-    if least <= value <= maximum:
+    if least <= number <= maximum:
         return
-    if not math.isfinite(value):
+    if not math.isfinite(number):
         raise UsageError(f"{flag(name)} {value}: give a finite number.")
     wanted = f"from {least:,.10g} to {maximum:,.10g}"
-    if minimum is not None and value < minimum:
+    if minimum is not None and number < minimum:
         wanted = f"{minimum:g} or more"
     raise UsageError(f"{flag(name)} {value!s:.40}: give {wanted}.")
 
