@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from tests.datasets.test_dataset import make
 from vidpose.datasets.dataset import PoseSequence
-from vidpose.errors import UsageError
+from vidpose.errors import UsageError, VidposeError
 from vidpose.skeleton import H36M17
 from vidpose.training.windows import Track, Windows, fits, track
 
@@ -103,3 +105,26 @@ def make_at(joints: NDArray[np.float32], pixels: NDArray[np.float32]) -> PoseSeq
 
 def test_the_host_always_has_room() -> None:
     assert fits([random_track(3)], True, torch.device("cpu"))
+
+
+def test_a_table_on_a_full_disk_is_told_when_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mapped memory takes the space when it is written, and then ends the process."""
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(VidposeError, match=r"inputs\.f32 cannot be written: the disk is full"):
+        Windows([random_track(5)], 3, folder=tmp_path)
+
+
+def test_a_table_does_not_follow_links(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / "windows"
+    folder.mkdir()
+    (folder / "inputs.f32").symlink_to(victim)
+    Windows([random_track(5)], 3, folder=folder)
+    assert victim.read_text() == "mine"
