@@ -30,7 +30,7 @@ from vidpose.detect.base import Detections, FrameDetections
 from vidpose.errors import VidposeError
 from vidpose.events import Report, Warn, ignore
 from vidpose.skeleton import Skeleton
-from vidpose.utils.files import UNREADABLE, is_own, replacing, writing
+from vidpose.utils.files import UNREADABLE, is_own, owner_of_new_files, replacing, writing
 
 if sys.platform != "win32":
     import fcntl
@@ -88,7 +88,9 @@ def _foreign(folder: Path) -> str:
         return ""
     if not stat.S_ISDIR(about.st_mode):
         return "is a link" if stat.S_ISLNK(about.st_mode) else "is not a folder"
-    return "" if is_own(about) else "belongs to another user"
+    # A file server may give all files of its own to one user.
+    ours = is_own(about) or about.st_uid == owner_of_new_files(folder.parent)
+    return "" if ours else "belongs to another user"
 
 
 class _Lock:
@@ -291,15 +293,14 @@ class DetectionCache:
         Raises:
             VidposeError: the disk is full or the like.
         """
-        if not self._keeps:
-            self._waiting = []
-        if not self._keeps or (not self._waiting and warnings is None):
+        if not self._waiting and warnings is None:
             return
-        if not self._ours:
+        if not self._ours and self._keeps:
             _empty(self.folder)  # of another job's
             self._make_folder()
-            if not self._keeps:
-                return
+        if not self._keeps:
+            self._waiting, self._since = [], time.monotonic()
+            return
         indices, times, found = zip(*self._waiting, strict=True) if self._waiting else ((),) * 3
         nobody = np.zeros((0, len(self._skeleton), 2), np.float32)
         with (

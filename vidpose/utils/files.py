@@ -159,6 +159,18 @@ def obstacle(path: Path, advice: str) -> str | None:
     return None
 
 
+def owner_of_new_files(folder: Path) -> int:
+    """The number of the user to whom a file belongs that is made there now; -1 if none can be."""
+    try:
+        temporary, _ = _create(folder, "-owner.part")
+    except OSError:
+        return -1
+    try:
+        return temporary.lstat().st_uid
+    finally:
+        temporary.unlink()
+
+
 def is_own(about: os.stat_result) -> bool:
     """Whether a file or folder belongs to the user who runs this. Windows does not say."""
     return not hasattr(os, "getuid") or about.st_uid == os.geteuid()
