@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from vidpose.camera import assumed_focal_px
 from vidpose.errors import UsageError
-from vidpose.lifting.resampling import nearest, resample, training_grid
-from vidpose.lifting.sliding_window import BLOCK, new_batches, slide
+from vidpose.lifting.resampling import EVEN_STEPS, nearest, resample, training_grid
+from vidpose.lifting.sliding_window import BLOCK, mirror, new_batches, slide
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS, fill_gaps
 from vidpose.models.sliding import sliding_form
@@ -119,6 +119,61 @@ class Lifter:
             return LiftedTrack(joints, apart)
         apart = np.interp(timestamps, grid, apart).astype(np.float32)
         return LiftedTrack(resample(grid, joints, timestamps).astype(np.float32), apart)
+
+    def frame(
+        self,
+        keypoints_px: NDArray[np.floating],
+        timestamps: NDArray[np.float64],
+        at: int,
+        frame_size: tuple[int, int],
+        focal_px: float,
+    ) -> NDArray[np.float32]:
+        """Lift one frame of a track that goes on, from one window of the network.
+
+        A network that answers for all frames of a window gets one that ends where the track ends
+        so far, so that no frame is made up; up to the middle of the window the frame has a future.
+        Any other network has the frame in the middle of its window, and the track's end repeated.
+
+        Args:
+            keypoints_px: (T, 17, 2), h36m17, pixels; NaN = missing. What lies more than a window
+                before the frame does not matter.
+            timestamps: (T,) seconds, rising.
+            at: which of the frames.
+            frame_size: width and height of the picture, pixels.
+            focal_px: focal length in pixels, known or assumed.
+
+        Returns:
+            (17, 3) metres, camera frame, the root at 0.
+
+        Raises:
+            ValueError: no joint is there in any frame.
+        """
+        model, fps = self.checkpoint.model, self.checkpoint.fps
+        track, missing = self._filled(keypoints_px, timestamps)
+        frames = int(self.model.config.frames)
+        ahead = frames // 2
+        if model.all_frames:
+            ahead = min(ahead, int((timestamps[-1] - timestamps[at]) * fps + EVEN_STEPS))
+        slot = frames - 1 - ahead
+        grid = timestamps[at] + (np.arange(frames) - slot) / fps
+        grid = np.clip(grid, timestamps[0], timestamps[-1])
+        window = resample(timestamps, track, grid) if len(timestamps) > 1 else track[[0] * frames]
+        window[missing[nearest(timestamps, grid)]] = np.nan
+        keypoints = torch.as_tensor(window, dtype=torch.float32, device=self.device)
+        normalise = NORMALISATIONS[self.checkpoint.normalisation]
+        inputs, rotation = normalise(keypoints, frame_size, focal_px)
+        joints = self._in_window(inputs)[slot if model.all_frames else 0]
+        lifted: NDArray[np.float32] = ((joints - joints[0]) @ rotation[slot]).cpu().numpy()
+        return lifted
+
+    @torch.inference_mode()
+    def _in_window(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(F, J, 2) -> (1 or F, J, 3), with flip augmentation if it is asked for."""
+        if not self.flip:
+            return self.model.windows(inputs[None])[0]
+        both = torch.stack([inputs, mirror(inputs, self._mirrored)])
+        plain, flipped = self.model.windows(both)
+        return (plain + mirror(flipped, self._mirrored)) / 2
 
     def _filled(
         self, keypoints_px: NDArray[np.floating], timestamps: NDArray[np.float64]

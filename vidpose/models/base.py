@@ -42,6 +42,9 @@ class SlidingForm(Protocol):
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel.slide`."""
 
+    def windows(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel.windows`."""
+
 
 class LiftingModel(nn.Module):
     """A window of 2D poses in, the 3D pose of its centre frame out, or those of all its frames.
@@ -84,6 +87,11 @@ class LiftingModel(nn.Module):
         """
         windows = keypoints.unfold(0, self.config.frames, 1)  # (T, J, 2, F)
         poses: Tensor = self(windows.permute(0, 3, 1, 2))[:, 0]
+        return poses
+
+    def windows(self, keypoints: Tensor) -> Tensor:
+        """The poses of single windows, as `forward` gives them: (N, F, J, 2) -> (N, 1 or F, J, 3)."""
+        poses: Tensor = self(keypoints)
         return poses
 
     def check_windows(self, keypoints: Tensor) -> None:

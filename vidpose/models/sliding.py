@@ -70,6 +70,12 @@ class _Autocast:
         with torch.autocast(keypoints.device.type, self._dtype, enabled=bf16):
             return self._model.slide(keypoints).float()
 
+    def windows(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel`."""
+        bf16 = self._dtype != torch.float32
+        with torch.autocast(keypoints.device.type, self._dtype, enabled=bf16):
+            return self._model.windows(keypoints).float()
+
 
 class _SlidingTransformer:
     """A network of PoseFormer's kind; `dtype` is that of the temporal blocks' products."""
@@ -131,6 +137,10 @@ class _SlidingPoseFormer(_SlidingTransformer):
         parts = self._evenly(len(keypoints) - others, features)
         return torch.cat([self._temporal(features[p.start : p.stop + others]) for p in parts])
 
+    def windows(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel`; a single window has no neighbours to share work with."""
+        return torch.stack([self.slide(window) for window in keypoints])
+
     def _temporal(self, features: Tensor) -> Tensor:
         """(N + F - 1, J * C) -> (N, J, 3)."""
         windows = features.unfold(0, self.config.frames, 1).mT + self._frame_position
@@ -156,6 +166,11 @@ class _SlidingSequence(_SlidingTransformer):
             return torch.cat([self._temporal(windows[part]) for part in parts])
 
         return over_windows(features, self.config.frames, self._step, temporal)
+
+    def windows(self, keypoints: Tensor) -> Tensor:
+        """See `LiftingModel`."""
+        features = self._spatial(keypoints.flatten(0, 1))
+        return self._temporal(features.unflatten(0, keypoints.shape[:2])).float()
 
     def _temporal(self, windows: Tensor) -> Tensor:
         """(N, F, J * C) -> (N, F, J, 3)."""
