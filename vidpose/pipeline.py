@@ -114,7 +114,8 @@ class Predictor:
             frames: pictures, (H, W, 3) RGB uint8, all of one size, and their times in seconds,
                 rising.
             delay_s: a frame's people come once the frames of so many seconds after it are there
-                (or the frames end): the network looks into the future, too. Less is less exact.
+                (or the frames end): the network looks into the future, too. Less is less exact,
+                see docs/live.md; 0 is causal.
 
         Yields:
             `FramePeople` for every frame, in order. Ids are those of the tracker. What needs the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,9 @@ from vidpose.skeleton import H36M17
 from vidpose.tracking.tracker import MAX_GAP_S, Tracker
 from vidpose.video import Frame
 
-BLOCK_S = 0.25
-"""People are lifted so many seconds at a time: each time the frames around are lifted again."""
+ROOT_BEFORE_S, ROOT_AFTER_S = 1.0, 0.25
+"""How far around a frame the root's trajectory is found. Poses after it are not known yet; within
+so short a time its own stands in for them, of which only the size matters here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +51,14 @@ class FramePeople:
 
 @dataclass(eq=False)
 class _Seen:
-    """One frame's tracked people: id -> joints (17, 2), pixels, and scores (17,)."""
+    """One frame's tracked people, by id."""
 
     index: int
     time_s: float
     people: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    """Joints (17, 2), pixels, and scores (17,)."""
+    joints_3d: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    """(17, 3) metres, once the frame is lifted."""
 
 
 def stream(
@@ -66,32 +70,108 @@ def stream(
     delay_s: float = 1.0,
 ) -> Iterator[FramePeople]:
     """See `vidpose.Predictor.stream`."""
-    if not 0 <= delay_s < np.inf:
-        raise UsageError(f"delay_s {delay_s:g}: give 0 or more seconds.")
+    check_delay(delay_s)
+    people: PeopleStream | None = None
     size: list[tuple[int, int]] = []
-    tracker = Tracker()
-    around_s = lifter.model.context / lifter.checkpoint.fps
-    seen: deque[_Seen] = deque()
-    done = 0  # frames of `seen` that were given already
-
-    def ready(until_s: float) -> Iterator[FramePeople]:
-        nonlocal done
-        block = [frame for frame in list(seen)[done:] if frame.time_s <= until_s]
-        if block:
-            focal = float(assumed_focal_px(size[0]) if focal_px is None else focal_px)
-            yield from _lift_block(seen, block, lifter, size[0], focal)
-            done += len(block)
-        while done and seen[0].time_s < seen[done - 1].time_s - around_s:
-            seen.popleft()
-            done -= 1
-
     detector.reset()
     for found in detect_frames(detector, _checked(frames, size)):
-        seen.append(_tracked(tracker, found))
-        waiting_s = found.time_s - seen[done].time_s
-        if waiting_s >= delay_s + min(BLOCK_S, delay_s):
-            yield from ready(found.time_s - delay_s)
-    yield from ready(np.inf)
+        if people is None:
+            people = PeopleStream(lifter, size[0], focal_px=focal_px, delay_s=delay_s)
+        yield from people.add(found)
+    if people is not None:
+        yield from people.rest()
+
+
+def check_delay(delay_s: float) -> None:
+    """Raises UsageError: it is no number of seconds."""
+    if not 0 <= delay_s < np.inf:
+        raise UsageError(f"delay_s {delay_s:g}: give 0 or more seconds.")
+
+
+class PeopleStream:
+    """Detections in, frame by frame; people in 3D out, some frames later. Memory is bounded."""
+
+    def __init__(
+        self,
+        lifter: Lifter,
+        frame_size: tuple[int, int],
+        *,
+        focal_px: float | None = None,
+        delay_s: float = 1.0,
+    ) -> None:
+        """Begin a stream.
+
+        Args:
+            lifter: what lifts.
+            frame_size: width and height of the pictures, pixels.
+            focal_px: focal length in pixels; by default the picture's longer side.
+            delay_s: of how many seconds after a frame the lifter sees the frames, too.
+        """
+        self._lifter, self._frame_size, self._delay_s = lifter, frame_size, delay_s
+        self._focal_px = float(assumed_focal_px(frame_size) if focal_px is None else focal_px)
+        self._tracker = Tracker()
+        self._seen: deque[_Seen] = deque()
+        self._given = 0  # frames of `_seen` that were given already
+        window_s = lifter.model.config.frames / lifter.checkpoint.fps
+        self._memory_s = max(window_s, ROOT_BEFORE_S)
+
+    def add(self, found: FrameDetections) -> Iterator[FramePeople]:
+        """The people of the frames that need not wait longer, in order.
+
+        Args:
+            found: in the next frame; there is a conversion from its skeleton to h36m17.
+        """
+        ids = self._tracker.update(found.detections, found.time_s)
+        joints = found.detections.converted(H36M17)
+        people = {person: (joints.keypoints[n], joints.scores[n]) for n, person in enumerate(ids)}
+        self._seen.append(_Seen(found.frame_index, found.time_s, people))
+        return self._until(found.time_s - self._delay_s)
+
+    def rest(self) -> Iterator[FramePeople]:
+        """The people of the last frames, after which none comes."""
+        return self._until(np.inf)
+
+    def _until(self, time_s: float) -> Iterator[FramePeople]:
+        while self._given < len(self._seen) and self._seen[self._given].time_s <= time_s + 1e-6:
+            frame = self._seen[self._given]
+            self._given += 1
+            yield FramePeople(
+                frame.index, frame.time_s, tuple(self._lift(frame, person) for person in frame.people)
+            )
+            while self._seen[0].time_s < frame.time_s - self._memory_s:
+                self._seen.popleft()
+                self._given -= 1
+
+    def _lift(self, frame: _Seen, person: int) -> Person:
+        track = self._track(frame, person)
+        at = track.index(frame)
+        times = np.array([other.time_s for other in track])
+        keypoints, scores = (
+            np.stack([other.people[person][n] for other in track]) for n in (0, 1)
+        )
+        pixels = seen_joints(keypoints, scores)
+        size, focal_px = self._frame_size, self._focal_px
+        lifted = self._lifter.frame(pixels, times, at, size, focal_px)
+        near = (times >= frame.time_s - ROOT_BEFORE_S) & (times <= frame.time_s + ROOT_AFTER_S)
+        joints = np.stack([other.joints_3d.get(person, lifted) for other in track])[near]
+        rays = pixels_to_rays(pixels[near], size, focal_px)
+        roots = root_positions(joints, rays, scores[near], times[near])
+        frame.joints_3d[person] = lifted
+        root = roots[int(near[:at].sum())].astype(np.float32)
+        return Person(person, keypoints[at], scores[at], lifted, root)
+
+    def _track(self, frame: _Seen, person: int) -> list[_Seen]:
+        """The frames around one in which a person was detected, up to where they were away."""
+        track: list[_Seen] = []
+        for other in self._seen:
+            if person not in other.people:
+                continue
+            if track and other.time_s - track[-1].time_s > MAX_GAP_S:
+                if frame in track:
+                    break
+                track = []
+            track.append(other)
+        return track
 
 
 def _checked(
@@ -114,53 +194,3 @@ def _checked(
         size[:] = [now]
         last_s = time_s
         yield Frame(index, time_s, image, duration_s=0.0)
-
-
-def _tracked(tracker: Tracker, found: FrameDetections) -> _Seen:
-    ids = tracker.update(found.detections, found.time_s)
-    joints = found.detections.converted(H36M17)
-    people = {person: (joints.keypoints[n], joints.scores[n]) for n, person in enumerate(ids)}
-    return _Seen(found.frame_index, found.time_s, people)
-
-
-def _lift_block(
-    seen: Iterable[_Seen],
-    block: list[_Seen],
-    lifter: Lifter,
-    frame_size: tuple[int, int],
-    focal_px: float,
-) -> Iterator[FramePeople]:
-    """Lift everybody in the frames of a block, with the frames around them as context."""
-    people: dict[int, dict[int, Person]] = {frame.index: {} for frame in block}
-    for person in sorted({person for frame in block for person in frame.people}):
-        for track in _stretches(seen, person):
-            if not any(frame.index in people for frame in track):
-                continue
-            times = np.array([frame.time_s for frame in track])
-            keypoints = np.stack([frame.people[person][0] for frame in track])
-            scores = np.stack([frame.people[person][1] for frame in track])
-            pixels = seen_joints(keypoints, scores)
-            joints = lifter(pixels, times, frame_size, focal_px).joints
-            rays = pixels_to_rays(pixels, frame_size, focal_px)
-            roots = root_positions(joints, rays, scores, times).astype(np.float32)
-            for n, frame in enumerate(track):
-                if frame.index in people:
-                    people[frame.index][person] = Person(
-                        person, keypoints[n], scores[n], joints[n], roots[n]
-                    )
-    for frame in block:
-        yield FramePeople(frame.index, frame.time_s, tuple(people[frame.index].values()))
-
-
-def _stretches(seen: Iterable[_Seen], person: int) -> Iterator[list[_Seen]]:
-    """The frames in which a person was detected, parted where they were away for longer."""
-    track: list[_Seen] = []
-    for frame in seen:
-        if person not in frame.people:
-            continue
-        if track and frame.time_s - track[-1].time_s > MAX_GAP_S:
-            yield track
-            track = []
-        track.append(frame)
-    if track:
-        yield track

@@ -163,7 +163,8 @@ class Lifter:
         normalise = NORMALISATIONS[self.checkpoint.normalisation]
         inputs, rotation = normalise(keypoints, frame_size, focal_px)
         joints = self._in_window(inputs)[slot if model.all_frames else 0]
-        lifted: NDArray[np.float32] = ((joints - joints[0]) @ rotation[slot]).cpu().numpy()
+        lifted: NDArray[np.float32] = (joints @ rotation[slot]).cpu().numpy()
+        lifted[0] = 0
         return lifted
 
     @torch.inference_mode()
