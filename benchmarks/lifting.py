@@ -1,14 +1,15 @@
 """Error of weights in 3D on people they were not trained on: the lifting benchmark; mm and m/s2.
 
     python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/lifting]
-        [--only CONDITION...] [--trained] [--no-rigid]
+        [--only CONDITION...] [--trained] [--no-rigid] [--live]
 
 MOCAP is the motion capture (<subject>/<clip>.bvh). Its held-out subjects are seen by cameras drawn
 from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
 are files or names, of any of vidpose's networks; all get the same people, cameras and errors. The
 folder gets benchmark.md, benchmark.csv, conditions.png and joints.png. With --trained the other
 subjects are measured, whom the weights know: what training has not learned. With --no-rigid bones
-change their length, as networks lift them.
+change their length, as networks lift them. With --live each frame is lifted as `vidpose live` does:
+with few frames after it, or none.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ SEED = 6
 FRAME_SIZE = (1000, 1000)
 STRETCHES = 2
 """Of one clip at most: bounds the time this takes and the weight of long clips."""
+FUTURES = (0, 3, 6, 10, 20, 40)
+"""Frames after each that `--live` lets the lifter see, at 30 a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +116,8 @@ class Condition:
     """Of bone lengths (logarithm), as in training; at 0 everybody has one build."""
     every: int = 1
     """Only every n-th stretch, to save time; compare with the condition `half`."""
+    future: int | None = None
+    """Of each frame the lifter sees so many frames after it; None: all of the track."""
 
 
 def conditions(quick: bool) -> list[Condition]:
@@ -149,6 +154,18 @@ def conditions(quick: bool) -> list[Condition]:
         off = f"{fps:g} frames/s, taken as the weights' rate"
         rates += [at, replace(at, name=f"{fps:g} as is, half", about=off, match_rate=False)]
     return [first, clean, slow, embedded, half, known, ideal, build, *cameras, *hidden, *rates]
+
+
+def live_conditions() -> list[Condition]:
+    """What `vidpose live` loses by not waiting for all of the future."""
+    all_frames = Condition(name="all", about="all of the track, as `infer`", every=2)
+    few = [
+        replace(
+            all_frames, name=f"{n} ahead", about=f"{n} frames after it, {n / 30:.2f} s", future=n
+        )
+        for n in FUTURES
+    ]
+    return [*few, all_frames]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,14 +265,32 @@ def see(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Condi
     )
 
 
-def lift(lifter: Lifter, view: View, match_rate: bool, rigid: bool = True) -> Floats:
+def lift(
+    lifter: Lifter,
+    view: View,
+    match_rate: bool,
+    rigid: bool = True,
+    future: int | None = None,
+) -> Floats:
     fps = view.fps if match_rate else lifter.checkpoint.fps
     times = np.arange(len(view.pixels)) / fps
-    joints = lifter(view.pixels, times, FRAME_SIZE, view.focal_px).joints
+    if future is None:
+        joints = lifter(view.pixels, times, FRAME_SIZE, view.focal_px).joints
+    else:
+        joints = np.stack([_as_live(lifter, view, times, t, future) for t in range(len(times))])
     if rigid:
         rays = pixels_to_rays(view.pixels, FRAME_SIZE, view.focal_px)
         joints = with_bone_lengths(joints, rays, bone_lengths(joints))
     return np.asarray(joints, np.float64)
+
+
+def _as_live(lifter: Lifter, view: View, times: Floats, t: int, future: int) -> Floats:
+    """(17, 3), a frame as it is lifted when only so many frames after it have come."""
+    first = max(0, t - int(lifter.model.config.frames))
+    part = slice(first, t + future + 1)
+    return np.asarray(
+        lifter.frame(view.pixels[part], times[part], t - first, FRAME_SIZE, view.focal_px)
+    )
 
 
 def check_held_out(training: dict[str, Any], name: str) -> None:
@@ -326,7 +361,8 @@ def measure(
         for number, stretch in list(enumerate(chosen))[:: condition.every]:
             view = see(cameras, stretch, number, condition)
             for lifter, found in zip(lifters.values(), errors, strict=True):
-                found.add(lift(lifter, view, condition.match_rate, rigid), view)
+                how = condition.match_rate, rigid, condition.future
+                found.add(lift(lifter, view, *how), view)
         yield errors
 
 
@@ -428,10 +464,12 @@ def run(
     only: Sequence[str] = (),
     trained: bool = False,
     rigid: bool = True,
+    live: bool = False,
 ) -> None:
-    rows = [row for row in conditions(quick) if not only or row.name in only]
+    every = live_conditions() if live else conditions(quick)
+    rows = [row for row in every if not only or row.name in only]
     if unknown := set(only) - {row.name for row in rows}:
-        known = ", ".join(row.name for row in conditions(quick))
+        known = ", ".join(row.name for row in every)
         raise UsageError(f"--only {', '.join(sorted(unknown))}: there are {known}.")
     checkpoints = load_weights(weights, trained)
     out.mkdir(parents=True, exist_ok=True)
@@ -461,6 +499,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/lifting"))
     parser.add_argument("--only", nargs="+", default=[], metavar="CONDITION", help="these rows")
     parser.add_argument("--no-rigid", dest="rigid", action="store_false", help="as networks lift")
+    parser.add_argument("--live", action="store_true", help="with few frames after each")
     parser.add_argument("--trained", action="store_true", help="people who were trained on")
     given = vars(parser.parse_args())
     torch.manual_seed(SEED)

@@ -70,20 +70,19 @@ class ScenePanel:
         self._placed = placed_joints(result)
         self._thin = ~result.observed
         self._present = result.present
-        self._colours = [colours.person_colours(i) for i in result.person_ids.tolist()]
+        self._ids = result.person_ids
         people, frames = np.nonzero(result.present)
         some = slice(None, None, max(1, len(people) // MOST_LOOKED_AT))
-        bodies = self._in_world(people[some], frames[some])
+        bodies = self._in_world(self._placed[people[some], frames[some]])
         box = scene_box(bodies)
+        self._box = box
         self._viewpoint = Viewpoint.fit(view, _to_show(bodies, box), size)
         self._depth_range = np.percentile(self._viewpoint.project(_corners(box))[1], (0, 100))
         self._background = _background(self._viewpoint, size, box)
 
-    def _in_world(
-        self, people: NDArray[np.intp], frames: NDArray[np.intp] | int
-    ) -> NDArray[np.float64]:
-        """(N, 17, 3) world: these people in these frames."""
-        joints = self._ground.to_world(self._placed[people, frames])
+    def _in_world(self, placed: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(N, 17, 3) camera frame to world, as bodies are drawn."""
+        joints = self._ground.to_world(placed)
         # The neck ends in the middle of the head: through the nose it would lean forwards.
         joints[..., NOSE, :] = (joints[..., NOSE, :] + joints[..., HEAD, :]) / 2
         # A drawn leg ends at the ankle; that end touches the floor.
@@ -92,15 +91,39 @@ class ScenePanel:
 
     def draw(self, t: int, image: Image | None = None) -> Image:
         """(H, W, 3) RGB: the scene at the result's frame `t`, in `image` if one is given."""
+        people = np.flatnonzero(self._present[:, t])
+        return self.draw_people(
+            self._placed[people, t], self._ids[people], self._thin[people, t], image
+        )
+
+    def draw_people(
+        self,
+        placed: NDArray[np.float32],
+        person_ids: NDArray[np.integer[Any]],
+        thin: NDArray[np.bool_],
+        image: Image | None = None,
+    ) -> Image:
+        """(H, W, 3) RGB: people in this scene, whether they are in its result or not.
+
+        Args:
+            placed: (P, 17, 3) metres, camera frame, as of `placed_joints`.
+            person_ids: (P,).
+            thin: (P,), draw them thinner.
+            image: what to draw in.
+        """
         image = np.empty_like(self._background) if image is None else image
         image[:] = self._background
-        people = np.flatnonzero(self._present[:, t])
-        if len(people) == 0:
-            return image
-        joints = self._in_world(people, t)
-        self._draw_shadows(image, joints)
-        self._draw_bodies(image, joints, people, self._thin[people, t])
+        if len(placed):
+            joints = self._in_world(placed)
+            self._draw_shadows(image, joints)
+            self._draw_bodies(image, joints, person_ids, thin)
         return image
+
+    def shows(self, placed: NDArray[np.float32]) -> bool:
+        """Whether these people, as for `draw_people`, are in the part of the world that is shown."""
+        low, high = self._box
+        roots = self._in_world(placed)[:, 0]
+        return bool(((roots >= low) & (roots <= high)).all())
 
     def _draw_shadows(self, image: Image, joints: NDArray[np.float64]) -> None:
         pixels, depth = self._viewpoint.project(joints * (1.0, 1.0, 0.0))
@@ -131,7 +154,7 @@ class ScenePanel:
         self,
         image: Image,
         joints: NDArray[np.float64],
-        people: NDArray[np.intp],
+        person_ids: NDArray[np.integer[Any]],
         thin: NDArray[np.bool_],
     ) -> None:
         pixels, depth = self._viewpoint.project(joints)
@@ -144,12 +167,13 @@ class ScenePanel:
         inner = draw.capsules(start, end, radii)
         light = draw.capsules(start + shine, end + shine, 0.38 * radii)
 
+        shades = [colours.person_colours(person) for person in person_ids.tolist()]
         distance = (depth[:, PARENTS] + depth[:, CHILDREN]).reshape(-1) / 2
         for bone in np.argsort(-distance):  # the nearest last, whichever person's
             person, kind = divmod(int(bone), len(BONES))
             if distance[bone] < NEAREST_M:
                 continue
-            colour = self._colours[people[person]][BONE_SIDES[kind]]
+            colour = shades[person][BONE_SIDES[kind]]
             colour = colours.hazy(colour, self._haze(distance[bone]), interpolated=thin[person])
             if CHILDREN[kind] == HEAD:
                 self._draw_head(image, pixels[person], scale[person], colour, thin[person])
