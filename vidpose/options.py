@@ -31,10 +31,13 @@ WIDEST_PX, NARROWEST_PX, MOST_PX = 1920, 320, 16384
 """Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read,
 wider ones not encoded."""
 
+LONGEST_DELAY_S = 10.0
+"""Of `vidpose live`: the pictures of so much wait in memory."""
+
 EXPORT_FORMATS = ("csv", "angles", "parquet", "json", "trc", "c3d", "bvh", "glb")
 
 DETECTOR, LIFTER, WORLD, OUTPUT = "Detector", "Lifter", "World and scale", "Output"
-EXPORT = "Files for other programs"
+EXPORT, LIVE = "Files for other programs", "Camera, stream, window"
 """The headings of `--help`."""
 
 T = TypeVar("T", bound="Options")
@@ -586,6 +589,71 @@ class ExportOptions(Options):
     def formats(self) -> tuple[str, ...]:
         """The formats that `export` names."""
         return () if self.export is None else parse_formats(self.export)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`1280x720` -> (1280, 720).
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if not re.fullmatch("[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", text.lower()):
+        raise UsageError(f"--size {text}: give width and height in pixels, as in 1280x720.")
+    width, height = text.lower().split("x")
+    return int(width), int(height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions(Options):
+    """People while they are filmed; see docs/live.md."""
+
+    headless: bool = option(False, "Show no window.", LIVE, kind=bool, common=True)
+    delay: float = option(
+        0.2,
+        "Wait for so many seconds of what comes after a frame before it is lifted: the network "
+        "looks into the future, too. 0 is causal, and less exact.",
+        LIVE,
+        metavar="S",
+        minimum=0,
+        common=True,
+    )
+    size: tuple[int, int] | None = option(
+        None,
+        "Ask the camera for pictures of this size.",
+        LIVE,
+        default_text="the camera's own",
+        metavar="WxH",
+        parse=parse_size,
+    )
+    realtime: bool = option(
+        True,
+        "A file plays at its own rate, and frames that come too fast are dropped, as a camera's "
+        "are; without it every frame of a file is taken.",
+        LIVE,
+        kind=bool,
+    )
+    record: bool = option(
+        True,
+        "Write a result at the end; without it memory stays the same however long this runs.",
+        LIVE,
+        kind=bool,
+    )
+    save_video: bool = option(
+        False,
+        "Keep the pictures, too: RESULT.source.mp4. `vidpose render` and `view` need them.",
+        LIVE,
+        kind=bool,
+        common=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.delay <= LONGEST_DELAY_S:
+            raise UsageError(f"--delay {self.delay:g}: give 0 to {LONGEST_DELAY_S:g} seconds.")
+        if not self.record and self.save_video:
+            raise UsageError("--save-video goes with a result; leave out --no-record.")
+        if not self.record and self.headless:
+            raise UsageError("--no-record with --headless would do nothing; leave one out.")
 
 
 STAGES: tuple[type[Options], ...] = (

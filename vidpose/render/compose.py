@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -223,9 +224,15 @@ class Layout:
         return self.picture[0] + self.panel[0], self.panel[1]
 
 
-def compose_frame(
-    result: Pose3D, t: int, picture: Image, scene: ScenePanel, layout: Layout
-) -> Image:
+class Scene(Protocol):
+    """What draws the 3D panel of a result."""
+
+    def draw(self, t: int, image: Image) -> Image:
+        """The result's frame `t`, in `image`."""
+        ...
+
+
+def compose_frame(result: Pose3D, t: int, picture: Image, scene: Scene, layout: Layout) -> Image:
     """(H, W, 3) RGB of `layout.size`: the result's frame `t`, drawn.
 
     Args:

@@ -20,7 +20,7 @@ from vidpose.video.reader import LENIENT, Image
 from vidpose.video.sound import Sound
 
 MARK = "written by vidpose"
-"""The comment in every video that `VideoWriter` makes."""
+"""The comment in every video that is drawn, and may be drawn again."""
 FINEST_TICKS = 90_000
 """Ticks a second that `VideoWriter` offers at least; a round number of them is one frame at
 24, 25, 29.97, 30, 50, 59.94 and 60 frames/s."""
@@ -50,6 +50,7 @@ class VideoWriter:
         crf: x264's quality, 0 (lossless) to 51.
         key_frames: at least one of so many frames can be decoded by itself: fewer are quicker to
             jump to, and take more space.
+        mark: the comment in the file; by default the one by which `is_ours` knows it.
 
     Raises:
         VideoError: not a single frame was written.
@@ -65,11 +66,13 @@ class VideoWriter:
         sound: Sound | None = None,
         crf: int = CRF,
         key_frames: int = 250,
+        mark: str = MARK,
     ) -> None:
         self.path = Path(path)
         self.size = size
         self._time_base = _fine(time_base or Fraction(1, FINEST_TICKS))
         self._sound = sound
+        self._mark = mark
         self._options = {"crf": str(crf), "preset": PRESET, "g": str(key_frames)}
         self._end_s = 0.0
         self._last_pts: int | None = None
@@ -84,7 +87,7 @@ class VideoWriter:
             name = str(temporary.absolute())
             self._container = av.open(name, "w", format="mp4", options=options)
             stack.callback(self._container.close)
-            self._container.metadata["comment"] = MARK
+            self._container.metadata["comment"] = self._mark
             self._stream = self._add_stream()
             if self._sound is not None:
                 self._sound.add_to(self._container)
