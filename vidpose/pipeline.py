@@ -146,6 +146,10 @@ class Predictor:
         """
         return self._opened[0]
 
+    def about(self) -> str:
+        """Which detector, weights and device are used, and why; opens the detector."""
+        return f"Detector: {self._opened[1]}. {self._lifter_text()}"
+
     def close(self) -> None:
         """Let go of the detector."""
         if "_opened" in self.__dict__:
@@ -187,7 +191,7 @@ class Predictor:
         self, job: _Job, cache: DetectionCache | None, report: Report, progress: Progress
     ) -> VideoDetections:
         """Step 1: the detections of every frame, as a stream."""
-        report(Setup(f"Detector: {self._opened[1]}. {self._lifter_text()}"))
+        report(Setup(self.about()))
         start, end = self.options.detector.start, self.options.detector.end
         return VideoDetections(
             self.detector, job.video, start, end, cache=cache, report=report, progress=progress

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from vidpose import __version__
-from vidpose.cli import diagnose, evaluate, infer, plot, prepare, train, view, weights
+from vidpose.cli import diagnose, evaluate, infer, live, plot, prepare, train, view, weights
 from vidpose.errors import VidposeError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -79,6 +79,7 @@ def main() -> None:
 for command in (
     infer.infer,
     infer.render,
+    live.live,
     view.view,
     infer.lift,
     infer.export,

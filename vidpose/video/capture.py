@@ -74,9 +74,12 @@ def open_source(name: str, size: tuple[int, int] | None = None) -> Source:
     """
     if size is not None and not name.isdecimal():
         raise UsageError(f"--size is for cameras; {without_password(name)} has its own size.")
-    if name.isdecimal() or "://" in name:
-        return Capture(name, size)
-    return FileSource(Path(name))
+    return FileSource(Path(name)) if is_file(name) else Capture(name, size)
+
+
+def is_file(name: str) -> bool:
+    """Whether a source is a file's path: neither a camera's number nor an address."""
+    return not name.isdecimal() and "://" not in name
 
 
 def without_password(address: str) -> str:

@@ -1,0 +1,427 @@
+"""A live session: detect, track, lift and show while frames come; a normal result at the end.
+
+    source -> newest few frames -> (video file) -> detector -> tracker -> lifter -> window
+    [thread]                       [thread]        [thread]                         [main thread]
+
+What cannot keep up leaves out the oldest frames that wait, so that what is shown is never far
+behind. What was detected is kept, and at the end it is made into a result as `infer` would.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from vidpose.detect.base import detect_frames
+from vidpose.errors import NoPersonError, UsageError, VideoError, VidposeError
+from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
+from vidpose.lifting.lifter import lift_poses
+from vidpose.live.picture import LivePicture
+from vidpose.live.window import TkWindow, Window
+from vidpose.options import InferOptions, LiveOptions
+from vidpose.outputs import check_memory
+from vidpose.pipeline import Predictor
+from vidpose.poses import Pose2D, Pose3D, extent, save
+from vidpose.postprocess import postprocess
+from vidpose.provenance import describe_file, detection_metadata, with_lifting_metadata
+from vidpose.render import parse_view
+from vidpose.streaming import FramePeople, PeopleStream
+from vidpose.tracking.collector import PoseCollector
+from vidpose.utils.files import check_writable
+from vidpose.utils.progress import Progress, announce_if_long, silent
+from vidpose.utils.threads import Newest, ahead
+from vidpose.video import Frame, Image, Shot, Source, VideoWriter, open_source
+
+WAITING = 2
+"""Frames that wait for the detector; a newer one takes the place of the oldest."""
+WINDOW_S = 0.01
+"""How often the window is attended to."""
+NOBODY_WATCHES_S = 0.2
+RECORDED = "recorded by vidpose"
+"""The comment in videos of cameras; nothing overwrites them, see `vidpose.video.is_ours`."""
+
+
+def live(
+    source: str,
+    out: str | Path | None = None,
+    *,
+    options: InferOptions | None = None,
+    live_options: LiveOptions | None = None,
+    open_window: Callable[[str], Window] = TkWindow,
+    report: Report = ignore,
+    progress: Progress = silent,
+) -> Pose3D | None:
+    """Find people while they are filmed, until the source ends or somebody ends it.
+
+    Q, Escape and closing the window end it; so do Ctrl-C and SIGTERM, where this runs in the main
+    thread. All of them leave a whole result.
+
+    Args:
+        source: a camera's number, a stream's address, or a video file's path.
+        out: where to write the result: an .npz, or a folder; None writes none.
+        options: of detector, lifter and postprocessing, and the 3D panel's view.
+        live_options: of the session.
+        open_window: opens the window, unless it is to be headless.
+        report: takes messages; from another thread, too.
+        progress: wraps the frames.
+
+    Returns:
+        The result, with true times and without the frames that were dropped; None if nothing is
+        recorded.
+
+    Raises:
+        NoPersonError: nobody was found.
+        VidposeError: the source, the window, the weights or an option cannot be used.
+    """
+    options, chosen = options or InferOptions(), live_options or LiveOptions()
+    view = parse_view(options.render.view)
+    files = _Files.check(out, chosen)
+    with ExitStack() as opened:
+        title = f"vidpose live: {source if '://' not in source else 'stream'}"
+        window = None if chosen.headless else opened.enter_context(open_window(title))
+        predictor = opened.enter_context(Predictor(options))
+        report(Setup(predictor.about()))
+        camera = open_source(source, chosen.size)
+        picture = None
+        if window is not None:
+            picture = LivePicture(camera.size, view, window.width)
+        session = _Session(camera, predictor, chosen, picture, files.video, progress)
+        report(Info(_how_to_end(camera, chosen)))
+        with _stopping_on_signals(session.stop):
+            session.run(window)
+    report(Info(session.summary()))
+    for warning in camera.warnings:
+        report(Warn(warning))
+    try:
+        return _finished(session, files, options, report, progress)
+    finally:
+        if session.error is not None:
+            raise session.error
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where results go."""
+
+    result: Path | None
+    video: Path | None
+
+    @classmethod
+    def check(cls, out: str | Path | None, chosen: LiveOptions) -> _Files:
+        """Find out before anything is filmed whether the files can be written.
+
+        Raises:
+            UsageError: a file is there already: what was filmed cannot be filmed again.
+            VidposeError: the place cannot be written to.
+        """
+        if out is None or not chosen.record:
+            return cls(None, None)
+        out = Path(out)
+        name = datetime.now().strftime("live-%Y%m%d-%H%M%S.npz")
+        if out.suffix and out.suffix != ".npz" and not out.is_dir():
+            raise UsageError(f"-o {out}: give a folder, or the name of an .npz.")
+        result = out if out.suffix == ".npz" else out / name
+        video = result.with_suffix(".source.mp4") if chosen.save_video else None
+        for path in filter(None, (result, video)):
+            check_writable(path)
+            if path.exists():
+                raise UsageError(f"{path} is there already; choose another -o.")
+        return cls(result, video)
+
+
+class _Session:
+    """One source from its first frame to its end."""
+
+    def __init__(
+        self,
+        source: Source,
+        predictor: Predictor,
+        options: LiveOptions,
+        picture: LivePicture | None,
+        video: Path | None,
+        progress: Progress,
+    ) -> None:
+        self.source, self.predictor, self.options = source, predictor, options
+        self.error: BaseException | None = None
+        self.collector = PoseCollector() if options.record else None
+        self.began = datetime.now(timezone.utc)
+        self.frames = self.dropped = 0
+        self.stopped = False
+        """Somebody asked for the end."""
+        self._picture, self._video, self._progress = picture, video, progress
+        self._people = None  # nobody looks: all are lifted at the end
+        if picture is not None:
+            focal_px = predictor.options.lift.focal_px
+            self._people = PeopleStream(
+                predictor.lifter, source.size, focal_px=focal_px, delay_s=options.delay
+            )
+        self._came_s: dict[int, float] = {}
+        self._waiting: deque[tuple[float, Image | None]] = deque()
+        """When frames came, and their pictures, until people are shown on them."""
+        self._newest: tuple[Image, FramePeople] | None = None
+        self._queue: Newest[tuple[float, Shot]] | None = None
+        self._ended = threading.Event()
+        self._end_now = threading.Event()
+        self._lasted_s = self._behind_s = 0.0
+        self._done = 0
+
+    def stop(self) -> None:
+        """End soon, from any thread; what has been filmed is kept."""
+        self.stopped = True
+        self._end_now.set()
+        if self._queue is not None:
+            self._queue.stop()
+
+    def run(self, window: Window | None) -> None:
+        """Work until the source ends or `stop` is called, with a window or without."""
+        worker = threading.Thread(target=self._work, name="vidpose live", daemon=True)
+        worker.start()
+        try:
+            while not self._ended.wait(NOBODY_WATCHES_S if window is None else WINDOW_S):
+                if window is not None:
+                    self._show(window)
+        finally:
+            self._end_now.set()
+            worker.join()
+
+    def _show(self, window: Window) -> None:
+        newest, self._newest = self._newest, None
+        if newest is None or self._picture is None:
+            window.update()
+        else:
+            window.show(self._picture.draw(*newest), f"{self.summary()} Q ends.")
+        if window.closed:
+            self.stop()
+
+    def summary(self) -> str:
+        """How fast it is, in a sentence."""
+        rate = self.frames / max(self._lasted_s, 1e-3)
+        return (
+            f"{self.source.name}: {self.frames} frames, {rate:.1f} a second, {self.dropped} "
+            f"dropped, {self.behind_s:.2f} s behind."
+        )
+
+    @property
+    def behind_s(self) -> float:
+        """How long after a frame came it was done, on average."""
+        return self._behind_s / max(self._done, 1)
+
+    def _work(self) -> None:
+        detector = self.predictor.detector
+        detector.reset()
+        self._began_s = time.monotonic()
+        try:
+            with ExitStack() as stages:
+                frames = self._frames(stages)
+                found = detect_frames(detector, frames)
+                for number, frame in enumerate(self._progress(found, None, "live")):
+                    self.frames = number + 1
+                    if self.collector is not None:
+                        # The position in the video that is kept, or in the source.
+                        index = frame.frame_index if self._video is None else number
+                        self.collector.add(frame._replace(frame_index=index))
+                    if self._people is None:
+                        self._note_delay()
+                    else:
+                        self._lifted(self._people.add(frame))
+                if self._people is not None:
+                    self._lifted(self._people.rest())
+        except BaseException as error:  # what has been filmed is saved before it is raised
+            self.error = error
+        finally:
+            self._ended.set()
+
+    def _lifted(self, frames: Iterator[FramePeople]) -> None:
+        for frame in frames:
+            image = self._note_delay()
+            if image is not None:
+                self._newest = image, frame
+
+    def _note_delay(self) -> Image | None:
+        """The next frame is done. Gives its picture, if there is to be one."""
+        came_s, image = self._waiting.popleft()
+        now_s = time.monotonic()
+        self._lasted_s = now_s - self._began_s
+        self._behind_s += now_s - came_s
+        self._done += 1
+        return image
+
+    def _frames(self, stages: ExitStack) -> Iterator[Frame]:
+        """The frames that are worked on; the stages before them run as long as `stages` is open."""
+        if self.options.realtime or not self.source.recorded:
+            self._queue = stages.enter_context(Newest(self._shots(), WAITING, "source"))
+            frames = self._taken(self._queue)
+        else:
+            frames = self._taken(stages.enter_context(ahead(self._shots(), WAITING, "source")))
+        if self._video is not None:
+            writer = VideoWriter(self._video, self.source.size, mark=RECORDED)
+            written = _written(frames, stages.enter_context(writer))
+            frames = stages.enter_context(ahead(written, 1, "record"))
+        return self._noted(frames)
+
+    def _shots(self) -> Iterator[tuple[float, Shot]]:
+        """The source's frames, and when they came; those of a file at its own pace."""
+        began_s: float | None = None
+        try:
+            for shot in self.source.shots():
+                now_s = time.monotonic()
+                began_s = now_s - shot.time_s if began_s is None else began_s
+                if self.source.recorded and self.options.realtime:
+                    self._end_now.wait(max(0.0, began_s + shot.time_s - now_s))
+                if self._end_now.is_set():
+                    return
+                yield time.monotonic(), shot
+        finally:
+            self.source.close()  # in the thread that reads it
+
+    def _taken(self, shots: Iterator[tuple[float, Shot]]) -> Iterator[Frame]:
+        """The frames that are in time."""
+        lasts_s = self.predictor.options.detector.end
+        first_s: float | None = None
+        for came_s, shot in shots:
+            first_s = shot.time_s if first_s is None else first_s
+            if self._end_now.is_set() or (lasts_s and shot.time_s - first_s >= lasts_s):
+                return
+            self.dropped = 0 if self._queue is None else self._queue.dropped
+            self._came_s[shot.index] = came_s
+            yield Frame(shot.index, shot.time_s, shot.picture(), 1 / self.source.fps)
+
+    def _noted(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames; what is needed of them later waits."""
+        for frame in frames:
+            image: Any = None
+            if self._picture is not None:
+                size = self._picture.layout.picture
+                image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
+            self._waiting.append((self._came_s.pop(frame.index), image))
+            yield frame
+
+
+def _written(frames: Iterator[Frame], writer: VideoWriter) -> Iterator[Frame]:
+    """The frames, once they are in the video."""
+    first_s: float | None = None
+    for frame in frames:
+        first_s = frame.time_s if first_s is None else first_s
+        writer.write(frame.image, frame.time_s - first_s, frame.duration_s)
+        yield replace(frame, time_s=frame.time_s - first_s)
+
+
+@contextmanager
+def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask for the end, in the main thread; a second one is as always."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+
+    def asked(*_: object) -> None:
+        restore()
+        stop()
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    for kind in before:
+        signal.signal(kind, asked)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _how_to_end(source: Source, options: LiveOptions) -> str:
+    width, height = source.size
+    keys = "Ctrl-C ends it" if options.headless else "Q in the window or Ctrl-C ends it"
+    return f"{source.name}: {width}x{height}, {source.fps:.0f} frames a second; {keys}."
+
+
+def _finished(
+    session: _Session,
+    files: _Files,
+    options: InferOptions,
+    report: Report,
+    progress: Progress,
+) -> Pose3D | None:
+    """What was detected, made into a result as `infer` does."""
+    if session.collector is None:
+        return None
+    if not session.frames:
+        raise VideoError(f"{session.source.name} ended before its first frame.")
+    poses = _poses(session, session.collector, options, report)
+    if not poses.people:
+        raise NoPersonError(
+            f"Nobody was found in the {poses.frames} frames of {session.source.name}; vidpose "
+            "needs people of whom most of the body is seen, at least about 30 pixels tall."
+        )
+    predictor, lift, after = session.predictor, options.lift, options.postprocess
+    meta = _metadata(session, files, options)
+    lifted = lift_poses(poses, predictor.lifter, lift.focal_px, progress)
+    lifted = with_lifting_metadata(lifted, meta, predictor.lifter, lift, after)
+    result = postprocess(lifted, after, report)
+    if files.result is not None:
+        with announce_if_long(report, f"Writing {files.result}"):
+            save(result, files.result)
+        report(FileWritten(extent(result.people, result.frames), files.result))
+    if files.video is not None:
+        report(FileWritten("The pictures", files.video))
+    return result
+
+
+def _poses(
+    session: _Session, collector: PoseCollector, options: InferOptions, report: Report
+) -> Pose2D:
+    """Everybody; or of many, as many as fit into memory: it is too late to be asked for less."""
+    source, longest = session.source, options.detector.longest
+    kept = 0
+
+    def before_arrays(people: int, left_out: int, frames: int) -> None:
+        nonlocal kept
+        kept = people
+        check_memory(people, frames, options, None)
+
+    while True:
+        try:
+            poses = collector.finish(source.fps, source.size, longest, before_arrays)
+            break
+        except VidposeError:
+            if kept <= 1:
+                raise
+            longest = kept // 2
+            report(Warn(f"Memory is short: the {longest} people who are seen longest are kept."))
+    times = poses.timestamps
+    if poses.frames > 1:
+        poses = replace(poses, fps=float((poses.frames - 1) / (times[-1] - times[0])))
+    return poses
+
+
+def _metadata(session: _Session, files: _Files, options: InferOptions) -> dict[str, Any]:
+    """The `meta` of the 2D joints, with what is said only of live results."""
+    source, chosen = session.source, session.options
+    seen = files.video or getattr(source, "path", None)
+    about = None if seen is None else describe_file(seen)
+    meta = detection_metadata(
+        session.predictor.detector.description,
+        options.detector.to_dict(),
+        about,
+        list(source.warnings),
+    )
+    meta["live"] = {
+        "source": source.name,
+        "began": session.began.isoformat(timespec="milliseconds"),
+        "dropped_frames": session.dropped,
+        "delay_s": chosen.delay,
+        "behind_s": round(session.behind_s, 3),
+        "realtime": chosen.realtime,
+    }
+    return meta
