@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vidpose.utils.threads import ahead
+from vidpose.utils.threads import Newest, ahead
 
 
 def _threads() -> list[str]:
@@ -84,3 +84,57 @@ def test_whatever_ends_the_block_ends_the_threads_and_their_steps() -> None:
             interrupted_by(error)
         assert ended == ["first"]
         assert not _threads()
+
+
+def test_the_newest_steps_stay_and_the_others_are_counted() -> None:
+    taken, go_on = threading.Event(), threading.Event()
+
+    def steps() -> Iterator[int]:
+        yield 0
+        taken.wait()
+        yield from range(1, 10)
+        go_on.set()
+        yield 10
+
+    with Newest(steps(), 2, "camera") as numbers:
+        assert next(numbers) == 0
+        taken.set()
+        assert go_on.wait(10)
+        while threads := [name for name in _threads() if "camera" in name]:
+            assert threads == ["vidpose camera"]
+            time.sleep(0.001)
+        assert list(numbers) == [9, 10]
+        assert numbers.dropped == 8
+        assert list(numbers) == []
+
+
+def test_newest_ends_at_once_though_the_steps_wait() -> None:
+    never, closed = threading.Event(), threading.Event()
+
+    def steps() -> Iterator[int]:
+        try:
+            yield 0
+            never.wait()
+            yield 1
+        finally:
+            closed.set()
+
+    with Newest(steps(), 2, "camera") as numbers:
+        assert next(numbers) == 0
+        threading.Timer(0.02, numbers.stop).start()
+        assert list(numbers) == []
+        never.set()
+    assert closed.is_set()
+    assert not _threads()
+
+
+def test_an_error_of_the_newest_comes_after_the_steps_before_it() -> None:
+    def fails() -> Iterator[int]:
+        yield 1
+        raise OSError("the cable is out")
+
+    with Newest(fails(), 2, "camera") as numbers:
+        assert next(numbers) == 1
+        with pytest.raises(OSError, match="the cable is out"):
+            next(numbers)
+        assert list(numbers) == []

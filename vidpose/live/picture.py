@@ -19,8 +19,8 @@ RECENT_S = 3.0
 """What the scene shows, and where its floor is, follows from the people of so long."""
 SETTLES_S = (0.5, 1.5, 3.0)
 """Since somebody came into view: then there is more to know about the scene."""
-AT_MOST_EVERY_S = 1.0
-"""How often the scene moves to keep people in it."""
+AT_MOST_EVERY_S = 0.5
+"""How often the scene moves to keep people in it, newcomers too."""
 
 
 class LivePicture:
@@ -38,6 +38,7 @@ class LivePicture:
         self._recent: deque[FramePeople] = deque()
         self._scene: ScenePanel | None = None
         self._now: Pose3D
+        self._known: set[int] = set()
         self._began_s = self._made_s = -np.inf
 
     def draw(self, picture: Image, frame: FramePeople) -> Image:
@@ -56,6 +57,7 @@ class LivePicture:
                 self._began_s = frame.time_s
             recent = as_result(list(self._recent), self._frame_size)
             self._scene = ScenePanel(recent, self.layout.panel, self._view)
+            self._known = set(recent.person_ids.tolist())
             self._made_s = frame.time_s
         return compose_frame(self._now, 0, picture, _Now(self._scene, self._now), self.layout)
 
@@ -66,8 +68,10 @@ class LivePicture:
             return True
         if any(self._made_s < self._began_s + after <= now_s for after in SETTLES_S):
             return True
-        due = now_s >= self._made_s + AT_MOST_EVERY_S
-        return due and not scene.shows(placed_joints(self._now)[:, 0])
+        if now_s < self._made_s + AT_MOST_EVERY_S:
+            return False
+        newcomers = not self._known.issuperset(self._now.person_ids.tolist())
+        return newcomers or not scene.shows(placed_joints(self._now)[:, 0])
 
 
 class _Now:

@@ -25,8 +25,8 @@ OPEN_S, READ_S = 10.0, 5.0
 POLL_S = 0.005
 """Some cameras say that there is no frame yet, in place of waiting for it."""
 PROBE_US = 1_000_000
-"""A stream is looked at for so many microseconds to find out what is in it; FFmpeg's 5 s would be
-that much delay."""
+"""A stream is looked at for so many microseconds to find out what is in it; FFmpeg would take 5 s to
+show the first frame."""
 
 
 class Shot(NamedTuple):
@@ -198,7 +198,7 @@ def _rgb(reformatter: VideoReformatter, frame: VideoFrame, size: tuple[int, int]
 
 
 def _open_address(address: str) -> Any:
-    options = {"fflags": "nobuffer", "analyzeduration": str(PROBE_US)}
+    options = {"analyzeduration": str(PROBE_US)}
     if address.lower().startswith("rtsp"):
         options["rtsp_transport"] = "tcp"  # with UDP, what gets lost damages pictures
     try:
