@@ -41,5 +41,3 @@ def nobody_listens() -> str:
     """An address at which nothing answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"tcp://127.0.0.1:{server.getsockname()[1]}"
-
-

@@ -136,7 +136,9 @@ class PeopleStream:
             frame = self._seen[self._given]
             self._given += 1
             yield FramePeople(
-                frame.index, frame.time_s, tuple(self._lift(frame, person) for person in frame.people)
+                frame.index,
+                frame.time_s,
+                tuple(self._lift(frame, person) for person in frame.people),
             )
             while self._seen[0].time_s < frame.time_s - self._memory_s:
                 self._seen.popleft()
@@ -146,9 +148,7 @@ class PeopleStream:
         track = self._track(frame, person)
         at = track.index(frame)
         times = np.array([other.time_s for other in track])
-        keypoints, scores = (
-            np.stack([other.people[person][n] for other in track]) for n in (0, 1)
-        )
+        keypoints, scores = (np.stack([other.people[person][n] for other in track]) for n in (0, 1))
         pixels = seen_joints(keypoints, scores)
         size, focal_px = self._frame_size, self._focal_px
         lifted = self._lifter.frame(pixels, times, at, size, focal_px)
