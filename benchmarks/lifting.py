@@ -1,7 +1,7 @@
 """Error of weights in 3D on people they were not trained on: the lifting benchmark; mm and m/s2.
 
     python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/lifting]
-        [--only CONDITION...] [--trained] [--no-rigid] [--live]
+        [--only CONDITION...] [--trained] [--no-rigid] [--live] [--every N]
 
 MOCAP is the motion capture (<subject>/<clip>.bvh). Its held-out subjects are seen by cameras drawn
 from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
@@ -9,7 +9,7 @@ are files or names, of any of vidpose's networks; all get the same people, camer
 folder gets benchmark.md, benchmark.csv, conditions.png and joints.png. With --trained the other
 subjects are measured, whom the weights know: what training has not learned. With --no-rigid bones
 change their length, as networks lift them. With --live each frame is lifted as `vidpose live` does:
-with few frames after it, or none.
+with few frames after it, or none. With --every only every n-th stretch of motion is taken.
 """
 
 from __future__ import annotations
@@ -465,11 +465,12 @@ def run(
     trained: bool = False,
     rigid: bool = True,
     live: bool = False,
+    every: int | None = None,
 ) -> None:
-    every = live_conditions() if live else conditions(quick)
-    rows = [row for row in every if not only or row.name in only]
+    there = live_conditions() if live else conditions(quick)
+    rows = [replace(row, every=every or row.every) for row in there if not only or row.name in only]
     if unknown := set(only) - {row.name for row in rows}:
-        known = ", ".join(row.name for row in every)
+        known = ", ".join(row.name for row in there)
         raise UsageError(f"--only {', '.join(sorted(unknown))}: there are {known}.")
     checkpoints = load_weights(weights, trained)
     out.mkdir(parents=True, exist_ok=True)
@@ -500,6 +501,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="CONDITION", help="these rows")
     parser.add_argument("--no-rigid", dest="rigid", action="store_false", help="as networks lift")
     parser.add_argument("--live", action="store_true", help="with few frames after each")
+    parser.add_argument("--every", type=int, metavar="N", help="only every n-th stretch")
     parser.add_argument("--trained", action="store_true", help="people who were trained on")
     given = vars(parser.parse_args())
     torch.manual_seed(SEED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -97,7 +98,5 @@ class TkWindow:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with suppress(self._gone):
             self._root.destroy()
-        except self._gone:
-            pass

@@ -90,7 +90,7 @@ class LiftingModel(nn.Module):
         return poses
 
     def windows(self, keypoints: Tensor) -> Tensor:
-        """The poses of single windows, as `forward` gives them: (N, F, J, 2) -> (N, 1 or F, J, 3)."""
+        """The poses of single windows, as of `forward`: (N, F, J, 2) -> (N, 1 or F, J, 3)."""
         poses: Tensor = self(keypoints)
         return poses
 

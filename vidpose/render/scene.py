@@ -120,7 +120,7 @@ class ScenePanel:
         return image
 
     def shows(self, placed: NDArray[np.float32]) -> bool:
-        """Whether these people, as for `draw_people`, are in the part of the world that is shown."""
+        """Whether these people, as for `draw_people`, are in the shown part of the world."""
         low, high = self._box
         roots = self._in_world(placed)[:, 0]
         return bool(((roots >= low) & (roots <= high)).all())

@@ -25,8 +25,8 @@ OPEN_S, READ_S = 10.0, 5.0
 POLL_S = 0.005
 """Some cameras say that there is no frame yet, in place of waiting for it."""
 PROBE_US = 1_000_000
-"""A stream is looked at for so many microseconds to find out what is in it; FFmpeg would take 5 s to
-show the first frame."""
+"""A stream is looked at for so many microseconds to find out what is in it; with FFmpeg's 5 s the
+first frame would be shown late."""
 
 
 class Shot(NamedTuple):
