@@ -110,6 +110,32 @@ def test_stream_gives_people_after_the_delay_and_forgets_what_is_past(
     assert min(behind[:-1]) >= 0.5 - 0.05
 
 
+def test_a_causal_stream_knows_nothing_of_what_comes(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    images = [(np.zeros((48, 64, 3), np.uint8), t / 30) for t in range(40)]
+    given = 0
+
+    def frames() -> Iterator[tuple[NDArray[np.uint8], float]]:
+        nonlocal given
+        for frame in images:
+            given += 1
+            yield frame
+
+    with vidpose.Predictor(weights=weights) as predictor:
+        causal = []
+        for frame in predictor.stream(frames(), delay_s=0):
+            assert frame.index == given - 1
+            causal.append(frame.people[0])
+        half = [frame.people[0] for frame in predictor.stream(images[:20], delay_s=0)]
+        later = [frame.people[0] for frame in predictor.stream(images, delay_s=0.1)]
+    for one, other in zip(causal[:20], half, strict=True):
+        np.testing.assert_array_equal(one.joints_3d, other.joints_3d)
+        np.testing.assert_array_equal(one.root_3d, other.root_3d)
+    assert any((a.joints_3d != b.joints_3d).any() for a, b in zip(causal, later, strict=True))
+
+
 def test_stream_again_starts_afresh(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_fake_detector(monkeypatch)
     images = [(np.zeros((48, 64, 3), np.uint8), t / 30) for t in range(20)]

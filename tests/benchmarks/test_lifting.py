@@ -184,6 +184,24 @@ def test_all_weights_get_one_table(
         assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")
 
 
+def test_as_live_fewer_frames_ahead_are_seen(module: Any, mocap: Path, tmp_path: Path) -> None:
+    """A network that sees 4 frames on either side wants no more, but does want these."""
+    lifting = module("lifting")
+    path = save(tmp_path / "a.safetensors", MODELS[2], HELD_OUT)
+    lifter = lifting.Lifter(lifting.load_lifter_checkpoint(path), precision="fp32")
+    clips = lifting.read_people(mocap)
+    cameras, (stretch, *_) = lifting.VirtualCameras(clips), lifting.stretches(clips)
+    rows = {row.name: row for row in lifting.live_conditions()}
+    view = lifting.see(cameras, stretch, 0, rows["all"])
+    whole = lifting.lift(lifter, view, True, rigid=False)
+    live = {n: lifting.lift(lifter, view, True, rigid=False, future=n) for n in (0, 6)}
+    np.testing.assert_allclose(live[6][6:-6], whole[6:-6], atol=1e-4)
+    assert np.abs(live[0][6:-6] - whole[6:-6]).max() > 1e-3
+    how: dict[str, Any] = {"quick": False, "live": True, "every": 100, "out": tmp_path / "out"}
+    lifting.run(mocap, [path], only=["3 ahead", "all"], **how)
+    assert "| 3 ahead | 3 frames after it, 0.10 s |" in (tmp_path / "out/benchmark.md").read_text()
+
+
 def test_every_condition_has_a_view(module: Any, mocap: Path) -> None:
     lifting = module("lifting")
     clips = lifting.read_people(mocap)

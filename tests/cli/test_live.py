@@ -59,8 +59,7 @@ def test_a_file_without_a_window(run: Run, tmp_path: Path) -> None:
 
 def test_a_stream_with_a_window(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = FakeWindow()
-    defaults = session.live.__kwdefaults__ | {"open_window": shown}
-    monkeypatch.setattr(session.live, "__kwdefaults__", defaults)
+    monkeypatch.setattr(session, "TkWindow", shown)
     content = make_clip(tmp_path / "a.ts", frames=40, noise=True).read_bytes()
     with sending(content) as address:
         result = run(address, "--save-video", "--view", "side")
@@ -121,7 +120,7 @@ def test_without_a_display_or_tk(run: Run, tmp_path: Path, monkeypatch: pytest.M
         def Tk(cls) -> None:  # noqa: N802
             raise cls.TclError("no display name and no $DISPLAY environment variable")
 
-    monkeypatch.setitem(sys.modules, "tkinter", NoDisplay)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tkinter", NoDisplay)
     line = sentence(run("a.mp4"), code=2)
     assert "There is no display to show a window on (no display name" in line
     assert line.endswith("give --headless.")

@@ -203,3 +203,58 @@ def test_weights_for_another_skeleton_are_refused(checkpoint: Checkpoint, tmp_pa
     save_checkpoint(path, other)
     with pytest.raises(UsageError, match="is for the skeleton coco17"):
         vidpose.lift(np.zeros((3, 17, 2)), (640, 480), 30, weights=path, device="cpu")
+
+
+def test_a_frame_in_the_middle_of_its_window_is_lifted_as_in_the_whole_track(
+    checkpoint: Checkpoint,
+) -> None:
+    pixels, time = track(30)
+    lifter = Lifter(checkpoint, precision="fp32")
+    whole = lifter(pixels, time, SIZE, FOCAL_PX).joints
+    for at in (0, 3, 12, 29):  # the ends are repeated here and there
+        one = lifter.frame(pixels, time, at, SIZE, FOCAL_PX)
+        np.testing.assert_allclose(one, whole[at], atol=1e-5)
+
+
+@pytest.mark.parametrize("ahead", [0, 2, 4, 8])
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_window_of_a_sequence_ends_where_the_track_does(ahead: int, flip: bool) -> None:
+    """Up to the middle of the window: then later frames say nothing more."""
+    torch.manual_seed(0)
+    model = SequencePoseFormer(frames=9, embed_dim=8, depth=1).eval()
+    lifter = Lifter(
+        Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17"),
+        flip=flip,
+        precision="fp32",
+    )
+    pixels, time = track(30)
+    at = len(time) - 1 - ahead
+    one = lifter.frame(pixels, time, at, SIZE, FOCAL_PX)
+    slot = 8 - min(ahead, 4)
+    window = torch.tensor(pixels[at - slot : at - slot + 9], dtype=torch.float32)
+    inputs, rotation = person(window, SIZE, FOCAL_PX)
+    sides = torch.tensor([-1.0, 1.0])
+    with torch.no_grad():
+        plain = model(inputs[None])[0]
+        back = model((inputs[:, H36M17.mirrored] * sides)[None])[0][:, H36M17.mirrored]
+    back = back * torch.tensor([-1.0, 1.0, 1.0])
+    expected = ((plain + back) / 2 if flip else plain)[slot]
+    expected[0] = 0
+    np.testing.assert_allclose(one, expected @ rotation[slot], atol=1e-5)
+
+
+def test_a_frame_of_another_rate_has_its_window_around_its_own_time(
+    checkpoint: Checkpoint,
+) -> None:
+    lifter = Lifter(checkpoint, precision="fp32")
+    pixels, time = track(60, 60.0)
+    slow, slow_time = track(30, 30.0)
+    one = lifter.frame(pixels, time, 30, SIZE, FOCAL_PX)
+    np.testing.assert_allclose(one, lifter.frame(slow, slow_time, 15, SIZE, FOCAL_PX), atol=1e-4)
+    pixels[:, 3] = np.nan  # a joint that is never there is no matter
+    assert np.isfinite(lifter.frame(pixels, time, 30, SIZE, FOCAL_PX)).all()
+    pixels[:] = np.nan
+    with pytest.raises(ValueError, match="no joint"):
+        lifter.frame(pixels, time, 30, SIZE, FOCAL_PX)
+    alone = lifter.frame(slow[:1], slow_time[:1], 0, SIZE, FOCAL_PX)
+    assert np.isfinite(alone).all()

@@ -24,7 +24,7 @@ def frames_of(result: Pose3D, away: float = 0.0) -> list[FramePeople]:
                     result.keypoints_2d[p, t],
                     result.scores_2d[p, t],
                     result.joints_3d[p, t],
-                    result.root_3d[p, t] + np.float32([away, 0, 0]),
+                    result.root_3d[p, t] + np.array([away, 0, 0], np.float32),
                 )
                 for p in np.flatnonzero(result.present[:, t])
             ),

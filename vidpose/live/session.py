@@ -57,7 +57,7 @@ def live(
     *,
     options: InferOptions | None = None,
     live_options: LiveOptions | None = None,
-    open_window: Callable[[str], Window] = TkWindow,
+    open_window: Callable[[str], Window] | None = None,
     report: Report = ignore,
     progress: Progress = silent,
 ) -> Pose3D | None:
@@ -71,7 +71,7 @@ def live(
         out: where to write the result: an .npz, or a folder; None writes none.
         options: of detector, lifter and postprocessing, and the 3D panel's view.
         live_options: of the session.
-        open_window: opens the window, unless it is to be headless.
+        open_window: opens the window, unless it is to be headless; by default one of Tk.
         report: takes messages; from another thread, too.
         progress: wraps the frames.
 
@@ -88,7 +88,7 @@ def live(
     files = _Files.check(out, chosen)
     with ExitStack() as opened:
         title = f"vidpose live: {source if '://' not in source else 'stream'}"
-        window = None if chosen.headless else opened.enter_context(open_window(title))
+        window = None if chosen.headless else opened.enter_context((open_window or TkWindow)(title))
         predictor = opened.enter_context(Predictor(options))
         report(Setup(predictor.about()))
         camera = open_source(source, chosen.size)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol, cast
 
 import av
 from av.video.frame import VideoFrame
@@ -29,7 +32,8 @@ PROBE_US = 1_000_000
 first frame would be shown late."""
 
 
-class Shot(NamedTuple):
+@dataclass(frozen=True)
+class Shot:
     """A frame whose picture is made when it is wanted: many are not."""
 
     index: int
@@ -103,11 +107,15 @@ class FileSource:
     def shots(self) -> Iterator[Shot]:
         """See `Source`; times are the container's."""
         for frame in self._reader:
-            yield Shot(frame.index, frame.time_s, lambda image=frame.image: image)  # type: ignore[misc]
+            yield Shot(frame.index, frame.time_s, partial(_as_it_is, frame.image))
 
     def close(self) -> None:
         """See `Source`."""
         self._reader.close()
+
+
+def _as_it_is(image: Image) -> Image:
+    return image
 
 
 class Capture:
@@ -143,30 +151,22 @@ class Capture:
     def shots(self) -> Iterator[Shot]:
         """See `Source`."""
         assert self._first is not None, "a source is read once"
-        frame, self._first = self._first, None
-        clock, zero, index = _Clock(), None, 0
+        frames = chain([self._first], self._frames)
+        self._first = None
+        clock, zero_s = _Clock(), None
         reformatter = VideoReformatter()
-        began = time.monotonic()
-        while frame is not None:
-            stamp = None if frame.pts is None else float(frame.pts * frame.time_base)
-            if stamp is None:
-                stamp = time.monotonic() - began
-            time_s = clock(stamp, 1 / self.fps)
-            zero = time_s if zero is None else zero
-
-            def picture(frame: VideoFrame = frame) -> Image:
-                return _rgb(reformatter, frame, self.size)
-
-            yield Shot(index, round(time_s - zero, 6), picture)
-            index += 1
-            frame = next(self._frames, None)
+        for index, frame in enumerate(frames):
+            time_s = clock(frame.time if frame.time is not None else time.monotonic(), 1 / self.fps)
+            zero_s = time_s if zero_s is None else zero_s
+            picture = partial(_rgb, reformatter, frame, self.size)
+            yield Shot(index, round(time_s - zero_s, 6), picture)
 
     def close(self) -> None:
         """See `Source`."""
         self._frames.close()
         self._container.close()
 
-    def _decoded(self) -> Iterator[Any]:
+    def _decoded(self) -> Generator[VideoFrame, None, None]:
         while True:
             try:
                 for packet in self._container.demux(self._stream):
@@ -187,14 +187,14 @@ def _frames_of(stream: Any, packet: Any) -> Iterator[VideoFrame]:
 
 
 def _rgb(reformatter: VideoReformatter, frame: VideoFrame, size: tuple[int, int]) -> Image:
-    image: Image = reformatter.reformat(
+    rgb = reformatter.reformat(
         frame,
         *size,
         "rgb24",
         dst_color_range=ColorRange.JPEG,
         interpolation=Interpolation.BILINEAR,
-    ).to_ndarray()
-    return image
+    )
+    return cast(Image, rgb.to_ndarray())
 
 
 def _open_address(address: str) -> Any:
