@@ -9,7 +9,7 @@ are files or names, of any of vidpose's networks; all get the same people, camer
 folder gets benchmark.md, benchmark.csv, conditions.png and joints.png. With --trained the other
 subjects are measured, whom the weights know: what training has not learned. With --no-rigid bones
 change their length, as networks lift them. With --live each frame is lifted as `vidpose live` does:
-with few frames after it, or none. With --every only every n-th stretch of motion is taken.
+with few frames after it, or none, and without the mirror image. With --every only every n-th stretch of motion is taken.
 """
 
 from __future__ import annotations
@@ -355,8 +355,9 @@ def measure(
 ) -> Iterator[list[Errors]]:
     """Row by row, the errors of each file of weights."""
     cameras, chosen = VirtualCameras(clips), stretches(clips)
-    lifters = {name: Lifter(checkpoint) for name, checkpoint in checkpoints.items()}
     for condition in rows:
+        flip = condition.future is None  # `vidpose live` leaves the mirror image out
+        lifters = {name: Lifter(checkpoint, flip=flip) for name, checkpoint in checkpoints.items()}
         errors = [Errors(weights=name, condition=condition) for name in lifters]
         for number, stretch in list(enumerate(chosen))[:: condition.every]:
             view = see(cameras, stretch, number, condition)

@@ -25,7 +25,7 @@ import cv2
 from vidpose.detect.base import detect_frames
 from vidpose.errors import NoPersonError, UsageError, VideoError, VidposeError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
-from vidpose.lifting.lifter import lift_poses
+from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.live.picture import LivePicture
 from vidpose.live.window import TkWindow, Window
 from vidpose.options import InferOptions, LiveOptions
@@ -163,7 +163,7 @@ class _Session:
         if picture is not None:
             focal_px = predictor.options.lift.focal_px
             self._people = PeopleStream(
-                predictor.lifter, source.size, focal_px=focal_px, delay_s=options.delay
+                _quicker(predictor.lifter), source.size, focal_px=focal_px, delay_s=options.delay
             )
         self._came_s: dict[int, float] = {}
         self._waiting: deque[tuple[float, Image | None]] = deque()
@@ -305,6 +305,11 @@ class _Session:
                 image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
             self._waiting.append((self._came_s.pop(frame.index), image))
             yield frame
+
+
+def _quicker(lifter: Lifter) -> Lifter:
+    """The same without the mirror image, which would be half of the work; for what is shown."""
+    return Lifter(lifter.checkpoint, lifter.device, flip=False, precision=lifter.precision)
 
 
 def _written(frames: Iterator[Frame], writer: VideoWriter) -> Iterator[Frame]:
