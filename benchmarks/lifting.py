@@ -9,7 +9,8 @@ are files or names, of any of vidpose's networks; all get the same people, camer
 folder gets benchmark.md, benchmark.csv, conditions.png and joints.png. With --trained the other
 subjects are measured, whom the weights know: what training has not learned. With --no-rigid bones
 change their length, as networks lift them. With --live each frame is lifted as `vidpose live` does:
-with few frames after it, or none, and without the mirror image. With --every only every n-th stretch of motion is taken.
+with few frames after it, or none, and without the mirror image. With --every only every n-th
+stretch of motion is taken.
 """
 
 from __future__ import annotations

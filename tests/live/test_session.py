@@ -222,8 +222,10 @@ def test_an_error_on_the_way_keeps_the_result(
 
     use_fake_detector(monkeypatch, sees)
     with pytest.raises(VidposeError, match="on fire"):
-        run(clip, tmp_path / "a.npz", live=EVERY_FRAME)
-    assert vidpose.load(tmp_path / "a.npz").frames == 30
+        run(clip, tmp_path / "a.npz", live=EVERY_FRAME | {"save_video": True})
+    result = vidpose.load(tmp_path / "a.npz")
+    assert result.frames == 30
+    render_video(result, tmp_path / "a.source.mp4", tmp_path / "drawn.mp4")
 
 
 def test_many_people_are_fewer_where_memory_is_short(

@@ -156,8 +156,6 @@ class _Session:
         self.collector = PoseCollector() if options.record else None
         self.began = datetime.now(timezone.utc)
         self.frames = self.dropped = 0
-        self.stopped = False
-        """Somebody asked for the end."""
         self._picture, self._video, self._progress = picture, video, progress
         self._people = None  # nobody looks: all are lifted at the end
         if picture is not None:
@@ -177,7 +175,6 @@ class _Session:
 
     def stop(self) -> None:
         """End soon, from any thread; what has been filmed is kept."""
-        self.stopped = True
         self._end_now.set()
         if self._queue is not None:
             self._queue.stop()
@@ -191,7 +188,7 @@ class _Session:
                 if window is not None:
                     self._show(window)
         finally:
-            self._end_now.set()
+            self.stop()
             worker.join()
 
     def _show(self, window: Window) -> None:
@@ -217,29 +214,33 @@ class _Session:
         return self._behind_s / max(self._done, 1)
 
     def _work(self) -> None:
-        detector = self.predictor.detector
-        detector.reset()
+        self.predictor.detector.reset()
         self._began_s = time.monotonic()
         try:
             with ExitStack() as stages:
-                frames = self._frames(stages)
-                found = detect_frames(detector, frames)
-                for number, frame in enumerate(self._progress(found, None, "live")):
-                    self.frames = number + 1
-                    if self.collector is not None:
-                        # The position in the video that is kept, or in the source.
-                        index = frame.frame_index if self._video is None else number
-                        self.collector.add(frame._replace(frame_index=index))
-                    if self._people is None:
-                        self._note_delay()
-                    else:
-                        self._lifted(self._people.add(frame))
-                if self._people is not None:
-                    self._lifted(self._people.rest())
-        except BaseException as error:  # what has been filmed is saved before it is raised
-            self.error = error
+                try:
+                    self._detect(self._frames(stages))
+                except Exception as error:  # what has been filmed is saved before it is raised
+                    self.error = error
+        except BaseException as error:  # of a stage that ends
+            self.error = self.error or error
         finally:
             self._ended.set()
+
+    def _detect(self, frames: Iterator[Frame]) -> None:
+        found = detect_frames(self.predictor.detector, frames)
+        for number, frame in enumerate(self._progress(found, None, "live")):
+            self.frames = number + 1
+            if self.collector is not None:
+                # The position in the video that is kept, or in the source.
+                index = frame.frame_index if self._video is None else number
+                self.collector.add(frame._replace(frame_index=index))
+            if self._people is None:
+                self._note_delay()
+            else:
+                self._lifted(self._people.add(frame))
+        if self._people is not None:
+            self._lifted(self._people.rest())
 
     def _lifted(self, frames: Iterator[FramePeople]) -> None:
         for frame in frames:
@@ -378,7 +379,7 @@ def _finished(
         with announce_if_long(report, f"Writing {files.result}"):
             save(result, files.result)
         report(FileWritten(extent(result.people, result.frames), files.result))
-    if files.video is not None:
+    if files.video is not None and files.video.is_file():
         report(FileWritten("The pictures", files.video))
     return result
 
@@ -414,7 +415,7 @@ def _metadata(session: _Session, files: _Files, options: InferOptions) -> dict[s
     """The `meta` of the 2D joints, with what is said only of live results."""
     source, chosen = session.source, session.options
     seen = files.video or getattr(source, "path", None)
-    about = None if seen is None else describe_file(seen)
+    about = describe_file(seen) if seen is not None and seen.is_file() else None
     meta = detection_metadata(
         session.predictor.detector.description,
         options.detector.to_dict(),
