@@ -162,7 +162,10 @@ def live_conditions() -> list[Condition]:
     all_frames = Condition(name="all", about="all of the track, as `infer`", every=2)
     few = [
         replace(
-            all_frames, name=f"{n} ahead", about=f"{n} frames after it, {n / 30:.2f} s", future=n
+            all_frames,
+            name=f"{n} ahead",
+            about=f"{n} frames after it, {n / 30:.2f} s; no mirror image",
+            future=n,
         )
         for n in FUTURES
     ]

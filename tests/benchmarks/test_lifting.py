@@ -199,7 +199,10 @@ def test_as_live_fewer_frames_ahead_are_seen(module: Any, mocap: Path, tmp_path:
     assert np.abs(live[0][6:-6] - whole[6:-6]).max() > 1e-3
     how: dict[str, Any] = {"quick": False, "live": True, "every": 100, "out": tmp_path / "out"}
     lifting.run(mocap, [path], only=["3 ahead", "all"], **how)
-    assert "| 3 ahead | 3 frames after it, 0.10 s |" in (tmp_path / "out/benchmark.md").read_text()
+    assert (
+        "| 3 ahead | 3 frames after it, 0.10 s; no mirror image |"
+        in (tmp_path / "out/benchmark.md").read_text()
+    )
 
 
 def test_every_condition_has_a_view(module: Any, mocap: Path) -> None:
