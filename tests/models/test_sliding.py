@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidpose.models import LiftingModel, PoseFormer, load_model
+from vidpose.models import LiftingModel, PoseFormer, SequencePoseFormer, VideoPose, load_model
 from vidpose.models import sliding as sliding_module
 from vidpose.models.poseformer import PoseFormerConfig
 from vidpose.models.sliding import sliding_form
@@ -128,3 +128,20 @@ def test_any_network_has_a_sliding_form() -> None:
     half = sliding_form(model, torch.bfloat16).slide(keypoints)
     assert half.dtype == torch.float32
     assert 0 < (half - expected).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        random_poseformer(frames=9, embed_dim=8, depth=1),
+        SequencePoseFormer(frames=9, embed_dim=8, depth=2).eval(),
+        VideoPose(frames=9, channels=8).eval(),
+    ],
+    ids=lambda model: model.name,
+)
+@torch.inference_mode()
+def test_single_windows_give_what_the_network_gives(model: LiftingModel) -> None:
+    windows = torch.randn(3, 9, 17, 2)
+    found = sliding_form(model).windows(windows)
+    torch.testing.assert_close(found, model(windows), atol=3e-5, rtol=1e-5)
+    torch.testing.assert_close(found, model.windows(windows), atol=3e-5, rtol=1e-5)
