@@ -449,8 +449,10 @@ def load_weights(weights: Sequence[str], trained: bool) -> dict[str, Checkpoint]
     return checkpoints
 
 
-def introduction(clips: Sequence[MotionClip], trained: bool, rigid: bool) -> str:
-    seconds = sum(stretch.seconds for stretch in stretches(clips))
+def introduction(
+    clips: Sequence[MotionClip], trained: bool, rigid: bool, every: int | None = None
+) -> str:
+    seconds = sum(stretch.seconds for stretch in stretches(clips)[:: every or 1])
     return (
         f"# The lifting benchmark\n\nSubjects {', '.join(sorted({c.subject for c in clips}))}"
         f"{', whom training knows' if trained else ''}: {seconds:.0f} s of motion for each "
@@ -481,7 +483,7 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "benchmark.md")
     clips = read_people(folder, trained)
-    about = introduction(clips, trained, rigid)
+    about = introduction(clips, trained, rigid, every)
     results, start = [], time.perf_counter()
     for errors in measure(checkpoints, clips, rows, rigid):
         results.append(errors)
