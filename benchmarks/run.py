@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parent
 TABLES = (
     "lifting_speed",
     "weights_speed",
+    "onnx_speed",
     "reading_speed",
     "rendering_speed",
     "encoding_speed",

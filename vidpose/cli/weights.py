@@ -87,3 +87,29 @@ def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: fl
             f"for {made.skeleton} at {made.fps:g}. If this one is for others, give "
             f"{' and '.join(assumed)}."
         )
+
+
+@weights.command("export")
+@click.argument("name", metavar="NAME|PATH")
+@click.option(
+    "--to", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="The format."
+)
+@click.option(
+    "-o", "--out", type=FILE, help="The .onnx to write. [default: NAME.onnx in this folder]"
+)
+@click.option(
+    "--flip/--no-flip",
+    default=True,
+    show_default=True,
+    help="Lift the mirrored person, too, and average, as infer does. Better, and twice the work.",
+)
+def weights_export(name: str, to: str, out: Path | None, flip: bool) -> None:
+    """Write a lifter for programs without PyTorch, as ONNX.
+
+    NAME|PATH are weights that come with vidpose, or a checkpoint. The file takes one person's 2D
+    joints in pixels and gives metres; docs/onnx.md says how to use it.
+    """
+    from vidpose.lifting.onnx_export import export_onnx
+
+    click.echo("Converting, and comparing with PyTorch; this takes up to a minute ...", err=True)
+    click.echo(f"Written: {export_onnx(name, out, flip=flip)}")

@@ -278,8 +278,8 @@ def _compiled_operations() -> Check:
 
 
 def _parts() -> Iterator[Check]:
-    """Optional: readers of the datasets' raw downloads, learning curves, many machines."""
-    for extra in ("datasets", "c3d", "parquet", "tensorboard", "ray"):
+    """Optional: raw downloads of datasets, formats of files, learning curves, many machines."""
+    for extra in ("datasets", "c3d", "parquet", "onnx", "tensorboard", "ray"):
         for requirement in _requirements(extra):
             yield _optional(extra, requirement)
 

@@ -16,9 +16,8 @@ from vidpose.export.motion import constant_rate, even_count, only
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 from vidpose.utils.files import check_writable, replacing
+from vidpose.utils.marks import holds_mark
 
-LOOKED_AT_BYTES = 1 << 16
-"""So much of a file's beginning, and of its end, is looked at to see who wrote it."""
 MOST_TIMES_LONGER = 100
 """Times as many frames as the result's that a format of one rate may get."""
 
@@ -201,13 +200,7 @@ def check_out(path: Path, format: Format) -> None:
         VidposeError: its folder cannot be written to.
     """
     check_writable(path)
-    if not path.exists():
-        return
-    with open(path, "rb") as stream:
-        ends = stream.read(LOOKED_AT_BYTES)
-        stream.seek(max(0, path.stat().st_size - LOOKED_AT_BYTES))
-        ends += stream.read(LOOKED_AT_BYTES)
-    if format.mark not in ends:
+    if path.exists() and not holds_mark(path, format.mark):
         raise UsageError(
             f"{path} is there already and is not vidpose's to overwrite; choose another -o."
         )

@@ -45,8 +45,13 @@ def fill_gaps(
             filled[:, j : j + 1] = interpolate(joints[:, j : j + 1], timestamps)
     else:
         filled = interpolate(joints, timestamps)
-    shown = missing & (torch.arange(missing.shape[-1], device=joints.device) != root)
-    return filled, shown if knows_missing else torch.zeros_like(missing)
+    return filled, shown_missing(missing, knows_missing=knows_missing, root=root)
+
+
+def shown_missing(missing: Tensor, *, knows_missing: bool, root: int = 0) -> Tensor:
+    """Which of the missing joints, (..., J) bool, a network sees as such; see `fill_gaps`."""
+    shown = missing & (torch.arange(missing.shape[-1], device=missing.device) != root)
+    return shown if knows_missing else torch.zeros_like(missing)
 
 
 def look_at(rays: Tensor) -> Tensor:
@@ -99,6 +104,10 @@ def person_from_rays(
     return inputs.where(seen, math.nan), rotation
 
 
+Size = tuple[int, int] | Tensor
+"""Width and height in pixels; a tensor (2,) in networks for other runtimes."""
+
+
 class Normalisation(Protocol):
     """(..., J, 2) pixels, NaN where a joint is missing, to the network's inputs (..., J, 2), NaN
     there, too; and the rotations (..., 3, 3) from the camera frame to the one in which it then
@@ -106,35 +115,35 @@ class Normalisation(Protocol):
     """
 
     def __call__(
-        self, keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
+        self, keypoints_px: Tensor, frame_size: Size, focal_px: float | Tensor, root: int = 0
     ) -> tuple[Tensor, Tensor]: ...
 
 
 def person(
     keypoints_px: Tensor,
-    frame_size: tuple[int, int],
-    focal_px: float,
+    frame_size: Size,
+    focal_px: float | Tensor,
     root: int = 0,
     *,
     root_always_counts: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """See `person_from_rays`."""
-    width, height = frame_size
-    middle = keypoints_px.new_tensor([(width - 1) / 2, (height - 1) / 2])
+    size = torch.as_tensor(frame_size, dtype=keypoints_px.dtype, device=keypoints_px.device)
+    middle = (size - 1) / 2
     rays = (keypoints_px - middle) / focal_px
     return person_from_rays(rays, root, root_always_counts=root_always_counts)
 
 
 def screen(
-    keypoints_px: Tensor, frame_size: tuple[int, int], focal_px: float, root: int = 0
+    keypoints_px: Tensor, frame_size: Size, focal_px: float | Tensor, root: int = 0
 ) -> tuple[Tensor, Tensor]:
     """The picture as it is, its width from -1 to 1: x / w * 2 - 1 and y / w * 2 - h / w.
 
     What the paper and the field's benchmarks use (Pavllo et al., CVPR 2019). The answer is in the
     camera frame.
     """
-    width, height = frame_size
-    inputs = keypoints_px * (2 / width) - keypoints_px.new_tensor([1.0, height / width])
+    size = torch.as_tensor(frame_size, dtype=keypoints_px.dtype, device=keypoints_px.device)
+    inputs = (2 * keypoints_px - size) / size[0]
     seen = inputs.isfinite().all(dim=-1, keepdim=True)
     inputs = inputs.where(seen, math.nan)
     turn = torch.eye(3, dtype=inputs.dtype, device=inputs.device)

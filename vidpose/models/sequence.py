@@ -108,7 +108,7 @@ def over_windows(
     """
     poses = temporal(features.unfold(0, frames, step).mT).float()
     context = frames - 1
-    return mean_of_overlaps(poses, step)[context : len(features) - context]
+    return mean_of_overlaps(poses, step)[context : features.shape[0] - context]
 
 
 def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
@@ -121,7 +121,7 @@ def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
     weight = torch.sin(math.pi * (slots + 0.5) / frames).square()[:, None, None]
     at = (torch.arange(count, device=poses.device)[:, None] * stride + slots).flatten()
     total = poses.new_zeros((count - 1) * stride + frames, *poses.shape[2:])
-    weights = poses.new_zeros(len(total), 1, 1)
+    weights = poses.new_zeros(total.shape[0], 1, 1)
     total.index_add_(0, at, (poses * weight).flatten(0, 1))
     weights.index_add_(0, at, weight.expand(count, -1, 1, 1).flatten(0, 1))
     return total / weights

@@ -44,14 +44,19 @@ def interpolate(joints: Tensor, timestamps: Tensor) -> Tensor:
     """`fill_missing` of many tracks at once: (..., T, J, D) and (T,) -> (..., T, J, D)."""
     import torch  # here, since most of those who count gaps need no PyTorch
 
+    # An export to ONNX follows this: so no len(), which is constant there, no cummax, which ONNX
+    # lacks, and no take_along_dim, which makes all sizes constant.
     present = joints.isfinite().all(dim=-1)
-    count = len(timestamps)
-    frame = torch.arange(count, device=joints.device)[:, None]
-    before = frame.where(present, -1).cummax(dim=-2).values
-    after = frame.where(present, count).flip(-2).cummin(dim=-2).values.flip(-2)
-    nearest = before.where(before >= 0, after).clamp(max=count - 1)
-    other = after.where(after < count, nearest)
-    first, last = (joints.take_along_dim(n[..., None], dim=-3) for n in (nearest, other))
+    count = joints.shape[-3]
+    # The frames in which a joint is there, in a row: one for each time that it has been there.
+    times_there = present.cumsum(dim=-2)
+    frame = torch.arange(count, device=joints.device)[:, None].expand(present.shape)
+    there = frame.new_zeros(*present.shape[:-2], count + 1, present.shape[-1])
+    there = there.scatter(-2, times_there * present, frame)  # place 0 is for all other frames
+    total = times_there[..., -1:, :]
+    nearest = there.gather(-2, times_there.clamp(min=1))
+    other = there.gather(-2, (times_there + 1).minimum(total).clamp(min=1))
+    first, last = (joints.gather(-3, n[..., None].expand_as(joints)) for n in (nearest, other))
     since, until = timestamps[nearest], timestamps[other]
     slope = (last - first) / (until - since)[..., None]
     between = slope * (timestamps[:, None] - since)[..., None] + first
