@@ -534,11 +534,14 @@ def parse_formats(text: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(name.strip().lower().lstrip(".") for name in text.split(",")))
     for name in names:
-        if name not in EXPORT_FORMATS:
-            raise UsageError(
-                f"'{name}' is no format to export to; choose {', '.join(EXPORT_FORMATS)}."
-            )
+        check_format(name)
     return names
+
+
+def check_format(name: str) -> None:
+    """Raises UsageError: it is none of `EXPORT_FORMATS`."""
+    if name not in EXPORT_FORMATS:
+        raise UsageError(f"'{name}' is no format to export to; choose {', '.join(EXPORT_FORMATS)}.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,8 +94,13 @@ def test_several_people_in_a_file_for_one(tmp_path: Path) -> None:
 def test_people_whose_place_is_not_known(tmp_path: Path) -> None:
     result = passers_by()
     result.root_3d[1] = np.nan
-    files = export_files(result, tmp_path / "a", ExportOptions(export="trc,glb"))
-    assert [path.name for path in files] == ["a_person1.trc", "a.glb"]
+    said: list[Event] = []
+    options = ExportOptions(export="csv,trc,glb")
+    files = export_files(result, tmp_path / "a", options, report=said.append)
+    assert [path.name for path in files] == ["a.csv", "a_person1.trc", "a.glb"]
+    assert str(said[0]) == (
+        "Warning: It is never known where person 2 is in the scene; TRC, glTF do without."
+    )
     result.root_3d[0] = np.nan
     with pytest.raises(UsageError, match="Nobody's place is known"):
         export_files(result, tmp_path / "b", ExportOptions(export="trc"))
@@ -164,3 +169,45 @@ def test_files_of_others_are_not_taken_for_ours(name: str, tmp_path: Path) -> No
     path.unlink()
     export(result, path, name)
     export(result, path, name)  # our own
+
+
+@pytest.mark.parametrize("given", [{"up": "z"}, {"unit": "cm"}, {"axes": "camera"}])
+def test_options_that_a_format_does_not_take(given: dict[str, str], tmp_path: Path) -> None:
+    (name,) = given
+    with pytest.raises(UsageError, match=f"--{name} changes nothing in CSV, COCO JSON; leave it"):
+        export_files(passers_by(), tmp_path / "a", ExportOptions(export="csv,json", **given))
+    with pytest.raises(UsageError, match=f"--{name} changes nothing in CSV; leave it out"):
+        check_before(tmp_path / "a", ExportOptions(export="csv", **given), world=True)
+    with pytest.raises(UsageError, match=f"--{name} is about exported files"):
+        check_before(tmp_path / "a", ExportOptions(**given), world=True)
+    assert names(tmp_path) == []
+    said: list[Event] = []
+    options = ExportOptions(export="csv,trc", **given)
+    export_files(passers_by(), tmp_path / "a", options, report=said.append)
+    assert str(said[0]) == f"--{name} changes nothing in CSV."
+
+
+def test_gltf_takes_axes_but_no_unit(tmp_path: Path) -> None:
+    result = passers_by(world=False)
+    export(result, tmp_path / "a.glb", "glb", ExportOptions(axes="camera"))
+    with pytest.raises(UsageError, match=r"--unit changes nothing in glTF; .* trc or c3d or bvh"):
+        export(result, tmp_path / "a.glb", "glb", ExportOptions(axes="camera", unit="m"))
+
+
+def test_files_of_people_who_are_no_longer_there_are_removed(tmp_path: Path) -> None:
+    result, options = passers_by(), ExportOptions(export="trc,csv")
+    stem = tmp_path / "a"
+    export_files(result, stem, options)
+    (tmp_path / "a_person3.trc").write_text("mine")
+    (tmp_path / "a_person2.bvh").write_text("mine")
+    (tmp_path / "a_person2_b.trc").write_bytes((tmp_path / "a_person2.trc").read_bytes())
+    (tmp_path / "b_person2.trc").write_bytes((tmp_path / "a_person2.trc").read_bytes())
+    before = names(tmp_path)
+    export_files(result, stem, options, people=[1])  # the other one is still in the result
+    assert names(tmp_path) == before
+    said: list[Event] = []
+    export_files(result.person(1), stem, options, report=said.append)
+    assert names(tmp_path) == [name for name in before if name != "a_person2.trc"]
+    assert str(said[-1]) == (
+        f"Removed {tmp_path / 'a_person2.trc'}, of an earlier export: person 2 is not in it now."
+    )

@@ -71,3 +71,16 @@ def test_some_of_the_people() -> None:
     assert of_people(passers_by(), (2,)).person_ids.tolist() == [2]
     with pytest.raises(UsageError, match="there is no person 3; there are 1, 2"):
         of_people(passers_by(), (1, 3))
+
+
+def test_a_frame_next_to_a_gap_keeps_its_own_time() -> None:
+    """Frames 3 and 4 of the grid are frames of the video; the person is in one of them only."""
+    result = passers_by(fps=10.0, frames=8)
+    motion = motion_of(result, 0, axes="world", up="z")
+    times = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.53, 0.61, 0.7])
+    for absent, there in ((4, 3), (3, 4), (6, 7)):
+        joints = motion.joints.copy()
+        joints[absent] = np.nan
+        even = at_constant_rate(replace(motion, joints=joints, times=times, fps=10.0))
+        np.testing.assert_allclose(even.times, np.arange(8) / 10, atol=1e-12)
+        np.testing.assert_array_equal(even.joints[there], joints[there])

@@ -306,12 +306,12 @@ def export(
 
     chosen = ExportOptions(export=to, **options)
     poses = load(result)
-    if person is not None:
-        poses = of_people(poses, person)
     if out is not None and out.suffix and not out.is_dir():
         (name, *more) = chosen.formats
         if more or not FORMATS[name].suffix.endswith(out.suffix.lower()):
             raise UsageError(f"-o {out} names a file, and --to says {to}; give a folder.")
+        poses = poses if person is None else of_people(poses, person)
         export(poses, out, name, chosen, report=say)
         return
-    export_files(poses, (out or result.parent) / result.stem, chosen, report=say)
+    stem = (out or result.parent) / result.stem
+    export_files(poses, stem, chosen, person, report=say)

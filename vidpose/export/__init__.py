@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vidpose.errors import UsageError
-from vidpose.events import FileWritten, Info, Report, ignore
+from vidpose.events import FileWritten, Info, Report, Warn, ignore
 from vidpose.export import angles, bvh, c3d, csv, glb, json, parquet, trc
-from vidpose.export.motion import constant_rate, even_count, only
-from vidpose.options import ExportOptions
+from vidpose.export.motion import constant_rate, even_count, of_people, only
+from vidpose.options import ExportOptions, check_format, flag
 from vidpose.poses import Pose3D
 from vidpose.utils.files import check_writable, replacing
 from vidpose.utils.marks import holds_mark
@@ -39,6 +39,8 @@ class Format:
     """A file holds one person."""
     has_up: bool = False
     """Its axes say where up is."""
+    has_unit: bool = False
+    """Which axis points up, and the unit of length, can be chosen."""
     one_rate: bool = False
     """Its frames are evenly spaced."""
     most_frames: int | None = None
@@ -77,6 +79,7 @@ FORMATS = {
             mark=trc.MARK,
             one_person=True,
             has_up=True,
+            has_unit=True,
             one_rate=True,
         ),
         Format(
@@ -86,6 +89,7 @@ FORMATS = {
             mark=c3d.MARK,
             one_person=True,
             has_up=True,
+            has_unit=True,
             one_rate=True,
             most_frames=c3d.MOST_FRAMES,
             check_installed=c3d.check_installed,
@@ -97,6 +101,7 @@ FORMATS = {
             mark=bvh.MARK,
             one_person=True,
             has_up=True,
+            has_unit=True,
             one_rate=True,
         ),
         Format(name="glb", title="glTF", write=glb.write, mark=glb.MARK, has_up=True),
@@ -129,16 +134,16 @@ def export(
         VidposeError: the file cannot be written.
     """
     path, options = Path(path), options or ExportOptions()
-    if format not in FORMATS:
-        raise UsageError(f"'{format}' is no format to export to; choose {', '.join(FORMATS)}.")
+    check_format(format)
     chosen = FORMATS[format]
     if chosen.one_person and result.people > 1:
         raise UsageError(
             f"{path}: {chosen.title} holds one person a file, and there are {result.people}; give "
             "--person ID, or a folder for all of them."
         )
+    _check_chosen([chosen], options)
     _check(result, [(chosen, path)], options)
-    _say_what_is_lost(result, [chosen], report)
+    _say_what_is_lost(result, [chosen], options, report)
     _write(result, path, chosen, options, report)
     return path
 
@@ -147,28 +152,40 @@ def export_files(
     result: Pose3D,
     stem: str | Path,
     options: ExportOptions,
+    people: Sequence[int] | None = None,
     *,
     report: Report = ignore,
 ) -> list[Path]:
     """Write a result in all formats that `options.export` names.
+
+    In formats of one person a file, files of an earlier export whose person is not in the result
+    are removed.
 
     Args:
         result: the people.
         stem: where to, without the suffix: `out/walk` gives `out/walk.csv`, and
             `out/walk_person1.trc` in formats with one person a file.
         options: formats, axes, up and unit.
+        people: only these, by id; by default everybody.
         report: takes messages.
 
     Returns:
         The files. Nothing is written if one of them cannot be, see `export`.
     """
     stem, formats = Path(stem), [FORMATS[name] for name in options.formats]
-    jobs = [job for format in formats for job in _files(result, stem, format)]
-    _check(result, [(format, path) for format, path, _ in jobs], options)
-    _say_what_is_lost(result, formats, report)
+    part = result if people is None else of_people(result, people)
+    jobs = [job for format in formats for job in _files(part, stem, format)]
+    _check_chosen(formats, options)
+    _check(part, [(format, path) for format, path, _ in jobs], options)
+    _say_what_is_lost(part, formats, options, report)
     for format, path, rows in jobs:
-        _write(only(result, rows), path, format, options, report)
-    return [path for _, path, _ in jobs]
+        _write(only(part, rows), path, format, options, report)
+    written = [path for _, path, _ in jobs]
+    kept: set[int] = set() if people is None else set(result.person_ids.tolist()) - set(people)
+    for format in formats:
+        if format.one_person:
+            _remove_of_nobody(stem, format, written, kept, report)
+    return written
 
 
 def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
@@ -182,12 +199,12 @@ def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
     Raises:
         UsageError, MissingDependencyError, VidposeError: it could not.
     """
-    for name in options.formats:
-        format = FORMATS[name]
+    formats = [FORMATS[name] for name in options.formats]
+    _check_chosen(formats, options)
+    for format in formats:
         format.check_installed()
         _check_up(format, options, world)
-        pattern = f"{glob.escape(stem.name)}_person*{format.suffix}"
-        there = stem.parent.glob(pattern) if format.one_person else [_named(stem, format)]
+        there = _of_any_person(stem, format) if format.one_person else [_named(stem, format)]
         for path in there:
             check_out(path, format)
 
@@ -220,6 +237,32 @@ def _files(result: Pose3D, stem: Path, format: Format) -> list[tuple[Format, Pat
         for row, person in enumerate(result.person_ids.tolist())
         if _placed(result, row)
     ]
+
+
+def _remove_of_nobody(
+    stem: Path, format: Format, written: Sequence[Path], kept: Container[int], report: Report
+) -> None:
+    """Remove our own files of people who are not in the result: an earlier one had them.
+
+    Args:
+        stem: see `export_files`.
+        format: one person a file.
+        written: what has just been written.
+        kept: ids of people whose files stay all the same.
+        report: takes what was removed.
+    """
+    for path in sorted(_of_any_person(stem, format)):
+        number = path.name.removeprefix(f"{stem.name}_person").removesuffix(format.suffix)
+        if path in written or not number.isdecimal() or int(number) in kept:
+            continue
+        if path.is_file() and not path.is_symlink() and holds_mark(path, format.mark):
+            path.unlink()
+            report(Info(f"Removed {path}, of an earlier export: person {number} is not in it now."))
+
+
+def _of_any_person(stem: Path, format: Format) -> Iterator[Path]:
+    """The files that are there."""
+    return stem.parent.glob(f"{glob.escape(stem.name)}_person*{format.suffix}")
 
 
 def _placed(result: Pose3D, row: int) -> bool:
@@ -259,8 +302,49 @@ def _check_up(format: Format, options: ExportOptions, world: bool) -> None:
         )
 
 
-def _say_what_is_lost(result: Pose3D, formats: Sequence[Format], report: Report) -> None:
-    """What formats cannot hold, one sentence for each matter."""
+def _chosen(options: ExportOptions) -> dict[str, Callable[[Format], bool]]:
+    """By the name of an option that was given: whether a format takes it."""
+    given = {"up": options.up, "unit": options.unit}
+    takes: dict[str, Callable[[Format], bool]]
+    takes = {name: lambda f: f.has_unit for name, value in given.items() if value is not None}
+    if options.axes == "camera":
+        takes["axes"] = lambda f: f.has_up
+    return takes
+
+
+def _check_chosen(formats: Sequence[Format], options: ExportOptions) -> None:
+    """Raises UsageError: an option was given that none of the formats takes."""
+    for name, takes in _chosen(options).items():
+        if not any(takes(format) for format in formats):
+            able = " or ".join(format.name for format in FORMATS.values() if takes(format))
+            why = f"changes nothing in {_titles(formats)}" if formats else "is about exported files"
+            raise UsageError(f"{flag(name)} {why}; leave it out, or export to {able}.")
+
+
+def _titles(formats: Sequence[Format]) -> str:
+    return ", ".join(format.title for format in formats)
+
+
+def _say_what_is_lost(
+    result: Pose3D, formats: Sequence[Format], options: ExportOptions, report: Report
+) -> None:
+    """What formats cannot hold or do not take, one sentence for each matter."""
+    for name, takes in _chosen(options).items():
+        if without := [format for format in formats if not takes(format)]:
+            report(Info(f"{flag(name)} changes nothing in {_titles(without)}."))
+    nowhere = [
+        str(number)
+        for row, number in enumerate(result.person_ids.tolist())
+        if not _placed(result, row)
+    ]
+    if nowhere and (placing := [format for format in formats if format.has_up]):
+        report(
+            Warn(
+                f"It is never known where person {', '.join(nowhere)} "
+                f"{'is' if len(nowhere) == 1 else 'are'} in the scene; {_titles(placing)} "
+                f"{'does' if len(placing) == 1 else 'do'} without."
+            )
+        )
     even = [format.title for format in formats if format.one_rate]
     if even and constant_rate(result.timestamps, result.fps) is None:
         report(

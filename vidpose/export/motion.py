@@ -18,6 +18,9 @@ JOINT_NAMES = tuple("Nose" if name == "Neck/Nose" else name for name in H36M17.j
 ROUNDING_S = 1.01e-3
 """Containers round times to milliseconds; frames that are hardly further off are evenly spaced."""
 
+SAME_TIME_S = 1e-6
+"""Times that differ by less are one; they are sums of steps."""
+
 QUARTER_TURN = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """(x, y, z) -> (x, z, -y): from z up to y up, and from the camera frame, where y points down, to
 z up. Always right-handed."""
@@ -117,6 +120,12 @@ def at_constant_rate(motion: Motion) -> Motion:
     if rate is not None:
         return Motion(motion.joints, even, rate)
     before = np.clip(np.searchsorted(times, even, "right") - 1, 0, len(times) - 2)
-    share = ((even - times[before]) / (times[before + 1] - times[before]))[:, None, None]
-    joints = motion.joints[before] * (1 - share) + motion.joints[before + 1] * share
+    steps = times[before + 1] - times[before]
+    share = (even - times[before]) / steps
+    # A frame at that very time counts alone: the one after it may have nobody.
+    at_frame = np.abs(share - share.round()) * steps <= SAME_TIME_S
+    share = np.where(at_frame, share.round(), share)[:, None, None]
+    first, last = motion.joints[before], motion.joints[before + 1]
+    between = first * (1 - share) + last * share
+    joints = np.select([share == 0, share == 1], [first, last], between)
     return Motion(joints, even, motion.fps)
