@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from click.testing import CliRunner, Result
 from tests.charts import pixels
 from tests.results import make_result
 from vidpose.cli import main
-from vidpose.poses import save
+from vidpose.evaluation.reference import read_reference
+from vidpose.poses import load, save
 from vidpose.postprocess.quality import quality_report
 from vidpose.render.plots import COLOURS
 
@@ -119,3 +121,33 @@ def test_mistakes_are_a_sentence(
     assert sentence in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_reference_is_read_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vidpose.evaluation import plot_results
+
+    read: list[Path] = []
+
+    def reading(path: Path, *about: Any) -> Any:
+        read.append(path)
+        return read_reference(path, *about)
+
+    monkeypatch.setattr(plot_results, "read_reference", reading)
+    assert run("a.npz", "c.npz", "--reference", "b.npz", "-o", "o").exit_code == 0
+    assert read == [Path("b.npz")]
+    # An array without times has those of each result.
+    np.save("r.npy", load("b.npz").joints_camera())
+    assert run("a.npz", "c.npz", "--reference", "r.npy", "-o", "p").exit_code == 0
+    assert len(read) == 3
+
+
+def test_one_frame(run: Run) -> None:
+    result = make_result(frames=1, meta={"source": SOURCE})
+    result.meta["trust"] = quality_report(result)
+    save(result, "one.npz")
+    assert run("one.npz").exit_code == 0
+    assert pictures("one_plots") == {
+        f"{name}.png" for name in ("trajectories", "angles", "speeds", "quality")
+    }
+    assert run("one.npz", "one.npz", "-o", "two").exit_code == 0
+    assert run("one.npz", "--reference", "one.npz", "-o", "errors").exit_code == 0

@@ -187,3 +187,32 @@ def test_somebody_else_who_is_seen_for_less_time_is_not_preferred() -> None:
     for how in ("none", "root", "procrustes-sequence"):
         (one,) = measure(result, both, how, label="me")
         assert one.reference_person == "same", how
+
+
+def test_people_of_one_video_are_matched_in_the_picture() -> None:
+    """Another focal length puts everybody elsewhere, the second one where the first one was."""
+    result = make_result(people=2, frames=30)
+    where = result.root_3d[::-1] * np.float32(1.01)
+    other = make_result(people=2, frames=30, root_3d=where, joints_3d=result.joints_3d[::-1])
+    other.keypoints_2d[:] = result.keypoints_2d + 1
+    for how in ALIGNMENTS:
+        found = measure(result, of_result(other, "other"), how, label="me", same_video=other)
+        assert [(e.person, e.reference_person) for e in found] == [(1, "1"), (2, "2")], how
+    apart = measure(result, of_result(other, "other"), "root", label="me")
+    assert [(e.person, e.reference_person) for e in apart] == [(1, "2"), (2, "1")]
+
+
+@pytest.mark.parametrize("lacks", ["result", "reference", "both"])
+def test_poses_are_measured_without_knowing_where_people_are(lacks: str) -> None:
+    placed = make_result(people=2, frames=10)
+    nowhere = make_result(people=2, frames=10, root_3d=np.full_like(placed.root_3d, np.nan))
+    result = placed if lacks == "reference" else nowhere
+    reference = of_result(placed if lacks == "result" else nowhere, "other")
+    assert not reference.missing
+    for how in ("root", "scale", "procrustes"):
+        found = measure(result, reference, how, label="me")
+        assert [(e.person, e.reference_person) for e in found] == [(1, "1"), (2, "2")]
+        assert all(e.frames == 10 and e.mean_mm < 1e-3 for e in found)
+    for how in ("none", "procrustes-sequence"):
+        with pytest.raises(UsageError, match="does not know where people are; use --align root"):
+            measure(result, reference, how, label="me")

@@ -37,6 +37,8 @@ at a time: here it is all of them. The formulas are in `vidpose.metrics`.
 """
 TURNS = (PROCRUSTES, SEQUENCE)
 """Those that turn, and so compare motions whose axes differ."""
+PLACED = (NONE, SEQUENCE)
+"""Those in which it counts where a person is; the others take that out frame by frame."""
 FEWEST_POINTS = 3
 """Fewer points do not say how a pose is turned."""
 

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from vidpose.errors import UsageError
-from vidpose.evaluation.alignment import ALIGNMENTS, PROCRUSTES, ROOT, SEQUENCE, TURNS, distances
+from vidpose.evaluation.alignment import (
+    ALIGNMENTS,
+    NONE,
+    PLACED,
+    PROCRUSTES,
+    ROOT,
+    SEQUENCE,
+    TURNS,
+    distances,
+)
 from vidpose.evaluation.reference import Reference
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
@@ -23,7 +32,8 @@ from vidpose.utils.files import replacing
 from vidpose.utils.gaps import known_joints
 
 SOMEBODY_ELSE_M = 0.5
-"""A pose this far off is as bad as none when it is decided who is who."""
+"""A pose this far off is as bad as none when it is decided who is who. In pictures, where bodies
+have the size 1, it is half a body."""
 
 Floats = NDArray[np.float64]
 
@@ -89,14 +99,15 @@ def measure(
     label: str,
     person: int | None = None,
     offset_s: float = 0.0,
-    match_by: str | None = None,
+    same_video: Pose3D | None = None,
 ) -> list[Errors]:
     """Measure everybody who is in both, or one person.
 
     Who is who: pairs are chosen so that the sum of their errors is least, where an error counts
     `SOMEBODY_ELSE_M` at most, and a frame in which the reference has somebody and the result has
     not counts as much (the OSPA distance of Schuhmacher et al., "A consistent metric for
-    performance evaluation of multi-object filters", IEEE TSP 56, 2008, frame by frame).
+    performance evaluation of multi-object filters", IEEE TSP 56, 2008, frame by frame). In one
+    video the errors are those of the 2D joints, which no focal length and no body height moves.
 
     Args:
         result: what is measured, at its own times.
@@ -105,11 +116,12 @@ def measure(
         label: of the result.
         person: only this one, who is paired with whoever is nearest.
         offset_s: added to the reference's times.
-        match_by: another alignment to decide who is who.
+        same_video: the result that the reference is, if both are of one video.
 
     Raises:
         UsageError: there is no such person, the two share no time, their axes differ and the
-            alignment does not turn them, or nobody's joints are in both.
+            alignment does not turn them, it is not known where people are and the alignment
+            needs it, or nobody's joints are in both.
     """
     if not reference.in_camera and how not in TURNS:
         raise UsageError(
@@ -117,12 +129,18 @@ def measure(
             f"use {PROCRUSTES} or {SEQUENCE}."
         )
     rows = range(result.people) if person is None else [result.index_of(person)]
-    theirs = reference.at(result.timestamps, offset_s)
+    placed = how in PLACED
+    theirs = reference.at(result.timestamps, offset_s, placed=placed)
+    ours = (result.joints_camera() if placed else result.joints_3d).astype(np.float64)
+    if placed:
+        _check_placed(label, ours, result.joints_3d)
+        _check_placed(reference.name, reference.joints, reference.relative)
     _check_overlap(result, reference, theirs, offset_s)
-    ours = result.joints_camera().astype(np.float64)
-    cost = np.array(
-        [[_cost(ours[row], other, match_by or how) for other in theirs] for row in rows]
-    )
+    if same_video is None:
+        cost = np.array([[_cost(ours[row], other, how) for other in theirs] for row in rows])
+    else:
+        mine, others = _in_picture(result, same_video)
+        cost = np.array([[_cost(mine[row], other, NONE) for other in others] for row in rows])
     out = []
     for i, column in zip(*linear_sum_assignment(cost), strict=True):
         row = rows[i]
@@ -141,6 +159,34 @@ def measure(
     if not out:
         raise UsageError(f"{label} and {reference.name} have no joint in common at any time.")
     return out
+
+
+def _in_picture(result: Pose3D, other: Pose3D) -> tuple[Floats, Floats]:
+    """2D joints of two results of one video, (P, T, 17, 2) each, at the first one's times.
+
+    The unit is the size of a body: the longer side of the box around the joints, its median.
+    """
+    mine, others = (
+        np.where(one.present[..., None, None], one.keypoints_2d, np.nan) for one in (result, other)
+    )
+    box = _ignoring_nan(np.nanmax, mine, axis=2) - _ignoring_nan(np.nanmin, mine, axis=2)
+    size = float(np.nanmedian(box.max(axis=-1)))
+    seen = Reference(
+        name="",
+        joints=others.astype(np.float64),
+        seconds=other.timestamps,
+        people=tuple(map(str, other.person_ids)),
+        in_camera=False,
+    )
+    return mine / size, seen.at(result.timestamps) / size
+
+
+def _check_placed(name: str, joints: Floats, relative: NDArray[np.floating] | None) -> None:
+    """Raises UsageError: there are joints, but nowhere is it known where they are."""
+    if relative is not None and np.isfinite(relative).any() and not np.isfinite(joints).any():
+        raise UsageError(
+            f"{name} does not know where people are; use --align {ROOT} or {PROCRUSTES}."
+        )
 
 
 def _cost(ours: Floats, theirs: Floats, how: str) -> float:

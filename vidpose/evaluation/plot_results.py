@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidpose.errors import UsageError
-from vidpose.evaluation.alignment import NONE, ROOT
+from vidpose.evaluation.alignment import ROOT
 from vidpose.evaluation.distance_plots import error_figures, sheet
 from vidpose.evaluation.distances import (
     Errors,
@@ -149,7 +149,8 @@ def _against(
     errors: list[Errors] = []
     reference: Reference | None = None
     for result, name in zip(results, names, strict=True):
-        reference = read_reference(path, options.reference_fps, result.timestamps)
+        if reference is None or path.suffix.lower() == ".npy":  # which takes the result's times
+            reference = read_reference(path, options.reference_fps, result.timestamps)
         how = options.align or usual_alignment(reference)
         errors += measure(
             result,
@@ -177,7 +178,14 @@ def _both(
             "results of one video, or one of them as --reference."
         )
     other, how = of_result(results[1], names[1]), options.align or ROOT
-    apart = measure(results[0], other, how, label=names[0], person=options.person, match_by=NONE)
+    apart = measure(
+        results[0],
+        other,
+        how,
+        label=names[0],
+        person=options.person,
+        same_video=results[1],
+    )
     _check_number(apart)
     return apart, summary(apart, other, how), [("two_results", sheet(results, names, apart, how))]
 

@@ -45,24 +45,33 @@ class Reference:
     """(P,), what they are called."""
     in_camera: bool
     """Whether the axes are those of the result's camera; otherwise they are the file's own."""
+    relative: NDArray[np.float64] | None = None
+    """(P, T, 17, 3), the joints relative to the hip, where they are known even in frames in which
+    nobody knows where the person is."""
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Joints that it never has."""
         there = known_joints(self.joints)
+        if self.relative is not None and not there.any():
+            there = known_joints(self.relative)
         return tuple(n for j, n in enumerate(H36M17.joint_names) if not there[..., j].any())
 
-    def at(self, seconds: NDArray[np.float64], offset_s: float = 0.0) -> NDArray[np.float64]:
+    def at(
+        self, seconds: NDArray[np.float64], offset_s: float = 0.0, *, placed: bool = True
+    ) -> NDArray[np.float64]:
         """The joints at other times, linear between the samples before and after.
 
         Args:
             seconds: (T,) of the result.
             offset_s: added to the reference's own times.
+            placed: where they are; otherwise they may be relative to the hip.
 
         Returns:
             (P, T, 17, 3); NaN before the first sample and after the last, and where one of the two
             samples lacks the joint or they are more than `LONGEST_STEP_S` apart.
         """
+        joints = self.joints if placed or self.relative is None else self.relative
         own = self.seconds + offset_s
         after = np.searchsorted(own, seconds).clip(1, max(len(own) - 1, 1))
         before = after - 1
@@ -73,8 +82,8 @@ class Reference:
         same = np.abs(own[near] - seconds) <= SAME_TIME_S
         inside = (share >= 0) & (share <= 1) & (step <= LONGEST_STEP_S + SAME_TIME_S)
         share = np.where(inside, share, np.nan)[:, None, None]
-        between = (1 - share) * self.joints[:, before] + share * self.joints[:, after]
-        return np.asarray(np.where(same[:, None, None], self.joints[:, near], between))
+        between = (1 - share) * joints[:, before] + share * joints[:, after]
+        return np.asarray(np.where(same[:, None, None], joints[:, near], between))
 
 
 def read_reference(
@@ -119,6 +128,7 @@ def of_result(result: Pose3D, name: str) -> Reference:
     return Reference(
         name=name,
         joints=result.joints_camera().astype(np.float64),
+        relative=result.joints_3d.astype(np.float64),
         seconds=result.timestamps,
         people=tuple(map(str, result.person_ids)),
         in_camera=True,

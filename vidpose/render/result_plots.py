@@ -223,7 +223,8 @@ def _angles(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name: 
                 style = line_style(number) | {"color": colour, "label": side}
                 _line(axes, result, p, angles.of(full)[p], **style)
             axes.set_ylim(np.nanmin(reach, initial=0) - 5, np.nanmax(reach, initial=0) + 5)
-            axes.set_xlim(result.timestamps[0], result.timestamps[-1])
+            if result.frames > 1:
+                axes.set_xlim(result.timestamps[0], result.timestamps[-1])
             grid_lines(axes)
             text = angle.replace("_", " ") + ("" if row else f", {_who(result, p)}")
             title(axes, text, LABEL_PT)
