@@ -85,3 +85,11 @@ def test_mistakes(run: Run, tmp_path: Path, arguments: list[str], code: int, say
     (line,) = failed.stderr.strip().splitlines()
     assert says in line
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_video_to_link_that_there_never_was(run: Run, tmp_path: Path) -> None:
+    save(walk(), tmp_path / "a.npz")
+    made = run("view", "a.npz", "--link-video")
+    assert made.exit_code == 0, made.output
+    assert "Warning: The page has no video: this result was made without one" in made.output
+    assert "Warning" not in run("view", "a.npz").output

@@ -211,7 +211,12 @@ def _video(
     if video is not None:
         return Path(video)
     try:
-        return source_video(result)
+        source = source_video(result)
+        if source is None and options.link_video:
+            report(
+                Warn("The page has no video: this result was made without one; give it by --video.")
+            )
+        return source
     except UsageError as missing:
         report(Warn(f"The page has no video: {missing}"))
         return None
