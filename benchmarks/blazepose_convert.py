@@ -75,7 +75,7 @@ class Converter:
         for tensor, name in names.items():
             self._add("Identity", [f"t{tensor}"], name)
         size = int(self._graph.tensors[start].shape[1])
-        shape = ["N", size, size, 3]
+        shape: list[str | int] = ["N", size, size, 3]
         inputs = [helper.make_tensor_value_info("image", TensorProto.UINT8, shape)]
         results = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, self._shape(tensor))
