@@ -46,7 +46,6 @@ def example() -> Any:
 
 def table(settings: Settings) -> Table:
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     frames = 192 if settings.quick else 3000
     keypoints_px = 200 * swaying_person(frames).numpy() + np.array(SIZE) / 2
     lift = example()
@@ -60,7 +59,12 @@ def table(settings: Settings) -> Table:
             times = np.arange(frames) / checkpoint.fps
             ways[f"{name}, PyTorch"] = partial(lifter, keypoints_px, times, SIZE, float(SIZE[0]))
             ways[f"{name}, ONNX Runtime"] = partial(lift, session(path), keypoints_px, SIZE)
-        seconds = alternate(ways, settings.runs, settings.cpu_time)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            seconds = alternate(ways, settings.runs, settings.cpu_time)
+        finally:
+            torch.set_num_threads(threads)
     rows: list[tuple[str, ...]] = []
     for way, taken in seconds.items():
         base = seconds[f"{way.split(',')[0]}, PyTorch"]
