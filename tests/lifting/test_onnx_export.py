@@ -85,7 +85,12 @@ def test_the_example_needs_no_pytorch(default: Path, tmp_path: Path) -> None:
     for frames in (1, BLOCK + 5):
         pixels = track(frames)
         np.save(tmp_path / "2d.npy", pixels)
-        files = [default, tmp_path / "2d.npy", *map(str, SIZE), tmp_path / "3d.npy"]
+        files: list[str | Path] = [
+            default,
+            tmp_path / "2d.npy",
+            *map(str, SIZE),
+            tmp_path / "3d.npy",
+        ]
         subprocess.run([sys.executable, "-c", forbid, EXAMPLE, *files], check=True)
         expected = vidpose.lift(pixels, SIZE, fps=30, device="cpu", precision="fp32", rigid=False)
         np.testing.assert_allclose(np.load(tmp_path / "3d.npy"), expected, atol=TOLERANCE_M)
