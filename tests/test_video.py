@@ -23,7 +23,7 @@ from tests.clips import (
 )
 from vidpose.errors import VideoError, VidposeError
 from vidpose.video import Frame, Sound, VideoReader, VideoWriter
-from vidpose.video.reader import _Clock
+from vidpose.video.clock import Clock
 
 TICKS_600 = [0, 20, 45, 70, 130, 150, 151]
 
@@ -232,19 +232,27 @@ def test_stamps_that_do_not_rise_lose_no_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamps", "times", "corrected"),
+    ("stamps", "times", "corrected", "restarts"),
     [
-        ([0.0, 0.1, 0.25], [0.0, 0.1, 0.25], 0),
-        ([0.0, 0.1, 0.1, 0.2], [0.0, 0.1, 0.1001, 0.2], 1),  # doubled: the next one stays true
-        ([0.0, None, 0.2], [0.0, 0.1, 0.2], 1),  # missing
-        ([None, None], [0.0, 0.1], 2),
-        ([5.0, 5.1, 0.0, 0.1], [5.0, 5.1, 5.2, 5.3], 1),  # a restarted clock
+        ([0.0, 0.1, 0.25], [0.0, 0.1, 0.25], 0, 0),
+        ([0.0, 0.1, 0.1, 0.2], [0.0, 0.1, 0.15, 0.2], 1, 0),  # doubled: the next one stays true
+        ([0.0, 0.1, 0.3, 0.2, 0.5], [0.0, 0.1, 0.3, 0.4, 0.5], 1, 0),
+        ([0.0, None, 0.2], [0.0, 0.1, 0.2], 1, 0),  # missing
+        ([None, None], [0.0, 0.1], 2, 0),
+        ([0.0, 2e11, 0.2], [0.0, 0.1, 0.2], 1, 0),  # absurd
+        ([0.0, 1e-6, 2e-6, 3e-6], [0.0, 0.1, 0.2, 0.3], 3, 0),  # no camera is so fast
+        ([5.0, 5.1, 0.0, 0.1], [5.0, 5.1, 5.2, 5.3], 0, 1),  # a restarted clock
+        ([0.0, 0.1, 0.2, 0.3, 0.0, 0.1], [0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 0, 1),  # a short one
+        ([0.0, 0.1, 1e8, 1e8 + 0.1], [0.0, 0.1, 1e8, 1e8 + 0.1], 0, 0),  # a gap is a gap
     ],
 )
-def test_clock(stamps: list[float | None], times: list[float], corrected: int) -> None:
-    clock = _Clock()
-    assert [clock(stamp, 0.1) for stamp in stamps] == pytest.approx(times, abs=1e-9)
-    assert clock.corrected == corrected
+def test_clock(
+    stamps: list[float | None], times: list[float], corrected: int, restarts: int
+) -> None:
+    clock = Clock()
+    found = [clock(stamp, 0.1, after) for stamp, after in zip(stamps, [*stamps[1:], None])]
+    assert found == pytest.approx(times, abs=1e-9)
+    assert (clock.corrected, clock.restarts) == (corrected, restarts)
 
 
 def _text(path: Path) -> Path:

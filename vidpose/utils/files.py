@@ -135,12 +135,13 @@ def writing(path: Path) -> Iterator[None]:
         raise _cannot(path, _REASONS[error.errno]) from error
 
 
-def obstacle(path: Path, advice: str) -> str | None:
+def obstacle(path: Path, advice: str, *, folder_will_do: bool = False) -> str | None:
     """What stands in the way of reading a file, as the rest of a sentence; None if nothing does.
 
     Args:
         path: of the file; it is not opened, for that may wait for ever.
         advice: what to do if nothing of use is there, such as "give a video file".
+        folder_will_do: it may be a folder, too.
     """
     try:
         mode = path.stat().st_mode
@@ -150,9 +151,9 @@ def obstacle(path: Path, advice: str) -> str | None:
         return "may not be read; change the permissions of its folder"
     except (OSError, ValueError) as error:  # a name that is too long, links in a circle, a NUL
         return f"is no path of a file ({getattr(error, 'strerror', None) or error}); {advice}"
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(mode) and not folder_will_do:
         return f"is a directory; {advice}"
-    if not stat.S_ISREG(mode):
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return "is a pipe, a socket or a device; copy what comes from it into a file first"
     if not os.access(path, os.R_OK):
         return "may not be read; change its permissions"

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
+LONGEST_STEP_S = 0.5
+"""Frames further apart than this have a gap between them: nothing is interpolated, lifted or
+smoothed across it."""
+
 
 def known_joints(values: NDArray[Any], axis: int | tuple[int, ...] = -1) -> NDArray[np.bool_]:
     """Where all numbers along some axes are finite: joints that are known, in (..., J, 2 or 3)."""

@@ -6,37 +6,45 @@ dropped, doubled or reordered unseen, and `warnings` says what could not be read
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import av
 import cv2
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from vidpose.errors import VideoError
 from vidpose.utils.files import obstacle
+from vidpose.utils.gaps import LONGEST_STEP_S
+from vidpose.video.clock import NEAREST_S, Clock, is_usable
+from vidpose.video.colours import Image, ToRGB
+from vidpose.video.deinterlace import Decoded, deinterlaced
+from vidpose.video.pictures import PictureSequence
 
-Image = NDArray[np.uint8]
-
-NUDGE_S = 1e-4
-"""A frame whose stamp does not rise is placed this long after the one before it."""
-CLOCK_JUMP_S = 1.0
-"""A stamp that falls back further than this is a restarted clock, not a doubled stamp."""
 OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
 LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
 """Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
 USUAL_TICKS = 90_000
 """Ticks a second where the container does not say, as in MPEG-TS."""
+LONGEST_DURATION_S = 1e7
+"""A frame that lasts longer (four months) has no usable duration."""
+SKIP_FRAMES, SKIP_ROUNDING_S = 1.5, 2e-3
+"""Frames that are further apart than so many of their own durations skip something ..."""
+SKIP_SHARE = 0.1
+"""... unless it is more of them than this: then the frame rate varies."""
+PREVIEW_SHARE = 0.25
+"""A stream with a smaller part of the largest one's pixels is a preview."""
+MOST_ACROSS, MOST_PIXELS = 32_000, 1 << 28
+"""OpenCV and FFmpeg take no larger pictures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +71,10 @@ class _Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> _Orientation:
-        side_data: Any = frame.side_data.get("DISPLAYMATRIX")
+        try:
+            side_data: Any = frame.side_data.get("DISPLAYMATRIX")
+        except ValueError:  # PyAV does not know all kinds of side data, such as Exif
+            return cls._turned(frame.rotation)
         if side_data is None:
             return cls()
         # Row vectors: x' = a x + c y, y' = b x + d y, in 16.16 fixed point.
@@ -72,6 +83,12 @@ class _Orientation:
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(True, c < 0, b < 0)
         return cls(False, a < 0, d < 0)
+
+    @classmethod
+    def _turned(cls, degrees: int) -> _Orientation:
+        """From the counter-clockwise turn that makes a frame upright."""
+        quarter = round(degrees / 90) % 4
+        return cls(quarter % 2 == 1, quarter in (2, 3), quarter in (1, 2))
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height as stored to those as displayed, or back."""
@@ -84,32 +101,11 @@ class _Orientation:
         return cast(Image, upright)
 
 
-class _Clock:
-    """Container stamps to times that rise.
+class _Stamped(NamedTuple):
+    """A frame, and when the container says it is shown, seconds; None if it does not."""
 
-    A frame without a stamp comes one frame duration after the one before it; a stamp that does not
-    rise is put just after it; and after a stamp far back (a recorder restarted its clock) time goes
-    on from where it was. Every such frame is counted in `corrected`.
-    """
-
-    def __init__(self) -> None:
-        self.corrected = 0
-        self._end = 0.0
-        self._last: float | None = None
-        self._offset = 0.0
-
-    def __call__(self, stamp_s: float | None, duration_s: float) -> float:
-        time = self._end if stamp_s is None else stamp_s + self._offset
-        falls = self._last is not None and time <= self._last
-        self.corrected += stamp_s is None or falls
-        if self._last is not None and falls:
-            if time < self._last - CLOCK_JUMP_S:
-                self._offset += self._end - time
-                time = self._end
-            else:
-                time = self._last + NUDGE_S
-        self._last, self._end = time, time + duration_s
-        return time
+    frame: Decoded
+    stamp_s: float | None
 
 
 class VideoReader:
@@ -119,30 +115,39 @@ class VideoReader:
             for frame in video:
                 ...
 
-    Stored rotation and mirroring are applied, pixels are made square, and a size that changes
+    Stored rotation and mirroring are applied, pixels are made square, interlaced frames are
+    deinterlaced, HDR is brought to what an ordinary screen shows, and a size that changes
     on the way is brought to that of the first frame. A damaged part is skipped and reading goes
     on after it with true times; a video that is cut off ends where it is cut. Both leave a
     sentence in `warnings`, complete when the iteration has ended. A container with neither
     its length nor its number of frames (MPEG-TS) cannot show that its end is missing.
 
+    Of several video streams it is the default one; pictures that are attached, such as covers, and
+    small previews are none.
+
     Args:
-        path: the video.
+        path: the video; or a folder of pictures, which are its frames in the order of the numbers
+            in their names.
         start_s, end_s: keep the frames with start_s <= time since the first frame < end_s.
             Frames before are decoded all the same, so that `Frame.index` is exact.
         skip: leave out as many of these frames; they are decoded, too, so that times, indices
             and warnings are what they are without it.
         picture_size: width and height of the images, in place of `size`. Scaling while colours
             are converted takes less than half the time of scaling afterwards.
+        fps: frames a second of a folder of pictures. A video says its own.
 
     Raises:
-        VideoError: the path is missing, a directory, no video or without a readable frame; or
+        VideoError: the path is missing, no video or without a readable frame; or
             (while iterating) no frame lies between start_s and end_s.
+        UsageError: it is a folder of pictures and `fps` is missing.
     """
 
     size: tuple[int, int]
     """Width and height in pixels as displayed."""
     fps: float
     """Average frames a second."""
+    first_s: float
+    """The time of the first frame, seconds, as `Frame.time_s` counts them."""
     duration_s: float | None
     """Length of all of the video, seconds; None where the container does not say."""
     expected_frames: int | None
@@ -160,6 +165,7 @@ class VideoReader:
         *,
         skip: int = 0,
         picture_size: tuple[int, int] | None = None,
+        fps: float | None = None,
     ) -> None:
         self.path = Path(path)
         self._skip = skip
@@ -168,16 +174,23 @@ class VideoReader:
         self._start_s = start_s or 0.0
         self._end_s = float("inf") if end_s is None else end_s
         self._decoded = self._damaged_packets = self._damaged_frames = 0
+        self._sent = self._discarded = 0
+        self._interlaced = False
+        self._steps = self._skips = 0
+        self._longest_skip_s = 0.0
         self._reached_s = 0.0  # of all streams: audio may outlast the picture
-        self._clock = _Clock()
-        self._reformatter = VideoReformatter()
+        self._clock = Clock()
+        self._to_rgb = ToRGB()
+        self._pictures: PictureSequence | None = None
+        self.duration_s = self._all_frames = self._aspect = None
+        self._end_of_stream_s = float("inf")
+        self._by_decoding = False
         with ExitStack() as on_error:
-            self._container = on_error.enter_context(_open(self.path))
-            self._stream = _video_stream(self._container, self.path)
-            # Threads over frames lose the damage flag of some frames, another one each time.
-            self._stream.thread_type = "SLICE"
-            self._frames = self._decode()
-            first = next(self._frames, None)
+            folder = self.path.is_dir()
+            decoded = self._open_pictures(fps) if folder else self._open_stream(on_error)
+            self._frames = deinterlaced(decoded)
+            self._stamps = self._stamped()
+            first = next(self._stamps, None)
             if first is None:
                 raise VideoError(
                     f"{self.path} has no frame that can be read; the file is damaged or cut off: "
@@ -196,24 +209,49 @@ class VideoReader:
     def close(self) -> None:
         # Ended, the generators free the decoder's frames now, not when garbage is collected.
         self._selected.close()
+        self._stamps.close()
         self._frames.close()
-        self._container.close()
+        if self._pictures is None:
+            self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
         return self._selected
 
-    def _describe(self, first: VideoFrame) -> None:
-        stream, container = self._stream, self._container
-        self._orientation = _Orientation.of(first)
-        square = _square_pixels(first.width, first.height, stream.sample_aspect_ratio)
+    def _describe(self, first: _Stamped) -> None:
+        """What is known with the first frame."""
+        self._orientation = _Orientation.of(first.frame.source)
+        square = _square_pixels(first.frame.source, self._aspect)
         self.size = self._orientation.size(square)
-        self._stored_size = self._orientation.size(self._picture_size or self.size)
-        shrinks = self._stored_size[0] < square[0]
-        self._interpolation = Interpolation.AREA if shrinks else Interpolation.BILINEAR
-        self.time_base = stream.time_base or Fraction(1, USUAL_TICKS)
+        if max(square) > MOST_ACROSS or square[0] * square[1] > MOST_PIXELS:
+            raise VideoError(
+                f"{self.path} has pictures of {self.size[0]}x{self.size[1]} pixels, which is too "
+                "large to be worked on; scale it down first."
+            )
+        self.first_s = first.stamp_s if is_usable(first.stamp_s) else 0.0
+        self.expected_frames = self._all_frames
+        if self._all_frames is not None:
+            until = min(self._all_frames, np.ceil(self._end_s * self.fps - 1e-6))
+            self.expected_frames = max(0, int(until - np.ceil(self._start_s * self.fps - 1e-6)))
 
-        self.duration_s = None
-        self._end_of_stream_s = float("inf")
+    def _open_pictures(self, fps: float | None) -> Iterator[VideoFrame]:
+        self._pictures = PictureSequence(self.path, fps)
+        self._all_frames = len(self._pictures.paths)
+        self.time_base = 1 / self._pictures.rate
+        self.duration_s = float(self._all_frames * self.time_base)
+        self.fps = float(self._pictures.rate)
+        return self._counted(self._pictures.frames())
+
+    def _open_stream(self, opened: ExitStack) -> Iterator[VideoFrame]:
+        self._container = opened.enter_context(_open(self.path))
+        self._stream = _video_stream(self._container, self.path, self.warnings)
+        # Threads over frames lose the damage flag of some frames, another one each time.
+        self._stream.thread_type = "SLICE"
+        self._describe_stream()
+        return self._decode()
+
+    def _describe_stream(self) -> None:
+        stream, container = self._stream, self._container
+        self.time_base = stream.time_base or Fraction(1, USUAL_TICKS)
         if stream.duration:
             end = (stream.duration + (stream.start_time or 0)) * self.time_base
             self._end_of_stream_s = float(end)
@@ -221,21 +259,24 @@ class VideoReader:
         elif container.duration:
             self.duration_s = container.duration / av.time_base
 
-        rate = stream.average_rate or stream.guessed_rate
-        if rate is None or rate <= 0:
+        self._aspect = stream.sample_aspect_ratio
+        self._by_decoding = container.format.name == "avi"
+        # AVI's own rate counts empty chunks, too.
+        rates = [stream.average_rate, stream.guessed_rate]
+        rates = rates[::-1] if self._by_decoding else rates
+        rate = next((rate for rate in rates if rate and 0 < rate < 1 / NEAREST_S), None)
+        if rate is None:
             rate = Fraction(25)
             self.warnings.append(
                 f"{self.path} does not say its frame rate; {rate} frames/s are assumed."
             )
         self.fps = float(rate)
 
-        self._all_frames = stream.frames or None
+        # Only these containers count the frames themselves.
+        self._counts_frames = "mp4" in container.format.name and stream.frames > 0
+        self._all_frames = (not self._by_decoding and stream.frames) or None
         if self._all_frames is None and self.duration_s is not None:
             self._all_frames = max(1, round(self.duration_s * self.fps))
-        self.expected_frames = self._all_frames
-        if self._all_frames is not None:
-            until = min(self._all_frames, np.ceil(self._end_s * self.fps - 1e-6))
-            self.expected_frames = max(0, int(until - np.ceil(self._start_s * self.fps - 1e-6)))
 
     def _decode(self) -> Generator[VideoFrame, None, None]:
         """Every readable frame; what cannot be read is counted and skipped."""
@@ -249,14 +290,21 @@ class VideoReader:
             yield from self._decoded_from(None)
 
     def _decoded_from(self, packet: Any) -> Iterator[VideoFrame]:
+        if packet is not None and packet.size:
+            self._discarded += packet.is_discard
+            self._sent += not packet.is_discard
         try:
             frames = self._stream.decode(packet)
         except av.FFmpegError:
             self._damaged_packets += 1
             return
+        yield from self._counted(frames)
+
+    def _counted(self, frames: Iterable[VideoFrame]) -> Generator[VideoFrame, None, None]:
         for frame in frames:
             self._decoded += 1
             self._damaged_frames += frame.is_corrupt
+            self._interlaced |= frame.interlaced_frame
             yield frame
 
     def _note(self, packet: Any) -> None:
@@ -266,21 +314,52 @@ class VideoReader:
             end = float((stamp + (packet.duration or 0)) * packet.time_base)
             self._reached_s = max(self._reached_s, end)
 
-    def _select(self, first: VideoFrame) -> Generator[Frame, None, None]:
-        zero = since = 0.0
+    def _stamped(self) -> Generator[_Stamped, None, None]:
+        """Every frame with its stamp."""
+        if self._by_decoding:
+            yield from self._stamped_by_decoding()
+            return
+        for frame in self._frames:
+            pts = frame.source.pts
+            yield _Stamped(frame, None if pts is None else float(pts * self.time_base))
+
+    def _stamped_by_decoding(self) -> Iterator[_Stamped]:
+        """The stamps of AVI, which are of the order of decoding. What FFmpeg makes of them is wrong
+        where frames are reordered; but frames leave the decoder as evenly as packets enter it.
+        """
+        first = last = None
+        step = max(1, round(1 / self.fps / self.time_base))
+        for frame in self._frames:
+            dts = frame.source.dts
+            if dts is None:  # after the last packet
+                dts = 0 if last is None else last + step
+            elif last is not None:
+                step = dts - last
+            first = dts if first is None else first
+            last = dts
+            yield _Stamped(frame, float((dts - first) * self.time_base))
+
+    def _duration(self, frame: VideoFrame) -> float:
+        """How long a frame is shown, as far as it says, seconds."""
+        stated = float((frame.duration or 0) * self.time_base)
+        return stated if NEAREST_S <= stated <= LONGEST_DURATION_S else max(1 / self.fps, NEAREST_S)
+
+    def _select(self, first: _Stamped) -> Generator[Frame, None, None]:
+        since = before = lasts = 0.0
         selected = 0
-        frame: VideoFrame | None = first
+        now: _Stamped | None = first
         for index in count():
-            if frame is None:
+            if now is None:
                 break
-            duration = float((frame.duration or 0) * self.time_base) or 1 / self.fps
-            stamp = None if frame.pts is None else float(frame.pts * self.time_base)
-            time = self._clock(stamp, duration)
-            zero = zero if index else time
-            since = round(time - zero, 6)  # 0.7 - 0.2 is 0.5
+            following = next(self._stamps, None)
+            duration = self._duration(now.frame.source)
+            time = self._clock(now.stamp_s, duration, following and following.stamp_s)
+            if index:
+                self._note_step(time - before, lasts)
+            since = round(time - self.first_s, 6)  # 0.7 - 0.2 is 0.5
             if since >= self._end_s:
                 break
-            following = next(self._frames, None)
+            before, lasts = time, duration
             if time < self._end_of_stream_s < float("inf"):
                 # With B-frames the last frame carries another one's duration.
                 left = self._end_of_stream_s - time
@@ -289,62 +368,100 @@ class VideoReader:
             if since >= self._start_s:
                 selected += 1
                 if selected > self._skip:
-                    yield Frame(index, time, self._image(frame), duration)
-            frame = following
+                    yield Frame(index, time, self._image(now.frame), duration)
+            now = following
         if not selected:
             until = "" if np.isinf(self._end_s) else f" and before {self._end_s:g} s"
             raise VideoError(
                 f"{self.path} has no frame from {self._start_s:g} s on{until}; the last one "
                 f"read is at {since:.2f} s: choose another start or end."
             )
-        self._conclude(ended=frame is None)
+        self._conclude(ended=now is None)
+    def _note_step(self, step_s: float, lasts_s: float) -> None:
+        self._steps += 1
+        if SKIP_FRAMES * lasts_s + SKIP_ROUNDING_S < step_s <= LONGEST_STEP_S:
+            self._skips += 1
+            self._longest_skip_s = max(self._longest_skip_s, step_s)
 
-    def _image(self, frame: VideoFrame) -> Image:
-        source = frame.colorspace
-        if source == Colorspace.DEFAULT and self._orientation.size(self.size)[1] >= 720:
-            source = Colorspace.ITU709  # what players take untagged HD for
-        rgb = self._reformatter.reformat(
-            frame,
-            *self._stored_size,
-            "rgb24",
-            src_colorspace=source,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=self._interpolation,
-        )
-        return self._orientation(cast(Image, rgb.to_ndarray()))
+    def _image(self, frame: Decoded) -> Image:
+        orientation = self._orientation
+        if self._pictures is not None:  # each says its own
+            orientation = _Orientation.of(frame.source)
+        size = orientation.size(self._picture_size or self.size)
+        return orientation(self._to_rgb(frame.image, size, self.size[1]))
 
     def _conclude(self, ended: bool) -> None:
+        self.warnings += [f"{self.path}: {warning}" for warning in self._to_rgb.warnings]
+        if self._clock.restarts:
+            times = "once" if self._clock.restarts == 1 else f"{self._clock.restarts} times"
+            self.warnings.append(
+                f"{self.path}: its clock starts anew {times}, as in files that were put together; "
+                "time goes on from where it was."
+            )
         if self._clock.corrected:
             self.warnings.append(
                 f"{self.path} has {self._clock.corrected} frames without a usable time stamp; "
                 "their times are estimated from their neighbours."
             )
+        if self._pictures is not None:
+            if ended:
+                self._pictures.conclude()
+            self.warnings += self._pictures.warnings
+        else:
+            self._conclude_loss(ended)
+
+    def _conclude_loss(self, ended: bool) -> None:
+        """Say what was damaged, is missing or too much."""
+        lost = self._lost() if ended else 0
+        expected = max(self._all_frames or 0, self._decoded + lost)
         damaged = self._damaged_packets + self._damaged_frames > 0
-        if damaged or (ended and self._ended_early()):
-            what = "damaged" if damaged and not self._ended_early() else "damaged or cut off"
-            of_all = f" of {self._all_frames}" if ended and self._all_frames else ""
+        early = ended and self._ended_early()
+        if damaged or lost or early:
+            what = "damaged" if damaged and not early else "damaged or cut off"
+            known = ended and self._all_frames and self._all_frames >= self._decoded
+            of_all = f" of {expected}" if known or lost else ""
             self.warnings.append(
                 f"{self.path} is {what}: {self._decoded}{of_all} frames could be read"
                 + (", some of them with errors in the picture." if self._damaged_frames else ".")
             )
+        elif ended and self._counts_frames and self._decoded > (self._all_frames or np.inf):
+            self.warnings.append(
+                f"{self.path} says that it has {self._all_frames} frames, but {self._decoded} were "
+                "read; it may be several videos in one file."
+            )
+        elif not self._clock.corrected and 0 < self._skips <= max(1, SKIP_SHARE * self._steps):
+            places = "one place" if self._skips == 1 else f"{self._skips} places"
+            self.warnings.append(
+                f"{self.path} skips something in {places}: frames are up to "
+                f"{self._longest_skip_s:.2f} s apart there, and {1 / self.fps:.3f} s elsewhere; "
+                "some may be missing."
+            )
+
+    def _lost(self) -> int:
+        """How many frames were in the file and did not come out of the decoder."""
+        if self._interlaced or self._clock.restarts:  # a packet may be half a frame
+            return 0
+        told = (self._all_frames or 0) - self._discarded if self._counts_frames else 0
+        return max(0, self._sent - self._decoded, told - self._decoded)
 
     def _ended_early(self) -> bool:
         if not self._container.duration:
             return False
         start = self._container.start_time or 0
         promised = (start + self._container.duration) / av.time_base
-        return bool(self._reached_s < promised - max(0.2, 1.5 / self.fps))
+        slack = max(0.2, min(1.5 / self.fps, LONGEST_STEP_S))
+        return bool(self._reached_s < promised - slack)
 
 
 def check_file(path: Path) -> None:
-    """What can be said of a video before it is opened.
+    """What can be said of a video, or a folder of pictures, before it is opened.
 
     Raises:
         VideoError: it is not there, or cannot be one.
     """
-    if why := obstacle(path, "give the path of a video file"):
+    if why := obstacle(path, "give the path of a video file", folder_will_do=True):
         raise VideoError(f"{path} {why}.")
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise VideoError(f"{path} is empty; copy the video again.")
 
 
@@ -369,21 +486,36 @@ def _why_not_a_video(path: Path) -> str:
     return f"{path} is not a video that can be read; give a video file such as MP4, MOV or MKV."
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+def _video_stream(container: InputContainer, path: Path, warnings: list[str]) -> VideoStream:
+    """The video among the streams; `warnings` gets a sentence if there are others."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
     if not streams:
         what = "only sound" if container.streams.audio else "no picture"
         raise VideoError(f"{path} holds {what}; give a file with a video track.")
-    stream = streams[0]
-    if stream.codec_context is None:
+    known = [s for s in streams if s.codec_context is not None]
+    if not known:
         raise VideoError(
             f"{path} is coded in a way that cannot be decoded here; convert it to H.264 first."
+        )
+    largest = max(map(_pixels, known))
+    full = [s for s in known if _pixels(s) >= PREVIEW_SHARE * largest]
+    stream = max(full, key=lambda s: (bool(s.disposition & Disposition.default), _pixels(s)))
+    if len(streams) > 1:
+        warnings.append(
+            f"{path} has {len(streams)} video streams; number {stream.index}, "
+            f"{stream.codec_context.width}x{stream.codec_context.height} pixels, is read."
         )
     return stream
 
 
-def _square_pixels(width: int, height: int, aspect: Fraction | None) -> tuple[int, int]:
+def _pixels(stream: VideoStream) -> int:
+    return stream.codec_context.width * stream.codec_context.height
+
+
+def _square_pixels(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
     """The size at which pixels are square; never smaller than what is stored."""
+    width, height = frame.width, frame.height
     if not aspect or not Fraction(1, 8) <= aspect <= 8:  # absent or nonsense
         return width, height
     return round(width * max(aspect, Fraction(1))), round(height * max(1 / aspect, Fraction(1)))

@@ -1,0 +1,153 @@
+"""Decoded frames to 8-bit RGB as an ordinary screen shows it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    Interpolation,
+    VideoReformatter,
+)
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+# FFmpeg's codes for the matrix (H.273).
+UNSPECIFIED = 2
+CONVERTED = {0, 1, UNSPECIFIED, 4, 5, 6, 7, 9}
+"""Matrices that FFmpeg's converter knows."""
+BT2020_RELATIVES = {10, 14}
+"""BT.2020 with constant luminance, and ICtCp."""
+MATRIX_NAMES = {
+    8: "YCgCo",
+    10: "BT.2020 with constant luminance",
+    11: "SMPTE 2085",
+    12: "derived from the primaries",
+    13: "derived from the primaries, with constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+HD_ROWS = 720
+"""Pictures without tags are BT.709 from this height on, BT.601 below; so players take them."""
+
+WHITE_NITS = 203.0
+"""What HDR video shows white paper at (ITU-R BT.2408); it becomes an ordinary screen's white."""
+PEAK_NITS = 1000.0
+"""The brightest light that still differs from what is less bright."""
+KNEE = 0.5
+"""Up to this part of white, brightness stays as it is; what is brighter is compressed."""
+SCREEN_GAMMA = 2.4
+"""Of an ordinary screen (ITU-R BT.1886)."""
+HLG_SYSTEM_GAMMA = 1.2
+"""Of HLG on a screen of `PEAK_NITS` (ITU-R BT.2100)."""
+BT2020_TO_BT709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
+)
+"""Linear RGB to linear RGB (ITU-R BT.2087). Here it is applied to 8-bit values: for detecting
+people that is near enough, greys are exact, and it takes a tenth of the time."""
+
+
+class ToRGB:
+    """Converts a video's frames; `warnings` says what could only be guessed."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self._reformatter = VideoReformatter()
+        self._unknown: set[int] = set()
+
+    def __call__(self, frame: VideoFrame, size: tuple[int, int], rows: int) -> Image:
+        """(H, W, 3) uint8 RGB.
+
+        Args:
+            frame: as decoded.
+            size: width and height of the image, before it is turned upright.
+            rows: height of the picture as it is displayed.
+        """
+        transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
+        shrinks = size[0] < frame.width
+        matrix = self._matrix(int(frame.colorspace), primaries, rows)
+        # Not the converter's argument: it has no names for all of the frame's.
+        frame.colorspace = matrix
+        rgb = self._reformatter.reformat(
+            frame,
+            *size,
+            "rgb24",
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.AREA if shrinks else Interpolation.BILINEAR,
+        )
+        image = cast(Image, rgb.to_ndarray())
+        curve = _curve(transfer)
+        if curve is None:
+            return image
+        image = cast(Image, cv2.LUT(image, curve))
+        if primaries == ColorPrimaries.BT2020:
+            image = cast(Image, cv2.transform(image, BT2020_TO_BT709))
+        return image
+
+    def _matrix(self, code: int, primaries: int, rows: int) -> int:
+        """The code of a matrix that the converter knows."""
+        if code == UNSPECIFIED and rows >= HD_ROWS:
+            return int(Colorspace.ITU709)
+        if code in CONVERTED:
+            return code
+        wide = code in BT2020_RELATIVES or primaries == ColorPrimaries.BT2020
+        if code not in self._unknown:
+            self._unknown.add(code)
+            self.warnings.append(
+                f"its colours are coded in a way that cannot be converted here "
+                f"({MATRIX_NAMES.get(code, f'matrix {code}')}); they are taken for "
+                f"{'BT.2020' if wide else 'BT.709'} and may be off."
+            )
+        return int(Colorspace.BT2020 if wide else Colorspace.ITU709)
+
+
+def _curve(transfer: int) -> Image | None:
+    """(256,) HDR values to those of an ordinary screen; None where they already are."""
+    if transfer == ColorTrc.SMPTE2084:
+        return _tone_curve("pq")
+    if transfer == ColorTrc.ARIB_STD_B67:
+        return _tone_curve("hlg")
+    return None
+
+
+@cache
+def _tone_curve(transfer: str) -> Image:
+    coded = np.arange(256) / 255
+    nits = pq_to_nits(coded) if transfer == "pq" else hlg_to_nits(coded)
+    shown = compressed(nits / WHITE_NITS, PEAK_NITS / WHITE_NITS) ** (1 / SCREEN_GAMMA)
+    return np.asarray(np.rint(255 * shown), np.uint8)
+
+
+def pq_to_nits(coded: Floats) -> Floats:
+    """SMPTE ST 2084: values from 0 to 1 to cd/m^2, up to 10,000."""
+    m1, m2 = 2610 / 16384, 2523 / 4096 * 128
+    c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+    root = coded ** (1 / m2)
+    return np.asarray(10_000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1))
+
+
+def hlg_to_nits(coded: Floats) -> Floats:
+    """ARIB STD-B67: values from 0 to 1 to cd/m^2 on a screen of `PEAK_NITS`, of greys."""
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    return np.asarray(PEAK_NITS * scene**HLG_SYSTEM_GAMMA)
+
+
+def compressed(light: Floats, peak: float) -> Floats:
+    """Linear light, 1 for white, into 0 to 1: as it is up to `KNEE`, `peak` and more to 1."""
+    over = np.maximum(np.minimum(light, peak) - KNEE, 0) / (1 - KNEE)
+    most = (peak - KNEE) / (1 - KNEE)
+    # Reinhard's curve: slope 1 at the knee, 1 at the peak.
+    bent = over * (1 + over / most**2) / (1 + over)
+    return np.asarray(np.where(light <= KNEE, light, KNEE + (1 - KNEE) * bent))
