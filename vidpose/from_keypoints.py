@@ -29,6 +29,7 @@ from vidpose.provenance import (
 )
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
+from vidpose.utils.gaps import gaps_sentence
 from vidpose.utils.progress import Progress, silent
 
 
@@ -90,8 +91,14 @@ def lift_file(
     if target is not None:
         check_same_source(target, before.get("source"))
     detector = before.get("detector", {"name": about["format"]})
+    first_s = before.get("first_frame_s")
+    first_s = float(first_s) if isinstance(first_s, int | float) else 0.0
+    warnings = list(before.get("warnings") or [])
+    if (gaps := gaps_sentence(poses.timestamps, first_s)) and not before:
+        warnings.append(f"{keypoints}: {gaps}")
+        report(Warn(warnings[-1]))
     meta = detection_metadata(
-        detector, {"fps": fps, "size": size}, before.get("source"), before.get("warnings", [])
+        detector, {"fps": fps, "size": size}, before.get("source"), warnings, first_s
     )
     meta["keypoints"] = about | describe_file(keypoints)
     lifted = lift_poses(poses, lifter, lift.focal_px, progress)

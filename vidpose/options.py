@@ -27,6 +27,7 @@ LARGEST = 1e9
 SMALLEST_CM, TALLEST_CM = 50.0, 250.0
 FURTHEST_PX = 1e6
 """No horizon that is of any use lies further from the picture."""
+MOST_FPS = 10_000
 WIDEST_PX, NARROWEST_PX, MOST_PX = 1920, 320, 16384
 """Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read,
 wider ones not encoded."""
@@ -181,6 +182,13 @@ class DetectorOptions(Options):
     end: float | None = option(
         None, "End S seconds after the first frame.", DETECTOR, metavar="S", kind=float, common=True
     )
+    fps: float | None = option(
+        None,
+        "Frames a second of a folder of pictures; a video says its own.",
+        DETECTOR,
+        metavar="N",
+        kind=float,
+    )
     people: int = option(
         8,
         "Follow no more people than this at a time.",
@@ -256,6 +264,8 @@ class DetectorOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.fps is not None and not 0 < self.fps <= MOST_FPS:
+            raise UsageError(f"--fps {self.fps:g}: give frames a second, up to {MOST_FPS}.")
         start, end = self.start, self.end
         if start is not None and not 0 <= start < math.inf:
             raise UsageError(f"--start {start:g}: seconds count from the video's first frame, 0.")

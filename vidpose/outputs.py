@@ -29,7 +29,8 @@ def result_path(video: Path, out: str | Path, within: str | Path = "") -> Path:
     out = Path(out)
     if out.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm"):
         raise UsageError(f"-o {out}: give a folder; results take their names from the videos.")
-    return out if out.suffix == ".npz" else out / within / f"{video.stem}.npz"
+    name = video.resolve().name if video.is_dir() else video.stem
+    return out if out.suffix == ".npz" else out / within / f"{name}.npz"
 
 
 def lifted_path(keypoints: Path, out: str | Path) -> Path:

@@ -28,7 +28,7 @@ from vidpose.provenance import (
     cache_key,
     check_same_detection,
     check_same_source,
-    describe_file,
+    describe_video,
     detection_metadata,
     recorded_options,
     with_lifting_metadata,
@@ -38,6 +38,7 @@ from vidpose.streaming import FramePeople, stream
 from vidpose.tracking.collector import PoseCollector
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
+from vidpose.utils.gaps import average_rate, gaps_sentence
 from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.video import VideoReader
 from vidpose.viewer.page import check_page, write_page
@@ -192,9 +193,16 @@ class Predictor:
     ) -> VideoDetections:
         """Step 1: the detections of every frame, as a stream."""
         report(Setup(self.about()))
-        start, end = self.options.detector.start, self.options.detector.end
+        chosen = self.options.detector
         return VideoDetections(
-            self.detector, job.video, start, end, cache=cache, report=report, progress=progress
+            self.detector,
+            job.video,
+            chosen.start,
+            chosen.end,
+            fps=chosen.fps,
+            cache=cache,
+            report=report,
+            progress=progress,
         )
 
     def _track(
@@ -219,7 +227,10 @@ class Predictor:
                 detections.fps, detections.frame_size, self.options.detector.longest, before_arrays
             )
         poses = replace(poses, fps=_average_rate(poses.timestamps, detections.fps))
-        for warning in detections.warnings:
+        warnings = list(detections.warnings)
+        if gaps := gaps_sentence(poses.timestamps, job.first_frame_s):
+            warnings.append(f"{job.video}: {gaps}")
+        for warning in warnings:
             report(Warn(warning))
         if not poses.people:
             if cache is not None:
@@ -230,7 +241,7 @@ class Predictor:
             )
         options = self.options.detector.to_dict()
         meta = detection_metadata(
-            self.detector.description, options, job.source, detections.warnings
+            self.detector.description, options, job.source, warnings, job.first_frame_s
         )
         return poses, meta
 
@@ -245,7 +256,7 @@ class Predictor:
         recorded = recorded_options(before.meta)
         options = {name: recorded.get(name) for name in self.options.detector.to_dict()}
         detector, warnings = (before.meta.get(name) for name in ("detector", "warnings"))
-        meta = detection_metadata(detector, options, job.source, warnings)
+        meta = detection_metadata(detector, options, job.source, warnings, job.first_frame_s)
         return Pose2D(**fields), meta
 
     def _write_2d(self, job: _Job, poses: Pose2D, meta: dict[str, Any]) -> None:
@@ -299,7 +310,9 @@ class _Job:
 
     video: Path
     source: dict[str, Any]
-    """See `describe_file`."""
+    """See `describe_video`."""
+    first_frame_s: float
+    """The time of the video's first frame, as the container says."""
     target: Path | None
     """The result file."""
     picture: Path | None
@@ -327,13 +340,18 @@ class _Job:
         if picture is not None:
             parse_view(options.render.view)
             check_out(picture)
-        with VideoReader(video, options.detector.start, options.detector.end):
-            pass
+        chosen = options.detector
+        with VideoReader(video, chosen.start, chosen.end, fps=chosen.fps) as reader:
+            if chosen.fps is not None and not reader.is_folder:
+                raise UsageError(
+                    f"{video} says its own frame rate; --fps is for folders of pictures."
+                )
+            first_s = reader.first_s
         with announce_if_long(report, f"Reading {video} for its SHA-256"):
-            source = describe_file(video)  # now, for it may be gone at the end of a long run
+            source = describe_video(video)  # now, for it may be gone at the end of a long run
         if target is not None:
             check_same_source(target, source)
-        return cls(video, source, target, picture, page)
+        return cls(video, source, first_s, target, picture, page)
 
 
 @contextmanager
@@ -362,7 +380,7 @@ def infer(
     and ends with the same result. The folder is removed when all files are written.
 
     Args:
-        video: any file that FFmpeg reads.
+        video: any file that FFmpeg reads; or a folder of pictures, with `fps`.
         out: where to write the result, too: an .npz, or a folder in which it takes the video's
             name.
         relift: take the 2D joints from the result that is there, if it is this video's, and only
@@ -384,8 +402,9 @@ def infer(
 
 
 def _average_rate(timestamps: NDArray[np.float64], container_fps: float) -> float:
-    """Frames a second: the container's if the time stamps agree, else the time stamps'."""
-    if len(timestamps) < 2:
-        return container_fps
-    measured = float((len(timestamps) - 1) / (timestamps[-1] - timestamps[0]))
-    return container_fps if abs(measured / container_fps - 1) < RATE_TOLERANCE else measured
+    """Frames a second: the container's if the time stamps agree, else the time stamps', without
+    pauses.
+    """
+    measured = average_rate(timestamps)
+    near = measured is None or abs(measured / container_fps - 1) < RATE_TOLERANCE
+    return container_fps if near else measured

@@ -209,6 +209,19 @@ class Pose3D(Pose2D):
             if not _is_rigid(self.camera_to_world):
                 raise ValueError("camera_to_world: not a rotation and a translation")
 
+    @property
+    def first_frame_s(self) -> float:
+        """The time of the video's first frame, as `timestamps` counts them."""
+        known = self.meta.get("first_frame_s")
+        return float(known) if isinstance(known, float) and np.isfinite(known) else 0.0
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """(T,) seconds from the video's first frame: how `--start` counts, and how moments are
+        told. Containers may begin at any time.
+        """
+        return self.timestamps - self.first_frame_s
+
     def joints_camera(self) -> NDArray[np.float32]:
         """(P, T, 17, 3), metres, camera frame, at the person's place in the scene."""
         return self.joints_3d + self.root_3d[:, :, None]

@@ -27,6 +27,7 @@ from vidpose.options import (
 from vidpose.poses import ResultMetadata, read_metadata, section
 from vidpose.utils.devices import choose_device, choose_precision
 from vidpose.utils.files import sha256
+from vidpose.video import content_hash, pictures_in
 from vidpose.zoo.registry import find_weights
 
 ASSUMED, GIVEN = "assumed: the picture's longer side", "given"
@@ -42,9 +43,19 @@ def describe_file(path: Path) -> dict[str, Any]:
     }
 
 
+def describe_video(video: Path) -> dict[str, Any]:
+    """Path, size and SHA-256 of a video, or of the pictures in a folder, see `content_hash`."""
+    files = pictures_in(video) if video.is_dir() else [video]
+    return {
+        "path": str(video.resolve()),
+        "bytes": sum(path.stat().st_size for path in files),
+        "sha256": content_hash(video),
+    }
+
+
 def metadata_2d(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What the `meta` of a result says about its 2D joints."""
-    kept = {key: meta.get(key) for key in ("vidpose", "detector", "source", "warnings")}
+    kept = {key: meta.get(key) for key in ("vidpose", "detector", "source", "warnings", "first_frame_s")}
     options = recorded_options(meta)
     return kept | {"options": {name: options.get(name) for name in options_of(DetectorOptions)}}
 
@@ -72,7 +83,11 @@ def given_focal_px(meta: Mapping[str, Any]) -> float | None:
 
 
 def detection_metadata(
-    detector: Any, options: Mapping[str, Any], source: Any, warnings: Any
+    detector: Any,
+    options: Mapping[str, Any],
+    source: Any,
+    warnings: Any,
+    first_frame_s: float | None = None,
 ) -> dict[str, Any]:
     """The `meta` of 2D joints.
 
@@ -81,6 +96,7 @@ def detection_metadata(
         options: of detection.
         source: from `describe_file`; None where no video is known.
         warnings: what was wrong with the video.
+        first_frame_s: the time of the video's first frame, as `timestamps` counts; 0 by default.
     """
     return {
         "vidpose": vidpose.__version__,
@@ -88,6 +104,7 @@ def detection_metadata(
         "options": dict(options),
         "source": source,
         "warnings": warnings,
+        "first_frame_s": first_frame_s or 0.0,
     }
 
 
@@ -126,7 +143,7 @@ def cache_key(
     return {
         "source": source["sha256"],
         "detector": dict(detector),
-        "options": {name: getattr(options, name) for name in ("start", "end", "people")},
+        "options": {name: getattr(options, name) for name in ("start", "end", "people", "fps")},
         "device": device.type,
         "versions": {
             "vidpose": vidpose.__version__,
@@ -190,8 +207,8 @@ def is_up_to_date(
         and all(recorded.get(name) == value for name, value in wanted.items())
         and lifter.get("precision") == precision
         and lifter.get("sha256") == sha256(find_weights(lift.weights))
-        and video.is_file()
-        and section(meta, "source").get("sha256") == sha256(video)
+        and video.exists()
+        and section(meta, "source").get("sha256") == content_hash(video)
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidpose.errors import UsageError
 from vidpose.outputs import result_path
-from vidpose.video import is_ours
+from vidpose.video import is_ours, pictures_in
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -24,6 +24,8 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
         sources: videos; folders, with all that is in them, deep down; patterns such as
             `clips/*.mp4` (`**` for any folders between); or .txt files with a path a line,
             relative to the list, where empty lines and those with a # in front count for nothing.
+            A folder with pictures and without a video is one video; so is each folder of
+            pictures in a folder without a video.
         out: folder for the results; those of folders and patterns keep their sub-folders.
 
     Returns:
@@ -44,10 +46,13 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
             root = _root(source) if pattern else source
             paths = map(Path, glob(str(source), recursive=True)) if pattern else source.rglob("*")
             videos = [path for path in sorted(paths) if _is_source(path, root, pattern)]
+            videos = videos or ([] if pattern else _folders_of_pictures(source))
             if not videos:
                 raise UsageError(f"{source} {'matches' if pattern else 'holds'} no video.")
+            looked = looked or videos != [source]
             for video in videos:
-                found[video] = result_path(video, out, video.parent.relative_to(root))
+                within = Path() if video == source else video.parent.relative_to(root)
+                found[video] = result_path(video, out, within)
         elif source.suffix.lower() == ".txt" and os.path.isfile(source):
             looked = True
             for video in _listed(source):
@@ -61,6 +66,19 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
             f"two of the videos would be written to {twice}; run them apart, each with another -o."
         )
     return list(found.items()), looked
+
+
+def _folders_of_pictures(folder: Path) -> list[Path]:
+    """The folder itself if pictures lie in it; else those within it in which some do."""
+    if pictures_in(folder):
+        return [folder]
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_dir()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and pictures_in(path)
+    ]
 
 
 def _root(pattern: Path) -> Path:

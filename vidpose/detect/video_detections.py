@@ -36,6 +36,7 @@ class VideoDetections:
         start: float | None = None,
         end: float | None = None,
         *,
+        fps: float | None = None,
         cache: DetectionCache | None = None,
         report: Report = ignore,
         progress: Progress = silent,
@@ -44,8 +45,9 @@ class VideoDetections:
 
         Args:
             detector: is reset: it forgets the video before.
-            video: any file that FFmpeg reads.
+            video: any file that FFmpeg reads, or a folder of pictures.
             start, end: seconds from the first frame; only what lies between is read.
+            fps: frames a second of a folder of pictures.
             cache: of this very video and detector.
             report: takes messages.
             progress: wraps the frames.
@@ -53,7 +55,7 @@ class VideoDetections:
         self._detector, self._cache = detector, cache
         self._report, self._progress = report, progress
         done = 0 if cache is None else cache.resumed.frames
-        self._reader = VideoReader(video, start, end, skip=done)
+        self._reader = VideoReader(video, start, end, skip=done, fps=fps)
         self._stages = ExitStack()
 
     @property

@@ -24,6 +24,7 @@ from vidpose.export.rigid_skeleton import NODES, RigidMotion, rigid_motion
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 from vidpose.render.colours import Colour, person_colours, side
+from vidpose.utils.gaps import shown_times
 
 MARK = b'"generator":"vidpose '
 COMPONENT = {np.dtype(np.float32): 5126, np.dtype(np.uint8): 5121}
@@ -136,7 +137,8 @@ def _add_person(scene: _Scene, motion: Motion, number: int) -> None:
     body = {"name": f"person {number}", **_body(scene, rigid, first, number)}
     scene.json["scenes"][0]["nodes"] += [first, scene.add("nodes", body)]
 
-    since_start = (motion.times - motion.times[0]).astype(np.float32)
+    # Its times are 32-bit: across a long gap they would not rise.
+    since_start = (shown_times(motion.times) - motion.times[0]).astype(np.float32)
     times = scene.add_numbers(since_start[known], limits=True)
     scene.add_channel(first, "translation", times, rigid.root.astype(np.float32))
     for n, rotation in enumerate(rigid.rotations):

@@ -7,6 +7,7 @@ another rate is resampled to it, and its poses come back to the track's own fram
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from vidpose.options import LiftOptions
 from vidpose.poses import Pose2D, Pose3D, seen_joints
 from vidpose.skeleton import H36M17
 from vidpose.utils.devices import PRECISIONS, choose_device, choose_precision
-from vidpose.utils.gaps import runs
+from vidpose.utils.gaps import gaps_in, runs, runs_between
 from vidpose.utils.progress import Progress, silent
 from vidpose.zoo.registry import find_weights
 
@@ -38,6 +39,30 @@ class LiftedTrack(NamedTuple):
     flip_disagreement_m: NDArray[np.float32]
     """(T,) metres: how far the plain and the mirrored pass lie apart, mean over the joints; NaN
     without flip augmentation."""
+
+
+class _Part(NamedTuple):
+    """A part of a track without gaps."""
+
+    run: slice
+    grid: NDArray[np.float64] | None
+    """The times at which the network wants frames; None if it has them."""
+
+    @property
+    def frames(self) -> int:
+        """That the network lifts."""
+        return self.run.stop - self.run.start if self.grid is None else len(self.grid)
+
+    def put(
+        self, rows: NDArray[np.float32], timestamps: NDArray[np.float64], out: LiftedTrack
+    ) -> None:
+        """Put what was lifted, see `Lifter._rows`, into the track's own frames."""
+        joints, apart = rows[:, :-1].reshape(len(rows), -1, 3), rows[:, -1]
+        if self.grid is not None:
+            times = timestamps[self.run]
+            joints = resample(self.grid, joints, times)
+            apart = np.interp(times, self.grid, apart)
+        out.joints[self.run], out.flip_disagreement_m[self.run] = joints, apart
 
 
 class LiftedPoses(NamedTuple):
@@ -91,7 +116,7 @@ class Lifter:
         focal_px: float,
         progress: Progress = silent,
     ) -> LiftedTrack:
-        """Lift one person's track; every frame gets a pose.
+        """Lift one person's track; every frame gets a pose. Parts between gaps are lifted apart.
 
         Args:
             keypoints_px: (T, 17, 2), h36m17, pixels; NaN = missing.
@@ -104,21 +129,35 @@ class Lifter:
             ValueError: no joint is there in any frame.
         """
         track, missing = self._filled(keypoints_px, timestamps)
-        grid = training_grid(timestamps, self.checkpoint.fps)
-        if grid is not None:
-            at = np.minimum(grid, timestamps[-1])  # the last one may lie just behind
-            track = resample(timestamps, track, at)
-            missing = missing[nearest(timestamps, at)]
-        track[missing] = np.nan
-        rows = np.empty((len(track), 3 * len(H36M17) + 1), np.float32)
-        lifted = self._rows(track, frame_size, focal_px)
-        for t, row in enumerate(progress(lifted, len(track), "lifting")):
-            rows[t] = row
-        joints, apart = rows[:, :-1].reshape(len(rows), -1, 3), rows[:, -1]
-        if grid is None:
-            return LiftedTrack(joints, apart)
-        apart = np.interp(timestamps, grid, apart).astype(np.float32)
-        return LiftedTrack(resample(grid, joints, timestamps).astype(np.float32), apart)
+        # A grid over a gap would grow with its length, and hold nothing that was seen.
+        whole = np.ones(len(track), bool)
+        parts = [
+            _Part(run, training_grid(timestamps[run], self.checkpoint.fps))
+            for run in runs_between(whole, gaps_in(timestamps))
+        ]
+
+        def rows() -> Iterator[NDArray[np.float32]]:
+            for run, grid in parts:
+                part, hidden = track[run], missing[run]
+                if grid is not None:
+                    times = timestamps[run]
+                    at = np.minimum(grid, times[-1])  # the last one may lie just behind
+                    part, hidden = resample(times, part, at), hidden[nearest(times, at)]
+                part[hidden] = np.nan
+                yield from self._rows(part, frame_size, focal_px)
+
+        lifted = iter(progress(rows(), sum(part.frames for part in parts), "lifting"))
+        out = LiftedTrack(
+            np.empty((len(track), len(H36M17), 3), np.float32), np.empty(len(track), np.float32)
+        )
+        for part in parts:
+            poses = np.empty((part.frames, 3 * len(H36M17) + 1), np.float32)
+            for t, row in enumerate(islice(lifted, part.frames)):
+                poses[t] = row
+            part.put(poses, timestamps, out)
+        for _ in lifted:  # lets the progress come to its end
+            pass
+        return out
 
     def frame(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import runs
+from vidpose.utils.gaps import gaps_in, runs, runs_between
 
 FEET = (H36M17.index("RFoot"), H36M17.index("LFoot"))
 ANKLE_HEIGHT_M = 0.08
@@ -46,7 +46,7 @@ def foot_contacts(
         timestamps: (T,) seconds.
     """
     found: list[tuple[int, float, NDArray[np.float64], int]] = []
-    for run in runs(known):
+    for run in runs_between(known, gaps_in(timestamps)):
         for foot in (0, 1):
             path, times = feet[run, foot], timestamps[run]
             for contact in runs(_is_slow(path, times)):

@@ -21,9 +21,9 @@ from scipy.signal import find_peaks
 
 from vidpose.poses import Pose3D
 from vidpose.postprocess.foot_contact import FEET, FootContacts, foot_contacts
-from vidpose.postprocess.joint_angles import LONGEST_STEP_S, SIDES
+from vidpose.postprocess.joint_angles import SIDES
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known_joints, runs_between
+from vidpose.utils.gaps import gaps_in, known_joints, runs_between
 
 SHORTEST_SWING_M = 0.2
 """An ankle comes at least this much forward and goes back again, or it is no step."""
@@ -130,7 +130,7 @@ def _strikes(one: Pose3D) -> list[FootStrike]:
     found = []
     steps = np.diff(one.timestamps)
     frame_s = float(np.median(steps)) if len(steps) else 1.0
-    for run in runs_between(one.present[0], steps > LONGEST_STEP_S):
+    for run in runs_between(one.present[0], gaps_in(one.timestamps)):
         ahead = _ahead(joints[run], frame_s)
         for foot, side in enumerate(SIDES):
             apart = max(1.0, STEP_S[0] / frame_s)

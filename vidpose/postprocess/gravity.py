@@ -67,7 +67,7 @@ def estimate_up(
     leftward, forward, body, straight = _standing_poses(result)
     stands = straight * _within(body, CAMERA_UP, FARTHEST_TILT_DEG)
     # Each pose counts for this many independent ones.
-    weight = POSES_PER_SECOND / result.fps
+    weight = min(1.0, POSES_PER_SECOND / result.fps)
     # Up is at right angles to all of these directions: it is where their spread is least.
     camera = np.diag([1.0, 0.0, 1.0]) / CAMERA_SD**2
     up, _ = _least_spread(camera + _spread(leftward, forward, weight * stands))

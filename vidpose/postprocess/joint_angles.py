@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import runs_between
+from vidpose.utils.gaps import gaps_in, runs_between
 
 UNDEFINED_WITHIN_DEG = 15.0
 """An angle in a plane is undefined for a segment that is so close to the plane's normal, and a
@@ -37,8 +37,6 @@ SHORTEST_M = 0.01
 """Two joints closer than this have no direction."""
 AMBIGUOUS_DEG = 90.0
 """From a larger step between two frames nobody knows which way round it went."""
-LONGEST_STEP_S = 0.5
-"""Frames further apart give no angular velocity."""
 
 Floats = NDArray[np.float64]
 
@@ -339,12 +337,12 @@ class JointAngles:
 
         The slope at each frame of the parabola through it and its two neighbours, by their own time
         stamps; of the line to the only neighbour next to a gap or at the ends. NaN where an angle
-        is NaN, and where both neighbours are missing, more than `LONGEST_STEP_S` away, or
+        is NaN, and where both neighbours are missing, with a gap between (`vidpose.utils.gaps.LONGEST_STEP_S`), or
         `AMBIGUOUS_DEG` away.
         Differences amplify jitter: smooth the joints first (`vidpose infer --smooth`).
         """
         out = np.full_like(self.degrees, np.nan)
-        far = np.diff(self.timestamps) > LONGEST_STEP_S
+        far = gaps_in(self.timestamps)
         for p, a in np.ndindex(len(out), len(self.names)):
             steps = (np.diff(self.degrees[p, :, a]) + 180) % 360 - 180
             breaks = far | (np.abs(steps) >= AMBIGUOUS_DEG)

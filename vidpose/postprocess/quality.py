@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vidpose.poses import Pose3D
 from vidpose.postprocess.merged_legs import merged_legs_s, times_s
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known_joints, runs
+from vidpose.utils.gaps import clock, known_joints, runs
 from vidpose.utils.tables import aligned
 
 NOTE = "proxies, not accuracy"
@@ -107,6 +107,8 @@ JITTER_STEP_S = 1 / 30
 second give the same figure."""
 JITTER_REACH_S = 0.3
 """No further than this may the first of them be from the last: beyond it movements would count."""
+UNSEEN_SHARE = 0.5
+"""A joint that is not seen in so many of a person's frames is reported as made up."""
 MOST_PEOPLE = 8
 """No more people than these are printed, those who are there longest."""
 
@@ -152,10 +154,12 @@ def quality_report(
 
         each None where it is unknown. `throughout` names those that are bad in half of the
         frames, and `merged_legs_times_s` from when to when the legs are on one.
+        `unseen_joints` are those that have no 2D place in half of the frames or more: the network
+        made them up, such as the legs of people who are seen from the waist up.
         `worst_moments` are the times at which one of these is far above what is usual for
         the person, and the eye should see it: `what` it is, `where`, its `value` there (that of the
         limb or joint that is worst) and `usually`; and what else stands out, `also`, between
-        `from_s` and `to_s`.
+        `from_s` and `to_s`. Moments are seconds from the video's first frame.
     """
     people: list[dict[str, Any]] = []
     moments: list[tuple[float, dict[str, Any]]] = []
@@ -165,12 +169,13 @@ def quality_report(
         figures = {name: _round(name, sign.figure) for name, sign in signs.items()}
         # Where all is bad nothing stands out.
         throughout = [n for n, sign in signs.items() if _usual(sign.worst) > PROXIES[n].floor]
-        times = times_s(signs["merged_legs_percent"].worst > 0, result.timestamps)
+        times = times_s(signs["merged_legs_percent"].worst > 0, result.seconds)
         people.append(
             {"person": person, "frames": frames, **figures}
             | {"throughout": throughout, "merged_legs_times_s": times}
+            | {"unseen_joints": _unseen_joints(result.scores_2d[p], result.present[p])}
         )
-        moments += _moments(result.timestamps, person, signs)
+        moments += _moments(result.seconds, person, signs)
     moments.sort(key=lambda moment: -moment[0])
     worst = sorted((moment for _, moment in moments[:MOST_MOMENTS]), key=lambda m: m["time_s"])
     return {
@@ -179,6 +184,14 @@ def quality_report(
         "people": people,
         "worst_moments": worst,
     }
+
+
+def _unseen_joints(scores: NDArray[np.float32], present: NDArray[np.bool_]) -> list[str]:
+    """The names of one person's (T, 17) joints that were hardly ever seen."""
+    if not present.any():
+        return []
+    unseen = (scores[present] == 0).mean(axis=0) >= UNSEEN_SHARE
+    return [name for name, never in zip(H36M17.joint_names, unseen, strict=True) if never]
 
 
 def _round(name: str, value: float | None) -> float | None:
@@ -362,8 +375,13 @@ def quality_text(report: dict[str, Any]) -> str:
         if one["throughout"]:
             what = ", ".join(PROXIES[name].name for name in one["throughout"])
             lines.append(f"  Person {one['person']} is doubtful throughout: {what}.")
+        if unseen := one.get("unseen_joints"):
+            what = ", ".join(joint_in_words(joint) for joint in unseen)
+            lines.append(
+                f"  Person {one['person']}: not seen in most frames, so made up in 3D: {what}."
+            )
         if times := one.get("merged_legs_times_s"):
-            when = ", ".join(f"{_clock(start)} to {_clock(end)}" for start, end in times)
+            when = ", ".join(f"{clock(start)} to {clock(end)}" for start, end in times)
             lines.append(f"  Person {one['person']}: both legs lie on one from {when}.")
     if report["worst_moments"]:
         lines.append("  Worst moments, to look at:")
@@ -384,18 +402,12 @@ def moment_text(moment: dict[str, Any]) -> str:
     what = PROXIES[name].moment.format(**moment | {"where": where})
     also = ", ".join(PROXIES[other].name for other in moment["also"])
     start, stop = moment["from_s"], moment["to_s"]
-    span = f" ({_clock(start)} to {_clock(stop)})" if stop - start > SAME_MOMENT_S else ""
+    span = f" ({clock(start)} to {clock(stop)})" if stop - start > SAME_MOMENT_S else ""
     tail = f"; also {also}" if also else ""
-    return f"{_clock(moment['time_s'])}{span}, person {moment['person']}: {what}{tail}"
+    return f"{clock(moment['time_s'])}{span}, person {moment['person']}: {what}{tail}"
 
 
 def joint_in_words(joint: str) -> str:
     """LFoot -> left foot; a limb's name stays."""
     side = {"L": "left ", "R": "right "}.get(joint[0], "")
     return side + (joint[1:] if side else joint).lower()
-
-
-def _clock(seconds: float) -> str:
-    """75.28 -> 1:15.3"""
-    minutes, tenths = divmod(round(seconds * 10), 600)
-    return f"{minutes}:{tenths // 10:02d}.{tenths % 10}"

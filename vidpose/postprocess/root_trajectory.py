@@ -23,6 +23,8 @@ ERROR_SECONDS = 0.1
 """How long such an error lasts; frames closer than this say little new."""
 ACCELERATION = 2.0
 """Spectral density of the root's acceleration, (m/s^2)^2 s: brisk human movement."""
+NEAREST_FRAMES_S = 1e-3
+"""Frames nearer together than this count as so far apart: the prior must not outweigh all else."""
 NEAREST = 0.3
 """Metres; no root is placed nearer to the camera."""
 
@@ -166,7 +168,7 @@ def _acceleration_prior(timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
     diagonals = np.zeros((3, frames))
     if frames < 3:
         return diagonals
-    step = np.diff(timestamps)
+    step = np.maximum(np.diff(timestamps), NEAREST_FRAMES_S)
     before, after = step[:-1], step[1:]
     middle = (before + after) / 2
     first, last = 1 / (before * middle), 1 / (after * middle)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
-from vidpose.utils.gaps import runs_between
+from vidpose.utils.gaps import gaps_in, runs_between
 
 WINDOW_S = 0.2
 """Of the Savitzky-Golay filter, if that is `SMALLEST_WINDOW` or more. Steps and punches keep their
@@ -41,8 +41,10 @@ SPEED_CUTOFF_HZ = 1.0
 EXTENSION_S = 0.5
 """Tracks are continued by so much at both ends, for the filter to settle."""
 
-LONGEST_STEP_S = 0.5
-"""Frames further apart are not smoothed across."""
+MOST_STEPS = 10
+"""Unevenly spaced frames are interpolated to no more even steps than so many each."""
+MOST_EXTENSION = 2000
+"""Frames; half a second at 4,000 frames/s."""
 BODY_M = 0.45
 """Mean distance of the joints of a standing person from the root: what makes metres of pixels."""
 
@@ -76,7 +78,7 @@ def smooth_track(
 
     Args:
         values: (T, J, D); NaN where a point is not there. Nothing is smoothed across such a gap,
-            nor across frames more than `LONGEST_STEP_S` apart, and gaps stay gaps.
+            nor across gaps between frames (`vidpose.utils.gaps.LONGEST_STEP_S`), and gaps stay gaps.
         timestamps: (T,) seconds, rising.
         method: `none`, `savgol` or `one-euro`.
         unit: what a metre is in the values' unit; for `one-euro`.
@@ -95,7 +97,7 @@ def smooth_track(
     there = np.isfinite(values).all(axis=2)
     # Points that are there in the same frames are smoothed together.
     patterns, which = np.unique(there.T, axis=0, return_inverse=True)
-    breaks = np.diff(timestamps) > LONGEST_STEP_S
+    breaks = gaps_in(timestamps)
     for number, pattern in enumerate(patterns):
         points = np.flatnonzero(which.reshape(-1) == number)
         for run in runs_between(pattern, breaks):
@@ -113,7 +115,8 @@ def savgol(
     Unevenly spaced frames are interpolated to even steps (PCHIP) and back.
     """
     steps = np.diff(times)
-    step = float(np.median(steps))
+    # Seldom more than the median; it bounds the work where most frames are hardly apart.
+    step = max(float(np.median(steps)), float(times[-1] - times[0]) / (MOST_STEPS * len(times)))
     if (np.abs(steps / step - 1) <= EVEN_STEPS).all():
         return _savgol(values, step)
     from scipy.interpolate import PchipInterpolator
@@ -148,7 +151,7 @@ def one_euro(
         unit: what a metre is in the values' unit.
     """
     # Continued at both ends as mirrored in the end point: what moves evenly goes on evenly.
-    more = int(np.ceil(EXTENSION_S / np.median(np.diff(times))))
+    more = min(int(np.ceil(EXTENSION_S / np.median(np.diff(times)))), MOST_EXTENSION)
     values = np.pad(values, ((more, more), (0, 0), (0, 0)), "reflect", reflect_type="odd")
     times = np.pad(times, more, "reflect", reflect_type="odd")
     forwards = _one_euro(values, np.diff(times), unit)

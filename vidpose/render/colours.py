@@ -90,5 +90,5 @@ def shine(colour: Colour) -> Colour:
 
 
 def hazy(colour: Colour, haze: float, *, interpolated: bool) -> Colour:
-    """Paler with distance (`haze`, 0 to 1), and paler still where a person is interpolated."""
+    """Paler with distance (`haze`, 0 to 1), and paler still what is interpolated or not seen."""
     return mix(colour, SKY, INTERPOLATED_SHARE if interpolated else HAZE_SHARE * haze)

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from vidpose.errors import UsageError, VideoError
-from vidpose.events import Report, Warn, ignore
+from vidpose.events import Info, Report, Warn, ignore
 from vidpose.options import WIDEST_PX
 from vidpose.poses import Pose3D
 from vidpose.postprocess.smoothing import smooth_pictures
@@ -23,6 +23,7 @@ from vidpose.render.overlay import draw_people
 from vidpose.render.scene import ScenePanel
 from vidpose.render.view import parse_view
 from vidpose.utils.files import check_writable
+from vidpose.utils.gaps import LONGEST_SHOWN_S, SHOWN_S, shown_s, shown_times
 from vidpose.utils.progress import Progress, silent
 from vidpose.utils.threads import ahead
 from vidpose.video import Frame, Sound, VideoReader, VideoWriter, is_ours
@@ -54,6 +55,7 @@ def render_video(
 
     Only the frames of the result are in it, each at its own time, so that an overlay of an entire
     video has its frame count, time stamps and duration. A part that begins later starts at 0.
+    Frames of more than a minute are shown for a second, see `vidpose.utils.gaps.shown_times`.
 
     Args:
         result: the people.
@@ -80,20 +82,24 @@ def render_video(
     result = smooth_pictures(result, smooth)
     layout = Layout.scene_alone(width) if video is None else Layout.of(result.frame_size, width)
     start = _start(result)
+    shown = shown_times(result.timestamps)
+    cut = shown is not result.timestamps
     with ExitStack() as opened:
         reader = sound = None
         frames: Iterable[Frame] = _frames_alone(result)
         if video is not None:
-            reader = VideoReader(video, picture_size=layout.picture)
+            reader = VideoReader(video, picture_size=layout.picture, fps=result.fps)
             frames = frames_of(result, opened.enter_context(reader))
             check_size(result, reader)
-            sound = opened.enter_context(Sound(video, start))
+            if not cut and not reader.is_folder:
+                sound = opened.enter_context(Sound(video, start))
         scene = ScenePanel(result, layout.panel, seen_from)
 
         def drawn(frames: Iterable[Frame]) -> Iterator[Frame]:
             for t, frame in enumerate(frames):
                 image = compose_frame(result, t, frame.image, scene, layout)
-                yield Frame(frame.index, frame.time_s - start, image, frame.duration_s)
+                time = float(shown[t]) if cut else frame.time_s
+                yield Frame(frame.index, time - start, image, shown_s(frame.duration_s))
 
         tick = None if reader is None else reader.time_base
         # Decoding, drawing and encoding at the same time.
@@ -104,6 +110,13 @@ def render_video(
         ):
             for picture in progress(pictures, result.frames, "rendering"):
                 writer.write(picture.image, picture.time_s, picture.duration_s)
+        if cut:
+            report(
+                Info(
+                    f"Frames that would be shown for more than {LONGEST_SHOWN_S:g} s are shown for "
+                    f"{SHOWN_S:g} s in {out}, which is without sound then."
+                )
+            )
         if sound is not None and sound.warning is not None:
             report(Warn(sound.warning))
         return [] if reader is None else reader.warnings
@@ -244,7 +257,7 @@ def compose_frame(result: Pose3D, t: int, picture: Image, scene: Scene, layout: 
         _draw_picture(result, t, picture, canvas[:, :width])
     panel = canvas[:, width:]
     scene.draw(t, panel)
-    _caption(panel, float(result.timestamps[t]), int(result.frame_indices[t]))
+    _caption(panel, float(result.seconds[t]), int(result.frame_indices[t]))
     return canvas
 
 
@@ -266,7 +279,7 @@ def _caption(panel: Image, time_s: float, index: int) -> None:
     height, width = panel.shape[:2]
     tall = max(7.0, min(height, width) * 0.0145)
     rim = 2.2 * tall
-    minutes, seconds = divmod(time_s, 60)
+    minutes, seconds = divmod(max(time_s, 0.0), 60)
     draw.write(panel, f"{int(minutes)}:{seconds:05.2f}", rim, height - rim, tall, INK)
     frame = f"frame {index}"
     draw.write(panel, frame, width - rim - draw.text_size(frame, tall)[0], height - rim, tall, INK)

@@ -40,15 +40,13 @@ from vidpose.render.plots import (
     title,
 )
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import runs
+from vidpose.utils.gaps import gaps_in, runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SPEED_JOINTS = ("Hip", "RWrist", "LWrist", "RFoot", "LFoot")
-LONGEST_STEP_S = 0.5
-"""Frames further apart give no speed."""
 ANGLES_DRAWN = ("knee_flexion", "hip_flexion", "elbow_flexion", "shoulder_elevation")
 TRUNK_DRAWN = ("trunk_forward_lean", "trunk_side_lean")
 """With a world."""
@@ -114,11 +112,11 @@ def speeds(result: Pose3D) -> Floats:
 
     The length of the slope at each frame of the parabola through it and its two neighbours, by
     their own time stamps; of the line to the only neighbour next to a gap. NaN where the joint is
-    missing, or both neighbours are missing or more than `LONGEST_STEP_S` away.
+    missing, or both neighbours are missing or beyond a gap (`vidpose.utils.gaps.LONGEST_STEP_S`).
     """
     joints = result.joints_camera().astype(np.float64)
     out = np.full(joints.shape[:-1], np.nan)
-    near = np.diff(result.timestamps) <= LONGEST_STEP_S
+    near = ~gaps_in(result.timestamps)
     for p, one in enumerate(joints):
         known = np.isfinite(one).all(axis=(1, 2))
         for run in runs(known[:-1] & known[1:] & near):
@@ -131,13 +129,13 @@ def speeds(result: Pose3D) -> Floats:
 def _line(axes: Axes, result: Pose3D, p: int, values: NDArray[np.floating], **style: Any) -> None:
     """A line over time that is thinner where the person is interpolated."""
     observed = result.observed[p]
-    over_time(axes, result.timestamps, np.where(observed, values, np.nan), **style)
+    over_time(axes, result.seconds, np.where(observed, values, np.nan), **style)
     gaps = result.present[p] & ~observed
     if gaps.any():
         # With the frames around a gap, so that the line goes on.
         gaps = gaps | np.append(gaps[1:], False) | np.insert(gaps[:-1], 0, False)
         thin = style | INTERPOLATED | {"label": "_"}
-        over_time(axes, result.timestamps, np.where(gaps, values, np.nan), **thin)
+        over_time(axes, result.seconds, np.where(gaps, values, np.nan), **thin)
 
 
 def _who(result: Pose3D, p: int) -> str:
@@ -224,7 +222,7 @@ def _angles(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name: 
                 _line(axes, result, p, angles.of(full)[p], **style)
             axes.set_ylim(np.nanmin(reach, initial=0) - 5, np.nanmax(reach, initial=0) + 5)
             if result.frames > 1:
-                axes.set_xlim(result.timestamps[0], result.timestamps[-1])
+                axes.set_xlim(result.seconds[0], result.seconds[-1])
             grid_lines(axes)
             text = angle.replace("_", " ") + ("" if row else f", {_who(result, p)}")
             title(axes, text, LABEL_PT)
@@ -297,11 +295,11 @@ def _confidence(axes: Axes, result: Pose3D, p: int, colour: str) -> None:
     """The mean 2D confidence of a person's joints, and when they are interpolated or absent."""
     observed, present = result.observed[p], result.present[p]
     mean = np.where(observed, result.scores_2d[p].mean(axis=1), np.nan)
-    over_time(axes, result.timestamps, mean, color=colour, linewidth=LINE_PT)
+    over_time(axes, result.seconds, mean, color=colour, linewidth=LINE_PT)
     for flags, shade, hatch in ((present & ~observed, "#F5D9C8", "////"), (~present, GRID, "")):
         for run in runs(flags):
-            start = result.timestamps[run.start]
-            stop = result.timestamps[min(run.stop, result.frames - 1)]
+            start = result.seconds[run.start]
+            stop = result.seconds[min(run.stop, result.frames - 1)]
             axes.axvspan(start, stop, facecolor=shade, hatch=hatch, edgecolor="white", linewidth=0)
     axes.set_ylim(0, 1.2)
     axes.set_yticks([0, 0.5, 1])

@@ -50,7 +50,7 @@ SHADOW_SPREAD = 1.6
 SHINE_OFFSET = np.array([-0.27, -0.35])
 """Where the light falls on a round limb, in its radii."""
 THIN = 0.5
-"""Interpolated people are this much thinner."""
+"""Interpolated people are this much thinner, and limbs that were not seen: they are made up."""
 NEAREST_M = 0.5
 """A limb nearer to the viewer than this is not drawn: it would hide everybody else."""
 
@@ -69,6 +69,7 @@ class ScenePanel:
         self._ground = ground_of(result)
         self._placed = placed_joints(result)
         self._thin = ~result.observed
+        self._unseen = result.scores_2d == 0
         self._present = result.present
         self._ids = result.person_ids
         people, frames = np.nonzero(result.present)
@@ -92,9 +93,8 @@ class ScenePanel:
     def draw(self, t: int, image: Image | None = None) -> Image:
         """(H, W, 3) RGB: the scene at the result's frame `t`, in `image` if one is given."""
         people = np.flatnonzero(self._present[:, t])
-        return self.draw_people(
-            self._placed[people, t], self._ids[people], self._thin[people, t], image
-        )
+        thin = self._thin[people, t][:, None] | self._unseen[people, t][:, CHILDREN]
+        return self.draw_people(self._placed[people, t], self._ids[people], thin, image)
 
     def draw_people(
         self,
@@ -108,7 +108,7 @@ class ScenePanel:
         Args:
             placed: (P, 17, 3) metres, camera frame, as of `placed_joints`.
             person_ids: (P,).
-            thin: (P,), draw them thinner.
+            thin: (P,) or, by bone, (P, 16): draw them thinner.
             image: what to draw in.
         """
         image = np.empty_like(self._background) if image is None else image
@@ -116,7 +116,8 @@ class ScenePanel:
         if len(placed):
             joints = self._in_world(placed)
             self._draw_shadows(image, joints)
-            self._draw_bodies(image, joints, person_ids, thin)
+            thin_bones = np.broadcast_to(thin.reshape(len(placed), -1), (len(placed), len(BONES)))
+            self._draw_bodies(image, joints, person_ids, thin_bones)
         return image
 
     def shows(self, placed: NDArray[np.float32]) -> bool:
@@ -157,10 +158,11 @@ class ScenePanel:
         person_ids: NDArray[np.integer[Any]],
         thin: NDArray[np.bool_],
     ) -> None:
+        """Draw limbs from far to near; `thin` (N, bones) says which are interpolated or unseen."""
         pixels, depth = self._viewpoint.project(joints)
         scale = self._viewpoint.focal_px / depth
         start, end = _bones(pixels)
-        radii = _bone_radii(scale * np.where(thin, THIN, 1.0)[:, None])
+        radii = _bone_radii(scale) * np.where(thin, THIN, 1.0).reshape(-1, 1)
         radii = np.maximum(radii, 0.7)
         shine = radii[:, :1] * SHINE_OFFSET
         outer = draw.capsules(start, end, radii + np.maximum(0.28 * radii, 0.6))
@@ -173,10 +175,11 @@ class ScenePanel:
             person, kind = divmod(int(bone), len(BONES))
             if distance[bone] < NEAREST_M:
                 continue
+            faint = bool(thin[person, kind])
             colour = shades[person][BONE_SIDES[kind]]
-            colour = colours.hazy(colour, self._haze(distance[bone]), interpolated=thin[person])
+            colour = colours.hazy(colour, self._haze(distance[bone]), interpolated=faint)
             if CHILDREN[kind] == HEAD:
-                self._draw_head(image, pixels[person], scale[person], colour, thin[person])
+                self._draw_head(image, pixels[person], scale[person], colour, faint)
             else:
                 draw.fill(image, outer[bone], colours.edge(colour))
                 draw.fill(image, inner[bone], colour)

@@ -19,6 +19,7 @@ from vidpose.tracking.gaps import interpolate_gaps
 from vidpose.tracking.left_right import undo_confusions
 from vidpose.tracking.outliers import is_outlier
 from vidpose.tracking.tracker import Tracker
+from vidpose.utils.gaps import pauses_in
 
 MIN_OBSERVED_S = 0.3
 """A track observed for less time in all is a ghost."""
@@ -159,6 +160,9 @@ def _observed_s(people: list[_Record], times: NDArray[np.float64]) -> NDArray[np
 
 
 def _shown_s(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T,), how long each frame is shown; a single picture counts as no time."""
+    """(T,), how long each frame is shown; a single picture counts as no time, a pause as one usual
+    step.
+    """
     steps = np.diff(times)
-    return np.append(steps, np.median(steps) if len(steps) else 0.0)
+    usual = np.median(steps) if len(steps) else 0.0
+    return np.append(np.where(pauses_in(times), usual, steps), usual)

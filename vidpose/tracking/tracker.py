@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from vidpose.detect.base import Detections, pose_sizes
 from vidpose.skeleton import Skeleton
-from vidpose.utils.gaps import known_joints
+from vidpose.utils.gaps import PAUSE_S, PAUSE_STEPS, known_joints
 
 MAX_GAP_S = 0.5
 """For this long a person may be missing and is still the same one afterwards; a joint that is
 missing for longer is not interpolated. A longer absence ends the track. It is counted to the last
-frame without them: nobody is absent between two frames, however far apart."""
+frame without them: nobody is absent between two frames of a time-lapse, however far apart. But all
+tracks end where a video pauses (`vidpose.utils.gaps.PAUSE_S`)."""
 GATE_STILL = 0.3
 GATE_SPEED = 2.5
 GATE_MAX = 0.8
@@ -92,6 +93,7 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._next_id = 1
         self._last_s = -np.inf
+        self._step_s = np.inf
 
     def update(self, found: Detections, time_s: float) -> list[int]:
         """The ids of the people in `found`, in its order; ids count from 1.
@@ -100,8 +102,11 @@ class Tracker:
             found: all detections of the next frame, each person once.
             time_s: seconds, rising from call to call.
         """
+        step_s = time_s - self._last_s
         self._tracks = [t for t in self._tracks if self._last_s - t.seen_s <= MAX_GAP_S]
-        self._last_s = time_s
+        if step_s > PAUSE_S and step_s > PAUSE_STEPS * self._step_s:
+            self._tracks = []
+        self._last_s, self._step_s = time_s, step_s
         ids = [0] * len(found)
         keypoints, scores = found.keypoints.astype(np.float64), found.scores.astype(np.float64)
         for t, n in self._assign(keypoints, scores, found.skeleton, time_s):

@@ -15,6 +15,74 @@ LONGEST_STEP_S = 0.5
 """Frames further apart than this have a gap between them: nothing is interpolated, lifted or
 smoothed across it."""
 
+PAUSE_S, PAUSE_STEPS = 2.0, 10.0
+"""A step longer than this, and than so many usual ones, is a pause in the video: nobody can say who
+is who on both sides. In a time-lapse all steps are long, and none is a pause."""
+
+LONGEST_SHOWN_S, SHOWN_S = 60.0, 1.0
+"""In videos and players that are made of a result, a frame that would be shown for longer than the
+first is shown for the second."""
+
+
+def gaps_in(timestamps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T - 1,), whether there is a gap behind each frame; see `LONGEST_STEP_S`."""
+    return np.asarray(np.diff(timestamps) > LONGEST_STEP_S, np.bool_)
+
+
+def pauses_in(timestamps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(T - 1,), whether there is a pause behind each frame; see `PAUSE_S`."""
+    steps = np.diff(timestamps)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    return np.asarray((steps > PAUSE_S) & (steps > PAUSE_STEPS * usual), np.bool_)
+
+
+def average_rate(timestamps: NDArray[np.float64]) -> float | None:
+    """Frames a second, pauses left out; None for a single frame."""
+    steps = np.diff(timestamps)[~pauses_in(timestamps)]
+    return float(len(steps) / steps.sum()) if len(steps) else None
+
+
+def shown_times(timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) seconds at which a video or player shows the frames; see `LONGEST_SHOWN_S`."""
+    steps = np.diff(timestamps)
+    too_long = steps > LONGEST_SHOWN_S
+    if not too_long.any():
+        return timestamps
+    steps[too_long] = SHOWN_S
+    return np.asarray(timestamps[0] + np.concatenate([[0.0], steps.cumsum()]), np.float64)
+
+
+def shown_s(duration_s: float) -> float:
+    """How long a single frame is shown, seconds; see `LONGEST_SHOWN_S`."""
+    return duration_s if duration_s <= LONGEST_SHOWN_S else SHOWN_S
+
+
+def gaps_sentence(timestamps: NDArray[np.float64], first_s: float = 0.0) -> str | None:
+    """What to say about gaps between frames; None if there are none.
+
+    Args:
+        timestamps: (T,) seconds.
+        first_s: the time of the video's first frame, from which moments are counted.
+    """
+    gaps = np.flatnonzero(gaps_in(timestamps))
+    if not len(gaps):
+        return None
+    longest = float(np.diff(timestamps)[gaps].max())
+    at = float(timestamps[gaps[0]]) - first_s
+    first = f"{len(gaps)} gaps between frames, the first" if len(gaps) > 1 else "a gap"
+    most = "of up to" if len(gaps) > 1 else "of"
+    return (
+        f"There {'are' if len(gaps) > 1 else 'is'} {first} after {clock(at)}, {most} {longest:.3g} "
+        "s; nothing is filled in there, and movement is not followed across."
+    )
+
+
+def clock(seconds: float) -> str:
+    """75.28 -> 1:15.3"""
+    sign = "-" if seconds < -0.05 else ""
+    minutes, tenths = divmod(round(abs(seconds) * 10), 600)
+    return f"{sign}{minutes}:{tenths // 10:02d}.{tenths % 10}"
+
 
 def known_joints(values: NDArray[Any], axis: int | tuple[int, ...] = -1) -> NDArray[np.bool_]:
     """Where all numbers along some axes are finite: joints that are known, in (..., J, 2 or 3)."""

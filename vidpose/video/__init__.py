@@ -1,11 +1,14 @@
 """Video as a stream: frames with exact times in, frames with exact times and sound out."""
 
 from vidpose.video.capture import Shot, Source, open_source
-from vidpose.video.reader import Frame, Image, VideoReader, check_file
+from vidpose.video.colours import Image
+from vidpose.video.pictures import PICTURE_SUFFIXES, content_hash, pictures_in
+from vidpose.video.reader import Frame, VideoReader, check_file
 from vidpose.video.sound import Sound
 from vidpose.video.writer import VideoWriter, is_ours
 
 __all__ = [
+    "PICTURE_SUFFIXES",
     "Frame",
     "Image",
     "Shot",
@@ -14,6 +17,8 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "check_file",
+    "content_hash",
     "is_ours",
     "open_source",
+    "pictures_in",
 ]

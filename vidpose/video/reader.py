@@ -200,6 +200,11 @@ class VideoReader:
             self._selected = self._select(first)
             on_error.pop_all()
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of pictures."""
+        return self._pictures is not None
+
     def __enter__(self) -> VideoReader:
         return self
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 import vidpose
 from vidpose.camera import assumed_focal_px
 from vidpose.poses import Pose3D, section
@@ -24,7 +26,7 @@ from vidpose.render.scene import (
     scene_box,
 )
 from vidpose.skeleton import H36M17
-from vidpose.viewer.packing import Packed, blocks
+from vidpose.viewer.packing import Packed, blocks, page_times
 
 NO_TITLE = "vidpose result"
 
@@ -94,15 +96,17 @@ def _focal_px(result: Pose3D) -> float:
 def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
     """The worst moments that lie in this part; those that are damaged are left out."""
     moments = section(part.meta, "trust").get("worst_moments")
+    seconds, shown = part.seconds, page_times(part)
     for moment in moments if isinstance(moments, list) else []:
         try:
             times = {key: float(moment[key]) for key in ("time_s", "from_s", "to_s")}
             person, text = int(moment["person"]), moment_text(moment)
         except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError):
             continue
-        inside = part.timestamps[0] <= times["time_s"] <= part.timestamps[-1]
+        inside = seconds[0] <= times["time_s"] <= seconds[-1]
         if inside and all(map(math.isfinite, times.values())) and person in part.person_ids:
-            yield times | {"person": person, "text": text}
+            on_page = {key: float(np.interp(time, seconds, shown)) for key, time in times.items()}
+            yield on_page | {"person": person, "text": text}
 
 
 def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:

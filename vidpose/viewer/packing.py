@@ -20,7 +20,7 @@ from vidpose.postprocess.ground_plane import Ground, estimate_ground
 from vidpose.postprocess.joint_angles import joint_angles
 from vidpose.render.scene import placed_joints
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known_joints
+from vidpose.utils.gaps import average_rate, known_joints, shown_times
 from vidpose.viewer.options import ViewOptions
 
 UNKNOWN = -32768
@@ -91,7 +91,7 @@ def part_of(result: Pose3D, options: ViewOptions) -> NDArray[np.intp]:
     Raises:
         UsageError: there is none, or nobody in any of them.
     """
-    times = result.timestamps
+    times = result.seconds
     chosen = np.ones(len(times), bool)
     if options.start is not None:
         chosen &= times >= options.start
@@ -108,6 +108,11 @@ def part_of(result: Pose3D, options: ViewOptions) -> NDArray[np.intp]:
     return frames
 
 
+def page_times(part: Pose3D) -> Floats:
+    """(T,) seconds of the frames on the page: from the video's first frame, see `shown_times`."""
+    return shown_times(part.seconds)
+
+
 def take_frames(result: Pose3D, frames: NDArray[np.intp]) -> Pose3D:
     """Some frames of a result, and only the people who are in them."""
     people = result.present[:, frames].any(axis=1)
@@ -119,7 +124,7 @@ def take_frames(result: Pose3D, frames: NDArray[np.intp]) -> Pose3D:
         name: getattr(result, name)[people][:, frames] for name in by_person_and_frame
     }
     times = result.timestamps[frames]
-    rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else result.fps
+    rate = average_rate(times) or result.fps
     return replace(
         result,
         **arrays,

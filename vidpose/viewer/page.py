@@ -25,7 +25,7 @@ from vidpose.utils.files import check_writable, replacing
 from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.viewer.header import header_of, title_of
 from vidpose.viewer.options import ViewOptions
-from vidpose.viewer.packing import Packed, pack, part_of, take_frames
+from vidpose.viewer.packing import Packed, pack, page_times, part_of, take_frames
 from vidpose.viewer.proxy import address, check_video, small_copy
 
 LARGE_BYTES = 60_000_000
@@ -92,7 +92,7 @@ def write_page(
                 f"a copy of {source} takes {len(copy) / 1e6:.0f} MB, which no browser opens inside "
                 "a page; give --link-video, or take a part of it with --start and --end."
             )
-        start = float(part.timestamps[0]) if embedded else 0.0
+        start = float(page_times(part)[0]) if embedded else -part.first_frame_s
         link = None if embedded else address(source, out)
         about = {"embedded": embedded, "src": link, "start_s": start}
     with replacing(out) as temporary, open(temporary, "w", encoding="utf-8") as stream:
@@ -182,7 +182,7 @@ def _data(
     header = json.dumps(header_of(part, packed) | {"video": video}, allow_nan=False)
     # No text of a result can end the element that it is in, or open a comment.
     yield _script("header", "application/json", header.replace("<", "\\u003c"))
-    yield _bytes("times", part.timestamps.astype("<f8").tobytes())
+    yield _bytes("times", page_times(part).astype("<f8").tobytes())
     yield _bytes("frames", part.frame_indices.astype("<f8").tobytes())
     for index, person in enumerate(packed.people):
         yield _bytes(f"person-{index}", person.data)
@@ -199,7 +199,8 @@ def _script(name: str, kind: str, text: str) -> str:
 
 
 def _summary(part: Pose3D) -> str:
-    length = part.timestamps[-1] - part.timestamps[0] + 1 / part.fps
+    times = page_times(part)
+    length = times[-1] - times[0] + 1 / part.fps
     return f"{extent(part.people, part.frames)}, {length:.1f} s"
 
 

@@ -12,9 +12,9 @@ import cv2
 
 from vidpose.poses import Pose3D, section
 from vidpose.render.compose import check_size, frames_of, wrong_video
-from vidpose.utils.files import sha256
+from vidpose.utils.gaps import shown_s, shown_times
 from vidpose.utils.progress import Progress
-from vidpose.video import VideoReader, VideoWriter
+from vidpose.video import VideoReader, VideoWriter, content_hash
 
 LONG_SIDE_PX = 640
 CRF = 27
@@ -28,15 +28,15 @@ def check_video(result: Pose3D, video: Path) -> None:
     Raises:
         VideoError: it was not, or the video cannot be read.
     """
-    with VideoReader(video) as reader:
+    with VideoReader(video, fps=result.fps) as reader:
         check_size(result, reader)
     known = section(result.meta, "source").get("sha256")
-    if known is not None and sha256(video) != known:
+    if known is not None and content_hash(video) != known:
         raise wrong_video(video, "it has another SHA-256")
 
 
 def small_copy(result: Pose3D, video: Path, progress: Progress) -> bytes:
-    """An H.264 MP4 of the result's frames, the first of them at 0 s.
+    """An H.264 MP4 of the result's frames, the first of them at 0 s; see `shown_times`.
 
     Raises:
         VideoError: a frame is missing, or is at another time.
@@ -45,15 +45,18 @@ def small_copy(result: Pose3D, video: Path, progress: Progress) -> bytes:
     scale = min(1.0, LONG_SIDE_PX / max(width, height))
     size = max(2, round(width * scale)), max(2, round(height * scale))
     start = float(result.timestamps[0])
-    with TemporaryDirectory() as folder, VideoReader(video) as reader:
+    with TemporaryDirectory() as folder, VideoReader(video, fps=result.fps) as reader:
         copy = Path(folder) / "copy.mp4"
         with VideoWriter(
             copy, size, time_base=reader.time_base, crf=CRF, key_frames=KEY_FRAMES
         ) as writer:
             frames = frames_of(result, reader)
-            for frame in progress(frames, result.frames, "copying the video"):
+            shown = shown_times(result.timestamps)
+            cut = shown is not result.timestamps
+            for t, frame in enumerate(progress(frames, result.frames, "copying the video")):
                 image: Any = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA)
-                writer.write(image, frame.time_s - start, frame.duration_s)
+                time = float(shown[t]) if cut else frame.time_s
+                writer.write(image, time - start, shown_s(frame.duration_s))
         return copy.read_bytes()
 
 
