@@ -3,6 +3,7 @@
     python benchmarks/robustness.py kill [--times 20] [--seconds 8] [--seed 0]
     python benchmarks/robustness.py batch [--videos 50] [--ways jobs ray]
     python benchmarks/robustness.py disk [--sizes 0 2000 20000 60000 200000]
+    python benchmarks/robustness.py videos [--mutants 400] [--seed 0]
 
 What takes too long for the tests. `kill` runs `vidpose infer` with the embedded detector, kills it
 (SIGKILL) at a random moment, runs it again to the end, and compares the file with that of an
@@ -11,7 +12,8 @@ through two processes and through Ray. All others must have a result, the two mu
 exit code must be 1, and a second run must do only the two again. `disk` runs `vidpose infer` with
 all its outputs where no file may grow beyond so many bytes, as on a disk that fills, and looks
 for one sentence, exit code 1, no traceback, and no half of a file; then it runs it again without
-the limit. Exit code 1 if anything fails.
+the limit. `videos` takes the odd videos of `tests/robustness/videos.py` and damaged ones through
+all steps, with a stand-in for the detector. Exit code 1 if anything fails.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +174,37 @@ def batch_run(command: list[str], out: Path, count: int, expected: str) -> bool:
     return passed
 
 
+def videos(folder: Path, count: int, seed: int) -> bool:
+    """Whether every video gave a result or a sentence."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.robustness.videos import CASES, FPS, examine, mutants, tiny_lifter
+
+    lifter = tiny_lifter(folder)
+    outcomes: Counter[str] = Counter()
+
+    def one(name: str, path: Path, fps: float | None = None) -> None:
+        try:
+            outcome = examine(path, lifter, fps)
+            what = "an error" if outcome.error else "warnings" if outcome.warnings else "a result"
+            outcomes[what] += 1
+        except Exception:
+            outcomes["FAILED"] += 1
+            print(f"{name}:", flush=True)
+            traceback.print_exc()
+
+    for number, (name, make) in enumerate(CASES.items()):
+        place = folder / f"case{number}"
+        place.mkdir()
+        one(name, make(place), 30.0 if name in FPS else None)
+    for path in mutants(folder, count, seed):
+        one(path.name, path)
+    print(
+        f"{len(CASES)} odd videos and {count} damaged ones: "
+        + ", ".join(f"{number} {what}" for what, number in sorted(outcomes.items()))
+    )
+    return not outcomes["FAILED"]
+
+
 def main() -> None:
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -184,12 +219,17 @@ def main() -> None:
     filling.add_argument(
         "--sizes", type=int, nargs="+", default=[0, 2000, 20_000, 60_000, 200_000], help="bytes"
     )
+    odd = commands.add_parser("videos")
+    odd.add_argument("--mutants", type=int, default=400)
+    odd.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if given.command == "kill":
             passed = kill(Path(name), given.times, given.seconds, given.seed)
         elif given.command == "disk":
             passed = disk(Path(name), given.sizes)
+        elif given.command == "videos":
+            passed = videos(Path(name), given.mutants, given.seed)
         else:
             passed = batch(Path(name), given.videos, given.ways)
     sys.exit(0 if passed else 1)

@@ -60,6 +60,8 @@ def make_clip(
     sound_s: float = 0,
     sound: str = "aac",
     codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    tags: dict[str, int] | None = None,
     noise: bool = False,
     codec_options: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
@@ -73,6 +75,7 @@ def make_clip(
         mirror: the player has to mirror it left to right after that.
         sound_s: how long it beeps, at every full second and a quarter.
         sound: its codec.
+        tags: `colorspace`, `color_trc`, `color_primaries` and `color_range`, FFmpeg's codes.
         noise: fill the middle with noise, so that frames are of some thousand bytes.
     """
     ticks = list(range(frames)) if ticks is None else list(ticks)
@@ -81,8 +84,10 @@ def make_clip(
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=rate, options=codec_options or {})
         stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = time_base
+        for name, code in (tags or {}).items():
+            setattr(stream.codec_context, name, code)
         if aspect is not None:
             stream.sample_aspect_ratio = aspect
         if rotation or mirror:
@@ -93,7 +98,9 @@ def make_clip(
             if noise:
                 middle = image[size[1] // 4 : -(size[1] // 4), size[0] // 4 : -(size[0] // 4)]
                 middle[:] = random.integers(0, 255, middle.shape)
-            frame = av.VideoFrame.from_ndarray(image, "rgb24")
+            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format=pix_fmt)
+            for name, code in (tags or {}).items():
+                setattr(frame, name, code)
             frame.pts, frame.time_base = tick, time_base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

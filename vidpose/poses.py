@@ -425,6 +425,18 @@ def who_is_there(ids: list[int]) -> str:
     return f"there are {', '.join(map(str, ids))}"
 
 
+def unseen_joints(poses: Pose2D) -> NDArray[np.bool_]:
+    """(P, T, J), joints that nobody can have seen: without a 2D place, or with one that lies outside
+    the picture, where a detector can only guess. In 3D they are made up.
+    """
+    out = poses.scores_2d == 0
+    for person, places in enumerate(poses.keypoints_2d):  # one by one: videos may be long
+        with np.errstate(invalid="ignore"):
+            outside = (places < 0) | (places > np.array(poses.frame_size, np.float32) - 1)
+        out[person] |= outside.any(axis=2)
+    return out
+
+
 def seen_joints(
     keypoints_px: NDArray[np.floating], scores: NDArray[np.floating]
 ) -> NDArray[np.floating]:

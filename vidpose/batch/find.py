@@ -42,7 +42,6 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
         # Of os.path, which answers no where pathlib raises: names too long, folders locked.
         pattern = not os.path.exists(source) and has_magic(str(source))
         if os.path.isdir(source) or pattern:
-            looked = True
             root = _root(source) if pattern else source
             paths = map(Path, glob(str(source), recursive=True)) if pattern else source.rglob("*")
             videos = [path for path in sorted(paths) if _is_source(path, root, pattern)]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.poses import Pose3D
+from vidpose.poses import Pose3D, unseen_joints
 from vidpose.postprocess.merged_legs import merged_legs_s, times_s
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import clock, known_joints, runs
@@ -154,8 +154,8 @@ def quality_report(
 
         each None where it is unknown. `throughout` names those that are bad in half of the
         frames, and `merged_legs_times_s` from when to when the legs are on one.
-        `unseen_joints` are those that have no 2D place in half of the frames or more: the network
-        made them up, such as the legs of people who are seen from the waist up.
+        `unseen_joints` are those that are not in the picture in half of the frames or more, see
+        `vidpose.poses.unseen_joints`: the network made them up, such as the legs of people who are seen from the waist up.
         `worst_moments` are the times at which one of these is far above what is usual for
         the person, and the eye should see it: `what` it is, `where`, its `value` there (that of the
         limb or joint that is worst) and `usually`; and what else stands out, `also`, between
@@ -163,6 +163,7 @@ def quality_report(
     """
     people: list[dict[str, Any]] = []
     moments: list[tuple[float, dict[str, Any]]] = []
+    unseen = unseen_joints(result)
     for p in range(result.people):
         person, frames = int(result.person_ids[p]), int(result.present[p].sum())
         signs = dict(_signs(result, p, flip_disagreement_m))
@@ -173,7 +174,7 @@ def quality_report(
         people.append(
             {"person": person, "frames": frames, **figures}
             | {"throughout": throughout, "merged_legs_times_s": times}
-            | {"unseen_joints": _unseen_joints(result.scores_2d[p], result.present[p])}
+            | {"unseen_joints": _hardly_seen(unseen[p], result.present[p])}
         )
         moments += _moments(result.seconds, person, signs)
     moments.sort(key=lambda moment: -moment[0])
@@ -186,12 +187,12 @@ def quality_report(
     }
 
 
-def _unseen_joints(scores: NDArray[np.float32], present: NDArray[np.bool_]) -> list[str]:
-    """The names of one person's (T, 17) joints that were hardly ever seen."""
+def _hardly_seen(unseen: NDArray[np.bool_], present: NDArray[np.bool_]) -> list[str]:
+    """The names of one person's joints, of (T, 17), that are unseen in most frames."""
     if not present.any():
         return []
-    unseen = (scores[present] == 0).mean(axis=0) >= UNSEEN_SHARE
-    return [name for name, never in zip(H36M17.joint_names, unseen, strict=True) if never]
+    mostly = unseen[present].mean(axis=0) >= UNSEEN_SHARE
+    return [name for name, never in zip(H36M17.joint_names, mostly, strict=True) if never]
 
 
 def _round(name: str, value: float | None) -> float | None:

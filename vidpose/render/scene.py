@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.poses import Pose3D
+from vidpose.poses import Pose3D, unseen_joints
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M
 from vidpose.postprocess.ground_plane import ground_of
 from vidpose.render import colours, draw
@@ -69,7 +69,7 @@ class ScenePanel:
         self._ground = ground_of(result)
         self._placed = placed_joints(result)
         self._thin = ~result.observed
-        self._unseen = result.scores_2d == 0
+        self._unseen = unseen_joints(result)
         self._present = result.present
         self._ids = result.person_ids
         people, frames = np.nonzero(result.present)
