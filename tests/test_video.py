@@ -250,7 +250,7 @@ def test_clock(
     stamps: list[float | None], times: list[float], corrected: int, restarts: int
 ) -> None:
     clock = Clock()
-    found = [clock(stamp, 0.1, after) for stamp, after in zip(stamps, [*stamps[1:], None])]
+    found = [clock(stamp, 0.1, after) for stamp, after in zip(stamps, [*stamps[1:], None], strict=True)]
     assert found == pytest.approx(times, abs=1e-9)
     assert (clock.corrected, clock.restarts) == (corrected, restarts)
 

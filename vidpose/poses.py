@@ -426,8 +426,8 @@ def who_is_there(ids: list[int]) -> str:
 
 
 def unseen_joints(poses: Pose2D) -> NDArray[np.bool_]:
-    """(P, T, J), joints that nobody can have seen: without a 2D place, or with one that lies outside
-    the picture, where a detector can only guess. In 3D they are made up.
+    """(P, T, J), joints that nobody can have seen: without a 2D place, or with one outside of the
+    picture, where a detector can only guess. In 3D they are made up.
     """
     out = poses.scores_2d == 0
     for person, places in enumerate(poses.keypoints_2d):  # one by one: videos may be long

@@ -55,7 +55,9 @@ def describe_video(video: Path) -> dict[str, Any]:
 
 def metadata_2d(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What the `meta` of a result says about its 2D joints."""
-    kept = {key: meta.get(key) for key in ("vidpose", "detector", "source", "warnings", "first_frame_s")}
+    kept = {
+        key: meta.get(key) for key in ("vidpose", "detector", "source", "warnings", "first_frame_s")
+    }
     options = recorded_options(meta)
     return kept | {"options": {name: options.get(name) for name in options_of(DetectorOptions)}}
 

@@ -80,14 +80,18 @@ def with_cover(folder: Path, name: str = "cover.mp4", video: bool = True) -> Pat
         cover = container.add_stream("mjpeg")
         cover.width, cover.height, cover.pix_fmt = 320, 240, "yuvj420p"
         cover.disposition = Disposition.attached_pic
-        stream: Any = container.add_stream("libx264" if video else "aac", rate=30 if video else 16000)
+        stream: Any = container.add_stream(
+            "libx264" if video else "aac", rate=30 if video else 16000
+        )
         if video:
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         frame = av.VideoFrame.from_ndarray(picture((320, 240)), "rgb24")
         container.mux(cover.encode(frame.reformat(format="yuvj420p")))
         container.mux(cover.encode(None))
         for step in range(6 if video else 0):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture((64, 48), step), "rgb24")))
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(picture((64, 48), step), "rgb24"))
+            )
         if not video:
             silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
             silence.sample_rate, silence.pts = 16000, 0
@@ -238,6 +242,7 @@ def mutants(folder: Path, count: int, seed: int = 0) -> Iterator[Path]:
 
 def _mutated(data: bytes, random: np.random.Generator) -> bytes:
     out = bytearray(data)
+
     # Headers are small and matter most: half of the damage is near an end of the file.
     def place() -> int:
         reach = len(out) if random.random() < 0.5 else min(len(out), 2000)

@@ -337,8 +337,8 @@ class JointAngles:
 
         The slope at each frame of the parabola through it and its two neighbours, by their own time
         stamps; of the line to the only neighbour next to a gap or at the ends. NaN where an angle
-        is NaN, and where both neighbours are missing, with a gap between (`vidpose.utils.gaps.LONGEST_STEP_S`), or
-        `AMBIGUOUS_DEG` away.
+        is NaN, and where both neighbours are missing, beyond a gap
+        (`vidpose.utils.gaps.LONGEST_STEP_S`), or `AMBIGUOUS_DEG` away.
         Differences amplify jitter: smooth the joints first (`vidpose infer --smooth`).
         """
         out = np.full_like(self.degrees, np.nan)

@@ -78,7 +78,7 @@ def smooth_track(
 
     Args:
         values: (T, J, D); NaN where a point is not there. Nothing is smoothed across such a gap,
-            nor across gaps between frames (`vidpose.utils.gaps.LONGEST_STEP_S`), and gaps stay gaps.
+            nor between frames with a gap (`vidpose.utils.gaps.LONGEST_STEP_S`), and gaps stay.
         timestamps: (T,) seconds, rising.
         method: `none`, `savgol` or `one-euro`.
         unit: what a metre is in the values' unit; for `one-euro`.

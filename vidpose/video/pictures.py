@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class PictureSequence:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie in a folder: `2.jpg` before `10.jpg`; hidden files count for nothing."""
+    """The pictures that lie in a folder, `2.jpg` before `10.jpg`; hidden files are left out."""
     found = [
         path
         for path in folder.iterdir()
@@ -117,7 +118,7 @@ def _hole(paths: list[Path]) -> Path | None:
     if not all(found):
         return None
     numbers = [int(numbers[-1]) for numbers in found]
-    steps = [after - before for before, after in zip(numbers, numbers[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(numbers)]
     if not steps or min(steps) <= 0:
         return None
     usual = int(np.median(steps))

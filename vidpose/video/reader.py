@@ -382,6 +382,7 @@ class VideoReader:
                 f"read is at {since:.2f} s: choose another start or end."
             )
         self._conclude(ended=now is None)
+
     def _note_step(self, step_s: float, lasts_s: float) -> None:
         self._steps += 1
         if SKIP_FRAMES * lasts_s + SKIP_ROUNDING_S < step_s <= LONGEST_STEP_S:

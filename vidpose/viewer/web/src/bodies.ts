@@ -26,7 +26,8 @@ export class Bodies {
   private readonly balls: THREE.InstancedMesh;
   private readonly bones: [number, number][];
   private pale = new THREE.Color();
-  private wasObserved: boolean | null = null;
+  /** Which joints are drawn as seen: 1 or 0 for each. */
+  private seen = "";
 
   constructor(
     private readonly header: Header,
@@ -55,29 +56,30 @@ export class Bodies {
   /** The colour that interpolated people fade into. */
   paleTo(sky: string): void {
     this.pale.set(sky);
-    this.wasObserved = null;
+    this.seen = "";
   }
 
   show(frame: number): void {
     this.object.visible = this.visible && this.person.present(frame);
     if (!this.object.visible) return;
     const sure = this.person.observed(frame) && this.person.placed(frame);
-    if (sure !== this.wasObserved) this.paint(sure);
-    const thin = sure ? 1 : this.header.interpolated.thin;
+    const seen = this.header.joint_names.map((_, j) => sure && !this.person.unseen(frame, j));
+    this.paint(seen);
     const joints = this.header.joint_names.map(
       (_, joint) => new THREE.Vector3(...this.person.joint(frame, joint, scratch)),
     );
+    const thin = seen.map((clear) => (clear ? 1 : this.header.interpolated.thin));
     this.placeLimbs(joints, thin);
     this.placeBalls(joints, thin);
   }
 
-  private placeLimbs(joints: THREE.Vector3[], thin: number): void {
+  private placeLimbs(joints: THREE.Vector3[], thin: number[]): void {
     const { head, bone_radii_m } = this.header;
     this.bones.forEach(([parent, child], bone) => {
       const along = joints[child].clone().sub(joints[parent]);
       const length = along.length();
       const inHead = child === head.joints[1];
-      const radius = inHead ? 0 : bone_radii_m[bone] * thin;
+      const radius = inHead ? 0 : bone_radii_m[bone] * thin[child];
       middle.copy(joints[parent]).addScaledVector(along, 0.5);
       turn.setFromUnitVectors(UP, length > 0 ? along.divideScalar(length) : UP);
       matrix.compose(middle, turn, size.set(radius, length, radius));
@@ -86,34 +88,43 @@ export class Bodies {
     this.limbs.instanceMatrix.needsUpdate = true;
   }
 
-  private placeBalls(joints: THREE.Vector3[], thin: number): void {
+  private placeBalls(joints: THREE.Vector3[], thin: number[]): void {
     const { head } = this.header;
     const radii = joints.map(() => 0);
     this.bones.forEach(([parent, child], bone) => {
       for (const joint of [parent, child])
-        radii[joint] = Math.max(radii[joint], this.header.bone_radii_m[bone] * thin);
+        radii[joint] = Math.max(radii[joint], this.header.bone_radii_m[bone] * thin[child]);
     });
     for (const joint of head.joints) radii[joint] = 0;
     joints.forEach((joint, j) => {
       matrix.makeScale(radii[j], radii[j], radii[j]).setPosition(joint);
       this.balls.setMatrixAt(j, matrix);
     });
-    const radius = head.radius_m * (thin < 1 ? 0.7 : 1);
+    const radius = head.radius_m * (thin[head.joints[1]] < 1 ? 0.7 : 1);
     middle.copy(joints[head.joints[0]]).add(joints[head.joints[1]]).multiplyScalar(0.5);
     matrix.makeScale(radius, radius, radius).setPosition(middle);
     this.balls.setMatrixAt(joints.length, matrix);
     this.balls.instanceMatrix.needsUpdate = true;
   }
 
-  private paint(sure: boolean): void {
-    this.wasObserved = sure;
-    const shades = this.person.colours.map((colour) => {
-      const shade = new THREE.Color(colour);
-      return sure ? shade : shade.lerp(this.pale, this.header.interpolated.paler);
-    });
-    this.bones.forEach((_, bone) => this.limbs.setColorAt(bone, shades[this.header.sides[bone]]));
-    this.header.joint_sides.forEach((side, joint) => this.balls.setColorAt(joint, shades[side]));
-    this.balls.setColorAt(this.header.joint_names.length, shades[CENTRE]);
+  /** Limbs take the colour of their far end; what was not seen is paler. */
+  private paint(seen: boolean[]): void {
+    const now = seen.map(Number).join("");
+    if (now === this.seen) return;
+    this.seen = now;
+    const shades = this.person.colours.map((colour) => new THREE.Color(colour));
+    const pale = shades.map((shade) =>
+      shade.clone().lerp(this.pale, this.header.interpolated.paler),
+    );
+    const shade = (side: number, joint: number) => (seen[joint] ? shades : pale)[side];
+    this.bones.forEach(([, child], bone) =>
+      this.limbs.setColorAt(bone, shade(this.header.sides[bone], child)),
+    );
+    this.header.joint_sides.forEach((side, joint) =>
+      this.balls.setColorAt(joint, shade(side, joint)),
+    );
+    const head = this.header.head.joints[1];
+    this.balls.setColorAt(this.header.joint_names.length, shade(CENTRE, head));
     this.limbs.instanceColor!.needsUpdate = true;
     this.balls.instanceColor!.needsUpdate = true;
   }

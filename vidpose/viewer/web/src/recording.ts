@@ -129,6 +129,13 @@ export class Person {
     return [this.keypoints[at] * step, this.keypoints[at + 1] * step];
   }
 
+  /** Whether nobody can have seen a joint: it has no place in the picture, and is made up in 3D. */
+  unseen(frame: number, joint: number): boolean {
+    const place = this.keypoint(frame, joint);
+    if (place === null || this.score(frame, joint) === 0) return true;
+    return place.some((at, axis) => at < 0 || at > this.header.camera.frame_size[axis] - 1);
+  }
+
   /** Degrees; NaN where it is not defined. */
   angle(frame: number, angle: number): number {
     if (!this.present(frame)) return NaN;
