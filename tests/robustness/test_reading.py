@@ -1,0 +1,266 @@
+"""What becomes of odd videos: their times, colours, streams and pictures."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.clips import CORNERS, corners, make_clip, picture
+from tests.robustness.videos import (
+    CASES,
+    joined,
+    pictures,
+    two_streams,
+    with_cover,
+    without_stamps,
+)
+from vidpose.errors import UsageError, VideoError
+from vidpose.video import VideoReader, content_hash
+from vidpose.video.colours import (
+    PEAK_NITS,
+    SCREEN_GAMMA,
+    WHITE_NITS,
+    _curve,
+    compressed,
+    hlg_to_nits,
+    pq_to_nits,
+)
+
+
+def times_of(path: Path, fps: float | None = None) -> tuple[list[float], list[str]]:
+    with VideoReader(path, fps=fps) as video:
+        times = [frame.time_s for frame in video]
+    return times, video.warnings
+
+
+def first_image(path: Path) -> NDArray[np.uint8]:
+    with VideoReader(path) as video:
+        return next(iter(video)).image
+
+
+# --- times -------------------------------------------------------------------------------------
+
+
+def test_frames_of_avi_with_b_frames_are_evenly_spaced(tmp_path: Path) -> None:
+    times, warnings = times_of(without_stamps(tmp_path))
+    assert times == pytest.approx(np.arange(24) / 30)
+    assert warnings == []
+
+
+def test_time_goes_on_where_videos_were_put_together(tmp_path: Path) -> None:
+    times, warnings = times_of(joined(tmp_path))
+    assert np.diff(times) == pytest.approx(np.full(35, 1001 / 30000), abs=1e-4)
+    assert "its clock starts anew 2 times" in warnings[0]
+
+
+def test_frames_a_microsecond_apart_share_the_videos_length(tmp_path: Path) -> None:
+    times, warnings = times_of(CASES["a microsecond apart"](tmp_path))
+    assert min(np.diff(times)) > 1e-4
+    assert "11 frames without a usable time stamp" in warnings[0]
+
+
+def test_skipped_frames_are_told(tmp_path: Path) -> None:
+    ticks = [n for n in range(40) if n not in (20, 21)]
+    path = make_clip(tmp_path / "a.mkv", ticks=ticks, time_base=Fraction(1, 30), rate=Fraction(30))
+    _, warnings = times_of(path)
+    assert len(warnings) == 1
+    assert "skips something in one place: frames are up to 0.10 s apart" in warnings[0]
+
+
+def test_a_frame_that_does_not_come_out_of_the_decoder_is_told(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "a.mp4", frames=20, noise=True, codec_options={"bf": "0"})
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    assert places[-1] is not None
+    data[places[-1] + 4] |= 31  # a kind of unit that decoders pass over
+    path.write_bytes(data)
+    times, warnings = times_of(path)
+    assert len(times) == 19
+    assert "19 of 20 frames could be read" in warnings[0]
+
+
+# --- pictures in the file that are no frames ---------------------------------------------------
+
+
+def test_a_preview_is_not_the_video(tmp_path: Path) -> None:
+    with VideoReader(two_streams(tmp_path)) as video:
+        assert video.size == (128, 96)
+        assert len(list(video)) == 8
+    assert video.warnings == [
+        f"{tmp_path / 'two.mkv'} has 2 video streams; number 1, 128x96 pixels, is read."
+    ]
+
+
+def test_a_cover_is_not_the_video(tmp_path: Path) -> None:
+    with VideoReader(with_cover(tmp_path)) as video:
+        assert video.size == (64, 48)
+    with pytest.raises(VideoError, match="holds only sound"):
+        VideoReader(with_cover(tmp_path, "song.mp4", video=False))
+
+
+def _with_orientation(path: Path, orientation: int) -> Path:
+    """A JPEG with an Exif tag, which is side data that PyAV has no name for."""
+    coded = cv2.imencode(".jpg", picture((64, 48))[..., ::-1])[1].tobytes()
+    tag = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + tag + bytes(4)
+    path.write_bytes(coded[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + coded[2:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("orientation", "top_left"),
+    [(1, "top left"), (3, "bottom right"), (6, "bottom left"), (8, "top right")],
+)
+def test_side_data_of_an_unknown_kind(tmp_path: Path, orientation: int, top_left: str) -> None:
+    image = first_image(_with_orientation(tmp_path / "a.jpg", orientation))
+    assert corners(image)["top left"] == top_left
+
+
+# --- colours -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "name"), [(8, "YCgCo"), (10, "BT.2020"), (14, "ICtCp")])
+def test_a_matrix_that_is_not_known(tmp_path: Path, code: int, name: str) -> None:
+    path = make_clip(tmp_path / "a.mkv", codec="ffv1", tags={"colorspace": code})
+    with VideoReader(path) as video:
+        image = next(iter(video)).image
+        list(video)
+    assert len(video.warnings) == 1
+    assert name in video.warnings[0]
+    assert corners(image)["top left"] == "top left"
+
+
+@pytest.mark.parametrize(("rows", "matrix"), [(48, 5), (720, 1)])
+def test_what_is_not_tagged_is_taken_as_players_do(tmp_path: Path, rows: int, matrix: int) -> None:
+    size, how = (64, rows), {"codec": "ffv1", "frames": 1}
+    plain = first_image(make_clip(tmp_path / "plain.mkv", size=size, tags={"colorspace": 2}, **how))
+    told = make_clip(tmp_path / "told.mkv", size=size, tags={"colorspace": matrix}, **how)
+    # The encoder's colours are BT.601 in all of them; only what they are taken for differs.
+    np.testing.assert_array_equal(plain, first_image(told))
+
+
+@pytest.mark.parametrize(("transfer", "nits"), [(16, pq_to_nits), (18, hlg_to_nits)])
+def test_hdr_keeps_the_brightness_of_ordinary_scenes(transfer: int, nits: object) -> None:
+    assert callable(nits)
+    curve = _curve(transfer)
+    assert curve is not None
+    shown = curve[:, 0] if curve.ndim > 1 else curve
+    assert (np.diff(shown.astype(int)) >= 0).all()
+    light = nits(np.arange(256) / 255) / WHITE_NITS
+    ordinary = (light > 0.01) & (light < 0.5)
+    wanted = 255 * light[ordinary] ** (1 / SCREEN_GAMMA)
+    np.testing.assert_allclose(shown[ordinary], wanted, atol=0.5)
+    assert shown[light >= PEAK_NITS / WHITE_NITS * 0.999].min() == 255
+
+
+def test_white_of_hdr_is_bright() -> None:
+    white, peak = compressed(np.array([1.0, 5.0]), 5.0)
+    assert white ** (1 / SCREEN_GAMMA) > 0.85
+    assert peak == pytest.approx(1.0)
+
+
+def test_an_hdr_video_is_tone_mapped(tmp_path: Path) -> None:
+    tags = {"colorspace": 9, "color_trc": 16, "color_primaries": 9}
+    image = first_image(make_clip(tmp_path / "a.mp4", pix_fmt="yuv420p10le", tags=tags))
+    plain = first_image(make_clip(tmp_path / "b.mp4", pix_fmt="yuv420p10le"))
+    middle = (slice(20, 28), slice(28, 36))
+    curve = _curve(16)
+    assert curve is not None
+    assert abs(int(image[middle].mean()) - int(curve[round(plain[middle].mean())])) <= 2
+    assert corners(image)["bottom right"] == "bottom right"
+
+
+# --- interlaced --------------------------------------------------------------------------------
+
+
+def _interlaced(path: Path, frames: int = 12) -> Path:
+    """A bar that moves 4 pixels from field to field."""
+    with av.open(str(path), "w") as container:
+        options = {"x264-params": "tff=1", "crf": "5"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for n in range(frames):
+            image = np.full((96, 128, 3), 40, np.uint8)
+            for field in (0, 1):
+                left = 8 + 4 * (2 * n + field) % 80
+                image[field::2, left : left + 16] = 220
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _combing(image: NDArray[np.uint8]) -> float:
+    grey = image.mean(axis=2)
+    return float(np.abs(2 * grey[1:-1] - grey[:-2] - grey[2:]).mean())
+
+
+def test_interlaced_frames_are_deinterlaced(tmp_path: Path) -> None:
+    path = _interlaced(tmp_path / "a.mp4")
+    with av.open(str(path)) as container:
+        combed = [_combing(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    with VideoReader(path) as video:
+        frames = list(video)
+    assert [frame.time_s for frame in frames] == pytest.approx(np.arange(12) / 25)
+    assert video.warnings == []
+    for before, frame in zip(combed[1:-1], frames[1:-1], strict=True):
+        assert _combing(frame.image) < before / 4
+
+
+# --- folders of pictures -----------------------------------------------------------------------
+
+
+def test_a_folder_of_pictures_is_a_video(tmp_path: Path) -> None:
+    folder = pictures(tmp_path)
+    with VideoReader(folder, 0.2, fps=25) as video:
+        frames = list(video)
+    assert (video.size, video.fps, video.expected_frames) == ((64, 48), 25.0, 7)
+    assert [frame.index for frame in frames] == list(range(5, 12))
+    assert [frame.time_s for frame in frames] == pytest.approx(np.arange(5, 12) / 25)
+    np.testing.assert_array_equal(frames[-1].image, picture((64, 48), 12))  # 10 comes after 9
+    assert video.warnings == []
+
+
+def test_what_is_wrong_with_pictures_is_told(tmp_path: Path) -> None:
+    folder = pictures(tmp_path, ((64, 48), (64, 48), (128, 96), (64, 48)))
+    (folder / "image2.png").write_bytes(b"no picture")
+    (folder / "image4.png").rename(folder / "image6.png")
+    with VideoReader(folder, fps=10) as video:
+        frames = list(video)
+    assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.2, 0.3])
+    assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
+    unreadable, sizes, hole = video.warnings
+    assert "1 of 4 pictures" in unreadable
+    assert "image2.png" in unreadable
+    assert "64x48, 128x96" in sizes
+    assert "the first after image3.png" in hole
+
+
+def test_a_folder_of_pictures_needs_a_rate(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="say their frames/s with --fps"):
+        VideoReader(pictures(tmp_path))
+
+
+def test_the_hash_of_pictures_is_of_their_names_and_contents(tmp_path: Path) -> None:
+    folder = pictures(tmp_path)
+    hashes = [content_hash(folder)]
+    (folder / "notes.txt").write_text("no picture")
+    assert content_hash(folder) == hashes[0]
+    (folder / "image3.png").rename(folder / "image33.png")
+    hashes.append(content_hash(folder))
+    (folder / "image4.png").write_bytes((folder / "image5.png").read_bytes())
+    hashes.append(content_hash(folder))
+    assert all(before != after for before, after in pairwise(hashes))
+
+
+def test_colours_of_pictures(tmp_path: Path) -> None:
+    with VideoReader(pictures(tmp_path), fps=30) as video:
+        assert tuple(next(iter(video)).image[2, 2]) == CORNERS["top left"]
