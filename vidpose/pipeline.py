@@ -406,5 +406,6 @@ def _average_rate(timestamps: NDArray[np.float64], container_fps: float) -> floa
     pauses.
     """
     measured = average_rate(timestamps)
-    near = measured is None or abs(measured / container_fps - 1) < RATE_TOLERANCE
-    return container_fps if near else measured
+    if measured is None or abs(measured / container_fps - 1) < RATE_TOLERANCE:
+        return container_fps
+    return measured

@@ -60,8 +60,8 @@ class _Part(NamedTuple):
         joints, apart = rows[:, :-1].reshape(len(rows), -1, 3), rows[:, -1]
         if self.grid is not None:
             times = timestamps[self.run]
-            joints = resample(self.grid, joints, times)
-            apart = np.interp(times, self.grid, apart)
+            joints = resample(self.grid, joints, times).astype(np.float32)
+            apart = np.interp(times, self.grid, apart).astype(np.float32)
         out.joints[self.run], out.flip_disagreement_m[self.run] = joints, apart
 
 

@@ -3,8 +3,9 @@
 from vidpose.video.capture import Shot, Source, open_source
 from vidpose.video.colours import Image
 from vidpose.video.pictures import PICTURE_SUFFIXES, content_hash, pictures_in
-from vidpose.video.reader import Frame, VideoReader, check_file
+from vidpose.video.reader import Frame, VideoReader
 from vidpose.video.sound import Sound
+from vidpose.video.streams import check_file
 from vidpose.video.writer import VideoWriter, is_ours
 
 __all__ = [

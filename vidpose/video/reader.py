@@ -17,22 +17,21 @@ from typing import Any, NamedTuple, cast
 import av
 import cv2
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from vidpose.errors import VideoError
-from vidpose.utils.files import obstacle
 from vidpose.utils.gaps import LONGEST_STEP_S
 from vidpose.video.clock import NEAREST_S, Clock, is_usable
 from vidpose.video.colours import Image, ToRGB
 from vidpose.video.deinterlace import Decoded, deinterlaced
 from vidpose.video.pictures import PictureSequence
+from vidpose.video.streams import (
+    is_cut_off_transport_stream,
+    open_container,
+    square_pixels,
+    video_stream,
+)
 
-OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
-LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
-"""Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
 USUAL_TICKS = 90_000
 """Ticks a second where the container does not say, as in MPEG-TS."""
 LONGEST_DURATION_S = 1e7
@@ -41,8 +40,6 @@ SKIP_FRAMES, SKIP_ROUNDING_S = 1.5, 2e-3
 """Frames that are further apart than so many of their own durations skip something ..."""
 SKIP_SHARE = 0.1
 """... unless it is more of them than this: then the frame rate varies."""
-PREVIEW_SHARE = 0.25
-"""A stream with a smaller part of the largest one's pixels is a preview."""
 MOST_ACROSS, MOST_PIXELS = 32_000, 1 << 28
 """OpenCV and FFmpeg take no larger pictures."""
 
@@ -120,7 +117,8 @@ class VideoReader:
     on the way is brought to that of the first frame. A damaged part is skipped and reading goes
     on after it with true times; a video that is cut off ends where it is cut. Both leave a
     sentence in `warnings`, complete when the iteration has ended. A container with neither
-    its length nor its number of frames (MPEG-TS) cannot show that its end is missing.
+    its length nor its number of frames (MPEG-TS) cannot show that its end is missing, if it is cut
+    between two packets.
 
     Of several video streams it is the default one; pictures that are attached, such as covers, and
     small previews are none.
@@ -182,7 +180,9 @@ class VideoReader:
         self._clock = Clock()
         self._to_rgb = ToRGB()
         self._pictures: PictureSequence | None = None
-        self.duration_s = self._all_frames = self._aspect = None
+        self.duration_s = None
+        self._all_frames: int | None = None
+        self._aspect: Fraction | None = None
         self._end_of_stream_s = float("inf")
         self._by_decoding = False
         with ExitStack() as on_error:
@@ -225,7 +225,7 @@ class VideoReader:
     def _describe(self, first: _Stamped) -> None:
         """What is known with the first frame."""
         self._orientation = _Orientation.of(first.frame.source)
-        square = _square_pixels(first.frame.source, self._aspect)
+        square = square_pixels(first.frame.source, self._aspect)
         self.size = self._orientation.size(square)
         if max(square) > MOST_ACROSS or square[0] * square[1] > MOST_PIXELS:
             raise VideoError(
@@ -239,16 +239,16 @@ class VideoReader:
             self.expected_frames = max(0, int(until - np.ceil(self._start_s * self.fps - 1e-6)))
 
     def _open_pictures(self, fps: float | None) -> Iterator[VideoFrame]:
-        self._pictures = PictureSequence(self.path, fps)
-        self._all_frames = len(self._pictures.paths)
-        self.time_base = 1 / self._pictures.rate
-        self.duration_s = float(self._all_frames * self.time_base)
-        self.fps = float(self._pictures.rate)
-        return self._counted(self._pictures.frames())
+        self._pictures = pictures = PictureSequence(self.path, fps)
+        self._all_frames = frames = len(pictures.paths)
+        self.time_base = 1 / pictures.rate
+        self.duration_s = float(frames * self.time_base)
+        self.fps = float(pictures.rate)
+        return self._counted(pictures.frames())
 
     def _open_stream(self, opened: ExitStack) -> Iterator[VideoFrame]:
-        self._container = opened.enter_context(_open(self.path))
-        self._stream = _video_stream(self._container, self.path, self.warnings)
+        self._container = opened.enter_context(open_container(self.path))
+        self._stream = video_stream(self._container, self.path, self.warnings)
         # Threads over frames lose the damage flag of some frames, another one each time.
         self._stream.thread_type = "SLICE"
         self._describe_stream()
@@ -424,7 +424,7 @@ class VideoReader:
         early = ended and self._ended_early()
         if damaged or lost or early:
             what = "damaged" if damaged and not early else "damaged or cut off"
-            known = ended and self._all_frames and self._all_frames >= self._decoded
+            known = ended and (self._all_frames or 0) >= self._decoded
             of_all = f" of {expected}" if known or lost else ""
             self.warnings.append(
                 f"{self.path} is {what}: {self._decoded}{of_all} frames could be read"
@@ -451,77 +451,14 @@ class VideoReader:
         return max(0, self._sent - self._decoded, told - self._decoded)
 
     def _ended_early(self) -> bool:
-        if not self._container.duration:
+        container = self._container
+        if container.format.name == "mpegts" and is_cut_off_transport_stream(self.path):
+            return True
+        if not container.duration:
             return False
-        start = self._container.start_time or 0
-        promised = (start + self._container.duration) / av.time_base
-        slack = max(0.2, min(1.5 / self.fps, LONGEST_STEP_S))
+        promised = ((container.start_time or 0) + container.duration) / av.time_base
+        # Sound may well end a little before the container does.
+        alone = len(container.streams) == 1
+        slack = 0.75 / self.fps if alone else max(0.2, 1.5 / self.fps)
+        slack = min(slack, LONGEST_STEP_S)
         return bool(self._reached_s < promised - slack)
-
-
-def check_file(path: Path) -> None:
-    """What can be said of a video, or a folder of pictures, before it is opened.
-
-    Raises:
-        VideoError: it is not there, or cannot be one.
-    """
-    if why := obstacle(path, "give the path of a video file", folder_will_do=True):
-        raise VideoError(f"{path} {why}.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty; copy the video again.")
-
-
-def _open(path: Path) -> InputContainer:
-    check_file(path)
-    try:
-        # Absolute, so that FFmpeg does not take `10:30.mp4` for a protocol.
-        container = av.open(str(path.absolute()), **LENIENT)
-    except (av.FFmpegError, OSError):
-        raise VideoError(_why_not_a_video(path)) from None
-    if container.format.name == "tty":  # FFmpeg plays any .txt as a film of a terminal
-        container.close()
-        raise VideoError(_why_not_a_video(path))
-    return container
-
-
-def _why_not_a_video(path: Path) -> str:
-    with open(path, "rb") as stream:
-        is_mp4 = stream.read(12)[4:8] == b"ftyp"
-    if is_mp4:
-        return f"{path} is cut off before the index that an MP4 needs; copy the video again."
-    return f"{path} is not a video that can be read; give a video file such as MP4, MOV or MKV."
-
-
-def _video_stream(container: InputContainer, path: Path, warnings: list[str]) -> VideoStream:
-    """The video among the streams; `warnings` gets a sentence if there are others."""
-    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
-    streams = [s for s in container.streams.video if not s.disposition & pictures]
-    if not streams:
-        what = "only sound" if container.streams.audio else "no picture"
-        raise VideoError(f"{path} holds {what}; give a file with a video track.")
-    known = [s for s in streams if s.codec_context is not None]
-    if not known:
-        raise VideoError(
-            f"{path} is coded in a way that cannot be decoded here; convert it to H.264 first."
-        )
-    largest = max(map(_pixels, known))
-    full = [s for s in known if _pixels(s) >= PREVIEW_SHARE * largest]
-    stream = max(full, key=lambda s: (bool(s.disposition & Disposition.default), _pixels(s)))
-    if len(streams) > 1:
-        warnings.append(
-            f"{path} has {len(streams)} video streams; number {stream.index}, "
-            f"{stream.codec_context.width}x{stream.codec_context.height} pixels, is read."
-        )
-    return stream
-
-
-def _pixels(stream: VideoStream) -> int:
-    return stream.codec_context.width * stream.codec_context.height
-
-
-def _square_pixels(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-    """The size at which pixels are square; never smaller than what is stored."""
-    width, height = frame.width, frame.height
-    if not aspect or not Fraction(1, 8) <= aspect <= 8:  # absent or nonsense
-        return width, height
-    return round(width * max(aspect, Fraction(1))), round(height * max(1 / aspect, Fraction(1)))

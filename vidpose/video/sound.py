@@ -12,7 +12,7 @@ import av
 from av.audio.resampler import AudioResampler
 from av.container import OutputContainer
 
-from vidpose.video.reader import LENIENT
+from vidpose.video.streams import LENIENT
 
 COPIED = {"aac", "mp3", "opus", "flac"}
 """What browsers play in an MP4. Everything else is coded anew, as AAC."""

@@ -16,8 +16,9 @@ from av.video.stream import VideoStream
 
 from vidpose.errors import VideoError
 from vidpose.utils.files import replacing
-from vidpose.video.reader import LENIENT, Image
+from vidpose.video.colours import Image
 from vidpose.video.sound import Sound
+from vidpose.video.streams import LENIENT
 
 MARK = "written by vidpose"
 """The comment in every video that is drawn, and may be drawn again."""

@@ -1,0 +1,107 @@
+"""Video files, what can be said of them before they are decoded, and which stream is the video."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vidpose.errors import VideoError
+from vidpose.utils.files import obstacle
+
+OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
+LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
+"""Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
+TRANSPORT_PACKETS = (188, 192, 204)
+"""Bytes of the kinds of packets of MPEG-TS."""
+PREVIEW_SHARE = 0.25
+"""A stream with a smaller part of the largest one's pixels is a preview."""
+
+
+def check_file(path: Path) -> None:
+    """What can be said of a video, or a folder of pictures, before it is opened.
+
+    Raises:
+        VideoError: it is not there, or cannot be one.
+    """
+    if why := obstacle(path, "give the path of a video file", folder_will_do=True):
+        raise VideoError(f"{path} {why}.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise VideoError(f"{path} is empty; copy the video again.")
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a video file.
+
+    Raises:
+        VideoError: it is missing, or no video.
+    """
+    check_file(path)
+    try:
+        # Absolute, so that FFmpeg does not take `10:30.mp4` for a protocol.
+        container = av.open(str(path.absolute()), **LENIENT)
+    except (av.FFmpegError, OSError):
+        raise VideoError(_why_not_a_video(path)) from None
+    if container.format.name == "tty":  # FFmpeg plays any .txt as a film of a terminal
+        container.close()
+        raise VideoError(_why_not_a_video(path))
+    return container
+
+
+def _why_not_a_video(path: Path) -> str:
+    with open(path, "rb") as stream:
+        is_mp4 = stream.read(12)[4:8] == b"ftyp"
+    if is_mp4:
+        return f"{path} is cut off before the index that an MP4 needs; copy the video again."
+    return f"{path} is not a video that can be read; give a video file such as MP4, MOV or MKV."
+
+
+def video_stream(container: InputContainer, path: Path, warnings: list[str]) -> VideoStream:
+    """The video among the streams; `warnings` gets a sentence if there are others.
+
+    Raises:
+        VideoError: there is none, or its codec is unknown.
+    """
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
+    if not streams:
+        what = "only sound" if container.streams.audio else "no picture"
+        raise VideoError(f"{path} holds {what}; give a file with a video track.")
+    known = [s for s in streams if s.codec_context is not None]
+    if not known:
+        raise VideoError(
+            f"{path} is coded in a way that cannot be decoded here; convert it to H.264 first."
+        )
+    largest = max(map(_pixels, known))
+    full = [s for s in known if _pixels(s) >= PREVIEW_SHARE * largest]
+    stream = max(full, key=lambda s: (bool(s.disposition & Disposition.default), _pixels(s)))
+    if len(streams) > 1:
+        warnings.append(
+            f"{path} has {len(streams)} video streams; number {stream.index}, "
+            f"{stream.codec_context.width}x{stream.codec_context.height} pixels, is read."
+        )
+    return stream
+
+
+def _pixels(stream: VideoStream) -> int:
+    return stream.codec_context.width * stream.codec_context.height
+
+
+def square_pixels(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
+    """The size at which pixels are square; never smaller than what is stored."""
+    width, height = frame.width, frame.height
+    if not aspect or not Fraction(1, 8) <= aspect <= 8:  # absent or nonsense
+        return width, height
+    return round(width * max(aspect, Fraction(1))), round(height * max(1 / aspect, Fraction(1)))
+
+
+def is_cut_off_transport_stream(path: Path) -> bool:
+    """Whether an MPEG-TS file ends inside a packet."""
+    size = path.stat().st_size if path.is_file() else 0
+    return all(size % packet for packet in TRANSPORT_PACKETS)
