@@ -159,6 +159,24 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputOptions(Options):
+    """What a folder of pictures does not say itself."""
+
+    fps: float | None = option(
+        None,
+        "Frames a second of a folder of pictures; a video says its own.",
+        DETECTOR,
+        metavar="N",
+        kind=float,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fps is not None and not 0 < self.fps <= MOST_FPS:
+            raise UsageError(f"--fps {self.fps:g}: give frames a second, up to {MOST_FPS}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorOptions(Options):
     """Which frames are looked at, what finds the joints in them, and who is kept."""
 
@@ -181,13 +199,6 @@ class DetectorOptions(Options):
     )
     end: float | None = option(
         None, "End S seconds after the first frame.", DETECTOR, metavar="S", kind=float, common=True
-    )
-    fps: float | None = option(
-        None,
-        "Frames a second of a folder of pictures; a video says its own.",
-        DETECTOR,
-        metavar="N",
-        kind=float,
     )
     people: int = option(
         8,
@@ -264,8 +275,6 @@ class DetectorOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fps is not None and not 0 < self.fps <= MOST_FPS:
-            raise UsageError(f"--fps {self.fps:g}: give frames a second, up to {MOST_FPS}.")
         start, end = self.start, self.end
         if start is not None and not 0 <= start < math.inf:
             raise UsageError(f"--start {start:g}: seconds count from the video's first frame, 0.")
@@ -670,6 +679,7 @@ class LiveOptions(Options):
 
 
 STAGES: tuple[type[Options], ...] = (
+    InputOptions,
     DetectorOptions,
     LiftOptions,
     PostprocessOptions,
@@ -683,6 +693,7 @@ STAGES: tuple[type[Options], ...] = (
 class InferOptions:
     """Everything `vidpose.infer` can be asked for, stage by stage."""
 
+    input: InputOptions = InputOptions()
     detector: DetectorOptions = DetectorOptions()
     lift: LiftOptions = LiftOptions()
     postprocess: PostprocessOptions = PostprocessOptions()
@@ -699,6 +710,7 @@ class InferOptions:
         """
         check_names(values, STAGES)
         return cls(
+            input=InputOptions.pick(values),
             detector=DetectorOptions.pick(values),
             lift=LiftOptions.pick(values),
             postprocess=PostprocessOptions.pick(values),

@@ -168,7 +168,8 @@ class Predictor:
         if job.target is None:
             return None
         chosen = self.options.detector
-        key = cache_key(job.source, self.detector.description, chosen, self.device)
+        fps = self.options.input.fps
+        key = cache_key(job.source, self.detector.description, chosen, self.device, fps)
         return DetectionCache(job.target, key, self.detector.skeleton, report)
 
     def _detected(
@@ -199,7 +200,7 @@ class Predictor:
             job.video,
             chosen.start,
             chosen.end,
-            fps=chosen.fps,
+            fps=self.options.input.fps,
             cache=cache,
             report=report,
             progress=progress,
@@ -239,7 +240,7 @@ class Predictor:
                 f"Nobody was found in any frame of {job.video}; vidpose needs people of whom most "
                 "of the body is seen, at least about 30 pixels tall."
             )
-        options = self.options.detector.to_dict()
+        options = self.options.input.to_dict() | self.options.detector.to_dict()
         meta = detection_metadata(
             self.detector.description, options, job.source, warnings, job.first_frame_s
         )
@@ -340,9 +341,9 @@ class _Job:
         if picture is not None:
             parse_view(options.render.view)
             check_out(picture)
-        chosen = options.detector
-        with VideoReader(video, chosen.start, chosen.end, fps=chosen.fps) as reader:
-            if chosen.fps is not None and not reader.is_folder:
+        chosen, fps = options.detector, options.input.fps
+        with VideoReader(video, chosen.start, chosen.end, fps=fps) as reader:
+            if fps is not None and not reader.is_folder:
                 raise UsageError(
                     f"{video} says its own frame rate; --fps is for folders of pictures."
                 )
@@ -387,7 +388,7 @@ def infer(
             lift them again; options of detection are the result's own and must not contradict it.
         report: takes messages: first what is used and why, then warnings and files.
         progress: wraps the stream of frames.
-        options: the fields of `vidpose.options.DetectorOptions`, `LiftOptions`,
+        options: the fields of `vidpose.options.InputOptions`, `DetectorOptions`, `LiftOptions`,
             `PostprocessOptions`, `RenderOptions`, `OutputOptions` and `ExportOptions`.
 
     Returns:

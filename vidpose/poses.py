@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from vidpose.postprocess.joint_angles import JointAngles
 
 FORMAT = "vidpose/1"
+SURE_OUTSIDE = 0.5
+"""A joint a little outside of the picture may be seen in part; then its score is higher."""
 
 
 def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: Any) -> None:
@@ -427,13 +429,13 @@ def who_is_there(ids: list[int]) -> str:
 
 def unseen_joints(poses: Pose2D) -> NDArray[np.bool_]:
     """(P, T, J), joints that nobody can have seen: without a 2D place, or with one outside of the
-    picture, where a detector can only guess. In 3D they are made up.
+    picture of which the detector is not sure. In 3D they are made up.
     """
     out = poses.scores_2d == 0
     for person, places in enumerate(poses.keypoints_2d):  # one by one: videos may be long
         with np.errstate(invalid="ignore"):
             outside = (places < 0) | (places > np.array(poses.frame_size, np.float32) - 1)
-        out[person] |= outside.any(axis=2)
+        out[person] |= outside.any(axis=2) & (poses.scores_2d[person] < SURE_OUTSIDE)
     return out
 
 

@@ -140,12 +140,14 @@ def cache_key(
     detector: Mapping[str, Any],
     options: DetectorOptions,
     device: torch.device,
+    fps: float | None = None,
 ) -> dict[str, Any]:
-    """Everything that the detections of a video depend on."""
+    """Everything that the detections of a video, or of pictures at a rate, depend on."""
     return {
         "source": source["sha256"],
         "detector": dict(detector),
-        "options": {name: getattr(options, name) for name in ("start", "end", "people", "fps")},
+        "options": {name: getattr(options, name) for name in ("start", "end", "people")}
+        | ({} if fps is None else {"fps": fps}),
         "device": device.type,
         "versions": {
             "vidpose": vidpose.__version__,
@@ -196,7 +198,7 @@ def is_up_to_date(
     """
     meta, lift = found.meta, options.lift
     wanted: dict[str, Any] = {}
-    for stage in (options.detector, lift, options.postprocess):
+    for stage in (options.input, options.detector, lift, options.postprocess):
         wanted |= stage.identity()
     recorded = recorded_options(meta)
     if recorded.get("longest") is None and found.people <= (wanted["longest"] or 0):

@@ -27,5 +27,5 @@ def test_an_odd_video_gives_a_result_or_a_sentence(
 
 
 def test_damaged_videos_give_a_result_or_a_sentence(tmp_path: Path, lifter: Lifter) -> None:
-    for path in mutants(tmp_path, 40):
+    for path in mutants(tmp_path, 18):
         examine(path, lifter)

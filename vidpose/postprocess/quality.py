@@ -154,7 +154,7 @@ def quality_report(
 
         each None where it is unknown. `throughout` names those that are bad in half of the
         frames, and `merged_legs_times_s` from when to when the legs are on one.
-        `unseen_joints` are those that are not in the picture in half of the frames or more, see
+        `unseen_joints`, if there are any, are those that are not in the picture in half of the frames or more, see
         `vidpose.poses.unseen_joints`: the network made them up, as the legs of people of whom only
         the upper body is in the picture.
         `worst_moments` are the times at which one of these is far above what is usual for
@@ -175,7 +175,7 @@ def quality_report(
         people.append(
             {"person": person, "frames": frames, **figures}
             | {"throughout": throughout, "merged_legs_times_s": times}
-            | {"unseen_joints": _hardly_seen(unseen[p], result.present[p])}
+            | _hardly_seen(unseen[p], result.present[p])
         )
         moments += _moments(result.seconds, person, signs)
     moments.sort(key=lambda moment: -moment[0])
@@ -188,12 +188,13 @@ def quality_report(
     }
 
 
-def _hardly_seen(unseen: NDArray[np.bool_], present: NDArray[np.bool_]) -> list[str]:
-    """The names of one person's joints, of (T, 17), that are unseen in most frames."""
+def _hardly_seen(unseen: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[str, list[str]]:
+    """`unseen_joints` of one person, of (T, 17), or nothing."""
     if not present.any():
-        return []
+        return {}
     mostly = unseen[present].mean(axis=0) >= UNSEEN_SHARE
-    return [name for name, never in zip(H36M17.joint_names, mostly, strict=True) if never]
+    names = [name for name, never in zip(H36M17.joint_names, mostly, strict=True) if never]
+    return {"unseen_joints": names} if names else {}
 
 
 def _round(name: str, value: float | None) -> float | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 import vidpose
 from vidpose.camera import assumed_focal_px
-from vidpose.poses import Pose3D, section
+from vidpose.poses import SURE_OUTSIDE, Pose3D, section
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M
 from vidpose.postprocess.quality import joint_in_words, moment_text
 from vidpose.render import VIEWS, colours
@@ -55,7 +55,7 @@ def header_of(part: Pose3D, packed: Packed) -> dict[str, Any]:
         "bone_radii_m": RADII_M.tolist(),
         "head": {"joints": (NOSE, HEAD), "radius_m": HEAD_RADIUS_M},
         "interpolated": {"thin": THIN, "paler": colours.INTERPOLATED_SHARE},
-        "overlay": {"sure_score": SURE_SCORE, "faint": FAINT},
+        "overlay": {"sure_score": SURE_SCORE, "faint": FAINT, "sure_outside": SURE_OUTSIDE},
         # A drawn leg ends at the ankle: that end touches the floor as it is drawn.
         "floor_m": ANKLE_HEIGHT_M - LIMB_RADIUS_M,
         "box_m": scene_box(packed.bodies).tolist(),

@@ -28,7 +28,7 @@ export interface Header {
   bone_radii_m: number[];
   head: { joints: [number, number]; radius_m: number };
   interpolated: { thin: number; paler: number };
-  overlay: { sure_score: number; faint: number };
+  overlay: { sure_score: number; faint: number; sure_outside: number };
   floor_m: number;
   box_m: [Point, Point];
   views: Record<string, [number, number]>;
@@ -133,7 +133,9 @@ export class Person {
   unseen(frame: number, joint: number): boolean {
     const place = this.keypoint(frame, joint);
     if (place === null || this.score(frame, joint) === 0) return true;
-    return place.some((at, axis) => at < 0 || at > this.header.camera.frame_size[axis] - 1);
+    const { overlay, camera } = this.header;
+    const outside = place.some((at, axis) => at < 0 || at > camera.frame_size[axis] - 1);
+    return outside && this.score(frame, joint) < overlay.sure_outside;
   }
 
   /** Degrees; NaN where it is not defined. */
