@@ -37,7 +37,8 @@ USUAL_TICKS = 90_000
 LONGEST_DURATION_S = 1e7
 """A frame that lasts longer (four months) has no usable duration."""
 SKIP_FRAMES, SKIP_ROUNDING_S = 1.5, 2e-3
-"""Frames that are further apart than so many of their own durations skip something ..."""
+"""Frames that are further apart than so many of their own durations skip something, if all others
+are as far apart as they last, to rounding ..."""
 SKIP_SHARE = 0.1
 """... unless it is more of them than this: then the frame rate varies."""
 MOST_ACROSS, MOST_PIXELS = 32_000, 1 << 28
@@ -174,7 +175,7 @@ class VideoReader:
         self._decoded = self._damaged_packets = self._damaged_frames = 0
         self._sent = self._discarded = 0
         self._interlaced = False
-        self._steps = self._skips = 0
+        self._steps = self._even_steps = self._skips = 0
         self._longest_skip_s = 0.0
         self._reached_s = 0.0  # of all streams: audio may outlast the picture
         self._clock = Clock()
@@ -384,8 +385,11 @@ class VideoReader:
         self._conclude(ended=now is None)
 
     def _note_step(self, step_s: float, lasts_s: float) -> None:
+        if step_s > LONGEST_STEP_S:
+            return  # a gap, which is told by itself
         self._steps += 1
-        if SKIP_FRAMES * lasts_s + SKIP_ROUNDING_S < step_s <= LONGEST_STEP_S:
+        self._even_steps += abs(step_s - lasts_s) <= SKIP_ROUNDING_S
+        if SKIP_FRAMES * lasts_s + SKIP_ROUNDING_S < step_s:
             self._skips += 1
             self._longest_skip_s = max(self._longest_skip_s, step_s)
 
@@ -435,13 +439,18 @@ class VideoReader:
                 f"{self.path} says that it has {self._all_frames} frames, but {self._decoded} were "
                 "read; it may be several videos in one file."
             )
-        elif not self._clock.corrected and 0 < self._skips <= max(1, SKIP_SHARE * self._steps):
+        elif not self._clock.corrected and self._skips_stand_out():
             places = "one place" if self._skips == 1 else f"{self._skips} places"
             self.warnings.append(
                 f"{self.path} skips something in {places}: frames are up to "
                 f"{self._longest_skip_s:.2f} s apart there, and {1 / self.fps:.3f} s elsewhere; "
                 "some may be missing."
             )
+
+    def _skips_stand_out(self) -> bool:
+        """Whether there are a few skips among even steps; else the frame rate varies."""
+        few = 0 < self._skips <= max(1, SKIP_SHARE * self._steps)
+        return few and self._even_steps + self._skips == self._steps
 
     def _lost(self) -> int:
         """How many frames were in the file and did not come out of the decoder."""
