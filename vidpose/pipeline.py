@@ -255,7 +255,8 @@ class Predictor:
         report(Setup(f"2D joints: {target} (lifted again). {self._lifter_text()}"))
         fields = {name: getattr(before, name) for name in Pose2D.__dataclass_fields__}
         recorded = recorded_options(before.meta)
-        options = {name: recorded.get(name) for name in self.options.detector.to_dict()}
+        names = (*self.options.input.to_dict(), *self.options.detector.to_dict())
+        options = {name: recorded.get(name) for name in names}
         detector, warnings = (before.meta.get(name) for name in ("detector", "warnings"))
         meta = detection_metadata(detector, options, job.source, warnings, job.first_frame_s)
         return Pose2D(**fields), meta
