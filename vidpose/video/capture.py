@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import av
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from vidpose.errors import UsageError, VideoError
-from vidpose.video.reader import LENIENT, Image, VideoReader, _Clock
+from vidpose.video.clock import Clock
+from vidpose.video.colours import Image, ToRGB
+from vidpose.video.reader import VideoReader
+from vidpose.video.streams import LENIENT
 
 OPEN_S, READ_S = 10.0, 5.0
 """A source that sends nothing for so long cannot be opened, or has ended."""
@@ -153,12 +155,12 @@ class Capture:
         assert self._first is not None, "a source is read once"
         frames = chain([self._first], self._frames)
         self._first = None
-        clock, zero_s = _Clock(), None
-        reformatter = VideoReformatter()
+        clock, zero_s = Clock(), None
+        to_rgb = ToRGB()
         for index, frame in enumerate(frames):
             time_s = clock(frame.time if frame.time is not None else time.monotonic(), 1 / self.fps)
             zero_s = time_s if zero_s is None else zero_s
-            picture = partial(_rgb, reformatter, frame, self.size)
+            picture = partial(to_rgb, frame, self.size, self.size[1])
             yield Shot(index, round(time_s - zero_s, 6), picture)
 
     def close(self) -> None:
@@ -184,17 +186,6 @@ def _frames_of(stream: Any, packet: Any) -> Iterator[VideoFrame]:
         yield from stream.decode(packet)
     except av.FFmpegError:
         return  # damaged on the way
-
-
-def _rgb(reformatter: VideoReformatter, frame: VideoFrame, size: tuple[int, int]) -> Image:
-    rgb = reformatter.reformat(
-        frame,
-        *size,
-        "rgb24",
-        dst_color_range=ColorRange.JPEG,
-        interpolation=Interpolation.BILINEAR,
-    )
-    return cast(Image, rgb.to_ndarray())
 
 
 def _open_address(address: str) -> Any:
