@@ -1,7 +1,7 @@
 # make demo    set everything up, run the main job on a real video, say where the result is
 # make test    set everything up, run every check and test
 # make viewer  rebuild the player's script from vidpose/viewer/web, which takes Node
-# make soak    kill it twenty times, run fifty videos, hundreds of damaged ones: what takes too long for the tests
+# make soak    kill it, fill the disk, damage hundreds of videos and files: what takes long
 # make clean   remove the virtual environment, the demo video and all caches
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
@@ -35,6 +35,7 @@ soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py batch
 	$(BIN)/python benchmarks/robustness.py disk
 	$(BIN)/python benchmarks/robustness.py videos
+	$(BIN)/python benchmarks/robustness.py data
 
 # The stamp is written last: an installation that was interrupted is taken up again. What went wrong
 # with a part stays in .venv/missing, where `vidpose doctor` finds it.
@@ -59,4 +60,4 @@ $(VIDEO): demo_videos/fetch.py | .venv/ready
 	$(BIN)/python demo_videos/fetch.py $@
 
 clean:
-	rm -rf .venv $(VIDEO) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(VIDEO) .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -206,8 +206,8 @@ def many_clips(video: Path, folder: Path, clips: int, detector: str, weights: st
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
     process = psutil.Process()
     rows = []
-    chosen = {"detector": "auto" if detector == "fake" else detector, "weights": weights}
-    with vidpose.Predictor(**chosen) as predictor:
+    detector = "auto" if detector == "fake" else detector
+    with vidpose.Predictor(detector=detector, weights=weights) as predictor:
         for n in range(1, clips + 1):
             with suppress(NoPersonError):
                 predictor(made[n % len(made)], folder / "out" / f"{n}.npz")

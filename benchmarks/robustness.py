@@ -1,9 +1,11 @@
-"""Recovery of `vidpose infer` from kills, full disks and broken videos; counts of failures.
+"""Recovery of `vidpose infer` from kills, full disks and broken videos; readers on damaged files.
 
     python benchmarks/robustness.py kill [--times 20] [--seconds 8] [--seed 0]
     python benchmarks/robustness.py batch [--videos 50] [--ways jobs ray]
     python benchmarks/robustness.py disk [--sizes 0 2000 20000 60000 200000]
     python benchmarks/robustness.py videos [--mutants 400] [--seed 0]
+    python benchmarks/robustness.py data [--cases 10000] [--readers NAME ...]
+    python benchmarks/robustness.py guided --reader NAME [--cases 10000]
 
 What takes too long for the tests. `kill` runs `vidpose infer` with the embedded detector, kills it
 (SIGKILL) at a random moment, runs it again to the end, and compares the file with that of an
@@ -13,7 +15,11 @@ exit code must be 1, and a second run must do only the two again. `disk` runs `v
 all its outputs where no file may grow beyond so many bytes, as on a disk that fills, and looks
 for one sentence, exit code 1, no traceback, and no half of a file; then it runs it again without
 the limit. `videos` takes the odd videos of `tests/robustness/videos.py` and damaged ones through
-all steps, with a stand-in for the detector. Exit code 1 if anything fails.
+all steps, with a stand-in for the detector. `data` damages a valid file of every kind that vidpose
+reads in so many ways each, as the property tests do in few, and counts results, sentences and
+other exceptions, of which there must be none. `guided` lets Atheris look for damage that reaches
+new lines of vidpose; `pip install 'vidpose[fuzz]'` first, where it has a wheel. Exit code 1 if
+anything fails.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +40,7 @@ import av
 import cv2
 from common import DEMO, argument_parser, run_script
 
+from vidpose.errors import MissingDependencyError, UsageError, VidposeError
 from vidpose.video import VideoReader
 
 WRITES_OFTEN = (
@@ -205,6 +213,94 @@ def videos(folder: Path, count: int, seed: int) -> bool:
     return not outcomes["FAILED"]
 
 
+def data(folder: Path, cases: int, names: list[str]) -> bool:
+    """Whether no reader raised anything but a sentence."""
+    from tests.robustness.readers import readers
+
+    passed = True
+    for number, reader in enumerate(readers()):
+        if names and reader.name not in names:
+            continue
+        path = folder / str(number) / reader.file
+        path.parent.mkdir(parents=True)
+        reader.make(path)
+        start = time.monotonic()
+        counts, others = damage(path, reader, cases)
+        print(
+            f"{reader.name}: {counts['result']} results, {counts['sentence']} sentences, "
+            f"{others.total()} other exceptions, {time.monotonic() - start:.0f} s",
+            flush=True,
+        )
+        for what, count in others.items():
+            print(f"    {count} times {what}", flush=True)
+        passed = passed and not others
+    return passed
+
+
+def damage(path: Path, reader: Any, cases: int) -> tuple[Counter[str], Counter[str]]:
+    """How often a reader gave a result or a sentence; and other exceptions, by their place."""
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    from tests.robustness.damage import damaged
+
+    counts: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+
+    @settings(
+        max_examples=cases,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(damaged(path.read_bytes(), reader.kind))
+    def attempt(content: bytes) -> None:
+        path.write_bytes(content)
+        try:
+            reader.read(path)
+            counts["result"] += 1
+        except VidposeError:
+            counts["sentence"] += 1
+        except Exception as error:  # counted, so that one bug does not hide another
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            others[f"{type(error).__name__} in {frame.filename}:{frame.lineno}"] += 1
+
+    attempt()
+    return counts, others
+
+
+def guided(folder: Path, name: str, cases: int) -> None:
+    """Damage a reader's file where that reaches new lines; ends the program at the first bug."""
+    try:
+        import atheris
+    except ImportError:
+        raise MissingDependencyError(
+            "guided needs atheris: pip install 'vidpose[fuzz]'; data does without."
+        ) from None
+    from hypothesis import HealthCheck, given, settings
+
+    with atheris.instrument_imports(include=["vidpose.datasets", "vidpose.keypoints"]):
+        from tests.robustness.damage import damaged
+        from tests.robustness.readers import readers
+    reader = next((one for one in readers() if one.name == name), None)
+    if reader is None:
+        raise UsageError(f"--reader {name}: choose {', '.join(map(str, readers()))}.")
+    path = folder / reader.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reader.make(path)
+
+    @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(damaged(path.read_bytes(), reader.kind))
+    def attempt(content: bytes) -> None:
+        path.write_bytes(content)
+        with suppress(VidposeError):
+            reader.read(path)
+
+    target: Any = attempt
+    atheris.Setup([sys.argv[0], f"-runs={cases}"], target.hypothesis.fuzz_one_input)
+    atheris.Fuzz()
+
+
 def main() -> None:
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -222,6 +318,12 @@ def main() -> None:
     odd = commands.add_parser("videos")
     odd.add_argument("--mutants", type=int, default=400)
     odd.add_argument("--seed", type=int, default=0)
+    files = commands.add_parser("data")
+    files.add_argument("--cases", type=int, default=10_000, help="of each reader")
+    files.add_argument("--readers", nargs="+", default=[], metavar="NAME", help="only these")
+    search = commands.add_parser("guided")
+    search.add_argument("--reader", required=True, metavar="NAME")
+    search.add_argument("--cases", type=int, default=10_000)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if given.command == "kill":
@@ -230,6 +332,11 @@ def main() -> None:
             passed = disk(Path(name), given.sizes)
         elif given.command == "videos":
             passed = videos(Path(name), given.mutants, given.seed)
+        elif given.command == "guided":
+            guided(Path(name), given.reader, given.cases)
+            passed = True
+        elif given.command == "data":
+            passed = data(Path(name), given.cases, given.readers)
         else:
             passed = batch(Path(name), given.videos, given.ways)
     sys.exit(0 if passed else 1)

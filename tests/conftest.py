@@ -31,7 +31,12 @@ PARTS = {
     "pyarrow": ["export/test_parquet.py"],
     "ray": ["batch/test_on_ray.py"],
     "tensorboard": ["training/test_train_to_eval.py"],
-    "h5py": ["cli/test_prepare.py", "datasets/prepare/test_raw.py"],
+    "h5py": [
+        "cli/test_prepare.py",
+        "datasets/prepare/test_raw.py",
+        "robustness/test_data_files.py",
+        "utils/test_isolated.py",
+    ],
 }
 ON_CI = sys.version_info[:2] == (3, 11) and platform.machine() == "x86_64"
 ABSENT = [part for part in PARTS if not ON_CI and importlib.util.find_spec(part) is None]

@@ -58,7 +58,7 @@ def test_file_has_the_documented_keys_and_types(tmp_path: Path) -> None:
         ({"frame_indices": np.zeros(5, np.int64)}, "frame_indices: not rising"),
         ({"person_ids": np.array([1, 1], np.int32)}, "an id stands twice"),
         ({"present": np.zeros((2, 5), bool)}, "observed where they are not present"),
-        ({"fps": 0.0}, "positive number"),
+        ({"fps": 0.0}, "fps: expected a positive number"),
         ({"frame_size": (0, 5)}, "width and height"),
         (
             {"present": np.zeros((2, 5), bool), "observed": np.zeros((2, 5), bool)},
@@ -93,7 +93,7 @@ def _write(path: Path, **changes: Any) -> None:
         ({"joints_3d": None}, "joints_3d is missing"),
         ({"joints_3d": np.zeros((2, 5, 17, 3))}, "expected float32"),
         ({"joint_names": np.array(["a"] * 17)}, "joint_names: not h36m17"),
-        ({"fps": np.float64(-1)}, "positive number"),
+        ({"fps": np.float64(-1)}, "fps: expected a number from 0.01"),
         ({"camera_to_world": np.zeros((4, 4))}, "not a rotation"),
     ],
 )
@@ -114,7 +114,7 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
         with pytest.raises(ResultFileError, match="not a vidpose result file"):
             vidpose.load(path)
     np.save(tmp_path / "array.npy", np.zeros(3))
-    with pytest.raises(ResultFileError, match="not a vidpose result file"):
+    with pytest.raises(ResultFileError, match="not a vidpose/1 result file"):
         vidpose.load(tmp_path / "array.npy")
     whole = vidpose.save(make_result(), tmp_path / "b.npz").read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

@@ -14,11 +14,27 @@ The message is one sentence for the user: what is wrong, and what to do. Whateve
 a VidposeError is a bug and keeps its traceback.
 """
 
+LONGEST_SENTENCE = 1200
+"""Letters. Sentences repeat what files say, and files may say anything."""
+KEPT_END = 300
+"""Letters that are kept of a longer one's end, which says what to do."""
+
+
+def printable(message: str) -> str:
+    """A message in bounds: not too long, and without what a terminal would obey or not print."""
+    if len(message) > LONGEST_SENTENCE:
+        message = f"{message[: LONGEST_SENTENCE - KEPT_END]} ... {message[-KEPT_END:]}"
+    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
+    return "".join(shown)
+
 
 class VidposeError(Exception):
     """A failure the user can do something about; the message says what."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class UsageError(VidposeError):

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.errors import MissingDependencyError, ResultFileError, UsageError
+from vidpose.errors import MissingDependencyError, ResultFileError, UsageError, VidposeError
 from vidpose.skeleton import H36M17, Skeleton
-from vidpose.utils.files import UNREADABLE, obstacle, replacing
+from vidpose.utils.files import obstacle, replacing
+from vidpose.utils.npz import read_arrays
+from vidpose.utils.outside import number, parse_object, reading, whole
 
 if TYPE_CHECKING:
     import pandas
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 FORMAT = "vidpose/1"
 SURE_OUTSIDE = 0.5
 """A joint a little outside of the picture may be seen in part; then its score is higher."""
+# What a file may hold; numbers beyond are damage, and would become overflows and huge arrays.
+SLOWEST_FPS, FASTEST_FPS = 0.01, 10_000.0
+LARGEST_PX = 100_000
+FURTHEST_PX, FURTHEST_M, LONGEST_S = 1e6, 1e5, 1e10
 
 
 def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: Any) -> None:
@@ -356,38 +362,88 @@ def load(path: str | Path) -> Pose3D:
     path = Path(path)
     if why := obstacle(path, "give a .npz written by `vidpose infer`"):
         raise ResultFileError(f"{path} {why}.")
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            entries = {key: archive[key] for key in archive.files}
-    except UNREADABLE:
-        raise ResultFileError(
-            f"{path} is not a vidpose result file; give a .npz written by `vidpose infer`."
-        ) from None
+    entries = read_arrays(
+        path,
+        error=ResultFileError,
+        problem="is not a vidpose result file",
+        advice="give a .npz written by `vidpose infer`",
+    )
     found = str(entries.get("format", "without a format"))
     if found != FORMAT:
         raise ResultFileError(
             f"{path} is not a {FORMAT} result file ({found[:60]}); "
             "run `vidpose infer` on its video again."
         )
-    try:
+    with reading(path, ResultFileError, "is damaged", "run `vidpose infer` on its video again"):
         if tuple(entries["joint_names"].tolist()) != H36M17.joint_names:
             raise ValueError("joint_names: not h36m17")
-        meta = json.loads(str(entries["meta"]))
-        if not isinstance(meta, dict):
-            raise ValueError("meta: not a JSON object")
-        width, height = entries["frame_size"].tolist()
-        arrays = {
+        arrays: dict[str, Any] = {
             f.name: entries[f.name]
             for f in fields(Pose3D)
             if f.name not in ("skeleton", "meta", "fps", "frame_size", "camera_to_world")
         }
-        arrays["camera_to_world"] = entries.get("camera_to_world")
-        return Pose3D(**arrays, fps=float(entries["fps"]), frame_size=(width, height), meta=meta)
-    except (KeyError, ValueError, TypeError) as error:
-        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise ResultFileError(
-            f"{path} is damaged ({reason}); run `vidpose infer` on its video again."
-        ) from None
+        fps, size = rate_and_size(entries)
+        poses = Pose3D(
+            **arrays,
+            camera_to_world=entries.get("camera_to_world"),
+            fps=fps,
+            frame_size=size,
+            meta=read_meta(entries),
+        )
+        check_values(poses)
+        return poses
+
+
+def read_meta(entries: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """`meta` of a file's entries. Parts of another form than ours count as missing.
+
+    Raises:
+        ValueError: it is no JSON object.
+        KeyError: it is missing.
+    """
+    meta = parse_object("meta", str(entries["meta"]))
+    for name, form in {"source": dict, "detector": dict, "warnings": list}.items():
+        if not isinstance(meta.get(name), form):
+            meta.pop(name, None)
+    source, camera = section(meta, "source"), section(meta, "camera")
+    for name in ("path", "sha256"):
+        if not isinstance(source.get(name), str):
+            source.pop(name, None)
+    try:
+        camera["focal_px"] = number("focal_px", camera.get("focal_px"), 1e-3, 1e7)
+    except ValueError:
+        camera.clear()
+    return meta
+
+
+def rate_and_size(entries: Mapping[str, NDArray[Any]]) -> tuple[float, tuple[int, int]]:
+    """`fps` and `frame_size` of a file's entries.
+
+    Raises:
+        ValueError: they are no video's.
+        KeyError: one is missing.
+    """
+    width, height = np.atleast_1d(entries["frame_size"]).tolist()
+    size = whole("frame_size", width, 1, LARGEST_PX), whole("frame_size", height, 1, LARGEST_PX)
+    return number("fps", entries["fps"], SLOWEST_FPS, FASTEST_FPS), size
+
+
+def check_values(poses: Pose2D) -> None:
+    """See that the values of a file can be a video's.
+
+    Raises:
+        ValueError: they cannot; names the field.
+    """
+    bounds = {"keypoints_2d": FURTHEST_PX, "joints_3d": FURTHEST_M, "root_3d": FURTHEST_M}
+    for name, most in bounds.items():
+        array = getattr(poses, name, None)
+        # NaN is a joint or a place that is not known.
+        if array is not None and (np.abs(array) > most).any():
+            raise ValueError(f"{name}: a value beyond {most:,.0f}")
+    if not ((poses.scores_2d >= 0) & (poses.scores_2d <= 1)).all():
+        raise ValueError("scores_2d: not between 0 and 1")
+    if (np.abs(poses.timestamps) > LONGEST_S).any():
+        raise ValueError(f"timestamps: a value beyond {LONGEST_S:,.0f}")
 
 
 class ResultMetadata(NamedTuple):
@@ -403,12 +459,13 @@ def read_metadata(path: Path) -> ResultMetadata | None:
     if obstacle(path, ""):
         return None
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            meta = json.loads(str(archive["meta"]))
-            if str(archive["format"]) != FORMAT or not isinstance(meta, dict):
+        found = read_arrays(path, "meta", "format", "person_ids", "timestamps")
+        with reading(path, ResultFileError, "is no result"):
+            if str(found["format"]) != FORMAT:
                 return None
-            return ResultMetadata(meta, len(archive["person_ids"]), len(archive["timestamps"]))
-    except UNREADABLE:
+            meta = read_meta(found)
+            return ResultMetadata(meta, len(found["person_ids"]), len(found["timestamps"]))
+    except VidposeError:
         return None
 
 

@@ -81,7 +81,7 @@ def describe_lifter(lifter: Lifter) -> dict[str, Any]:
 def given_focal_px(meta: Mapping[str, Any]) -> float | None:
     """The focal length a result was given; None where it was assumed."""
     camera = section(meta, "camera")
-    return float(camera["focal_px"]) if camera.get("focal") == GIVEN else None
+    return camera["focal_px"] if camera.get("focal") == GIVEN else None
 
 
 def detection_metadata(

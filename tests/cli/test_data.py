@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from vidpose.cli import main
+from vidpose.datasets.marks import NOT_REAL
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -24,8 +25,8 @@ def test_a_dataset_is_made_up_and_looked_at(tmp_path: Path) -> None:
     code, output = run("doctor", "--data", str(folder))
     assert code == 0
     assert output.splitlines() == [
-        "ok  humaneva: data_3d_humaneva15.npz     6 subjects, 60 takes",
-        "ok  humaneva: data_2d_humaneva15_gt.npz  1,530 frames in 180 views",
+        f"ok  humaneva: data_3d_humaneva15.npz     {NOT_REAL}: 6 subjects, 60 takes",
+        f"ok  humaneva: data_2d_humaneva15_gt.npz  {NOT_REAL}: 1,530 frames in 180 views",
     ]
     (folder / "data_2d_humaneva15_gt.npz").write_bytes(b"PK")
     code, output = run("doctor", "--data", str(folder), "--json")

@@ -9,6 +9,7 @@ import pytest
 from tests.bvh_files import bvh_text
 from vidpose.datasets import check_dataset, find_datasets
 from vidpose.datasets.check import Finding
+from vidpose.datasets.marks import mark
 from vidpose.datasets.synthetic import LAYOUTS, write_synthetic
 from vidpose.errors import UsageError
 from vidpose.utils.npz import read_npz, write_pickled_npz
@@ -21,11 +22,15 @@ WORLD, SEEN, DETECTED = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All three layouts, each in a folder of its own; Human3.6M with one action of fifteen."""
+    """All three layouts, each in a folder of its own; Human3.6M with one action of fifteen.
+
+    They are marked as if they were real, since a mark of synthetic data begins what is found.
+    """
     folder = tmp_path_factory.mktemp("made")
     for layout in LAYOUTS:
         actions = ("Walking",) if layout == "h36m" else None
-        write_synthetic(folder / layout, layout, actions=actions, seconds=0.3)
+        for path in write_synthetic(folder / layout, layout, actions=actions, seconds=0.3):
+            write_pickled_npz(path, read_npz(path) | mark(layout))
     return folder
 
 
@@ -116,7 +121,7 @@ def test_half_downloaded(copy: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     (finding,) = by_file(check_dataset("h36m", copy / "h36m"))[DETECTED]
     assert finding.state == "broken"
-    assert finding.found.startswith("is incomplete, as if half downloaded")
+    assert "it is incomplete, as if half downloaded" in finding.found
     assert finding.fix is not None
     assert finding.fix.startswith("curl")
 
@@ -191,7 +196,8 @@ def test_custom_and_mocap(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", **good | {"fps": -1})
     a, b = check_dataset("custom", tmp_path)
     assert (a.state, a.found) == ("ok", "4 frames of a, h36m17")
-    assert (b.state, b.found) == ("broken", "fps: expected a number above 0, found int64 ().")
+    wanted = "fps: expected a number above 0, 10,000 at most, found int64 ()."
+    assert (b.state, b.found) == ("broken", wanted)
     for subject in ("01", "02"):
         (tmp_path / subject).mkdir()
         (tmp_path / subject / "a.bvh").write_text(bvh_text(frames=3))

@@ -111,7 +111,7 @@ def test_results_of_vidpose(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"fps": None}, "expected keypoints_2d, .*, found no fps"),
-        ({"fps": 0}, "fps: expected a number above 0, found int64"),
+        ({"fps": 0}, "fps: expected a number above 0, 10,000 at most, found int64"),
         ({"frame_size": [1280]}, "frame_size: expected 2 numbers above 0"),
         ({"joints_3d": np.zeros((11, 17, 3))}, r"expected as many .* joints_3d \(11\), found 12"),
         ({"joints_3d": np.full((12, 17, 3), np.nan)}, "joints_3d: expected finite numbers, found"),
@@ -136,5 +136,5 @@ def test_a_folder_without_files_and_options_without_sense(tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="one kind of 2D joints only"):
         open_dataset("custom", tmp_path, keypoints="gt")
     (tmp_path / "a.npz").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"a\.npz is incomplete"):
+    with pytest.raises(DataError, match=r"a\.npz .*it is incomplete"):
         open_dataset("custom", tmp_path)

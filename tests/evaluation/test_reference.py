@@ -1,8 +1,7 @@
 """Files of other programs as references."""
 
-import builtins
+import sys
 from pathlib import Path
-from typing import Any
 
 import ezc3d
 import numpy as np
@@ -116,14 +115,7 @@ def test_a_damaged_c3d(tmp_path: Path) -> None:
 
 
 def test_c3d_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *more: Any, **others: Any) -> Any:
-        if name == "ezc3d":
-            raise ImportError
-        return real(name, *more, **others)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "ezc3d", None)
     (tmp_path / "a.c3d").touch()
     with pytest.raises(MissingDependencyError, match="pip install ezc3d"):
         read_reference(tmp_path / "a.c3d")

@@ -93,7 +93,10 @@ def test_nobody(tmp_path: Path) -> None:
         ({"timestamps": np.arange(12) * 1e9}, "frames last longer than 60 s on average"),
         ({"scores_2d": np.full((2, 12, 17), 2, np.float32)}, "not between 0 and 1"),
         ({"scores_2d": np.full((2, 12, 17), np.nan, np.float32)}, "not between 0 and 1"),
-        ({"keypoints_2d": np.full((2, 12, 17, 2), 1e9, np.float32)}, "pixels away"),
+        (
+            {"keypoints_2d": np.full((2, 12, 17, 2), 1e9, np.float32)},
+            "keypoints_2d: a value be",
+        ),
         ({"keypoints_2d": np.full((2, 12, 17, 2), np.nan, np.float32)}, "without a joint"),
         ({"keypoints_2d": np.zeros((2, 12, 16, 2), np.float32)}, "expected shape"),
         ({"joint_names": np.array(["tail"])}, "joints of no skeleton known here"),

@@ -136,7 +136,7 @@ def test_a_temporary_name_that_was_guessed(
         with replacing(out / "a.npz") as temporary:
             names.append(temporary.name)
     assert names[0] != names[1]
-    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "0" * 2 * count)
+    monkeypatch.setattr("vidpose.utils.files.secrets.token_hex", lambda count: "0" * 2 * count)
     mark = f"{zlib.crc32(b'a.npz'):08x}"
     guessed = out / f".{files._machine()}-{os.getpid()}-{'0' * 16}-{mark}.part.npz"
     guessed.symlink_to(precious / "victim.txt")

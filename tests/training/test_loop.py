@@ -173,7 +173,7 @@ def test_a_damaged_state_is_told(data: TrainingData, tmp_path: Path) -> None:
     quiet(data, tmp_path / "run", replace(TINY, epochs=1))
     state = tmp_path / "run" / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(VidposeError, match="cannot be read; start a new run"):
+    with pytest.raises(VidposeError, match=r"cannot be read \(it is damaged, .*start a new run"):
         quiet(data, tmp_path / "run", resume=True)
 
 

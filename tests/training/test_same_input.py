@@ -46,6 +46,8 @@ def fed_in_inference(model: Any, pixels: Tensor, normalisation: str) -> Tensor:
             seen.append(inputs)
             return inputs.new_zeros(len(inputs) - 2 * self.context, 17, 3)
 
+        windows = slide
+
     lifter.model = Spy()
     times = np.arange(FRAMES) / FPS
     lifter(pixels.double().numpy(), times, SIZE, FOCAL_PX)

@@ -141,7 +141,8 @@ class Builds:
         return self.made
 
 
-RECONSTRUCT = np.core.multiarray._reconstruct  # type: ignore[attr-defined]
+RECONSTRUCT: Any = np.zeros(1).__reduce__()[0]
+SCALAR: Any = np.float32(1).__reduce__()[0]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ RECONSTRUCT = np.core.multiarray._reconstruct  # type: ignore[attr-defined]
         (Path, r"pathlib\."),
         (np.ndarray, "a bare type"),
         (np.dtype("f4"), "a bare _Dtype"),
-        (Builds(np.core.multiarray.scalar, ("f4", b"1234")), "of no known form"),  # type: ignore[attr-defined]
+        (Builds(SCALAR, ("f4", b"1234")), "of no known form"),
         (Builds(OrderedDict, ()), None),
     ],
 )
@@ -203,7 +204,7 @@ def test_containers_that_hold_themselves_or_grow_without_end(tmp_path: Path) -> 
 def test_a_damaged_pickle_wherever_it_is_cut(tmp_path: Path) -> None:
     payload = pickled({"S1": np.arange(4)}, 3)
     for cut in range(0, len(payload), 7):
-        with pytest.raises(DataError, match=r"a\.npz: data is damaged"):
+        with pytest.raises(DataError, match=r"a\.npz: data (is damaged|holds)"):
             read_npz(entry(tmp_path / "a.npz", payload[:cut]))
 
 
@@ -244,10 +245,10 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.npz has no positions_3d, but data\.$"):
         read_npz(path, "positions_3d")
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"a\.npz is incomplete, as if half downloaded"):
+    with pytest.raises(DataError, match=r"a\.npz is not .* \(it is incomplete, as if half"):
         read_npz(path)
     path.write_bytes(b"\n<!DOCTYPE html><html>")
-    with pytest.raises(DataError, match=r"a\.npz is a web page"):
+    with pytest.raises(DataError, match=r"a\.npz is not .* \(it is a web page"):
         read_npz(path)
     path.write_bytes(b"")
     with pytest.raises(DataError, match=r"a\.npz is not an \.npz"):

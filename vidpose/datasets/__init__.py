@@ -14,6 +14,7 @@ from vidpose.datasets import custom, h36m, humaneva, mocap, mpi_inf_3dhp, synthe
 from vidpose.datasets.check import check_dataset, find_datasets
 from vidpose.datasets.choice import Choice
 from vidpose.datasets.dataset import Dataset, PoseSequence
+from vidpose.datasets.marks import any_synthetic
 from vidpose.errors import DataError, UsageError
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "PoseSequence",
     "check_dataset",
     "find_datasets",
+    "is_synthetic",
     "open_dataset",
 ]
 
@@ -100,7 +102,17 @@ def open_dataset(
     )
     if module is mpi_inf_3dhp:
         return mpi_inf_3dhp.open_mpi_inf_3dhp(folder, choice)
-    return replace(module.LAYOUT.open(folder, choice), name=name)
+    dataset = module.LAYOUT.open(folder, choice)
+    return replace(dataset, name=name, synthetic=dataset.synthetic or name == "synthetic")
+
+
+def is_synthetic(name: str, folder: Path) -> bool:
+    """Whether the files of a dataset in a folder are synthetic, before they are read."""
+    if name not in _MODULES:
+        return False
+    if name == "mpi_inf_3dhp":
+        return any_synthetic((mpi_inf_3dhp.path_train(folder), mpi_inf_3dhp.path_test(folder)))
+    return name == "synthetic" or any_synthetic([_MODULES[name].LAYOUT.path_3d(folder)])
 
 
 def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from vidpose.errors import DataError
+from vidpose.utils.outside import number, reading, whole
+
+KINDS = tuple(axis + kind for kind in ("position", "rotation") for axis in "XYZ")
+"""The channels that a joint may have, each once."""
+LARGEST = 1e6
+"""Degrees, or millimetres: no value of a clip is so large."""
+SHORTEST_S, LONGEST_S = 1e-4, 10.0
+"""Between frames."""
+MOST_POSES = 20_000_000
+"""Joints times frames: an hour of a body's joints at 120 frames/s. Each takes 100 bytes."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +80,16 @@ def read_bvh(path: Path) -> Bvh:
     Raises:
         DataError: the file is missing, is no BVH or ends too early.
     """
-    try:
+    with reading(path, DataError, "cannot be read as BVH text", "check the file"):
         text = path.read_text(encoding="ascii", errors="strict")
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path} cannot be read as BVH text; check the file.") from None
     head, marker, tail = text.partition("MOTION")
-    try:
+    with reading(path, DataError, "is not a complete BVH file"):
         if not marker:
             raise ValueError("it has no MOTION section")
         names, parents, offsets, channels = _hierarchy(iter(head.split()))
         motion, fps = _motion(tail, sum(map(len, channels)))
-    except (ValueError, StopIteration, IndexError) as error:
-        reason = str(error) or "it ends in the middle"
-        raise DataError(f"{path} is not a complete BVH file: {reason}.") from None
+        if len(motion) * len(names) > MOST_POSES:
+            raise ValueError(f"it has {len(names):,} joints in {len(motion):,} frames")
     return Bvh(names, parents, offsets, channels, motion, fps)
 
 
@@ -97,51 +104,59 @@ def _hierarchy(
     current = -1
     if next(words, "") != "HIERARCHY":
         raise ValueError("it does not begin with HIERARCHY")
+
+    def take() -> str:
+        if (word := next(words, None)) is None:
+            raise ValueError("it ends in the middle of the hierarchy")
+        return word
+
     for word in words:
         if word in ("ROOT", "JOINT"):
-            names.append(next(words))
+            names.append(take())
             parents.append(stack[-1] if stack else -1)
             current = len(names) - 1
         elif word == "End":
-            next(words)
+            take()
             current = -1
         elif word == "{":
             stack.append(current)
         elif word == "}":
+            if not stack:
+                raise ValueError("a brace is closed that was not opened")
             stack.pop()
         elif word == "OFFSET":
-            offset = [float(next(words)) for _ in range(3)]
-            if stack[-1] >= 0:
+            offset = [number("OFFSET", float(take()), -LARGEST, LARGEST) for _ in range(3)]
+            if stack and stack[-1] >= 0:
                 offsets.append(offset)
         elif word == "CHANNELS":
-            channels.append(tuple(next(words) for _ in range(int(next(words)))))
+            count = whole("CHANNELS", float(take()), 0, len(KINDS))
+            channels.append(tuple(take() for _ in range(count)))
         else:
             raise ValueError(f"{word[:40]!r} is not expected in the hierarchy")
     if stack or not names or len(offsets) != len(names) or len(channels) != len(names):
         raise ValueError("its hierarchy is not complete")
-    for channel in (c for joint in channels for c in joint):
-        if channel[:1] not in ("X", "Y", "Z") or channel[1:] not in ("position", "rotation"):
-            raise ValueError(f"{channel[:40]!r} is not a channel")
+    for name, own in zip(names, channels, strict=True):
+        if strange := [channel for channel in own if channel not in KINDS]:
+            raise ValueError(f"{strange[0][:40]!r} is not a channel")
+        if len(set(own)) < len(own):
+            raise ValueError(f"joint {name[:40]} has a channel twice")
+    if not any(channels):
+        raise ValueError("no joint has a channel")
     return tuple(names), tuple(parents), np.array(offsets), tuple(channels)
 
 
 def _motion(text: str, columns: int) -> tuple[NDArray[np.float64], float]:
-    header: list[str] = []
-    rows = text.split("\n")
-    while rows and len(header) < 2:
-        row = rows.pop(0).strip()
-        if row:
-            header.append(row)
-    if len(header) < 2 or not header[0].startswith("Frames:"):
+    header = re.match(r"\s*Frames:([^\n]*)\n\s*([^\n]*)", text)
+    count, period = ((header[1].split() or [""])[-1], header[2].split()) if header else ("", [])
+    if header is None or not period:
         raise ValueError("its MOTION section has no header")
-    frames, period = int(header[0].split()[-1]), float(header[1].split()[-1])
-    if not (math.isfinite(period) and period > 0):
-        raise ValueError("its frame time is not a positive number")
-    values = np.array("\n".join(rows).split(), dtype=np.float64)
-    if values.size != frames * columns or frames == 0:
+    frames = whole("Frames", float(count), 1, MOST_POSES)
+    step = number("its frame time", float(period[-1]), SHORTEST_S, LONGEST_S)
+    values = np.array(text[header.end() :].split(), dtype=np.float64)
+    if values.size != frames * columns:
         raise ValueError(
             f"expected {frames} frames of {columns} values, found {values.size} values"
         )
-    if not np.isfinite(values).all():
-        raise ValueError("a value is not a number")
-    return values.reshape(frames, columns), 1 / period
+    if not (np.abs(values) <= LARGEST).all():
+        raise ValueError(f"a value is not a number up to {LARGEST:,.0f}")
+    return values.reshape(frames, columns), 1 / step

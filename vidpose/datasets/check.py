@@ -12,6 +12,7 @@ from typing import Any, Literal
 from vidpose.datasets import custom, h36m, humaneva, mpi_inf_3dhp
 from vidpose.datasets.choice import Choice
 from vidpose.datasets.dataset import PoseSequence
+from vidpose.datasets.marks import NOT_REAL, is_synthetic
 from vidpose.datasets.motion_clips import read_clip
 from vidpose.datasets.videopose import Layout, Pair, read_2d, read_3d
 from vidpose.errors import DataError, UsageError
@@ -90,7 +91,8 @@ def _names_in(folder: Path) -> Iterator[str]:
     for name, pattern in patterns.items():
         if any(folder.glob(pattern)):
             yield name
-    if any(custom.is_custom(path) for path in folder.glob("*.npz")):
+    others = {path for pattern in patterns.values() for path in folder.glob(pattern)}
+    if any(custom.is_custom(path) for path in folder.glob("*.npz") if path not in others):
         yield "custom"
     if any(folder.glob("*/*.bvh")):
         yield "mocap"
@@ -105,10 +107,14 @@ class _File:
     fix: str | None
 
     def ok(self, found: str) -> Finding:
-        return Finding(self.dataset, self.path.name, "ok", found)
+        return Finding(self.dataset, self.path.name, "ok", self._kind() + found)
 
     def note(self, found: str) -> Finding:
-        return Finding(self.dataset, self.path.name, "note", found, self.fix)
+        return Finding(self.dataset, self.path.name, "note", self._kind() + found, self.fix)
+
+    def _kind(self) -> str:
+        """What a table of files must not hide."""
+        return f"{NOT_REAL}: " if is_synthetic(self.path) else ""
 
     def broken(self, found: str | DataError) -> Finding:
         text = found if isinstance(found, str) else _short(self.path, found)

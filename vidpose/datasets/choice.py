@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from vidpose.errors import DataError, UsageError
 
+LARGEST = 1e9
+"""No coordinate in any unit is so large."""
 FURTHEST_M = 100.0
 """Nobody is filmed from further away; greater numbers have another unit."""
 
@@ -116,6 +118,8 @@ def joint_array(
             f"{path}: {key}: expected finite numbers, found NaN or infinity in {bad.sum()} of "
             f"{len(bad)} frames, first in frame {int(bad.argmax())}."
         )
+    if (np.abs(value) > LARGEST).any():
+        raise DataError(f"{path}: {key}: expected pixels or metres, found more than {LARGEST:g}.")
     return np.asarray(value, np.float32)
 
 

@@ -17,8 +17,8 @@ scene are sequences, and frames that were interpolated are not valid.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,17 @@ from vidpose.datasets.choice import (
 )
 from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, ResultFileError, UsageError
-from vidpose.poses import load
+from vidpose.poses import FASTEST_FPS, LARGEST_PX, load
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
 from vidpose.utils.gaps import known_joints, runs
-from vidpose.utils.npz import keys_of, read_npz
+from vidpose.utils.npz import AGAIN, keys_of, opened, read_arrays
+from vidpose.utils.outside import name_of, number, reading
 
 KEYPOINTS = "own"
 REQUIRED = ("keypoints_2d", "joints_3d", "fps", "frame_size")
 TEST_SHARE = 0.2
+MOST_FOCAL_PX = 1e7
+_RESULT = {"format", "root_3d"}
 
 
 def open_custom(
@@ -139,20 +142,22 @@ def read_file(path: Path) -> tuple[Skeleton, list[PoseSequence]]:
 
 
 def is_custom(path: Path) -> bool:
-    """Whether an .npz is a result of vidpose, or has 2D and 3D joints."""
-    return _is_result(path) or {"keypoints_2d", "joints_3d"} <= _keys(path)
+    """Whether an .npz is a result of vidpose, or has 2D and 3D joints; or cannot be opened."""
+    keys = _keys(path)
+    return keys is None or keys >= _RESULT or {"keypoints_2d", "joints_3d"} <= keys
 
 
 def _is_result(path: Path) -> bool:
-    return {"format", "root_3d"} <= _keys(path)
+    return (_keys(path) or set()) >= _RESULT
 
 
-def _keys(path: Path) -> set[str]:
+def _keys(path: Path) -> set[str] | None:
+    """None if it cannot be opened; what reads it says why."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with reading(path, DataError, "is no archive"), opened(path) as archive:
             return set(keys_of(archive))
-    except (OSError, zipfile.BadZipFile):
-        return set()  # what reads it says why
+    except DataError:
+        return None
 
 
 def _result(path: Path) -> Iterator[PoseSequence]:
@@ -172,14 +177,15 @@ def _result(path: Path) -> Iterator[PoseSequence]:
             f"{path}: root_3d: expected the place of a person in some frame, found none."
         )
     camera = result.meta.get("camera")
-    focal_px = camera.get("focal_px") if isinstance(camera, dict) else None
-    if not (isinstance(focal_px, int | float) and focal_px > 0):
-        focal_px = None
+    focal_px = None
+    with suppress(ValueError):
+        found = camera.get("focal_px") if isinstance(camera, dict) else None
+        focal_px = number("focal_px", found, 1e-3, MOST_FOCAL_PX)
     for person, person_id in enumerate(result.person_ids):
-        for number, run in enumerate(runs(known[person])):
+        for part, run in enumerate(runs(known[person])):
             yield PoseSequence(
                 subject=path.stem,
-                action=f"person{person_id} {number}",
+                action=f"person{person_id} {part}",
                 camera="0",
                 keypoints_2d=result.keypoints_2d[person, run],
                 joints_3d=joints[person, run],
@@ -191,7 +197,7 @@ def _result(path: Path) -> Iterator[PoseSequence]:
 
 
 def _plain(path: Path) -> tuple[Skeleton, PoseSequence]:
-    entries = read_npz(path)
+    entries = read_arrays(path, problem="is not an .npz that can be read", advice=AGAIN)
     for key in REQUIRED:
         if key not in entries:
             raise DataError(f"{path}: expected {', '.join(REQUIRED)}, found no {key}.")
@@ -207,23 +213,24 @@ def _plain(path: Path) -> tuple[Skeleton, PoseSequence]:
     valid = np.asarray(entries.get("valid", np.ones(len(joints), bool)))
     if valid.shape != (len(joints),) or valid.dtype != np.bool_:
         raise DataError(f"{path}: valid: expected bool ({len(joints)},), found {describe(valid)}.")
-    size = _positive(path, entries, "frame_size", 2)
-    focal = _positive(path, entries, "focal_px", 1)[0] if "focal_px" in entries else None
+    size = _positive(path, entries, "frame_size", 2, LARGEST_PX)
+    focal = None
+    if "focal_px" in entries:
+        focal = _positive(path, entries, "focal_px", 1, MOST_FOCAL_PX)[0]
+    names = {"subject": path.stem, "action": path.stem, "camera": "0"}
     return skeleton, PoseSequence(
-        subject=str(entries.get("subject", path.stem)),
-        action=str(entries.get("action", path.stem)),
-        camera=str(entries.get("camera", "0")),
+        **{key: _name(path, key, entries.get(key, name)) for key, name in names.items()},
         keypoints_2d=pixels,
         joints_3d=joints,
         valid=valid,
         frame_size=(int(size[0]), int(size[1])),
-        fps=_positive(path, entries, "fps", 1)[0],
+        fps=_positive(path, entries, "fps", 1, FASTEST_FPS)[0],
         focal_px=focal,
     )
 
 
 def _skeleton(path: Path, entries: dict[str, Any]) -> Skeleton:
-    name = str(entries.get("skeleton", H36M17.name))
+    name = _name(path, "skeleton", entries.get("skeleton", H36M17.name))
     if name not in SKELETONS:
         raise DataError(
             f"{path}: skeleton: expected one of {', '.join(SKELETONS)}, found {name[:40]}."
@@ -231,10 +238,18 @@ def _skeleton(path: Path, entries: dict[str, Any]) -> Skeleton:
     return SKELETONS[name]
 
 
-def _positive(path: Path, entries: dict[str, Any], key: str, count: int) -> list[float]:
+def _name(path: Path, key: str, value: Any) -> str:
+    with reading(path, DataError, "cannot be used"):
+        return name_of(key, value)
+
+
+def _positive(
+    path: Path, entries: dict[str, Any], key: str, count: int, most: float
+) -> list[float]:
     array = np.asarray(entries[key])
     good = array.dtype.kind in "fiu" and array.size == count
-    if not good or not (np.isfinite(array) & (array > 0)).all():
+    if not good or not ((array > 0) & (array <= most)).all():
         wanted = "a number above 0" if count == 1 else f"{count} numbers above 0"
+        wanted += f", {most:,.0f} at most"
         raise DataError(f"{path}: {key}: expected {wanted}, found {describe(entries[key])}.")
     return [float(value) for value in array.reshape(-1)]

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.datasets.marks import NOT_REAL
 from vidpose.errors import DataError
 from vidpose.skeleton import Skeleton
 
@@ -108,6 +109,13 @@ class Dataset:
     skeleton: Skeleton
     train: tuple[PoseSequence, ...]
     test: tuple[PoseSequence, ...]
+    synthetic: bool = False
+    """Its files have the mark of synthetic data, see `marks`."""
+
+    @property
+    def title(self) -> str:
+        """Its name, and that it is synthetic."""
+        return f"{self.name}, {NOT_REAL}" if self.synthetic else self.name
 
     def __post_init__(self) -> None:
         for sequence in self.train + self.test:

@@ -16,7 +16,6 @@ A file holds, N clips of T frames together:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,10 @@ from numpy.typing import NDArray
 
 from vidpose.datasets.dataset import MotionClip
 from vidpose.errors import DataError
+from vidpose.poses import FASTEST_FPS, FURTHEST_M, SLOWEST_FPS
 from vidpose.skeleton import COCO17, H36M17, Skeleton, conversion
-from vidpose.utils.npz import read_npz
+from vidpose.utils.npz import AGAIN, read_arrays
+from vidpose.utils.outside import name_of, number, reading
 
 SHORTEST_S = 0.2
 """Runs of valid frames that are shorter are left out."""
@@ -39,13 +40,17 @@ def read_joint_file(path: Path) -> list[MotionClip]:
     Raises:
         DataError: the file is damaged, or lacks something.
     """
-    stored = read_npz(path)
+    with reading(path, DataError, "is no motion capture in an .npz"):
+        return _clips(path, read_arrays(path, advice=AGAIN))
+
+
+def _clips(path: Path, stored: dict[str, Any]) -> list[MotionClip]:
     for key in ("joints", "joint_names", "fps"):
         if key not in stored:
             raise DataError(f"{path} has no {key}, which motion capture in an .npz needs.")
     joints, skeleton = _joints(path, stored)
-    fps = _number(path, stored, "fps", 1.0)
-    subject = str(stored.get("subject", path.stem))
+    fps = number("fps", stored["fps"], SLOWEST_FPS, FASTEST_FPS)
+    subject = name_of("subject", stored.get("subject", path.stem))
     valid = np.asarray(stored.get("valid", np.ones(len(joints), bool)))
     starts = np.asarray(stored.get("starts", [0, len(joints)]))
     if valid.shape != (len(joints),) or valid.dtype != bool:
@@ -59,10 +64,15 @@ def read_joint_file(path: Path) -> list[MotionClip]:
         raise DataError(f"{path}: clips must name each of the {len(starts) - 1} clips.")
     joints = np.where(valid[:, None, None], joints, 0.0)
     converted = joints if skeleton is H36M17 else conversion(skeleton.name, "h36m17")(joints)[0]
-    if not np.isfinite(converted).all():
-        raise DataError(f"{path}: joints of valid frames must be numbers.")
+    if not (np.abs(converted) <= FURTHEST_M).all():
+        raise DataError(f"{path}: joints of valid frames must be numbers, in metres.")
     return [
-        MotionClip(f"{name}{suffix}", subject, converted[first:last].astype(np.float32), fps)
+        MotionClip(
+            name_of("clips", f"{name}{suffix}"),
+            subject,
+            converted[first:last].astype(np.float32),
+            fps,
+        )
         for name, begin, end in zip(names, starts, starts[1:], strict=False)
         for suffix, first, last in _runs(valid, int(begin), int(end), fps)
     ]
@@ -75,17 +85,7 @@ def _joints(path: Path, stored: dict[str, Any]) -> tuple[NDArray[np.float64], Sk
         raise DataError(f"{path}: joint_names must be those of h36m17 or of coco17, in order.")
     if joints.ndim != 3 or joints.shape[1:] != (len(names), 3) or joints.dtype.kind not in "iuf":
         raise DataError(f"{path}: joints must be numbers, (frames, {len(names)}, 3).")
-    return joints * _number(path, stored, "unit_m", 1.0), skeleton
-
-
-def _number(path: Path, stored: dict[str, Any], key: str, default: float) -> float:
-    try:
-        value = float(stored.get(key, default))
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise DataError(f"{path}: {key} must be a number above 0.")
-    return value
+    return joints * number("unit_m", stored.get("unit_m", 1.0), 1e-6, 1e3), skeleton
 
 
 def _runs(
@@ -94,6 +94,6 @@ def _runs(
     """Valid frames in one piece, as a suffix to the clip's name, first frame and end."""
     edges = np.flatnonzero(np.diff(np.r_[False, valid[begin:end], False].astype(int)))
     runs = (edges.reshape(-1, 2) + begin).tolist()
-    for number, (first, last) in enumerate(runs):
+    for place, (first, last) in enumerate(runs):
         if last - first >= SHORTEST_S * fps:
-            yield (f"-{number}" if len(runs) > 1 else ""), first, last
+            yield (f"-{place}" if len(runs) > 1 else ""), first, last

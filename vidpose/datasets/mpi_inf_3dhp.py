@@ -30,6 +30,7 @@ from vidpose.datasets.choice import (
     split,
 )
 from vidpose.datasets.dataset import Dataset, PoseSequence
+from vidpose.datasets.marks import any_synthetic
 from vidpose.errors import DataError
 from vidpose.skeleton import MPI_INF_3DHP
 from vidpose.utils.npz import read_npz
@@ -80,6 +81,7 @@ def open_mpi_inf_3dhp(folder: Path, choice: Choice) -> Dataset:
         skeleton=MPI_INF_3DHP,
         train=train,
         test=test,
+        synthetic=any_synthetic(files),
     )
 
 

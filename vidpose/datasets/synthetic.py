@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from vidpose.datasets import h36m, humaneva, mpi_inf_3dhp
 from vidpose.datasets.cameras import MILLIMETRE, Camera, h36m_cameras
+from vidpose.datasets.marks import SYNTHETIC, mark
 from vidpose.datasets.synthetic_motion import body, move
 from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, conversion
@@ -147,8 +148,8 @@ def _h36m(folder: Path, subjects: Names, actions: Names, people: _People) -> lis
         views = seen[take.subject][take.name]
         detected[take.subject][take.name] = [_detect(view, rng) for view in views]
     return [
-        *layout.write(folder, world, seen),
-        layout.write_2d(folder, h36m.KEYPOINTS, detected, "h36m"),
+        *layout.write(folder, world, seen, source=SYNTHETIC),
+        layout.write_2d(folder, h36m.KEYPOINTS, detected, "h36m", source=SYNTHETIC),
     ]
 
 
@@ -169,7 +170,8 @@ def _humaneva(folder: Path, subjects: Names, actions: Names, people: _People) ->
             if len(part):
                 world[take.subject][f"{take.name} 1 chunk{chunk}"] = part
     layout = humaneva.LAYOUT
-    return [*layout.write(folder, world, layout.project(world), layout.name)]
+    views = layout.project(world)
+    return [*layout.write(folder, world, views, layout.name, source=SYNTHETIC)]
 
 
 def _mpi_inf_3dhp(folder: Path, subjects: Names, actions: Names, people: _People) -> list[Path]:
@@ -202,7 +204,7 @@ def _mpi_inf_3dhp(folder: Path, subjects: Names, actions: Names, people: _People
                 "valid": valid.astype(float)
             }
     return [
-        write_pickled_npz(path, {"data": data})
+        write_pickled_npz(path, {"data": data} | mark(SYNTHETIC))
         for path, data in (
             (mpi_inf_3dhp.path_train(folder), train),
             (mpi_inf_3dhp.path_test(folder), test),

@@ -31,6 +31,7 @@ from vidpose.datasets.choice import (
     split,
 )
 from vidpose.datasets.dataset import Dataset, PoseSequence
+from vidpose.datasets.marks import any_synthetic, mark
 from vidpose.errors import DataError
 from vidpose.skeleton import Skeleton
 from vidpose.utils.npz import read_npz, write_pickled_npz
@@ -83,19 +84,30 @@ class Layout:
         world: dict[str, Any],
         views: dict[str, Any],
         layout_name: str | None = None,
+        *,
+        source: str,
     ) -> tuple[Path, Path]:
-        """Write `positions_3d`, and what the cameras see of them as the 2D joints `gt`."""
+        """Write `positions_3d`, and what the cameras see of them as the 2D joints `gt`.
+
+        `source` is what they were made from: the dataset's name, or `marks.SYNTHETIC`.
+        """
         return (
-            write_pickled_npz(self.path_3d(folder), {KEY_3D: world}),
-            self.write_2d(folder, "gt", views, layout_name),
+            write_pickled_npz(self.path_3d(folder), {KEY_3D: world} | mark(source)),
+            self.write_2d(folder, "gt", views, layout_name, source=source),
         )
 
     def write_2d(
-        self, folder: Path, keypoints: str, views: dict[str, Any], layout_name: str | None = None
+        self,
+        folder: Path,
+        keypoints: str,
+        views: dict[str, Any],
+        layout_name: str | None = None,
+        *,
+        source: str,
     ) -> Path:
-        """Write `positions_2d`."""
-        about = metadata(self.skeleton, layout_name)
-        return write_pickled_npz(self.path_2d(folder, keypoints), {KEY_2D: views, METADATA: about})
+        """Write `positions_2d`; see `write`."""
+        entries = {KEY_2D: views, METADATA: metadata(self.skeleton, layout_name)}
+        return write_pickled_npz(self.path_2d(folder, keypoints), entries | mark(source))
 
     def open(self, folder: Path, choice: Choice) -> Dataset:
         """Read what is wanted; every camera's view of a take is a sequence.
@@ -117,6 +129,7 @@ class Layout:
             skeleton=self.skeleton,
             train=train,
             test=test,
+            synthetic=any_synthetic((pair.path_3d, pair.path_2d)),
         )
 
 
@@ -144,7 +157,7 @@ def read_2d(path: Path, skeleton: Skeleton) -> dict[str, Any]:
     """
     entries = read_npz(path)
     if KEY_2D not in entries:
-        raise DataError(f"{path} has no {KEY_2D}, but {', '.join(entries) or 'nothing'}.")
+        raise DataError(f"{path} has no {KEY_2D}, but {', '.join(entries)[:200] or 'nothing'}.")
     metadata = branch(path, METADATA, entries.get(METADATA, {}))
     count = metadata.get("num_joints", len(skeleton))
     if count != len(skeleton):

@@ -30,7 +30,9 @@ from vidpose.detect.base import Detections, FrameDetections
 from vidpose.errors import VidposeError
 from vidpose.events import Report, Warn, ignore
 from vidpose.skeleton import Skeleton
-from vidpose.utils.files import UNREADABLE, is_own, owner_of_new_files, replacing, writing
+from vidpose.utils.files import is_own, owner_of_new_files, replacing, writing
+from vidpose.utils.npz import read_arrays
+from vidpose.utils.outside import parse_object, reading
 
 if sys.platform != "win32":
     import fcntl
@@ -136,6 +138,12 @@ class Resumed:
     """What was wrong with the video, if it had been read to its end; else None."""
 
 
+def _end(stretch: dict[str, Any]) -> tuple[Any, tuple[str, ...] | None]:
+    """The detector's memory after a stretch, and the video's warnings if it is the last."""
+    end = parse_object("end", str(stretch["end"]))
+    return end["memory"], None if end["warnings"] is None else tuple(map(str, end["warnings"]))
+
+
 class DetectionCache:
     """The detections of one job, on disk.
 
@@ -220,12 +228,10 @@ class DetectionCache:
                 stretch = self._read(path)
                 if stretch is None:
                     break
-                last = _checked(stretch, self._skeleton, last)
-                end = json.loads(str(stretch["end"]))
-                memory, warnings = end["memory"], end["warnings"]
-                if warnings is not None:
-                    warnings = tuple(str(warning) for warning in warnings)
-            except UNREADABLE:
+                with reading(path, UnusableCacheError, "is damaged"):
+                    last = _checked(stretch, self._skeleton, last)
+                    memory, warnings = _end(stretch)
+            except UnusableCacheError:
                 self._report(
                     Warn(f"{path} is damaged; what comes after {frames} frames is detected again.")
                 )
@@ -237,11 +243,15 @@ class DetectionCache:
         return tuple(files), Resumed(frames, memory, warnings)
 
     def _read(self, path: Path) -> dict[str, Any] | None:
-        """A stretch's arrays; None if they are another job's. Raises UNREADABLE."""
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if str(archive["key"]) != self._key:
-                return None
-            return {name: archive[name] for name in archive.files}
+        """A stretch's arrays; None if they are another job's.
+
+        Raises:
+            UnusableCacheError: it is damaged.
+        """
+        key = read_arrays(path, "key", error=UnusableCacheError, problem="is damaged").get("key")
+        if str(key) != self._key:
+            return None
+        return read_arrays(path, error=UnusableCacheError, problem="is damaged")
 
     def detections(self) -> Iterator[FrameDetections]:
         """What an earlier run has found, frame by frame; read stretch by stretch.
@@ -251,13 +261,11 @@ class DetectionCache:
         """
         last = -1, -np.inf
         for path in self._old_files:
-            try:
+            with reading(path, UnusableCacheError, "was removed or changed meanwhile"):
                 stretch = self._read(path)
                 if stretch is None:
                     raise ValueError("another job's")
                 last = _checked(stretch, self._skeleton, last)
-            except UNREADABLE:
-                raise UnusableCacheError(f"{path} was removed or changed meanwhile") from None
             first = 0
             for index, time_s, count in zip(
                 stretch["frame_indices"].tolist(),
@@ -350,7 +358,8 @@ def _checked(
     """Index and time of a stretch's last frame; `last` are those of the frame before it.
 
     Raises:
-        UNREADABLE: something is missing, has another type or shape, or does not go on from there.
+        KeyError, ValueError: something is missing, has another type or shape, or does not go on
+            from there.
     """
     indices, times, people = (stretch[key] for key in ("frame_indices", "timestamps", "people"))
     for array, dtype in ((indices, "int64"), (times, "float64"), (people, "int64")):

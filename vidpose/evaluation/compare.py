@@ -103,7 +103,7 @@ def compare(
     scored_joints(dataset.skeleton, joints)
     check_action(dataset, outputs.action)
 
-    what = f"{', '.join(checkpoints)} on {dataset.name}"
+    what = f"{', '.join(checkpoints)} on {dataset.title}"
     report(Setup(f"Measuring {what}. Device: {chosen.type} ({why})."))
     found = []
     for label, checkpoint in checkpoints.items():

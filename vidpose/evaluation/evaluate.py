@@ -106,6 +106,8 @@ class Evaluation:
     """Mirror images were averaged."""
     protocol: Protocol
     sequences: tuple[SequenceErrors, ...]
+    synthetic: bool = False
+    """The dataset is, whatever its name."""
 
     @cached_property
     def groups(self) -> dict[str, list[SequenceErrors]]:
@@ -276,6 +278,7 @@ def evaluate(
             flip=way,
             protocol=protocol,
             sequences=tuple(measured),
+            synthetic=dataset.synthetic,
         )
         for way, measured in errors.items()
     )

@@ -6,10 +6,10 @@ is missing (NaN), never zero and never guessed.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 from vidpose.datasets.bvh import read_bvh
 from vidpose.errors import DataError, MissingDependencyError, UsageError
 from vidpose.evaluation.reference_names import to_h36m17
-from vidpose.poses import Pose3D, load
+from vidpose.poses import FASTEST_FPS, FURTHEST_M, LONGEST_S, SLOWEST_FPS, Pose3D, load
 from vidpose.skeleton import H36M17
-from vidpose.utils.files import UNREADABLE, obstacle
+from vidpose.utils import isolated
+from vidpose.utils.files import obstacle
 from vidpose.utils.gaps import known_joints
+from vidpose.utils.npz import read_arrays
+from vidpose.utils.outside import number, reading
 
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 BVH_UNITS_M = (1.0, 0.01, 0.001)
@@ -28,6 +31,8 @@ ADULT_LEG_M = (0.5, 1.2)
 """Hip to ankle along the bones: tells the unit of a BVH file, which names none."""
 LONGEST_STEP_S = 0.1
 """Samples of a reference further apart are not interpolated between."""
+SURE_CELLS, CELLS_A_LETTER = 1_000_000, 10
+"""Cells that a TRC file may have: lines may end early, but not nearly all of them."""
 SAME_TIME_S = 0.001
 """Times that differ by less are one: files round them."""
 
@@ -113,7 +118,9 @@ def read_reference(
         raise UsageError(f"{path}: a reference is a result (.npz), .trc, .c3d, .bvh or .npy.")
     if why := obstacle(path, "give a reference"):
         raise DataError(f"{path} {why}.")
-    joints, seconds = _READERS[suffix](path)
+    with reading(path, DataError, f"is not a complete {suffix[1:].upper()} file"):
+        joints, seconds = _READERS[suffix](path)
+        joints = _sane(path, joints)
     if not known_joints(joints).any():
         raise DataError(
             f"{path} has no joint that is known by its name; docs/plots.md lists the names."
@@ -121,6 +128,18 @@ def read_reference(
     return Reference(
         name=path.name, joints=joints[None], seconds=seconds, people=("",), in_camera=False
     )
+
+
+def _sane(path: Path, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The joints themselves, infinity as missing.
+
+    Raises:
+        DataError: one is too far away to be in metres.
+    """
+    joints = np.where(np.isfinite(joints), joints, np.nan)
+    if (np.abs(joints) > FURTHEST_M).any():
+        raise DataError(f"{path} has a joint more than {FURTHEST_M:,.0f} metres away.")
+    return joints
 
 
 def of_result(result: Pose3D, name: str) -> Reference:
@@ -137,21 +156,17 @@ def of_result(result: Pose3D, name: str) -> Reference:
 
 def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) -> Reference:
     """(T, 17, 3) or (P, T, 17, 3), h36m17, metres, camera frame."""
-    try:
-        with open(path, "rb") as stream:
-            array = np.load(stream, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist.") from None
-    except UNREADABLE:
-        raise DataError(f"{path} is not an .npy of numbers.") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+    array = read_arrays(path, problem="is not an .npy of numbers").get("", np.array(""))
+    if array.dtype.kind not in "fiu":
         raise DataError(f"{path} is not an .npy of numbers.")
     if array.ndim not in (3, 4) or array.shape[-2:] != (len(H36M17), 3) or 0 in array.shape:
         raise DataError(
             f"{path} has the shape {array.shape}; it should be (frames, 17, 3) or "
             "(people, frames, 17, 3), h36m17 joints in metres."
         )
-    joints = array.reshape(-1, *array.shape[-3:]).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN of any kind is a missing joint
+        joints = array.reshape(-1, *array.shape[-3:]).astype(np.float64)
+    joints = _sane(path, joints)
     frames = joints.shape[1]
     if fps is not None:
         seconds = np.arange(frames) / fps
@@ -168,53 +183,40 @@ def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) 
 
 def _read_trc(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """OpenSim's text format: five lines of header, then a line for each sample, tabs between."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        about = dict(zip(lines[1].split(), lines[2].split(), strict=False))
-        unit = UNITS_M[about["Units"]]
-        names = [name.strip() for name in lines[3].split("\t")[2:] if name.strip()]
-        rows = [line.split("\t") for line in lines[5:] if line.strip()]
-        width = 2 + 3 * len(names)
-        # An empty cell is a gap, and so is what a line lacks at its end.
-        cells = [[float(c) if c.strip() else np.nan for c in row[:width]] for row in rows]
-        table = np.array([row + [np.nan] * (width - len(row)) for row in cells], np.float64)
-        seconds = table[:, 1]
-    except (OSError, KeyError, IndexError, ValueError) as error:
-        why = f": {error}" if isinstance(error, ValueError) else ""
-        raise DataError(f"{path} is not a complete TRC file{why}.") from None
-    if not names or not np.isfinite(seconds).all() or (np.diff(seconds) <= 0).any():
-        raise DataError(f"{path} is not a complete TRC file: its times do not rise.")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines()
+    about = dict(zip(lines[1].split(), lines[2].split(), strict=False))
+    unit = UNITS_M[about["Units"]]
+    names = [name.strip() for name in lines[3].split("\t")[2:] if name.strip()]
+    rows = [line.split("\t") for line in lines[5:] if line.strip()]
+    width = 2 + 3 * len(names)
+    if width * len(rows) > max(SURE_CELLS, CELLS_A_LETTER * len(text)):
+        raise ValueError(f"it claims {len(names):,} markers in {len(rows):,} lines")
+    # An empty cell is a gap, and so is what a line lacks at its end.
+    cells = [[float(c) if c.strip() else np.nan for c in row[:width]] for row in rows]
+    table = np.array([row + [np.nan] * (width - len(row)) for row in cells], np.float64)
+    seconds = table[:, 1]
+    if not names or not (np.abs(seconds) <= LONGEST_S).all() or (np.diff(seconds) <= 0).any():
+        raise ValueError("its times do not rise")
     points = unit * table[:, 2:].reshape(len(table), len(names), 3)
     return to_h36m17(points, names), seconds
 
 
 def _read_c3d(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    try:
-        import ezc3d
-    except ImportError:
+    if importlib.util.find_spec("ezc3d") is None:
         raise MissingDependencyError(
             "C3D files need ezc3d, which is not installed; `pip install ezc3d`."
-        ) from None
-    try:
-        file = ezc3d.c3d(str(path))
-        about: dict[str, Any] = file["parameters"]["POINT"]
-        labels = [
-            label
-            for key in ("LABELS", *sorted(k for k in about if k[:6] == "LABELS" and k != "LABELS"))
-            for label in about[key]["value"]
-        ]
-        unit = UNITS_M[about["UNITS"]["value"][0].strip() or "mm"]
-        data, header = file["data"], file["header"]["points"]
-        points = unit * np.moveaxis(np.asarray(data["points"], np.float64)[:3], 0, -1)
-        lost = np.asarray(data["meta_points"]["residuals"])[0] < 0
-        fps, first = float(header["frame_rate"]), int(header["first_frame"])
+        )
+    with reading(path, DataError, "is not a C3D file with points"):
+        found = isolated.read("c3d", path)
+        points = UNITS_M[str(found["unit"])] * np.moveaxis(found["points"], 0, -1)
+        lost = found["residuals"][0] < 0
         points = np.where(lost[..., None], np.nan, points).swapaxes(0, 1)
-        seconds = (first + np.arange(len(points))) / fps
-    except (*UNREADABLE, IndexError, ZeroDivisionError):
-        raise DataError(f"{path} is not a C3D file with points.") from None
-    if not len(points):
-        raise DataError(f"{path} is not a C3D file with points.")
-    return to_h36m17(points, labels[: points.shape[1]]), seconds
+        fps = number("frame rate", found["rate"], SLOWEST_FPS, FASTEST_FPS)
+        if not len(points):
+            raise ValueError("there is no frame")
+        seconds = (int(found["first"]) + np.arange(len(points))) / fps
+        return to_h36m17(points, found["labels"].tolist()[: points.shape[1]]), seconds
 
 
 def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vidpose.datasets.marks import NOT_REAL
 from vidpose.evaluation.evaluate import METRICS, Evaluation, Floats, SequenceErrors
 from vidpose.evaluation.published import POSEFORMER, READ, UNVERIFIED, PublishedNumber, published
 from vidpose.skeleton import SKELETONS
@@ -56,6 +57,8 @@ def literature(e: Evaluation) -> str:
     numbers = published(e.dataset, e.keypoints)
     if not numbers:
         return ""
+    if e.synthetic:
+        return "Published figures are of the real dataset; they are left out."
     if not e.all_joints:
         return "Published figures are means over all joints; they are left out."
     metrics = [key for key in METRICS if any(number.metric == key for number in numbers)]
@@ -139,6 +142,7 @@ def as_dict(e: Evaluation) -> dict[str, Any]:
         "network": e.network,
         "window_frames": e.frames,
         "dataset": e.dataset,
+        "synthetic": e.synthetic,
         "keypoints": e.keypoints,
         "protocol": e.protocol.name,
         "flip": e.flip,
@@ -180,8 +184,9 @@ def _heading(e: Evaluation) -> str:
     if left_out:
         joints += f" (without {', '.join(left_out)})"
     flip = "with" if e.flip else "without"
+    data = f"{e.dataset}, {NOT_REAL}" if e.synthetic else e.dataset
     return (
-        f"{e.label} ({e.network}, {e.frames} frames, {flip} flip averaging) on {e.dataset}, "
+        f"{e.label} ({e.network}, {e.frames} frames, {flip} flip averaging) on {data}, "
         f"2D joints: {e.keypoints}\n"
         f"Protocol {e.protocol.name}: {joints}, {len(e.sequences)} sequences, "
         f"{e.scored_frames} frames. Errors in mm, MPJVE in mm a frame, PCK and AUC in %."
@@ -246,7 +251,7 @@ def _sequences(e: Evaluation) -> str:
 
 
 def _comparable(e: Evaluation) -> tuple[PublishedNumber, ...]:
-    return published(e.dataset, e.keypoints) if e.all_joints else ()
+    return published(e.dataset, e.keypoints) if e.all_joints and not e.synthetic else ()
 
 
 def _csv_rows(e: Evaluation) -> Iterator[dict[str, Any]]:

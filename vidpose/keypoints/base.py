@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vidpose.errors import KeypointsError, UsageError
 from vidpose.skeleton import SKELETONS, Skeleton
 from vidpose.utils.files import obstacle
+from vidpose.utils.outside import parse_json, reading
 
 FURTHEST_PX = 1e6
 """No joint lies further from the picture's corner than this; a number beyond it is no pixel."""
@@ -163,18 +164,8 @@ def read_json(path: Path) -> Item:
     Raises:
         KeypointsError: it is missing or not JSON.
     """
-    try:
-        return Item(json.loads(path.read_bytes()), path)
-    except FileNotFoundError:
-        raise KeypointsError(f"{path} does not exist.") from None
-    except OSError as error:
-        raise KeypointsError(f"{path} cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise KeypointsError(
-            f"{path} is not a file of 2D joints; if it is a video, run `vidpose infer` on it."
-        ) from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise KeypointsError(f"{path} is not a JSON file ({error}).") from None
+    with reading(path, KeypointsError, "is not a JSON file"):
+        return Item(parse_json(path.read_bytes()), path)
 
 
 def skeleton_by_size(joints: Item, per_joint: int, *known: Skeleton) -> Skeleton:

@@ -6,7 +6,6 @@ and meanings, so whatever reads one reads the 2D part of the other.
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import KeypointsError, UsageError
-from vidpose.keypoints.base import FURTHEST_PX, Item, KeypointFile, agreed, skeleton_of_names
-from vidpose.poses import FORMAT, Pose2D, write_poses
+from vidpose.keypoints.base import Item, KeypointFile, agreed, skeleton_of_names
+from vidpose.poses import FORMAT, Pose2D, check_values, rate_and_size, read_meta, write_poses
 from vidpose.skeleton import Skeleton
-from vidpose.utils.files import UNREADABLE
 from vidpose.utils.gaps import known_joints
+from vidpose.utils.npz import read_arrays
+from vidpose.utils.outside import reading
 
 NAME = "npz"
 FORMAT_2D = "vidpose-2d/1"
@@ -52,25 +52,19 @@ def read(path: Path, skeleton: Skeleton | None = None) -> tuple[Pose2D, dict[str
         UsageError: `skeleton` contradicts the file.
     """
     entries = _entries(path)
-    try:
+    with reading(path, KeypointsError, "is damaged"):
         names = tuple(str(name) for name in entries["joint_names"])
         found = skeleton_of_names(names)
         if found is None:
             raise ValueError("joint_names: joints of no skeleton known here")
-        meta = json.loads(str(entries["meta"]))
-        if not isinstance(meta, dict):
-            raise ValueError("meta: not a JSON object")
-        width, height = entries["frame_size"].tolist()
+        meta, (fps, size) = read_meta(entries), rate_and_size(entries)
         poses = Pose2D(
             **{name: entries[name] for name in _ARRAYS},
-            fps=float(entries["fps"]),
-            frame_size=(width, height),
+            fps=fps,
+            frame_size=size,
             skeleton=found,
         )
         _check(poses)
-    except (KeyError, ValueError, TypeError) as error:
-        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        raise KeypointsError(f"{path} is damaged ({reason}).") from None
     agreed(found, skeleton, path)
     return poses, meta
 
@@ -81,7 +75,7 @@ def is_ours(path: Path) -> bool:
     Raises:
         KeypointsError: it cannot be read.
     """
-    return str(_entries(path, ("format",)).get("format")) in (FORMAT_2D, FORMAT)
+    return str(_entries(path, "format").get("format")) in (FORMAT_2D, FORMAT)
 
 
 def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
@@ -111,7 +105,8 @@ def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
         item.fail(f"is {array.dtype} {array.shape}, not {wanted}")
     if array.shape[1] != len(skeleton):
         item.fail(f"has the shape {array.shape}, not {wanted}")
-    numbers = array.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # NaN of any kind is a missing joint
+        numbers = array.astype(np.float64)
     frames = {}
     for index, joints in enumerate(numbers):
         scores = joints[:, 2] if joints.shape[1] == 3 else np.ones(len(joints))
@@ -120,19 +115,10 @@ def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
     return KeypointFile(path=path, format=NAME, skeleton=skeleton, frames=frames)
 
 
-def _entries(path: Path, keys: tuple[str, ...] | None = None) -> dict[str, NDArray[Any]]:
+def _entries(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
     """The arrays of a .npy or .npz; of the latter only `keys`, if given."""
-    try:
-        with open(path, "rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {"the array": loaded}
-            with loaded:
-                return {key: loaded[key] for key in loaded.files if keys is None or key in keys}
-    except FileNotFoundError:
-        raise KeypointsError(f"{path} does not exist.") from None
-    except UNREADABLE as error:
-        raise KeypointsError(f"{path} is not a readable NumPy file ({error}).") from None
+    found = read_arrays(path, *keys, error=KeypointsError)
+    return {key or "the array": array for key, array in found.items()}
 
 
 def _check(poses: Pose2D) -> None:
@@ -141,10 +127,7 @@ def _check(poses: Pose2D) -> None:
         raise ValueError("person_ids: there is nobody in it")
     if np.ptp(poses.timestamps) > LONGEST_FRAME_S * poses.frames:
         raise ValueError(f"timestamps: frames last longer than {LONGEST_FRAME_S:g} s on average")
+    check_values(poses)
     there = known_joints(poses.keypoints_2d)
-    if (np.abs(poses.keypoints_2d[there]) > FURTHEST_PX).any():
-        raise ValueError(f"keypoints_2d: a joint more than {FURTHEST_PX:.0f} pixels away")
-    if not ((poses.scores_2d >= 0) & (poses.scores_2d <= 1)).all():
-        raise ValueError("scores_2d: not between 0 and 1")
     if (poses.observed & ~there.any(axis=2)).any():
         raise ValueError("keypoints_2d: a person is observed in a frame without a joint")

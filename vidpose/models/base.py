@@ -7,20 +7,27 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
+MOST = 100_000
+"""No size of a network is greater; what says so in a checkpoint is damaged, or a trap."""
+MOST_BLOCKS = 256
+MOST_RATIO = 64.0
 
-def check_positive(config: object, *names: str) -> None:
-    """Raise ValueError unless these fields are whole numbers above 0."""
+
+def check_positive(config: object, *names: str, most: int = MOST) -> None:
+    """Raise ValueError unless these fields are whole numbers above 0, `most` at most."""
     for name in names:
         value = getattr(config, name)
-        if not (isinstance(value, int) and value > 0):
-            raise ValueError(f"{name}: expected a positive whole number, got {value!r}")
+        if isinstance(value, bool) or not (isinstance(value, int) and value > 0):
+            raise ValueError(f"{name}: expected a positive whole number, got {value!r:.40}")
+        if value > most:
+            raise ValueError(f"{name}: expected {most:,} at most, got {value!r:.40}")
 
 
 def check_fraction(config: object, *names: str) -> None:
     """Raise ValueError unless these fields are from 0 to below 1."""
     for name in names:
         if not 0 <= getattr(config, name) < 1:
-            raise ValueError(f"{name}: expected 0 to below 1, got {getattr(config, name)}")
+            raise ValueError(f"{name}: expected 0 to below 1, got {getattr(config, name)!r:.40}")
 
 
 def check_window(frames: int) -> None:

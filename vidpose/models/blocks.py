@@ -11,7 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidpose.models.base import check_fraction, check_positive, check_window
+from vidpose.models.base import (
+    MOST_BLOCKS,
+    MOST_RATIO,
+    check_fraction,
+    check_positive,
+    check_window,
+)
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,16 @@ class TransformerConfig:
     """Stochastic depth of the last block of each stack; rises linearly from 0. Training only."""
 
     def __post_init__(self) -> None:
-        check_positive(self, "frames", "joints", "embed_dim", "depth", "heads")
+        check_positive(self, "frames", "joints", "embed_dim", "heads")
+        check_positive(self, "depth", most=MOST_BLOCKS)
         check_window(self.frames)
         if self.embed_dim % self.heads:
             raise ValueError(f"embed_dim {self.embed_dim} does not divide into {self.heads} heads")
         check_fraction(self, "drop_path")
-        if self.mlp_ratio <= 0:
-            raise ValueError(f"mlp_ratio: expected a positive number, got {self.mlp_ratio}")
+        if not 0 < self.mlp_ratio <= MOST_RATIO:
+            raise ValueError(
+                f"mlp_ratio: expected above 0, {MOST_RATIO:g} at most, got {self.mlp_ratio!r:.40}"
+            )
 
 
 class DropPath(nn.Module):

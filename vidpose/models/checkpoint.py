@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors import torch as safetensors
 
 from vidpose.errors import WeightsError
@@ -28,6 +28,7 @@ from vidpose.models.temporal_transformer import TemporalTransformer
 from vidpose.models.videopose import VideoPose
 from vidpose.skeleton import SKELETONS
 from vidpose.utils.files import replacing, sha256
+from vidpose.utils.outside import number, parse_json, parse_object, reading
 from vidpose.utils.state_dicts import load_strictly
 
 FORMAT = "vidpose-weights/1"
@@ -88,44 +89,48 @@ def read_checkpoint(path: Path) -> Checkpoint:
         WeightsError: the file is no vidpose checkpoint, or does not fit the network that it says
             it is for.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RuntimeError):
-        raise WeightsError(
-            f"{path} holds no weights that can be read; give a .safetensors file of vidpose's."
-        ) from None
+    advice = "give a .safetensors file of vidpose's"
+    with (
+        reading(path, WeightsError, "holds no weights that can be read", advice),
+        safe_open(path, framework="pt") as file,
+    ):
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if metadata.get("format") != FORMAT:
         raise WeightsError(
             f"{path} is a safetensors file but no {FORMAT} checkpoint; give one that "
             "`vidpose train` wrote."
         )
-    try:
-        with torch.device("meta"):  # no memory yet: the file may describe anything
-            model = MODELS[metadata["model"]](**json.loads(metadata["config"]))
+    with reading(path, WeightsError, "is not usable", "it may need a newer vidpose"):
+        kind = MODELS[_one_of(metadata, "model", MODELS)]
+        # No memory yet, and sizes in bounds: the file may describe anything.
+        with torch.device("meta"):
+            model = kind(**_sizes(kind, metadata["config"]))
         checkpoint = Checkpoint(
             model=model.eval(),
             normalisation=_one_of(metadata, "normalisation", NORMALISATIONS),
-            fps=float(json.loads(metadata["fps"])),
+            fps=number("fps", parse_json(metadata["fps"]), 0.01, 10_000),
             skeleton=_one_of(metadata, "skeleton", SKELETONS),
-            training=json.loads(metadata["training"]),
+            training=parse_object("training", metadata["training"]),
             path=path,
             sha256=sha256(path),
         )
-        if not 0 < checkpoint.fps < 10_000:
-            raise ValueError(f"fps is {checkpoint.fps}")
         joints = len(SKELETONS[checkpoint.skeleton])
         if model.config.joints != joints:
             raise ValueError(
                 f"{model.config.joints} joints, but {checkpoint.skeleton} has {joints}"
             )
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise WeightsError(
-            f"{path} is not usable ({error}); it may need a newer vidpose."
-        ) from None
-    load_strictly(checkpoint.model, tensors, f"{path} does not fit its own description")
+        load_strictly(checkpoint.model, tensors, f"{path} does not fit its own description")
     return checkpoint
+
+
+def _sizes(kind: type[LiftingModel], config: str) -> dict[str, Any]:
+    """The arguments of a network; raises ValueError for one that it does not have."""
+    sizes = parse_object("config", config)
+    known = [field.name for field in fields(kind.config_class)]
+    if strange := [name for name in sizes if name not in known]:
+        raise ValueError(f"{kind.name} has no {strange[0][:40]!r}")
+    return sizes
 
 
 def _one_of(metadata: Mapping[str, str], key: str, known: Mapping[str, Any]) -> str:

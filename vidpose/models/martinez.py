@@ -12,7 +12,13 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, check_fraction, check_positive, put_on_root
+from vidpose.models.base import (
+    MOST_BLOCKS,
+    LiftingModel,
+    check_fraction,
+    check_positive,
+    put_on_root,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class MartinezConfig:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        check_positive(self, "frames", "joints", "width", "depth")
+        check_positive(self, "frames", "joints", "width")
+        check_positive(self, "depth", most=MOST_BLOCKS)
         check_fraction(self, "dropout")
         if self.frames != 1:
             raise ValueError(f"frames: this network lifts single frames, so 1; got {self.frames}")

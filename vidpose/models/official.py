@@ -25,6 +25,7 @@ from vidpose.models.videopose import WIDTH, VideoPose
 from vidpose.skeleton import H36M17, HUMANEVA15, SKELETONS
 from vidpose.utils import torch_files
 from vidpose.utils.files import check_writable, obstacle, sha256
+from vidpose.utils.outside import reading
 from vidpose.utils.state_dicts import load_strictly
 from vidpose.utils.torch_files import NUMPY_ARRAYS, NUMPY_RANDOM
 
@@ -196,7 +197,7 @@ def read_official(
             reading it would need code in it to run.
         UsageError: the skeleton is not known or has another number of joints, or `fps` is none.
     """
-    try:
+    with reading(path, WeightsError, "cannot be used"):
         content = torch_files.read(path, (*NUMPY_ARRAYS, *NUMPY_RANDOM))
         weights = _weights(content)
         program = _program(weights)
@@ -209,11 +210,7 @@ def read_official(
             )
         with torch.device("meta"):  # no memory yet: the file may describe anything
             model = program.build(weights).eval()
-    except KeyError as error:
-        raise WeightsError(f"{path} cannot be used: {error.args[0]} is missing.") from None
-    except ValueError as error:
-        raise WeightsError(f"{path} cannot be used: {error}.") from None
-    load_strictly(model, weights, f"{path} cannot be used", program.key)
+        load_strictly(model, weights, f"{path} cannot be used", program.key)
     known_skeleton, known_fps = LAYOUTS.get(model.config.joints, (None, 50.0))
     skeleton = _skeleton(model.config.joints, skeleton or known_skeleton, path)
     if fps is None:
@@ -251,7 +248,8 @@ def _weights(content: Any) -> dict[str, Tensor]:
             raise ValueError(f"{str(key)[:80]} among its weights is no tensor")
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
         # A few bytes may claim to be a tensor of any shape, by a stride of 0.
-        if not plain or tensor.is_complex() or tensor.nbytes > tensor.untyped_storage().nbytes():
+        plain = plain and not (tensor.is_quantized or tensor.is_complex())
+        if not plain or tensor.nbytes > tensor.untyped_storage().nbytes():
             raise ValueError(f"{key[:80]} is not made of plain numbers")
         weights[key.removeprefix("module.")] = tensor
     if len(weights) < len(state):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, check_positive, put_on_root
+from vidpose.models.base import MOST_BLOCKS, LiftingModel, check_positive, put_on_root
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 
 
@@ -35,7 +35,7 @@ class PoseFormerConfig(TransformerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.temporal_depth is not None:
-            check_positive(self, "temporal_depth")
+            check_positive(self, "temporal_depth", most=MOST_BLOCKS)
 
 
 class AttendedPose(NamedTuple):

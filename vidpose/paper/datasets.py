@@ -129,6 +129,7 @@ def find_data(
             if not _has(replaces, folder):
                 synthetic.write_synthetic(folder, replaces, progress=progress)
     dataset = open_dataset(name, folder, keypoints=keypoints, test_subjects=test_subjects)
+    is_public = is_public and not dataset.synthetic
     description = f"{PUBLIC[replaces]}, 2D joints {dataset.keypoints}"
     if not is_public:
         description = (

@@ -39,6 +39,7 @@ from vidpose.training.loop import train
 from vidpose.training.recipe import Recipe
 from vidpose.training.run_folder import RunFolder
 from vidpose.utils.files import replacing
+from vidpose.utils.outside import parse_object, reading
 
 FORMAT = "vidpose-paper-run/1"
 QUICK_VAL_WINDOWS = 1024
@@ -227,15 +228,14 @@ def _read(path: Path) -> RunResult | None:
     """
     if not path.exists():
         return None
-    try:
-        content = json.loads(path.read_text())
+    with reading(path, DataError, "is no result of `vidpose paper`", "delete its folder"):
+        content = parse_object("the file", path.read_bytes())
         if content.pop("format") != FORMAT:
-            raise ValueError
+            raise ValueError(f"it is not of the format {FORMAT}")
         result = RunResult(**content)
-        if not all(isinstance(v, float) for v in result.means.values()):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path} is no result of `vidpose paper`; delete its folder.") from None
+        for name, value in result.means.items():
+            if not isinstance(value, float):
+                raise ValueError(f"{name} is no number")
     return result
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vidpose.datasets.dataset import Dataset, MotionClip, hold_out
+from vidpose.datasets.marks import SYNTHETIC
 from vidpose.datasets.motion_clips import split
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
@@ -305,6 +306,8 @@ def dataset_data(
         fps=train[0].fps,
         provenance={
             "dataset": dataset.name,
+            # Of a dataset called synthetic the name says it.
+            **({"synthetic": True} if dataset.synthetic and dataset.name != SYNTHETIC else {}),
             "keypoints": dataset.keypoints,
             "subjects": sorted({sequence.subject for sequence in train}),
             "samples": len(windows),

@@ -23,6 +23,7 @@ from vidpose.render.plots import (
     save,
     title,
 )
+from vidpose.utils.outside import reading
 
 
 def learning_curve(log_csv: Path, out_png: Path) -> Path:
@@ -83,14 +84,11 @@ def learning_curve(log_csv: Path, out_png: Path) -> Path:
 
 
 def _read_log(path: Path) -> dict[str, NDArray[np.float64]]:
-    with open(path, newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    if not rows:
-        raise DataError(f"{path} has no epoch yet; there is nothing to draw.")
     columns = ("epoch", "lr", "train_mpjpe_mm", "val_mpjpe_mm", "val_p_mpjpe_mm")
-    try:
+    advice = f"it needs {', '.join(columns)}"
+    with reading(path, DataError, "is no log of `vidpose train`", advice):
+        with open(path, encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        if not rows:
+            raise DataError(f"{path} has no epoch yet; there is nothing to draw.")
         return {c: np.array([float(row[c] or math.nan) for row in rows]) for c in columns}
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path} is no log of `vidpose train` ({error}); it needs {', '.join(columns)}."
-        ) from None

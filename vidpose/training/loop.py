@@ -24,9 +24,10 @@ from vidpose.training.distributed import World
 from vidpose.training.learner import Learner
 from vidpose.training.optimizers import learning_rate
 from vidpose.training.recipe import Recipe
-from vidpose.training.run_folder import RunFolder, RunState, UnusableStateError
+from vidpose.training.run_folder import ELSEWHERE, RunFolder, RunState, UnusableStateError
 from vidpose.training.stopping import StoppedError, stop_requests
 from vidpose.utils.devices import mixed_precision
+from vidpose.utils.outside import reading
 from vidpose.utils.progress import Progress, silent
 
 SAVE_S = 600.0
@@ -77,12 +78,9 @@ def train(
     run = RunState()
     if resume:
         run, learned = folder.restore(recipe, data.provenance)
-        try:
+        what = "holds another network's state"
+        with reading(folder.state, UnusableStateError, what, ELSEWHERE):
             learner.load_state_dict(learned)
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):
-            raise UnusableStateError(
-                f"{folder.state} holds another network's state; start a new run in another --out."
-            ) from None
     elif init is not None:
         for line in transfer(init, learner.model, data.skeleton):
             report(Info(line))

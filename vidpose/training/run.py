@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vidpose.datasets import open_dataset
+from vidpose.datasets import is_synthetic, open_dataset
+from vidpose.datasets.marks import NOT_REAL
 from vidpose.datasets.mocap import TEST
 from vidpose.datasets.motion_clips import read_folder
 from vidpose.errors import UsageError
@@ -175,7 +176,9 @@ def _summary(options: TrainOptions, usual: Recipe, changes: dict[str, Any], worl
         f", {name} {value}" for name, value in changes.items() if getattr(usual, name) != value
     ]
     processes = f", {world.size} processes" if world.size > 1 else ""
+    kind = f" ({NOT_REAL})" if is_synthetic(options.dataset, options.folder) else ""
     return (
-        f"Training on {options.dataset} in {options.folder}, recipe {usual.name}{''.join(changed)}"
-        f". Device: {world.device.type} ({world.why}){processes}. Run: {options.out}"
+        f"Training on {options.dataset} in {options.folder}{kind}, recipe "
+        f"{usual.name}{''.join(changed)}. Device: {world.device.type} ({world.why}){processes}. "
+        f"Run: {options.out}"
     )

@@ -15,7 +15,6 @@ import csv
 import io
 import math
 import os
-import pickle
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +25,9 @@ import torch
 from vidpose.datasets.virtual_cameras import Variation
 from vidpose.errors import UsageError, VidposeError
 from vidpose.training.recipe import Recipe
-from vidpose.utils.files import UNREADABLE, check_writable, obstacle, replacing, writing
+from vidpose.utils import torch_files
+from vidpose.utils.files import check_writable, obstacle, replacing, writing
+from vidpose.utils.outside import number, reading, whole
 
 FORMAT = "vidpose-run/1"
 MAY_DIFFER = ("epochs", "precision", "accumulate")
@@ -50,6 +51,22 @@ class RunState:
 
 class UnusableStateError(VidposeError):
     """A state.pt that cannot be read, or holds no state of a run."""
+
+
+ELSEWHERE = "start a new run in another --out"
+"""What helps then."""
+
+
+def _checked(run: RunState) -> RunState:
+    """Raise ValueError unless the numbers of a file can be those of a run."""
+    for name in ("epoch", "step", "samples"):
+        whole(name, getattr(run, name), 0, 1 << 48)
+    number("loss_sum", run.loss_sum, 0, math.inf)
+    if not isinstance(run.best_mm, float) or math.isnan(run.best_mm):
+        raise ValueError(f"best_mm: expected a number, got {run.best_mm!r:.40}")
+    if not isinstance(run.log, list) or not all(isinstance(row, dict) for row in run.log):
+        raise ValueError("log: expected a list of epochs")
+    return run
 
 
 class RunFolder:
@@ -111,10 +128,10 @@ class RunFolder:
         """
         if why := obstacle(self.state, "leave --resume out"):
             raise VidposeError(f"{self.state} {why}.")
-        try:
-            content: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
+        with reading(self.state, UnusableStateError, "is damaged or holds no run", ELSEWHERE):
+            content: dict[str, Any] = torch_files.read(self.state)
             if content["format"] != FORMAT:
-                raise ValueError
+                raise ValueError(f"it is not of the format {FORMAT}")
             # What older runs do not name yet was as it is by default.
             recipe, data = content["recipe"], content["data"]
             if "singles" in recipe:
@@ -122,12 +139,7 @@ class RunFolder:
             content["recipe"] = Recipe().to_dict() | recipe
             if "variation" in data:
                 data["variation"] = Variation.from_dict(data["variation"]).to_dict()
-            content["run"] = RunState(**content["run"])
-            _check(content["run"])
-        except (pickle.UnpicklingError, IndexError, *UNREADABLE):
-            raise UnusableStateError(
-                f"{self.state} is damaged or holds no run; start a new run in another --out."
-            ) from None
+            content["run"] = _checked(RunState(**content["run"]))
         return content
 
     def is_usable(self) -> bool:
@@ -218,14 +230,3 @@ class RunFolder:
         except ImportError:
             return None
         return SummaryWriter(str(self.folder / "tensorboard"))
-
-
-def _check(run: RunState) -> None:
-    """Raises TypeError or ValueError: a run cannot be there."""
-    counts = run.epoch, run.step, run.samples
-    if not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError("no count")
-    if not math.isfinite(run.loss_sum) or math.isnan(run.best_mm):
-        raise ValueError("no number")
-    if not all(isinstance(row, dict) for row in run.log):
-        raise TypeError("no log")

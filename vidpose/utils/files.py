@@ -14,7 +14,6 @@ import os
 import platform
 import secrets
 import stat
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,13 +45,6 @@ _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 _SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
 _LONGEST_SUFFIX = 16
 """Bytes; a longer one is part of a name, and temporary names have to be short."""
-
-
-UNREADABLE = (
-    *(OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
-)
-"""What NumPy and zipfile raise on files that are damaged, or are something else."""
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""The files of the public datasets: pickles inside .npz, read without ever running what they hold.
+"""NumPy's files, read without ever running what they hold, and without trusting what they claim.
 
-A pickle is a program that may call anything. The one that reads these files here can name only
-the stand-ins below, which make numbers, arrays and plain containers, and check what they are
-given: not even NumPy's own functions are called with what a file says, for a forged dtype makes
-NumPy take a file's bytes for addresses.
+`read_arrays` is for files of plain arrays. `read_npz` is for those of the public datasets, which
+have pickles inside. A pickle is a program that may call anything. The one that reads these files
+here can name only the stand-ins below, which make numbers, arrays and plain containers, and check
+what they are given: not even NumPy's own functions are called with what a file says, for a forged
+dtype makes NumPy take a file's bytes for addresses.
 """
 
 from __future__ import annotations
@@ -11,20 +12,118 @@ from __future__ import annotations
 import math
 import pickle
 import re
-import tokenize
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import psutil
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from vidpose.errors import DataError
-from vidpose.utils.files import UNREADABLE, replacing
+from vidpose.errors import DataError, VidposeError
+from vidpose.utils.files import replacing
+from vidpose.utils.outside import reading
 
 AGAIN = "download or prepare it again"
+ALWAYS_INFLATED = 1 << 28
+"""Bytes that every .npz may unpack to."""
+MOST_INFLATED = 100
+"""A larger .npz may unpack to so many times its size: joints barely shrink, except for people who
+are absent, whose NaN shrink to nothing."""
+PLAIN = "biufcSU"
+"""Kinds of plain arrays: truth values, numbers, text."""
+CHUNK = 1 << 20
+
+
+def read_arrays(
+    path: Path,
+    *keys: str,
+    error: type[VidposeError] = DataError,
+    problem: str = "is not a readable NumPy file",
+    advice: str = "",
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz; of an .npy the one it has, under the key "". Pickles are refused.
+
+    Args:
+        path: the file.
+        keys: read those of them that are there; everything by default.
+        error, problem, advice: see `vidpose.utils.outside.reading`.
+
+    Raises:
+        error: the file is missing, damaged or something else, or holds anything but numbers, truth
+            values and text.
+    """
+    with reading(path, error, problem, advice):
+        with open(path, "rb") as stream:
+            if stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
+                stream.seek(0)
+                return {"": _read_plain(stream, path.stat().st_size)}
+        with opened(path) as archive:
+            there = [key for key in keys_of(archive) if not keys or key in keys]
+            arrays = {}
+            for key in there:
+                info = archive.getinfo(f"{key}.npy")
+                with (
+                    reading(path, error, f"{problem}: {key} is damaged", advice),
+                    archive.open(info) as entry,
+                ):
+                    arrays[key] = _read_plain(entry, info.file_size)
+            return arrays
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An .npz as an archive.
+
+    Raises:
+        ValueError: unpacked it would fill the memory.
+        Exception: it is no archive.
+    """
+    _check_archive(path)
+    with zipfile.ZipFile(path) as archive:
+        packed, full = path.stat().st_size, sum(info.file_size for info in archive.infolist())
+        most = min(
+            max(ALWAYS_INFLATED, MOST_INFLATED * packed), int(psutil.virtual_memory().available)
+        )
+        if full > most:
+            raise ValueError(f"its {packed:,} bytes claim to unpack to {full:,}")
+        yield archive
+
+
+def _read_plain(stream: IO[bytes], size: int) -> NDArray[Any]:
+    """An array of a stream of `size` bytes; memory is asked for only as far as these reach."""
+    shape, fortran, dtype = _read_header(stream)
+    if dtype.kind not in PLAIN:
+        raise ValueError(f"it has values of the type {dtype}")
+    _check_size(shape, dtype, size - stream.tell())
+    flat = np.empty(math.prod(shape), dtype)
+    view = memoryview(flat.view(np.uint8) if flat.nbytes else b"")  # type: ignore[arg-type]
+    while view.nbytes:
+        chunk = stream.read(min(CHUNK, view.nbytes))
+        if not chunk:
+            raise ValueError("it ends too early")
+        view[: len(chunk)] = chunk
+        view = view[len(chunk) :]
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = npy.read_magic(stream)
+    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in read_header:
+        raise ValueError(f"it is of version {version}")
+    shape, fortran, dtype = read_header[version](stream)
+    return shape, fortran, dtype
+
+
+def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], there: int) -> None:
+    """Raise ValueError unless an array's header fits the bytes that follow it."""
+    claimed = math.prod(shape) * max(dtype.itemsize, 1)
+    if any(n < 0 for n in shape) or not (claimed == there or (not dtype.itemsize and claimed < 2)):
+        raise ValueError(f"it claims {claimed:.3g} bytes and has {there}")
 
 
 def read_npz(path: Path, *keys: str) -> dict[str, Any]:
@@ -42,22 +141,16 @@ def read_npz(path: Path, *keys: str) -> dict[str, Any]:
         DataError: the file is missing, damaged or something else, has no such key, or holds
             anything but numbers, text, arrays and plain containers.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            there = keys_of(archive)
-            for key in keys:
-                if key not in there:
-                    shown = ", ".join(there[:8]) or "nothing"
-                    raise DataError(f"{path} has no {key}, but {shown}.")
-            return {key: _read_entry(path, archive, key) for key in keys or there}
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder, not an .npz.") from None
-    except PermissionError:
-        raise DataError(f"{path} cannot be read: reading it is not permitted.") from None
-    except UNREADABLE:
-        raise DataError(_what_else(path)) from None
+    with (
+        reading(path, DataError, "is not an .npz that can be read", AGAIN),
+        opened(path) as archive,
+    ):
+        there = keys_of(archive)
+        for key in keys:
+            if key not in there:
+                shown = ", ".join(there[:8]) or "nothing"
+                raise DataError(f"{path} has no {key}, but {shown}.")
+        return {key: _read_entry(path, archive, key) for key in keys or there}
 
 
 def keys_of(archive: zipfile.ZipFile) -> list[str]:
@@ -86,38 +179,40 @@ def _entry(value: Any) -> NDArray[Any]:
     return array
 
 
-def _what_else(path: Path) -> str:
-    """Why a file is no zip archive."""
+def _check_archive(path: Path) -> None:
+    """Raise ValueError if a file is no zip archive; it says what the file is."""
     with open(path, "rb") as stream:
+        if zipfile.is_zipfile(stream):
+            return
+        stream.seek(0)
         start = stream.read(64).lstrip().lower()
     if start.startswith(b"pk"):
-        return f"{path} is incomplete, as if half downloaded; {AGAIN}."
+        raise ValueError("it is incomplete, as if half downloaded")
     if start.startswith((b"<!doctype", b"<html")):
-        return f"{path} is a web page, not an .npz; download it with a browser."
-    return f"{path} is not an .npz; {AGAIN}."
+        raise ValueError("it is a web page; download it with a browser")
+    raise ValueError("it is no archive")
 
 
 def _read_entry(path: Path, archive: zipfile.ZipFile, key: str) -> Any:
+    info = archive.getinfo(f"{key}.npy")
     try:
-        with archive.open(f"{key}.npy") as stream:
-            return _read_array(stream)
+        with archive.open(info) as stream:
+            return _read_array(stream, info.file_size)
     except _RefusedError as refused:
         raise DataError(
             f"{path}: {key} holds {refused}, which is no data; nothing of it was run, and the "
             "file cannot be used."
         ) from None
-    except (*UNREADABLE, *_UNPICKLABLE):
-        raise DataError(f"{path}: {key} is damaged; {AGAIN}.") from None
+    except Exception as error:  # NumPy, zipfile and pickles raise every error there is
+        raise DataError(f"{path}: {key} is damaged; {AGAIN}.") from error
 
 
-def _read_array(stream: IO[bytes]) -> Any:
-    version = npy.read_magic(stream)
-    read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in read_header:
-        raise ValueError(version)
-    shape, fortran, dtype = read_header[version](stream)
+def _read_array(stream: IO[bytes], size: int) -> Any:
+    shape, fortran, dtype = _read_header(stream)
     if not dtype.hasobject:
-        # All at once and not NumPy's own reader, which reserves what a damaged header claims.
+        if dtype.kind not in PLAIN:
+            raise ValueError(f"values of the type {dtype}")
+        _check_size(shape, dtype, size - stream.tell())
         flat = np.frombuffer(stream.read(), dtype)
         return flat.reshape(shape, order="F" if fortran else "C")
     array = _plain(_Unpickler(stream).load())
@@ -127,12 +222,6 @@ def _read_array(stream: IO[bytes]) -> Any:
 
 
 # Reading pickles.
-
-_UNPICKLABLE = (
-    *(pickle.UnpicklingError, IndexError, RecursionError, OverflowError, AssertionError),
-    tokenize.TokenError,  # by NumPy, on the header
-)
-"""What a damaged entry raises, as well as UNREADABLE."""
 
 
 class _RefusedError(Exception):
@@ -262,7 +351,9 @@ _STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    """Python's own and not the one in C, which reserves what a few bytes of a pickle claim."""
+
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream, encoding="latin1")  # Python 2 wrote bytes as text
 

@@ -110,7 +110,7 @@ def cells(frames: int = 5, width: int = 56, count: int = 14, value: float = 1.0)
         ({"univ_annot3": cells(width=84, value=np.nan)}, "nan in frame 0, which is no coordinate"),
         ({"cameras": np.arange(1, 15)[None]}, "no camera 0"),
         ({"cameras": "text"}, "each of its 1 cameras"),
-        ({"annot2": scipy.sparse.eye(14).tocsc()}, r"annot2 .* of shapes \(\)"),
+        ({"annot2": scipy.sparse.eye(14).tocsc()}, "annot2 holds 1 values of the type object"),
         ({"annot2": ["text"] * 14}, r"an array of shape \(1,\)"),
     ],
 )
@@ -124,7 +124,7 @@ def test_training_files_that_cannot_be(
         "cameras": np.arange(14)[None],
     }
     write_mat(tmp_path / "raw" / "S2" / "Seq2" / "annot.mat", **(whole | change))
-    with pytest.raises(DataError, match=rf"S2/Seq2/annot\.mat has .*{complaint}"):
+    with pytest.raises(DataError, match=rf"S2/Seq2/annot\.mat (has|cannot be read) .*{complaint}"):
         mpi_inf_3dhp.prepare(tmp_path / "raw", tmp_path / "data")
     assert not (tmp_path / "data").exists()
 

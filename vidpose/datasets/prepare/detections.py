@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.datasets.marks import mark
 from vidpose.datasets.prepare import h36m, humaneva, mpi_inf_3dhp, raw
 from vidpose.datasets.videopose import KEY_2D, METADATA, metadata
 from vidpose.detect import open_detector
@@ -107,7 +108,9 @@ def detect_videos(
         tracks = _tracks(work, videos, kind.skeleton)
     positions = kind.module.place(source, tracks)
     return write_pickled_npz(
-        target, {KEY_2D: positions, METADATA: metadata(kind.skeleton, kind.layout_name)}
+        target,
+        {KEY_2D: positions, METADATA: metadata(kind.skeleton, kind.layout_name)}
+        | mark(f"{dataset} --detector {options.detector}"),
     )
 
 

@@ -70,7 +70,7 @@ def prepare(
         for (subject, action), path in progress(sorted(files.items()), len(files), "reading"):
             poses[subject][action] = read_take(path)
     report(Info(f"{len(files)} takes of {len(SUBJECTS)} subjects."))
-    return LAYOUT.write(out, poses, LAYOUT.project(poses))
+    return LAYOUT.write(out, poses, LAYOUT.project(poses), source="h36m")
 
 
 def _find(source: Path, folder: Path) -> dict[Take, Path]:

@@ -102,7 +102,7 @@ def prepare(
         keypoints.setdefault(subject, {}).update({c.name: c.keypoints for c in chunks})
     count = sum(map(len, positions.values()))
     report(Info(f"{count} unbroken chunks of motion capture in {len(positions)} sets."))
-    return LAYOUT.write(out, positions, keypoints, LAYOUT.name)
+    return LAYOUT.write(out, positions, keypoints, LAYOUT.name, source="humaneva")
 
 
 def read_takes(source: Path, progress: Progress = silent) -> Iterator[tuple[Part, list[Chunk]]]:

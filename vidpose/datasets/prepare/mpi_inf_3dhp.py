@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.datasets.marks import mark
 from vidpose.datasets.mpi_inf_3dhp import CAMERAS, TEST, path_test, path_train
 from vidpose.datasets.prepare import raw
 from vidpose.errors import DataError
@@ -84,7 +85,7 @@ def prepare(
             sequence: read(files[sequence], sequence)
             for sequence in progress(wanted, len(wanted), f"reading {name}")
         }
-        write_pickled_npz(target, {"data": data})
+        write_pickled_npz(target, {"data": data} | mark("mpi_inf_3dhp"))
         written.append(target)
     return written
 

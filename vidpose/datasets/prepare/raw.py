@@ -6,11 +6,10 @@ leads to another one, and no name in an archive becomes a path.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import re
 import shutil
 import tarfile
-import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,15 +19,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.errors import DataError, MissingDependencyError, VidposeError
+from vidpose.errors import DataError, MissingDependencyError
+from vidpose.utils import isolated
 from vidpose.utils.files import writing
+from vidpose.utils.formats import is_hdf5
+from vidpose.utils.outside import reading
 
 INSTALL = "pip install -e '.[datasets]'"
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-MATLAB_PREAMBLE = 512
-"""Bytes before the HDF5 part of a MATLAB 7.3 file."""
-MOST_VALUES = 1 << 28
-"""No array of these datasets has so many; a file that claims one is damaged, or a trap."""
 LARGEST = 1e6
 """Millimetres or pixels: nobody is filmed from so far away, or is so far outside the picture."""
 LARGEST_MEMBER = 1 << 28
@@ -108,9 +105,9 @@ def read_cdf(path: Path, name: str) -> NDArray[Any]:
         DataError: the file is damaged or has no such variable.
         MissingDependencyError: cdflib is not installed.
     """
-    cdflib = _imported("cdflib", f"{path} is a CDF file")
+    _need("cdflib", f"{path} is a CDF file")
     with damaged(path, "a CDF file"):
-        return np.asarray(cdflib.CDF(path).varget(name))
+        return np.asarray(isolated.read("cdf", path, name)[name])
 
 
 def read_hdf5(path: Path, name: str) -> NDArray[Any]:
@@ -120,9 +117,9 @@ def read_hdf5(path: Path, name: str) -> NDArray[Any]:
         DataError: the file is damaged or has no such dataset.
         MissingDependencyError: h5py is not installed.
     """
-    h5py = _imported("h5py", f"{path} is an HDF5 file")
-    with damaged(path, "an HDF5 file"), h5py.File(path, "r") as file:
-        return _hdf5_array(h5py, file, name)[()]
+    _need("h5py", f"{path} is an HDF5 file")
+    with damaged(path, "an HDF5 file"):
+        return np.asarray(isolated.read("hdf5", path, name)[name])
 
 
 def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
@@ -134,49 +131,14 @@ def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
         DataError: the file is damaged or lacks a variable.
         MissingDependencyError: it is of version 7.3 and h5py is not installed.
     """
-    if not _is_hdf5(path):
-        from scipy.io import loadmat
-
-        with damaged(path, "a MATLAB file"), warnings.catch_warnings():
-            # SciPy is about to change the type of sparse matrices, which none of these files has.
-            warnings.filterwarnings("ignore", ".*`spmatrix`", DeprecationWarning)
-            # MATLAB saves integers small; mat_dtype gives them the type they had there.
-            found = loadmat(path, variable_names=names, mat_dtype=True)
-            return {name: np.asarray(found[name]) for name in names}
-    h5py = _imported("h5py", f"{path} is a MATLAB 7.3 file")
-    with damaged(path, "a MATLAB 7.3 file"), h5py.File(path, "r") as file:
-        return {name: _mat_value(h5py, file, name) for name in names}
-
-
-def _is_hdf5(path: Path) -> bool:
-    with damaged(path, "a MATLAB file"), open(path, "rb") as stream:
-        start = stream.read(MATLAB_PREAMBLE + len(HDF5_SIGNATURE))
-    return HDF5_SIGNATURE in (start[: len(HDF5_SIGNATURE)], start[MATLAB_PREAMBLE:])
-
-
-def _mat_value(h5py: Any, file: Any, name: str) -> NDArray[Any]:
-    """HDF5 has MATLAB's axes in reverse, and a cell array is an array of references."""
-    value = _hdf5_array(h5py, file, name)[()].T
-    if value.dtype != h5py.ref_dtype:
-        return value
-    cells = np.empty(value.shape, object)
-    for place, reference in np.ndenumerate(value):
-        cells[place] = _hdf5_array(h5py, file, file[reference].name)[()].T
-    return cells
-
-
-def _hdf5_array(h5py: Any, file: Any, name: str) -> Any:
-    """A dataset whose numbers lie in this very file: HDF5 can point into any other."""
-    if name not in file:
-        raise KeyError(name)
-    array = file[name]
-    if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
-        raise ValueError(f"{name} is no array of this file")
-    if array.file.filename != file.filename:
-        raise ValueError(f"{name} is in another file")
-    if array.size > MOST_VALUES:
-        raise ValueError(f"{name} claims to have {array.size:,} values")
-    return array
+    with damaged(path, "a MATLAB file"):
+        newer = is_hdf5(str(path))
+    if not newer:
+        with damaged(path, "a MATLAB file"):
+            return isolated.read("mat", path, *names)
+    _need("h5py", f"{path} is a MATLAB 7.3 file")
+    with damaged(path, "a MATLAB 7.3 file"):
+        return isolated.read("mat73", path, *names)
 
 
 @contextmanager
@@ -186,25 +148,19 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
     Raises:
         DataError: instead.
     """
-    try:
-        yield
-    except KeyError as error:
-        missing = str(error.args[0])[:60]
-        raise DataError(f"{path} has no variable {missing}; is it the right file?") from None
-    except VidposeError:
-        raise
-    except Exception as error:  # the readers meet hostile bytes with every error there is
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise DataError(f"{path} cannot be read as {kind} ({reason}); download it again.") from None
+    with reading(path, DataError, f"cannot be read as {kind}", "download it again"):
+        try:
+            yield
+        except KeyError as error:
+            missing = str(error.args[0])[:60]
+            raise DataError(f"{path} has no variable {missing}; is it the right file?") from None
 
 
-def _imported(package: str, why: str) -> Any:
-    try:
-        return importlib.import_module(package)
-    except ImportError:
+def _need(package: str, why: str) -> None:
+    if importlib.util.find_spec(package) is None:
         raise MissingDependencyError(
             f"{why}, which {package} reads; it is not installed: {INSTALL}"
-        ) from None
+        )
 
 
 def joints(array: NDArray[Any], count: int, dimensions: int, path: Path) -> NDArray[Any]:
