@@ -41,6 +41,7 @@ def lift_file(
     skeleton: str | None = None,
     fps: float | None = None,
     size: tuple[int, int] | None = None,
+    video_name: str | None = None,
     report: Report = ignore,
     progress: Progress = silent,
     **options: Any,
@@ -48,14 +49,15 @@ def lift_file(
     """Lift the 2D joints of a file to 3D; no video is needed.
 
     Args:
-        keypoints: MMPose, COCO, OpenPose (a folder), AlphaPose, or NumPy: ours or a bare array.
-            A result of ours keeps the focal length that it was given.
+        keypoints: a file, or a folder with a file for every frame, in one of the formats of
+            docs/keypoints.md. A result of ours keeps the focal length that it was given.
         out: where to write the result, too: an .npz, or a folder in which it takes the file's
             name.
         format: one of `vidpose.keypoints.FORMATS`; auto tells by the content.
         skeleton: whose joints they are, if the file cannot tell: h36m17, coco17 ...
         fps: frames a second, if the file does not tell.
         size: width and height of the picture in pixels, if the file does not tell.
+        video_name: which video or camera, if the file holds several.
         report: takes messages: what is used and why.
         progress: wraps the frames of each person.
         options: the fields of `vidpose.options.LiftOptions` and `PostprocessOptions`.
@@ -78,13 +80,19 @@ def lift_file(
         check_writable(target)
     device, why = choose_device(lift.device)
     lifter = open_lifter(lift)
-    poses, about = read_keypoints(keypoints, format, skeleton=skeleton, fps=fps, size=size)
+    poses, about = read_keypoints(
+        keypoints, format, skeleton=skeleton, fps=fps, size=size, video_name=video_name
+    )
+    unit = ", parts of width and height" if about.get("normalised") else ""
     report(
         Setup(
-            f"2D joints: {keypoints} ({about['format']}, {about['skeleton']}). "
+            f"2D joints: {keypoints} ({about['format']}, {about['skeleton']}{unit}). "
             f"Weights: {lifter.checkpoint.path}. Device: {device.type} ({why})."
         )
     )
+    warnings = about.pop("warnings", [])
+    for warning in warnings:
+        report(Warn(warning))
     before = about.pop("meta", {})
     if lift.focal_px is None:
         lift = replace(lift, focal_px=given_focal_px(before))
@@ -93,7 +101,7 @@ def lift_file(
     detector = before.get("detector", {"name": about["format"]})
     first_s = before.get("first_frame_s")
     first_s = float(first_s) if isinstance(first_s, int | float) else 0.0
-    warnings = list(before.get("warnings") or [])
+    warnings = [*(before.get("warnings") or []), *warnings]
     if (gaps := gaps_sentence(poses.timestamps, first_s)) and not before:
         warnings.append(f"{keypoints}: {gaps}")
         report(Warn(warnings[-1]))

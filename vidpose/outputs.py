@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def result_path(video: Path, out: str | Path, within: str | Path = "") -> Path:
     out = Path(out)
     if out.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm"):
         raise UsageError(f"-o {out}: give a folder; results take their names from the videos.")
-    name = video.resolve().name if video.is_dir() else video.stem
+    name = video.resolve().name if os.path.isdir(video) else video.stem
     return out if out.suffix == ".npz" else out / within / f"{name}.npz"
 
 
@@ -38,7 +39,7 @@ def lifted_path(keypoints: Path, out: str | Path) -> Path:
     out = Path(out)
     if out.suffix == ".npz":
         return out
-    name = keypoints.resolve().name if keypoints.is_dir() else keypoints.stem
+    name = keypoints.resolve().name if os.path.isdir(keypoints) else keypoints.stem
     return out / f"{name.removesuffix('.2d').removesuffix('.mmpose')}.npz"
 
 

@@ -403,8 +403,8 @@ def read_meta(entries: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """
     meta = parse_object("meta", str(entries["meta"]))
     for name, form in {"source": dict, "detector": dict, "warnings": list}.items():
-        if not isinstance(meta.get(name), form):
-            meta.pop(name, None)
+        if not isinstance(meta.get(name), form | None):
+            meta.pop(name)
     source, camera = section(meta, "source"), section(meta, "camera")
     for name in ("path", "sha256"):
         if not isinstance(source.get(name), str):

@@ -133,6 +133,49 @@ HALPE26 = _skeleton(
     ),
 )
 
+OPENPOSE25B = _skeleton(
+    "openpose25b",
+    f"{' '.join(COCO17.joint_names)} upper_neck head left_big_toe left_small_toe left_heel "
+    "right_big_toe right_small_toe right_heel",
+    (17, 0, 0, 1, 2, 17, 17, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14, -1, 0, 15, 19, 15, 16, 22, 16),
+)
+"""OpenPose's experimental model. It has as many joints as BODY_25, in another order."""
+
+
+def _hand(side: str, root: int) -> tuple[str, tuple[int, ...]]:
+    """A hand's 21 joints, of which the first, at the wrist, is joint number `root`."""
+    fingers = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+    names = [f"{side}_{finger}{n}" for finger in fingers for n in range(1, 5)]
+    parents = [root if n % 4 == 0 else root + n for n in range(20)]
+    return f"{side}_hand_root {' '.join(names)}", tuple(parents)
+
+
+def _with_face_and_hands(
+    name: str, joints: str, parents: tuple[int, ...], wrists: tuple[int, int]
+) -> Skeleton:
+    """A body, then the 68 points of a face, then the left and the right hand."""
+    face = " ".join(f"face-{n}" for n in range(68))
+    left = len(parents) + 68
+    left_hand, left_parents = _hand("left", left)
+    right_hand, right_parents = _hand("right", left + 21)
+    return _skeleton(
+        name,
+        f"{joints} {face} {left_hand} {right_hand}",
+        (*parents, *[0] * 68, wrists[0], *left_parents, wrists[1], *right_parents),
+    )
+
+
+WHOLEBODY133 = _with_face_and_hands(
+    "wholebody133",
+    f"{' '.join(COCO17.joint_names)} left_big_toe left_small_toe left_heel right_big_toe "
+    "right_small_toe right_heel",
+    (*COCO17.parents, 15, 17, 15, 16, 20, 16),
+    (9, 10),
+)
+"""COCO-WholeBody's joints, named as in MMPose."""
+
+HALPE136 = _with_face_and_hands("halpe136", " ".join(HALPE26.joint_names), HALPE26.parents, (9, 10))
+
 HUMANEVA15 = _skeleton(
     "humaneva15",
     "pelvis thorax left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist "
@@ -150,8 +193,8 @@ MPI_INF_3DHP = _skeleton(
 SKELETONS = {
     skeleton.name: skeleton
     for skeleton in (
-        *(H36M17, COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26),
-        *(HUMANEVA15, MPI_INF_3DHP),
+        *(H36M17, COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE25B, OPENPOSE18, HALPE26),
+        *(WHOLEBODY133, HALPE136, HUMANEVA15, MPI_INF_3DHP),
     )
 }
 
@@ -230,7 +273,7 @@ def _beyond(start: Formula, through: Formula, fraction: float) -> Formula:
     return out
 
 
-def _to_h36m17(source: Skeleton) -> Conversion:
+def conversion_to_h36m17(source: Skeleton) -> Conversion:
     """From any skeleton with COCO's joint names to h36m17.
 
     Limbs are taken as they are. Hip is the middle of the hips, Thorax the middle of the
@@ -302,8 +345,11 @@ def _from_h36m17(target: Skeleton) -> Conversion:
 
 CONVERSIONS = {
     **{
-        (source.name, H36M17.name): _to_h36m17(source)
-        for source in (COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE18, HALPE26)
+        (source.name, H36M17.name): conversion_to_h36m17(source)
+        for source in (
+            *(COCO17, BLAZEPOSE33, OPENPOSE25, OPENPOSE25B, OPENPOSE18, HALPE26),
+            *(WHOLEBODY133, HALPE136),
+        )
     },
     **{(H36M17.name, target.name): _from_h36m17(target) for target in (HUMANEVA15, MPI_INF_3DHP)},
 }

@@ -57,6 +57,22 @@ def sentence(result: Result, code: int = 1) -> str:
     return result.stderr.strip().splitlines()[-1]
 
 
+def test_a_video_is_for_infer(run: Run, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=2)
+    said = sentence(run("lift", clip), code=2)
+    assert said.startswith(f"Error: {clip} is a video; `vidpose infer {clip}` finds the 2D joints")
+
+
+def test_warnings_of_a_file_are_told_and_kept(run: Run, tmp_path: Path) -> None:
+    path = files.alphapose(tmp_path / "x.json", range(20))
+    rows = [row | {"idx": 0} for row in json.loads(path.read_text())]
+    result = run("lift", files.dump(path, rows), *TOLD[:4], *WITH, "-o", "out.npz")
+    assert result.exit_code == 0, result.output
+    assert "one id stands for several people" in result.stderr
+    kept = vidpose.load(tmp_path / "out.npz").meta["warnings"]
+    assert "one id stands for several people" in kept[0]
+
+
 def test_lift(run: Run, tmp_path: Path) -> None:
     files.mmpose(tmp_path / "clip.json", range(3, 20))
     result = run("lift", "clip.json", *TOLD, "-o", "out")

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +10,66 @@ import pytest
 from tests.keypoints import files
 from tests.keypoints.files import FPS, SIZE, dump, flat, in_h36m17, in_skeleton, person
 from vidpose.errors import KeypointsError, UsageError
-from vidpose.keypoints import FORMATS, read_keypoints
-from vidpose.skeleton import COCO17, H36M17, HALPE26, OPENPOSE18, OPENPOSE25, Skeleton
-
-WRITERS: list[tuple[Callable[..., Path], str, Skeleton]] = [
-    (files.mmpose, "mmpose", COCO17),
-    (files.mmpose_demo, "mmpose", COCO17),
-    (files.coco, "coco", COCO17),
-    (files.coco_annotations, "coco", COCO17),
-    (files.alphapose, "alphapose", COCO17),
-    (files.alphapose_halpe, "alphapose", HALPE26),
-    (files.openpose, "openpose", OPENPOSE25),
-    (files.openpose18, "openpose", OPENPOSE18),
-]
-IDS = [writer.__name__ for writer, _, _ in WRITERS]
-each_format = pytest.mark.parametrize(("write", "format", "skeleton"), WRITERS, ids=IDS)
+from vidpose.keypoints import read_keypoints
+from vidpose.skeleton import (
+    BLAZEPOSE33,
+    COCO17,
+    H36M17,
+    HALPE26,
+    HALPE136,
+    OPENPOSE18,
+    OPENPOSE25,
+    WHOLEBODY133,
+    Skeleton,
+)
 
 
-def needed(write: Callable[..., Path]) -> str | None:
+@dataclass(frozen=True)
+class Case:
+    """A file as some program writes it, and what reading it gives."""
+
+    write: Callable[..., Path]
+    format: str
+    skeleton: Skeleton
+    asked: str | None = None
     """What to give as skeleton."""
-    return "coco17" if write is files.mmpose else None
+    score: float = files.SCORE
+    ids: tuple[int, ...] | None = None
+    """The file's; None where people are tracked here."""
+    size: tuple[int, int] | None = SIZE
+    """What to give as size; None if the file has it."""
+    normalised: bool = False
+
+
+NAMED = Skeleton("named", (), ())
+CASES = [
+    Case(files.mmpose, "mmpose", COCO17, asked="coco17"),
+    Case(files.mmpose_demo, "mmpose", COCO17),
+    Case(files.mmpose_pictures, "mmpose", COCO17, asked="coco17"),
+    Case(files.mmpose_whole_body, "mmpose", WHOLEBODY133),
+    Case(files.coco, "coco", COCO17),
+    Case(files.coco_annotations, "coco", COCO17, score=1, size=None),
+    Case(files.alphapose, "alphapose", COCO17, ids=(40, 39)),
+    Case(files.alphapose_halpe, "alphapose", HALPE26, ids=(40, 39)),
+    Case(files.alphapose_whole_body, "alphapose", WHOLEBODY133, ids=(40, 39)),
+    Case(files.alphapose_halpe_full, "alphapose", HALPE136, ids=(40, 39)),
+    Case(files.alphapose_open, "alphapose", OPENPOSE18),
+    Case(files.alphapose_cmu, "alphapose", OPENPOSE18),
+    Case(files.poseflow, "alphapose", COCO17, ids=(40, 39)),
+    Case(files.openpose, "openpose", OPENPOSE25),
+    Case(files.openpose18, "openpose", OPENPOSE18),
+    Case(files.openpose_old, "openpose", OPENPOSE18),
+    Case(files.pose2sim, "openpose", HALPE26),
+    Case(files.yolo_texts, "yolo", COCO17, ids=(5, 6), normalised=True),
+    Case(files.yolo_labels, "yolo", COCO17, normalised=True),
+    Case(files.ultralytics, "yolo", COCO17, ids=(5, 6)),
+    Case(files.mediapipe, "mediapipe", BLAZEPOSE33, normalised=True),
+    Case(files.mediapipe_csv, "csv", BLAZEPOSE33, ids=(5, 6)),
+    Case(files.mediapipe_long, "csv", BLAZEPOSE33, ids=(5, 6), normalised=True),
+    Case(files.sleap, "csv", NAMED, ids=(1, 2)),
+    Case(files.deeplabcut, "deeplabcut", COCO17, ids=(1, 2)),
+]
+each_format = pytest.mark.parametrize("case", CASES, ids=lambda case: case.write.__name__)
 
 
 def read(path: Path, **options: Any) -> Any:
@@ -38,40 +79,35 @@ def read(path: Path, **options: Any) -> Any:
 
 @each_format
 @pytest.mark.parametrize("asked", ["auto", "by name"])
-def test_the_same_people_from_every_format(
-    write: Callable[..., Path], format: str, skeleton: Skeleton, asked: str, tmp_path: Path
-) -> None:
-    path = write(tmp_path / "x.json", range(20))
-    size = None if write is files.coco_annotations else SIZE
+def test_the_same_people_from_every_format(case: Case, asked: str, tmp_path: Path) -> None:
+    path = case.write(tmp_path / "x.json", range(20))
     poses, told = read_keypoints(
-        *(path, format if asked == "by name" else "auto"),
-        skeleton=needed(write),
+        *(path, case.format if asked == "by name" else "auto"),
+        skeleton=case.asked,
         fps=FPS,
-        size=size,
+        size=case.size,
     )
-    assert told == {"format": format, "skeleton": skeleton.name}
+    unit = {"normalised": True} if case.normalised else {}
+    assert told == {"format": case.format, "skeleton": case.skeleton.name} | unit
     assert poses.skeleton == H36M17
     assert poses.frame_size == SIZE
     assert poses.frame_indices.tolist() == list(range(20))
     np.testing.assert_allclose(poses.timestamps, np.arange(20) / FPS)
     assert poses.observed.all()
+    skeleton = COCO17 if case.skeleton is NAMED else case.skeleton
     for who in (0, 1):
         wanted = [in_h36m17(skeleton, frame, who) for frame in range(20)]
         np.testing.assert_allclose(poses.keypoints_2d[who], wanted, atol=1e-3)
-    score = 1 if write is files.coco_annotations else files.SCORE
-    np.testing.assert_allclose(poses.scores_2d, score, atol=1e-6)
-    ids = [40, 39] if format == "alphapose" else [1, 2]
-    assert poses.person_ids.tolist() == ids
+    np.testing.assert_allclose(poses.scores_2d, case.score, atol=1e-6)
+    assert poses.person_ids.tolist() == list(case.ids or (1, 2))
 
 
 @each_format
-def test_missing_frames_are_gaps(
-    write: Callable[..., Path], format: str, skeleton: Skeleton, tmp_path: Path
-) -> None:
+def test_missing_frames_are_gaps(case: Case, tmp_path: Path) -> None:
     """Short ones are interpolated and marked; in long ones nobody is there."""
     kept = [*range(5, 25), *range(30, 50), *range(80, 100)]
-    path = write(tmp_path / "x", kept, 1)
-    poses = read(path, told_size=write is files.coco_annotations, skeleton=needed(write))
+    path = case.write(tmp_path / "x", kept, 1)
+    poses = read(path, told_size=case.size is None, skeleton=case.asked)
     assert poses.frame_indices.tolist() == list(range(5, 100))
     np.testing.assert_allclose(poses.timestamps, np.arange(5, 100) / FPS)
     row = np.arange(5, 100)
@@ -79,10 +115,13 @@ def test_missing_frames_are_gaps(
     assert (poses.present.any(axis=0) == there).all()
     assert (poses.observed.any(axis=0) == np.isin(row, kept)).all()
     filled = poses.keypoints_2d[0, 25 - 5 : 30 - 5]
+    skeleton = COCO17 if case.skeleton is NAMED else case.skeleton
     wanted = [in_h36m17(skeleton, frame) for frame in range(25, 30)]
     np.testing.assert_allclose(filled, wanted, atol=1e-3)
-    # Only a file that names people knows that it is the same one who comes back.
-    assert poses.people == (1 if format == "alphapose" else 2)
+    # Only a file that names people knows that it is the same one who comes back; one that never
+    # has two of them in a frame holds one.
+    same = case.ids is not None or case.format == "mediapipe"
+    assert poses.people == (1 if same else 2)
 
 
 def test_openpose_zeros_are_missing_joints(tmp_path: Path) -> None:
@@ -242,7 +281,7 @@ BAD: dict[str, tuple[Any, str]] = {
         r"annotations\[0\].image_id is 4, which is none of the images",
     ),
     "alphapose name": (alphapose_with(image_id="frame.jpg"), "without a frame's number"),
-    "alphapose size": (alphapose_with(keypoints=[1.0] * 408), "has 408 numbers"),
+    "alphapose size": (alphapose_with(keypoints=[1.0] * 405), "has 405 numbers"),
     "alphapose id": (alphapose_with(idx=2**40), r"\[0\].idx is 1099511627776"),
     "alphapose far": (
         [*alphapose_with(), *alphapose_with(image_id="999999999999999999999.jpg")],
@@ -316,12 +355,12 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder; coco is a file"):
         read(tmp_path / "x", format="coco")
     (tmp_path / "x" / "a_keypoints.json").write_text("{}")
-    with pytest.raises(KeypointsError, match="has no frame number"):
+    with pytest.raises(KeypointsError, match="a name without a frame's number"):
         read(tmp_path / "x")
     (tmp_path / "x" / "a_keypoints.json").unlink()
-    for name in ("a", "b"):
-        dump(tmp_path / "x" / f"{name}_000_keypoints.json", {"people": []})
-    with pytest.raises(KeypointsError, match="is there twice"):
+    for name in ("a_000", "a_001", "b_000", "b_001"):
+        dump(tmp_path / "x" / f"{name}_keypoints.json", {"people": []})
+    with pytest.raises(UsageError, match=r"holds 2 videos: a \(2 frames\), b \(2 frames\)"):
         read(tmp_path / "x")
     with pytest.raises(KeypointsError, match="does not exist"):
         read(tmp_path / "y")
@@ -363,13 +402,6 @@ def test_an_asked_skeleton_is_believed_where_the_file_is_silent(tmp_path: Path) 
     np.testing.assert_allclose(poses.keypoints_2d[0, 0], person(0), atol=1e-3)
     with pytest.raises(KeypointsError, match="has 17 x 2 numbers, not 26 x 2"):
         read(path, skeleton="halpe26")
-
-
-def test_the_command_offers_all_formats() -> None:
-    from vidpose.cli.infer import lift
-
-    (option,) = [p for p in lift.params if p.name == "format"]
-    assert tuple(option.type.choices) == FORMATS  # type: ignore[attr-defined]
 
 
 def test_scores_of_0_4_exchange_no_sides(tmp_path: Path) -> None:

@@ -131,7 +131,9 @@ def _npy_reference(path: Path) -> None:
 
 
 def _make_bare(path: Path) -> None:
-    np.save(path, np.random.default_rng(0).uniform(0, 400, (9, 17, 3)).astype(np.float32))
+    joints = np.random.default_rng(0).uniform(0, 400, (9, 17, 3)).astype(np.float32)
+    joints[..., 2] /= 400  # scores
+    np.save(path, joints)
 
 
 def _make_custom(path: Path) -> None:

@@ -225,7 +225,7 @@ def test_files_do_not_take_the_place_of_a_closed_output(tmp_path: Path) -> None:
 
 def test_a_video_given_to_lift(tmp_path: Path) -> None:
     video = make_clip(tmp_path / "a.mp4")
-    assert_told(run("lift", video), "a.mp4 is not a file of 2D joints", "run `vidpose infer` on it")
+    assert_told(run("lift", video), "a.mp4 is a video; `vidpose infer", "finds the 2D joints in it")
 
 
 def test_a_list_of_videos_for_ffmpeg_has_nothing_to_do_with_permissions(tmp_path: Path) -> None:

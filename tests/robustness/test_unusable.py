@@ -215,5 +215,5 @@ def test_the_state_of_another_network(tmp_path: Path) -> None:
     path = tmp_path / "run" / "state.pt"
     state = torch.load(path, weights_only=True)
     torch.save(state | {"model": {"x": torch.zeros(1)}}, path)
-    with pytest.raises(VidposeError, match="another network's state .*; start a new run"):
+    with pytest.raises(VidposeError, match=r"another network's state .*; start a new run"):
         run_mocap(mocap, tmp_path / "run", epochs=2, resume=True)

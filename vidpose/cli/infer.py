@@ -12,6 +12,7 @@ from vidpose.cli.common import FILE, say
 from vidpose.cli.options import COMMON, GroupedCommand, Number, from_fields, headed
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import FileWritten, Warn
+from vidpose.keypoint_formats import NAMES
 from vidpose.options import (
     EXPORT_FORMATS,
     OUTPUT,
@@ -218,7 +219,7 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
 @headed(
     INPUT,
     "--format",
-    type=click.Choice(["auto", "mmpose", "coco", "openpose", "alphapose", "npz"]),
+    type=click.Choice(NAMES),
     default="auto",
     show_default=True,
     help="What wrote the file; auto tells by its content.",
@@ -227,8 +228,8 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
     INPUT,
     "--skeleton",
     metavar="NAME",
-    help="Whose joints they are, where the file cannot tell: h36m17, coco17, halpe26, "
-    "openpose25, openpose18 or blazepose33.",
+    help="Whose joints they are, where the file cannot tell: h36m17, coco17, halpe26, halpe136, "
+    "wholebody133, openpose25, openpose25b, openpose18 or blazepose33.",
 )
 @headed(
     INPUT,
@@ -244,18 +245,27 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
     metavar="WxH",
     help="Width and height of the picture in pixels, where the file is silent.",
 )
+@headed(
+    INPUT,
+    "--video-name",
+    metavar="NAME",
+    help="Which video or camera to lift, where the file holds several.",
+)
 @from_fields(LiftOptions, PostprocessOptions)
 def lift(keypoints: Path, out: Path, **options: Any) -> None:
     """Lift 2D joints from elsewhere to 3D, without their video.
 
-    KEYPOINTS is MMPose's prediction JSON, COCO JSON, a folder of OpenPose, alphapose-results.json,
-    an .npz of vidpose (`infer --save-2d`, or a result to lift again), or a bare array (frames,
-    joints, 2 or 3) in .npy or .npz.
+    KEYPOINTS is a file, or a folder with a file for every frame: JSON of MMPose, COCO, OpenPose,
+    Pose2Sim, AlphaPose, Ultralytics or MediaPipe; labels of YOLO; a table, as DeepLabCut and SLEAP
+    write them; an .npz of vidpose (`infer --save-2d`, or a result to lift again); or a bare array
+    (frames, joints, 2 or 3) in .npy or .npz. docs/keypoints.md describes them.
     """
     from vidpose.keypoints.base import check_exists
+    from vidpose.keypoints.other_files import refuse_other_files
 
     # What is wrong is told before PyTorch is imported.
     check_exists(keypoints)
+    refuse_other_files(keypoints)
     LiftOptions.pick(options)
     PostprocessOptions.pick(options)
 

@@ -8,21 +8,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vidpose.errors import UsageError
-from vidpose.keypoints import alphapose, assemble, coco, mmpose, npz, openpose
-from vidpose.keypoints.base import Item, KeypointFile, check_exists, read_json
+from vidpose.errors import KeypointsError, UsageError
+from vidpose.keypoint_formats import NAMES
+from vidpose.keypoints import (
+    alphapose,
+    assemble,
+    coco,
+    deeplabcut,
+    folder,
+    mediapipe,
+    mmpose,
+    npz,
+    openpose,
+    table,
+    tables,
+    yolo,
+)
+from vidpose.keypoints.base import Asked, Item, KeypointFile, check_exists, read_json
+from vidpose.keypoints.other_files import refuse_other_files, text_kind
 from vidpose.poses import Pose2D
 from vidpose.skeleton import CONVERSIONS, H36M17, SKELETONS, Skeleton
 
 __all__ = ["FORMATS", "SKELETON_NAMES", "read_keypoints", "write_2d", "write_mmpose"]
 
-FORMATS = ("auto", "mmpose", "coco", "openpose", "alphapose", "npz")
+FORMATS = NAMES
 SKELETON_NAMES = (H36M17.name, *(source for source, target in CONVERSIONS if target == H36M17.name))
 """The skeletons that can be lifted."""
 
 SLOWEST_FPS, FASTEST_FPS = 0.1, 10_000.0
 
-_JSON = {module.NAME: module for module in (mmpose, coco, openpose, alphapose)}
+_JSON: dict[str, folder.JsonReader] = {
+    module.NAME: module for module in (mmpose, coco, openpose, alphapose, yolo, mediapipe)
+}
+"""The readers of JSON. The first that knows the content reads it."""
+_TABLES = {module.NAME: module for module in (deeplabcut, table)}
+_IN_FOLDERS = ("openpose", "mmpose", "alphapose", "yolo", "mediapipe")
+"""The formats that may be a folder with a file for every frame."""
 
 write_2d = npz.write
 write_mmpose = mmpose.write
@@ -35,8 +56,9 @@ def read_keypoints(
     skeleton: str | None = None,
     fps: float | None = None,
     size: tuple[int, int] | None = None,
+    video_name: str | None = None,
 ) -> tuple[Pose2D, dict[str, Any]]:
-    """Read 2D joints from a file, or from OpenPose's folder.
+    """Read 2D joints from a file, or from a folder with a file for every frame.
 
     Args:
         path: the file or folder.
@@ -44,46 +66,96 @@ def read_keypoints(
         skeleton: whose joints they are, one of `SKELETON_NAMES`; only where the file cannot tell.
         fps: frames a second; only where the file does not tell.
         size: width and height in pixels; only where the file does not tell.
+        video_name: which video (or camera), where the file holds several.
 
     Returns:
         All people on one time line in h36m17, and what the result file tells about where they
-        come from: JSON values.
+        come from: JSON values, among them `warnings` for the user if there are any.
 
     Raises:
         KeypointsError: the file cannot be used; the sentence names the file and the key.
         UsageError: an option is missing or contradicts the file.
     """
     path = Path(path)
-    asked = _skeleton(skeleton)
+    asked = Asked(_skeleton(skeleton), video_name)
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose {', '.join(FORMATS)}.")
     check_exists(path)
-    numpy = path.suffix.lower() in (".npz", ".npy")
-    if format == npz.NAME or (format == "auto" and numpy):
-        if path.suffix.lower() != ".npy" and npz.is_ours(path):
-            poses, meta = npz.read(path, asked)
-            _must_agree("--fps", fps, poses.fps, path)
-            _must_agree("--size", size, poses.frame_size, path)
-            return assemble.in_h36m17(poses, path), {
-                "format": npz.NAME,
-                "skeleton": poses.skeleton.name,
-                "meta": meta,
-            }
-        found = npz.read_bare(path, asked)
-    elif path.is_dir():
-        if format not in ("auto", openpose.NAME):
-            raise UsageError(f"{path} is a folder; {format} is a file.")
-        found = openpose.read_folder(path, asked)
-    else:
-        item = read_json(path)
-        found = _module(item, format).read(item, asked)
+    numpy = path.suffix.lower() in (".npz", ".npy") and not path.is_dir()
+    if numpy and format in ("auto", npz.NAME) and npz.is_ours(path):
+        poses, meta = npz.read(path, asked.skeleton)
+        _must_agree("--fps", fps, poses.fps, path)
+        _must_agree("--size", size, poses.frame_size, path)
+        return assemble.in_h36m17(poses, path), {
+            "format": npz.NAME,
+            "skeleton": poses.skeleton.name,
+            "meta": meta,
+        }
+    found = assemble.with_usable_ids(_read(path, format, asked))
+    if video_name is not None and found.video is None:
+        raise UsageError(f"--video-name {video_name}: {path} names no videos; leave it away.")
     fps, size = _known(found, fps, size)
     poses = assemble.to_poses(found, fps, size)
-    return poses, {"format": found.format, "skeleton": found.skeleton.name}
+    about: dict[str, Any] = {"format": found.format, "skeleton": found.skeleton.name}
+    if found.video is not None:
+        about["video_name"] = found.video
+    if found.normalised:
+        about["normalised"] = True
+    if found.warnings:
+        about["warnings"] = list(found.warnings)
+    return poses, about
 
 
-def _module(item: Item, format: str) -> Any:
-    """The adapter for a JSON file.
+def _read(path: Path, format: str, asked: Asked) -> KeypointFile:
+    """What a file or a folder holds that is not ours."""
+    if path.is_dir():
+        return _read_folder(path, format, asked)
+    suffix = path.suffix.lower()
+    if format == npz.NAME or (format == "auto" and suffix in (".npz", ".npy")):
+        return npz.read_bare(path, asked)
+    refuse_other_files(path)
+    kind = text_kind(path) if format == "auto" else format
+    if kind == yolo.NAME and suffix == ".txt":
+        return yolo.read_texts(path, asked)
+    if kind in _TABLES:
+        rows = tables.read_rows(path)
+        return _table_reader(path, rows, format).read(path, rows, asked)
+    if kind is None:
+        raise KeypointsError(
+            f"{path} is no file of 2D joints that is read; docs/keypoints.md lists them."
+        )
+    item = read_json(path)
+    return _json_reader(item, format).read(item, asked)
+
+
+def _read_folder(path: Path, format: str, asked: Asked) -> KeypointFile:
+    if format not in ("auto", *_IN_FOLDERS):
+        raise UsageError(f"{path} is a folder; {format} is a file.")
+    if yolo.text_files(path) and not folder.json_files(path) and format in ("auto", yolo.NAME):
+        return yolo.read_texts(path, asked)
+    chosen = _IN_FOLDERS if format == "auto" else (format,)
+    return folder.read(path, [_JSON[name] for name in chosen], asked)
+
+
+def _table_reader(path: Path, rows: list[list[str]], format: str) -> Any:
+    """The reader of a table.
+
+    Raises:
+        KeypointsError: it is none, or not of the format asked for.
+    """
+    matching = next((one for one in _TABLES.values() if one.matches(rows)), None)
+    if matching is None:
+        raise KeypointsError(
+            f"{path} has no line that names its columns, such as frame, nose_x, nose_y, "
+            "nose_score ...; docs/keypoints.md shows the tables that are read."
+        )
+    if format not in ("auto", matching.NAME):
+        raise KeypointsError(f"{path} is not of the format {format}, but {matching.NAME}.")
+    return matching
+
+
+def _json_reader(item: Item, format: str) -> folder.JsonReader:
+    """The reader of a JSON file.
 
     Raises:
         KeypointsError: the content is of no known format, or not of the format asked for.
@@ -96,8 +168,10 @@ def _module(item: Item, format: str) -> Any:
             item.fail("holds 2D joints in no format known here; docs/keypoints.md lists them")
         return matching[0]
     # MMPose's JSON holds COCO's joints, and many call it COCO JSON.
-    if format == coco.NAME and mmpose in matching:
-        return mmpose
+    if format == coco.NAME and _JSON[mmpose.NAME] in matching:
+        return _JSON[mmpose.NAME]
+    if format not in _JSON:
+        item.fail(f"is not of the format {format}")
     if matching and _JSON[format] not in matching:
         item.fail(f"is not of the format {format}, but {matching[0].NAME}")
     return _JSON[format]

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.detect.base import Detections, FrameDetections
+from vidpose.detect.base import Detections, FrameDetections, pose_sizes
 from vidpose.errors import KeypointsError, UsageError
 from vidpose.keypoints.base import KeypointFile, PersonKeypoints
 from vidpose.poses import Pose2D
-from vidpose.skeleton import H36M17, conversion
+from vidpose.skeleton import H36M17, conversion, conversion_to_h36m17
 from vidpose.tracking.collector import PoseCollector
 from vidpose.tracking.gaps import interpolate_gaps
 from vidpose.tracking.tracker import MAX_GAP_S
@@ -25,6 +25,9 @@ MOST_FRAMES = 2_000_000
 """18 hours at 30 frames/s: what claims to be longer does not number its frames."""
 MOST_PERSON_FRAMES = 10_000_000
 """People times frames: a result of this size fills several gigabytes."""
+FURTHEST_MIDDLE = 0.1
+"""The middle of the hips, where it is measured, lies this close to the hips' middle: part of the
+body's diagonal."""
 SMALLEST_PX = 2.0
 """All people of a video lie further apart than this; what does not is in other units."""
 
@@ -43,7 +46,14 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
         KeypointsError: nobody is there, or the numbers cannot be a video's.
         UsageError: the joints lie outside a picture of this size.
     """
+    _check_middle(found)
     frames = _in_h36m17(found)
+    if found.normalised:
+        scale = np.array(frame_size, np.float32)
+        frames = {
+            index: [replace(one, keypoints=one.keypoints * scale) for one in people]
+            for index, people in frames.items()
+        }
     everybody = [person for people in frames.values() for person in people]
     if not everybody:
         raise KeypointsError(f"{found.path}: there is nobody in it.")
@@ -61,6 +71,31 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
     if not poses.people:
         raise KeypointsError(f"{found.path}: nobody is in it for long enough to be followed.")
     return poses
+
+
+def with_usable_ids(found: KeypointFile) -> KeypointFile:
+    """The same file, without its ids where they do not tell people apart.
+
+    Programs that were asked to track nobody give everybody the same id, which is then several
+    people in most of the frames that have several.
+    """
+    ids = [[one.person for one in people] for people in found.frames.values() if len(people) > 1]
+    several = [people for people in ids if None not in people]
+    doubled = [people for people in several if len(set(people)) < len(people)]
+    if 2 * len(doubled) <= len(ids):
+        return found
+    return replace(
+        found,
+        frames={
+            index: [replace(one, person=None) for one in people]
+            for index, people in found.frames.items()
+        },
+        warnings=(
+            *found.warnings,
+            f"{found.path}: one id stands for several people in {len(doubled)} of {len(ids)} "
+            "frames with several, so people are tracked here.",
+        ),
+    )
 
 
 def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
@@ -95,7 +130,7 @@ def _in_h36m17(found: KeypointFile) -> dict[int, list[PersonKeypoints]]:
     seen = [(index, one) for index, people in found.frames.items() for one in people]
     if found.skeleton == H36M17 or not seen:
         return found.frames
-    convert = conversion(found.skeleton.name, H36M17.name)
+    convert = conversion_to_h36m17(found.skeleton)
     joints = np.array([one.keypoints for _, one in seen])
     joints, scores = convert(joints, np.array([one.scores for _, one in seen]))
     joints, scores = joints.astype(np.float32), scores.astype(np.float32)
@@ -104,6 +139,26 @@ def _in_h36m17(found: KeypointFile) -> dict[int, list[PersonKeypoints]]:
         index, one = seen[n]
         frames[index].append(PersonKeypoints(joints[n], scores[n], one.person))
     return frames
+
+
+def _check_middle(found: KeypointFile) -> None:
+    """Raises UsageError: the joints are in another order than the skeleton says, since the middle
+    of the hips is elsewhere in most people.
+    """
+    names = found.skeleton.joint_names
+    everybody = [one.keypoints for people in found.frames.values() for one in people]
+    if not {"hip", "left_hip", "right_hip"} <= set(names) or not everybody:
+        return
+    joints = np.array(everybody)
+    hip, left, right = (joints[:, names.index(n)] for n in ("hip", "left_hip", "right_hip"))
+    apart = np.linalg.norm(hip - (left + right) / 2, axis=1)
+    part = apart / np.maximum(pose_sizes(joints), 1e-9)
+    part = part[np.isfinite(part)]
+    if len(part) and np.median(part) > FURTHEST_MIDDLE:
+        raise UsageError(
+            f"{found.path}: its joints are not {found.skeleton.name}'s, since the middle of the "
+            "hips is not between them; name them with --skeleton (openpose25b has 25 joints, too)."
+        )
 
 
 def _check_pixels(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import KeypointsError, UsageError
-from vidpose.skeleton import SKELETONS, Skeleton
+from vidpose.keypoints.joint_names import NAMED
+from vidpose.skeleton import Skeleton
 from vidpose.utils.files import obstacle
 from vidpose.utils.outside import parse_json, reading
 
@@ -24,12 +24,26 @@ LAST_FRAME = 2**31
 """No video has a frame of this number."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of a file, where the file leaves it open."""
+
+    skeleton: Skeleton | None = None
+    """Whose joints they are."""
+    video: str | None = None
+    """Which video of several."""
+
+
+NOTHING = Asked()
+
+
 @dataclass(frozen=True, eq=False)
 class PersonKeypoints:
     """One person in one frame, J joints."""
 
     keypoints: NDArray[np.float32]
-    """(J, 2), pixels; NaN where missing."""
+    """(J, 2), pixels, or parts of width and height (`KeypointFile.normalised`); NaN where
+    missing."""
     scores: NDArray[np.float32]
     """(J,), 0 to 1; 0 where missing."""
     person: int | None = None
@@ -48,8 +62,12 @@ class KeypointFile:
     fps: float | None = None
     frame_size: tuple[int, int] | None = None
     """Width and height, pixels."""
-    notes: dict[str, Any] = field(default_factory=dict)
-    """What else the result file should say about it; JSON values only."""
+    video: str | None = None
+    """Which video was read, if it was asked for and the file names its videos."""
+    normalised: bool = False
+    """Joints are parts of the picture's width and height, from its top left corner."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know about it, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -111,35 +129,44 @@ class Item:
             self.fail(f"is not a text (but {_shown(self.value)})")
         return self.value
 
-    def array(self, *shape: int) -> NDArray[np.float64]:
-        """Numbers, nested to this shape."""
+    def array(self, *shape: int, of: Skeleton | None = None) -> NDArray[np.float64]:
+        """Numbers, nested to this shape; those of a skeleton's joints, for the message."""
         array = _as_numbers(self.value)
         if array is None:
             self.fail("holds something else than numbers")
         if array.shape != shape:
-            self.fail(f"has {_sized(array.shape)} numbers, not {_sized(shape)}")
+            joints = f" ({len(of)} joints of {of.name})" if of else ""
+            self.fail(f"has {_sized(array.shape)} numbers, not {_sized(shape)}{joints}")
         return array
 
     def triplets(self, skeleton: Skeleton) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x1, y1, score1, x2 ... -> (J, 2) pixels and (J,) scores."""
-        numbers = self.array(3 * len(skeleton)).reshape(-1, 3)
-        return numbers[:, :2], numbers[:, 2]
+        """x1, y1, score1, x2 ... -> (J, 2) and (J,) scores; nested as [[x1, y1, score1], ...], too.
+
+        Raises:
+            KeypointsError: they are not this skeleton's.
+        """
+        array = _as_numbers(self.value)
+        if array is None or array.shape != (len(skeleton), 3):
+            array = self.array(3 * len(skeleton), of=skeleton).reshape(-1, 3)
+        return array[:, :2], array[:, 2]
 
     def person(
         self, xy: NDArray[np.floating], scores: NDArray[np.floating], id: int | None = None
     ) -> PersonKeypoints | None:
         """Check the joints of the person that is here; None if there is not one joint.
 
-        A joint is missing where a coordinate is NaN, and where x, y and the score are all 0, as
-        most programs write it. Scores beyond 0 to 1, which some networks give, are brought to its
-        ends.
+        A joint is missing where a coordinate is NaN, and where both are 0 or both -1, as most
+        programs write it; some keep the score that was too low. Scores beyond 0 to 1, which some
+        networks give, are brought to its ends.
 
         Args:
             xy: (J, 2), pixels.
             scores: (J,).
             id: who it is, if the file knows.
         """
-        missing = np.isnan(xy).any(axis=1) | ((xy == 0).all(axis=1) & (scores == 0))
+        missing = np.isnan(xy).any(axis=1)
+        for nowhere in (0, -1):
+            missing |= (xy == nowhere).all(axis=1)
         if (np.abs(xy[~missing]) > FURTHEST_PX).any():
             self.fail(f"has a joint more than {FURTHEST_PX:.0f} pixels away")
         if np.isnan(scores[~missing]).any():
@@ -165,7 +192,7 @@ def read_json(path: Path) -> Item:
         KeypointsError: it is missing or not JSON.
     """
     with reading(path, KeypointsError, "is not a JSON file"):
-        return Item(parse_json(path.read_bytes()), path)
+        return Item(_parsed(path.read_bytes()), path)
 
 
 def skeleton_by_size(joints: Item, per_joint: int, *known: Skeleton) -> Skeleton:
@@ -173,18 +200,29 @@ def skeleton_by_size(joints: Item, per_joint: int, *known: Skeleton) -> Skeleton
 
     Args:
         joints: the joints of one person, a list.
-        per_joint: how many entries of the list are one joint.
+        per_joint: how many numbers of the list are one joint, unless each joint is a list.
         known: the skeletons that the format has; no two have as many joints.
 
     Raises:
         KeypointsError: none of them.
     """
-    count = len(list(joints))
+    entries = list(joints)
+    if entries and isinstance(entries[0].value, list):
+        per_joint = 1
     by_count = {per_joint * len(skeleton): skeleton for skeleton in known}
-    if count not in by_count:
+    if len(entries) not in by_count:
         expected = " or ".join(f"{n} ({skeleton.name})" for n, skeleton in by_count.items())
-        joints.fail(f"has {count} {'joints' if per_joint == 1 else 'numbers'}, not {expected}")
-    return by_count[count]
+        what = "joints" if per_joint == 1 else "numbers"
+        joints.fail(f"has {len(entries)} {what}, not {expected}; see --skeleton for others")
+    return by_count[len(entries)]
+
+
+def ask_for_17(path: Path, models: str) -> NoReturn:
+    """Raises UsageError: COCO and Human3.6M both have 17 joints, and the file names none."""
+    raise UsageError(
+        f"{path} does not say whose 17 joints it holds; give --skeleton coco17, which {models} "
+        "have, or h36m17."
+    )
 
 
 def agreed(found: Skeleton, asked: Skeleton | None, path: Path) -> Skeleton:
@@ -193,22 +231,30 @@ def agreed(found: Skeleton, asked: Skeleton | None, path: Path) -> Skeleton:
     Raises:
         UsageError: --skeleton contradicts the file.
     """
-    if asked not in (None, found):
-        raise UsageError(f"--skeleton {asked.name}: {path} says that it holds {found.name}.")
-    return found
+    if asked is None or asked == found:
+        return found
+    holds = found.name
+    if holds == NAMED:
+        holds = f"joints in another order ({', '.join(found.joint_names[:3])} ...)"
+    raise UsageError(f"--skeleton {asked.name}: {path} says that it holds {holds}.")
 
 
-def skeleton_of_names(names: tuple[str, ...]) -> Skeleton | None:
-    """The skeleton whose joints are called like this, in this order."""
-    known = (skeleton for skeleton in SKELETONS.values() if skeleton.joint_names == names)
-    return next(known, None)
+def _parsed(content: bytes) -> Any:
+    """JSON, or a JSON value in each line as a list of them.
 
-
-def frame_number(name: str) -> int | None:
-    """The last number in a file's name without its suffix: `clip_000012.jpg` is frame 12."""
-    numbers = re.findall("[0-9]+", Path(name).stem)
-    # Nineteen digits are too many for a frame already.
-    return int(numbers[-1].lstrip("0")[:19] or "0") if numbers else None
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return parse_json(content)
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":
+            raise
+        lines = [line for line in content.splitlines() if line.strip()]
+        try:
+            return [parse_json(line) for line in lines]
+        except ValueError:
+            raise error from None
 
 
 def _as_numbers(value: Any) -> NDArray[np.float64] | None:
@@ -228,3 +274,38 @@ def _shown(value: Any) -> str:
         return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def are_normalised(frames: Mapping[int, Sequence[PersonKeypoints]]) -> bool:
+    """Whether joints are parts of the picture's width and height, and not pixels.
+
+    In pixels nobody's joints lie this close together, and parts of a joint or two may lie far
+    outside of the picture.
+    """
+    joints = _all_joints(frames)
+    return bool(len(joints) and np.mean((joints > -0.5) & (joints < 1.5)) > 0.9)
+
+
+def check_not_world(
+    path: Path, skeleton: Skeleton, frames: Mapping[int, Sequence[PersonKeypoints]]
+) -> None:
+    """Raises KeypointsError: joints are metres from the middle of the hips, as MediaPipe's world
+    landmarks are.
+    """
+    if not {"left_hip", "right_hip"} <= set(skeleton.joint_names) or not are_normalised(frames):
+        return
+    hips = [skeleton.index("left_hip"), skeleton.index("right_hip")]
+    middles = [one.keypoints[hips].mean(axis=0) for people in frames.values() for one in people]
+    middle = np.array([point for point in middles if np.isfinite(point).all()])
+    if len(middle) and np.mean(np.abs(middle).max(axis=1) < 0.02) > 0.9:
+        raise KeypointsError(
+            f"{path} holds joints in metres from the hips (world landmarks); write the landmarks "
+            "in the picture instead (MediaPipe's pose_landmarks)."
+        )
+
+
+def _all_joints(frames: Mapping[int, Sequence[PersonKeypoints]]) -> NDArray[np.float32]:
+    """(N, 2) of everybody's joints that are there."""
+    everybody = [one.keypoints for people in frames.values() for one in people]
+    joints = np.concatenate([np.zeros((0, 2), np.float32), *everybody])
+    return joints[np.isfinite(joints).all(axis=1)]

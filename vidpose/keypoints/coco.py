@@ -4,25 +4,38 @@
 
     {"images": [{"id": 7, "file_name": "000007.jpg", "width": w, "height": h}, ...],
      "annotations": [{"image_id": 7, "category_id": 1, "keypoints": [x1, y1, v1, ...]}, ...],
-     "categories": [{"id": 1, "keypoints": ["nose", ...]}]}
+     "categories": [{"id": 1, "name": "person", "keypoints": ["nose", ...]}]}
 
 The frame is the number in the image's file name where there are names, else `image_id`. In
 annotations the third number is the visibility: 0 is missing, 1 (hidden) and 2 (seen) are there.
+Only people are read: the category that is called so, or that has the joints of people.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from vidpose.errors import KeypointsError
 from vidpose.keypoints.base import (
+    NOTHING,
+    Asked,
     Item,
     KeypointFile,
     PersonKeypoints,
     agreed,
-    frame_number,
-    skeleton_of_names,
 )
+from vidpose.keypoints.frame_names import frame_numbers
+from vidpose.keypoints.joint_names import missing_joints, skeleton_of_names
 from vidpose.skeleton import COCO17, Skeleton
 
 NAME = "coco"
+PERSON_ID = 1
+"""People's category in COCO's own files, and so in results, which do not name categories."""
+_PEOPLE = re.compile(r"(person|people|human|pedestrian)s?", re.I)
 
 
 def matches(item: Item) -> bool:
@@ -33,66 +46,193 @@ def matches(item: Item) -> bool:
     first = value[0] if isinstance(value, list) and value else None
     return (
         isinstance(first, dict)
-        and "keypoints" in first
+        and isinstance(first.get("keypoints"), list | str)
         and isinstance(first.get("image_id"), int)
         and "idx" not in first
     )
 
 
-def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
+def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
     """Understand the content of a JSON file.
 
     Args:
         item: all of the file.
-        skeleton: whose joints they are; by default what the category says, and COCO's 17 where
-            it says nothing.
+        asked: the skeleton is by default what the category says, and COCO's 17 where it says
+            nothing.
 
     Raises:
-        KeypointsError: the content is not COCO's.
-        UsageError: `skeleton` contradicts the file.
+        KeypointsError: the content is not COCO's, or its people have no joints known here.
+        UsageError: the skeleton that was asked for contradicts the file; or the file holds
+            several videos, and none is chosen.
     """
     annotated = isinstance(item.value, dict)
-    named = _skeleton(item) if annotated else None
-    skeleton = agreed(named, skeleton, item.path) if named else skeleton or COCO17
-    numbers, size = _images(item) if annotated else ({}, None)
-    frames: dict[int, list[PersonKeypoints]] = {index: [] for index in numbers.values()}
-    for person in item["annotations"] if annotated else item:
-        if (joints := person.get("keypoints")) is None:
-            continue  # a box without joints
+    rows = [row for row in (item["annotations"] if annotated else item) if _has_joints(row)]
+    people = _People.of(item, rows, asked.skeleton)
+    skeleton = people.skeleton or asked.skeleton or COCO17
+    images = _Images.of(item, asked.video) if annotated else _Images()
+    frames: dict[int, list[PersonKeypoints]] = {index: [] for index in images.frames.values()}
+    for row in rows:
+        image = row["image_id"]
+        number = image.integer()
+        if images.all and number not in images.all:
+            image.fail(f"is {number}, which is none of the images")
+        if not people.has(row) or (images.all and number not in images.frames):
+            continue  # an animal, or another video
+        joints = row["keypoints"]
         xy, third = joints.triplets(skeleton)
         # Unlabelled joints carry 0, 0; whoever labels a joint is sure of it.
-        seen = joints.person(xy, (third > 0).astype(float) if annotated else third)
-        image = person["image_id"]
-        number = image.integer()
-        if numbers and number not in numbers:
-            image.fail(f"is {number}, which is none of the images")
-        frames.setdefault(numbers.get(number, number), []).extend([seen] if seen else [])
+        seen = joints.person(xy, (third > 0).astype(float) if annotated else third, _track(row))
+        frames.setdefault(images.frames.get(number, number), []).extend([seen] if seen else [])
     return KeypointFile(
-        path=item.path, format=NAME, skeleton=skeleton, frames=frames, frame_size=size
+        path=item.path,
+        format=NAME,
+        skeleton=skeleton,
+        frames=frames,
+        frame_size=images.size,
+        video=asked.video if images.named else None,
     )
 
 
-def _skeleton(item: Item) -> Skeleton | None:
-    """The skeleton that the categories tell by the names of their joints."""
-    for category in item.get("categories") or Item([], item.path):
-        if (joints := category.get("keypoints")) is not None:
-            found = skeleton_of_names(tuple(name.text() for name in joints))
-            if found is None:
-                joints.fail("has joints of no skeleton known here")
-            return found
-    return None
+def _has_joints(row: Item) -> bool:
+    """Whether it is more than a box."""
+    joints = row.get("keypoints")
+    return joints is not None and joints.value != []
 
 
-def _images(item: Item) -> tuple[dict[int, int], tuple[int, int] | None]:
-    """Frame by image id, and the size that all images have, if they tell."""
-    ids, names, sizes = [], [], set()
-    for image in item.get("images") or Item([], item.path):
-        ids.append(image["id"].integer())
-        name = image.get("file_name")
-        names.append(frame_number(name.text()) if name else None)
-        width, height = image.get("width"), image.get("height")
-        sizes.add((width.integer(), height.integer()) if width and height else None)
-    known = [name for name in names if name is not None]
-    usable = len(known) == len(ids) and len(set(known)) == len(known)
-    size = next(iter(sizes)) if len(sizes) == 1 else None
-    return dict(zip(ids, known if usable else ids, strict=True)), size
+def _category(row: Item) -> int | None:
+    category = row.get("category_id")
+    return category.integer() if category else None
+
+
+def _track(row: Item) -> int | None:
+    """Who it is: PoseTrack's and CVAT's track, if they have one."""
+    attributes = row.get("attributes")
+    within = attributes if attributes and isinstance(attributes.value, dict) else None
+    track = row.get("track_id") or (within.get("track_id") if within else None)
+    return track.integer() if track and isinstance(track.value, int | float) else None
+
+
+@dataclass(frozen=True)
+class _People:
+    """The categories that are people."""
+
+    categories: frozenset[int]
+    """Their ids; empty if everybody is."""
+    skeleton: Skeleton | None = None
+    """What their joints' names say."""
+
+    def has(self, row: Item) -> bool:
+        category = _category(row) if self.categories else None
+        return category is None or category in self.categories
+
+    @classmethod
+    def of(cls, item: Item, rows: Sequence[Item], asked: Skeleton | None) -> _People:
+        """From the categories of a file and the rows that have joints.
+
+        Raises:
+            KeypointsError: no category has the joints of people.
+            UsageError: `asked` contradicts the names of the joints.
+        """
+        listed = item.get("categories") if isinstance(item.value, dict) else None
+        named = {id: one for id, one in _joint_names(listed).items() if one[1]} if listed else {}
+        if not named:
+            ids = {_category(row) for row in rows}
+            several = PERSON_ID in ids and len(ids) > 1 and not listed
+            return cls(frozenset([PERSON_ID] if several else []))
+        chosen = {id: one for id, one in named.items() if _PEOPLE.fullmatch(one[0])} or named
+        known = {id: skeleton_of_names(names) for id, (_, names) in chosen.items()}
+        fitting = {id: skeleton for id, skeleton in known.items() if skeleton is not None}
+        if not fitting:
+            if asked is None:
+                _fail_unknown(listed or item, chosen)
+            return cls(_of_size(listed or item, chosen, asked), asked)
+        found = next(iter(fitting.values()))
+        assert found is not None
+        same = frozenset(id for id, skeleton in fitting.items() if skeleton == found)
+        return cls(same, agreed(found, asked, item.path))
+
+
+Categories = dict[int, tuple[str, tuple[str, ...]]]
+"""Name and joints of every category, by its id."""
+
+
+def _joint_names(categories: Item) -> Categories:
+    out = {}
+    for number, category in enumerate(categories):
+        joints = category.get("keypoints")
+        names = tuple(name.text() for name in joints) if joints else ()
+        id, name = category.get("id"), category.get("name")
+        key = id.integer() if id else number
+        out[key] = (name.text() if name else "", names)
+    return out
+
+
+def _of_size(categories: Item, named: Categories, asked: Skeleton) -> frozenset[int]:
+    """The categories with joints of their own names, which --skeleton says what they are."""
+    fitting = {id: one for id, one in named.items() if len(one[1]) == len(asked)}
+    if not fitting:
+        counts = " or ".join(sorted({str(len(joints)) for _, joints in named.values()}))
+        categories.fail(f"has {counts} joints, not {len(asked)} ({asked.name})")
+    if len({joints for _, joints in fitting.values()}) > 1:
+        called = ", ".join(f"'{name}'" for name, _ in fitting.values())
+        categories.fail(
+            f"has {called} with {len(asked)} joints each; call one 'person', or delete the others"
+        )
+    return frozenset(fitting)
+
+
+def _fail_unknown(categories: Item, named: Categories) -> NoReturn:
+    name, joints = next(iter(named.values()))
+    missing = missing_joints(joints)
+    categories.fail(
+        f"has joints of no skeleton known here: '{name}' lacks {', '.join(missing[:3])} "
+        f"{'...' if len(missing) > 3 else ''}".rstrip()
+        + " (give --skeleton if they are called otherwise)"
+    )
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images of an annotation file."""
+
+    all: frozenset[int] = frozenset()
+    """Their ids."""
+    frames: dict[int, int] = field(default_factory=dict)
+    """Frame by id, for the images of the video that is read."""
+    size: tuple[int, int] | None = None
+    """The size of them, if they say it and agree."""
+    named: bool = False
+    """Whether names tell the frames, and so the videos."""
+
+    @classmethod
+    def of(cls, item: Item, video: str | None) -> _Images:
+        """Frames by the names of the images where they have numbers, else by their ids.
+
+        Raises:
+            KeypointsError: the names do not tell the frames.
+            UsageError: there are several videos, and none is chosen.
+        """
+        names: dict[int, str] = {}
+        sizes: dict[int, tuple[int, int] | None] = {}
+        for image in item.get("images") or Item([], item.path):
+            id, name = image["id"].integer(), image.get("file_name")
+            names[id] = name.text() if name else ""
+            width, height = image.get("width"), image.get("height")
+            sizes[id] = (width.integer(), height.integer()) if width and height else None
+        named = all(names.values()) and any(re.search("[0-9]", one) for one in names.values())
+        if named:
+            if twice := [name for name, times in Counter(names.values()).items() if times > 1]:
+                raise KeypointsError(f"{item.path}: the image '{twice[0][-80:]}' is there twice.")
+            numbers = frame_numbers(names.values(), item.path, video)
+            frames = {id: numbers[name] for id, name in names.items() if name in numbers}
+        else:
+            frames = {id: id for id in names}
+        for id, number in frames.items():
+            Item(number, item.path, f"the number of image {id}").integer()
+        found = {sizes[id] for id in frames}
+        return cls(
+            frozenset(names),
+            frames,
+            next(iter(found)) if len(found) == 1 else None,
+            named,
+        )

@@ -8,6 +8,7 @@ MMPose 1.x writes two layouts. Its inferencers (`--pred-out-dir`) write the bare
 with frames counted from 0, and for a single picture the instances alone. Its demo scripts
 (`--save-predictions`) write the same list as `instance_info`, with frames counted from 1, next to
 a `meta_info` that names the joints. The second is what we write: a file that names its joints.
+People also write out what the inferencer returns for each frame, `{"predictions": [[{...}, ...]]}`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from vidpose.errors import UsageError
+from vidpose.keypoints import nested
 from vidpose.keypoints.base import (
+    NOTHING,
+    Asked,
     Item,
     KeypointFile,
     PersonKeypoints,
     agreed,
+    ask_for_17,
     skeleton_by_size,
-    skeleton_of_names,
 )
+from vidpose.keypoints.joint_names import skeleton_of_names
 from vidpose.poses import Pose2D
-from vidpose.skeleton import COCO17, H36M17, HALPE26, Skeleton
+from vidpose.skeleton import COCO17, H36M17, HALPE26, HALPE136, WHOLEBODY133, Skeleton
 from vidpose.utils.files import replacing
 
 NAME = "mmpose"
@@ -47,30 +51,32 @@ def matches(item: Item) -> bool:
     if isinstance(value, dict):
         return "instance_info" in value or "meta_info" in value
     first = value[0] if isinstance(value, list) and value else None
-    return isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first)
+    if isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first):
+        return True
+    return nested.has_people(value, _is_person)
 
 
-def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
+def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
     """Understand the content of a JSON file.
 
     Args:
         item: all of the file.
-        skeleton: whose joints they are; needed where `meta_info` does not name 17 joints.
+        asked: the skeleton is needed where `meta_info` does not name 17 joints.
 
     Raises:
         KeypointsError: the content is not MMPose's, or not 2D joints.
         UsageError: `skeleton` contradicts the file, or is needed and not given.
     """
     meta, frames, first = None, item, 0
-    if isinstance(item.value, dict):
+    if isinstance(item.value, dict) and not _written_out(item):
         meta, frames, first = item.get("meta_info"), item["instance_info"], 1
-    rows = list(frames)
-    if rows and rows[0].get("instances") is None and rows[0].get("keypoints") is not None:
-        instances = [(0, rows)]  # one picture
-    else:
-        instances = [(_index(row, first), list(row["instances"])) for row in rows]
-    found = _skeleton(meta) or skeleton or _unnamed_skeleton(instances)
-    skeleton = agreed(found, skeleton, item.path) if found else None
+    instances, warnings = _instances(frames, first, asked.video)
+    named = _skeleton(meta, asked.skeleton)
+    skeleton = (
+        agreed(named, asked.skeleton, item.path)
+        if named
+        else asked.skeleton or _unnamed_skeleton(instances)
+    )
     out: dict[int, list[PersonKeypoints]] = {}
     for index, people in instances:
         seen = (_person(person, skeleton) for person in people)
@@ -83,7 +89,35 @@ def read(item: Item, skeleton: Skeleton | None = None) -> KeypointFile:
         frames=out,
         fps=fps.positive() if fps else None,
         frame_size=_size(size) if size else None,
+        video=asked.video if _written_out(item) else None,
+        warnings=warnings,
     )
+
+
+def _is_person(value: Any) -> bool:
+    return isinstance(value, dict) and "keypoints" in value and "keypoint_scores" in value
+
+
+def _written_out(item: Item) -> bool:
+    """Whether people wrote it out of the inferencer's results, with `predictions` in it."""
+    rows = item.value if isinstance(item.value, list) else [item.value]
+    known = ("instances", "instance_info", "meta_info", "keypoints")
+    first = rows[0] if rows else None
+    plain = isinstance(first, dict) and any(key in first for key in known)
+    return not plain and nested.has_people(item.value, _is_person)
+
+
+def _instances(
+    frames: Item, first: int, video: str | None
+) -> tuple[list[tuple[int, list[Item]]], tuple[str, ...]]:
+    """The people of every frame, which are counted from `first`, and warnings."""
+    if _written_out(frames):
+        found, warnings = nested.frames(frames, _is_person, video)
+        return list(found.items()), warnings
+    rows = list(frames)
+    if rows and rows[0].get("instances") is None and rows[0].get("keypoints") is not None:
+        return [(0, rows)], ()  # one picture
+    return [(_index(row, first), list(row["instances"])) for row in rows], ()
 
 
 def write(poses: Pose2D, path: str | Path) -> Path:
@@ -156,8 +190,10 @@ def _index(row: Item, first: int) -> int:
     return index
 
 
-def _skeleton(meta: Item | None) -> Skeleton | None:
-    """The skeleton that `meta_info` tells by the names of its joints."""
+def _skeleton(meta: Item | None, asked: Skeleton | None) -> Skeleton | None:
+    """The skeleton that `meta_info` tells by the names of its joints; None if nobody can tell it
+    by them, but it was asked for one.
+    """
     named = meta.get("keypoint_id2name") if meta else None
     if meta is None or named is None:
         return None
@@ -165,7 +201,7 @@ def _skeleton(meta: Item | None) -> Skeleton | None:
         named.fail("is not an object")
     names = tuple(str(named.value.get(str(i))) for i in range(len(named.value)))
     found = H36M17 if names == H36M_NAMES else skeleton_of_names(names)
-    if found is None:
+    if found is None and (asked is None or len(asked) != len(names)):
         named.fail(f"has joints of no skeleton known here ({', '.join(names)[:60]} ...)")
     return found
 
@@ -174,16 +210,13 @@ def _unnamed_skeleton(instances: list[tuple[int, list[Item]]]) -> Skeleton | Non
     """The skeleton of joints without names; None if there is nobody.
 
     Raises:
-        UsageError: COCO and Human3.6M both have as many joints, and MMPose has models for both.
+        UsageError: there are 17, and MMPose has models for both COCO's and Human3.6M's.
     """
     for person in (person for _, row in instances for person in row):
         joints = person["keypoints"]
-        found = skeleton_by_size(joints, 1, COCO17, HALPE26)
+        found = skeleton_by_size(joints, 1, COCO17, HALPE26, WHOLEBODY133, HALPE136)
         if len(found) == len(H36M17):
-            raise UsageError(
-                f"{joints.path} does not say whose {len(found)} joints it holds; give --skeleton "
-                "coco17, which MMPose's body models have, or h36m17."
-            )
+            ask_for_17(joints.path, "MMPose's body models")
         return found
     return None
 

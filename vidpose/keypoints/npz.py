@@ -6,7 +6,7 @@ and meanings, so whatever reads one reads the 2D part of the other.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import KeypointsError, UsageError
-from vidpose.keypoints.base import Item, KeypointFile, agreed, skeleton_of_names
+from vidpose.keypoints.base import Asked, Item, KeypointFile, agreed
+from vidpose.keypoints.frame_names import chosen_video
+from vidpose.keypoints.joint_names import skeleton_of_names
 from vidpose.poses import FORMAT, Pose2D, check_values, rate_and_size, read_meta, write_poses
-from vidpose.skeleton import Skeleton
+from vidpose.skeleton import BLAZEPOSE33, Skeleton
 from vidpose.utils.gaps import known_joints
 from vidpose.utils.npz import read_arrays
 from vidpose.utils.outside import reading
@@ -24,6 +26,8 @@ from vidpose.utils.outside import reading
 NAME = "npz"
 FORMAT_2D = "vidpose-2d/1"
 BARE_KEYS = ("keypoints_2d", "keypoints")
+MOST_SCORE = 10.0
+"""Some networks' scores go beyond 1, none beyond this."""
 LONGEST_FRAME_S = 60.0
 """Tracks are resampled to the network's rate, so a file must not claim to last for years."""
 _APART = ("skeleton", "fps", "frame_size")
@@ -78,15 +82,18 @@ def is_ours(path: Path) -> bool:
     return str(_entries(path, "format").get("format")) in (FORMAT_2D, FORMAT)
 
 
-def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
+def read_bare(path: Path, asked: Asked) -> KeypointFile:
     """Read an array (T, J, 2 or 3) of one person: x, y and perhaps the score; NaN = missing.
+
+    FreeMoCap's arrays (cameras, T, points, 2 or 3) are read, too, one camera at a time: their
+    points are MediaPipe's, the body's 33 first. Their third column is a depth.
 
     Args:
         path: a .npy, or an .npz with one array or one called `keypoints_2d` or `keypoints`.
-        skeleton: whose joints they are.
+        asked: whose joints they are, and the camera, which counts from 0.
 
     Raises:
-        UsageError: no skeleton is given.
+        UsageError: no skeleton is given, or no camera.
         KeypointsError: there is no such array.
     """
     entries = _entries(path)
@@ -96,6 +103,9 @@ def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
     if not key:
         item.fail(f"has {len(entries)} arrays, none called {' or '.join(BARE_KEYS)}")
     array = entries[key]
+    if array.dtype.kind in "iuf" and array.ndim == 4 and array.shape[3] in (2, 3):
+        return _read_cameras(array, item, asked)
+    skeleton = asked.skeleton
     if skeleton is None:
         raise UsageError(
             f"{path} does not say whose joints it holds; name them: --skeleton h36m17, coco17 ..."
@@ -105,14 +115,36 @@ def read_bare(path: Path, skeleton: Skeleton | None) -> KeypointFile:
         item.fail(f"is {array.dtype} {array.shape}, not {wanted}")
     if array.shape[1] != len(skeleton):
         item.fail(f"has the shape {array.shape}, not {wanted}")
+    if array.shape[2] == 3 and _is_depth(array[..., 2]):
+        item.fail("has a third column that is no score (0 to 1); lifting needs 2D joints in pixels")
+    return _one_person(array, item, skeleton)
+
+
+def _read_cameras(array: NDArray[Any], item: Item, asked: Asked) -> KeypointFile:
+    skeleton = asked.skeleton or BLAZEPOSE33
+    if array.shape[2] < len(skeleton):
+        item.fail(f"has the shape {array.shape}, not (cameras, frames, {len(skeleton)}, 2 or 3)")
+    cameras = {str(number): joints for number, joints in enumerate(array)}
+    camera = chosen_video(cameras, item.path, asked.video)
+    found = _one_person(cameras[camera][:, : len(skeleton), :2], item, skeleton)
+    return replace(found, video=asked.video)
+
+
+def _one_person(array: NDArray[Any], item: Item, skeleton: Skeleton) -> KeypointFile:
     with np.errstate(invalid="ignore"):  # NaN of any kind is a missing joint
         numbers = array.astype(np.float64)
     frames = {}
     for index, joints in enumerate(numbers):
         scores = joints[:, 2] if joints.shape[1] == 3 else np.ones(len(joints))
-        seen = Item(None, path, f"{key}[{index}]").person(joints[:, :2], scores, id=1)
+        seen = Item(None, item.path, f"{item.place}[{index}]").person(joints[:, :2], scores, id=1)
         frames[index] = [seen] if seen else []
-    return KeypointFile(path=path, format=NAME, skeleton=skeleton, frames=frames)
+    return KeypointFile(path=item.path, format=NAME, skeleton=skeleton, frames=frames)
+
+
+def _is_depth(column: NDArray[Any]) -> bool:
+    """Whether a third column cannot be scores: most lie far outside of 0 to 1."""
+    known = column[np.isfinite(column)]
+    return bool(len(known) and np.mean((known < -0.01) | (known > MOST_SCORE)) > 0.1)
 
 
 def _entries(path: Path, *keys: str) -> dict[str, NDArray[Any]]:

@@ -81,7 +81,8 @@ def parse_json(text: str | bytes) -> Any:
     marker = b"\\ud" if isinstance(text, bytes) else "\\ud"
     if marker in text.lower():  # type: ignore[operator]
         try:  # a half of a pair of surrogates cannot be printed, nor written to another file
-            json.dumps(value, ensure_ascii=False).encode()
+            # Names of files that are not UTF-8 have halves of their own, and are known to be such.
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             raise ValueError("a text in it is not valid Unicode") from None
     return value

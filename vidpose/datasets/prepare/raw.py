@@ -106,7 +106,7 @@ def read_cdf(path: Path, name: str) -> NDArray[Any]:
         MissingDependencyError: cdflib is not installed.
     """
     _need("cdflib", f"{path} is a CDF file")
-    with damaged(path, "a CDF file"):
+    with damaged(path, "a CDF file", [name]):
         return np.asarray(isolated.read("cdf", path, name)[name])
 
 
@@ -118,7 +118,7 @@ def read_hdf5(path: Path, name: str) -> NDArray[Any]:
         MissingDependencyError: h5py is not installed.
     """
     _need("h5py", f"{path} is an HDF5 file")
-    with damaged(path, "an HDF5 file"):
+    with damaged(path, "an HDF5 file", [name]):
         return np.asarray(isolated.read("hdf5", path, name)[name])
 
 
@@ -134,16 +134,16 @@ def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     with damaged(path, "a MATLAB file"):
         newer = is_hdf5(str(path))
     if not newer:
-        with damaged(path, "a MATLAB file"):
+        with damaged(path, "a MATLAB file", names):
             return isolated.read("mat", path, *names)
     _need("h5py", f"{path} is a MATLAB 7.3 file")
-    with damaged(path, "a MATLAB 7.3 file"):
+    with damaged(path, "a MATLAB 7.3 file", names):
         return isolated.read("mat73", path, *names)
 
 
 @contextmanager
-def damaged(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a reader raises on a damaged file into a sentence.
+def damaged(path: Path, kind: str, names: Sequence[str] = ()) -> Iterator[None]:
+    """Turn whatever a reader raises on a damaged file, or one without `names`, into a sentence.
 
     Raises:
         DataError: instead.
@@ -153,7 +153,11 @@ def damaged(path: Path, kind: str) -> Iterator[None]:
             yield
         except KeyError as error:
             missing = str(error.args[0])[:60]
-            raise DataError(f"{path} has no variable {missing}; is it the right file?") from None
+            if missing not in names:
+                raise
+            raise DataError(
+                f"{path} has no variable {missing}; see whether it is the right file."
+            ) from None
 
 
 def _need(package: str, why: str) -> None:

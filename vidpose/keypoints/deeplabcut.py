@@ -1,0 +1,94 @@
+"""DeepLabCut's CSV: lines of headings, then a line for each frame.
+
+    scorer,      DLC_resnet50,DLC_resnet50,DLC_resnet50,...
+    individuals, ind1,        ind1,        ind1,        ...      only with several animals
+    bodyparts,   nose,        nose,        nose,        ...
+    coords,      x,           y,           likelihood,  ...
+    0,           312.5,       104.2,       0.99,        ...
+
+The frame is the number in the first column, or in labels the picture's name there, whose path may
+take several columns. Body parts that belong to nobody ("unique") are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vidpose.errors import KeypointsError
+from vidpose.keypoints import tables
+from vidpose.keypoints.base import NOTHING, Asked, KeypointFile
+from vidpose.keypoints.joint_names import skeleton_of_names
+
+NAME = "deeplabcut"
+COORDS = ("x", "y", "likelihood")
+
+
+def matches(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the rows of a table are DeepLabCut's."""
+    return bool(rows) and rows[0][0] == "scorer"
+
+
+def read(path: Path, rows: Sequence[Sequence[str]], asked: Asked = NOTHING) -> KeypointFile:
+    """Understand a table.
+
+    Args:
+        path: the file.
+        rows: all of its cells.
+        asked: the skeleton where the body parts have names of their own.
+
+    Raises:
+        KeypointsError: it is not DeepLabCut's, or lacks the joints of people.
+        UsageError: the skeleton that was asked for contradicts the names.
+    """
+    heads = {row[0]: row for row in rows[:4]}
+    if "bodyparts" not in heads or "coords" not in heads:
+        raise KeypointsError(f"{path} begins as DeepLabCut's, but lacks 'bodyparts' or 'coords'.")
+    parts, coords = heads["bodyparts"], heads["coords"]
+    individuals = heads.get("individuals", ["one"] * len(parts))
+    first = 1 + max(n for n, row in enumerate(rows[:4]) if row[0] in ("bodyparts", "coords"))
+    begin = next((c for c, name in enumerate(coords) if name in COORDS), len(coords))
+    width = min(len(parts), len(coords), len(individuals))
+    columns: dict[str, dict[str, dict[str, int]]] = {}
+    for c in range(begin, width):
+        columns.setdefault(individuals[c], {}).setdefault(parts[c], {})[coords[c]] = c
+    people = _people(columns, asked)
+    names = list(next(iter(people.values()))) if people else []
+    found = []
+    for line, row in enumerate(rows[first:], first + 1):
+        frame = "/".join(cell for cell in row[:begin] if cell)
+        for person, joints in people.items():
+            values = [_joint(path, row, line, where) for where in joints.values()]
+            who = person if "individuals" in heads else None
+            found.append(tables.Row(line, frame, who, np.array(values)))
+    return tables.keypoint_file(path, NAME, names, found, asked)
+
+
+def _people(
+    columns: dict[str, dict[str, dict[str, int]]], asked: Asked
+) -> dict[str, dict[str, dict[str, int]]]:
+    """The individuals that have the first's body parts, in its order, or a person's."""
+    usual = next(
+        (list(parts) for parts in columns.values() if skeleton_of_names(list(parts))), None
+    )
+    if usual is None:
+        sizes = [list(parts) for parts in columns.values()]
+        fits = [parts for parts in sizes if asked.skeleton and len(parts) == len(asked.skeleton)]
+        usual = (fits or sizes or [[]])[0]
+    return {
+        who: {name: parts[name] for name in usual}
+        for who, parts in columns.items()
+        if set(usual) <= set(parts)
+    }
+
+
+def _joint(
+    path: Path, row: Sequence[str], line: int, where: dict[str, int]
+) -> tuple[float, float, float]:
+    cells = [row[where[coord]] if where.get(coord, len(row)) < len(row) else "" for coord in COORDS]
+    x, y, score = (
+        tables.number(cell, path, line, name) for cell, name in zip(cells, COORDS, strict=True)
+    )
+    return x, y, score if "likelihood" in where else 1.0

@@ -1,0 +1,164 @@
+"""Which frame of which video a picture is, by the names of all of them.
+
+A name holds more than a frame's number: `0007_cam2.jpg`, `clip2_0007_jpg.rf.4e73a.jpg`,
+`cam1/0007.png`. So names are compared: the frame is the number that varies most, and what else
+differs tells videos apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from pathlib import Path
+from typing import NoReturn
+
+from vidpose.errors import KeypointsError, UsageError
+
+SUFFIX = re.compile(
+    r"(_keypoints)?\.(json|txt|jpe?g|png|bmp|tiff?|webp|ppm|pgm|heic|avif|gif|exr|jp2)$", re.I
+)
+ROBOFLOW = re.compile(r"([_.](jpe?g|png|bmp|tiff?|webp))?\.rf\.[0-9a-z]+$", re.I)
+"""What Roboflow appends: the old suffix and a hash, in which there are digits, too."""
+SHOWN = 6
+"""That many videos are listed in a message."""
+LONGEST_NUMBER = 19
+"""Digits; a longer number is no frame's."""
+SPARSEST = 2
+"""Where nothing but the order of digits tells the frames, their numbers lie at most this many
+times as far apart as there are pictures; else they are parts of hashes."""
+
+Texts = tuple[str, ...]
+Numbers = tuple[int, ...]
+
+
+def frame_numbers(names: Iterable[str], path: Path, video: str | None = None) -> dict[str, int]:
+    """The frame of every picture of one video; pictures of other videos are left out.
+
+    Args:
+        names: paths or names of pictures, or of files for pictures, with or without suffix.
+        path: the file that the names stand in, for messages.
+        video: which video, if there are several.
+
+    Raises:
+        KeypointsError: the names do not tell the frames.
+        UsageError: there are several videos and none is chosen, or there is no such video.
+    """
+    videos = _videos(sorted(set(names)), path)
+    if not videos or (video is None and len(videos) == 1):
+        return next(iter(videos.values()), {})
+    return videos[chosen_video(videos, path, video)]
+
+
+def chosen_video(videos: Mapping[str, Sized], path: Path, video: str | None) -> str:
+    """The name of the video to read.
+
+    Args:
+        videos: the frames of every video, by the videos' names.
+        path: the file they stand in, for messages.
+        video: what was asked for.
+
+    Raises:
+        UsageError: there is no such video, or there are several and none was asked for.
+    """
+    if video is not None and video in videos:
+        return video
+    if video is None and len(videos) == 1:
+        return next(iter(videos))
+    listed = ", ".join(f"{name} ({len(of)} frames)" for name, of in list(videos.items())[:SHOWN])
+    listed += f" and {len(videos) - SHOWN} more" if len(videos) > SHOWN else ""
+    if video is not None:
+        raise UsageError(f"--video-name {video}: {path} holds {listed}.")
+    raise UsageError(
+        f"{path} holds {len(videos)} videos: {listed}; choose one with "
+        f"--video-name '{next(iter(videos))}'."
+    )
+
+
+def _videos(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
+    """The frames of all pictures, by the names of videos and pictures."""
+    alike: dict[Texts, dict[str, Numbers]] = defaultdict(dict)
+    for name in names:
+        texts, numbers = _split(name)
+        if not numbers:
+            raise KeypointsError(
+                f"{path}: {name[-80:]!r} is a name without a frame's number; number the pictures "
+                "as in 000012.jpg."
+            )
+        alike[texts][name] = numbers
+    if len(names) > 1 and len(alike) > len(names) / 2:
+        return {path.stem: _by_position(alike, path)}
+    videos: dict[str, dict[str, int]] = {}
+    for texts, group in alike.items():
+        frame, labels = _columns(list(group.values()))
+        for name, numbers in group.items():
+            label = _label(texts, numbers, labels) or path.stem
+            frames = videos.setdefault(label, {})
+            frames[name] = numbers[frame]
+    for frames in videos.values():
+        if len(set(frames.values())) < len(frames):
+            _fail_same(frames, path)
+    return videos
+
+
+def _split(name: str) -> tuple[Texts, Numbers]:
+    """A name's texts and the numbers between them."""
+    stem = ROBOFLOW.sub("", SUFFIX.sub("", name.replace("\\", "/")))
+    pieces = re.split("([0-9]+)", stem)
+    # The beginning of a number with more digits is too large for a frame already.
+    numbers = tuple(int(n.lstrip("0")[:LONGEST_NUMBER] or "0") for n in pieces[1::2])
+    return tuple(pieces[::2]), numbers
+
+
+def _columns(rows: Sequence[Numbers]) -> tuple[int, list[int]]:
+    """Which number is the frame's, and which belong to the video's name.
+
+    The frame's number takes the most values, and of equals those that lie closest together. A
+    number that is another one for (nearly) every picture belongs to none: a time, a hash. Nor does
+    one behind a frame's number that tells all pictures apart.
+    """
+    columns = [set(column) for column in zip(*rows, strict=True)]
+    frame = max(
+        range(len(columns)), key=lambda c: (len(columns[c]), min(columns[c]) - max(columns[c]), c)
+    )
+    labels = [c for c in range(len(columns)) if c != frame]
+    if len(columns[frame]) == len(rows) > 1:
+        labels = [c for c in labels if len(columns[c]) == 1 or c < frame]
+    return frame, [c for c in labels if 2 * len(columns[c]) <= max(len(rows), 2)]
+
+
+def _label(texts: Texts, numbers: Numbers, columns: Sequence[int]) -> str:
+    """A video's name: the picture's without the frame's number."""
+    kept = [str(number) if c in columns else "" for c, number in enumerate(numbers)]
+    label = "".join(text + number for text, number in zip(texts, [*kept, ""], strict=True))
+    return label.strip("_-. /")
+
+
+def _by_position(alike: Mapping[Texts, Mapping[str, Numbers]], path: Path) -> dict[str, int]:
+    """Frames where letters differ from picture to picture: the first or the last number."""
+    rows = {name: numbers for group in alike.values() for name, numbers in group.items()}
+    found = []
+    for place in (0, -1):
+        frames = {name: numbers[place] for name, numbers in rows.items()}
+        span = max(frames.values()) - min(frames.values())
+        if len(set(frames.values())) == len(frames) and span <= SPARSEST * len(frames):
+            found.append((span, frames))
+    if not found:
+        raise KeypointsError(
+            f"{path}: the names of its pictures do not tell their order ("
+            f"{', '.join(name[-60:] for name in list(rows)[:2])} ...); number them as in "
+            "000012.jpg."
+        )
+    return min(found, key=lambda one: one[0])[1]
+
+
+def _fail_same(frames: Mapping[str, int], path: Path) -> NoReturn:
+    taken: dict[int, str] = {}
+    for name, number in frames.items():
+        if number in taken:
+            raise KeypointsError(
+                f"{path}: {taken[number][-60:]!r} and {name[-60:]!r} are both frame {number}; "
+                "number the pictures as in 000012.jpg."
+            )
+        taken[number] = name
+    raise AssertionError("no number stands twice")

@@ -1,0 +1,90 @@
+"""Files that people try and that hold no 2D joints to read: what to do instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vidpose.errors import KeypointsError, UsageError
+
+_VIDEO = "is a video; `vidpose infer {path}` finds the 2D joints in it and lifts them"
+_PICTURE = "is a picture; `vidpose infer {path}` finds the 2D joints in it and lifts them"
+_PICKLE = (
+    "is a pickle, which may run code when it is opened; write the joints as JSON or as an array "
+    "(frames, joints, 2 or 3) with numpy.save"
+)
+
+_BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
+    *((4, brand, _VIDEO) for brand in (b"ftyp", b"moov", b"mdat")),
+    (0, b"\x1a\x45\xdf\xa3", _VIDEO),  # Matroska, WebM
+    (8, b"AVI ", _VIDEO),
+    *((0, start, _VIDEO) for start in (b"FLV\x01", b"OggS", b"\x30\x26\xb2\x75", b"\0\0\x01\xba")),
+    *((0, start, _PICTURE) for start in (b"\xff\xd8\xff", b"\x89PNG", b"GIF8")),
+    (8, b"WEBP", _PICTURE),
+    *((0, bytes([0x80, version]), _PICKLE) for version in (2, 3, 4, 5)),
+)
+"""Where a file has which bytes, and what it is then."""
+
+_HDF5 = (
+    "is HDF5: of DeepLabCut, write it as CSV (deeplabcut.analyze_videos_converth5_to_csv), since "
+    "its columns are pickled; of SLEAP, export its analysis as CSV; else save an array (frames, "
+    "joints, 2 or 3) with numpy.save"
+)
+_SUFFIXES = {
+    **dict.fromkeys((".pkl", ".pickle"), _PICKLE),
+    ".mat": "is MATLAB's; save an array (frames, joints, 2 or 3) with numpy.save",
+    ".trc": "is TRC, which holds 3D joints; lift the JSON of 2D joints instead, which Sports2D and "
+    "Pose2Sim write with save_pose",
+    **dict.fromkeys((".c3d", ".bvh", ".mot"), "holds 3D motion, which needs no lifting"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a spreadsheet; save it as CSV"),
+    **dict.fromkeys((".zip", ".gz", ".tar"), "is an archive; unpack it first"),
+    ".slp": "is SLEAP's project; export its analysis as CSV",
+    **dict.fromkeys((".yaml", ".yml"), "is YAML; write the joints as JSON"),
+}
+_TS_PACKET = 188
+_LINE = 4096
+
+
+def refuse_other_files(path: Path) -> None:
+    """Say what a file is and what to do, if it is known to hold no 2D joints that can be read.
+
+    Raises:
+        UsageError: it is a video or a picture.
+        KeypointsError: it is of another kind, or cannot be read.
+    """
+    if path.is_dir():
+        return
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(_TS_PACKET + 1)
+    except OSError as error:
+        raise KeypointsError(f"{path} cannot be read ({error.strerror}).") from None
+    what = next(
+        (text for at, begin, text in _BEGINNINGS if head[at : at + len(begin)] == begin), None
+    )
+    if head[:1] == head[_TS_PACKET:] == b"\x47":
+        what = _VIDEO
+    if head.startswith(b"\x89HDF"):
+        what = _HDF5
+    what = what or _SUFFIXES.get(path.suffix.lower())
+    if what is not None:
+        raised = UsageError if what in (_VIDEO, _PICTURE) else KeypointsError
+        raise raised(f"{path} {what.format(path=path)}.")
+
+
+def text_kind(path: Path) -> str | None:
+    """What a file of 2D joints that is not NumPy's may be: `json`, `csv` or `yolo`, by its
+    beginning; None if it is none of them.
+    """
+    suffix = path.suffix.lower()
+    with open(path, "rb") as stream:
+        head = stream.read(_LINE)
+    line = head.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t").splitlines()[:1]
+    begin = line[0] if line else b""
+    if suffix in (".json", ".jsonl", ".ndjson") or begin[:1] in (b"{", b"["):
+        return "json"
+    if suffix in (".csv", ".tsv"):
+        return "csv"
+    if suffix == ".txt" and re.fullmatch(rb"[0-9eE.+ -]*", begin):
+        return "yolo"
+    return "csv" if any(sign in begin for sign in b",;\t") else None
