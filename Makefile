@@ -1,8 +1,9 @@
 # make demo    set everything up, run the main job on a real video, say where the result is
 # make test    set everything up, run every check and test
+# make docs    build the documentation as a site, into build/docs/site; needs Python 3.11 or newer
 # make viewer  rebuild the player's script from vidpose/viewer/web, which takes Node
 # make soak    kill it, fill the disk, damage hundreds of videos and files: what takes long
-# make clean   remove the virtual environment, the demo video and all caches
+# make clean   remove the virtual environment, the demo video, the site and all caches
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
@@ -14,7 +15,7 @@ PARTS := datasets c3d parquet tensorboard ray browser mmpose
 CPU_BUILDS := https://download.pytorch.org/whl/cpu
 
 .DELETE_ON_ERROR:
-.PHONY: demo test viewer soak clean
+.PHONY: demo test docs viewer soak clean
 
 demo: .venv/ready $(VIDEO)
 	$(BIN)/vidpose infer $(VIDEO) -o outputs --render --view-html
@@ -26,6 +27,9 @@ test: .venv/ready $(VIDEO)
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] == (3, 11))' || $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+docs: .venv/docs
+	$(BIN)/python docs/build_site.py
 
 viewer:
 	cd vidpose/viewer/web && npm ci --no-audit --no-fund && npm run build
@@ -56,8 +60,12 @@ soak: .venv/ready $(VIDEO)
 	done
 	touch $@
 
+.venv/docs: .venv/ready pyproject.toml
+	$(PIP) --editable '.[docs]'
+	touch $@
+
 $(VIDEO): demo_videos/fetch.py | .venv/ready
 	$(BIN)/python demo_videos/fetch.py $@
 
 clean:
-	rm -rf .venv $(VIDEO) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(VIDEO) build/docs .hypothesis .mypy_cache .pytest_cache .ruff_cache

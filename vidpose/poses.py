@@ -157,7 +157,8 @@ class Pose2D:
         """The same poses from one time to another, both included; everybody is kept.
 
         Args:
-            start_s, end_s: seconds, as `timestamps` counts them.
+            start_s: seconds, as `timestamps` counts them.
+            end_s: the same.
 
         Raises:
             UsageError: there is no frame between them.

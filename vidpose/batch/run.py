@@ -44,7 +44,8 @@ def infer_many(
             and paths that mean the same to all of them. A GPU is taken for each video, if there
             are any.
         redo: work on what is done, too.
-        relift, options: see `vidpose.infer`.
+        relift: see `vidpose.infer`.
+        options: see `vidpose.infer`.
         report: takes messages.
         progress: wraps the frames of a video, where they are worked on one by one here.
         videos_progress: wraps the videos.

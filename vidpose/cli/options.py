@@ -27,16 +27,21 @@ class GroupedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """See `click.Command`."""
-        groups: dict[str, list[tuple[str, str]]] = {COMMON: []}
-        for parameter in self.get_params(ctx):
-            heading = getattr(parameter, "heading", None)
-            record = None if heading is None else parameter.get_help_record(ctx)
-            if heading is not None and record is not None:
-                groups.setdefault(heading, []).append(record)
-        for heading, records in groups.items():
-            if records:
-                with formatter.section(heading):
-                    formatter.write_dl(records)
+        for heading, records in grouped(self, ctx).items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def grouped(command: click.Command, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """By heading, the names and the help of a command's options, except for `--help`."""
+    groups: dict[str, list[tuple[str, str]]] = {COMMON: []}
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            continue
+        record = parameter.get_help_record(ctx)
+        if record is not None:
+            groups.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
+    return {heading: records for heading, records in groups.items() if records}
 
 
 def headed(heading: str, *names: str, **more: Any) -> Callable[[Any], Any]:
