@@ -31,6 +31,7 @@ ADDED = {
     "vidpose lift": TINY,
     "vidpose train": TRAIN,
     "vidpose train --dataset mocap": f"{TRAIN} --windows 64 --val-windows 16 --stride 1",
+    "vidpose train --model poseformer": f"{TRAIN} --windows 64 --val-windows 16",
     "vidpose prepare synthetic": "--seconds 1",
     "vidpose profile": "--frames 9",
     "vidpose profile my_video.mp4": "",
@@ -47,6 +48,8 @@ NOT_RUN = {
     "vidpose prepare mpi_inf_3dhp": "needs the raw download",
     "vidpose paper table4": "trains ten networks",
     "vidpose paper figure5": "draws the attention of a network of full size; see tests/paper",
+    "vidpose live": "opens a camera, a stream or a window; see tests/live",
+    "vidpose weights export": "takes half a minute of exporting; see tests/lifting",
     "vidpose train --init-from": "begins with weights of one width; see tests/training",
 }
 """Commands that are only parsed, by their words, and why."""
@@ -62,6 +65,8 @@ OTHER_PROGRAMS = {
 
 PYTHON_NOT_RUN = {
     "docs/cpn.md": "needs CPN's weights, COCO and MMPose",
+    "docs/live.md": "opens a camera; see tests/live",
+    "docs/onnx.md": "takes half a minute of exporting; see tests/lifting",
     "docs/guides/opensim.md": "needs OpenSim and a model of a body",
 }
 """Pages whose Python is compiled only, and why."""

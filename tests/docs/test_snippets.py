@@ -128,10 +128,12 @@ def smaller(words: list[str]) -> list[str]:
 
 
 def _matches(rule: str, words: list[str]) -> bool:
-    """Whether a command begins with the rule's words, and has the options among them."""
-    wanted = rule.split()
-    plain = [word for word in wanted if not word.startswith("-")]
-    return words[: len(plain)] == plain and set(wanted) <= set(words)
+    """Whether a command begins with the rule's words; an option of the rule may stand anywhere."""
+    begin, *option = rule.split(" -", 1)
+    start = begin.split()
+    return words[: len(start)] == start and all(
+        f" -{part} " in f" {' '.join(words)} " for part in option
+    )
 
 
 def run_vidpose(words: list[str], place: str) -> None:

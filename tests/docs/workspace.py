@@ -65,7 +65,8 @@ def fill(folder: Path) -> None:
     torch.save({"model_pos": poseformer_state(frames=81)}, folder / "detected81f.bin")
     _results(folder, video)
     _keypoints(folder)
-    write_mocap(folder / "MOCAP", ("01", "02"))
+    write_mocap(folder / "MOCAP", ("01", "02", "10", "12"))
+    write_synthetic(folder / "data" / "synthetic", actions=("Walking",), seconds=1)
     write_synthetic(folder / "data", "h36m", actions=("Sitting", "Walking"), seconds=1)
     write_synthetic(folder / "data", "humaneva", seconds=1)
     (folder / "mine").mkdir()
@@ -89,7 +90,12 @@ def _results(folder: Path, video: Path) -> None:
     vidpose.infer(video, folder / "other", **tiny)
     export(result.person(1), folder / "mocap.trc", "trc")
     (folder / "predictions").mkdir()
-    shutil.move(folder / "outputs" / "my_video.mmpose.json", folder / "predictions" / "clip.json")
+    written = folder / "outputs" / "my_video.mmpose.json"
+    predictions = json.loads(written.read_text())
+    for name in ("fps", "frame_size"):  # MMPose itself does not know them
+        del predictions["meta_info"][name]
+    (folder / "predictions" / "clip.json").write_text(json.dumps(predictions))
+    written.unlink()
 
 
 def _keypoints(folder: Path) -> None:
