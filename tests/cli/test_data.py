@@ -52,7 +52,7 @@ def test_subjects_and_actions(tmp_path: Path) -> None:
     [
         (("doctor", "--data", "nowhere"), "nowhere is not a folder"),
         (("prepare", "synthetic", "--subjects", "S2"), "S2: choose among S1"),
-        (("prepare", "synthetic", "--seconds", "-1"), "-1 seconds: give"),
+        (("prepare", "synthetic", "--seconds", "-1"), "--seconds -1.0: give 0.1 or more"),
     ],
 )
 def test_what_makes_no_sense(

@@ -50,7 +50,7 @@ def test_help_does_not_import_pytorch() -> None:
     [
         (("--keypoints", "clean"), "--keypoints has no effect on motion capture"),
         (("--on-host",), "--on-host has no effect on motion capture"),
-        (("--batch", "0"), "Invalid value for '--batch'"),
+        (("--batch", "0"), "--batch 0: give 1 or more"),
         (("--single-frame",), "give --init-from weights"),
         (("--singles",), "give --init-from weights"),
         (("--model", "resnet"), "--model resnet: choose poseformer, sequence"),

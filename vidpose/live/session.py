@@ -418,7 +418,7 @@ def _metadata(session: _Session, files: _Files, options: InferOptions) -> dict[s
     about = describe_file(seen) if seen is not None and seen.is_file() else None
     meta = detection_metadata(
         session.predictor.detector.description,
-        options.detector.to_dict(),
+        options.input.to_dict() | options.detector.to_dict(),
         about,
         list(source.warnings),
     )
