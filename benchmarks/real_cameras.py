@@ -8,18 +8,19 @@ look 18 to 25 degrees down and are rolled by up to 26. The truth is triangulated
 detector's joints in all four pictures: an error that it makes in all of them alike is not seen.
 Each camera alone is then lifted as `vidpose infer` lifts it. MediaPipe's own 3D is
 `pose_world_landmarks` of its pose solution as its users get it: the video as a stream, smoothed,
-with the middle model, which is also the embedded detector's. That row needs the package mediapipe
-0.10.21; without it a sentence says how to install it.
+with the middle model, which is also the embedded detector's. That row is there where the package
+mediapipe 0.10.21 is installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import argument_parser, markdown_table, publish, require_mediapipe, run_script
+from common import argument_parser, markdown_table, publish, run_script
 from lifting import labels
 from multiview import (
     Calibrated,
@@ -110,11 +111,11 @@ def ways(
     folder: Path, weights: Sequence[str], seen: Sequence[Detected], cameras: Sequence[Calibrated]
 ) -> dict[str, list[Floats]]:
     """By row of the table: for each camera (T, 17, 3) metres, camera frame."""
-    found = {
-        "MediaPipe's pose_world_landmarks": [
+    found = {}
+    if importlib.util.find_spec("mediapipe"):
+        found["MediaPipe's pose_world_landmarks"] = [
             mediapipe_world(folder / f"{name}.mp4") for name in CAMERAS
         ]
-    }
     for label, name in zip(labels(weights), weights, strict=True):
         lifter = Lifter(load_lifter_checkpoint(name))
         for how, known, rigid in HOW:
@@ -152,7 +153,6 @@ def detect_all(folder: Path, **how: Any) -> tuple[list[Detected], list[Calibrate
 
 def measure(folder: Path, weights: Sequence[str], out: Path, **how: Any) -> None:
     check_writable(out)
-    require_mediapipe()
     seen, cameras, true = detect_all(folder, **how)
     rows = ways(folder, weights, seen, cameras)
     known = known_joints(true.joints[:, LIMBS], (1, 2))

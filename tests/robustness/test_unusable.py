@@ -72,7 +72,7 @@ FORGED = {
     "fewer than no people": lambda s: s | {"people": s["people"] - [5, -5, 0]},
     "another skeleton": lambda s: s | {"keypoints": s["keypoints"][:, :5]},
     "scores beyond 1": lambda s: s | {"scores": s["scores"] + 5},
-    "objects": with_(keypoints=np.array([print], object)),
+    "objects": with_(keypoints=np.array([len], object)),
 }
 
 
