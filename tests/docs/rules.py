@@ -47,6 +47,7 @@ NOT_RUN = {
     "vidpose prepare humaneva": "needs the raw download",
     "vidpose prepare mpi_inf_3dhp": "needs the raw download",
     "vidpose paper table4": "trains ten networks",
+    "vidpose paper table6": "times the paper's networks; see tests/paper",
     "vidpose paper figure5": "draws the attention of a network of full size; see tests/paper",
     "vidpose live": "opens a camera, a stream or a window; see tests/live",
     "vidpose weights export": "takes half a minute of exporting; see tests/lifting",

@@ -65,10 +65,10 @@ def fill(folder: Path) -> None:
     torch.save({"model_pos": poseformer_state(frames=81)}, folder / "detected81f.bin")
     _results(folder, video)
     _keypoints(folder)
-    write_mocap(folder / "MOCAP", ("01", "02", "10", "12"))
-    write_synthetic(folder / "data" / "synthetic", actions=("Walking",), seconds=1)
-    write_synthetic(folder / "data", "h36m", actions=("Sitting", "Walking"), seconds=1)
-    write_synthetic(folder / "data", "humaneva", seconds=1)
+    write_mocap(folder / "MOCAP", ("01", "02", "03", "10", "12"))
+    write_synthetic(folder / "data" / "synthetic", actions=("Walking",), seconds=0.3)
+    write_synthetic(folder / "data", "h36m", actions=("Sitting",), seconds=0.3)
+    write_synthetic(folder / "data", "humaneva", seconds=0.3)
     (folder / "mine").mkdir()
     for subject in ("bob", "carla"):
         np.savez(
