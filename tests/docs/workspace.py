@@ -83,7 +83,7 @@ def fill(folder: Path) -> None:
 
 
 def _results(folder: Path, video: Path) -> None:
-    tiny = {"weights": folder / "other.safetensors", "flip": False}
+    tiny: dict[str, Any] = {"weights": folder / "other.safetensors", "flip": False}
     result = vidpose.infer(video, folder / "outputs", world=True, save_mmpose=True, **tiny)
     for name in ("outputs/walk.npz", "RESULT.npz"):
         shutil.copy(folder / "outputs" / "my_video.npz", folder / name)
