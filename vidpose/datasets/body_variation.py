@@ -42,7 +42,7 @@ PEOPLE = {
     "hip": (0.060, 0.101),
     "half trunk": (0.156, 0.045),
     "neck": (0.146, 0.027),
-    "head": (0.073, 0.071),
+    "head": (0.073, 0.070),
 }
 """`SEGMENTS` of real people: trunks are longer and limbs shorter than published, in part because
 hips and shoulders are placed otherwise."""
