@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,12 +17,14 @@ from vidpose.detect.blazepose import (
     ARMS,
     DISPUTED_SCORE,
     LEGS,
+    SEARCH_PERIOD_S,
+    SMALL_TILES_IN,
     TRUNK,
     BlazePoseDetector,
     merge_flipped,
 )
 from vidpose.detect.blazepose_network import CIRCLE, FOLDER, HIP, LANDMARK_FILES, Landmarks
-from vidpose.detect.blazepose_regions import MARGIN, Region
+from vidpose.detect.blazepose_regions import MARGIN, Region, small_tiles, tiles
 from vidpose.errors import UsageError
 from vidpose.options import DetectorOptions
 from vidpose.skeleton import BLAZEPOSE33, H36M17
@@ -87,6 +90,45 @@ def test_the_same_frames_give_the_same_detections(frames: list[Frame]) -> None:
 def test_no_more_people_than_asked_for(frames: list[Frame]) -> None:
     with BlazePoseDetector(num_people=1) as detector:
         assert [len(found) for found in detector.detect(frames[:3])] == [1, 1, 1]
+
+
+def test_people_far_away_are_found(frames: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both of the demo's people, at less than half of their size."""
+    picture = np.zeros_like(frames[0].image)
+    small = cv2.resize(frames[0].image, None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
+    picture[400 : 400 + len(small), 600 : 600 + small.shape[1]] = small
+    with BlazePoseDetector() as detector:
+        assert len(detector.detect_image(picture, 0.0)) == 2
+    monkeypatch.setattr("vidpose.detect.blazepose.small_tiles", lambda *_: [])
+    with BlazePoseDetector() as detector:
+        assert len(detector.detect_image(picture, 0.0)) < 2
+
+
+def test_small_tiles_take_turns_while_somebody_is_known(
+    detector: BlazePoseDetector, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[list[Region]] = []
+
+    def search(image: NDArray[np.uint8], windows: list[Region]) -> list[list[Region]]:
+        if windows:
+            searched.append(windows)
+        return [[] for _ in windows]
+
+    image = frames[0].image
+    height, width = image.shape[:2]
+    large, small = len(tiles(width, height)), small_tiles(width, height)
+    assert len(detector.detect_image(image, 0.0)) == 2
+    monkeypatch.setattr(detector, "_find", search)
+    for n in range(1, SMALL_TILES_IN + 1):
+        assert len(detector.detect_image(image, n * SEARCH_PERIOD_S)) == 2
+    turns = [tile for windows in searched for tile in windows[large:]]
+    assert sorted(turns) == sorted(small)
+    assert max(map(len, searched)) <= large + len(small) // SMALL_TILES_IN + 1
+
+    searched.clear()
+    detector.reset()
+    detector.detect_image(image, 0.0)
+    assert searched == [tiles(width, height) + small]  # nobody is known
 
 
 def test_a_person_lost_is_found_again(detector: BlazePoseDetector, frames: list[Frame]) -> None:

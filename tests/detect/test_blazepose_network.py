@@ -24,7 +24,14 @@ from vidpose.detect.blazepose_network import (
     refine,
     weighted_suppression,
 )
-from vidpose.detect.blazepose_regions import MARGIN, Region, around_person, crop, tiles
+from vidpose.detect.blazepose_regions import (
+    MARGIN,
+    Region,
+    around_person,
+    crop,
+    small_tiles,
+    tiles,
+)
 from vidpose.errors import WeightsError
 from vidpose.utils.files import sha256
 from vidpose.video import Frame, VideoReader
@@ -117,6 +124,26 @@ def test_a_search_sees_the_whole_picture(size: tuple[int, int]) -> None:
         assert turn == 0
         seen[int(top) : int(top + side), int(left) : int(left + side)] = True
     assert seen.all()
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (500, 500), (3000, 400)])
+def test_small_tiles_see_the_whole_picture(size: tuple[int, int]) -> None:
+    width, height = size
+    squares = small_tiles(width, height)
+    assert len(squares) <= 40
+    seen = np.zeros((height, width), bool)
+    for x, y, side, turn in squares:
+        left, top = int(x - (side - 1) / 2), int(y - (side - 1) / 2)
+        assert min(left, top) >= 0
+        assert turn == 0
+        assert side >= 224
+        seen[top : top + int(side), left : left + int(side)] = True
+    assert seen.all()
+
+
+def test_small_pictures_have_no_small_tiles() -> None:
+    assert small_tiles(640, 272) == []
+    assert len(small_tiles(640, 360)) > 0
 
 
 # What the networks' outputs mean
