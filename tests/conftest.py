@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import platform
+import socket
 import sys
+from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 # Before PyTorch is imported: threads that wait for each other by spinning make tests many times
 # slower where the cores are shared.
@@ -48,6 +53,35 @@ BROWSER_TESTS = "viewer/browser"
 NO_BROWSER = why_no_browser()
 if NO_BROWSER:
     collect_ignore.append(BROWSER_TESTS)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Nothing of vidpose or its tests reaches further than this machine, once installed."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def near(address: Any) -> bool:
+        if not isinstance(address, tuple):  # a socket of the file system
+            return True
+        host = str(address[0]).partition("%")[0]
+        try:
+            return host in ("", "localhost") or ip_address(host).is_loopback
+        except ValueError:  # a name
+            return False
+
+    def checked(self: socket.socket, address: Any) -> None:
+        if not near(address):
+            raise OSError(errno.ENETUNREACH, f"tests have no network, so not {address}")
+        connect(self, address)
+
+    def checked_ex(self: socket.socket, address: Any) -> int:
+        return connect_ex(self, address) if near(address) else errno.ENETUNREACH
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", checked)
+        patch.setattr(socket.socket, "connect_ex", checked_ex)
+        yield
+
 
 DEMO_VIDEO = Path(__file__).parents[1] / "demo_videos" / "demo.mp4"
 

@@ -70,10 +70,10 @@ def gaps_sentence(timestamps: NDArray[np.float64], first_s: float = 0.0) -> str 
     longest = float(np.diff(timestamps)[gaps].max())
     at = float(timestamps[gaps[0]]) - first_s
     first = f"{len(gaps)} gaps between frames, the first" if len(gaps) > 1 else "a gap"
-    most = "of up to" if len(gaps) > 1 else "of"
+    most = f"{'of up to' if len(gaps) > 1 else 'of'} {_seconds(longest)} s"
     return (
-        f"There {'are' if len(gaps) > 1 else 'is'} {first} after {clock(at)}, {most} {longest:.3g} "
-        "s; nothing is filled in there, and movement is not followed across."
+        f"There {'are' if len(gaps) > 1 else 'is'} {first} after {clock(at)}, {most}; "
+        "nothing is filled in there, and movement is not followed across."
     )
 
 
@@ -157,3 +157,8 @@ def runs_between(flags: NDArray[np.bool_], breaks: NDArray[np.bool_]) -> list[sl
         ends = [run.start, *inner, run.stop]
         parts += [slice(start, stop) for start, stop in pairwise(ends)]
     return parts
+
+
+def _seconds(value: float) -> str:
+    """`0.75` and `86,400`."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
