@@ -60,8 +60,8 @@ def test_the_rate_leaves_out_pauses() -> None:
 def test_gaps_are_told_from_the_first_frame() -> None:
     assert gaps_sentence(LAPSE / 600) is None
     assert gaps_sentence(500.0 + BURSTS, 500.0) == (
-        "There is a gap after 0:00.2, of 100,000,000 s; nothing is filled in there, and movement is "
-        "not followed across."
+        "There is a gap after 0:00.2, of 100,000,000 s; nothing is filled in there, and movement "
+        "is not followed across."
     )
     several = gaps_sentence(LAPSE)
     assert several is not None
