@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,8 +179,7 @@ class Item:
 
 def check_exists(path: Path) -> None:
     """Raises KeypointsError: there is no such file or folder, or it cannot be read."""
-    why = obstacle(path, "give a file of 2D joints, or a folder of OpenPose's")
-    if why and not os.path.isdir(path):
+    if why := obstacle(path, "give a file of 2D joints, or a folder of them", folder_will_do=True):
         raise KeypointsError(f"{path} {why}.")
 
 

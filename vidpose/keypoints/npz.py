@@ -28,8 +28,6 @@ FORMAT_2D = "vidpose-2d/1"
 BARE_KEYS = ("keypoints_2d", "keypoints")
 MOST_SCORE = 10.0
 """Some networks' scores go beyond 1, none beyond this."""
-LONGEST_FRAME_S = 60.0
-"""Tracks are resampled to the network's rate, so a file must not claim to last for years."""
 _APART = ("skeleton", "fps", "frame_size")
 _ARRAYS = tuple(f.name for f in fields(Pose2D) if f.name not in _APART)
 
@@ -157,8 +155,6 @@ def _check(poses: Pose2D) -> None:
     """What `Pose2D` leaves open, but lifting needs."""
     if not poses.people:
         raise ValueError("person_ids: there is nobody in it")
-    if np.ptp(poses.timestamps) > LONGEST_FRAME_S * poses.frames:
-        raise ValueError(f"timestamps: frames last longer than {LONGEST_FRAME_S:g} s on average")
     check_values(poses)
     there = known_joints(poses.keypoints_2d)
     if (poses.observed & ~there.any(axis=2)).any():

@@ -85,10 +85,18 @@ class PictureSequence:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie in a folder, `2.jpg` before `10.jpg`; hidden files are left out."""
+    """The pictures that lie in a folder, `2.jpg` before `10.jpg`; hidden files are left out.
+
+    Raises:
+        VideoError: the folder may not be read.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise VideoError(f"{folder} cannot be read ({error.strerror}).") from None
     found = [
         path
-        for path in folder.iterdir()
+        for path in paths
         if path.suffix.lower() in PICTURE_SUFFIXES
         and not path.name.startswith(".")
         and path.is_file()
