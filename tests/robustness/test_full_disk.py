@@ -56,7 +56,7 @@ writers = {
         for name in ("csv", "json")
     },
 }
-# What the system answers is the same as on a full disk, but for the number.
+# The system answers as on a full disk, except for the number of the error.
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 told = {}
 for name, write in writers.items():

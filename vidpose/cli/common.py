@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from vidpose.cli.options import COMMON, headed
 from vidpose.events import Event, Failure, Warn
 
 FILE = click.Path(path_type=Path)
+
+
+def results_to(help: str) -> Callable[[Any], Any]:
+    """`-o`, the folder for results, or one result's file."""
+    default = Path("outputs")
+    return headed(COMMON, "-o", "--out", type=FILE, default=default, show_default=True, help=help)
 
 
 def names(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...] | None:

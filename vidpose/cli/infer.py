@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vidpose.cli.common import FILE, say
+from vidpose.cli.common import FILE, results_to, say
 from vidpose.cli.options import COMMON, GroupedCommand, Number, from_fields, headed
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import FileWritten, Warn
@@ -32,14 +32,8 @@ INPUT = "The file"
 @click.argument(
     "videos", metavar="VIDEO|FOLDER|GLOB|LIST.txt...", nargs=-1, required=True, type=FILE
 )
-@headed(
-    COMMON,
-    "-o",
-    "--out",
-    type=FILE,
-    default=Path("outputs"),
-    show_default=True,
-    help="Folder for the results: VIDEO's name with .npz, and with .mp4 for --render. Or, for one "
+@results_to(
+    "Folder for the results: VIDEO's name with .npz, and with .mp4 for --render. Or, for one "
     "VIDEO, an .npz.",
 )
 @from_fields(*STAGES)

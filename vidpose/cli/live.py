@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from vidpose.cli.common import FILE, say
-from vidpose.cli.options import COMMON, GroupedCommand, from_fields, headed
+from vidpose.cli.common import results_to, say
+from vidpose.cli.options import GroupedCommand, from_fields
 from vidpose.options import (
     DetectorOptions,
     InferOptions,
@@ -28,15 +28,7 @@ OFFERED = (
 
 @click.command(cls=GroupedCommand)
 @click.argument("source", metavar="[CAMERA|URL|FILE]", default="0")
-@headed(
-    COMMON,
-    "-o",
-    "--out",
-    type=FILE,
-    default=Path("outputs"),
-    show_default=True,
-    help="Folder for the result, which is named after the time, or an .npz.",
-)
+@results_to("Folder for the result, which is named after the time, or an .npz.")
 @from_fields(*STAGES, RenderOptions, only=OFFERED)
 def live(source: str, out: Path, **options: Any) -> None:
     """Find people in 3D while they are filmed.

@@ -156,7 +156,7 @@ def quality_report(
         frames, and `merged_legs_times_s` from when to when the legs are on one.
         `unseen_joints`, if there are any, are those that are not in the picture in half of the
         frames or more, see `vidpose.poses.unseen_joints`: the network made them up, as the legs of
-        people of whom only the upper body is in the picture.
+        people with only the upper body in the picture.
         `worst_moments` are the times at which one of these is far above what is usual for
         the person, and the eye should see it: `what` it is, `where`, its `value` there (that of the
         limb or joint that is worst) and `usually`; and what else stands out, `also`, between

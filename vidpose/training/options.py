@@ -77,8 +77,8 @@ class TrainOptions(Options):
     )
     val_subjects: tuple[str, ...] | None = option(
         None,
-        "For mocap: whom to choose the best weights on, and not to train on, in place of takes of "
-        "the people who are trained on.",
+        "For mocap: people that choose the best weights and are not trained on, in place of takes "
+        "of the people who are trained on.",
         DATA,
         metavar="NAME,...",
         parse=parse_names,

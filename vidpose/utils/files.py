@@ -153,7 +153,7 @@ def obstacle(path: Path, advice: str, *, folder_will_do: bool = False) -> str | 
 
 
 def owner_of_new_files(folder: Path) -> int:
-    """The number of the user to whom a file belongs that is made there now; -1 if none can be."""
+    """The number of the user who owns a file that is made there now; -1 if none can be made."""
     try:
         temporary, _ = _create(folder, "-owner.part")
     except OSError:
