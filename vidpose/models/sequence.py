@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from vidpose.models.base import check_positive
 from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
@@ -116,12 +117,23 @@ def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
 
     At a window's ends, where the frames on one side are not known, a pose counts little.
     """
-    count, frames = poses.shape[:2]
+    frames = poses.shape[1]
     slots = torch.arange(frames, device=poses.device)
     weight = torch.sin(math.pi * (slots + 0.5) / frames).square()[:, None, None]
-    at = (torch.arange(count, device=poses.device)[:, None] * stride + slots).flatten()
-    total = poses.new_zeros((count - 1) * stride + frames, *poses.shape[2:])
-    weights = poses.new_zeros(total.shape[0], 1, 1)
-    total.index_add_(0, at, (poses * weight).flatten(0, 1))
-    weights.index_add_(0, at, weight.expand(count, -1, 1, 1).flatten(0, 1))
-    return total / weights
+    weights = weight.expand(poses.shape[0], -1, 1, 1)
+    return sum_of_overlaps(poses * weight, stride) / sum_of_overlaps(weights, stride)
+
+
+def sum_of_overlaps(values: Tensor, stride: int) -> Tensor:
+    """Values of windows that begin every `stride` frames, (N, F, A, B) -> (T, A, B).
+
+    Windows are laid over one another piece by piece, each `stride` long, and not added at indices:
+    ONNX Runtime's threads lose sums when indices repeat, and a GPU adds them in any order.
+    """
+    count, frames = values.shape[:2]
+    pieces = math.ceil(frames / stride)
+    filled = pad(values, (0, 0, 0, 0, 0, pieces * stride - frames))
+    total = filled.new_zeros(())
+    for k, piece in reversed(list(enumerate(filled.unflatten(1, (pieces, stride)).unbind(1)))):
+        total = total + pad(piece, (0, 0, 0, 0, 0, 0, k, pieces - 1 - k))
+    return total.flatten(0, 1)[: (count - 1) * stride + frames]
