@@ -35,7 +35,7 @@ from vidpose.camera import assumed_focal_px
 from vidpose.detect.blazepose_network import Networks
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.options import DetectorOptions, options_of
-from vidpose.postprocess.bone_lengths import equal_bone_lengths
+from vidpose.postprocess.refinement import refine
 from vidpose.utils.files import check_writable
 
 FAR_PX = 40.0
@@ -52,7 +52,7 @@ def lifted_error_mm(
     found = []
     for view, camera in zip(views, cameras, strict=True):
         focal_px = assumed_focal_px(view.poses.frame_size)
-        result = equal_bone_lengths(lift_poses(view.poses, lifter, focal_px).poses, focal_px)
+        result = refine(lift_poses(view.poses, lifter, focal_px).poses, focal_px)
         joints = result.joints_3d[main_person(view)].astype(np.float64)[: len(truth.joints)]
         found.append(errors(joints, truth.joints, camera)["P-MPJPE"].mean())
     return float(np.mean(found))

@@ -33,9 +33,9 @@ from vidpose.errors import DataError
 from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.models import Checkpoint
 from vidpose.poses import Pose3D
-from vidpose.postprocess.bone_lengths import equal_bone_lengths
 from vidpose.postprocess.ground_plane import Ground
 from vidpose.postprocess.joint_angles import ANGLES, joint_angles
+from vidpose.postprocess.refinement import refine
 from vidpose.skeleton import H36M17
 from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import known_joints
@@ -147,7 +147,7 @@ def on_videos(folder: Path, checkpoint: Checkpoint) -> dict[str, Table]:
     tables = {"each camera": everything, "four": four}
     for name, view, camera in zip(CAMERAS, seen, cameras, strict=True):
         focal_px = assumed_focal_px(view.poses.frame_size)
-        result = equal_bone_lengths(lift_poses(view.poses, lifter, focal_px).poses, focal_px)
+        result = refine(lift_poses(view.poses, lifter, focal_px).poses, focal_px)
         lifted = result.joints_3d[main_person(view)].astype(np.float64)
         for table in (tables.setdefault(name, Table()), everything):
             compare(table, (lifted, camera.rotation[:, 2]), (true, up), view.poses.fps)

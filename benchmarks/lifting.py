@@ -7,8 +7,8 @@ MOCAP is the motion capture (<subject>/<clip>.bvh). Its held-out subjects are se
 from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
 are files or names, of any of vidpose's networks; all get the same people, cameras and errors. The
 folder gets benchmark.md, benchmark.csv, conditions.png and joints.png. With --trained the other
-subjects are measured, whom the weights know: what training has not learned. With --no-rigid bones
-change their length, as networks lift them. With --live each frame is lifted as `vidpose live` does:
+subjects are measured, whom the weights know: what training has not learned. With --no-rigid poses
+stay as networks lift them. With --live each frame is lifted as `vidpose live` does:
 with few frames after it, or none, and without the mirror image. With --every only every n-th
 stretch of motion is taken.
 """
@@ -39,7 +39,7 @@ from vidpose.errors import DataError, UsageError
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
-from vidpose.postprocess.bone_lengths import bone_lengths, with_bone_lengths
+from vidpose.postprocess.refinement import refine_track
 from vidpose.render.charts import Bars, joint_bars
 from vidpose.render.plots import legend_below, panels, save
 from vidpose.render.plots import title as plot_title
@@ -284,7 +284,7 @@ def lift(
         joints = np.stack([_as_live(lifter, view, times, t, future) for t in range(len(times))])
     if rigid:
         rays = pixels_to_rays(view.pixels, FRAME_SIZE, view.focal_px)
-        joints = with_bone_lengths(joints, rays, bone_lengths(joints))
+        joints = refine_track(joints, rays, np.arange(len(joints)) / view.fps)
     return np.asarray(joints, np.float64)
 
 
@@ -458,7 +458,7 @@ def introduction(
         f"{', whom training knows' if trained else ''}: {seconds:.0f} s of motion for each "
         "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
         "length assumed as `infer` assumes it, unless a row says otherwise; "
-        f"{'every bone of one length' if rigid else 'bones as they were lifted'}.\n"
+        f"{'refined as by infer' if rigid else 'poses as they were lifted'}.\n"
     )
 
 

@@ -37,7 +37,7 @@ from vidpose.camera import assumed_focal_px
 from vidpose.errors import DataError
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
-from vidpose.postprocess.bone_lengths import equal_bone_lengths
+from vidpose.postprocess.refinement import refine
 from vidpose.skeleton import BLAZEPOSE33, H36M17, conversion
 from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import known_joints
@@ -46,9 +46,9 @@ from vidpose.video import VideoReader
 HOW = (
     ("", False, True),
     (", focal length known", True, True),
-    (", bones as lifted", False, False),
+    (", as lifted", False, False),
 )
-"""A row's name, whether the focal length is known, and whether bones keep their length."""
+"""A row's name, whether the focal length is known, and whether poses are refined as by `infer`."""
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 LIMBS = np.array(
     [
@@ -124,7 +124,7 @@ def ways(
                 focal_px = camera.focal_px if known else assumed_focal_px(view.poses.frame_size)
                 result = lift_poses(view.poses, lifter, focal_px).poses
                 if rigid:
-                    result = equal_bone_lengths(result, focal_px)
+                    result = refine(result, focal_px)
                 lifted.append(result.joints_3d[main_person(view)].astype(np.float64))
             found[label + how] = lifted
     return found

@@ -19,7 +19,7 @@ from vidpose.options import LiftOptions, PostprocessOptions, check_names
 from vidpose.outputs import lifted_path
 from vidpose.poses import Pose3D, save, seen_joints
 from vidpose.postprocess import postprocess
-from vidpose.postprocess.bone_lengths import bone_lengths, with_bone_lengths
+from vidpose.postprocess.refinement import refine_track
 from vidpose.provenance import (
     check_same_source,
     describe_file,
@@ -140,7 +140,8 @@ def lift(
         device: auto, cpu or cuda.
         focal_px: focal length in pixels; by default the picture's longer side.
         precision: fp32, bf16, or auto: bf16 where the hardware computes in it.
-        rigid: give every bone one length, see `vidpose.postprocess.bone_lengths`.
+        rigid: bring joints nearer to their lines of sight and give every bone one length, see
+            `vidpose.postprocess.refinement`.
 
     Returns:
         (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
@@ -162,8 +163,9 @@ def lift(
         raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
     seen = seen_joints(keypoints_2d, scores)
     lifter = open_lifter(LiftOptions(weights=weights, device=device, precision=precision))
-    joints = lifter(seen, np.arange(len(seen)) / fps, frame_size, focal_px).joints
+    timestamps = np.arange(len(seen)) / fps
+    joints = lifter(seen, timestamps, frame_size, focal_px).joints
     if rigid:
         rays = pixels_to_rays(seen, frame_size, focal_px)
-        joints = with_bone_lengths(joints, rays, bone_lengths(joints))
+        joints = refine_track(joints, rays, timestamps)
     return joints

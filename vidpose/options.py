@@ -369,7 +369,8 @@ class PostprocessOptions(Options):
 
     rigid: bool = option(
         True,
-        "Give every bone of a person one length, the median of what was lifted.",
+        "Bring lifted joints nearer to the 2D joints, and give every bone of a person one length; "
+        "otherwise poses stay as the network gives them.",
         LIFTER,
         kind=bool,
     )

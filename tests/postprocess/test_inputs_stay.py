@@ -16,6 +16,7 @@ from vidpose.postprocess.body_height import scale_to_height
 from vidpose.postprocess.bone_lengths import equal_bone_lengths
 from vidpose.postprocess.ground_plane import place_in_world
 from vidpose.postprocess.quality import quality_report
+from vidpose.postprocess.refinement import refine
 from vidpose.postprocess.root_trajectory import root_trajectory
 from vidpose.postprocess.smoothing import smooth_joints, smooth_pictures
 
@@ -24,6 +25,7 @@ from vidpose.postprocess.smoothing import smooth_joints, smooth_pictures
     "step",
     [
         lambda result: equal_bone_lengths(result, 900.0),
+        lambda result: refine(result, 900.0),
         lambda result: root_trajectory(result, 900.0),
         lambda result: scale_to_height(result, 190.0),
         lambda result: smooth_joints(result, "one-euro"),

@@ -9,9 +9,9 @@ from vidpose.events import Info, Report, Warn, ignore
 from vidpose.options import PostprocessOptions
 from vidpose.poses import Pose3D, who_is_there
 from vidpose.postprocess.body_height import scale_to_height
-from vidpose.postprocess.bone_lengths import equal_bone_lengths
 from vidpose.postprocess.ground_plane import place_in_world
 from vidpose.postprocess.quality import quality_report
+from vidpose.postprocess.refinement import refine
 from vidpose.postprocess.root_trajectory import root_trajectory
 from vidpose.postprocess.smoothing import NONE, PICTURES, parameters, smooth_joints
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def postprocess(
     lifted: LiftedPoses, options: PostprocessOptions, report: Report = ignore
 ) -> Pose3D:
-    """From lifted poses to a result: bone lengths, root trajectory, and what was asked for.
+    """From lifted poses to a result: refinement, root trajectory, and what was asked for.
 
     Args:
         lifted: root-relative poses, as the network gives them.
@@ -36,7 +36,7 @@ def postprocess(
     quality = quality_report(lifted.poses, lifted.flip_disagreement_m)
     result = lifted.poses
     if options.rigid:
-        result = equal_bone_lengths(result, lifted.focal_px)
+        result = refine(result, lifted.focal_px)
     result = root_trajectory(result, lifted.focal_px)
     used = _smoothing(options)
     meta = {"trust": quality, "world": None, "scale": None, "smoothing": used}
