@@ -24,7 +24,7 @@ from weights_speed import SIZE, WEIGHTS
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.lifting.onnx_export import export_onnx
 
-NAMES = ("default", "fast")
+NAMES = ("default",)
 
 
 def session(path: Path) -> Any:

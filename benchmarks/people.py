@@ -29,6 +29,7 @@ from lifting import SEED, Condition, labels, lift, see, stretches
 from numpy.typing import NDArray
 from real_cameras import LIMBS
 
+from vidpose.camera import pixels_to_rays
 from vidpose.datasets import open_dataset
 from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.mocap import TEST
@@ -36,6 +37,7 @@ from vidpose.datasets.motion_clips import read_folder
 from vidpose.datasets.virtual_cameras import VirtualCameras
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import p_mpjpe_per_joint
+from vidpose.postprocess.refinement import refine_track
 from vidpose.skeleton import H36M17, HUMANEVA15
 from vidpose.utils.files import check_writable
 
@@ -105,7 +107,9 @@ def on_humaneva(lifters: Sequence[Lifter], folder: Path) -> list[float]:
         pixels[:, ~known & (np.arange(len(known)) != spine)] = np.nan
         times = np.arange(len(pixels)) / sequence.fps
         for found, lifter in zip(errors, lifters, strict=True):
-            joints = lifter(pixels, times, sequence.frame_size, sequence.focal_px or 1.0).joints
+            size, focal_px = sequence.frame_size, sequence.focal_px or 1.0
+            lifted = lifter(pixels, times, size, focal_px).joints
+            joints = refine_track(lifted, pixels_to_rays(pixels, size, focal_px), times)
             valid = sequence.valid
             found.append(limb_errors(joints[valid].astype(np.float64), truth[valid]))
     return [float(np.concatenate(found).mean()) for found in errors]

@@ -59,11 +59,10 @@ def test_fp32_equals_every_window_by_itself(sizes: dict[str, Any]) -> None:
     torch.testing.assert_close(found, each_window(model, keypoints), atol=3e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["default", "fast"])
 @torch.inference_mode()
-def test_bf16_is_within_a_millimetre_with_weights_in_use(name: str) -> None:
+def test_bf16_is_within_a_millimetre_with_weights_in_use() -> None:
     torch.manual_seed(0)
-    model = load_model(WEIGHTS / f"{name}.safetensors")
+    model = load_model(WEIGHTS / "default.safetensors")
     keypoints = swaying(2 * model.context + 100)
     found = sliding_form(model, torch.bfloat16).slide(keypoints)
     assert found.dtype == torch.float32

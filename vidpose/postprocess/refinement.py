@@ -19,6 +19,7 @@ from vidpose.poses import Pose3D
 from vidpose.postprocess.bone_lengths import bone_lengths, equal_bone_lengths, with_bone_lengths
 from vidpose.postprocess.rays import joint_rays
 from vidpose.postprocess.root_trajectory import root_positions
+from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import gaps_in, runs_between
 
 Float = TypeVar("Float", bound=np.floating)
@@ -29,6 +30,11 @@ SHAKE_M = 0.006
 """Detections that shake by so much (standard deviation of each axis) count half."""
 SMOOTH_S = 0.05
 """Standard deviation of the filter that tells movement from shaking."""
+TRUNK = np.array(
+    [H36M17.index(name) for name in ("Hip", "RHip", "LHip", "Spine", "Thorax", "Neck/Nose", "Head")]
+)
+TRUNK_SHARE = 0.25
+"""How far the trunk goes in comparison: there the lifter is surer, and all else hangs on it."""
 OUTLIER_M = 0.07
 """A joint so far beside its line of sight goes half as far as it otherwise would (Cauchy)."""
 FEWEST_FRAMES = 15
@@ -69,15 +75,15 @@ def towards_rays(
 
     A joint's way to its line of sight is filtered over time. What the filter takes away is the
     detector's shaking, of which the person's median over the joints decides the share of the way
-    that all of them go.
+    that they go; see `TRUNK_SHARE`.
 
     Args:
-        joints: (T, J, 3) metres, camera frame, relative to the root.
-        rays: (T, J, 2), where the 2D joints are at depth 1; NaN where one was not seen.
+        joints: (T, 17, 3) metres, h36m17, camera frame, relative to the root.
+        rays: (T, 17, 2), where the 2D joints are at depth 1; NaN where one was not seen.
         timestamps: (T,) seconds, rising.
 
     Returns:
-        (T, J, 3) metres, the root at 0, a new array of the same type.
+        (T, 17, 3) metres, the root at 0, a new array of the same type.
     """
     root = root_positions(joints, rays, np.ones(rays.shape[:2]), timestamps)
     if not np.isfinite(root).all():
@@ -89,7 +95,9 @@ def towards_rays(
         ways[:, j], shakes[j] = _way(joints[:, j] + root, rays[:, j], sigma)
     known = np.isfinite(shakes)
     shake = float(np.median(shakes[known])) if known.any() else SHAKE_M
-    nearer = joints + SHARE / (1 + (shake / SHAKE_M) ** 2) * ways
+    share = np.full((joints.shape[1], 1), SHARE / (1 + (shake / SHAKE_M) ** 2))
+    share[TRUNK] *= TRUNK_SHARE
+    nearer = joints + share * ways
     return np.asarray(nearer - nearer[:, :1], joints.dtype)
 
 
