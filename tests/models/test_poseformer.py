@@ -74,10 +74,13 @@ def test_drop_path_keeps_the_mean_and_rests_in_eval() -> None:
     torch.manual_seed(0)
     drop = DropPath(0.25)
     x = torch.ones(4000, 1, 1)
-    out = drop(x)
-    assert sorted(set(out.flatten().tolist())) == pytest.approx([0.0, 1 / 0.75])
-    assert abs(float(out.mean()) - 1) < 0.05
-    assert drop.eval()(x) is x
+    kept = drop.draw(x)
+    assert kept is not None
+    assert kept.shape == x.shape
+    assert sorted(set(kept.flatten().tolist())) == pytest.approx([0.0, 1 / 0.75])
+    assert abs(float(kept.mean()) - 1) < 0.05
+    assert drop.eval().draw(x) is None
+    assert DropPath(0.0).draw(x) is None
 
 
 @pytest.mark.parametrize(

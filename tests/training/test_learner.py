@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from tests.training.runs import ALONE, TINY
 from vidpose.training.batches import Batch
 from vidpose.training.distributed import World
-from vidpose.training.learner import Learner, moving_average
+from vidpose.models import VideoPose
+from vidpose.training.average import MovingAverage, kept
+from vidpose.training.learner import Learner
 
 
 def a_batch(count: int = 8) -> Batch:
@@ -45,7 +48,35 @@ def test_shares_of_a_batch_add_up_to_it(ranks: int, accumulate: int) -> None:
 
 
 def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
-    average = moving_average(0.9)
-    old, new = torch.tensor([1.0]), torch.tensor([2.0])
-    assert average(old, new, torch.tensor(0)).item() == pytest.approx(1.9)
-    assert average(old, new, torch.tensor(10_000)).item() == pytest.approx(1.1)
+    assert kept(0.9, 1) == pytest.approx(2 / 11)
+    assert kept(0.9, 10_000) == 0.9
+
+
+def test_a_moving_average_of_weights_and_what_is_saved_of_it() -> None:
+    """As PyTorch's, which older runs were saved with."""
+    torch.manual_seed(0)
+    model = VideoPose(frames=3, channels=8)  # has batch norms, whose statistics are the newest
+    ours = MovingAverage(model, 0.9)
+    theirs = AveragedModel(
+        model, avg_fn=lambda old, new, steps: old.lerp(new, 1 - kept(0.9, int(steps)))
+    )
+    for _ in range(12):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter))
+            for buffer in model.buffers():
+                buffer.add_(1)
+        ours.update(model)
+        theirs.update_parameters(model)
+    state, wanted = ours.state_dict(), theirs.state_dict()
+    assert state.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(state[name], value, msg=name)
+    assert not torch.equal(state["module.shrink.weight"], model.state_dict()["shrink.weight"])
+    again = MovingAverage(model, 0.9)
+    again.load_state_dict(wanted)
+    again.update(model)
+    theirs.update_parameters(model)
+    torch.testing.assert_close(
+        again.state_dict()["module.shrink.weight"], theirs.state_dict()["module.shrink.weight"]
+    )

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from contextlib import nullcontext
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.compiler import set_stance
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel
 
 from vidpose.errors import UsageError
 from vidpose.models import MODELS, LiftingModel
-from vidpose.models.blocks import draw_drop_paths_for
+from vidpose.models.blocks import compile_blocks, draw_drop_paths_for
+from vidpose.training.average import MovingAverage
 from vidpose.training.batches import Batch, draw_seed
 from vidpose.training.distributed import World
 from vidpose.training.losses import losses
 from vidpose.training.optimizers import optimizers_for
 from vidpose.training.recipe import Recipe
 from vidpose.utils.devices import mixed_precision
+
+
+BACKEND = "inductor"
+"""Of `torch.compile`."""
 
 
 class Learner:
@@ -31,9 +36,10 @@ class Learner:
         self.recipe, self.world = recipe, world
         self.model = build_model(recipe, joints).to(world.device)
         self.optimizers = optimizers_for(self.model, recipe)
-        self.average = None
-        if recipe.ema:
-            self.average = AveragedModel(self.model, avg_fn=moving_average(recipe.ema))
+        self.average = MovingAverage(self.model, recipe.ema) if recipe.ema else None
+        if recipe.compile:
+            check_compiler(world.device)
+            compile_blocks(self.model, BACKEND)
         self._network: nn.Module = self.model
         if world.size > 1:
             devices = [world.device] if world.device.type == "cuda" else None
@@ -42,7 +48,7 @@ class Learner:
     @property
     def kept(self) -> LiftingModel:
         """The network that is measured and kept: the average, if there is one."""
-        return self.model if self.average is None else cast(LiftingModel, self.average.module)
+        return self.model if self.average is None else self.average.model
 
     def step(self, batch: Batch, number: int, lr: float) -> Tensor:
         """Learn from a batch.
@@ -61,7 +67,7 @@ class Learner:
         for optimizer in self.optimizers:
             optimizer.step()
         if self.average is not None:
-            self.average.update_parameters(self.model)
+            self.average.update(self.model)
         return loss_sum
 
     def gradients(self, batch: Batch, number: int) -> Tensor:
@@ -79,6 +85,8 @@ class Learner:
         parts = list(
             zip(inputs.chunk(recipe.accumulate), targets.chunk(recipe.accumulate), strict=True)
         )
+        mine = self.world.share(recipe.batch)
+        usual = math.ceil((mine.stop - mine.start) / recipe.accumulate)
         for i, (some, wanted) in enumerate(parts):
             torch.manual_seed(draw_seed(recipe.seed, number, "drop path"))
             draw_drop_paths_for(self.model, start, start + len(some), batch.size)
@@ -86,7 +94,9 @@ class Learner:
             together: Any = nullcontext()
             if isinstance(self._network, DistributedDataParallel) and i < len(parts) - 1:
                 together = self._network.no_sync()  # gradients are exchanged once, with the last
-            with together:
+            # To compile for the odd last batch would take longer than to compute it.
+            stance = nullcontext() if len(some) == usual else set_stance("force_eager")
+            with together, stance:
                 with mixed_precision(device, recipe.precision):
                     predicted = self._network(some)
                 mpjpe_m, loss = losses(predicted.float(), wanted, recipe)
@@ -111,6 +121,23 @@ class Learner:
             optimizer.load_state_dict(part)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+
+
+def check_compiler(device: torch.device) -> None:
+    """Compile something small.
+
+    Raises:
+        UsageError: that does not work here.
+    """
+    torch.compiler.reset()  # what earlier runs of this process compiled counts towards a limit
+    try:
+        torch.compile(torch.sin, backend=BACKEND)(torch.ones(8, device=device))
+    except Exception as error:
+        why = str(error).strip().splitlines()
+        raise UsageError(
+            f"--compile needs a C++ compiler such as g++, and Python's header files; PyTorch says: "
+            f"{why[0] if why else type(error).__name__} Install them, or leave --compile out."
+        ) from None
 
 
 def network_class(recipe: Recipe) -> type[LiftingModel]:
@@ -146,13 +173,3 @@ def build_model(recipe: Recipe, joints: int) -> LiftingModel:
         return kind(joints=joints, **sizes)
     except ValueError as error:
         raise UsageError(f"the network {recipe.model} cannot be built: {error}.") from None
-
-
-def moving_average(keep: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """What `AveragedModel` does with each weight; keeps less in the first steps of a run."""
-
-    def update(average: Tensor, weight: Tensor, steps: Tensor | int) -> Tensor:
-        n = int(steps)
-        return average.lerp(weight, 1 - min(keep, (1 + n) / (10 + n)))
-
-    return update

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.compiler import set_stance
 
 from vidpose.events import Info, Report, ignore
 from vidpose.metrics import mpjpe, p_mpjpe
@@ -212,7 +213,8 @@ def validate(
         if not len(part):
             break
         inputs, targets = (t.to(world.device) for t in samples[part])
-        with mixed_precision(world.device, recipe.precision):
+        # What is compiled is compiled to train batches of one size.
+        with set_stance("force_eager"), mixed_precision(world.device, recipe.precision):
             predicted = model(inputs)
         p, t = (x.flatten(0, 1).float().cpu().numpy() for x in (predicted, targets))
         if not math.isfinite(float(p.sum())):

@@ -136,6 +136,12 @@ class Recipe(Options):
         RUN,
         choices=("auto", "bf16", "fp32"),
     )
+    compile: bool = option(
+        False,
+        "Compile the network's blocks first: half a minute at the start, then fewer seconds a step. "
+        "Needs a C++ compiler.",
+        RUN,
+    )
     seed: int = option(
         0, "Decides everything that is drawn at random.", RUN, minimum=0, maximum=2**32 - 1
     )

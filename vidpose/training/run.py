@@ -14,6 +14,7 @@ from vidpose.datasets.motion_clips import read_folder
 from vidpose.errors import UsageError
 from vidpose.events import Info, Report, Warn, ignore
 from vidpose.models import MODELS, load_checkpoint
+from vidpose.models.blocks import TransformerConfig
 from vidpose.options import flag
 from vidpose.training.batches import TRAINING, TrainingData, dataset_data, mocap_data
 from vidpose.training.distributed import World
@@ -167,6 +168,8 @@ def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set
     yield {"lr_decay" if recipe.schedule == "cosine" else "warmup"}, f"with {recipe.schedule} rates"
     if recipe.velocity and (recipe.single_frame or not kind.all_frames):
         yield {"velocity"}, "where a network sees or answers for one frame only"
+    if not issubclass(kind.config_class, TransformerConfig):
+        yield {"compile"}, f"on the network {recipe.model}, which has no transformer's blocks"
     sizes = {name for model in MODELS.values() for name in network_sizes(model)}
     yield sizes - network_sizes(kind), f"on the network {recipe.model}"
 

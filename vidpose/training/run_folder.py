@@ -30,7 +30,7 @@ from vidpose.utils.files import check_writable, obstacle, replacing, writing
 from vidpose.utils.outside import number, reading, whole
 
 FORMAT = "vidpose-run/1"
-MAY_DIFFER = ("epochs", "precision", "accumulate")
+MAY_DIFFER = ("epochs", "precision", "accumulate", "compile")
 """A run may be made longer or shorter on the way, and go on on another machine."""
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vidpose.errors import UsageError
 
@@ -63,10 +62,6 @@ def available_cores() -> int:
 @contextmanager
 def mixed_precision(device: torch.device, precision: str = "auto") -> Iterator[None]:
     """Matrix products in what `choose_precision` chooses, in a block that may also be trained."""
-    with ExitStack() as stack:
-        if choose_precision(precision, device) == "bf16":
-            stack.enter_context(torch.autocast(device.type, torch.bfloat16))
-            if device.type == "cpu":
-                # The fused attention's backward pass in bf16 is slower than the plain one's.
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+    enabled = choose_precision(precision, device) == "bf16"
+    with torch.autocast(device.type, torch.bfloat16) if enabled else nullcontext():
         yield
