@@ -6,7 +6,7 @@ import torch
 
 from tests.training.runs import TINY
 from vidpose.metrics import procrustes
-from vidpose.training.losses import losses, procrustes_error
+from vidpose.training.losses import best_rotation, losses, procrustes_error
 
 
 def test_velocities_count_as_the_recipe_says() -> None:
@@ -47,6 +47,28 @@ def test_what_procrustes_leaves_is_what_the_metric_says() -> None:
     assert poses.grad is not None
     slope = (ends[0].square().sum() - ends[1].square().sum()) / 2
     assert (poses.grad * step).sum().item() == pytest.approx(slope.item(), rel=1e-4)
+
+
+def test_the_best_rotation_is_found_whatever_the_poses() -> None:
+    """In one plane, on one line, all in one place, in a mirror: as good as by singular values."""
+    torch.manual_seed(0)
+    ours = torch.randn(40, 17, 3)
+    ours[10:20, :, 2] = 0
+    ours[20:25, :, 1:] = 0
+    ours[25:28] = 0
+    theirs = torch.randn(40, 17, 3)
+    theirs[28:] = -ours[28:]
+    for size in (1e-6, 1.0, 1e6):
+        between = theirs.mT @ ours * size
+        rotation = best_rotation(between)
+        same = torch.eye(3).expand_as(rotation)
+        torch.testing.assert_close(rotation @ rotation.mT, same, atol=1e-5, rtol=0)
+        assert (torch.linalg.det(rotation) > 0).all()
+        singular = torch.linalg.svdvals(between)
+        u, _, vt = torch.linalg.svd(between)
+        singular[:, 2] *= torch.linalg.det(u @ vt).sign()
+        found = (between * rotation).sum(dim=(1, 2))
+        torch.testing.assert_close(found, singular.sum(1), atol=1e-5 * size, rtol=1e-4)
 
 
 def test_procrustes_counts_as_the_recipe_says() -> None:

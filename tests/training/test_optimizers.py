@@ -8,6 +8,7 @@ import torch
 
 from vidpose.errors import UsageError
 from vidpose.models import Martinez
+from vidpose.training import optimizers
 from vidpose.training.learner import build_model
 from vidpose.training.optimizers import LIKE_ADAMW, MOMENTUM, Muon, optimizers_for, orthogonal
 from vidpose.training.recipe import Recipe
@@ -31,6 +32,44 @@ def test_singular_values_come_to_about_one(shape: tuple[int, int]) -> None:
         assert ours.max() < 1.25
         turned = (u.mT @ step @ vt.mT)[there][:, there]
         torch.testing.assert_close(turned, torch.diag(turned.diag()), atol=1e-3, rtol=0)
+
+
+def test_in_bf16_a_step_is_nearly_the_same() -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(2, 40, 30)
+    exact, quick = orthogonal(matrices), orthogonal(matrices, torch.bfloat16)
+    assert quick.dtype == torch.float32
+    assert 0 < float((quick - exact).norm() / exact.norm()) < 0.05
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", None)])
+def test_muon_computes_in_what_the_run_does(
+    precision: str, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a run that was begun in fp32, or before this was there, goes on in fp32."""
+    seen: list[torch.dtype] = []
+
+    def spy(matrices: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        seen.append(dtype)
+        return matrices
+
+    monkeypatch.setattr(optimizers, "orthogonal", spy)
+    weights = torch.nn.Parameter(torch.randn(6, 4))
+    weights.grad = torch.randn(6, 4)
+    model: Any = build_model(TINY, 17)
+    muon = optimizers_for(model, replace(TINY, precision=precision))[0]
+    assert {group["bf16"] for group in muon.param_groups} == {precision == "bf16"}
+    fresh = Muon([{"params": [weights]}], lr=0.1, bf16=precision == "bf16")
+    fresh.step()
+    assert set(seen) == {dtype or torch.float32}
+    state = fresh.state_dict()
+    for stored, wanted in ((None, False), (False, False), (True, precision == "bf16")):
+        for group in state["param_groups"]:
+            group.pop("bf16", None)
+            if stored is not None:
+                group["bf16"] = stored
+        fresh.load_state_dict(state)
+        assert [group["bf16"] for group in fresh.param_groups] == [wanted]
 
 
 def test_nothing_to_go_by_is_no_step() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vidpose.datasets.random_tensors import RandomTensors
 from vidpose.skeleton import H36M17
+from vidpose.utils.constants import constant
 
 HEIGHT = 1.72
 SEGMENTS = {
@@ -117,12 +118,14 @@ def draw_bodies(joints: Tensor, spread: float, random: RandomTensors) -> Tensor:
         random: draws.
     """
     count = len(joints)
-    correlation = joints.new_tensor(CORRELATION)
+    means, sds = zip(*PEOPLE.values(), strict=True)
+    correlation = constant(CORRELATION, joints.device)
     correlation = correlation.lerp(torch.eye(len(PEOPLE), device=joints.device), SHRINKAGE)
-    sd = spread * joints.new_tensor([sd for _, sd in PEOPLE.values()])
-    factor = torch.linalg.cholesky(correlation) * sd[:, None]
-    people = joints.new_tensor([mean for mean, _ in PEOPLE.values()]).log()
-    published = joints.new_tensor([mean for mean, _ in SEGMENTS.values()]).log()
+    # Not `cholesky`, which waits for a GPU to hear whether there is one.
+    factor = torch.linalg.cholesky_ex(correlation).L
+    factor = factor * (spread * constant(sds, joints.device))[:, None]
+    people = constant(means, joints.device).log()
+    published = constant(tuple(mean for mean, _ in SEGMENTS.values()), joints.device).log()
     mean = torch.lerp(people, published, random.uniform((0.0, 1.0), count, 1))
     height = math.log(HEIGHT) + HEIGHT_SD * random.normal(count, 1)
     lengths = (height + mean + random.normal(count, len(PEOPLE)) @ factor.mT).exp()
@@ -179,11 +182,15 @@ def tumble(joints: Tensor, share: float, random: RandomTensors) -> Tensor:
 
 
 def _small_rotation(vector: Tensor) -> Tensor:
-    """(B, 3) axis times angle, radians -> (B, 3, 3)."""
+    """(B, 3) axis times angle, radians -> (B, 3, 3), by Rodrigues' formula."""
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
-    return torch.linalg.matrix_exp(cross)
+    angle = vector.norm(dim=-1)[:, None, None]
+    # torch.sinc(t) is sin(pi t) / (pi t), and 1 at 0; 1 - cos is twice the sine of the half.
+    first, second = torch.sinc(angle / math.pi), torch.sinc(angle / 2 / math.pi).square() / 2
+    same = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    return same + first * cross + second * cross @ cross
 
 
 def mix_limbs(joints: Tensor, share: float, random: RandomTensors) -> Tensor:
@@ -204,8 +211,8 @@ def mix_limbs(joints: Tensor, share: float, random: RandomTensors) -> Tensor:
 
 def mirror(joints: Tensor, which: Tensor) -> Tensor:
     """The mirror images of some windows; (B, F, J, 3) and (B,) flags."""
-    flipped = joints[..., torch.from_numpy(H36M17.mirrored).to(joints.device), :]
-    flipped = flipped * flipped.new_tensor([-1.0, 1.0, 1.0])
+    flipped = joints[..., constant(tuple(H36M17.mirrored.tolist()), joints.device, torch.long), :]
+    flipped = flipped * constant((-1.0, 1.0, 1.0), joints.device)
     return torch.where(which[:, None, None, None], flipped, joints)
 
 

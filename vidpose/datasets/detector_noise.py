@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vidpose.datasets.random_tensors import RandomTensors
 from vidpose.skeleton import H36M17
+from vidpose.utils.constants import constant
 
 # At noise 1.
 JITTER_SD = (0.005, 0.035)  # from frame to frame, drawn per window
@@ -85,7 +86,7 @@ def exchange_left_right(rays: Tensor, fps: float, rate: float, random: RandomTen
     count, frames = rays.shape[:2]
     during = _intervals((count, frames, 1), fps, rate, EXCHANGE_S, random)[..., 0]
     wrong = _one_of(EXCHANGED, during, rays, random)
-    mirrored = torch.from_numpy(H36M17.mirrored).to(rays.device)
+    mirrored = constant(tuple(H36M17.mirrored.tolist()), rays.device, torch.long)
     return torch.where(wrong, rays[:, :, mirrored], rays)
 
 
@@ -101,10 +102,9 @@ def _one_of(
 ) -> Tensor:
     """(B, F, J, 1), the joints of one group for each window, in its frames `during`, (B, F)."""
     group = random.integers(len(groups), len(rays))
-    out = torch.zeros(rays.shape[:3], dtype=torch.bool, device=rays.device)
-    for number, joints in enumerate(groups):
-        out[:, :, joints] |= (during & (group == number)[:, None])[..., None]
-    return out[..., None]
+    members = tuple(tuple(j in joints for j in range(rays.shape[2])) for joints in groups)
+    theirs = constant(members, rays.device, torch.bool)[group]  # (B, J)
+    return (during[..., None] & theirs[:, None])[..., None]
 
 
 def _run(rays: Tensor, random: RandomTensors) -> Tensor:

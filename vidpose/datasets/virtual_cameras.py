@@ -32,6 +32,7 @@ from vidpose.datasets.detector_noise import (
     exchange_left_right,
 )
 from vidpose.datasets.random_tensors import RandomTensors
+from vidpose.utils.constants import constant
 
 NEAREST_M = 1.0
 
@@ -247,7 +248,7 @@ def _random_view(world: Tensor, vary: Variation, random: RandomTensors) -> Tenso
     azimuth = random.uniform((-math.pi, math.pi), count)
     elevation = random.uniform(vary.elevation, count) * radians
     level = torch.stack([azimuth.cos(), azimuth.sin(), torch.zeros_like(azimuth)], dim=-1)
-    up = level.new_tensor([0.0, 0.0, 1.0]).expand_as(level)
+    up = constant((0.0, 0.0, 1.0), level.device).expand_as(level)
     # From the person's root towards the camera, and the axes of a camera that looks back.
     out = level * elevation.cos()[:, None] + up * elevation.sin()[:, None]
     down = level * elevation.sin()[:, None] - up * elevation.cos()[:, None]
@@ -255,7 +256,8 @@ def _random_view(world: Tensor, vary: Variation, random: RandomTensors) -> Tenso
     low, high = (math.log(metres) for metres in vary.distance)
     distance = random.uniform((low, high), count).exp()
     camera = world @ axes[:, None].mT
-    camera = camera + camera.new_tensor([0.0, 0.0, 1.0]) * distance[:, None, None, None]
+    ahead = constant((0.0, 0.0, 1.0), camera.device)
+    camera = camera + ahead * distance[:, None, None, None]
     angles = random.uniform((-vary.off_axis, vary.off_axis), 2, count)
     roll = random.normal(count).clamp(-3, 3) * vary.roll_sd
     turn = _rotation(2, roll * radians)

@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vidpose.utils.constants import constant
 from vidpose.utils.gaps import interpolate
 
 NEAREST_DEPTH = 0.1
@@ -108,6 +109,12 @@ Size = tuple[int, int] | Tensor
 """Width and height in pixels; a tensor (2,) in networks for other runtimes."""
 
 
+def _as_tensor(size: Size, keypoints_px: Tensor) -> Tensor:
+    if not isinstance(size, Tensor):
+        return constant(tuple(size), keypoints_px.device, keypoints_px.dtype)
+    return size.to(keypoints_px)
+
+
 class Normalisation(Protocol):
     """(..., J, 2) pixels, NaN where a joint is missing, to the network's inputs (..., J, 2), NaN
     there, too; and the rotations (..., 3, 3) from the camera frame to the one in which it then
@@ -128,7 +135,7 @@ def person(
     root_always_counts: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """See `person_from_rays`."""
-    size = torch.as_tensor(frame_size, dtype=keypoints_px.dtype, device=keypoints_px.device)
+    size = _as_tensor(frame_size, keypoints_px)
     middle = (size - 1) / 2
     rays = (keypoints_px - middle) / focal_px
     return person_from_rays(rays, root, root_always_counts=root_always_counts)
@@ -142,7 +149,7 @@ def screen(
     What the paper and the field's benchmarks use (Pavllo et al., CVPR 2019). The answer is in the
     camera frame.
     """
-    size = torch.as_tensor(frame_size, dtype=keypoints_px.dtype, device=keypoints_px.device)
+    size = _as_tensor(frame_size, keypoints_px)
     inputs = (2 * keypoints_px - size) / size[0]
     seen = inputs.isfinite().all(dim=-1, keepdim=True)
     inputs = inputs.where(seen, math.nan)

@@ -84,8 +84,16 @@ class TrainingData:
 class Shuffled:
     """All samples once an epoch, in an order of their own each epoch."""
 
-    def __init__(self, samples: Samples, seed: int, *, on_host: bool = False) -> None:
-        self.on_host = on_host
+    def __init__(
+        self,
+        samples: Samples,
+        seed: int,
+        *,
+        on_host: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Of samples that are looked up on a device, by numbers that lie there, too."""
+        self.on_host, self._device = on_host, device
         self.samples = len(samples)
         self._samples, self._seed = samples, seed
         self._epoch, self._order = -1, torch.empty(0)
@@ -94,7 +102,8 @@ class Shuffled:
         """See `Source`."""
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(draw_seed(self._seed, epoch, "order"))
-            self._epoch, self._order = epoch, torch.randperm(self.samples, generator=generator)
+            order = torch.randperm(self.samples, generator=generator)
+            self._epoch, self._order = epoch, order.to(self._device)
         index = self._order[step * size : (step + 1) * size]
         mine = world.share(len(index))
         inputs, targets = self._samples[index[mine]]
@@ -300,7 +309,9 @@ def dataset_data(
     mirrored = torch.from_numpy(dataset.skeleton.mirrored) if recipe.mirror else None
     windows = table(made, mirrored=mirrored, folder=folder)
     return TrainingData(
-        source=Shuffled(windows, recipe.seed, on_host=folder is not None),
+        source=Shuffled(
+            windows, recipe.seed, on_host=folder is not None, device=windows.device
+        ),
         validation=table(tracks(test, recipe.normalisation, dataset.skeleton)),
         skeleton=dataset.skeleton,
         fps=train[0].fps,
