@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tests.training.runs import SLOW
 from tests.training_data import tiny_dataset
+from vidpose.training import learner
 from vidpose.training.batches import FixedWindows, dataset_data
 from vidpose.training.distributed import World, join_world
 from vidpose.training.loop import train, validate
@@ -49,6 +50,8 @@ def main(out: Path, world: World) -> None:
     run("plain", SLOW, report=print)
     run("accumulated", replace(SLOW, accumulate=2))
     run("short", SHORT)
+    learner.BACKEND = "aot_eager"  # which needs no compiler
+    run("compiled", replace(SLOW, compile=True))
     try:
         run("resumed", SLOW, progress=stopping)
     except StoppedError:

@@ -90,8 +90,7 @@ def test_a_run_may_go_on_compiled(data: TrainingData, tmp_path: Path, traced: An
     assert compiled(traced) > 0
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize(("frames", "precision"), [(1, "bf16"), (3, "fp32")])
 def test_windows_and_single_frames_with_muon(frames: int, precision: str, traced: Any) -> None:
     recipe = replace(
         MOCAP, frames=3, embed_dim=8, depth=2, batch=8, precision=precision, drop_path=0.3

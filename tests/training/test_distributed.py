@@ -53,7 +53,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe"), [("plain", SLOW), ("accumulated", SLOW), ("short", SHORT)]
+    ("name", "recipe"),
+    [("plain", SLOW), ("accumulated", SLOW), ("short", SHORT), ("compiled", SLOW)],
 )
 def test_two_processes_equal_one(name: str, recipe: Recipe, two: Path, tmp_path: Path) -> None:
     """Also where parts are accumulated, and where the last batch is too short for both."""

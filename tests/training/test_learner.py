@@ -8,10 +8,10 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from tests.training.runs import ALONE, TINY
-from vidpose.training.batches import Batch
-from vidpose.training.distributed import World
 from vidpose.models import VideoPose
 from vidpose.training.average import MovingAverage, kept
+from vidpose.training.batches import Batch
+from vidpose.training.distributed import World
 from vidpose.training.learner import Learner
 
 

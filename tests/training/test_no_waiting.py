@@ -42,9 +42,7 @@ class Spy(TorchDispatchMode):
         super().__init__()
         self.seen: list[str] = []
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         packet = func.overloadpacket
         by_flags = packet in (aten.index, aten.index_put, aten.index_put_) and any(
             index is not None and index.dtype == torch.bool for index in args[1]

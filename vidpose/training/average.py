@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vidpose.models import LiftingModel
 
@@ -27,7 +28,8 @@ class MovingAverage:
     def update(self, model: LiftingModel) -> None:
         """Take in the weights after a step; those of the first are the average."""
         part = 1.0 if self._steps == 0 else 1 - kept(self._keep, self._steps)
-        ours, theirs = list(self.model.parameters()), list(model.parameters())
+        ours: list[Tensor] = list(self.model.parameters())
+        theirs: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(ours, theirs, part)
         for buffer, newest in zip(self.model.buffers(), model.buffers(), strict=True):
             buffer.copy_(newest)

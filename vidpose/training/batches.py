@@ -309,9 +309,7 @@ def dataset_data(
     mirrored = torch.from_numpy(dataset.skeleton.mirrored) if recipe.mirror else None
     windows = table(made, mirrored=mirrored, folder=folder)
     return TrainingData(
-        source=Shuffled(
-            windows, recipe.seed, on_host=folder is not None, device=windows.device
-        ),
+        source=Shuffled(windows, recipe.seed, on_host=folder is not None, device=windows.device),
         validation=table(tracks(test, recipe.normalisation, dataset.skeleton)),
         skeleton=dataset.skeleton,
         fps=train[0].fps,

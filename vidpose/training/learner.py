@@ -23,7 +23,6 @@ from vidpose.training.optimizers import optimizers_for
 from vidpose.training.recipe import Recipe
 from vidpose.utils.devices import mixed_precision
 
-
 BACKEND = "inductor"
 """Of `torch.compile`."""
 
@@ -135,8 +134,8 @@ def check_compiler(device: torch.device) -> None:
     except Exception as error:
         why = str(error).strip().splitlines()
         raise UsageError(
-            f"--compile needs a C++ compiler such as g++, and Python's header files; PyTorch says: "
-            f"{why[0] if why else type(error).__name__} Install them, or leave --compile out."
+            "--compile needs a C++ compiler such as g++ and Python's header files "
+            f"({why[0] if why else type(error).__name__}); install them, or leave --compile out."
         ) from None
 
 

@@ -51,7 +51,7 @@ def procrustes_error(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 SQUARINGS = 20
-"""Of `best_rotation`: eigenvalues that are 2e-5 apart are told apart, and of closer ones it makes no
+"""Of `best_rotation`: eigenvalues that are 2e-5 apart are told apart; of closer ones it makes no
 difference which is taken."""
 
 

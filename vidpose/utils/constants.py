@@ -10,8 +10,6 @@ from torch import Tensor
 
 
 @lru_cache(maxsize=256)
-def constant(
-    values: Any, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Tensor:
+def constant(values: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """A tensor of (nested) tuples of numbers; not to be written into."""
     return torch.tensor(values, device=device, dtype=dtype)
