@@ -116,13 +116,46 @@ def _with_orientation(path: Path, orientation: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("orientation", "top_left"),
-    [(1, "top left"), (3, "bottom right"), (6, "bottom left"), (8, "top right")],
-)
-def test_side_data_of_an_unknown_kind(tmp_path: Path, orientation: int, top_left: str) -> None:
-    image = first_image(_with_orientation(tmp_path / "a.jpg", orientation))
-    assert corners(image)["top left"] == top_left
+AS_SHOWN = {
+    # Of each Exif orientation: where the corners of the picture in the file are seen, those at the
+    # top and at the bottom from left to right.
+    1: ("top left", "top right", "bottom left", "bottom right"),
+    2: ("top right", "top left", "bottom right", "bottom left"),
+    3: ("bottom right", "bottom left", "top right", "top left"),
+    4: ("bottom left", "bottom right", "top left", "top right"),
+    5: ("top left", "bottom left", "top right", "bottom right"),
+    6: ("bottom left", "top left", "bottom right", "top right"),
+    7: ("bottom right", "top right", "bottom left", "top left"),
+    8: ("top right", "bottom right", "top left", "bottom left"),
+}
+
+
+@pytest.mark.parametrize("kind", ["a picture", "a folder", "MJPEG"])
+@pytest.mark.parametrize("orientation", AS_SHOWN)
+def test_side_data_of_an_unknown_kind(tmp_path: Path, orientation: int, kind: str) -> None:
+    """The picture is turned and mirrored as its Exif data say."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    path = _with_orientation(folder / "1.jpg", orientation)
+    if kind == "a folder":
+        path = folder
+    elif kind == "MJPEG":
+        path = _as_mjpeg(path, tmp_path / "a.mov")
+    with VideoReader(path, fps=30 if kind == "a folder" else None) as video:
+        image = next(iter(video)).image
+    assert image.shape == ((48, 64, 3) if orientation < 5 else (64, 48, 3))
+    seen = corners(image)
+    assert tuple(seen[place] for place in AS_SHOWN[1]) == AS_SHOWN[orientation]
+
+
+def _as_mjpeg(picture: Path, path: Path) -> Path:
+    """A video whose only frame is this JPEG as it is."""
+    with av.open(str(picture)) as source, av.open(str(path), "w") as video:
+        stream = video.add_stream_from_template(source.streams.video[0])
+        packet = next(source.demux())
+        packet.stream = stream
+        video.mux(packet)
+    return path
 
 
 # --- colours -----------------------------------------------------------------------------------

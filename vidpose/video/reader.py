@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import av
-import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
@@ -24,6 +23,7 @@ from vidpose.utils.gaps import LONGEST_STEP_S
 from vidpose.video.clock import NEAREST_S, Clock, is_usable
 from vidpose.video.colours import Image, ToRGB
 from vidpose.video.deinterlace import Decoded, deinterlaced
+from vidpose.video.orientation import Orientation
 from vidpose.video.pictures import PictureSequence
 from vidpose.video.streams import (
     is_cut_off_transport_stream,
@@ -57,46 +57,6 @@ class Frame:
     """(H, W, 3) RGB, upright, square pixels; of the size that the reader was asked for."""
     duration_s: float
     """How long it is shown, seconds; one average frame where the container does not say."""
-
-
-@dataclass(frozen=True)
-class _Orientation:
-    """The display matrix's part that matters: transpose first, then mirror x, then y."""
-
-    transpose: bool = False
-    mirror_x: bool = False
-    mirror_y: bool = False
-
-    @classmethod
-    def of(cls, frame: VideoFrame) -> _Orientation:
-        try:
-            side_data: Any = frame.side_data.get("DISPLAYMATRIX")
-        except ValueError:  # PyAV does not know all kinds of side data, such as Exif
-            return cls._turned(frame.rotation)
-        if side_data is None:
-            return cls()
-        # Row vectors: x' = a x + c y, y' = b x + d y, in 16.16 fixed point.
-        a, b, _, c, d = np.frombuffer(side_data, np.int32)[:5].tolist()
-        # An angle that is no quarter turn goes to the nearest one.
-        if abs(b) + abs(c) > abs(a) + abs(d):
-            return cls(True, c < 0, b < 0)
-        return cls(False, a < 0, d < 0)
-
-    @classmethod
-    def _turned(cls, degrees: int) -> _Orientation:
-        """From the counter-clockwise turn that makes a frame upright."""
-        quarter = round(degrees / 90) % 4
-        return cls(quarter % 2 == 1, quarter in (2, 3), quarter in (1, 2))
-
-    def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height as stored to those as displayed, or back."""
-        return (size[1], size[0]) if self.transpose else size
-
-    def __call__(self, image: Image) -> Image:
-        upright: Any = cv2.transpose(image) if self.transpose else image
-        for mirrored, axis in ((self.mirror_x, 1), (self.mirror_y, 0)):
-            upright = cv2.flip(upright, axis) if mirrored else upright
-        return cast(Image, upright)
 
 
 class _Stamped(NamedTuple):
@@ -225,7 +185,7 @@ class VideoReader:
 
     def _describe(self, first: _Stamped) -> None:
         """What is known with the first frame."""
-        self._orientation = _Orientation.of(first.frame.source)
+        self._orientation = Orientation.of(first.frame.source)
         square = square_pixels(first.frame.source, self._aspect)
         self.size = self._orientation.size(square)
         if max(square) > MOST_ACROSS or square[0] * square[1] > MOST_PIXELS:
@@ -396,7 +356,7 @@ class VideoReader:
     def _image(self, frame: Decoded) -> Image:
         orientation = self._orientation
         if self._pictures is not None:  # each says its own
-            orientation = _Orientation.of(frame.source)
+            orientation = Orientation.of(frame.source)
         size = orientation.size(self._picture_size or self.size)
         return orientation(self._to_rgb(frame.image, size, self.size[1]))
 
