@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PIECE = 1 << 16
+"""Bytes that are written at a time."""
 
 
 @dataclass
@@ -19,6 +23,8 @@ class Site:
     """After how many bytes each of the next answers breaks off."""
     says_length: bool = True
     status: int = 200
+    pause_s: float = 0.0
+    """After every 64 kB."""
     asked: list[str | None] = field(default_factory=list)
     """The Range of every request."""
 
@@ -54,7 +60,9 @@ def serving(site: Site) -> Iterator[Site]:
             if site.break_after:
                 body = body[: site.break_after.pop(0)]
             with suppress(ConnectionError):  # the client may have heard enough
-                self.wfile.write(body)
+                for place in range(0, len(body), PIECE):
+                    self.wfile.write(body[place : place + PIECE])
+                    time.sleep(site.pause_s)
 
         def log_message(self, *_: object) -> None:
             pass

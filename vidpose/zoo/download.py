@@ -9,12 +9,12 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
-from typing import IO
 
 from vidpose import __version__
 from vidpose.utils.files import replacing
@@ -23,9 +23,11 @@ from vidpose.utils.progress import Progress
 CHUNK_BYTES = 1_000_000
 TIMEOUT_S = 30.0
 """For a connection, and for the next bytes of a running download."""
+SLOWEST_BYTES_S = 1000
+"""A download that is slower than that for `TIMEOUT_S` has broken."""
 ATTEMPTS = 3
 """How often one call goes on after a break; the next call goes on, too."""
-LARGEST = 4_000_000_000
+LARGEST = 1_000_000_000
 """Bytes; no weights are as large, and a server that never ends does not fill the disk."""
 
 
@@ -80,9 +82,12 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
         if error.code == 416 and start:  # All was there, or more than there is.
             _forget(part)
             raise _BrokenError("the site refuses to go on with a broken download") from error
+        if 300 <= error.code < 400:  # Its reason is a text of several lines.
+            raise DownloadError("the site redirects in a circle, or to no web address") from error
         raise DownloadError(f"the site answers {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
+    # ValueError and OverflowError: the site redirects to an address that can be none.
+    except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise DownloadError(f"the site cannot be reached ({reason})") from error
     with response:
         if start and not _continues(response.status, response.headers, start, version):
@@ -94,14 +99,17 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
         if total is not None and size is not None and total != size:
             raise DownloadError(f"the file there has {total} bytes, not {size}")
         if not start:
+            _forget(part)  # before the new version is written, lest old bytes pass for its own
             _write_version(part, response.headers)
         end = size or total or LARGEST
         with open(part, "r+b") as stream:
             stream.seek(start)
             stream.truncate()
-            steps = None if total is None else -(-(total - start) // CHUNK_BYTES)
-            for chunk in progress(_chunks(response), steps, label):
+            length = None if total is None else total - start
+            steps = None if length is None else -(-length // CHUNK_BYTES)
+            for chunk in progress(_chunks(response, length), steps, label):
                 if stream.tell() + len(chunk) > end:
+                    _forget(part)
                     raise DownloadError(f"the file there is larger than {end} bytes")
                 stream.write(chunk)
             came = stream.tell()
@@ -112,21 +120,37 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
         raise DownloadError(f"the file there has {came} bytes, not {size}")
 
 
-def _chunks(response: IO[bytes]) -> Iterator[bytes]:
-    """Chunks until the end, or until the connection breaks: the caller counts the bytes."""
+def _chunks(response: http.client.HTTPResponse, length: int | None) -> Iterator[bytes]:
+    """Chunks until the end, or until the connection breaks: the caller counts the bytes.
+
+    Args:
+        response: the answer.
+        length: bytes that it says to have, if it does; what comes after them is not read. Before
+            Python 3.13 `read1` does not count them itself.
+    """
+    chunk = bytearray()
+    begun, came = time.monotonic(), 0
     while True:
+        wanted = CHUNK_BYTES - len(chunk)
+        if length is not None:
+            wanted = min(wanted, length)
         try:
-            chunk = response.read(CHUNK_BYTES)
-        except http.client.IncompleteRead as error:
-            chunk = error.partial
-            if chunk:
-                yield chunk
-            return
+            some = response.read1(wanted) if wanted else b""
         except (OSError, http.client.HTTPException):
+            some = b""
+        chunk += some
+        came += len(some)
+        if length is not None:
+            length -= len(some)
+        took = time.monotonic() - begun
+        slow = took > TIMEOUT_S and came < took * SLOWEST_BYTES_S
+        if chunk and (len(chunk) == CHUNK_BYTES or not some or slow):
+            yield bytes(chunk)
+            chunk.clear()
+        if not some or slow:
             return
-        if not chunk:
-            return
-        yield chunk
+        if took > TIMEOUT_S:
+            begun, came = time.monotonic(), 0
 
 
 def _continues(status: int, headers: Message, start: int, version: str) -> bool:
@@ -155,12 +179,12 @@ def _version_path(part: Path) -> Path:
 
 def _write_version(part: Path, headers: Message) -> None:
     with replacing(_version_path(part)) as temporary:
-        temporary.write_text(_version(headers))
+        temporary.write_text(_version(headers), "utf-8")
 
 
 def _read_version(part: Path) -> str:
     try:
-        return _version_path(part).read_text().partition("\n")[0]
+        return _version_path(part).read_text("utf-8").partition("\n")[0]
     except (OSError, UnicodeDecodeError):
         return ""
 
