@@ -327,6 +327,6 @@ def test_the_weights_that_come_with_it() -> None:
     assert path.with_suffix(".md").is_file()
     checkpoint = load_checkpoint(path)
     assert sum(p.numel() for p in checkpoint.model.parameters()) <= 12_000_000
-    assert checkpoint.training["held_out"] == list(TEST)
+    assert set(TEST) <= set(checkpoint.training["held_out"])
     # Windows begin at the same frames in every block.
     assert sliding.BLOCK % checkpoint.model.config.stride == 0

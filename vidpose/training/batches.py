@@ -111,9 +111,9 @@ class Shuffled:
 
 
 TRAINING = Variation(
-    bodies=1.3,
-    girdles=0.07,
-    tumbling=0.1,
+    bodies=1.2,
+    girdles=0.05,
+    tumbling=0.05,
     mixed=0.6,
     correlated_noise=(0.0, 0.035),
     limb_dropout=0.15,
