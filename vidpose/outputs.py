@@ -30,7 +30,7 @@ def result_path(video: Path, out: str | Path, within: str | Path = "") -> Path:
     out = Path(out)
     if out.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm"):
         raise UsageError(f"-o {out}: give a folder; results take their names from the videos.")
-    name = video.resolve().name if os.path.isdir(video) else video.stem
+    name = _folder_name(video) if os.path.isdir(video) else video.stem
     return out if out.suffix == ".npz" else out / within / f"{name}.npz"
 
 
@@ -39,8 +39,13 @@ def lifted_path(keypoints: Path, out: str | Path) -> Path:
     out = Path(out)
     if out.suffix == ".npz":
         return out
-    name = keypoints.resolve().name if os.path.isdir(keypoints) else keypoints.stem
+    name = _folder_name(keypoints) if os.path.isdir(keypoints) else keypoints.stem
     return out / f"{name.removesuffix('.2d').removesuffix('.mmpose')}.npz"
+
+
+def _folder_name(folder: Path) -> str:
+    """What it is called where it was named: a link has its own name, `.` and `..` have none."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
 def files_2d(target: Path) -> dict[str, Path]:
