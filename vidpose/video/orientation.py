@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, cast
 
 import cv2
@@ -61,7 +62,7 @@ def _without_unknown_kinds(frame: VideoFrame) -> VideoFrame:
     graph = Graph()
     # Its pixels do not matter here, nor does its time.
     last = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=1
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
     )
     for kind in set(range(_KINDS)) - {known.value for known in Type}:
         delete = graph.add("sidedata", f"mode=delete:type={kind}")
@@ -70,4 +71,4 @@ def _without_unknown_kinds(frame: VideoFrame) -> VideoFrame:
     last.link_to(graph.add("buffersink"))
     graph.configure()
     graph.vpush(frame)
-    return cast(VideoFrame, graph.vpull())
+    return graph.vpull()
