@@ -14,6 +14,8 @@ The message is one sentence for the user: what is wrong, and what to do. Whateve
 a VidposeError is a bug and keeps its traceback.
 """
 
+from __future__ import annotations
+
 LONGEST_SENTENCE = 1200
 """Letters. Sentences repeat what files say, and files may say anything."""
 KEPT_END = 300
@@ -46,7 +48,13 @@ class VideoError(VidposeError):
 
 
 class NoPersonError(VideoError):
-    pass
+    @classmethod
+    def nobody_in(cls, what: str) -> NoPersonError:
+        """The error for `any frame of walk.mp4` and the like."""
+        return cls(
+            f"Nobody was found in {what}; vidpose needs people of whom most of the body is seen, "
+            "at least about 30 pixels tall."
+        )
 
 
 class ResultFileError(VidposeError):

@@ -236,10 +236,7 @@ class Predictor:
         if not poses.people:
             if cache is not None:
                 cache.remove()
-            raise NoPersonError(
-                f"Nobody was found in any frame of {job.video}; vidpose needs people of whom most "
-                "of the body is seen, at least about 30 pixels tall."
-            )
+            raise NoPersonError.nobody_in(f"any frame of {job.video}")
         options = self.options.input.to_dict() | self.options.detector.to_dict()
         meta = detection_metadata(
             self.detector.description, options, job.source, warnings, job.first_frame_s

@@ -366,10 +366,7 @@ def _finished(
         raise VideoError(f"{session.source.name} ended before its first frame.")
     poses = _poses(session, session.collector, options, report)
     if not poses.people:
-        raise NoPersonError(
-            f"Nobody was found in the {poses.frames} frames of {session.source.name}; vidpose "
-            "needs people of whom most of the body is seen, at least about 30 pixels tall."
-        )
+        raise NoPersonError.nobody_in(f"the {poses.frames} frames of {session.source.name}")
     predictor, lift, after = session.predictor, options.lift, options.postprocess
     meta = _metadata(session, files, options)
     lifted = lift_poses(poses, predictor.lifter, lift.focal_px, progress)
