@@ -19,6 +19,7 @@ from click.testing import CliRunner
 import vidpose
 from tests.clips import NTSC, cut, make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
+from tests.robustness.videos import pictures
 from tests.slow_infer import HALTED
 from vidpose import outputs, pipeline
 from vidpose.cli import main
@@ -354,6 +355,24 @@ def test_relift_takes_the_2d_of_the_result(
             relift(**options)
     with pytest.raises(AssertionError, match="detected again"):  # without a result there is no 2D
         vidpose.infer(video, tmp_path / "none", weights=weights, relift=True)
+
+
+def test_relift_of_pictures_keeps_their_rate(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    folder = pictures(tmp_path)
+    before = vidpose.infer(folder, tmp_path, weights=weights, fps=25)
+
+    def relift(**options: Any) -> vidpose.Pose3D:
+        return vidpose.infer(folder, tmp_path, weights=weights, relift=True, **options)
+
+    with pytest.raises(UsageError, match=r"was made with --fps 25, not --fps 50; leave out"):
+        relift(fps=50)
+    for options in ({"fps": 25}, {}):
+        again = relift(**options)
+        np.testing.assert_array_equal(again.timestamps, before.timestamps)
+        assert again.meta["options"]["fps"] == 25
 
 
 def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,9 @@ from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
 from vidpose.export import check_before, export_files
 from vidpose.lifting.lifter import LiftedPoses, lift_poses, open_lifter
-from vidpose.options import InferOptions
+from vidpose.options import InferOptions, InputOptions
 from vidpose.outputs import check_memory, files_2d, result_path, write_files_2d
-from vidpose.poses import Pose2D, Pose3D, extent, load, save
+from vidpose.poses import Pose2D, Pose3D, extent, load, read_metadata, save
 from vidpose.postprocess import postprocess
 from vidpose.provenance import (
     cache_key,
@@ -88,7 +88,7 @@ class Predictor:
             raise UsageError(
                 "2D joints, pictures, exports and results to lift again need a place: give out."
             )
-        job = _Job.check(Path(video), out, self.options, report)
+        job = _Job.check(Path(video), out, self.options, report, relift=relift)
         again = job.target if relift and job.target is not None and job.target.exists() else None
         cache = None if again is not None else self._cache(job, report)
         with cache or nullcontext(), _stop_is_said(cache, report):
@@ -248,7 +248,7 @@ class Predictor:
     ) -> tuple[Pose2D, dict[str, Any]]:
         """Steps 1 and 2, taken from a result that is there."""
         before = load(target)
-        check_same_detection(target, before.meta, self.options.detector)
+        check_same_detection(target, before.meta, self.options.input, self.options.detector)
         report(Setup(f"2D joints: {target} (lifted again). {self._lifter_text()}"))
         fields = {name: getattr(before, name) for name in Pose2D.__dataclass_fields__}
         recorded = recorded_options(before.meta)
@@ -321,7 +321,13 @@ class _Job:
 
     @classmethod
     def check(
-        cls, video: Path, out: str | Path | None, options: InferOptions, report: Report
+        cls,
+        video: Path,
+        out: str | Path | None,
+        options: InferOptions,
+        report: Report,
+        *,
+        relift: bool,
     ) -> _Job:
         """Find out before long work whether the video can be read and the files written.
 
@@ -340,6 +346,8 @@ class _Job:
             parse_view(options.render.view)
             check_out(picture)
         chosen, fps = options.detector, options.input.fps
+        if relift and fps is None and target is not None and video.is_dir():
+            fps = _rate_of(target)
         with VideoReader(video, chosen.start, chosen.end, fps=fps) as reader:
             if fps is not None and not reader.is_folder:
                 raise UsageError(
@@ -398,6 +406,13 @@ def infer(
     """
     with Predictor(**options) as predictor:
         return predictor(video, out, relift=relift, report=report, progress=progress)
+
+
+def _rate_of(target: Path) -> float | None:
+    """The --fps that a result of a folder of pictures was made with; None if it says none."""
+    found = read_metadata(target)
+    recorded = None if found is None else recorded_options(found.meta).get("fps")
+    return InputOptions(fps=recorded).fps
 
 
 def _average_rate(timestamps: NDArray[np.float64], container_fps: float) -> float:

@@ -20,6 +20,7 @@ from vidpose.options import (
     DetectorOptions,
     InferOptions,
     LiftOptions,
+    Options,
     PostprocessOptions,
     flag,
     options_of,
@@ -234,10 +235,13 @@ def check_same_source(target: Path, source: Mapping[str, Any] | None) -> None:
         )
 
 
-def check_same_detection(target: Path, meta: Mapping[str, Any], asked: DetectorOptions) -> None:
+def check_same_detection(target: Path, meta: Mapping[str, Any], *asked: Options) -> None:
     """Refuse to lift a result's 2D joints again where other ones are asked for.
 
-    Options of detection that are not given are the result's own.
+    Args:
+        target: the result.
+        meta: its own.
+        asked: options of input and detection; those that are not given are the result's own.
 
     Raises:
         UsageError: an option that is given differs from what the result was made with.
@@ -250,7 +254,7 @@ def check_same_detection(target: Path, meta: Mapping[str, Any], asked: DetectorO
         # Results of the first versions do not say it.
         "detector_size": how.get("size", "full" if detector.get("name") == "mediapipe" else None),
     }
-    given = asked.given()
+    given = {name: value for stage in asked for name, value in stage.given().items()}
     differ = [name for name, value in given.items() if recorded.get(name) != value]
     if differ:
         theirs = ", ".join(f"{flag(name)} {_shown(recorded.get(name))}" for name in differ)
