@@ -201,6 +201,14 @@ def test_nothing_is_recorded_unless_asked(run: Run, clip: Path, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_source_that_cannot_be_opened_is_all_that_is_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    for source in (tmp_path / "text.mp4", "tcp://127.0.0.1:9"):
+        with pytest.raises(VideoError):
+            run(source)
+    assert run.said == []  # type: ignore[attr-defined]
+
+
 def test_nobody_there(
     run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,8 +90,9 @@ def live(
         title = f"vidpose live: {source if '://' not in source else 'stream'}"
         window = None if chosen.headless else opened.enter_context((open_window or TkWindow)(title))
         predictor = opened.enter_context(Predictor(options))
-        report(Setup(predictor.about()))
+        about = predictor.about()  # opens the detector; no frames wait for that
         camera = open_source(source, chosen.size)
+        report(Setup(about))  # a source that cannot be opened is told alone
         picture = None
         if window is not None:
             picture = LivePicture(camera.size, view, window.width)
