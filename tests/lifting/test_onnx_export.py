@@ -180,8 +180,31 @@ def test_only_files_of_vidposes_are_replaced(
     Path("martinez.onnx").write_bytes(default.read_bytes())
     done = CliRunner().invoke(main, ["weights", "export", str(weights), "--to", "onnx"])
     assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Converting, and comparing with PyTorch")
     assert done.stdout.endswith("Written: martinez.onnx\n")
     assert Path("martinez.onnx").read_bytes() != default.read_bytes()
+
+
+RESULT = Path(__file__).parents[1] / "fixtures" / "first_version_result.npz"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((RESULT,), f"{RESULT} holds arrays, such as a result, and no weights; give a"),
+        (("nowhere",), "nowhere does not exist; give a .safetensors file, or a name of weights:"),
+        (("fast", "-o", "net.tflite"), "-o net.tflite: give a file that ends in .onnx."),
+    ],
+    ids=["a result", "nothing", "another suffix"],
+)
+def test_what_is_wrong_is_told_before_any_work(
+    arguments: tuple[str | Path, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["weights", "export", *map(str, arguments)])
+    assert done.exit_code in (1, 2)
+    assert done.output.startswith(f"Error: {told}")
+    assert done.output.count("\n") == 1
 
 
 def test_a_file_that_differs_from_pytorch_is_not_written(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vidpose.cli.common import FILE
+from vidpose.cli.common import FILE, say
 from vidpose.cli.options import Number
 
 
@@ -111,5 +111,4 @@ def weights_export(name: str, to: str, out: Path | None, flip: bool) -> None:
     """
     from vidpose.lifting.onnx_export import export_onnx
 
-    click.echo("Converting, and comparing with PyTorch; this takes up to a minute ...", err=True)
-    click.echo(f"Written: {export_onnx(name, out, flip=flip)}")
+    click.echo(f"Written: {export_onnx(name, out, flip=flip, report=say)}")

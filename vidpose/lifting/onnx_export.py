@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vidpose import __version__
 from vidpose.errors import MissingDependencyError, UsageError, VidposeError
+from vidpose.events import Info, Report, ignore
 from vidpose.lifting.sliding_window import Lifted, mirror
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS, shown_missing
@@ -88,7 +89,13 @@ class TrackLifter(nn.Module):
         return self.model.slide(inputs[around.clamp(0, frames - 1)])
 
 
-def export_onnx(weights: str | Path, out: str | Path | None = None, *, flip: bool = True) -> Path:
+def export_onnx(
+    weights: str | Path,
+    out: str | Path | None = None,
+    *,
+    flip: bool = True,
+    report: Report = ignore,
+) -> Path:
     """Write weights as an ONNX file; it appears whole or not at all.
 
     Before it appears, it is run with ONNX Runtime on tracks of several lengths and compared with
@@ -99,6 +106,7 @@ def export_onnx(weights: str | Path, out: str | Path | None = None, *, flip: boo
         out: the file; by default the weights' name with .onnx, in the working directory.
         flip: average with the mirror image, as `infer` does; without it the file takes half the
             work.
+        report: takes a message before the long part of the work.
 
     Returns:
         The file.
@@ -119,6 +127,7 @@ def export_onnx(weights: str | Path, out: str | Path | None = None, *, flip: boo
         raise UsageError(
             f"{path} is there already and is not vidpose's to overwrite; choose another -o."
         )
+    report(Info("Converting, and comparing with PyTorch; this takes up to a minute ..."))
     net = TrackLifter(checkpoint, flip=flip).eval()
     model = _convert(net)
     for key, value in metadata(checkpoint, flip=flip).items():

@@ -22,8 +22,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         UsageError: it is an official one that does not tell whose joints it is for.
     """
     path = Path(path)
-    if why := obstacle(path, "give a .safetensors file of vidpose's"):
+    advice = "give a .safetensors file of vidpose's"
+    if why := obstacle(path, advice):
         raise WeightsError(f"{path} {why}.")
+    if path.suffix.lower() == ".npz":  # a zip archive as well, but never of torch.save
+        raise WeightsError(f"{path} holds arrays, such as a result, and no weights; {advice}.")
     return read_official(path) if is_torch_file(path) else read_checkpoint(path)
 
 
