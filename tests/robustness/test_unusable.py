@@ -18,7 +18,7 @@ from tests.training.test_run import run_mocap
 from vidpose import pipeline
 from vidpose.detect import cache
 from vidpose.detect.cache import DetectionCache
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import NoPersonError, UsageError, VidposeError
 from vidpose.events import Event, Warn
 from vidpose.skeleton import COCO17
 from vidpose.training.run_folder import RunFolder
@@ -155,6 +155,30 @@ def test_the_warning_is_shown_once_and_a_second_run_is_quiet(
         told: list[Event] = []
         vidpose.infer(video, tmp_path / "out", weights=weights, report=told.append)
         assert not [event for event in told if "partial" in str(event)]
+
+
+def test_what_a_run_with_other_options_has_left_goes_with_the_next_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video, weights = make_clip(tmp_path / "a.mp4"), tiny_weights(tmp_path / "w.safetensors")
+    target = tmp_path / "out" / "a.npz"
+    left = fill(target).folder
+    with pytest.raises(NoPersonError):  # no result takes its place yet
+        use_fake_detector(monkeypatch, lambda index: False)
+        vidpose.infer(video, target, weights=weights)
+    assert len(list(left.iterdir())) == 2
+    use_fake_detector(monkeypatch)
+    vidpose.infer(video, target, weights=weights)
+    assert not left.exists()
+    # What vidpose has not made stays, and so does what is younger than the result.
+    (fill(target).folder / "mine.npz").write_text("mine")
+    vidpose.infer(video, target, weights=weights)
+    assert [path.name for path in left.iterdir()] == ["mine.npz"]
+    vidpose.infer(video, target, weights=weights)
+    fill(target)
+    vidpose.infer(video, target, weights=weights, relift=True)
+    assert len(list(left.iterdir())) == 3
 
 
 STATES = {

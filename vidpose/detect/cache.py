@@ -56,9 +56,14 @@ def cache_folder(target: Path) -> Path:
 
 
 def remove_what_is_left(target: Path) -> None:
-    """Remove the detections of a job that was killed after it had written its result."""
-    folder, written = cache_folder(target), target.stat().st_mtime
+    """Remove detections that are older than the result that they were for.
+
+    They are of a job that was killed after it had written its result, or of one with other
+    options that was interrupted before.
+    """
+    folder = cache_folder(target)
     with suppress(OSError):
+        written = target.stat().st_mtime
         lock = None if _foreign(folder) else _Lock(folder)
         if lock is None or not lock.held:
             return
