@@ -286,6 +286,24 @@ def test_a_linked_video_is_named_relative_to_the_page(
     assert page.video is None
 
 
+def test_a_linked_video_with_a_long_pause_is_out_of_step(
+    filmed: tuple[Pose3D, Path], tmp_path: Path
+) -> None:
+    result, video = filmed
+
+    def warnings(pause_s: float, **options: Any) -> list[str]:
+        said: list[Event] = []
+        times = result.timestamps + np.where(np.arange(result.frames) > 9, pause_s, 0.0)
+        paused = replace(result, timestamps=times)
+        written(paused, tmp_path, ViewOptions(link_video=True, **options), report=said.append)
+        return [str(event) for event in said if isinstance(event, Warn)]
+
+    (warning,) = warnings(100)
+    assert "out of step with the people after 0:00.3: there it pauses for more than 60 s" in warning
+    assert warnings(50) == []
+    assert warnings(100, end=1.0) == []
+
+
 def test_a_video_that_is_gone_is_missed(tmp_path: Path) -> None:
     said: list[Event] = []
     page = written(

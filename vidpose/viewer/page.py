@@ -16,12 +16,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import vidpose
 from vidpose.errors import UsageError
 from vidpose.events import FileWritten, Report, Warn, ignore
 from vidpose.poses import Pose3D, extent
 from vidpose.render import source_video
 from vidpose.utils.files import check_writable, replacing
+from vidpose.utils.gaps import LONGEST_SHOWN_S, SHOWN_S, clock
 from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.viewer.header import header_of, title_of
 from vidpose.viewer.options import ViewOptions
@@ -83,6 +86,8 @@ def write_page(
             check_video(result, source)
     packed = pack(result, frames)
     _warn_if_large(part, packed, source is not None and not options.link_video, report)
+    if source is not None and options.link_video:
+        _warn_of_pauses(part, report)
     copy, about = None, None
     if source is not None:
         embedded = not options.link_video
@@ -235,6 +240,21 @@ def _warn_if_large(part: Pose3D, packed: Packed, embedded: bool, report: Report)
                 f"and --end take a part of it, --every {every} only some of the frames{link}."
             )
         )
+
+
+def _warn_of_pauses(part: Pose3D, report: Report) -> None:
+    """A small copy shows long pauses as the page does; the video itself has them whole."""
+    steps = np.diff(part.seconds)
+    if not len(steps) or steps.max() <= LONGEST_SHOWN_S:
+        return
+    at = clock(float(part.seconds[np.argmax(steps > LONGEST_SHOWN_S)]))
+    report(
+        Warn(
+            f"The linked video is out of step with the people after {at}: there it pauses for "
+            f"more than {LONGEST_SHOWN_S:g} s, which the page shows as {SHOWN_S:g} s; leave out "
+            "--link-video, or take a part without the pause with --start and --end."
+        )
+    )
 
 
 def _is_ours(path: Path) -> bool:
