@@ -193,7 +193,7 @@ RESULT = Path(__file__).parents[1] / "fixtures" / "first_version_result.npz"
     [
         ((RESULT,), f"{RESULT} holds arrays, such as a result, and no weights; give a"),
         (("nowhere",), "nowhere does not exist; give a .safetensors file, or a name of weights:"),
-        (("fast", "-o", "net.tflite"), "-o net.tflite: give a file that ends in .onnx."),
+        (("default", "-o", "net.tflite"), "-o net.tflite: give a file that ends in .onnx."),
     ],
     ids=["a result", "nothing", "another suffix"],
 )

@@ -164,8 +164,8 @@ def test_what_a_run_with_other_options_has_left_goes_with_the_next_result(
     video, weights = make_clip(tmp_path / "a.mp4"), tiny_weights(tmp_path / "w.safetensors")
     target = tmp_path / "out" / "a.npz"
     left = fill(target).folder
+    use_fake_detector(monkeypatch, lambda index: False)
     with pytest.raises(NoPersonError):  # no result takes its place yet
-        use_fake_detector(monkeypatch, lambda index: False)
         vidpose.infer(video, target, weights=weights)
     assert len(list(left.iterdir())) == 2
     use_fake_detector(monkeypatch)

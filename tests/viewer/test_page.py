@@ -289,7 +289,7 @@ def test_a_linked_video_is_named_relative_to_the_page(
 def test_a_linked_video_with_a_long_pause_is_out_of_step(
     filmed: tuple[Pose3D, Path], tmp_path: Path
 ) -> None:
-    result, video = filmed
+    result, _ = filmed
 
     def warnings(pause_s: float, **options: Any) -> list[str]:
         said: list[Event] = []
