@@ -2,7 +2,7 @@
 # make test    set everything up, run every check and test
 # make docs    build the documentation as a site, into build/docs/site; needs Python 3.11 or newer
 # make viewer  rebuild the player's script from vidpose/viewer/web, which takes Node
-# make soak    kill it, fill the disk, damage hundreds of videos and files: what takes long
+# make soak    kill it, fill the disk, damage videos and files, two hours of video: takes many hours
 # make clean   remove the virtual environment, the demo video, the site and all caches
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
@@ -36,10 +36,12 @@ viewer:
 
 soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py kill
+	$(BIN)/python benchmarks/robustness.py server
 	$(BIN)/python benchmarks/robustness.py batch
 	$(BIN)/python benchmarks/robustness.py disk
 	$(BIN)/python benchmarks/robustness.py videos
 	$(BIN)/python benchmarks/robustness.py data
+	$(BIN)/python benchmarks/one_process.py
 
 # The stamp is written last: an installation that was interrupted is taken up again. What went wrong
 # with a part stays in .venv/missing, where `vidpose doctor` finds it.

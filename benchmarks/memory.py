@@ -1,8 +1,7 @@
-"""Memory of `vidpose.infer` over the length of a video, and of one process over many videos.
+"""Memory of `vidpose.infer` over the length of a video.
 
     python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--stay S]
         [--longest N] [--render] [--width 256] [--folder DIR]
-    python benchmarks/memory.py --clips 200 [--detector mediapipe]
 
 Plays a video forwards and backwards, so that few people are new after each round, and repeats that
 without encoding it again. Runs `vidpose.infer` on each length in a process of its own. The table
@@ -15,13 +14,11 @@ The embedded detector takes hours for an hour of video. With `--folder` the vide
 are kept, and an interrupted run continues; the peak is then that of the last process.
 `python benchmarks/run.py --only memory` has frames/s, too.
 
-With `--clips`, one `Predictor` works on so many short clips of several sizes and lengths, and the
-table has what the process holds after some of them.
+`one_process.py` has the memory of one process over many videos.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import resource
 import subprocess
@@ -29,21 +26,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 import numpy as np
-import psutil
 from common import DEMO, Settings, Table, argument_parser, markdown_table, run_script
-from robustness import clip
 
 import vidpose
 from vidpose import pipeline
 from vidpose.detect import Detections
-from vidpose.errors import NoPersonError
 from vidpose.skeleton import COCO17
 from vidpose.utils.progress import bar
 from vidpose.video import Frame, VideoReader, VideoWriter
@@ -192,33 +185,6 @@ def table(settings: Settings) -> Table:
     )
 
 
-SIZES = (320, 256, 480, 400, 288)
-LENGTHS_S = (0.2, 0.3, 0.1)
-"""Of the clips, in turn; numbers without a common divisor, so that all come together."""
-
-
-def many_clips(video: Path, folder: Path, clips: int, detector: str, weights: str) -> str:
-    """The table of what one process holds after some of so many clips."""
-    made = [
-        clip(video, folder / f"{n}.mkv", 0.2 * n, LENGTHS_S[n % 3], SIZES[n % 5]) for n in range(15)
-    ]
-    if detector == "fake":
-        vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
-    process = psutil.Process()
-    rows = []
-    detector = "auto" if detector == "fake" else detector
-    with vidpose.Predictor(detector=detector, weights=weights) as predictor:
-        for n in range(1, clips + 1):
-            with suppress(NoPersonError):
-                predictor(made[n % len(made)], folder / "out" / f"{n}.npz")
-            if n in (1, 15, 30, 60) or n % 100 == 0 or n == clips:
-                held = process.memory_info().rss / 1e6
-                threads, objects = process.num_threads(), len(gc.get_objects())
-                rows.append((f"{n}", f"{held:.0f}", f"{threads}", f"{objects:,}"))
-                print(rows[-1], file=sys.stderr, flush=True)
-    return markdown_table(("clips", "memory, MB", "threads", "Python's objects"), rows)
-
-
 def without_arrays(row: dict[str, Any]) -> float:
     """Bytes at the peak, without the result's arrays."""
     return float(row["peak"] - row["arrays"])
@@ -260,7 +226,6 @@ def main() -> None:
     parser.add_argument("--longest", type=int, help="as of `vidpose infer`, as is --render")
     parser.add_argument("--render", action="store_true")
     parser.add_argument("--folder", type=Path, help="for videos and results, which are kept")
-    parser.add_argument("--clips", type=int, help="one process over so many short clips")
     parser.add_argument("--one", type=Path, help="only measure this video, in this process")
     given = parser.parse_args()
     options = {"weights": given.weights, "longest": given.longest, "render": given.render}
@@ -271,9 +236,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = given.folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
-        if given.clips:
-            print(many_clips(given.video, folder, given.clips, given.detector, given.weights))
-            return
         video = small(given.video, folder / "small.mp4", given.width)
         more = [f"--detector={given.detector}", f"--stay={given.stay_s}"]
         more += [f"--weights={given.weights}"] + ["--render"] * given.render

@@ -1,31 +1,40 @@
-"""Recovery of `vidpose infer` from kills, full disks and broken videos; readers on damaged files.
+"""Recovery of `vidpose` from kills, full disks, lying servers and broken videos; damaged files.
 
-    python benchmarks/robustness.py kill [--times 20] [--seconds 8] [--seed 0]
+    python benchmarks/robustness.py kill [--commands infer train render export fetch]
+        [--times 20] [--seconds 8] [--seed 0]
+    python benchmarks/robustness.py server [--lies NAME ...]
     python benchmarks/robustness.py batch [--videos 50] [--ways jobs ray]
-    python benchmarks/robustness.py disk [--sizes 0 2000 20000 60000 200000]
+    python benchmarks/robustness.py disk [--sizes 0 2000 20000 60000 200000] [--tmpfs]
     python benchmarks/robustness.py videos [--mutants 400] [--seed 0]
     python benchmarks/robustness.py data [--cases 10000] [--readers NAME ...]
     python benchmarks/robustness.py guided --reader NAME [--cases 10000]
 
-What takes too long for the tests. `kill` runs `vidpose infer` with the embedded detector, kills it
-(SIGKILL) at a random moment, runs it again to the end, and compares the file with that of an
-undisturbed run, byte by byte. `batch` makes many short videos, two of them broken, and runs them
-through two processes and through Ray. All others must have a result, the two must be named, the
-exit code must be 1, and a second run must do only the two again. `disk` runs `vidpose infer` with
-all its outputs where no file may grow beyond so many bytes, as on a disk that fills, and looks
-for one sentence, exit code 1, no traceback, and no half of a file; then it runs it again without
-the limit. `videos` takes the odd videos of `tests/robustness/videos.py` and damaged ones through
-all steps, with a stand-in for the detector. `data` damages a valid file of every kind that vidpose
-reads in so many ways each, as the property tests do in few, and counts results, sentences and
-other exceptions, of which there must be none. `guided` lets Atheris look for damage that reaches
-new lines of vidpose; `pip install 'vidpose[fuzz]'` first, where it has a wheel. Exit code 1 if
-anything fails.
+What takes too long for the tests. `kill` runs a command, kills it (SIGKILL) at a random moment,
+every other time after its first file is there, and runs it again to the end: `infer` with the
+embedded detector, a tiny training run, `render`, `export` into five formats, and `weights fetch`
+from a server on this machine. No file may be half-written under its final name after the kill;
+the next run must end with the files of an undisturbed one, byte by byte (of `train`: the same
+weights and errors), and with no others. `server` lets `weights fetch` meet a server that lies in
+each of the ways of `tests/lying_server.py`: one sentence within three minutes, and nothing under
+the file's name; an honest server must then do. `batch` makes many short videos, two of them
+broken, and runs them through two processes and through Ray. All others must have a result, the
+two must be named, the exit code must be 1, and a second run must do only the two again. `disk`
+runs `vidpose infer` with all its outputs where no file may grow beyond so many bytes, as on a disk
+that fills, and looks for one sentence, exit code 1, no traceback, and no half of a file; then it
+runs it again without the limit. With `--tmpfs` it is a disk in memory that fills, of each size
+except 0 (Linux with user namespaces). `videos` takes the odd videos of
+`tests/robustness/videos.py` and damaged ones through all steps, with a stand-in for the detector.
+`data` damages a valid file of every kind that vidpose reads in so many ways each, as the property
+tests do in few, and counts results, sentences and other exceptions, of which there must be none.
+`guided` lets Atheris look for damage that reaches new lines of vidpose; `pip install
+'vidpose[fuzz]'` first, where it has a wheel. Exit code 1 if anything fails.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,70 +45,56 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
-from common import DEMO, argument_parser, run_script
+from common import DEMO, ROOT, argument_parser, run_script
+from kills import FREQUENT, VICTIMS, clip, kill, of_one_file
 
 from vidpose.errors import MissingDependencyError, UsageError, VidposeError
-from vidpose.video import VideoReader
 
-WRITES_OFTEN = (
-    "import vidpose.detect.cache as cache; cache.STRETCH_S = 0.5; "
-    "from vidpose.cli import main; main()"
-)
-"""`vidpose`, but detections are cached twice a second, so that a short run can resume."""
+SERVER_S = 180.0
+"""Three attempts of 30 s each are the most that a server can take."""
 
 
-def clip(video: Path, out: Path, start_s: float, seconds: float, width: int = 884) -> Path:
-    """A part of a video, made smaller."""
-    with (
-        VideoReader(video, start_s, start_s + seconds) as reader,
-        av.open(str(out), "w") as container,
-    ):
-        stream = container.add_stream("libx264", rate=round(reader.fps))
-        size = width, width * reader.size[1] // reader.size[0] // 2 * 2
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        for frame in reader:
-            image: Any = cv2.resize(frame.image, size)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
-        container.mux(stream.encode(None))
-    return out
+def server(folder: Path, names: list[str]) -> bool:
+    """Whether every lie ended in a sentence, and left nothing that hinders an honest server."""
+    from tests.file_server import Site, serving
+    from tests.lying_server import CONTENT, LIES, lying
 
+    def fetch(cache: Path, url: str, lie: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            of_one_file(url, CONTENT, size_known=lie.size_known),
+            capture_output=True,
+            text=True,
+            timeout=SERVER_S,
+            env={**os.environ, "VIDPOSE_CACHE": str(cache), "no_proxy": "127.0.0.1"},
+        )
 
-def kill(folder: Path, times: int, seconds: float, seed: int) -> bool:
-    """Whether the file was the same every time."""
-    video = clip(DEMO, folder / "clip.mkv", 0, seconds)
-
-    def command(out: Path) -> list[str]:
-        return [sys.executable, "-c", WRITES_OFTEN, "infer", str(video), "-o", str(out)]
-
-    start = time.monotonic()
-    subprocess.run(command(folder / "undisturbed"), check=True, capture_output=True)
-    took = time.monotonic() - start
-    expected = (folder / "undisturbed" / "clip.npz").read_bytes()
-    print(f"undisturbed: {took:.1f} s", flush=True)
-    moments = random.Random(seed)
-    passed = True
-    for n in range(times):
-        out = folder / f"killed-{n}"
-        moment = moments.uniform(0, took)
-        job = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(moment)
-        job.kill()
-        job.wait()
-        left = sorted(path.name for path in out.glob(".*.partial/*"))
-        again = subprocess.run(command(out), check=True, capture_output=True, text=True)
-        same = (out / "clip.npz").read_bytes() == expected
-        clean = [path.name for path in out.iterdir()] == ["clip.npz"]
-        resumed = next((line for line in again.stdout.splitlines() if "Going on" in line), "")
+    right = 0
+    chosen = names or list(LIES)
+    for number, name in enumerate(chosen):
+        lie, cache = LIES[name], folder / f"{number}"
+        start = time.monotonic()
+        with lying(lie) as url:
+            done = fetch(cache, url, lie)
+        took = time.monotonic() - start
+        errors = done.stderr.splitlines()
+        told = errors[-1:] != [] and done.returncode == 1 and "Traceback" not in done.stderr
+        told = told and sum(line.startswith("Error: ") for line in errors) == 1
+        told = told and re.search(lie.sentence, errors[-1]) is not None
+        left = sorted(path.name for path in cache.rglob("*") if path.is_file())
+        half = not {"net.pth.part", "net.pth.part.version"}.issuperset(left)
+        with serving(Site(CONTENT)) as site:
+            again = fetch(cache, site.url, lie)
+        now = sorted(path.name for path in cache.rglob("*") if path.is_file())
+        healed = again.returncode == 0 and now == ["net.pth", "net.pth.sha256"]
         print(
-            f"killed after {moment:5.1f} s: {'the same' if same else 'ANOTHER'} result, "
-            f"{len(left):2} files were left, {'none' if clean else 'SOME'} are now. {resumed}",
+            f"{name}, {took:.1f} s: {errors[-1] if told else f'UNEXPECTED {done.stderr}'} "
+            f"{'LEFT' if half else 'left'}: {', '.join(left) or 'nothing'}; an honest server "
+            f"{'does' if healed else f'FAILS {now} {again.stderr}'}",
             flush=True,
         )
-        passed = passed and same and clean
-    return passed
+        right += told and not half and healed
+    print(f"{right} of {len(chosen)} lies went right")
+    return right == len(chosen)
 
 
 LIMITED = (
@@ -108,21 +103,37 @@ LIMITED = (
 )
 
 
-def disk(folder: Path, sizes: list[int]) -> bool:
+ALONE = ["unshare", "--map-root-user", "--mount"]
+"""What runs a command where it may mount, and nobody else sees it."""
+
+
+def resize(place: Path, size: str) -> None:
+    """Mount a disk in memory there, or give one that is there another size."""
+    how = f"remount,size={size}" if place.is_mount() else f"size={size}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", place], check=True)
+
+
+def disk(folder: Path, sizes: list[int], tmpfs: bool) -> bool:
     """Whether every run failed as it should, and went on to the end when there was room."""
     video = clip(DEMO, folder / "clip.mkv", 0, 1.0)
     passed = True
     for size in sizes:
         out = folder / f"limit-{size}"
+        if tmpfs:
+            out.mkdir()
+            resize(out, f"{size}")
         options = ["infer", str(video), "-o", str(out), "--render", "--view-html", "--save-2d"]
         options += ["--export", "csv,json"]
-        full = [sys.executable, "-c", LIMITED + WRITES_OFTEN, str(size), *options]
+        limit = -1 if tmpfs else size  # none
+        full = [sys.executable, "-c", LIMITED + FREQUENT, str(limit), *options]
         done = subprocess.run(full, capture_output=True, text=True)
         errors = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
         told = len(errors) == 1 and errors[0].startswith("Error: ") and done.returncode == 1
         hidden = [path.name for path in out.rglob(".*") if path.is_file()]
+        if tmpfs:
+            resize(out, "1g")
         again = subprocess.run(
-            [sys.executable, "-c", WRITES_OFTEN, *options], capture_output=True, text=True
+            [sys.executable, "-c", FREQUENT, *options], capture_output=True, text=True
         )
         ended = again.returncode == 0 and not list(out.glob(".*"))
         ok = told and not hidden and ended
@@ -133,6 +144,8 @@ def disk(folder: Path, sizes: list[int]) -> bool:
             flush=True,
         )
         passed = passed and ok
+        if tmpfs:
+            subprocess.run(["umount", out], check=True)
     return passed
 
 
@@ -184,7 +197,6 @@ def batch_run(command: list[str], out: Path, count: int, expected: str) -> bool:
 
 def videos(folder: Path, count: int, seed: int) -> bool:
     """Whether every video gave a result or a sentence."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.robustness.videos import CASES, FPS, examine, mutants, tiny_lifter
 
     lifter = tiny_lifter(folder)
@@ -305,9 +317,12 @@ def main() -> None:
     parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     killing = commands.add_parser("kill")
+    killing.add_argument("--commands", nargs="+", choices=VICTIMS, default=list(VICTIMS))
     killing.add_argument("--times", type=int, default=20)
-    killing.add_argument("--seconds", type=float, default=8.0, help="of video")
+    killing.add_argument("--seconds", type=float, default=8.0, help="of work")
     killing.add_argument("--seed", type=int, default=0)
+    liars = commands.add_parser("server")
+    liars.add_argument("--lies", nargs="+", default=[], metavar="NAME", help="only these")
     many = commands.add_parser("batch")
     many.add_argument("--videos", type=int, default=50)
     many.add_argument("--ways", nargs="+", choices=["jobs", "ray"], default=["jobs", "ray"])
@@ -315,6 +330,8 @@ def main() -> None:
     filling.add_argument(
         "--sizes", type=int, nargs="+", default=[0, 2000, 20_000, 60_000, 200_000], help="bytes"
     )
+    filling.add_argument("--tmpfs", action="store_true", help="on a disk in memory that fills")
+    filling.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     odd = commands.add_parser("videos")
     odd.add_argument("--mutants", type=int, default=400)
     odd.add_argument("--seed", type=int, default=0)
@@ -325,11 +342,21 @@ def main() -> None:
     search.add_argument("--reader", required=True, metavar="NAME")
     search.add_argument("--cases", type=int, default=10_000)
     given = parser.parse_args()
+    sys.path.insert(0, str(ROOT))  # of the tests
+    if given.command == "disk" and given.tmpfs and not given.alone:
+        again = [sys.executable, *sys.argv, "--alone"]
+        sys.exit(subprocess.run([*ALONE, *again]).returncode)
     with tempfile.TemporaryDirectory() as name:
         if given.command == "kill":
-            passed = kill(Path(name), given.times, given.seconds, given.seed)
+            outcomes = [
+                kill(Path(name) / command, command, given.times, given.seconds, given.seed)
+                for command in given.commands
+            ]
+            passed = all(outcomes)
+        elif given.command == "server":
+            passed = server(Path(name), given.lies)
         elif given.command == "disk":
-            passed = disk(Path(name), given.sizes)
+            passed = disk(Path(name), [s for s in given.sizes if s or not given.tmpfs], given.tmpfs)
         elif given.command == "videos":
             passed = videos(Path(name), given.mutants, given.seed)
         elif given.command == "guided":

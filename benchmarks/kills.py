@@ -1,0 +1,295 @@
+"""SIGKILL at random moments of `vidpose infer`, `train`, `render`, `export` and `weights fetch`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+from common import DEMO, ROOT
+
+from vidpose.poses import save
+from vidpose.video import VideoReader
+
+FREQUENT = (
+    "import vidpose.detect.cache as cache; cache.STRETCH_S = 0.5; "
+    "from vidpose.cli import main; main()"
+)
+"""`vidpose`, but detections are cached twice a second, so that a short run can resume."""
+TRAINS = "import vidpose.training.loop as loop; loop.SAVE_S = 0.2; "
+"""A run is saved five times a second, and not every ten minutes."""
+FETCHES = (
+    "import sys; import vidpose.zoo.registry as zoo; url, digest, size = sys.argv[1:4]; "
+    "del sys.argv[1:4]; zoo.REGISTRY = {'net': zoo.Weights(name='net', what='a network', "
+    "file='net.pth', source=url, sha256=digest, size=int(size) or None)}; "
+)
+"""The registry has one file only, at the address that is given."""
+TRAINING = (
+    "--dataset h36m --keypoints gt --train-subjects S1,S5 --test-subjects S9 --val-fraction 0.1 "
+    "--frames 9 --embed-dim 16 --depth 2 --batch 256 --epochs 4 --lr 1e-3 --device cpu"
+)
+PLAIN = "from vidpose.cli import main; main()"
+POLL_S = 0.002
+
+
+def clip(video: Path, out: Path, start_s: float, seconds: float, width: int = 884) -> Path:
+    """A part of a video, made smaller."""
+    with (
+        VideoReader(video, start_s, start_s + seconds) as reader,
+        av.open(str(out), "w") as container,
+    ):
+        stream = container.add_stream("libx264", rate=round(reader.fps))
+        size = width, width * reader.size[1] // reader.size[0] // 2 * 2
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for frame in reader:
+            image: Any = cv2.resize(frame.image, size)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode(None))
+    return out
+
+
+def same_bytes(ours: Path, theirs: Path) -> bool:
+    return ours.read_bytes() == theirs.read_bytes()
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A command that is killed, and how to tell whether it came to the right end."""
+
+    command: Callable[[Path], list[str]]
+    """What is run; it gets the folder to write to, and sees what is there already."""
+    final: tuple[str, ...]
+    """What is in the folder at the end."""
+    environment: Callable[[Path], dict[str, str]] = lambda out: {}
+    same: Callable[[Path, Path], bool] = same_bytes
+    """Whether a final file, or the folder for the name ".", is that of an undisturbed run."""
+    whole: Callable[[Path, Path], bool] = same_bytes
+    """Whether a final file that a killed run has left is a whole one; by default the same one."""
+    compared: tuple[str, ...] = field(default=())
+    """What `same` looks at; by default all files."""
+    besides: tuple[str, ...] = ()
+    """What may be there besides the final files."""
+    resumes: tuple[str, ...] = ()
+    """Where killed runs leave what the next one goes on with, as patterns."""
+
+    def run(self, out: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(out),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment(out)},
+        )
+
+    def files(self, out: Path) -> list[str]:
+        """The names of all files, as far as they count."""
+        found = (path.relative_to(out) for path in out.rglob("*") if path.is_file())
+        return sorted(str(p) for p in found if p.parts[0] not in self.besides)
+
+
+def program(before: str, *arguments: str | Path) -> list[str]:
+    return [sys.executable, "-c", before, *map(str, arguments)]
+
+
+@contextmanager
+def infers(folder: Path, seconds: float) -> Iterator[Victim]:
+    video = clip(DEMO, folder / "clip.mkv", 0, seconds)
+    yield Victim(
+        lambda out: program(FREQUENT, "infer", video, "-o", out),
+        final=("clip.npz",),
+        resumes=(".*.partial/*",),
+    )
+
+
+@contextmanager
+def renders(folder: Path, seconds: float) -> Iterator[Victim]:
+    video = clip(DEMO, folder / "clip.mkv", 0, seconds, 640)
+    subprocess.run(
+        program(PLAIN, "infer", video, "-o", folder), check=True, capture_output=True, cwd=ROOT
+    )
+    yield Victim(
+        lambda out: program(PLAIN, "render", folder / "clip.npz", "-o", out / "a.mp4"),
+        final=("a.mp4",),
+    )
+
+
+@contextmanager
+def exports(folder: Path, seconds: float) -> Iterator[Victim]:
+    from tests.results import make_result
+
+    result = folder / "a.npz"
+    save(make_result(1, round(1000 * seconds)), result)
+    forms = ("csv", "json", "trc", "bvh", "glb")
+    yield Victim(
+        lambda out: program(
+            PLAIN, "export", result, "--to", ",".join(forms), "-o", out, "--axes", "camera"
+        ),
+        final=("a.csv", "a.glb", "a.json", "a_person1.bvh", "a_person1.trc"),
+    )
+
+
+@contextmanager
+def trains(folder: Path, seconds: float) -> Iterator[Victim]:
+    from tests.training.runs import assert_same_run
+    from vidpose.datasets.synthetic import write_synthetic
+    from vidpose.models import load_checkpoint
+    from vidpose.training.run_folder import RunFolder
+
+    data = folder / "data"
+    write_synthetic(data, seconds=seconds, actions=["Walking"], subjects=["S1", "S5", "S9"])
+
+    def command(out: Path) -> list[str]:
+        resume = ["--resume"] * (out / "state.pt").exists()
+        return program(
+            TRAINS + PLAIN, "train", *TRAINING.split(), "--data", data, "--out", out, *resume
+        )
+
+    def same(ours: Path, theirs: Path) -> bool:
+        try:
+            assert_same_run(ours, theirs)
+        except AssertionError:
+            return False
+        return True
+
+    def whole(ours: Path, theirs: Path) -> bool:
+        """Of an earlier epoch, but readable."""
+        if ours.suffix == ".safetensors":
+            load_checkpoint(ours)
+        elif ours.name == "state.pt":
+            RunFolder(ours.parent).read()
+        elif ours.name == "log.csv":
+            lines, all_lines = ours.read_text().splitlines(), theirs.read_text().splitlines()
+            return [one.rpartition(",")[0] for one in lines] == [
+                one.rpartition(",")[0] for one in all_lines[: len(lines)]
+            ]
+        return True
+
+    yield Victim(
+        command,
+        final=("best.safetensors", "curve.png", "last.safetensors", "log.csv", "state.pt"),
+        same=same,
+        whole=whole,
+        compared=(".",),
+        besides=("tensorboard",),
+        resumes=("state.pt",),
+    )
+
+
+def of_one_file(url: str, content: bytes, *, size_known: bool = True) -> list[str]:
+    """`vidpose weights fetch` of a registry with one file."""
+    digest = hashlib.sha256(content).hexdigest()
+    arguments = url, digest, f"{len(content) if size_known else 0}"
+    return program(FETCHES + PLAIN, *arguments, "weights", "fetch", "net")
+
+
+@contextmanager
+def fetches(folder: Path, seconds: float) -> Iterator[Victim]:
+    from tests.file_server import PIECE, Site, serving
+
+    content = random.Random(0).randbytes(5_000_000)
+    pause_s = seconds / 4 / (len(content) / PIECE)
+    with serving(Site(content, pause_s=pause_s)) as site:
+        yield Victim(
+            lambda out: of_one_file(site.url, content),
+            final=("weights/net.pth", "weights/net.pth.sha256"),
+            environment=lambda out: {"VIDPOSE_CACHE": str(out), "no_proxy": "127.0.0.1"},
+            resumes=("weights/*.part",),
+        )
+
+
+VICTIMS = {
+    "infer": infers,
+    "train": trains,
+    "render": renders,
+    "export": exports,
+    "fetch": fetches,
+}
+
+
+def kill(folder: Path, name: str, times: int, seconds: float, seed: int) -> bool:
+    """Whether nothing half-written was ever left, and every run came to the same end."""
+    folder.mkdir()
+    with VICTIMS[name](folder, seconds) as victim:
+        undisturbed = folder / "undisturbed"
+        undisturbed.mkdir()
+        begun = time.monotonic()
+        job = victim.run(undisturbed)
+        writes_after = _wait_for_a_file(job, undisturbed) - begun
+        _, errors = job.communicate()
+        took = time.monotonic() - begun
+        if job.returncode or victim.files(undisturbed) != sorted(victim.final):
+            print(f"{name}: {victim.files(undisturbed)} {errors}")
+            return False
+        print(f"{name}, undisturbed: {took:.1f} s, writes after {writes_after:.1f}", flush=True)
+        moments = random.Random(seed)
+        right = 0
+        for number in range(times):
+            # Every other one while it writes: most of a short command is its start.
+            waits = bool(number % 2)
+            moment = moments.uniform(0, took - writes_after if waits else took)
+            right += _kill_once(victim, folder / f"killed-{number}", undisturbed, moment, waits)
+        print(f"{name}: {right} of {times} went right", flush=True)
+    return right == times
+
+
+def _wait_for_a_file(job: subprocess.Popen[str], out: Path) -> float:
+    """When the first file was there, or the job over."""
+    while job.poll() is None and not any(path.is_file() for path in out.rglob("*")):
+        time.sleep(POLL_S)
+    return time.monotonic()
+
+
+def _kill_once(victim: Victim, out: Path, undisturbed: Path, moment: float, waits: bool) -> bool:
+    out.mkdir()
+    job = victim.run(out)
+    if waits:
+        _wait_for_a_file(job, out)
+    time.sleep(moment)
+    killed = job.poll() is None
+    job.kill()
+    job.communicate()
+    left = victim.files(out)
+    half = [
+        file
+        for file in left
+        if file in victim.final and not _succeeds(victim.whole, out / file, undisturbed / file)
+    ]
+    goes_on = sum(len(list(out.glob(pattern))) for pattern in victim.resumes)
+    hidden = sum(file not in victim.final for file in left)
+    again = victim.run(out)
+    _, errors = again.communicate()
+    ended = not again.returncode
+    clean = victim.files(out) == sorted(victim.final)
+    compared = victim.compared or victim.final
+    same = ended and clean and all(victim.same(out / f, undisturbed / f) for f in compared)
+    since = "first file" if waits else "start"
+    when = f"{'killed' if killed else 'was over'} {moment:5.1f} s after the {since}"
+    print(
+        f"{when}: {len(left)} files were left, {hidden} under other names, "
+        f"{f'HALF-WRITTEN {half}' if half else 'none half-written'}; the next run "
+        f"{'ended' if ended else f'FAILED {errors}'}{' and went on' if goes_on else ''}, "
+        f"{'nothing' if clean else f'SOMETHING {victim.files(out)}'} else is left, "
+        f"{'the same' if same else 'ANOTHER'} result",
+        flush=True,
+    )
+    return not half and ended and clean and same
+
+
+def _succeeds(check: Callable[[Path, Path], bool], ours: Path, theirs: Path) -> bool:
+    """A file that cannot be read is not a whole one."""
+    try:
+        return check(ours, theirs)
+    except Exception as error:
+        print(f"{ours}: {error}")
+        return False
