@@ -32,7 +32,10 @@ SYSTEMS = {
     "Windows x86-64": "x86_64-pc-windows-msvc",
 }
 PLAIN = "plain"
-EXTRAS = ("mmpose", "datasets", "tensorboard", "ray", "tables", "c3d", "parquet", "onnx", "browser")
+EXTRAS = (
+    *("mmpose", "datasets", "tensorboard", "ray", "tables", "c3d", "parquet", "onnx", "browser"),
+    "fuzz",
+)
 MMPOSE = "mmpose.txt"
 """MMPose's own packages, which are installed without their dependencies."""
 SETS = (PLAIN, *EXTRAS, MMPOSE)
