@@ -2,6 +2,7 @@
 # make test    set everything up, run every check and test
 # make docs    build the documentation as a site, into build/docs/site; needs Python 3.11 or newer
 # make viewer  rebuild the player's script from vidpose/viewer/web, which takes Node
+# make lock    resolve anew what `make` installs, for every Python, into requirements/
 # make soak    kill it, fill the disk, damage videos and files, two hours of video: takes many hours
 # make clean   remove the virtual environment, the demo video, the site and all caches
 
@@ -11,11 +12,11 @@ VIDEO := demo_videos/demo.mp4
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What not every Python and machine can have. The main job and most tests do without.
 PARTS := datasets c3d parquet tensorboard ray browser mmpose
-# PyTorch without 5 GB of GPU libraries. Its versions end in +cpu, which pip takes for newer.
-CPU_BUILDS := https://download.pytorch.org/whl/cpu
+# `make LOCK=no` installs what pyproject.toml admits, whatever the lock files say.
+LOCK ?= yes
 
 .DELETE_ON_ERROR:
-.PHONY: demo test docs viewer soak clean
+.PHONY: demo test docs viewer lock soak clean
 
 demo: .venv/ready $(VIDEO)
 	$(BIN)/vidpose infer $(VIDEO) -o outputs --render --view-html
@@ -34,6 +35,10 @@ docs: .venv/docs
 viewer:
 	cd vidpose/viewer/web && npm ci --no-audit --no-fund && npm run build
 
+lock: .venv/ready
+	$(PIP) uv
+	$(BIN)/python requirements/lock.py dev $(PARTS)
+
 soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py kill
 	$(BIN)/python benchmarks/robustness.py server
@@ -43,23 +48,10 @@ soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py data
 	$(BIN)/python benchmarks/one_process.py
 
-# The stamp is written last: an installation that was interrupted is taken up again. What went wrong
-# with a part stays in .venv/missing, where `vidpose doctor` finds it.
-.venv/ready: pyproject.toml vidpose/detect/mmpose.txt
+# The stamp is written last: an installation that was interrupted is taken up again.
+.venv/ready: pyproject.toml vidpose/detect/mmpose.txt requirements/install.py $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	@rm -rf .venv/missing && mkdir .venv/missing
-	@builds=; \
-	if [ "$$(uname)" = Linux ] && ! nvidia-smi -L >/dev/null 2>&1 && timeout 2 $(BIN)/python -c \
-	    'import urllib.request as r; r.urlopen("$(CPU_BUILDS)/torch/")' 2>/dev/null; \
-	then builds="--extra-index-url $(CPU_BUILDS)"; fi; \
-	echo "Setting up .venv (a few minutes; PyTorch$${builds:+ for the CPU}, MMPose) ..."; \
-	$(PIP) $$builds --editable '.[dev]'
-	@for part in $(PARTS); do \
-	    log=.venv/missing/$$part.log; \
-	    { $(PIP) --only-binary :all: --editable ".[$$part]" && { [ $$part != mmpose ] || \
-	        $(PIP) --no-deps --requirement vidpose/detect/mmpose.txt; }; } >$$log 2>&1 && rm $$log || \
-	    echo "$$part could not be installed; all else goes on. $(BIN)/vidpose doctor says why."; \
-	done
+	@$(BIN)/python requirements/install.py $(if $(filter no,$(LOCK)),--no-lock) $(PARTS)
 	touch $@
 
 .venv/docs: .venv/ready pyproject.toml

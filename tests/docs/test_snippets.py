@@ -147,9 +147,10 @@ def check_usage(words: list[str], place: str) -> None:
     """See that a command and the options it names exist."""
     options = {option for word in words for option in re.findall(r"(?<![\w-])--?[a-z][\w-]*", word)}
     if words[0] == "make":
-        targets = [word for word in words[1:] if not word.startswith("-")]
-        for target in targets:
-            assert re.search(rf"^{target}:", MAKEFILE, re.M), f"{place}: make {target}"
+        for word in words[1:]:
+            variable, given, _ = word.partition("=")
+            rule = rf"^{variable} \?=" if given else rf"^{word}:"
+            assert word.startswith("-") or re.search(rule, MAKEFILE, re.M), f"{place}: make {word}"
         return
     if words[0] == "vidpose":
         command, _ = find_command(words[1:], place)

@@ -35,11 +35,11 @@ PACKAGES = (
 )
 """What has to be importable, by module name."""
 ALONE = tuple(
-    line
+    line.split()[0]
     for line in Path(__file__).with_name("mmpose.txt").read_text("utf-8").splitlines()
-    if line and not line.startswith("#")
+    if line and line[0] not in "# "
 )
-"""What pip installs without its dependencies; that file says why."""
+"""What pip installs without its dependencies; that file says why, and has their hashes."""
 INSTALL = f"pip install -e '.[mmpose]' && pip install --no-deps {' '.join(ALONE)}"
 
 
