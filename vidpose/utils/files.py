@@ -1,6 +1,6 @@
 """Files that appear complete or not at all, what stands in the way of a path, and hashes.
 
-Everything that vidpose writes goes through here. Folders may be shared: with other users, other
+What vidpose writes goes through here. Folders may be shared: with other users, other
 machines and whoever can guess a name. So new files get names that nobody can guess, links are
 replaced and never written through, and only files that vidpose made are removed.
 """
