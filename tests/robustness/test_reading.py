@@ -160,7 +160,7 @@ def _as_mjpeg(picture: Path, path: Path) -> Path:
 
 def test_pictures_that_are_too_large_are_refused(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mkv", codec="ffv1", size=(32_016, 16), frames=1)
-    with pytest.raises(VideoError, match="32016x16 pixels, which is too large .*; scale it down"):
+    with pytest.raises(VideoError, match=r"32016x16 pixels, which is too large .*; scale it down"):
         VideoReader(path)
 
 
