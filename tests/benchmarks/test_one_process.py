@@ -104,13 +104,13 @@ def test_a_half_written_file_and_a_leftover_are_seen(module: Import, tmp_path: P
     whole.mkdir()
     (whole / "a").write_text("whole")
     # It writes in place, so the kill leaves half of the file.
-    assert not kills._kill_once(victim(1, ""), tmp_path / "1", whole, 0.0, True)
+    assert kills._kill_once(victim(1, ""), tmp_path / "1", whole, 0.0, True) == (True, False)
     left = "(out / str(time.time_ns())).touch()"
-    assert not kills._kill_once(victim(0, left), tmp_path / "2", whole, 0.0, False)
+    assert not kills._kill_once(victim(0, left), tmp_path / "2", whole, 0.0, False)[1]
     good = kills.program(
         "import os, sys; out = sys.argv[1]; open(out + '/.b', 'w').write('whole'); "
         "os.replace(out + '/.b', out + '/a')"
     )
     right = kills.Victim(lambda out: [*good, str(out)], final=("a",))
-    assert kills._kill_once(right, tmp_path / "3", whole, 0.0, True)
+    assert kills._kill_once(right, tmp_path / "3", whole, 0.0, True)[1]
     assert os.listdir(tmp_path / "3") == ["a"]
