@@ -138,8 +138,8 @@ def test_weights_that_know_the_people_are_refused(module: Any, mocap: Path, tmp_
 def test_people_who_were_trained_on_are_measured_when_asked(
     module: Any, mocap: Path, tmp_path: Path
 ) -> None:
-    write_mocap(mocap, ("01",))
-    path = save(tmp_path / "seen.safetensors", MODELS[0], HELD_OUT)
+    write_mocap(mocap, ("01", "06"))
+    path = save(tmp_path / "seen.safetensors", MODELS[0], [*HELD_OUT, "06"])
     how = {"quick": False, "out": tmp_path / "out", "only": ["one build"], "trained": True}
     module("lifting").run(mocap, [path], **how)
     text = (tmp_path / "out" / "benchmark.md").read_text()

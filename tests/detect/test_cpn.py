@@ -507,6 +507,9 @@ def test_the_keypoints_are_those_of_mmposes_own_call(
     (ours,) = find_poses(network, pictures[:1], [boxes])
     keypoints = np.concatenate([sample.pred_instances.keypoints for sample in samples])
     scores = np.concatenate([sample.pred_instances.keypoint_scores for sample in samples])
-    assert np.linalg.norm(ours.keypoints - keypoints, axis=2).mean() < 0.1
+    # Where two cells of a map are nearly equal, rounding decides on which side a joint lies.
+    apart = np.linalg.norm(ours.keypoints - keypoints, axis=2)
+    assert np.quantile(apart, 0.9) < 0.01
+    assert apart.max() < 4
     assert np.ptp(keypoints[0], axis=0).min() > 50  # they are all over the crop
     assert ours.scores == pytest.approx(scores, abs=1e-3)
