@@ -3,12 +3,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from vidpose.models import LiftingModel, PoseFormer, SequencePoseFormer, VideoPose, load_model
+from tests.render.people import walk
+from vidpose.models import (
+    LiftingModel,
+    PoseFormer,
+    SequencePoseFormer,
+    VideoPose,
+    load_checkpoint,
+)
 from vidpose.models import sliding as sliding_module
+from vidpose.models.normalisation import NORMALISATIONS
 from vidpose.models.poseformer import PoseFormerConfig
 from vidpose.models.sliding import sliding_form
 
@@ -33,14 +42,6 @@ def each_window(model: LiftingModel, keypoints: Tensor) -> Tensor:
         return torch.cat([model(window[None])[:, 0] for window in windows])
 
 
-def swaying(frames: int) -> Tensor:
-    """(T, 17, 2) somebody normalised, who sways, seen by an unsteady detector."""
-    time = torch.arange(frames)[:, None, None] / 30
-    pose = 0.3 * torch.randn(17, 2) + 0.1 * torch.sin(3 * time + torch.randn(17, 2))
-    pose += 0.01 * torch.randn(frames, 17, 2)
-    return pose - pose[:, :1]
-
-
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -61,9 +62,14 @@ def test_fp32_equals_every_window_by_itself(sizes: dict[str, Any]) -> None:
 
 @torch.inference_mode()
 def test_bf16_is_within_a_millimetre_with_weights_in_use() -> None:
-    torch.manual_seed(0)
-    model = load_model(WEIGHTS / "default.safetensors")
-    keypoints = swaying(2 * model.context + 100)
+    """On average, for somebody who walks and is detected with 2 pixels of error."""
+    checkpoint = load_checkpoint(WEIGHTS / "default.safetensors")
+    people = walk(frames=300)
+    errors_px = np.random.default_rng(0).normal(0, 2, people.keypoints_2d[0].shape)
+    pixels = torch.from_numpy(people.keypoints_2d[0] + errors_px).float()
+    normalise = NORMALISATIONS[checkpoint.normalisation]
+    keypoints, _ = normalise(pixels, people.frame_size, float(max(people.frame_size)))
+    model = checkpoint.model
     found = sliding_form(model, torch.bfloat16).slide(keypoints)
     assert found.dtype == torch.float32
     errors = torch.linalg.norm(found - model.slide(keypoints), dim=-1)
