@@ -59,7 +59,7 @@ OTHER_PROGRAMS = {
     "git clone": "this repository's address is not known",
     "source": "the shell",
     "python3.11 -m venv": "Python's own",
-    "pip-audit": "needs pypi.org",
+    "pip-audit": "needs the network",
     "curl": "downloads a licensed dataset's 2D joints",
     "find": "the system's own",
     "split": "the system's own",

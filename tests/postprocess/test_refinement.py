@@ -21,7 +21,7 @@ def times(joints: Floats) -> NDArray[np.float64]:
     return np.asarray(np.arange(len(joints)) / FPS)
 
 
-def beside(joints: Floats, true: Floats) -> Floats:
+def lateral(joints: Floats, true: Floats) -> Floats:
     """(T, J) metres, across the line of sight, which is nearly the picture's plane."""
     return np.linalg.norm((joints - true)[..., :2], axis=-1)
 
@@ -38,7 +38,7 @@ def test_joints_go_towards_lines_of_sight_and_keep_their_depth() -> None:
     wrong = true + lifted()
     nearer = towards_rays(wrong, rays, times(true))
     # The person's place, which is sought from the wrong joints, leaves a part of the error.
-    left = beside(nearer, true).mean(axis=0) / beside(wrong, true).mean(axis=0).clip(1e-9)
+    left = lateral(nearer, true).mean(axis=0) / lateral(wrong, true).mean(axis=0).clip(1e-9)
     assert np.median(np.delete(left, TRUNK)) < 0.35
     assert 0.5 < left[TRUNK[1:]].mean() < 1
     np.testing.assert_allclose(nearer[..., 2], wrong[..., 2], atol=0.015)
@@ -69,8 +69,8 @@ def test_a_wrong_detection_counts_little() -> None:
     wrong = rays.copy()
     wrong[20:40, WRIST] += 0.5 / ROOT[2]
     nearer = towards_rays(true, wrong, times(true))
-    assert beside(nearer, true)[20:40, WRIST].max() < 0.05
-    assert np.delete(beside(nearer, true), WRIST, axis=1).max() < 0.03
+    assert lateral(nearer, true)[20:40, WRIST].max() < 0.05
+    assert np.delete(lateral(nearer, true), WRIST, axis=1).max() < 0.03
 
 
 def test_unseen_joints_stay() -> None:
@@ -95,7 +95,7 @@ def test_a_short_track_counts_half(frames: int) -> None:
     true, rays = somebody()
     wrong = (true + lifted())[:frames]
     short = towards_rays(wrong, rays[:frames], times(wrong))
-    assert 0.3 < beside(short, true[:frames]).mean() / beside(wrong, true[:frames]).mean() < 0.9
+    assert 0.3 < lateral(short, true[:frames]).mean() / lateral(wrong, true[:frames]).mean() < 0.9
 
 
 def test_types_stay_and_bones_keep_their_length() -> None:

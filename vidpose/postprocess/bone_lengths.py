@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
-from vidpose.postprocess.rays import chunks, joint_rays
+from vidpose.postprocess.rays import chunks, directions, joint_rays
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import runs
 
@@ -110,9 +110,7 @@ def _lines_of_sight(rays: NDArray[np.floating]) -> NDArray[np.float64]:
     known = np.isfinite(rays).all(axis=2, keepdims=True)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     middle = np.where(known, rays, 0).sum(axis=1, keepdims=True) / count
-    filled = np.where(known, rays, middle)
-    sight = np.concatenate([filled, np.ones_like(filled[..., :1])], axis=2)
-    return np.asarray(sight / np.linalg.norm(sight, axis=2, keepdims=True), np.float64)
+    return directions(np.where(known, rays, middle))
 
 
 def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

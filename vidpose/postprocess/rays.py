@@ -17,6 +17,12 @@ def chunks(frames: int) -> list[slice]:
     return [slice(start, start + FRAMES_AT_ONCE) for start in range(0, frames, FRAMES_AT_ONCE)]
 
 
+def directions(rays: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(..., 2) rays -> (..., 3) unit vectors, away from the camera."""
+    sight = np.concatenate([rays, np.ones_like(rays[..., :1])], axis=-1)
+    return np.asarray(sight / np.linalg.norm(sight, axis=-1, keepdims=True), np.float64)
+
+
 def joint_rays(poses: Pose2D, person: int, run: slice, focal_px: float) -> NDArray[np.float32]:
     """Where a person's 2D joints are at depth 1.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
 from vidpose.postprocess.bone_lengths import bone_lengths, equal_bone_lengths, with_bone_lengths
-from vidpose.postprocess.rays import joint_rays
+from vidpose.postprocess.rays import directions, joint_rays
 from vidpose.postprocess.root_trajectory import root_positions
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import gaps_in, runs_between
@@ -116,8 +116,7 @@ def _way(
         shake about it, metres, NaN where it was seen too rarely to tell.
     """
     seen = np.isfinite(rays).all(axis=1, keepdims=True)
-    sight = np.concatenate([np.where(seen, rays, 0.0), np.ones_like(places[:, :1])], axis=1)
-    sight /= np.linalg.norm(sight, axis=1, keepdims=True)
+    sight = directions(np.where(seen, rays, 0.0).astype(np.float64))
     way = (places * sight).sum(axis=1, keepdims=True) * sight - places
     weight = seen / (1 + np.square(way).sum(axis=1, keepdims=True) / OUTLIER_M**2)
     total = _filtered(weight, sigma)
