@@ -168,11 +168,13 @@ def _npz(draw: DrawFn, whole: bytes) -> bytes:
         entries[name] = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(64)
     else:
         new: Any = None
+        meta = b""
         if how == "json" and "meta.npy" in entries:
             name = "meta.npy"
-            with suppress(ValueError, RecursionError):
-                meta = str(np.load(io.BytesIO(entries[name])))
-                new = np.array(draw(_json(meta.encode())).decode())
+            with suppress(Exception):  # NumPy raises almost anything on what is damaged already
+                meta = str(np.load(io.BytesIO(entries[name]))).encode()
+            if meta:
+                new = np.array(draw(_json(meta)).decode())
         if new is None:
             new = draw(_odd_arrays(old))
         stream = io.BytesIO()

@@ -3,6 +3,7 @@ import os
 import pickle
 import pickletools
 import struct
+import sys
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from vidpose.errors import DataError
-from vidpose.utils.npz import read_npz, write_pickled_npz
+from vidpose.utils.npz import read_arrays, read_npz, write_pickled_npz
 
 TREE = {
     "S1": {
@@ -278,3 +279,21 @@ def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(RuntimeError):
         write_pickled_npz(tmp_path / "a.npz", {"data": TREE})
     assert not list(tmp_path.iterdir())
+
+
+def test_text_beyond_unicode(tmp_path: Path) -> None:
+    """NumPy would make a text of it that Python's own functions fail on."""
+    beyond = np.array([0x61, sys.maxunicode + 1], np.uint32).view("U2")
+    for array in (beyond, beyond.astype(beyond.dtype.newbyteorder(">"), copy=False)):
+        path = tmp_path / "plain.npz"
+        with zipfile.ZipFile(path, "w") as archive, archive.open("data.npy", "w") as stream:
+            np.lib.format.write_array(stream, array)
+        with pytest.raises(DataError, match="data is damaged"):
+            read_npz(path)
+        with pytest.raises(DataError, match="data is damaged.*not valid Unicode"):
+            read_arrays(path)
+        with pytest.raises(DataError, match="data is damaged"):
+            read_npz(entry(path, pickle.dumps([array])))
+    good = np.array(["a\N{GRINNING FACE}", ""])
+    write_pickled_npz(tmp_path / "good.npz", {"data": good})
+    assert read_arrays(tmp_path / "good.npz")["data"].tolist() == good.tolist()

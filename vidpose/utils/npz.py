@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -107,6 +108,7 @@ def _read_plain(stream: IO[bytes], size: int) -> NDArray[Any]:
             raise ValueError("it ends too early")
         view[: len(chunk)] = chunk
         view = view[len(chunk) :]
+    _check_text(flat)
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -124,6 +126,17 @@ def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], there: int) -> Non
     claimed = math.prod(shape) * max(dtype.itemsize, 1)
     if any(n < 0 for n in shape) or not (claimed == there or (not dtype.itemsize and claimed < 2)):
         raise ValueError(f"it claims {claimed:.3g} bytes and has {there}")
+
+
+def _check_text(flat: NDArray[Any]) -> None:
+    """Raise ValueError if an array of text (N,) has characters beyond Unicode.
+
+    NumPy makes texts of them that Python's own functions fail on.
+    """
+    if flat.dtype.kind == "U" and flat.nbytes:
+        characters = flat.view(np.dtype("u4").newbyteorder(flat.dtype.byteorder))
+        if characters.max() > sys.maxunicode:
+            raise ValueError("a text in it is not valid Unicode")
 
 
 def read_npz(path: Path, *keys: str) -> dict[str, Any]:
@@ -214,6 +227,7 @@ def _read_array(stream: IO[bytes], size: int) -> Any:
             raise ValueError(f"values of the type {dtype}")
         _check_size(shape, dtype, size - stream.tell())
         flat = np.frombuffer(stream.read(), dtype)
+        _check_text(flat)
         return flat.reshape(shape, order="F" if fortran else "C")
     array = _plain(_Unpickler(stream).load())
     if not isinstance(array, np.ndarray) or array.shape != shape:
@@ -387,7 +401,9 @@ def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
         raw = raw.encode("latin1")
     if not isinstance(raw, bytes | bytearray):
         raise _RefusedError("an array of no known form")
-    return np.frombuffer(raw, dtype.value).reshape(shape, order=order)
+    flat = np.frombuffer(raw, dtype.value)
+    _check_text(flat)
+    return flat.reshape(shape, order=order)
 
 
 _PLAIN = (bool, int, float, str, bytes, bytearray, type(None), np.generic)
