@@ -290,7 +290,7 @@ def test_text_beyond_unicode(tmp_path: Path) -> None:
             np.lib.format.write_array(stream, array)
         with pytest.raises(DataError, match="data is damaged"):
             read_npz(path)
-        with pytest.raises(DataError, match="data is damaged.*not valid Unicode"):
+        with pytest.raises(DataError, match=r"data is damaged.*not valid Unicode"):
             read_arrays(path)
         with pytest.raises(DataError, match="data is damaged"):
             read_npz(entry(path, pickle.dumps([array])))
