@@ -41,6 +41,27 @@ def test_a_mask_that_does_not_fit_is_refused(disputed: NDArray[Any]) -> None:
         Detections(POINTS, SCORES, H36M17, disputed)
 
 
+@pytest.mark.parametrize("shift", [SCORES, POINTS.astype(np.float64), POINTS + np.inf])
+def test_a_shift_that_does_not_fit_is_refused(shift: NDArray[Any]) -> None:
+    with pytest.raises(ValueError, match="shift: "):
+        Detections(POINTS, SCORES, H36M17, shift=shift)
+
+
+def test_a_shift_is_one_in_another_skeleton() -> None:
+    """A joint between two others moves half as far as each of them; a quick look stays one."""
+    keypoints = np.random.default_rng(0).uniform(0, 99, (2, 33, 2)).astype(np.float32)
+    scores = np.full((2, 33), 0.9, np.float32)
+    shift = np.zeros_like(keypoints)
+    shift[0, BLAZEPOSE33.index("left_hip")] = 4, 2
+    shift[1] = np.nan
+    found = Detections(keypoints, scores, BLAZEPOSE33, shift=shift).converted(H36M17)
+    np.testing.assert_allclose(found.shift[0, H36M17.index("LHip")], (4, 2), atol=1e-4)
+    np.testing.assert_allclose(found.shift[0, H36M17.index("Hip")], (2, 1), atol=1e-4)
+    np.testing.assert_allclose(found.shift[0, H36M17.index("LFoot")], 0, atol=1e-4)
+    assert np.isnan(found.shift[1]).all()
+    assert np.isnan(found[[1]].shift).all()
+
+
 def test_disputed_joints_stay_disputed_in_another_skeleton() -> None:
     keypoints = np.random.default_rng(0).uniform(0, 99, (2, 33, 2)).astype(np.float32)
     disputed = np.zeros((2, 33), bool)

@@ -427,6 +427,21 @@ def test_the_quick_network_is_corrected_where_it_sees_the_same(flip_test: bool) 
     assert networks.sure == [True, False, False, False]
 
 
+def test_a_close_look_says_how_far_it_moved_each_joint() -> None:
+    """From where the quick network, corrected as before, saw it; a quick look says nothing."""
+    seen = made([0.9, 0.9])
+    networks = MadeMixed(seen.seen, seen.regions)
+    networks.mixed = True
+    detector = BlazePoseDetector(networks=networks)
+    first, quick, _, second = (detector.detect_image(BLACK, n / 30).shift[0] for n in range(4))
+    np.testing.assert_allclose(first, -80 * networks.differ[0, :33], atol=1e-4)
+    assert np.isnan(quick).all()
+    np.testing.assert_allclose(np.delete(second, 7, axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(second[7], -8, atol=1e-4)
+    only = BlazePoseDetector(networks=made([0.9, 0.9]))
+    assert not any(only.detect_image(BLACK, n / 30).shift.any() for n in range(4))
+
+
 def test_what_the_mirrored_picture_does_not_show_is_half_as_sure() -> None:
 
     def find(presence: list[float]) -> Detections:

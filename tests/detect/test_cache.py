@@ -17,7 +17,8 @@ def frame(index: int) -> FrameDetections:
     random = np.random.default_rng(index)
     keypoints = random.uniform(0, 99, (index % 3, 17, 2)).astype(np.float32)
     scores = random.random((index % 3, 17)).astype(np.float32)
-    found = Detections(keypoints, scores, COCO17, scores > 0.5)
+    shift = np.full_like(keypoints, np.nan if index % 2 else 0.5)
+    found = Detections(keypoints, scores, COCO17, scores > 0.5, shift)
     return FrameDetections(index + 5, index / 30, found)
 
 
@@ -38,7 +39,7 @@ def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert cache.resumed == Resumed(6, {"people": [[0.1, float("inf")]], "frames": 6}, None)
     for index, back in enumerate(cache.detections()):
         assert (back.frame_index, back.time_s) == (index + 5, index / 30)
-        for name in ("keypoints", "scores", "disputed"):
+        for name in ("keypoints", "scores", "disputed", "shift"):
             expected = getattr(frame(index).detections, name)
             np.testing.assert_array_equal(getattr(back.detections, name), expected)
     assert index == 5
@@ -67,15 +68,15 @@ def test_what_is_written_meanwhile_is_not_among_what_is_resumed(tmp_path: Path) 
 
 
 def test_what_the_format_before_has_left_is_not_used(tmp_path: Path) -> None:
-    """It knows nothing of disputed joints."""
+    """It knows nothing of close looks."""
     cache = fill(tmp_path / "a.npz")
     for path in cache.folder.iterdir():
         with np.load(path) as archive:
             entries = dict(archive)
         entries["key"] = np.array(
-            str(entries["key"]).replace("vidpose-partial/2", "vidpose-partial/1")
+            str(entries["key"]).replace("vidpose-partial/3", "vidpose-partial/2")
         )
-        del entries["disputed"]
+        del entries["shift"]
         np.savez(path, **entries)
     assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed()
 

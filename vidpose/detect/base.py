@@ -46,28 +46,42 @@ class Detections:
     disputed: NDArray[np.bool_] = None  # type: ignore[assignment]
     """(N, J), joints about which the detector contradicts itself, left or right; by default
     none."""
+    shift: NDArray[np.float32] = None  # type: ignore[assignment]
+    """(N, J, 2), pixels. Of a detector that looks closely in some frames: how far the close look
+    moved the joint from where a quick look put it; NaN in frames with a quick look only. By default
+    0: all looks are alike."""
 
     def __post_init__(self) -> None:
         people, joints = len(self.keypoints), len(self.skeleton)
         if self.disputed is None:
             missing = np.zeros((people, joints), bool)  # type: ignore[unreachable]
             object.__setattr__(self, "disputed", missing)
+        if self.shift is None:
+            alike = np.zeros((people, joints, 2), np.float32)  # type: ignore[unreachable]
+            object.__setattr__(self, "shift", alike)
         if self.keypoints.shape != (people, joints, 2):
             raise ValueError(
                 f"keypoints: expected (any, {joints}, 2) for {self.skeleton.name}, "
                 f"got {self.keypoints.shape}"
             )
-        for name in ("scores", "disputed"):
-            if getattr(self, name).shape != (people, joints):
-                shape = getattr(self, name).shape
-                raise ValueError(f"{name}: expected {(people, joints)}, got {shape}")
-        for name, dtype in (("keypoints", "float32"), ("scores", "float32"), ("disputed", "bool")):
-            if getattr(self, name).dtype != dtype:
-                raise ValueError(f"{name}: expected {dtype}, got {getattr(self, name).dtype}")
+        expected = {
+            "keypoints": ((people, joints, 2), "float32"),
+            "scores": ((people, joints), "float32"),
+            "disputed": ((people, joints), "bool"),
+            "shift": ((people, joints, 2), "float32"),
+        }
+        for name, (shape, dtype) in expected.items():
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ValueError(f"{name}: expected {shape}, got {array.shape}")
+            if array.dtype != dtype:
+                raise ValueError(f"{name}: expected {dtype}, got {array.dtype}")
         if not ((self.scores >= 0) & (self.scores <= 1)).all():
             raise ValueError("scores: not between 0 and 1")
         if self.scores[~np.isfinite(self.keypoints).all(axis=2)].any():
             raise ValueError("scores: not 0 where the keypoint is missing")
+        if np.isinf(self.shift).any():
+            raise ValueError("shift: infinite")
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -75,7 +89,11 @@ class Detections:
     def __getitem__(self, people: Any) -> Detections:
         """The people that an index array, boolean mask or slice chooses."""
         return Detections(
-            self.keypoints[people], self.scores[people], self.skeleton, self.disputed[people]
+            self.keypoints[people],
+            self.scores[people],
+            self.skeleton,
+            self.disputed[people],
+            self.shift[people],
         )
 
     def converted(self, target: Skeleton) -> Detections:
@@ -92,7 +110,16 @@ class Detections:
         if self.disputed.any():  # rarely
             there = np.isfinite(keypoints).all(axis=2)
             disputed = there & (convert(self.keypoints, 1.0 - self.disputed)[1] == 0)
-        return Detections(keypoints.astype(np.float32), scores.astype(np.float32), target, disputed)
+        shift = np.zeros_like(keypoints)
+        if self.shift.any():
+            shift = keypoints - convert(self.keypoints - self.shift, self.scores)[0]
+        return Detections(
+            keypoints.astype(np.float32),
+            scores.astype(np.float32),
+            target,
+            disputed,
+            shift.astype(np.float32),
+        )
 
 
 class FrameDetections(NamedTuple):

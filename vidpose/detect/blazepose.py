@@ -7,8 +7,9 @@
    say the person is. Where they are not, the person detector searches around there. With test-time
    flip augmentation they are found in the mirrored region, too.
 
-A mixed detector, the default, has two landmark networks: a sure one for a frame every
-`SURE_PERIOD_S`, and a quick one for those between, corrected by what both differed in last.
+A mixed detector, the default, has two landmark networks: a sure one for a close look at a frame
+every `SURE_PERIOD_S`, and a quick one for those between, corrected by what both differed in last.
+When the next close look is known, tracking corrects them again (`tracking/close_looks.py`).
 
 All people of a frame, and their mirror images, go through a network together.
 """
@@ -16,7 +17,7 @@ All people of a frame, and their mirror images, go through a network together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ from vidpose.skeleton import BLAZEPOSE33
 if TYPE_CHECKING:
     from vidpose.video import Frame
 
-VERSION = "3"
+VERSION = "4"
 """Changes when the same frames give other detections, or its memory another form."""
 SEARCH_PERIOD_S = 0.3
 """How often newcomers are looked for; nobody large is found later than this after coming into
@@ -92,6 +93,8 @@ class Pose:
     """Where to look for the landmarks in the next frame."""
     correction: NDArray[np.float64]
     """(passes, 35, 2), what to add to the quick network's points; see `SAME_JOINT`."""
+    shift: NDArray[np.float32] = field(default_factory=lambda: np.zeros((JOINTS, 2), np.float32))
+    """(33, 2) pixels, see `Detections`."""
 
 
 class _Person(NamedTuple):
@@ -286,41 +289,68 @@ class BlazePoseDetector:
         """
         if not regions:
             return []
-        found, corrections = self._found(image, regions, corrections)
+        found, quick, corrections = self._found(image, regions, corrections)
         there = found.presence > self._presence_confidence
         poses: list[Pose | None] = []
         for n, (region, correction) in enumerate(zip(regions, corrections, strict=True)):
-            second = n + len(regions)  # the same in the mirror
             if not there[n]:
                 poses.append(None)
-            elif not self._flip_test:
-                poses.append(_pose(region, found.of(n), correction))
-            elif there[second]:
-                poses.append(_flipped_pose(region, found.of(n), found.of(second), correction))
-            else:
-                alone = _pose(region, found.of(n), correction)
-                poses.append(replace(alone, scores=alone.scores * np.float32(0.5)))
+                continue
+            pose = self._pose(region, found, n, there, correction)
+            if quick is not None:
+                expected = self._pose(region, quick, n, there, correction)
+                pose = replace(pose, shift=pose.keypoints - expected.keypoints)
+            elif self._networks.mixed:
+                pose = replace(pose, shift=np.full_like(pose.keypoints, np.nan))
+            poses.append(pose)
         return poses
+
+    def _pose(
+        self,
+        region: Region,
+        found: Landmarks,
+        n: int,
+        there: NDArray[np.bool_],
+        correction: NDArray[np.float64],
+    ) -> Pose:
+        """What was found in the n-th region, and in the mirrored one if it is searched, too.
+
+        Args:
+            there: of each square, whether somebody is in it.
+        """
+        if not self._flip_test:
+            return _pose(region, found.of(n), correction)
+        second = n + len(there) // 2
+        if there[second]:
+            return _flipped_pose(region, found.of(n), found.of(second), correction)
+        alone = _pose(region, found.of(n), correction)
+        return replace(alone, scores=alone.scores * np.float32(0.5))
 
     def _found(
         self,
         image: NDArray[np.uint8],
         regions: list[Region],
         corrections: list[NDArray[np.float64]],
-    ) -> tuple[Landmarks, list[NDArray[np.float64]]]:
-        """What the network whose turn it is says of some regions; and the corrections from now."""
+    ) -> tuple[Landmarks, Landmarks | None, list[NDArray[np.float64]]]:
+        """What the network whose turn it is says of some regions.
+
+        Returns:
+            That; if it was the surest, what the quick one says, corrected as before; and the
+            corrections from now.
+        """
         mirrored, networks = self._flip_test, self._networks
         found = networks.landmarks(image, regions, mirrored=mirrored, sure=self._sure)
         if not networks.mixed:
-            return found, corrections
-        if self._sure:
-            quick = networks.landmarks(image, regions, mirrored=mirrored, sure=False)
-            shape = (-1, len(regions), CIRCLE + 1, 2)
-            differ = (found.points - quick.points).reshape(shape).swapaxes(0, 1)
-            same = np.linalg.norm(differ, axis=3, keepdims=True) < SAME_JOINT
-            return found, list(np.where(same, differ, 0))
+            return found, None, corrections
         add = np.stack(corrections, axis=1).reshape(found.points.shape)
-        return found._replace(points=found.points + add), corrections
+        if not self._sure:
+            return found._replace(points=found.points + add), None, corrections
+        quick = networks.landmarks(image, regions, mirrored=mirrored, sure=False)
+        shape = (-1, len(regions), CIRCLE + 1, 2)
+        differ = (found.points - quick.points).reshape(shape).swapaxes(0, 1)
+        same = np.linalg.norm(differ, axis=3, keepdims=True) < SAME_JOINT
+        quick = quick._replace(points=quick.points + add)
+        return found, quick, list(np.where(same, differ, 0))
 
     def close(self) -> None:
         """Nothing is open."""
@@ -338,6 +368,7 @@ def _detections(poses: list[Pose]) -> Detections:
         np.array([pose.scores for pose in poses], np.float32).reshape(-1, JOINTS),
         BLAZEPOSE33,
         np.array([pose.disputed for pose in poses], bool).reshape(-1, JOINTS),
+        np.array([pose.shift for pose in poses], np.float32).reshape(-1, JOINTS, 2),
     )
 
 

@@ -37,7 +37,7 @@ from vidpose.utils.outside import parse_object, reading
 if sys.platform != "win32":
     import fcntl
 
-FORMAT = "vidpose-partial/2"
+FORMAT = "vidpose-partial/3"
 STRETCH_S = 5.0
 """No more work than this, in seconds of the clock on the wall, is done twice."""
 MOST_FRAMES = 512
@@ -271,20 +271,14 @@ class DetectionCache:
                 if stretch is None:
                     raise ValueError("another job's")
                 last = _checked(stretch, self._skeleton, last)
-            first = 0
+            everybody, first = _everybody(stretch, self._skeleton), 0
             for index, time_s, count in zip(
                 stretch["frame_indices"].tolist(),
                 stretch["timestamps"].tolist(),
                 stretch["people"].tolist(),
                 strict=True,
             ):
-                keypoints, scores, disputed = (
-                    stretch[name][first : first + count]
-                    for name in ("keypoints", "scores", "disputed")
-                )
-                yield FrameDetections(
-                    index, time_s, Detections(keypoints, scores, self._skeleton, disputed)
-                )
+                yield FrameDetections(index, time_s, everybody[first : first + count])
                 first += count
 
     def add(self, frame: FrameDetections) -> None:
@@ -330,6 +324,7 @@ class DetectionCache:
                 keypoints=np.concatenate([nobody, *(some.keypoints for some in found)]),
                 scores=np.concatenate([nobody[..., 0], *(some.scores for some in found)]),
                 disputed=np.concatenate([nobody[..., 0] > 0, *(some.disputed for some in found)]),
+                shift=np.concatenate([nobody, *(some.shift for some in found)]),
             )
         self._ours = True
         self.frames += len(found)
@@ -357,6 +352,18 @@ class DetectionCache:
             _empty(self.folder)
 
 
+def _everybody(stretch: dict[str, Any], skeleton: Skeleton) -> Detections:
+    """The people of all frames of a stretch, one after another.
+
+    Raises:
+        KeyError, ValueError: something is missing, or has another type or shape.
+    """
+    found, scores, disputed, shift = (
+        stretch[name] for name in ("keypoints", "scores", "disputed", "shift")
+    )
+    return Detections(found, scores, skeleton, disputed, shift)
+
+
 def _checked(
     stretch: dict[str, Any], skeleton: Skeleton, last: tuple[int, float]
 ) -> tuple[int, float]:
@@ -370,7 +377,7 @@ def _checked(
     for array, dtype in ((indices, "int64"), (times, "float64"), (people, "int64")):
         if array.dtype != dtype or array.shape != indices.shape or array.ndim != 1:
             raise ValueError("an array of another kind")
-    everybody = Detections(stretch["keypoints"], stretch["scores"], skeleton, stretch["disputed"])
+    everybody = _everybody(stretch, skeleton)
     if len(indices) and not (
         (np.diff(indices, prepend=last[0]) > 0).all()
         and np.isfinite(times).all()

@@ -1,13 +1,15 @@
 """Detections frame by frame in, one `Pose2D` of all people out.
 
 `PoseCollector` keeps what was detected of each track, in h36m17. When the video has ended it undoes
-the detector's short mistakes (`left_right`, `outliers`) and fills short gaps (`gaps`).
+the detector's short mistakes (`left_right`, `close_looks`, `outliers`) and fills short gaps
+(`gaps`).
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from vidpose.detect.base import Detections, FrameDetections
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
+from vidpose.tracking.close_looks import correct_between
 from vidpose.tracking.gaps import interpolate_gaps
 from vidpose.tracking.left_right import undo_confusions
 from vidpose.tracking.outliers import is_outlier
@@ -30,12 +33,26 @@ BeforeArrays = Callable[[int, int, int], None]
 arrays of that size are made; what it raises is raised."""
 
 
+class _Arrays(NamedTuple):
+    """What was detected of one person in N frames."""
+
+    rows: NDArray[np.int64]
+    joints: NDArray[np.float32]
+    """(N, 17, 2), pixels."""
+    scores: NDArray[np.float32]
+    """(N, 17)."""
+    disputed: NDArray[np.bool_]
+    """(N, 17), see `Detections`."""
+    shift: NDArray[np.float32]
+    """(N, 17, 2), see `Detections`."""
+
+
 class _Record:
     """What was detected of one person: one entry a frame, packed."""
 
     def __init__(self) -> None:
         self.rows = array("q")
-        self._keypoints, self._scores = array("f"), array("f")
+        self._keypoints, self._scores, self._shift = array("f"), array("f"), array("f")
         self._disputed = bytearray()
 
     def add(self, row: int, detections: Detections, n: int) -> None:
@@ -44,16 +61,16 @@ class _Record:
         self._keypoints.frombytes(detections.keypoints[n].tobytes())
         self._scores.frombytes(detections.scores[n].tobytes())
         self._disputed += detections.disputed[n].tobytes()
+        self._shift.frombytes(detections.shift[n].tobytes())
 
-    def arrays(
-        self,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        """Copies: rows (N,), joints (N, 17, 2), scores (N, 17), disputed (N, 17)."""
-        return (
+    def arrays(self) -> _Arrays:
+        """Copies."""
+        return _Arrays(
             np.array(self.rows, np.int64),
             np.array(self._keypoints, np.float32).reshape(-1, JOINTS, 2),
             np.array(self._scores, np.float32).reshape(-1, JOINTS),
             np.frombuffer(bytes(self._disputed), np.bool_).reshape(-1, JOINTS),
+            np.array(self._shift, np.float32).reshape(-1, JOINTS, 2),
         )
 
 
@@ -123,10 +140,11 @@ class PoseCollector:
         present, observed = np.zeros(shape, bool), np.zeros(shape, bool)
         self._people.clear()
         for p in range(len(people)):
-            rows, joints, sureness, disputed = people[p].arrays()
+            rows, joints, sureness, disputed, shift = people[p].arrays()
             people[p] = _Record()  # its memory is needed for the next
             span = slice(int(rows[0]), int(rows[-1]) + 1)
             undo_confusions(joints, sureness, disputed, times[rows])
+            correct_between(joints, shift, times[rows])
             wrong = is_outlier(joints, times[rows])
             joints[wrong], sureness[wrong] = np.nan, 0
             keypoints[p] = np.nan

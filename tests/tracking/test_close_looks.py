@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.tracking.scenes import exchanged, kicking, striding, truth
+from vidpose.detect.base import Detections, FrameDetections, pose_sizes
+from vidpose.skeleton import H36M17
+from vidpose.tracking.close_looks import LONGEST_S, correct_between
+from vidpose.tracking.collector import PoseCollector
+
+FPS = 30
+TIMES = np.arange(31) / FPS
+EVERY = 3
+FOOT = H36M17.index("RFoot")
+
+
+def shifts(every: int = EVERY) -> NDArray[np.float32]:
+    """Every third look is a close one, which moves nothing."""
+    shift = np.full((len(TIMES), 17, 2), np.nan, np.float32)
+    shift[::every] = 0
+    return shift
+
+
+def size_of(joints: NDArray[np.float32]) -> float:
+    return float(pose_sizes(joints).mean())
+
+
+def test_the_noise_of_quick_looks_goes() -> None:
+    joints = truth(striding, TIMES)
+    seen = joints.copy()
+    quick = np.arange(len(TIMES)) % EVERY != 0
+    noise = np.random.default_rng(0).uniform(-1, 1, joints.shape) * 0.01 * size_of(joints)
+    seen[quick] += noise[quick]
+    correct_between(seen, shifts(), TIMES)
+    np.testing.assert_allclose(seen, joints, atol=0.05)
+
+
+@pytest.mark.parametrize("far", [0.3, 5.0])
+def test_a_blunder_of_a_quick_look_goes(far: float) -> None:
+    joints = truth(striding, TIMES)
+    seen = joints.copy()
+    seen[13, FOOT] += far * size_of(joints)
+    seen[14] = exchanged(seen[14], ("Hip", "Knee", "Foot"))
+    correct_between(seen, shifts(), TIMES)
+    np.testing.assert_allclose(seen, joints, atol=0.05)
+
+
+def test_who_moves_fast_is_seen_by_quick_looks() -> None:
+    """A foot is where the quick looks see it, and not on the way from close look to close look."""
+    joints = truth(kicking, TIMES)
+    seen = joints.copy()
+    correct_between(seen, shifts(), TIMES)
+    straight = joints.copy()
+    for column in straight.reshape(len(TIMES), -1).T:
+        column[:] = np.interp(TIMES, TIMES[::EVERY], column[::EVERY])
+    size = size_of(joints)
+    off, cut = (np.linalg.norm(j - joints, axis=2)[:, FOOT].max() / size for j in (seen, straight))
+    assert cut > 0.08
+    assert off < 0.4 * cut
+
+
+def test_quick_looks_are_corrected_by_the_close_look_after_them() -> None:
+    """The quick network sees a fast foot too low by ever more, from the first close look on."""
+    joints = truth(kicking, TIMES)
+    size = size_of(joints)
+    seen, shift = joints.copy(), shifts()
+    drift = np.array([0, 0.05 * size], np.float32)
+    for row in range(len(TIMES)):
+        part = (row % EVERY) / EVERY
+        seen[row, FOOT] += part * drift
+    shift[EVERY::EVERY, FOOT] = -drift
+    correct_between(seen, shift, TIMES)
+    unaware = joints.copy()
+    correct_between(unaware, shifts(), TIMES)
+    np.testing.assert_allclose(seen, unaware, atol=0.5)  # of 2.8
+
+
+def test_a_joint_that_the_quick_network_sees_elsewhere_is_on_the_line() -> None:
+    joints = truth(striding, TIMES)
+    size = size_of(joints)
+    seen, shift = joints.copy(), shifts()
+    aside = np.array([0.15 * size, 0], np.float32)
+    seen[np.arange(len(TIMES)) % EVERY != 0, FOOT] += aside
+    shift[::EVERY, FOOT] = -aside
+    correct_between(seen, shift, TIMES)
+    np.testing.assert_allclose(seen, joints, atol=0.05)
+
+
+def test_nothing_is_said_about_other_frames() -> None:
+    """Before the first and after the last close look, and where these are far apart."""
+    joints = truth(kicking, TIMES)
+    shift = np.full((len(TIMES), 17, 2), np.nan, np.float32)
+    shift[[3, 3 + round(LONGEST_S * FPS) + 1]] = 0
+    seen = joints.copy()
+    correct_between(seen, shift, TIMES)
+    np.testing.assert_array_equal(seen, joints)
+    for alike in (np.zeros_like(shift), np.full_like(shift, np.nan)):
+        correct_between(seen, alike, TIMES)
+        np.testing.assert_array_equal(seen, joints)
+
+
+def test_a_joint_missing_in_a_close_look_stays_as_it_was_seen() -> None:
+    joints = truth(striding, TIMES)
+    joints[12, FOOT] = np.nan
+    seen = joints.copy()
+    correct_between(seen, shifts(), TIMES)
+    np.testing.assert_array_equal(seen[10:15, FOOT], joints[10:15, FOOT])
+    assert np.isfinite(np.delete(seen, FOOT, axis=1)).all()
+
+
+def test_a_collector_corrects_what_a_detector_took_quick_looks_at() -> None:
+    joints, shift = truth(striding, TIMES), shifts()
+    seen = joints.copy()
+    seen[13, FOOT] += 0.3 * size_of(joints)
+    collector = PoseCollector()
+    scores = np.full((1, 17), 0.9, np.float32)
+    for row, time in enumerate(TIMES):
+        found = Detections(seen[row][None], scores, H36M17, shift=shift[row][None])
+        collector.add(FrameDetections(row, time, found))
+    poses = collector.finish(FPS, (640, 480))
+    np.testing.assert_allclose(poses.keypoints_2d[0], joints, atol=0.05)

@@ -1,0 +1,59 @@
+"""Frames between two close looks of the detector, corrected from both.
+
+A mixed detector looks closely in every third frame or so (`Detections.shift`), and in the frames
+between it takes a quick look, which is less exact and may take left for right. What one close look
+says and the next is mostly the better guess about the frames between than the quick looks at them
+are. Quick looks count where somebody moves so fast that a straight line misses it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidpose.detect.base import pose_sizes
+
+LONGEST_S = 0.2
+"""Close looks further apart than this say nothing about the frames between: the body turns back
+twice a second."""
+NOISE = 0.03
+"""Body sizes: a quick look this close to the line from close look to close look is as if on it."""
+MOVED = 0.1
+"""Body sizes: further from the line it counts in full, for a joint does not get there by noise."""
+BLUNDER = 0.2
+"""Body sizes: and from here on not at all, for no joint turns back so fast."""
+AGREED = 0.06
+"""Body sizes: a quick look counts only where the one at the next close look was this close to it,
+else the quick network sees that joint in another place, probably in the frames before, too."""
+
+
+def correct_between(
+    joints: NDArray[np.float32], shift: NDArray[np.float32], times: NDArray[np.float64]
+) -> None:
+    """Correct one person's joints in frames between two close looks, in place.
+
+    Args:
+        joints: (T, 17, 2), pixels, NaN where missing.
+        shift: (T, 17, 2), see `Detections.shift`.
+        times: (T,), seconds, rising.
+    """
+    close = np.flatnonzero(np.isfinite(shift).any(axis=(1, 2)))
+    if len(close) in (len(joints), 0):
+        return
+    rows = np.setdiff1d(np.arange(close[0], close[-1]), close)
+    following = np.searchsorted(close, rows)
+    before, after = close[following - 1], close[following]
+    near = times[after] - times[before] <= LONGEST_S
+    rows, before, after = rows[near], before[near], after[near]
+    part = ((times[rows] - times[before]) / (times[after] - times[before]))[:, None, None]
+    line = joints[before] + part * (joints[after] - joints[before])
+    # The quick looks are corrected by what the close look before them told; now also by the next.
+    quick = joints[rows] + part * shift[after]
+    size = np.maximum(pose_sizes(joints[rows]), 1e-9)[:, None]
+    off = np.linalg.norm(quick - line, axis=2) / size
+    weight = np.clip((off - NOISE) / (MOVED - NOISE), 0, 1)
+    agreed = np.linalg.norm(shift[after], axis=2) < AGREED * size
+    weight[~agreed | (off > BLUNDER)] = 0
+    corrected = np.where(weight[..., None] > 0, line + weight[..., None] * (quick - line), line)
+    known = np.isfinite(corrected)
+    joints[rows] = np.where(known, corrected, joints[rows])
