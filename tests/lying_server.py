@@ -72,6 +72,12 @@ def _endless_headers(visit: Visit) -> None:
         visit.client.sendall(b"X-More: of the same\r\n" * 100)
 
 
+def _head_drips(visit: Visit) -> None:
+    visit.client.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while not visit.over.wait(DRIP_S):
+        visit.client.sendall(b"x")
+
+
 def _broken_chunks(visit: Visit) -> None:
     visit.head("Transfer-Encoding: chunked")
     visit.client.sendall(b"10000\r\n" + CONTENT[:0x10000] + b"\r\nno number\r\n")
@@ -143,6 +149,7 @@ LIES = {
     "a redirect to no name": Lie(lambda v: v.redirect(f"http://{'a' * 99}/"), _OUT_OF_REACH),
     "silence": Lie(_nothing, _OUT_OF_REACH, is_slow=True),
     "half, then silence": Lie(_half_then_nothing, "broke after", is_slow=True),
+    "a head byte by byte": Lie(_head_drips, "no answer within", is_slow=True),
     "a byte now and then": Lie(_drips, "broke after", is_slow=True),
 }
 

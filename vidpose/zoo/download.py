@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import os
+import queue
 import re
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,7 +24,8 @@ from vidpose.utils.progress import Progress
 
 CHUNK_BYTES = 1_000_000
 TIMEOUT_S = 30.0
-"""For a connection, and for the next bytes of a running download."""
+"""For a connection, and for the next bytes of a running download; twice as long for all of the
+answer's head."""
 SLOWEST_BYTES_S = 1000
 """A download that is slower than that for `TIMEOUT_S` has broken."""
 ATTEMPTS = 3
@@ -74,9 +77,7 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": version}
     try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S
-        )
+        response = _answer(urllib.request.Request(url, headers=headers))
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416 and start:  # All was there, or more than there is.
@@ -118,6 +119,40 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
     if size is not None and came != size:
         _forget(part)
         raise DownloadError(f"the file there has {came} bytes, not {size}")
+
+
+def _answer(request: urllib.request.Request) -> http.client.HTTPResponse:
+    """The answer's head, after all redirects.
+
+    urllib bounds the time to each byte only, so a thread waits for it, and is left alone with a
+    site that sends its head byte by byte.
+
+    Raises:
+        TimeoutError: there is none within twice `TIMEOUT_S`.
+        Exception: what urllib raises.
+    """
+    answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
+    given_up = threading.Event()
+
+    def ask() -> None:
+        try:
+            response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        except Exception as error:
+            answers.put(error)
+            return
+        answers.put(response)
+        if given_up.is_set():
+            response.close()
+
+    threading.Thread(target=ask, name="fetch", daemon=True).start()
+    try:
+        answer = answers.get(timeout=2 * TIMEOUT_S)
+    except queue.Empty:
+        given_up.set()
+        raise TimeoutError(f"no answer within {2 * TIMEOUT_S:g} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _chunks(response: http.client.HTTPResponse, length: int | None) -> Iterator[bytes]:
