@@ -61,6 +61,16 @@ def test_who_moves_fast_is_seen_by_quick_looks() -> None:
     assert off < 0.4 * cut
 
 
+def test_a_camera_that_shakes_is_followed() -> None:
+    shaken = truth(striding, TIMES)
+    away = np.random.default_rng(0).uniform(-1, 1, (len(TIMES), 1, 2)) * size_of(shaken)
+    shaken += away
+    seen = shaken.copy()
+    correct_between(seen, shifts(), TIMES)
+    np.testing.assert_allclose(seen, shaken, atol=0.5)
+    assert np.abs(np.diff(away, axis=0)).max() > 30
+
+
 def test_quick_looks_are_corrected_by_the_close_look_after_them() -> None:
     """The quick network sees a fast foot too low by ever more, from the first close look on."""
     joints = truth(kicking, TIMES)

@@ -3,7 +3,8 @@
 A mixed detector looks closely in every third frame or so (`Detections.shift`), and in the frames
 between it takes a quick look, which is less exact and may take left for right. What one close look
 says and the next is mostly the better guess about the frames between than the quick looks at them
-are. Quick looks count where somebody moves so fast that a straight line misses it.
+are. Quick looks count where somebody moves so fast, or the camera shakes so much, that a straight
+line misses it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.detect.base import pose_sizes
+from vidpose.tracking.outliers import AT_ONCE
 
 LONGEST_S = 0.2
 """Close looks further apart than this say nothing about the frames between: the body turns back
@@ -44,16 +46,48 @@ def correct_between(
     following = np.searchsorted(close, rows)
     before, after = close[following - 1], close[following]
     near = times[after] - times[before] <= LONGEST_S
-    rows, before, after = rows[near], before[near], after[near]
+    between = np.stack([rows, before, after])[:, near]
+    for start in range(0, between.shape[1], AT_ONCE):
+        _correct(joints, shift, times, *between[:, start : start + AT_ONCE])
+
+
+def _correct(
+    joints: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    times: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    before: NDArray[np.int64],
+    after: NDArray[np.int64],
+) -> None:
+    """Some frames, in place.
+
+    Args:
+        joints, shift, times: see `correct_between`.
+        rows, before, after: (R,), the frames and those of the close looks around them.
+    """
     part = ((times[rows] - times[before]) / (times[after] - times[before]))[:, None, None]
     line = joints[before] + part * (joints[after] - joints[before])
     # The quick looks are corrected by what the close look before them told; now also by the next.
     quick = joints[rows] + part * shift[after]
     size = np.maximum(pose_sizes(joints[rows]), 1e-9)[:, None]
+    line += _shake(quick - line, size)
     off = np.linalg.norm(quick - line, axis=2) / size
     weight = np.clip((off - NOISE) / (MOVED - NOISE), 0, 1)
     agreed = np.linalg.norm(shift[after], axis=2) < AGREED * size
     weight[~agreed | (off > BLUNDER)] = 0
     corrected = np.where(weight[..., None] > 0, line + weight[..., None] * (quick - line), line)
-    known = np.isfinite(corrected)
-    joints[rows] = np.where(known, corrected, joints[rows])
+    joints[rows] = np.where(np.isfinite(corrected), corrected, joints[rows])
+
+
+def _shake(ways: NDArray[np.floating], size: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(R, 1, 2), how far all joints are off in the same way, as when a hand shakes the camera.
+
+    Args:
+        ways: (R, 17, 2), pixels.
+        size: (R, 1), of the body, pixels.
+    """
+    seen = np.where(np.isfinite(ways).all(axis=(1, 2), keepdims=True), ways, 0)
+    common = np.median(seen, axis=1, keepdims=True)
+    alike = np.median(np.linalg.norm(seen - common, axis=2), axis=1, keepdims=True) < NOISE * size
+    far = np.linalg.norm(common, axis=2) > NOISE * size
+    return np.where((alike & far)[..., None], common, 0)
