@@ -37,6 +37,8 @@ STILL = 0.1
 UNSURE = 0.5
 PLAIN = ("people", "seconds", "longest gap, s", "for, s", "times a minute")
 """Columns that are no shares."""
+CORRECTED = 0.05
+"""Sizes: a joint that tracking moved by less is the same; close looks move all joints a little."""
 FAR = 0.3
 """Sizes; an outlier is off by more."""
 
@@ -111,8 +113,12 @@ def corrected(seen: Detected) -> dict[str, float]:
             continue
         clean = seen.poses.keypoints_2d[person, track.rows]
         raw = track.joints.astype(np.float32)
-        same = (clean == raw).all(axis=-1)
-        crossed = (clean == raw[:, H36M17.mirrored]).all(axis=-1) & ~same
+        size = sizes(clean.astype(np.float64))[:, None]
+        off, other = (
+            np.linalg.norm(clean - joints, axis=-1) for joints in (raw, raw[:, H36M17.mirrored])
+        )
+        same = ~(off > CORRECTED * size)
+        crossed = (other < off) & ~same
         swapped += int(crossed.sum())
         replaced += int((~same & ~crossed).sum())
         count += same.size
@@ -127,11 +133,13 @@ def corrected(seen: Detected) -> dict[str, float]:
 
 def _whose(track: Track, seen: Detected) -> int | None:
     """Which person a track became; None if it was dropped."""
-    equal = [
-        (track.joints[:, 0].astype(np.float32) == clean[track.rows, 0]).all(axis=-1).mean()
-        for clean in seen.poses.keypoints_2d
-    ]
-    return int(np.argmax(equal)) if equal and max(equal) > 0.5 else None
+    near = []
+    for clean in seen.poses.keypoints_2d[:, track.rows]:
+        off = np.linalg.norm(track.joints[:, 0] - clean[:, 0], axis=-1) / sizes(
+            clean.astype(np.float64)
+        )
+        near.append((off < CORRECTED).mean())
+    return int(np.argmax(near)) if near and max(near) > 0.5 else None
 
 
 def against_truth(seen: list[Detected], cameras: list[Calibrated], true: Truth) -> Iterator[str]:

@@ -442,6 +442,25 @@ def test_a_close_look_says_how_far_it_moved_each_joint() -> None:
     assert not any(only.detect_image(BLACK, n / 30).shift.any() for n in range(4))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c[:, :3],
+        lambda c: np.concatenate([c, c]),
+        lambda c: c + 1e37,
+        lambda c: c * np.nan,
+    ],
+)
+def test_a_memory_with_a_forged_correction_is_refused(change: Any) -> None:
+    detector = BlazePoseDetector(networks=made([0.9, 0.9]))
+    detector.detect_image(BLACK, 0.0)
+    memory = json.loads(json.dumps(detector.memory()))
+    BlazePoseDetector(networks=made([0.9, 0.9])).remember(memory)
+    memory["people"][0][4] = change(np.array(memory["people"][0][4])).tolist()
+    with pytest.raises(ValueError, match="a correction"):
+        detector.remember(memory)
+
+
 def test_what_the_mirrored_picture_does_not_show_is_half_as_sure() -> None:
 
     def find(presence: list[float]) -> Detections:

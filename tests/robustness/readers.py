@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -208,6 +208,8 @@ def _make_cache(path: Path) -> None:
         np.zeros((2, 17), bool),
     )
     cache.add(FrameDetections(0, 0.0, people))
+    quick = replace(people, shift=np.full((2, 17, 2), np.nan, np.float32))
+    cache.add(FrameDetections(1, 0.1, quick))
     cache.write({"box": [1, 2]}, [])
     cache.close()
 

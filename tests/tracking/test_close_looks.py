@@ -9,6 +9,7 @@ from vidpose.detect.base import Detections, FrameDetections, pose_sizes
 from vidpose.skeleton import H36M17
 from vidpose.tracking.close_looks import LONGEST_S, correct_between
 from vidpose.tracking.collector import PoseCollector
+from vidpose.tracking.left_right import undo_confusions
 
 FPS = 30
 TIMES = np.arange(31) / FPS
@@ -131,3 +132,44 @@ def test_a_collector_corrects_what_a_detector_took_quick_looks_at() -> None:
         collector.add(FrameDetections(row, time, found))
     poses = collector.finish(FPS, (640, 480))
     np.testing.assert_allclose(poses.keypoints_2d[0], joints, atol=0.05)
+
+
+def test_a_close_look_that_exchanges_legs_is_put_back_with_its_shift() -> None:
+    """The foot's shift belongs to the foot, not to its name at the moment."""
+    joints, shift = truth(kicking, TIMES), shifts()
+    drift = np.array([0, 0.04 * size_of(joints)], np.float32)
+    for row in range(len(TIMES)):
+        joints[row, FOOT] += row % EVERY / EVERY * drift
+    shift[EVERY::EVERY, FOOT] = -drift
+    straight, exchanging = joints.copy(), joints.copy()
+    straight_shift, exchanging_shift = shift.copy(), shift.copy()
+    for row in (26, 27, 28):
+        exchanging[row] = exchanged(exchanging[row], ("Hip", "Knee", "Foot"))
+        exchanging_shift[row] = exchanged(exchanging_shift[row], ("Hip", "Knee", "Foot"))
+    for seen, moved in ((straight, straight_shift), (exchanging, exchanging_shift)):
+        undo_confusions(seen, np.ones((len(TIMES), 17), np.float32), SURE, moved, TIMES)
+        correct_between(seen, moved, TIMES)
+    np.testing.assert_allclose(exchanging, straight, atol=1e-3)
+
+
+SURE = np.zeros((len(TIMES), 17), bool)
+
+
+def test_one_close_look_may_be_missing() -> None:
+    joints = truth(striding, TIMES)
+    shift = shifts()
+    shift[EVERY::6] = np.nan
+    seen = joints.copy()
+    quick = ~np.isfinite(shift).any(axis=(1, 2))
+    noise = np.random.default_rng(0).uniform(-1, 1, joints.shape) * 0.01 * size_of(joints)
+    seen[quick] += noise[quick]
+    correct_between(seen, shift, TIMES)
+    np.testing.assert_allclose(seen, joints, atol=0.05)
+
+
+def test_what_a_quick_look_does_not_show_stays_missing() -> None:
+    joints = truth(striding, TIMES)
+    joints[13, FOOT] = np.nan
+    correct_between(joints, shifts(), TIMES)
+    assert np.isnan(joints[13, FOOT]).all()
+    assert np.isfinite(np.delete(joints, FOOT, axis=1)).all()

@@ -48,8 +48,8 @@ class Detections:
     none."""
     shift: NDArray[np.float32] = None  # type: ignore[assignment]
     """(N, J, 2), pixels. Of a detector that looks closely in some frames: how far the close look
-    moved the joint from where a quick look put it; NaN in frames with a quick look only. By default
-    0: all looks are alike."""
+    moved the joint from where a quick look, corrected by the close look before, put it; NaN in
+    frames with a quick look only. By default 0: all looks are alike."""
 
     def __post_init__(self) -> None:
         people, joints = len(self.keypoints), len(self.skeleton)

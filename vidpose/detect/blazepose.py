@@ -49,7 +49,7 @@ SMALL_TILES_IN = 5
 so that those who are there at the beginning are found there."""
 SURE_PERIOD_S = 0.09
 """How often a mixed detector finds the landmarks with its surest network: in every third frame of
-30 a second. Left taken for right in the frames between is so short that tracking puts it back."""
+30 a second. Tracking corrects the frames between (`tracking/close_looks.py`)."""
 SAME_JOINT = 0.02
 """Both networks see the same joint if their points are this close, in sides of the region. There,
 what they differ in lasts, so the quick one's points are corrected by it until the next sure frame:
@@ -188,7 +188,7 @@ class BlazePoseDetector:
         self._people = [
             _Person(
                 Region(*map(float, region)),
-                np.array(correction, np.float64).reshape(-1, 35, 2),
+                self._remembered(np.array(correction, np.float64)),
                 float(lost_s),
             )
             for *region, correction, lost_s in memory["people"]
@@ -196,6 +196,13 @@ class BlazePoseDetector:
         self._next_search_s = float(memory["next_search_s"])
         self._next_sure_s = float(memory["next_sure_s"])
         self._searches = int(memory["searches"])
+
+    def _remembered(self, correction: NDArray[np.float64]) -> NDArray[np.float64]:
+        if correction.shape != (1 + self._flip_test, CIRCLE + 1, 2):
+            raise ValueError("a correction of another shape")
+        if not (np.linalg.norm(correction, axis=2) <= SAME_JOINT).all():
+            raise ValueError("a correction that is none")
+        return correction
 
     def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
         """The people in the next frame of the video.

@@ -1,9 +1,9 @@
 """Frames between two close looks of the detector, corrected from both.
 
 A mixed detector looks closely in every third frame or so (`Detections.shift`), and in the frames
-between it takes a quick look, which is less exact and may take left for right. What one close look
-says and the next is mostly the better guess about the frames between than the quick looks at them
-are. Quick looks count where somebody moves so fast, or the camera shakes so much, that a straight
+between it takes a quick look, which is less exact and may take left for right. For the frames
+between, the close looks before and after are mostly a better guess than the quick looks themselves.
+Quick looks count where somebody moves so fast, or the camera shakes so much, that a straight
 line misses it.
 """
 
@@ -16,8 +16,8 @@ from vidpose.detect.base import pose_sizes
 from vidpose.tracking.outliers import AT_ONCE
 
 LONGEST_S = 0.2
-"""Close looks further apart than this say nothing about the frames between: the body turns back
-twice a second."""
+"""Close looks further apart than this say nothing about the frames between: limbs may have changed
+their direction meanwhile."""
 NOISE = 0.03
 """Body sizes: a quick look this close to the line from close look to close look is as if on it."""
 MOVED = 0.1
@@ -45,7 +45,7 @@ def correct_between(
     rows = np.setdiff1d(np.arange(close[0], close[-1]), close)
     following = np.searchsorted(close, rows)
     before, after = close[following - 1], close[following]
-    near = times[after] - times[before] <= LONGEST_S
+    near = times[after] - times[before] <= LONGEST_S + 1e-6
     between = np.stack([rows, before, after])[:, near]
     for start in range(0, between.shape[1], AT_ONCE):
         _correct(joints, shift, times, *between[:, start : start + AT_ONCE])
@@ -66,28 +66,35 @@ def _correct(
         rows, before, after: (R,), the frames and those of the close looks around them.
     """
     part = ((times[rows] - times[before]) / (times[after] - times[before]))[:, None, None]
-    line = joints[before] + part * (joints[after] - joints[before])
-    # The quick looks are corrected by what the close look before them told; now also by the next.
+    first, last = joints[before].astype(np.float64), joints[after].astype(np.float64)
+    line = first + part * (last - first)
+    # Quick looks are corrected by what the close look before them showed; now also by the next.
     quick = joints[rows] + part * shift[after]
-    size = np.maximum(pose_sizes(joints[rows]), 1e-9)[:, None]
+    size = np.maximum(pose_sizes(joints[before]), pose_sizes(joints[after]))
+    size = np.maximum(size.astype(np.float64), 1e-9)[:, None]
     line += _shake(quick - line, size)
     off = np.linalg.norm(quick - line, axis=2) / size
     weight = np.clip((off - NOISE) / (MOVED - NOISE), 0, 1)
-    agreed = np.linalg.norm(shift[after], axis=2) < AGREED * size
+    agreed = np.linalg.norm(shift[after].astype(np.float64), axis=2) < AGREED * size
     weight[~agreed | (off > BLUNDER)] = 0
     corrected = np.where(weight[..., None] > 0, line + weight[..., None] * (quick - line), line)
-    joints[rows] = np.where(np.isfinite(corrected), corrected, joints[rows])
+    seen = joints[rows]
+    # What was not seen stays so: it has no score.
+    joints[rows] = np.where(np.isfinite(corrected) & np.isfinite(seen), corrected, seen)
 
 
-def _shake(ways: NDArray[np.floating], size: NDArray[np.floating]) -> NDArray[np.floating]:
+def _shake(ways: NDArray[np.float64], size: NDArray[np.float64]) -> NDArray[np.float64]:
     """(R, 1, 2), how far all joints are off in the same way, as when a hand shakes the camera.
 
     Args:
         ways: (R, 17, 2), pixels.
         size: (R, 1), of the body, pixels.
     """
-    seen = np.where(np.isfinite(ways).all(axis=(1, 2), keepdims=True), ways, 0)
-    common = np.median(seen, axis=1, keepdims=True)
-    alike = np.median(np.linalg.norm(seen - common, axis=2), axis=1, keepdims=True) < NOISE * size
+    known = np.isfinite(ways).all(axis=(0, 2))  # joints seen in all of these frames
+    if not known.any():
+        return np.zeros((len(ways), 1, 2))
+    common = np.median(ways[:, known], axis=1, keepdims=True)
+    off = np.linalg.norm(ways[:, known] - common, axis=2)
+    alike = np.median(off, axis=1, keepdims=True) < NOISE * size
     far = np.linalg.norm(common, axis=2) > NOISE * size
     return np.where((alike & far)[..., None], common, 0)

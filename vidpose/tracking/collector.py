@@ -37,6 +37,7 @@ class _Arrays(NamedTuple):
     """What was detected of one person in N frames."""
 
     rows: NDArray[np.int64]
+    """(N,), which frames, counted as they came."""
     joints: NDArray[np.float32]
     """(N, 17, 2), pixels."""
     scores: NDArray[np.float32]
@@ -143,7 +144,7 @@ class PoseCollector:
             rows, joints, sureness, disputed, shift = people[p].arrays()
             people[p] = _Record()  # its memory is needed for the next
             span = slice(int(rows[0]), int(rows[-1]) + 1)
-            undo_confusions(joints, sureness, disputed, times[rows])
+            undo_confusions(joints, sureness, disputed, shift, times[rows])
             correct_between(joints, shift, times[rows])
             wrong = is_outlier(joints, times[rows])
             joints[wrong], sureness[wrong] = np.nan, 0

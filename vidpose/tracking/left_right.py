@@ -45,6 +45,7 @@ def undo_confusions(
     joints: NDArray[np.float32],
     scores: NDArray[np.float32],
     disputed: NDArray[np.bool_],
+    shift: NDArray[np.float32],
     times: NDArray[np.float64],
 ) -> None:
     """Put left and right of one person back, in place, where they were confused for a short while.
@@ -52,7 +53,8 @@ def undo_confusions(
     Args:
         joints: (T, 17, 2), h36m17, NaN where missing.
         scores: (T, 17).
-        disputed: (T, 17), see `Detections.disputed`.
+        disputed: (T, 17), see `Detections.disputed`; stays.
+        shift: (T, 17, 2), see `Detections.shift`; is put back with the joints.
         times: (T,), seconds.
     """
     confusions = _confusions(joints, disputed, times)
@@ -60,6 +62,7 @@ def undo_confusions(
         part = slice(start, start + AT_ONCE)
         sides = CONFUSIONS[confusions[part]]
         joints[part] = np.take_along_axis(joints[part], sides[..., None], axis=1)
+        shift[part] = np.take_along_axis(shift[part], sides[..., None], axis=1)
         scores[part] = np.take_along_axis(scores[part], sides, axis=1)
 
 

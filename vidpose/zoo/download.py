@@ -124,8 +124,8 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
 def _answer(request: urllib.request.Request) -> http.client.HTTPResponse:
     """The answer's head, after all redirects.
 
-    urllib bounds the time to each byte only, so a thread waits for it, and is left alone with a
-    site that sends its head byte by byte.
+    urllib bounds the time to each byte only, so a thread waits for it. If the site sends its head
+    byte by byte, the thread is abandoned.
 
     Raises:
         TimeoutError: there is none within twice `TIMEOUT_S`.
@@ -147,8 +147,10 @@ def _answer(request: urllib.request.Request) -> http.client.HTTPResponse:
     threading.Thread(target=ask, name="fetch", daemon=True).start()
     try:
         answer = answers.get(timeout=2 * TIMEOUT_S)
-    except queue.Empty:
+    except BaseException as error:
         given_up.set()
+        if not isinstance(error, queue.Empty):  # Ctrl-C
+            raise
         raise TimeoutError(f"no answer within {2 * TIMEOUT_S:g} s") from None
     if isinstance(answer, Exception):
         raise answer
