@@ -1,4 +1,5 @@
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def fill(target: Path, key: dict[str, Any] = KEY) -> DetectionCache:
     return cache
 
 
+def resumed(target: Path, key: dict[str, Any] = KEY) -> Resumed:
+    """What another run would go on from; closed, so that the next one may look."""
+    with closing(DetectionCache(target, key, COCO17)) as cache:
+        return cache.resumed
+
+
 def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     cache = DetectionCache(tmp_path / "a.npz", KEY, COCO17)
@@ -46,9 +53,7 @@ def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
 
     cache.write(None, ["the video is cut off"])  # it had ended just there
     cache.close()
-    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed(
-        6, None, ("the video is cut off",)
-    )
+    assert resumed(tmp_path / "a.npz") == Resumed(6, None, ("the video is cut off",))
     assert [path.name for path in tmp_path.iterdir()] == [".a.partial"]
     cache.remove()
     assert list(tmp_path.iterdir()) == []
@@ -58,13 +63,13 @@ def test_what_is_written_meanwhile_is_not_among_what_is_resumed(tmp_path: Path) 
     """The writer is another thread; it may write before the first frame is read back."""
     fill(tmp_path / "a.npz")
     cache = DetectionCache(tmp_path / "a.npz", KEY, COCO17)
-    resumed = cache.detections()
+    earlier = cache.detections()
     cache.add(frame(6))
     cache.write(None)
-    assert [back.frame_index for back in resumed] == [index + 5 for index in range(6)]
+    assert [back.frame_index for back in earlier] == [index + 5 for index in range(6)]
     assert (cache.resumed.frames, cache.frames) == (6, 7)
     cache.close()
-    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 7
+    assert resumed(tmp_path / "a.npz").frames == 7
 
 
 def test_what_the_format_before_has_left_is_not_used(tmp_path: Path) -> None:
@@ -78,15 +83,15 @@ def test_what_the_format_before_has_left_is_not_used(tmp_path: Path) -> None:
         )
         del entries["shift"]
         np.savez(path, **entries)
-    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed()
+    assert resumed(tmp_path / "a.npz") == Resumed()
 
 
 def test_another_jobs_is_not_used(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     other = fill(tmp_path / "a.npz", KEY | {"source": "def"})
     assert other.frames == 6
-    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed()
-    assert DetectionCache(tmp_path / "b.npz", KEY, COCO17).resumed == Resumed()
+    assert resumed(tmp_path / "a.npz") == Resumed()
+    assert resumed(tmp_path / "b.npz") == Resumed()
     assert len(list(other.folder.iterdir())) == 2
 
 
@@ -96,9 +101,9 @@ def test_nothing_is_resumed_after_a_damaged_stretch(tmp_path: Path) -> None:
     whole = second.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"x" * 99, whole.replace(b"\x3e", b"\x3f")):
         second.write_bytes(damaged)
-        assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 3
+        assert resumed(tmp_path / "a.npz").frames == 3
     second.unlink()
-    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 3
+    assert resumed(tmp_path / "a.npz").frames == 3
 
 
 def test_nothing_is_executed(tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
     with np.load(first) as archive:
         entries = dict(archive)
     np.savez(first, **(entries | {"keypoints": np.array([print], object)}))
-    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed == Resumed()
+    assert resumed(tmp_path / "a.npz") == Resumed()
 
 
 @pytest.mark.parametrize("name", ["x" * 250, "歩" * 83, ".hidden", "10:30"])
@@ -127,7 +132,7 @@ def test_removing_what_was_never_written_leaves_anothers(tmp_path: Path) -> None
     short.add(frame(0))
     short.remove()
     short.close()
-    assert DetectionCache(tmp_path / "a.npz", KEY, COCO17).resumed.frames == 6
+    assert resumed(tmp_path / "a.npz").frames == 6
 
 
 def test_what_is_left_behind_a_result_is_removed_unless_it_is_younger(tmp_path: Path) -> None:
