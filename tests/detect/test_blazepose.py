@@ -442,6 +442,20 @@ def test_a_close_look_says_how_far_it_moved_each_joint() -> None:
     assert not any(only.detect_image(BLACK, n / 30).shift.any() for n in range(4))
 
 
+def test_a_close_look_with_both_passes_moves_the_mean_of_them() -> None:
+    seen = made([0.9, 0.9])
+    networks = MadeMixed(seen.seen, seen.regions)
+    networks.mixed = True
+    detector = BlazePoseDetector(networks=networks, flip_test=True)
+    first, quick, _, second = (detector.detect_image(BLACK, n / 30).shift[0] for n in range(4))
+    others = np.delete(np.arange(33), [7, BLAZEPOSE33.mirrored[7]])
+    mirror = networks.differ[1, :33][BLAZEPOSE33.mirrored] * (-1, 1)
+    mean = -80 * (networks.differ[0, :33] + mirror) / 2
+    np.testing.assert_allclose(first[others], mean[others], atol=1e-4)
+    assert np.isnan(quick).all()
+    np.testing.assert_allclose(second[others], 0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "change",
     [
