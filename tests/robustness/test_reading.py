@@ -23,7 +23,7 @@ from tests.robustness.videos import (
     without_stamps,
 )
 from vidpose.errors import UsageError, VideoError
-from vidpose.video import VideoReader, content_hash
+from vidpose.video import VideoReader, VideoWriter, content_hash
 from vidpose.video.colours import (
     PEAK_NITS,
     SCREEN_GAMMA,
@@ -228,10 +228,10 @@ def test_an_hdr_video_is_tone_mapped(tmp_path: Path) -> None:
 # --- interlaced --------------------------------------------------------------------------------
 
 
-def _interlaced(path: Path, frames: int = 12) -> Path:
+def _interlaced(path: Path, frames: int = 12, *, marked: bool = True) -> Path:
     """A bar that moves 4 pixels from field to field."""
     with av.open(str(path), "w") as container:
-        options = {"x264-params": "tff=1", "crf": "5"}
+        options = {"crf": "5"} | ({"x264-params": "tff=1"} if marked else {})
         stream = container.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
         for n in range(frames):
@@ -259,6 +259,34 @@ def test_interlaced_frames_are_deinterlaced(tmp_path: Path) -> None:
     assert video.warnings == []
     for before, frame in zip(combed[1:-1], frames[1:-1], strict=True):
         assert _combing(frame.image) < before / 4
+
+
+def test_interlaced_frames_that_are_not_marked_are_noticed(tmp_path: Path) -> None:
+    path = _interlaced(tmp_path / "a.mp4", 24, marked=False)
+    with VideoReader(path) as video:
+        frames = list(video)
+    assert [frame.time_s for frame in frames] == pytest.approx(np.arange(24) / 25)
+    combed = np.array([_combing(frame.image) for frame in frames])
+    assert (combed[12:] < combed[0] / 4).all()
+    (warning,) = video.warnings
+    assert "is interlaced and does not say so" in warning
+
+
+@pytest.mark.parametrize("still", [0, 12])
+def test_whole_frames_are_not_taken_for_interlaced(tmp_path: Path, still: int) -> None:
+    path = tmp_path / "a.mp4"
+    stripes = np.full((96, 128, 3), 40, np.uint8)
+    stripes[::2, :, 1] = 90  # a picture with lines as fine as combing
+    with VideoWriter(path, (128, 96), crf=5) as out:
+        for n in range(24):
+            image = stripes.copy()
+            left = 8 + 6 * max(0, n - still) % 80
+            image[:, left : left + 16] = 220
+            out.write(image, n / 25)
+    with VideoReader(path) as video:
+        frames = list(video)
+    assert video.warnings == []
+    assert len(frames) == 24
 
 
 # --- folders of pictures -----------------------------------------------------------------------

@@ -11,6 +11,12 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 FILTER = "bwdif"
+COMBED_FRAMES, COMBED_SHARE = 8, 0.9
+"""Frames that are not marked count as interlaced once so many were combed, and they are at least
+this share of those in which something moves. Every third frame or so is combed in a film that was
+brought to television's rate, which does not count."""
+LONGEST_LOOK = 300
+"""Frames in which combing is looked for: 2 ms each in a large picture."""
 
 
 class Decoded(NamedTuple):
@@ -22,24 +28,64 @@ class Decoded(NamedTuple):
     """The frame as it was decoded: time stamps and side data."""
 
 
-def deinterlaced(frames: Iterator[VideoFrame]) -> Generator[Decoded, None, None]:
-    """The same frames, as many and in their order; those marked as interlaced without combing.
+class Combing:
+    """Looks at a video's first frames for interlacing that the file does not tell of."""
 
-    Frames come as they are until the first one that is marked; from there on one frame late.
+    found = False
+    """Whether they are interlaced."""
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._shape: tuple[int, int, str] | None = None
+        self._looked = self._combed = self._whole = 0
+
+    def look(self, frame: VideoFrame) -> None:
+        """Look at the next frame, if those before have not decided it."""
+        planar = frame.format.name.startswith(("yuv4", "yuvj4"))  # as interlaced cameras write
+        if self.found or self._looked >= LONGEST_LOOK or not planar:
+            return
+        self._looked += 1
+        if self._shape != _shape(frame):
+            self._graph, self._shape = _graph(frame, "idet"), _shape(frame)
+        assert self._graph is not None
+        self._graph.vpush(frame)
+        try:
+            judged: Any = self._graph.vpull()
+        except av.BlockingIOError:  # it compares neighbours, so it is one frame late
+            return
+        kind = judged.metadata["lavfi.idet.single.current_frame"]
+        self._combed += kind in ("tff", "bff")
+        self._whole += kind == "progressive"  # else nothing moves
+        sure = self._combed >= COMBED_SHARE * (self._combed + self._whole)
+        self.found = sure and self._combed >= COMBED_FRAMES
+
+
+def deinterlaced(
+    frames: Iterator[VideoFrame], combing: Combing | None = None
+) -> Generator[Decoded, None, None]:
+    """The same frames, as many and in their order; interlaced ones without combing.
+
+    Frames come as they are until one is marked as interlaced, or `combing` finds that they are;
+    from there on one frame late.
     """
     graph: Graph | None = None
     waiting: deque[VideoFrame] = deque()
     shape: tuple[int, int, str] | None = None
     for frame in frames:
-        now = frame.width, frame.height, frame.format.name
-        if graph is not None and now != shape:
+        if graph is not None and _shape(frame) != shape:
             yield from _rest(graph, waiting)
             graph = None
         if graph is None:
-            if not frame.interlaced_frame:
+            if combing is not None and not frame.interlaced_frame:
+                combing.look(frame)
+            unmarked = combing is not None and combing.found
+            if not (frame.interlaced_frame or unmarked):
                 yield Decoded(frame, frame)
                 continue
-            graph, shape = _graph(frame), now
+            which = "all" if unmarked else "interlaced"  # others pass
+            # One frame for each, at its first field's time.
+            graph = _graph(frame, FILTER, f"mode=send_frame:deint={which}")
+            shape = _shape(frame)
         waiting.append(frame)
         graph.vpush(frame)
         yield from _ready(graph, waiting)
@@ -47,7 +93,12 @@ def deinterlaced(frames: Iterator[VideoFrame]) -> Generator[Decoded, None, None]
         yield from _rest(graph, waiting)
 
 
-def _graph(frame: VideoFrame) -> Graph:
+def _shape(frame: VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
+
+
+def _graph(frame: VideoFrame, name: str, options: str | None = None) -> Graph:
+    """Frames like this one through one filter."""
     graph = Graph()
     buffer = graph.add_buffer(
         width=frame.width,
@@ -55,9 +106,7 @@ def _graph(frame: VideoFrame) -> Graph:
         format=frame.format,
         time_base=frame.time_base,
     )
-    # One frame for each, at its first field's time; frames that are not marked pass.
-    bwdif = graph.add(FILTER, "mode=send_frame:deint=interlaced")
-    graph.link_nodes(buffer, bwdif, graph.add("buffersink")).configure()
+    graph.link_nodes(buffer, graph.add(name, options), graph.add("buffersink")).configure()
     return graph
 
 

@@ -22,7 +22,7 @@ from vidpose.errors import VideoError
 from vidpose.utils.gaps import LONGEST_STEP_S
 from vidpose.video.clock import NEAREST_S, Clock, is_usable
 from vidpose.video.colours import Image, ToRGB
-from vidpose.video.deinterlace import Decoded, deinterlaced
+from vidpose.video.deinterlace import Combing, Decoded, deinterlaced
 from vidpose.video.orientation import Orientation
 from vidpose.video.pictures import PictureSequence
 from vidpose.video.streams import (
@@ -135,6 +135,7 @@ class VideoReader:
         self._decoded = self._damaged_packets = self._damaged_frames = 0
         self._sent = self._discarded = 0
         self._interlaced = False
+        self._combing = Combing()
         self._steps = self._even_steps = self._skips = 0
         self._longest_skip_s = 0.0
         self._reached_s = 0.0  # of all streams: audio may outlast the picture
@@ -147,9 +148,10 @@ class VideoReader:
         self._end_of_stream_s = float("inf")
         self._by_decoding = False
         with ExitStack() as on_error:
-            folder = self.path.is_dir()
-            decoded = self._open_pictures(fps) if folder else self._open_stream(on_error)
-            self._frames = deinterlaced(decoded)
+            if self.path.is_dir():
+                self._frames = deinterlaced(self._open_pictures(fps))
+            else:
+                self._frames = deinterlaced(self._open_stream(on_error), self._combing)
             self._stamps = self._stamped()
             first = next(self._stamps, None)
             if first is None:
@@ -362,6 +364,11 @@ class VideoReader:
 
     def _conclude(self, ended: bool) -> None:
         self.warnings += [f"{self.path}: {warning}" for warning in self._to_rgb.warnings]
+        if self._combing.found:
+            self.warnings.append(
+                f"{self.path} is interlaced and does not say so; all but its first moving frames "
+                "were deinterlaced."
+            )
         if self._clock.restarts:
             times = "once" if self._clock.restarts == 1 else f"{self._clock.restarts} times"
             self.warnings.append(
