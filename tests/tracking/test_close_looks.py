@@ -134,6 +134,29 @@ def test_a_collector_corrects_what_a_detector_took_quick_looks_at() -> None:
     np.testing.assert_allclose(poses.keypoints_2d[0], joints, atol=0.05)
 
 
+def test_everybody_is_corrected_by_their_own_close_looks() -> None:
+    """Two people, one moving and one still, whom the detector lists in changing order."""
+    people = np.stack([truth(kicking, TIMES), truth(striding, TIMES) + np.float32(300)])
+    drift = np.float32(0.03 * size_of(people[0]))
+    seen, shift = people.copy(), np.stack([shifts(), shifts()])
+    for row in range(len(TIMES)):
+        seen[0, row, FOOT, 1] += row % EVERY / EVERY * drift
+    shift[0, EVERY::EVERY, FOOT, 1] = -drift
+    seen[1, 13, FOOT] += 0.3 * size_of(people[1])
+    collector = PoseCollector()
+    scores = np.full((2, 17), 0.9, np.float32)
+    for row, time in enumerate(TIMES):
+        order = [1, 0] if row % 4 == 2 else [0, 1]
+        found = Detections(seen[order, row], scores, H36M17, shift=shift[order, row])
+        collector.add(FrameDetections(row, time, found))
+    poses = collector.finish(FPS, (800, 600))
+    for n in range(len(people)):
+        alone = seen[n].copy()
+        correct_between(alone, shift[n], TIMES)
+        np.testing.assert_allclose(poses.keypoints_2d[n], alone, atol=0.01)
+    assert np.abs(poses.keypoints_2d[1] - people[1]).max() < 0.05
+
+
 def test_a_close_look_that_exchanges_legs_is_put_back_with_its_shift() -> None:
     """The foot's shift belongs to the foot, not to its name at the moment."""
     joints, shift = truth(kicking, TIMES), shifts()
