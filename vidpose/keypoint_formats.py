@@ -32,7 +32,7 @@ KEYPOINT_FORMATS = (
     KeypointFormat(
         name="mmpose",
         written_by="MMPose 1.x: `--pred-out-dir` (for pictures, a folder of JSON), "
-        "`--save-predictions`; `vidpose infer --save-mmpose`",
+        "`--save-predictions`; `vidpose infer --save-mmpose`; what RTMLib and ViTPose return",
         recognised_by="JSON: `instance_info`, or a list with `instances` or `keypoint_scores`",
         frames="`frame_id`, which counts from 1 next to `meta_info` and else from 0; for pictures "
         "the file's name",
@@ -76,20 +76,30 @@ KEYPOINT_FORMATS = (
         name="yolo",
         written_by="Ultralytics YOLO pose: `save_txt=True`, `result.to_json()`; labels of datasets",
         recognised_by="a folder of `.txt`; JSON with `keypoints` that have `x` and `y`",
-        frames="the number that varies in the files' names; in one JSON file the key or the "
-        "position in the list",
+        frames="the number that varies in the files' names, from `clip_1.txt` on as Ultralytics "
+        "counts a video's frames; in one JSON file the key or the position in the list",
         people="the track id if all have one, else tracked here",
         joints="COCO's 17, or `--skeleton`. Texts hold parts of width and height, JSON those or "
         "pixels",
         command="runs/pose/predict/labels --fps 30 --size 1920x1080",
     ),
     KeypointFormat(
+        name="vitpose",
+        written_by="easy_ViTPose `--save-json`",
+        recognised_by="JSON: `keypoints`, and a `skeleton` that names the joints",
+        frames="the position in the list",
+        people="the keys, which are track ids",
+        joints="the names in `skeleton`; y before x, pixels",
+        command="clip_result.json --fps 30 --size 1920x1080",
+    ),
+    KeypointFormat(
         name="mediapipe",
         written_by="MediaPipe Pose and BlazePose in JSON, as people write it out",
         recognised_by="JSON: landmarks with `x`, `y` and perhaps `visibility`, 33 a person",
-        frames="`frame`, `frame_id` ..., the key, or the position in the list",
+        frames="`frame`, `frame_id` ..., the picture's name, the key, or the position in the list",
         people="one, or tracked here",
-        joints="MediaPipe's 33, parts of width and height, or pixels; world landmarks are refused",
+        joints="their names, in any order, or MediaPipe's 33; parts of width and height, or "
+        "pixels; world landmarks are left out or refused",
         command="landmarks.json --fps 30 --size 1920x1080",
     ),
     KeypointFormat(
@@ -115,11 +125,12 @@ KEYPOINT_FORMATS = (
     KeypointFormat(
         name="npz",
         written_by="`vidpose infer --save-2d`; a result of vidpose; arrays of your own: (frames, "
-        "joints, 2 or 3); FreeMoCap: (cameras, frames, points, 2 or 3)",
+        "joints, 2 or 3) or (frames, people, joints, 2 or 3), scores also apart as `scores`; "
+        "FreeMoCap: (cameras, frames, points, 2 or 3)",
         recognised_by="`.npz` or `.npy`; in an archive the only array, or `keypoints_2d` or "
         "`keypoints`",
         frames="as in the file; in a bare array the position",
-        people="as in the file; in a bare array one",
+        people="as in the file; in a bare array one, or several that are tracked here",
         joints="as in the file; a bare array needs `--skeleton`. Pixels",
         command="outputs/clip.2d.npz --weights other.safetensors",
     ),

@@ -22,6 +22,7 @@ from vidpose.keypoints import (
     openpose,
     table,
     tables,
+    vitpose,
     yolo,
 )
 from vidpose.keypoints.base import Asked, Item, KeypointFile, check_exists, read_json
@@ -38,7 +39,7 @@ SKELETON_NAMES = (H36M17.name, *(source for source, target in CONVERSIONS if tar
 SLOWEST_FPS, FASTEST_FPS = 0.1, 10_000.0
 
 _JSON: dict[str, folder.JsonReader] = {
-    module.NAME: module for module in (mmpose, coco, openpose, alphapose, yolo, mediapipe)
+    module.NAME: module for module in (vitpose, mmpose, coco, openpose, alphapose, yolo, mediapipe)
 }
 """The readers of JSON. The first that knows the content reads it."""
 _TABLES = {module.NAME: module for module in (deeplabcut, table)}

@@ -6,6 +6,7 @@ Frames that the file does not have are frames in which nobody was seen; none is 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ MOST_PERSON_FRAMES = 10_000_000
 FURTHEST_MIDDLE = 0.1
 """The middle of the hips, where it is measured, lies this close to the hips' middle: part of the
 body's diagonal."""
+CROWD = 6
+"""So many people in a frame are looked at: whether they are people, or frames."""
+SAME_PLACE = 0.1
+"""Joints this close together on average, in sizes of the body, are of the same person."""
+FEWEST_EXCHANGES = 4
+"""A tracker may be wrong now and then; ids that people exchange more often are none."""
+MOST_COMPARED = 200
 SMALLEST_PX = 2.0
 """All people of a video lie further apart than this; what does not is in other units."""
 
@@ -58,6 +66,7 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
     if not everybody:
         raise KeypointsError(f"{found.path}: there is nobody in it.")
     _check_pixels(found.path, everybody, frame_size)
+    _check_apart(found.path, frames)
     first, last = min(frames), max(frames)
     if last - first >= MOST_FRAMES:
         raise KeypointsError(
@@ -77,12 +86,18 @@ def with_usable_ids(found: KeypointFile) -> KeypointFile:
     """The same file, without its ids where they do not tell people apart.
 
     Programs that were asked to track nobody give everybody the same id, which is then several
-    people in most of the frames that have several.
+    people in most of the frames that have several; or a number in the frame, which people exchange.
     """
     ids = [[one.person for one in people] for people in found.frames.values() if len(people) > 1]
     several = [people for people in ids if None not in people]
     doubled = [people for people in several if len(set(people)) < len(people)]
-    if 2 * len(doubled) <= len(ids):
+    if 2 * len(doubled) > len(ids):
+        what = (
+            f"one id stands for several people in {len(doubled)} of {len(ids)} frames with several"
+        )
+    elif (exchanged := _exchanges(found)) >= FEWEST_EXCHANGES:
+        what = f"people exchange their ids {exchanged} times"
+    else:
         return found
     return replace(
         found,
@@ -90,12 +105,25 @@ def with_usable_ids(found: KeypointFile) -> KeypointFile:
             index: [replace(one, person=None) for one in people]
             for index, people in found.frames.items()
         },
-        warnings=(
-            *found.warnings,
-            f"{found.path}: one id stands for several people in {len(doubled)} of {len(ids)} "
-            "frames with several, so people are tracked here.",
-        ),
+        warnings=(*found.warnings, f"{found.path}: {what}, so people are tracked here."),
     )
+
+
+def _exchanges(found: KeypointFile) -> int:
+    """How often two people jump to where the other was in the frame before."""
+    count = 0
+    frames = sorted(found.frames.items())
+    for (index, people), (following, others) in pairwise(frames):
+        before = {one.person: one for one in people}
+        after = {one.person: one for one in others}
+        both = [id for id in before if id is not None and id in after]
+        if following != index + 1 or not 2 <= len(both) <= CROWD:
+            continue
+        then, now = (np.array([of[id].keypoints for id in both]) for of in (before, after))
+        apart = _mean_distances(then, now) / np.maximum(pose_sizes(then), 1e-9)[:, None]
+        there = apart < SAME_PLACE
+        count += bool((there & there.T & (apart.diagonal() > 2 * SAME_PLACE)[:, None]).any())
+    return count
 
 
 def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
@@ -177,6 +205,34 @@ def _check_pixels(
         raise UsageError(
             f"{path}: most joints lie outside a picture of {width}x{height} pixels; give the "
             "size of the video they come from (--size)."
+        )
+
+
+def _mean_distances(
+    some: NDArray[np.floating], others: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """(N, M) how far apart people are, (N, J, 2) and (M, J, 2), over the joints that both have."""
+    apart = np.linalg.norm(some[:, None] - others[None], axis=3)
+    known = np.isfinite(apart)
+    total = np.where(known, apart, 0).sum(axis=2)
+    return np.where(known.any(axis=2), total / np.maximum(known.sum(axis=2), 1), np.inf)
+
+
+def _check_apart(path: Path, frames: dict[int, list[PersonKeypoints]]) -> None:
+    """Raises KeypointsError: there are crowds in which everybody stands in somebody else's place.
+
+    So frames were taken for people.
+    """
+    crowds = [people for people in frames.values() if len(people) >= CROWD]
+    if not crowds or 2 * len(crowds) < len(frames):
+        return
+    joints = np.array([one.keypoints for one in max(crowds, key=len)][:MOST_COMPARED])
+    apart = _mean_distances(joints, joints)
+    np.fill_diagonal(apart, np.inf)
+    if np.mean(apart.min(axis=1) < SAME_PLACE * pose_sizes(joints)) > 0.8:
+        raise KeypointsError(
+            f"{path}: {len(joints)} people or more are in one frame, nearly all in the same place; "
+            "they are frames without numbers, so number them (docs/keypoints.md)."
         )
 
 

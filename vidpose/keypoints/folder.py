@@ -10,6 +10,7 @@ from typing import NoReturn, Protocol
 from vidpose.errors import KeypointsError
 from vidpose.keypoints.base import NOTHING, Asked, Item, KeypointFile, PersonKeypoints, read_json
 from vidpose.keypoints.frame_names import frame_numbers
+from vidpose.keypoints.nested import MOST_PEOPLE
 from vidpose.skeleton import Skeleton
 
 
@@ -46,6 +47,10 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
     if not files:
         _fail_empty(folder)
     numbers = frame_numbers(files, folder, asked.video)
+    if len(files) == 1:  # perhaps a whole video's
+        item = read_json(next(iter(files.values())))
+        if item.value and _holds_frames(found := _reader(item, readers).read(item, asked)):
+            return found
     frames: dict[int, list[PersonKeypoints]] = {}
     reader: JsonReader | None = None
     skeleton: Skeleton | None = None
@@ -61,6 +66,10 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
         if not reader.matches(item):
             item.fail(f"is not of the format {reader.NAME}, as the files before it")
         found = reader.read(item, replace(asked, skeleton=skeleton or asked.skeleton, video=None))
+        if _holds_frames(found):
+            item.fail(
+                f"holds {len(found.frames)} frames; give a file of a whole video, not its folder"
+            )
         frames[index] = [person for people in found.frames.values() for person in people]
         first = first or found
         if frames[index]:
@@ -76,6 +85,11 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
         normalised=all_normalised and skeleton is not None,
         video=asked.video,
     )
+
+
+def _holds_frames(found: KeypointFile) -> bool:
+    """Whether it is a video, and not a picture, whose people may have been taken for frames."""
+    return len(found.frames) > MOST_PEOPLE
 
 
 def _reader(item: Item, readers: Iterable[JsonReader]) -> JsonReader:

@@ -10,6 +10,8 @@ height, or pixels if people multiplied them; z is no 2D. TensorFlow.js writes th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from vidpose.keypoints.base import (
     Item,
     KeypointFile,
     PersonKeypoints,
+    agreed,
     are_normalised,
     check_not_world,
 )
@@ -29,8 +32,8 @@ from vidpose.keypoints.joint_names import skeleton_of_names
 from vidpose.skeleton import BLAZEPOSE33, Skeleton
 
 NAME = "mediapipe"
-FEWEST = 17
-"""A list of fewer points is no person."""
+FEWEST, FEWEST_NAMED = 17, 5
+"""A list of fewer points is no person; those that have names may leave out what was not seen."""
 WITH_FACE_OR_HANDS = (75, 501, 543, 553)
 """Numbers of points of MediaPipe's whole-body models; the first 33 are the pose's."""
 SCORES = ("visibility", "score", "presence", "confidence")
@@ -53,12 +56,19 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
         UsageError: there are several videos and none is chosen.
     """
     found, warnings = nested.frames(item, _is_person, asked.video)
-    first = next((person for people in found.values() for person in people), None)
-    skeleton = asked.skeleton or (_skeleton(first) if first else BLAZEPOSE33)
+    everybody = [person for people in found.values() for person in people]
+    names = tuple(dict.fromkeys(name for person in everybody for name in _points(person)[1]))
+    named = skeleton_of_names(names) if names else None
+    if named is not None:
+        skeleton = agreed(named, asked.skeleton, item.path)
+    else:
+        names = ()
+        skeleton = asked.skeleton or (_unnamed(everybody[0]) if everybody else BLAZEPOSE33)
+    joints = _Joints(skeleton, names, _score_at(everybody, skeleton))
     alone = max((len(people) for people in found.values()), default=0) <= 1
     frames: dict[int, list[PersonKeypoints]] = {}
     for index, people in found.items():
-        seen = [_person(person, skeleton, 1 if alone else None) for person in people]
+        seen = [joints.person(person, 1 if alone else None) for person in people]
         frames[index] = [one for one in seen if one is not None]
     check_not_world(item.path, skeleton, frames)
     return KeypointFile(
@@ -75,15 +85,21 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
 def _is_person(value: Any) -> bool:
     """Whether it is a list of landmarks, or an object of them by name."""
     points = list(value.values()) if isinstance(value, dict) else value
-    if not isinstance(points, list) or len(points) < FEWEST:
+    if not isinstance(points, list) or len(points) < FEWEST_NAMED:
         return False
     if all(isinstance(point, dict) for point in points):
-        return all("x" in point and "y" in point for point in points)
-    return isinstance(value, list) and all(
-        isinstance(point, list)
-        and 2 <= len(point) <= 5
-        and all(isinstance(number, int | float) for number in point)
-        for point in points
+        named = isinstance(value, dict) or all("name" in point for point in points)
+        enough = named or len(points) >= FEWEST
+        return enough and all("x" in point and "y" in point for point in points)
+    return (
+        isinstance(value, list)
+        and len(points) >= FEWEST
+        and all(
+            isinstance(point, list)
+            and 2 <= len(point) <= 5
+            and all(isinstance(number, int | float) for number in point)
+            for point in points
+        )
     )
 
 
@@ -97,24 +113,57 @@ def _points(person: Item) -> tuple[list[Item], list[str]]:
     return points, []
 
 
-def _skeleton(person: Item) -> Skeleton:
-    points, names = _points(person)
-    found = skeleton_of_names(names) if names else None
-    if found is None and len(points) not in (len(BLAZEPOSE33), *WITH_FACE_OR_HANDS):
+def _unnamed(person: Item) -> Skeleton:
+    points, _ = _points(person)
+    if len(points) not in (len(BLAZEPOSE33), *WITH_FACE_OR_HANDS):
         person.fail(
             f"has {len(points)} landmarks, not MediaPipe's {len(BLAZEPOSE33)}, and no names of "
             "joints known here; name them with --skeleton"
         )
-    return found or BLAZEPOSE33
+    return BLAZEPOSE33
 
 
-def _person(person: Item, skeleton: Skeleton, id: int | None) -> PersonKeypoints | None:
-    points, _ = _points(person)
-    if len(points) != len(skeleton) and len(points) not in WITH_FACE_OR_HANDS:
-        person.fail(f"has {len(points)} landmarks, not {len(skeleton)} ({skeleton.name})")
-    score = 3 if skeleton == BLAZEPOSE33 else 2  # MediaPipe's third number is a depth
-    rows = np.array([_numbers(point, score) for point in points[: len(skeleton)]])
-    return person.person(rows[:, :2], rows[:, 2], id)
+def _score_at(everybody: Sequence[Item], skeleton: Skeleton) -> int:
+    """Where the score stands in a landmark that is a list.
+
+    MediaPipe's third number is a depth, which is negative for half of the joints; others have a
+    score there.
+    """
+    thirds = [
+        point[2]
+        for person in everybody
+        if isinstance(person.value, list)
+        for point in person.value
+        if isinstance(point, list) and len(point) == 3
+    ]
+    depths = skeleton == BLAZEPOSE33 and not all(0 <= third <= 1 for third in thirds)
+    return 3 if depths or (skeleton == BLAZEPOSE33 and not thirds) else 2
+
+
+@dataclass(frozen=True)
+class _Joints:
+    """How the joints of a file's people are read."""
+
+    skeleton: Skeleton
+    names: tuple[str, ...]
+    """Of the skeleton's joints, as the file spells them; empty where they go by position."""
+    score_at: int
+    """See `_score_at`."""
+
+    def person(self, person: Item, id: int | None) -> PersonKeypoints | None:
+        points, names = _points(person)
+        count = len(self.skeleton)
+        rows = np.tile([np.nan, np.nan, 0.0], (count, 1))
+        if self.names:  # in any order; what is not there was not seen
+            place = {name: j for j, name in enumerate(self.names)}
+            at = [place[name] for name in names]
+        elif len(points) != count and len(points) not in WITH_FACE_OR_HANDS:
+            person.fail(f"has {len(points)} landmarks, not {count} ({self.skeleton.name})")
+        else:
+            at = list(range(count))
+        for j, point in zip(at, points, strict=False):  # a whole body's come behind the pose's
+            rows[j] = _numbers(point, self.score_at)
+        return person.person(rows[:, :2], rows[:, 2], id)
 
 
 def _numbers(point: Item, score_at: int) -> NDArray[np.float64]:

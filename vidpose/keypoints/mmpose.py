@@ -9,6 +9,8 @@ with frames counted from 0, and for a single picture the instances alone. Its de
 (`--save-predictions`) write the same list as `instance_info`, with frames counted from 1, next to
 a `meta_info` that names the joints. The second is what we write: a file that names its joints.
 People also write out what the inferencer returns for each frame, `{"predictions": [[{...}, ...]]}`.
+What RTMLib and ViTPose return is alike: `keypoints` with `scores`, of one person or of all people
+of a frame.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ H36M_NAMES = (
 def matches(item: Item) -> bool:
     """Whether the content of a JSON file is MMPose's."""
     value = item.value
-    if isinstance(value, dict):
-        return "instance_info" in value or "meta_info" in value
+    if isinstance(value, dict) and ("instance_info" in value or "meta_info" in value):
+        return True
     first = value[0] if isinstance(value, list) and value else None
     if isinstance(first, dict) and ("instances" in first or "keypoint_scores" in first):
         return True
@@ -95,13 +97,22 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
 
 
 def _is_person(value: Any) -> bool:
-    return isinstance(value, dict) and "keypoints" in value and "keypoint_scores" in value
+    if not isinstance(value, dict) or not isinstance(value.get("keypoints"), list):
+        return False
+    joints = value["keypoints"]
+    of_one = all(isinstance(j, list) and not any(isinstance(n, list) for n in j) for j in joints)
+    return "keypoint_scores" in value or (of_one and _scores_key(value) is not None)
+
+
+def _scores_key(value: dict[str, Any]) -> str | None:
+    """Where a person's scores stand; RTMLib and ViTPose call them `scores`."""
+    return next((key for key in nested.SCORES if isinstance(value.get(key), list)), None)
 
 
 def _written_out(item: Item) -> bool:
     """Whether people wrote it out of the inferencer's results, with `predictions` in it."""
     rows = item.value if isinstance(item.value, list) else [item.value]
-    known = ("instances", "instance_info", "meta_info", "keypoints")
+    known = ("instances", "instance_info", "meta_info")
     first = rows[0] if rows else None
     plain = isinstance(first, dict) and any(key in first for key in known)
     return not plain and nested.has_people(item.value, _is_person)
@@ -114,10 +125,7 @@ def _instances(
     if _written_out(frames):
         found, warnings = nested.frames(frames, _is_person, video)
         return list(found.items()), warnings
-    rows = list(frames)
-    if rows and rows[0].get("instances") is None and rows[0].get("keypoints") is not None:
-        return [(0, rows)], ()  # one picture
-    return [(_index(row, first), list(row["instances"])) for row in rows], ()
+    return [(_index(row, first), list(row["instances"])) for row in frames], ()
 
 
 def write(poses: Pose2D, path: str | Path) -> Path:
@@ -172,7 +180,8 @@ def _person(person: Item, skeleton: Skeleton | None) -> PersonKeypoints | None:
     if joints.value and isinstance(joints.value, list) and _columns(joints.value) == 3:
         joints.fail("is 3D; lifting needs the 2D joints in pixels")
     xy = joints.array(len(skeleton), 2)
-    scores = person.get("keypoint_scores")
+    scores_key = _scores_key(person.value)
+    scores = person.get(scores_key) if scores_key else None
     track = person.get("track_id")
     values = scores.array(len(skeleton)) if scores else np.ones(len(skeleton))
     return joints.person(xy, values, track.integer() if track else None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from vidpose.keypoints.base import Item
@@ -10,13 +11,28 @@ from vidpose.keypoints.frame_names import frame_numbers
 
 FRAME_KEYS = (
     *("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "frame_num", "frameIndex"),
-    *("frameNumber", "frameId", "frame_no"),
+    *("frameNumber", "frameId", "frame_no", "frame_count"),
 )
+PICTURE_KEYS = ("image", "image_name", "image_path", "image_id", "file_name", "filename", "file")
+"""Where an entry names its picture."""
 LIST_KEYS = ("frames", "data", "results", "predictions", "detections")
+"""Under these stand frames."""
+PEOPLE_KEYS = (
+    *("people", "persons", "poses", "bodies", "instances", "keypoints", "landmarks"),
+    *("pose_landmarks", "poseLandmarks"),
+)
+"""Under these stand the people of a picture."""
+NO_POSE = ("world", "hand", "face")
+"""In keys of other landmarks, which stand next to a pose's."""
+SCORES = ("keypoint_scores", "scores", "keypoints_scores", "confidences", "confidence")
+"""Lists of scores next to lists of joints."""
 DEEPEST = 6
 """Nobody nests a person deeper than this."""
+MOST_PEOPLE = 20
+"""What has more entries than this, and more than there are around it, is no picture."""
 
 IsPerson = Callable[[Any], bool]
+Frames = dict[int, list[Item]]
 
 
 def has_people(value: Any, is_person: IsPerson, depth: int = DEEPEST) -> bool:
@@ -25,20 +41,18 @@ def has_people(value: Any, is_person: IsPerson, depth: int = DEEPEST) -> bool:
         return True
     if depth == 0 or not isinstance(value, list | dict):
         return False
-    entries = value if isinstance(value, list) else list(value.values())
+    entries = value if isinstance(value, list) else _with_scores(value) or list(value.values())
     first = next((entry for entry in entries if isinstance(entry, list) and entry), None)
     likely = [entry for entry in entries[:10] if isinstance(entry, list | dict) and entry]
     likely += [first] if first is not None else []
     return any(has_people(entry, is_person, depth - 1) for entry in likely)
 
 
-def frames(
-    item: Item, is_person: IsPerson, video: str | None
-) -> tuple[dict[int, list[Item]], tuple[str, ...]]:
+def frames(item: Item, is_person: IsPerson, video: str | None) -> tuple[Frames, tuple[str, ...]]:
     """The people of every frame, and warnings.
 
-    A frame is numbered by a key such as `frame`, by the key it stands under, or else by its
-    position.
+    A frame is numbered by a key such as `frame`, by the name of its picture, by the key it stands
+    under, or else by its position.
 
     Args:
         item: all of the file.
@@ -46,53 +60,176 @@ def frames(
         video: which video, if keys are names of pictures and there are several.
 
     Raises:
-        KeypointsError: numbers are no numbers, or names do not tell the frames.
+        KeypointsError: numbers are no numbers, names do not tell the frames, or nothing does.
         UsageError: there are several videos, and none is chosen.
     """
-    top = item
-    while isinstance(top.value, dict) and not is_person(top.value):
-        key = next((key for key in LIST_KEYS if isinstance(top.value.get(key), list | dict)), None)
-        if key is None or any(name in top.value for name in FRAME_KEYS):
-            break
-        top = top[key]
-    if isinstance(top.value, list) and not is_person(top.value) and not _is_picture(top, is_person):
-        return _of_list(top, is_person)
-    keyed = isinstance(top.value, dict) and all(any(c.isdigit() for c in key) for key in top.value)
-    if keyed and not is_person(top.value):
-        numbers = frame_numbers(top.value, item.path, video)
+    reading = _Reading(is_person, video)
+    found = reading.frames_of(item)
+    return found, tuple(reading.warnings)
+
+
+@dataclass
+class _Reading:
+    """How one file is read."""
+
+    is_person: IsPerson
+    video: str | None
+    warnings: list[str] = field(default_factory=list)
+
+    def frames_of(self, item: Item, key: str = "") -> Frames:
+        """The frames in a value that stands under a key."""
+        if self.is_person(item.value) and not _own_key(item.value):
+            return {0: [item]}
+        number = _own_number(item)
+        if number is not None:
+            return {number: list(self._people(item))}
+        if isinstance(item.value, list):
+            return self._of_list(item, key)
+        return self._of_object(item) if isinstance(item.value, dict) else {}
+
+    def _of_object(self, item: Item) -> Frames:
+        parts = self._parts(item)
+        if parts and all(any(c.isdigit() for c in key) for key in parts):
+            return self._of_keys(item, parts)
+        if all(self.is_person(part.value) and not _own_key(part.value) for part in parts.values()):
+            return {0: list(parts.values())} if parts else {}
+        likely = [key for key in LIST_KEYS if key in parts][:1] or list(parts)
+        return _together(self.frames_of(parts[key], key) for key in likely)
+
+    def _of_keys(self, item: Item, parts: dict[str, Item]) -> Frames:
+        """Frames by their keys; or people by theirs, and within each of them frames."""
+        if all(self._length(part) > max(MOST_PEOPLE, len(parts)) for part in parts.values()):
+            return _together(self.frames_of(part, LIST_KEYS[0]) for part in parts.values())
+        if any(self._numbered_within(part) for part in parts.values()):
+            return _together(self.frames_of(part, LIST_KEYS[0]) for part in parts.values())
+        empty = [
+            key
+            for key, value in item.value.items()
+            if value in ([], {}) and any(c.isdigit() for c in key)
+        ]
+        numbers = frame_numbers([*parts, *empty], item.path, self.video)
         return {
-            number: list(_people(Item(top.value[name], item.path, name), is_person))
-            for name, number in numbers.items()
-        }, ()
-    index = _own_number(top)
-    return {0 if index is None else index: list(_people(top, is_person))}, ()
+            number: list(self._people(Item(item.value[key], item.path, key)))
+            for key, number in numbers.items()
+        }
+
+    def _of_list(self, item: Item, key: str) -> Frames:
+        entries = list(item)
+        within = [self._numbered_within(entry) for entry in entries]
+        if any(within) and all(
+            w or not self._some(e) for w, e in zip(within, entries, strict=True)
+        ):
+            return _together(self.frames_of(entry, LIST_KEYS[0]) for entry in entries)
+        if all(_own_key(entry.value) for entry in entries):
+            return _together(self.frames_of(entry) for entry in entries)
+        if names := self._names(entries):
+            numbers = frame_numbers(names, item.path, self.video)
+            named = zip(names, entries, strict=True)
+            return _together({numbers[n]: list(self._people(e))} for n, e in named if n in numbers)
+        people = key in PEOPLE_KEYS or self._is_picture(entries)
+        if people and not any(_own_key(entry.value) for entry in entries):
+            return {0: list(self._people(item))}
+        if key and key not in LIST_KEYS and len(entries) > 1:
+            item.fail("does not say which frames it holds; number its entries, as in 'frame': 0")
+        out: Frames = {}
+        positions = False
+        for position, entry in enumerate(entries):
+            number = _own_number(entry)
+            positions |= number is None
+            out.setdefault(position if number is None else number, []).extend(self._people(entry))
+        if positions:
+            self.warnings.append(
+                f"{item.path} does not number its frames; the first entry is taken as frame 0, and "
+                "so on."
+            )
+        return out
+
+    def _is_picture(self, entries: list[Item]) -> bool:
+        """Whether they are one picture's people: each is an object that says no frame."""
+        return bool(entries) and all(
+            isinstance(entry.value, dict)
+            and self.is_person(entry.value)
+            and not _own_key(entry.value)
+            for entry in entries
+        )
+
+    def _names(self, entries: list[Item]) -> list[str]:
+        """What the entries call their frames, if each has a number in it, and no two the same."""
+        names = [_picture(entry.value) or _index(entry.value) for entry in entries]
+        known = [name for name in names if name and any(c.isdigit() for c in name)]
+        return known if len(set(known)) == len(entries) else []
+
+    def _some(self, item: Item) -> bool:
+        return next(self._people(item), None) is not None
+
+    def _numbered_within(self, item: Item, depth: int = DEEPEST) -> bool:
+        """Whether there is an object with a frame's number below this value, not in it itself."""
+        if depth == 0 or self.is_person(item.value) or _own_key(item.value):
+            return False
+        parts = list(item)[:10] if isinstance(item.value, list) else _children(item).values()
+        return any(_own_key(p.value) or self._numbered_within(p, depth - 1) for p in parts)
+
+    def _length(self, item: Item) -> int:
+        """How many entries with people stand in a value."""
+        if self.is_person(item.value):
+            return 1
+        entries = list(item) if isinstance(item.value, list) else list(_children(item).values())
+        inner = sum(has_people(entry.value, self.is_person) for entry in entries)
+        return self._length(entries[0]) if inner == len(entries) == 1 else inner
+
+    def _parts(self, item: Item) -> dict[str, Item]:
+        """What stands in an object and has people; of a pose and other landmarks only the pose."""
+        parts = {
+            key: child
+            for key, child in _children(item).items()
+            if has_people(child.value, self.is_person)
+        }
+        poses = [key for key in parts if not any(word in key.lower() for word in NO_POSE)]
+        return {key: parts[key] for key in poses or parts}
+
+    def _people(self, entry: Item, depth: int = DEEPEST) -> Iterator[Item]:
+        if self.is_person(entry.value):
+            yield entry
+        elif depth and isinstance(entry.value, list):
+            for inner in entry:
+                yield from self._people(inner, depth - 1)
+        elif depth and isinstance(entry.value, dict):
+            inside = [Item(one, entry.path, entry.place) for one in _with_scores(entry.value)]
+            for inner in inside or self._parts(entry).values():
+                yield from self._people(inner, depth - 1)
 
 
-def _is_picture(top: Item, is_person: IsPerson) -> bool:
-    """Whether a list is one picture's people: each is an object that says no frame."""
-    entries = top.value
-    return bool(entries) and all(
-        isinstance(entry, dict) and is_person(entry) and not _own_key(entry) for entry in entries
-    )
+def _children(item: Item) -> dict[str, Item]:
+    """The lists and objects in an object, by their keys."""
+    if not isinstance(item.value, dict):
+        return {}
+    prefix = f"{item.place}." if item.place else ""
+    return {
+        key: Item(value, item.path, f"{prefix}{key}")
+        for key, value in item.value.items()
+        if isinstance(value, list | dict)
+    }
 
 
-def _of_list(top: Item, is_person: IsPerson) -> tuple[dict[int, list[Item]], tuple[str, ...]]:
-    out: dict[int, list[Item]] = {}
-    positions = False
-    for position, entry in enumerate(top):
-        index = _own_number(entry)
-        positions |= index is None
-        people = list(_people(entry, is_person))
-        out.setdefault(position if index is None else index, []).extend(people)
-    warning = (
-        f"{top.path} does not number its frames; the first entry is taken as frame 0, and so on."
-    )
-    return out, (warning,) if positions else ()
+def _with_scores(value: dict[str, Any]) -> list[Any]:
+    """A picture's people, each with their scores, where these stand in a list of their own."""
+    joints = value.get("keypoints")
+    scores = next((value[key] for key in SCORES if isinstance(value.get(key), list)), None)
+    if not isinstance(joints, list) or scores is None or len(joints) != len(scores):
+        return []
+    if not all(isinstance(one, list) for one in scores):  # those of one person
+        return []
+    pairs = zip(joints, scores, strict=True)
+    return [{"keypoints": one, SCORES[0]: sure} for one, sure in pairs]
 
 
 def _own_key(value: Any) -> str | None:
-    return (
-        next((key for key in FRAME_KEYS if key in value), None) if isinstance(value, dict) else None
+    """The key that numbers an object's frame."""
+    if not isinstance(value, dict):
+        return None
+    return next(
+        (key for key in FRAME_KEYS if key in value and not isinstance(value[key], list | dict)),
+        None,
     )
 
 
@@ -101,14 +238,24 @@ def _own_number(entry: Item) -> int | None:
     return None if key is None else entry[key].integer()
 
 
-def _people(entry: Item, is_person: IsPerson, depth: int = DEEPEST) -> Iterator[Item]:
-    if is_person(entry.value):
-        yield entry
-    elif depth and isinstance(entry.value, list):
-        for inner in entry:
-            yield from _people(inner, is_person, depth - 1)
-    elif depth and isinstance(entry.value, dict):
-        for key, value in entry.value.items():
-            if isinstance(value, list | dict):
-                place = f"{entry.place}.{key}" if entry.place else key
-                yield from _people(Item(value, entry.path, place), is_person, depth - 1)
+def _picture(value: Any) -> str | None:
+    """What an object calls its picture."""
+    if not isinstance(value, dict):
+        return None
+    names = (value.get(key) for key in PICTURE_KEYS)
+    return next((name for name in names if isinstance(name, str)), None)
+
+
+def _index(value: Any) -> str | None:
+    """A plain `index`, which is the frame's if there are no two alike."""
+    index = value.get("index") if isinstance(value, dict) else None
+    return str(index) if isinstance(index, int) and index >= 0 else None
+
+
+def _together(parts: Iterable[Frames]) -> Frames:
+    """The people of several people's or pictures' frames."""
+    out: Frames = {}
+    for part in parts:
+        for number, people in part.items():
+            out.setdefault(number, []).extend(people)
+    return out

@@ -26,6 +26,7 @@ from vidpose.utils.outside import reading
 NAME = "npz"
 FORMAT_2D = "vidpose-2d/1"
 BARE_KEYS = ("keypoints_2d", "keypoints")
+SCORE_KEYS = ("scores_2d", "scores", "keypoint_scores", "keypoints_scores", "confidence", "conf")
 MOST_SCORE = 10.0
 """Some networks' scores go beyond 1, none beyond this."""
 _APART = ("skeleton", "fps", "frame_size")
@@ -81,10 +82,12 @@ def is_ours(path: Path) -> bool:
 
 
 def read_bare(path: Path, asked: Asked) -> KeypointFile:
-    """Read an array (T, J, 2 or 3) of one person: x, y and perhaps the score; NaN = missing.
+    """Read an array of x, y and perhaps the score, in pixels; NaN = missing.
 
-    FreeMoCap's arrays (cameras, T, points, 2 or 3) are read, too, one camera at a time: their
-    points are MediaPipe's, the body's 33 first. Their third column is a depth.
+    (T, J, 2 or 3) is one person, (T, P, J, 2 or 3) are P people in any order, and (1, T, J, 2 or 3)
+    is one, too. The scores may be an array of their own. FreeMoCap's arrays (cameras, T, points, 2
+    or 3) are read one camera at a time: their points are MediaPipe's, the body's 33 first, and
+    their third column is a depth.
 
     Args:
         path: a .npy, or an .npz with one array or one called `keypoints_2d` or `keypoints`.
@@ -101,21 +104,51 @@ def read_bare(path: Path, asked: Asked) -> KeypointFile:
     if not key:
         item.fail(f"has {len(entries)} arrays, none called {' or '.join(BARE_KEYS)}")
     array = entries[key]
-    if array.dtype.kind in "iuf" and array.ndim == 4 and array.shape[3] in (2, 3):
-        return _read_cameras(array, item, asked)
+    array, used = _with_scores(array, entries, item)
     skeleton = asked.skeleton
+    numbers = array.dtype.kind in "iuf" and array.shape[-1:] in ((2,), (3,))
+    if numbers and array.ndim == 4 and (skeleton is None or not _are_people(array, skeleton)):
+        return _read_cameras(array, item, asked)
     if skeleton is None:
         raise UsageError(
             f"{path} does not say whose joints it holds; name them: --skeleton h36m17, coco17 ..."
         )
     wanted = f"(frames, {len(skeleton)}, 2 or 3) numbers of {skeleton.name}"
-    if array.dtype.kind not in "iuf" or array.ndim != 3 or array.shape[2] not in (2, 3):
+    if not numbers or array.ndim not in (3, 4):
         item.fail(f"is {array.dtype} {array.shape}, not {wanted}")
-    if array.shape[1] != len(skeleton):
+    if array.shape[-2] != len(skeleton):
         item.fail(f"has the shape {array.shape}, not {wanted}")
-    if array.shape[2] == 3 and _is_depth(array[..., 2]):
+    if array.shape[-1] == 3 and _is_depth(array[..., 2]):
         item.fail("has a third column that is no score (0 to 1); lifting needs 2D joints in pixels")
-    return _one_person(array, item, skeleton)
+    if array.ndim == 4 and 1 in array.shape[:2]:
+        array = array.reshape(-1, *array.shape[2:])
+    left_out = [name for name in entries if name not in (key, used)]
+    warning = f"{path}: only {key} is read; left out {'is' if len(left_out) == 1 else 'are'} "
+    return replace(
+        _people(array, item, skeleton),
+        warnings=(f"{warning}{', '.join(left_out)[:80]}.",) if left_out else (),
+    )
+
+
+def _with_scores(
+    array: NDArray[Any], entries: dict[str, NDArray[Any]], item: Item
+) -> tuple[NDArray[Any], str | None]:
+    """The joints with the scores that stand in an array of their own, and its name."""
+    name = next((name for name in SCORE_KEYS if name in entries), None)
+    if name is None or array.shape[-1:] != (2,):
+        return array, None
+    scores = entries[name]
+    if scores.shape == (*array.shape[:-1], 1):
+        scores = scores[..., 0]
+    if scores.shape != array.shape[:-1] or scores.dtype.kind not in "iuf":
+        item.fail(f"has the shape {array.shape}, and {name} {scores.shape}, which do not match")
+    return np.concatenate([array, scores[..., None]], axis=-1), name
+
+
+def _are_people(array: NDArray[Any], skeleton: Skeleton) -> bool:
+    """Whether (A, B, J, 2 or 3) are people in frames, and not the frames of cameras."""
+    first, second, joints, _ = array.shape
+    return joints == len(skeleton) and (first == 1 or second < first)
 
 
 def _read_cameras(array: NDArray[Any], item: Item, asked: Asked) -> KeypointFile:
@@ -124,18 +157,33 @@ def _read_cameras(array: NDArray[Any], item: Item, asked: Asked) -> KeypointFile
         item.fail(f"has the shape {array.shape}, not (cameras, frames, {len(skeleton)}, 2 or 3)")
     cameras = {str(number): joints for number, joints in enumerate(array)}
     camera = chosen_video(cameras, item.path, asked.video)
-    found = _one_person(cameras[camera][:, : len(skeleton), :2], item, skeleton)
+    joints = cameras[camera]
+    scored = asked.skeleton is not None and joints.shape[1] == len(skeleton)
+    if joints.shape[2] == 3 and not (scored and _are_scores(joints[..., 2])):
+        joints = joints[..., :2]
+    found = _people(joints[:, : len(skeleton)], item, skeleton)
     return replace(found, video=asked.video)
 
 
-def _one_person(array: NDArray[Any], item: Item, skeleton: Skeleton) -> KeypointFile:
+def _are_scores(column: NDArray[Any]) -> bool:
+    known = column[np.isfinite(column)]
+    return bool(((known >= 0) & (known <= 1)).all())
+
+
+def _people(array: NDArray[Any], item: Item, skeleton: Skeleton) -> KeypointFile:
+    """One person's joints (T, J, 2 or 3), or those of several (T, P, J, 2 or 3), to be tracked."""
     with np.errstate(invalid="ignore"):  # NaN of any kind is a missing joint
         numbers = array.astype(np.float64)
+    alone = array.ndim == 3
     frames = {}
-    for index, joints in enumerate(numbers):
-        scores = joints[:, 2] if joints.shape[1] == 3 else np.ones(len(joints))
-        seen = Item(None, item.path, f"{item.place}[{index}]").person(joints[:, :2], scores, id=1)
-        frames[index] = [seen] if seen else []
+    for index, people in enumerate(numbers[:, None] if alone else numbers):
+        place = Item(None, item.path, f"{item.place}[{index}]")
+        scores = people[..., 2] if people.shape[2] == 3 else np.ones(people.shape[:2])
+        seen = [
+            place.person(joints[:, :2], sure, id=1 if alone else None)
+            for joints, sure in zip(people, scores, strict=True)
+        ]
+        frames[index] = [one for one in seen if one is not None]
     return KeypointFile(path=item.path, format=NAME, skeleton=skeleton, frames=frames)
 
 

@@ -16,6 +16,8 @@ joints.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +108,12 @@ def read_texts(path: Path, asked: Asked = NOTHING) -> KeypointFile:
         rows = [(index, row) for index, row in rows if row.value[0] == 0]
         warnings = (f"{path} holds several classes; class 0 is taken as people.",)
     ids = _ids([row for _, row in rows], skeleton)
-    frames: dict[int, list[PersonKeypoints]] = {number: [] for number in numbers.values()}
+    first = _first(numbers)
+    frames: dict[int, list[PersonKeypoints]] = {n - first: [] for n in numbers.values()}
     for (index, row), id in zip(rows, ids, strict=True):
         joints = _joints(row, skeleton)
         seen = row.person(joints[:, :2], joints[:, 2], id)
-        frames[index].extend([seen] if seen else [])
+        frames[index - first].extend([seen] if seen else [])
     return KeypointFile(
         path=path,
         format=NAME,
@@ -120,6 +123,14 @@ def read_texts(path: Path, asked: Asked = NOTHING) -> KeypointFile:
         video=asked.video,
         warnings=warnings,
     )
+
+
+def _first(numbers: Mapping[str, int]) -> int:
+    """What the first frame is called: Ultralytics calls those of a video `clip_1.txt`, `clip_2.txt`
+    ... without zeros in front.
+    """
+    plain = all(re.search(rf"_{number}\.txt$", name) for name, number in numbers.items())
+    return int(plain and min(numbers.values(), default=0) == 1 and len(numbers) > 1)
 
 
 def _is_person(value: Any) -> bool:
