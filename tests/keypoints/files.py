@@ -300,6 +300,15 @@ def mediapipe(path: Path, frames: Iterable[int], people: int = 2) -> Path:
     return dump(path, {"frames": rows})
 
 
+def vitpose(path: Path, frames: Iterable[int], people: int = 2) -> Path:
+    seen = [
+        {str(w): [[y, x, SCORE] for x, y in person(i, w).tolist()] for w in range(people)}
+        for i in frames
+    ]
+    names = {str(j): name for j, name in enumerate(COCO17.joint_names)}
+    return dump(path, {"keypoints": seen, "skeleton": names})
+
+
 def table(path: Path, rows: Iterable[Iterable[Any]], sign: str = ",") -> Path:
     path = path.with_name(f"{path.stem}.csv")
     path.write_text("\n".join(sign.join(map(str, row)) for row in rows) + "\n")

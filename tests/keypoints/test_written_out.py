@@ -208,25 +208,20 @@ def test_frames_of_mmpose_under_another_key(tmp_path: Path) -> None:
     check(read(path, skeleton="coco17")[0], people=2, of=COCO17)
 
 
-def vitpose(path: Path, names: Any = COCO17.joint_names) -> Path:
-    frames = [
-        {str(w): [[y, x, SCORE] for x, y in person(i, w).tolist()] for w in range(2)}
-        for i in range(FRAMES)
-    ]
-    return dump(path, {"keypoints": frames, "skeleton": {str(j): n for j, n in enumerate(names)}})
-
-
 def test_easy_vitpose(tmp_path: Path) -> None:
-    poses, told = read(vitpose(tmp_path / "x.json"))
+    path = files.vitpose(tmp_path / "x.json", range(FRAMES))
+    poses, told = read(path)
     check(poses, people=2, of=COCO17)
     assert told["format"] == "vitpose"
     assert poses.person_ids.tolist() == [0, 1]
-    strange = vitpose(tmp_path / "y.json", [f"point_{j}" for j in range(17)])
+    content = json.loads(path.read_text())
+    content["skeleton"] = {str(j): f"point_{j}" for j in range(17)}
+    strange = dump(tmp_path / "y.json", content)
     with pytest.raises(KeypointsError, match="skeleton lacks nose"):
         read(strange)
     check(read(strange, skeleton="coco17")[0], people=2, of=COCO17)
     with pytest.raises(UsageError, match="--skeleton halpe26"):
-        read(tmp_path / "x.json", skeleton="halpe26")
+        read(path, skeleton="halpe26")
 
 
 def test_ids_that_people_exchange_are_none(tmp_path: Path) -> None:

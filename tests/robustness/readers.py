@@ -83,6 +83,7 @@ def _result(path: Path) -> None:
 
 
 _keypoints = partial(read_keypoints, skeleton="h36m17", fps=30.0, size=keypoint_files.SIZE)
+_told = partial(read_keypoints, fps=30.0, size=keypoint_files.SIZE)
 _of_coco = partial(read_keypoints, skeleton="coco17", fps=30.0, size=keypoint_files.SIZE)
 
 
@@ -245,6 +246,11 @@ def _make_openpose(path: Path) -> None:
     (folder / "clip_000000000000_keypoints.json").rename(path)
 
 
+def _make_yolo(path: Path) -> None:
+    folder = keypoint_files.yolo_texts(path.parent / "made", range(1))
+    next(folder.glob("*.txt")).rename(path)
+
+
 def _keypoint_file(write: Callable[..., Path]) -> Callable[[Path], Any]:
     return lambda path: write(path, range(4))
 
@@ -274,6 +280,26 @@ def readers() -> tuple[Reader, ...]:
                 keypoint_files.alphapose,
             )
         ),
+        *(
+            Reader(f"{write.__name__} JSON", "json", "a.json", _keypoint_file(write), _told)
+            for write in (
+                keypoint_files.poseflow,
+                keypoint_files.alphapose_open,
+                keypoint_files.ultralytics,
+                keypoint_files.mediapipe,
+                keypoint_files.vitpose,
+            )
+        ),
+        *(
+            Reader(f"{write.__name__} table", "text", "a.csv", _keypoint_file(write), _told)
+            for write in (
+                keypoint_files.mediapipe_csv,
+                keypoint_files.mediapipe_long,
+                keypoint_files.sleap,
+                keypoint_files.deeplabcut,
+            )
+        ),
+        Reader("YOLO text", "text", "a_0.txt", _make_yolo, _told),
         Reader("OpenPose JSON", "json", "a_0_keypoints.json", _make_openpose, _openpose),
         Reader("custom dataset", "npz", "a.npz", _make_custom, _dataset("custom", None)),
         Reader("motion capture .npz", "npz", "a.npz", _make_joints, read_joint_file),
