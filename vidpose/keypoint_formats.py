@@ -48,17 +48,19 @@ KEYPOINT_FORMATS = (
         recognised_by="JSON: `annotations`, or a list with `keypoints` and a number as `image_id`",
         frames="the number that varies in `file_name`, else `image_id`",
         people="`track_id` of the annotation or its attributes if all have one, else tracked here",
-        joints="the names in the category of people, else COCO's 17; other categories are left out",
+        joints="the names in the category of people, else COCO's 17; other categories are left "
+        "out. In annotations the third number is the visibility if it is 0, 1 or 2 everywhere, "
+        "else a score",
         command="annotations.json --fps 30",
     ),
     KeypointFormat(
         name="openpose",
-        written_by="OpenPose `--write_json`, Pose2Sim, Sports2D, RTMLib",
-        recognised_by="JSON with `people`, and a folder of such files",
-        frames="the number that varies in the files' names",
+        written_by="OpenPose `--write_json`, Pose2Sim, Sports2D, RTMLib; ComfyUI's DWPose",
+        recognised_by="JSON with `people`, a folder of such files, or a list of such frames",
+        frames="the number that varies in the files' names; the position in the list",
         people="`person_id` if all have one, else tracked here",
         joints="by their number: BODY_25, COCO's 18, Halpe's 26 and 136, COCO-WholeBody's 133; 17 "
-        "need `--skeleton`. Pixels, or 0 to 1 (`--keypoint_scale 3`)",
+        "need `--skeleton`. Pixels, or 0 to 1 (`--keypoint_scale 3`, older ComfyUI)",
         command="pose/cam1_json --fps 60 --size 1920x1080",
     ),
     KeypointFormat(

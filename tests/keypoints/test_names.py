@@ -25,14 +25,26 @@ HERE = Path("results.json")
         ("base-{0}_png.rf.{1}.jpg", range(12)),
         ("frame_{0:04d}_{2}.{3:03d}.jpg", range(90)),  # and its time
         ("frame{0}_{1}.jpg", range(12)),  # and a hash
+        ("images/{4:08x}-clip2_{0:04d}.jpg", range(0, 240, 20)),  # Label Studio's hash
+        ("{4:08x}-frame{0}.jpg", range(0, 240, 20)),
+        ("sample_{5:04d}_frame_{0:05d}.jpg", range(0, 240, 20)),
+        ("IMG-{0}_{5}.jpg", range(0, 240, 20)),
+        ("{5}-Frame {0}.png", range(0, 240, 20)),
+        ("{1}_images.{0}_v{4}.jpg", range(0, 240, 20)),
+        ("img_{4}_{0}.jpg", range(12)),  # an id is no frame's number
+        ("20240501-{0}.jpg", range(12)),  # a day is no hash
+        ("{0:08d}-cam1.jpg", range(12)),
         ("{0:03d}", range(12)),
     ],
 )
 def test_the_number_that_varies(pattern: str, frames: range) -> None:
     hashes = ["a3f9c", "77", "0b1e5d", "c9d8", "e2x4", "91f0a", "f", "5cc", "d41d8", "1f2", "b2c4"]
     names = {
-        pattern.format(i, f"{hashes[i % 11]}{i * 7919 % 1013}", i // 30, i % 30 * 33): i
-        for i in frames
+        pattern.format(
+            *(i, f"{hashes[i % 11]}{i * 7919 % 1013}", i // 30, i % 30 * 33),
+            *((i + 7) * 2654435761 % 2**32, n),
+        ): i
+        for n, i in enumerate(frames)
     }
     assert frame_numbers(names, HERE) == names
 
@@ -49,6 +61,8 @@ def test_one_picture_is_the_last_number() -> None:
         ("cam1_{0:03d}.jpg", "cam2_{0:03d}.jpg", "cam2"),
         ("{0:03d}_cam1.jpg", "{0:03d}_cam2.jpg", "cam2"),
         ("val/000342_mpii/{0:06d}.jpg", "val/009102_mpii/{0:06d}.jpg", "val/9102_mpii"),
+        ("0b1e5d0a-{0:03d}.jpg", "c9d8e2f4-{0:03d}.jpg", "c9d8e2f4"),  # videos', not pictures'
+        ("20240501-{0:03d}.jpg", "20240502-{0:03d}.jpg", "20240502"),
     ],
 )
 @pytest.mark.parametrize("later", [0, 5, 20])
@@ -63,6 +77,18 @@ def test_two_videos_are_told_apart(first: str, second: str, called: str, later: 
     assert chosen == {name: i + later for i, name in enumerate(others)}
     with pytest.raises(UsageError, match=r"--video-name other: results.json holds"):
         frame_numbers([*names, *others], HERE, "other")
+
+
+def test_two_videos_behind_the_hashes_of_label_studio() -> None:
+    names = {
+        f"{(40 * clip + i + 7) * 2654435761 % 2**32:08x}-clip{clip}_{i:03d}.jpg": i
+        for clip in (1, 2)
+        for i in range(20)
+    }
+    with pytest.raises(UsageError, match=r"holds 2 videos: clip1 \(20 frames\), clip2"):
+        frame_numbers(names, HERE)
+    chosen = {name: i for name, i in names.items() if "clip2" in name}
+    assert frame_numbers(names, HERE, "clip2") == chosen
 
 
 @pytest.mark.parametrize(

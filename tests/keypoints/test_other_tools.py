@@ -1,6 +1,9 @@
 """Files as other people's tools write them, of kinds that bug reports tell of."""
 
+import bz2
+import gzip
 import json
+import lzma
 import re
 from pathlib import Path
 from typing import Any
@@ -71,6 +74,42 @@ def test_merged_ids_are_the_first(tmp_path: Path) -> None:
     poses = read(dump(path, rows))
     assert_same_people(poses)
     assert sorted(poses.person_ids.tolist()) == [39, 40]
+
+
+@pytest.mark.parametrize("nobody", [-1, "-1", [-1]], ids=repr)
+@pytest.mark.parametrize("write", [files.alphapose, files.mmpose, files.coco])
+def test_minus_one_is_nobody_in_particular(write: Any, nobody: Any, tmp_path: Path) -> None:
+    rows = json.loads(write(tmp_path / "x.json", range(20)).read_text())
+    people = [one for row in rows for one in row.get("instances", [row])]
+    for n, one in enumerate(people):
+        one["idx" if write is files.alphapose else "track_id"] = nobody if n < 6 else 7 + n % 2
+    options = {"skeleton": "coco17"} if write is files.mmpose else {}
+    poses = read(dump(tmp_path / "x.json", rows), **options)
+    assert_same_people(poses)
+    assert sorted(poses.person_ids.tolist()) == [1, 2]  # tracked here
+
+
+def test_numbers_that_are_texts(tmp_path: Path) -> None:
+    rows = json.loads(files.alphapose(tmp_path / "x.json", range(20)).read_text())
+    for row in rows:
+        row["idx"] = str(row["idx"])
+    poses = read(dump(tmp_path / "x.json", rows))
+    assert sorted(poses.person_ids.tolist()) == [39, 40]
+    rows[3]["idx"] = "9" * 5000
+    with pytest.raises(KeypointsError, match=r"\[3\].idx is not a whole number"):
+        read(dump(tmp_path / "x.json", rows))
+    frames = json.loads(files.mmpose(tmp_path / "x.json", range(20)).read_text())
+    frames = [row | {"frame_id": str(row["frame_id"])} for row in frames]
+    assert_same_people(read(dump(tmp_path / "x.json", frames), skeleton="coco17"))
+    rows = json.loads(files.coco(tmp_path / "x.json", range(20)).read_text())
+    rows = [row | {"image_id": str(row["image_id"])} for row in rows]
+    assert_same_people(read(dump(tmp_path / "x.json", rows)))
+
+
+def test_somebody_without_joints_in_alphapose(tmp_path: Path) -> None:
+    rows = json.loads(files.alphapose(tmp_path / "x.json", range(20)).read_text())
+    rows.insert(0, rows[0] | {"keypoints": []})
+    assert_same_people(read(dump(tmp_path / "x.json", rows)))
 
 
 # Names of pictures
@@ -167,11 +206,51 @@ def test_two_kinds_of_people(tmp_path: Path) -> None:
     assert_same_people(read(with_categories(tmp_path, *players), size=None))
 
 
-def test_categories_of_results_without_names(tmp_path: Path) -> None:
-    rows = json.loads(files.coco(tmp_path / "x.json", range(20)).read_text())
-    for row in rows[1::2]:
-        row["category_id"] = 18
-    assert_same_people(read(dump(tmp_path / "x.json", rows)), people=1)
+def results(tmp_path: Path, *categories: int, named: bool = False) -> Path:
+    """One person is of each category; pictures have names or numbers."""
+    rows = json.loads(files.coco(tmp_path / "x.json", range(20), len(categories)).read_text())
+    for n, row in enumerate(rows):
+        row["category_id"] = categories[n % len(categories)]
+        row["image_id"] = f"clip_{row['image_id']}" if named else row["image_id"]
+    return dump(tmp_path / "x.json", rows)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_categories_of_results_without_names(named: bool, tmp_path: Path) -> None:
+    path = results(tmp_path, 1, 18, named=named)
+    poses, told = read_keypoints(path, fps=FPS, size=SIZE)
+    assert_same_people(poses, people=1)
+    (warning,) = told["warnings"]
+    assert re.search(r"1 is taken as people, .* left out \(20 of 40 rows\)", warning)
+    poses, told = read_keypoints(results(tmp_path, 0, 0, named=named), fps=FPS, size=SIZE)
+    assert_same_people(poses)
+    assert "warnings" not in told
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("categories", [(0, 1), (1, 0), (0, 16), (2, 3), (1, 100)])
+def test_categories_that_do_not_tell_who_is_a_person(
+    categories: tuple[int, ...], named: bool, tmp_path: Path
+) -> None:
+    message = rf"which of its categories are people \({categories[0]}, {categories[1]}\); keep"
+    with pytest.raises(KeypointsError, match=message):
+        read(results(tmp_path, *categories, named=named))
+
+
+def test_annotations_without_categories(tmp_path: Path) -> None:
+    with pytest.raises(KeypointsError, match=r"which of its categories are people \(1, 0\)"):
+        read(with_categories(tmp_path, dog=0), size=None)
+    assert_same_people(read(with_categories(tmp_path), size=None), people=1)
+
+
+def test_categories_with_names_but_no_joints(tmp_path: Path) -> None:
+    dog, person = {"id": 7, "name": "dog"}, {"id": 1, "name": "person"}
+    assert_same_people(read(with_categories(tmp_path, dog, person), size=None), people=1)
+    assert_same_people(read(with_categories(tmp_path, dog, dog=1), size=None))
+    path = with_categories(tmp_path, dog, person | {"name": "player"})
+    poses, told = read_keypoints(path, fps=FPS)
+    assert_same_people(poses)
+    assert "all of its categories ('dog', 'player') are taken as people" in told["warnings"][0]
 
 
 @pytest.mark.parametrize("category", ["a", [1], {}, 1.5, True], ids=repr)
@@ -213,7 +292,100 @@ def test_tracks_of_annotations(within: str, tmp_path: Path) -> None:
     assert sorted(poses.person_ids.tolist()) == [10, 11]
 
 
+def test_scores_in_annotations(tmp_path: Path) -> None:
+    path = files.coco_annotations(tmp_path / "x.json", range(20))
+    content = json.loads(path.read_text())
+    for row in content["annotations"]:
+        row["keypoints"][2::3] = [0.3] * 17
+    poses = read(dump(path, content), size=None)
+    np.testing.assert_allclose(poses.scores_2d, 0.3, atol=1e-6)
+    for row in content["annotations"]:
+        row["keypoints"][2::3] = [1, 2] * 8 + [1]
+    poses = read(dump(path, content), size=None)
+    np.testing.assert_allclose(poses.scores_2d, 1)
+
+
+def test_ids_of_images_are_no_frame_numbers(tmp_path: Path) -> None:
+    """PoseTrack's are longer."""
+    path = files.coco_annotations(tmp_path / "x.json", range(20))
+    content = json.loads(path.read_text())
+    for image in content["images"]:
+        image["id"] += 10003420000
+    for row in content["annotations"]:
+        row["image_id"] += 10003420000
+    assert_same_people(read(dump(path, content), size=None))
+    content["images"] = [{"id": image["id"]} for image in content["images"]]
+    with pytest.raises(KeypointsError, match="the number of image 10003420900 is 10003420900, not"):
+        read(dump(path, content))
+    content["images"][0]["id"] = 10**18 + 1
+    with pytest.raises(KeypointsError, match=r"images\[0\].id is 1e\+18, not between"):
+        read(dump(path, content))
+
+
+def test_images_of_the_size_0(tmp_path: Path) -> None:
+    """VIA writes it."""
+    path = files.coco_annotations(tmp_path / "x.json", range(20))
+    content = json.loads(path.read_text())
+    for image in content["images"]:
+        image |= {"width": 0, "height": 0}
+    assert_same_people(read(dump(path, content)))
+    with pytest.raises(UsageError, match="does not tell the video's size"):
+        read(path, size=None)
+
+
 # OpenPose and those who write its format
+
+
+@pytest.mark.parametrize("nothing", [[], None], ids=repr)
+def test_hands_without_a_body_are_nobody(nothing: Any, tmp_path: Path) -> None:
+    path = files.openpose(tmp_path / "x", range(20))
+    for file in path.iterdir():
+        content = json.loads(file.read_text())
+        content["people"].insert(0, {"pose_keypoints_2d": nothing, "face_keypoints_2d": [1, 2, 1]})
+        dump(file, content)
+    assert_same_people(read(path))
+
+
+def comfyui(tmp_path: Path, part: bool = False, people: int = 2) -> Path:
+    """As DWPose's node in ComfyUI saves it; nobody is in the first 12 frames."""
+    scale = [*SIZE, 1] if part else [1, 1, 1]
+
+    def body(i: int, who: int) -> dict[str, Any]:
+        joints = flat(in_skeleton(OPENPOSE18, person(i, who)))
+        numbers = [n / scale[place % 3] for place, n in enumerate(joints)]
+        return {"pose_keypoints_2d": numbers, "hand_left_keypoints_2d": None}
+
+    canvas = {"canvas_height": SIZE[1], "canvas_width": SIZE[0]}
+    frames = [
+        {"people": [body(i, w) for w in range(people if i >= 12 else 0)]} | canvas
+        for i in range(40)
+    ]
+    return dump(tmp_path / "x.json", frames)
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_a_list_of_frames_of_openpose(part: bool, tmp_path: Path) -> None:
+    poses, told = read_keypoints(comfyui(tmp_path, part), fps=FPS)
+    assert (poses.people, poses.frames, poses.frame_size) == (2, 40, SIZE)
+    wanted = [in_h36m17(OPENPOSE18, i) for i in range(12, 40)]
+    np.testing.assert_allclose(poses.keypoints_2d[0, 12:], wanted, atol=1e-3)
+    assert not poses.observed[:, :12].any()
+    assert (told["format"], told.get("normalised", False)) == ("openpose", part)
+    assert "the first entry is taken as frame 0" in told["warnings"][0]
+
+
+def test_canvases_of_several_sizes_are_no_size(tmp_path: Path) -> None:
+    content = json.loads(comfyui(tmp_path).read_text())
+    content[7]["canvas_width"] = 64
+    with pytest.raises(UsageError, match="does not tell the video's size"):
+        read(dump(tmp_path / "x.json", content), size=None)
+    assert read(tmp_path / "x.json").people == 2
+
+
+def test_people_of_others_are_not_openposes(tmp_path: Path) -> None:
+    rows = [{"frame": i, "people": [{"landmarks": files.landmarks(i, 0)}]} for i in range(20)]
+    _, told = read_keypoints(dump(tmp_path / "x.json", rows), fps=FPS, size=SIZE)
+    assert told["format"] == "mediapipe"
 
 
 def test_17_joints_in_the_format_of_openpose_are_not_guessed(tmp_path: Path) -> None:
@@ -525,6 +697,13 @@ def test_a_byte_order_mark(tmp_path: Path) -> None:
         ("a.md", b"# Words\n", "no file of 2D joints that is read"),
         ("a.dat", b"a,b\n1,2\n", "no line that names its columns"),
         ("a.txt", b"frame;x\n1;2\n", "no column"),
+        ("a.json", gzip.compress(b"[]", mtime=0), r"is compressed; unpack it first \(gunzip\)"),
+        ("a.csv.gz", gzip.compress(b"[]", mtime=0), "is compressed; unpack it first"),
+        ("a.json", lzma.compress(b"[]"), r"is compressed; unpack it first \(unxz\)"),
+        ("a.json", bz2.compress(b"[]"), r"is compressed; unpack it first \(bunzip2\)"),
+        ("a.json", b"\x28\xb5\x2f\xfd\x04", r"is compressed; unpack it first \(unzstd\)"),
+        ("a.json", b"PK\x03\x04\x14", r"is an archive; unpack it first \(unzip\)"),
+        ("a.xlsx", b"PK\x03\x04\x14", "is a spreadsheet; save it as CSV"),
     ],
 )
 def test_files_that_are_something_else(

@@ -12,7 +12,8 @@
 
 `--sp` writes the entries of the first two into a file for each picture. The frame is the number in
 the image's name; `idx`, which tracking gives, is the person. It may stand in lists, several where
-people were merged, and without tracking it is often 0 for everybody.
+people were merged, and without tracking it is often 0 for everybody. COCO's results look the same
+where images have names, so of several categories only people's is read.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vidpose.keypoints.base import (
     PersonKeypoints,
     skeleton_by_size,
 )
+from vidpose.keypoints.coco import People
 from vidpose.keypoints.frame_names import frame_numbers
 from vidpose.skeleton import COCO17, HALPE26, HALPE136, OPENPOSE18, WHOLEBODY133
 
@@ -67,8 +69,13 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
         KeypointsError: the content is not AlphaPose's.
         UsageError: it holds several videos and none is chosen.
     """
-    rows = list(_rows(item))
-    people = [(image, joints, idx) for image, joints, idx, _ in rows if joints is not None]
+    among = People.unnamed(item, item.path) if isinstance(item.value, list) else People()
+    rows = list(_rows(item, among))
+    people = [
+        (image, joints, idx)
+        for image, joints, idx, _ in rows
+        if joints is not None and joints.value != []
+    ]
     skeleton = asked.skeleton
     if skeleton is None:
         known = (OPENPOSE18,) if any(own for *_, own in rows) else KNOWN
@@ -81,10 +88,15 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
     for image, joints, idx in people:
         name = _name(image, item.path)
         if name in numbers:
-            person = joints.person(*joints.triplets(skeleton), _person(idx))
+            person = joints.person(*joints.triplets(skeleton), idx.person_id() if idx else None)
             frames[numbers[name]].extend([person] if person else [])
     return KeypointFile(
-        path=item.path, format=NAME, skeleton=skeleton, frames=frames, video=asked.video
+        path=item.path,
+        format=NAME,
+        skeleton=skeleton,
+        frames=frames,
+        video=asked.video,
+        warnings=among.warnings,
     )
 
 
@@ -100,10 +112,11 @@ Row = tuple["Item | None", "Item | None", "Item | None", bool]
 of `--format open` or `cmu`."""
 
 
-def _rows(item: Item) -> Iterator[Row]:
+def _rows(item: Item, among: People) -> Iterator[Row]:
     if isinstance(item.value, list):
         for row in item:
-            yield row["image_id"], row["keypoints"], row.get("idx"), False
+            joints = row["keypoints"] if among.has(row) else None
+            yield row["image_id"], joints, row.get("idx"), False
     elif "bodies" in item.value:
         yield from _own_rows(item, None)  # one picture's, whose name is the file's
     else:
@@ -122,10 +135,3 @@ def _own_rows(entry: Item, image: Item | None) -> Iterator[Row]:
     key = "bodies" if "bodies" in entry.value else "people"
     for person in entry[key]:
         yield image, person[_OWN_KEYS[key]], None, True
-
-
-def _person(idx: Item | None) -> int | None:
-    """Some versions wrap the number in lists; where people were merged the first one counts."""
-    while idx is not None and isinstance(idx.value, list):
-        idx = next(iter(idx), None)
-    return idx.integer() if idx else None

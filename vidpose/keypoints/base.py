@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ FURTHEST_PX = 1e6
 """No joint lies further from the picture's corner than this; a number beyond it is no pixel."""
 LAST_FRAME = 2**31
 """No video has a frame of this number."""
+DIGITS = re.compile("[0-9]{1,18}")
+"""A whole number that is written as a text."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +109,26 @@ class Item:
             yield Item(value, self.path, f"{self.place}[{i}]")
 
     def integer(self, last: int = LAST_FRAME) -> int:
-        """An integer from 0 to before `last`; 3.0 is one, too."""
+        """An integer from 0 to before `last`; 3.0 and "3" are one, too."""
         value = self.value
+        if isinstance(value, str) and DIGITS.fullmatch(value):
+            value = int(value)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or value != value or value in (np.inf, -np.inf) or value != int(value):
             self.fail(f"is not a whole number (but {_shown(value)})")
         if not 0 <= value < last:
             self.fail(f"is {_shown(value)}, not between 0 and {last - 1}")
         return int(value)
+
+    def person_id(self) -> int | None:
+        """Who a person is; None for -1, which is nobody in particular.
+
+        Some programs wrap the number in lists; where people were merged the first one counts.
+        """
+        one: Item | None = self
+        while one is not None and isinstance(one.value, list):
+            one = next(iter(one), None)
+        return None if one is None or one.value in (-1, "-1") else one.integer()
 
     def positive(self) -> float:
         """A positive number."""
@@ -122,6 +137,14 @@ class Item:
         if not number or not 0 < value < np.inf:
             self.fail(f"is not a positive number (but {_shown(value)})")
         return float(value)
+
+    def picture_size(self, width: str, height: str) -> tuple[int, int] | None:
+        """A picture's width and height, which stand under these keys; None where one is 0, as
+        some programs write what they do not know.
+        """
+        across, high = self.get(width), self.get(height)
+        numbers = (across.integer(), high.integer()) if across and high else (0, 0)
+        return numbers if all(numbers) else None
 
     def text(self) -> str:
         if not isinstance(self.value, str):

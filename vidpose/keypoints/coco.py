@@ -8,19 +8,27 @@
 
 The frame is the number in the image's file name where there are names, else `image_id`. In
 annotations the third number is the visibility: 0 is missing, 1 (hidden) and 2 (seen) are there.
-Only people are read: the category that is called so, or that has the joints of people.
+If any is something else, they are scores. Only people are read: the category that is called so,
+or that has the joints of people. Of several without names it is COCO's own, 1; but a file that has
+a 0 counts its categories in a way of its own, and is refused.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vidpose.errors import KeypointsError
 from vidpose.keypoints.base import (
+    DIGITS,
+    LAST_FRAME,
     NOTHING,
     Asked,
     Item,
@@ -35,6 +43,14 @@ from vidpose.skeleton import COCO17, Skeleton
 NAME = "coco"
 PERSON_ID = 1
 """People's category in COCO's own files, and so in results, which do not name categories."""
+COCO_IDS = range(1, 91)
+"""All of COCO's own categories."""
+LAST_ID = 10**18
+"""Ids of images are below; longer numbers are not read exactly."""
+VISIBILITY = (0, 1, 2)
+"""Not labelled, hidden, seen."""
+SHOWN = 6
+"""That many categories are listed in a message."""
 _PEOPLE = re.compile(r"(person|people|human|pedestrian)s?", re.I)
 
 
@@ -67,22 +83,25 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
     """
     annotated = isinstance(item.value, dict)
     rows = [row for row in (item["annotations"] if annotated else item) if _has_joints(row)]
-    people = _People.of(item, rows, asked.skeleton)
+    people = People.of(item, rows, asked.skeleton)
     skeleton = people.skeleton or asked.skeleton or COCO17
     images = _Images.of(item, asked.video) if annotated else _Images()
-    frames: dict[int, list[PersonKeypoints]] = {index: [] for index in images.frames.values()}
+    kept: list[tuple[int, Item, NDArray[np.float64], NDArray[np.float64]]] = []
     for row in rows:
         image = row["image_id"]
-        number = image.integer()
+        number = image.integer(LAST_ID if images.all else LAST_FRAME)
         if images.all and number not in images.all:
             image.fail(f"is {number}, which is none of the images")
         if not people.has(row) or (images.all and number not in images.frames):
             continue  # an animal, or another video
-        joints = row["keypoints"]
-        xy, third = joints.triplets(skeleton)
+        kept.append((images.frames.get(number, number), row, *row["keypoints"].triplets(skeleton)))
+    labelled = annotated and all(_are_visibilities(third) for *_, third in kept)
+    frames: dict[int, list[PersonKeypoints]] = {index: [] for index in images.frames.values()}
+    for index, row, xy, third in kept:
         # Unlabelled joints carry 0, 0; whoever labels a joint is sure of it.
-        seen = joints.person(xy, (third > 0).astype(float) if annotated else third, _track(row))
-        frames.setdefault(images.frames.get(number, number), []).extend([seen] if seen else [])
+        scores = (third > 0).astype(float) if labelled else third
+        seen = row["keypoints"].person(xy, scores, _track(row))
+        frames.setdefault(index, []).extend([seen] if seen else [])
     return KeypointFile(
         path=item.path,
         format=NAME,
@@ -90,6 +109,7 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
         frames=frames,
         frame_size=images.size,
         video=asked.video if images.named else None,
+        warnings=people.warnings,
     )
 
 
@@ -97,6 +117,10 @@ def _has_joints(row: Item) -> bool:
     """Whether it is more than a box."""
     joints = row.get("keypoints")
     return joints is not None and joints.value != []
+
+
+def _are_visibilities(third: NDArray[np.float64]) -> bool:
+    return bool(np.isin(third[np.isfinite(third)], VISIBILITY).all())
 
 
 def _category(row: Item) -> int | None:
@@ -109,36 +133,41 @@ def _track(row: Item) -> int | None:
     attributes = row.get("attributes")
     within = attributes if attributes and isinstance(attributes.value, dict) else None
     track = row.get("track_id") or (within.get("track_id") if within else None)
-    return track.integer() if track and isinstance(track.value, int | float) else None
+    known = track and (isinstance(track.value, int | float) or DIGITS.fullmatch(str(track.value)))
+    return track.person_id() if track and known else None
+
+
+Categories = dict[int, tuple[str, tuple[str, ...]]]
+"""Name and joints of every category, by its id."""
 
 
 @dataclass(frozen=True)
-class _People:
+class People:
     """The categories that are people."""
 
-    categories: frozenset[int]
+    categories: frozenset[int] = frozenset()
     """Their ids; empty if everybody is."""
     skeleton: Skeleton | None = None
     """What their joints' names say."""
+    warnings: tuple[str, ...] = ()
 
     def has(self, row: Item) -> bool:
         category = _category(row) if self.categories else None
         return category is None or category in self.categories
 
     @classmethod
-    def of(cls, item: Item, rows: Sequence[Item], asked: Skeleton | None) -> _People:
+    def of(cls, item: Item, rows: Sequence[Item], asked: Skeleton | None) -> People:
         """From the categories of a file and the rows that have joints.
 
         Raises:
-            KeypointsError: no category has the joints of people.
+            KeypointsError: no category has the joints of people, or several have no name.
             UsageError: `asked` contradicts the names of the joints.
         """
         listed = item.get("categories") if isinstance(item.value, dict) else None
-        named = {id: one for id, one in _joint_names(listed).items() if one[1]} if listed else {}
+        every = _joint_names(listed) if listed else {}
+        named = {id: one for id, one in every.items() if one[1]}
         if not named:
-            ids = {_category(row) for row in rows}
-            several = PERSON_ID in ids and len(ids) > 1 and not listed
-            return cls(frozenset([PERSON_ID] if several else []))
+            return cls._by_name(every, rows, item.path)
         chosen = {id: one for id, one in named.items() if _PEOPLE.fullmatch(one[0])} or named
         known = {id: skeleton_of_names(names) for id, (_, names) in chosen.items()}
         fitting = {id: skeleton for id, skeleton in known.items() if skeleton is not None}
@@ -151,9 +180,48 @@ class _People:
         same = frozenset(id for id, skeleton in fitting.items() if skeleton == found)
         return cls(same, agreed(found, asked, item.path))
 
+    @classmethod
+    def unnamed(cls, rows: Iterable[Item], path: Path) -> People:
+        """Where nothing names the categories of the rows.
 
-Categories = dict[int, tuple[str, tuple[str, ...]]]
-"""Name and joints of every category, by its id."""
+        Args:
+            rows: with joints, and perhaps a `category_id`.
+            path: the file, for messages.
+
+        Raises:
+            KeypointsError: there are several categories, and they are not COCO's own.
+        """
+        rows_of = Counter(_category(row) for row in rows)
+        del rows_of[None]
+        if len(rows_of) < 2:
+            return cls()
+        if PERSON_ID not in rows_of or not all(id in COCO_IDS for id in rows_of):
+            listed = ", ".join(str(id) for id in list(rows_of)[:SHOWN])
+            raise KeypointsError(
+                f"{path} does not say which of its categories are people ({listed}"
+                f"{' ...' if len(rows_of) > SHOWN else ''}); keep only the people's rows in it."
+            )
+        others = rows_of.total() - rows_of[PERSON_ID]
+        warning = (
+            f"{path} names no categories; {PERSON_ID} is taken as people, as in COCO, and the "
+            f"others are left out ({others} of {rows_of.total()} rows)."
+        )
+        return cls(frozenset([PERSON_ID]), warnings=(warning,))
+
+    @classmethod
+    def _by_name(cls, named: Categories, rows: Sequence[Item], path: Path) -> People:
+        """Where no category has names of joints."""
+        names = {id: name for id, (name, _) in named.items() if name}
+        if not names:
+            return cls.unnamed(rows, path)
+        ids = {_category(row) for row in rows} - {None}
+        people = frozenset(id for id, name in names.items() if _PEOPLE.fullmatch(name))
+        if len(ids) < 2:
+            return cls()
+        if people:
+            return cls(people)
+        listed = ", ".join(f"'{names[id]}'" for id in names if id in ids)
+        return cls(warnings=(f"{path}: all of its categories ({listed}) are taken as people.",))
 
 
 def _joint_names(categories: Item) -> Categories:
@@ -215,10 +283,9 @@ class _Images:
         names: dict[int, str] = {}
         sizes: dict[int, tuple[int, int] | None] = {}
         for image in item.get("images") or Item([], item.path):
-            id, name = image["id"].integer(), image.get("file_name")
+            id, name = image["id"].integer(LAST_ID), image.get("file_name")
             names[id] = name.text() if name else ""
-            width, height = image.get("width"), image.get("height")
-            sizes[id] = (width.integer(), height.integer()) if width and height else None
+            sizes[id] = image.picture_size("width", "height")
         named = all(names.values()) and any(re.search("[0-9]", one) for one in names.values())
         if named:
             if twice := [name for name, times in Counter(names.values()).items() if times > 1]:

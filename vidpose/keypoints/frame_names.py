@@ -2,7 +2,8 @@
 
 A name holds more than a frame's number: `0007_cam2.jpg`, `clip2_0007_jpg.rf.4e73a.jpg`,
 `cam1/0007.png`. So names are compared: the frame is the number that varies most, and what else
-differs tells videos apart.
+differs tells videos apart. Of several numbers that tell all pictures apart it is the one behind a
+word such as `frame`: 70 in `sample_0007_frame_00070.jpg`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ SUFFIX = re.compile(
 )
 ROBOFLOW = re.compile(r"([_.](jpe?g|png|bmp|tiff?|webp))?\.rf\.[0-9a-z]+$", re.I)
 """What Roboflow appends: the old suffix and a hash, in which there are digits, too."""
+LABEL_STUDIO = re.compile(r"(?<![^/])[0-9a-f]{8}-(?=[^/]*$)")
+"""What Label Studio puts in front: a part of a hash, another for each picture."""
+WORD = re.compile(r"(frames?|images?|img|frm)[_\-. ]?$", re.I)
+"""The number behind it is the frame's."""
+LARGEST = 2_000_000
+"""A larger number behind such a word is a time, or an id."""
 SHOWN = 6
 """That many videos are listed in a message."""
 LONGEST_NUMBER = 19
@@ -78,8 +85,8 @@ def chosen_video(videos: Mapping[str, Sized], path: Path, video: str | None) -> 
 def _videos(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
     """The frames of all pictures, by the names of videos and pictures."""
     alike: dict[Texts, dict[str, Numbers]] = defaultdict(dict)
-    for name in names:
-        texts, numbers = _split(name)
+    for name, stem in sorted(_stems(names).items(), key=lambda one: one[1]):
+        texts, numbers = _split(stem)
         if not numbers:
             raise KeypointsError(
                 f"{path}: {name[-80:]!r} is a name without a frame's number; number the pictures "
@@ -90,7 +97,7 @@ def _videos(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
         return {path.stem: _by_position(alike, path)}
     videos: dict[str, dict[str, int]] = {}
     for texts, group in alike.items():
-        frame, labels = _columns(list(group.values()))
+        frame, labels = _columns(texts, list(group.values()))
         for name, numbers in group.items():
             label = _label(texts, numbers, labels) or path.stem
             frames = videos.setdefault(label, {})
@@ -101,26 +108,40 @@ def _videos(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
     return videos
 
 
-def _split(name: str) -> tuple[Texts, Numbers]:
+def _stems(names: Sequence[str]) -> dict[str, str]:
+    """Names without what programs that label pictures add to them."""
+    stems = {name: ROBOFLOW.sub("", SUFFIX.sub("", name.replace("\\", "/"))) for name in names}
+    hashes = {match[0] for stem in stems.values() if (match := LABEL_STUDIO.search(stem))}
+    # Days are eight digits, too, and what several pictures have in common may be a video's name.
+    if len(hashes) < len(names) or not re.search("[a-f]", "".join(hashes)):
+        return stems
+    return {name: LABEL_STUDIO.sub("", stem) for name, stem in stems.items()}
+
+
+def _split(stem: str) -> tuple[Texts, Numbers]:
     """A name's texts and the numbers between them."""
-    stem = ROBOFLOW.sub("", SUFFIX.sub("", name.replace("\\", "/")))
     pieces = re.split("([0-9]+)", stem)
     # The beginning of a number with more digits is too large for a frame already.
     numbers = tuple(int(n.lstrip("0")[:LONGEST_NUMBER] or "0") for n in pieces[1::2])
     return tuple(pieces[::2]), numbers
 
 
-def _columns(rows: Sequence[Numbers]) -> tuple[int, list[int]]:
+def _columns(texts: Texts, rows: Sequence[Numbers]) -> tuple[int, list[int]]:
     """Which number is the frame's, and which belong to the video's name.
 
-    The frame's number takes the most values, and of equals those that lie closest together. A
-    number that is another one for (nearly) every picture belongs to none: a time, a hash. Nor does
-    one behind a frame's number that tells all pictures apart.
+    The frame's number takes the most values, and of equals those that lie closest together, unless
+    a word such as `frame` stands before one that tells all pictures apart. A number that is another
+    one for (nearly) every picture belongs to none: a time, a hash. Nor does one behind a frame's
+    number that tells all pictures apart.
     """
     columns = [set(column) for column in zip(*rows, strict=True)]
-    frame = max(
-        range(len(columns)), key=lambda c: (len(columns[c]), min(columns[c]) - max(columns[c]), c)
-    )
+
+    def likely(c: int) -> tuple[int, bool, int, int]:
+        low, high, values = min(columns[c]), max(columns[c]), len(columns[c])
+        called = values == len(rows) and high < LARGEST and WORD.search(texts[c]) is not None
+        return values, called, low - high, c
+
+    frame = max(range(len(columns)), key=likely)
     labels = [c for c in range(len(columns)) if c != frame]
     if len(columns[frame]) == len(rows) > 1:
         labels = [c for c in labels if len(columns[c]) == 1 or c < frame]
@@ -135,8 +156,19 @@ def _label(texts: Texts, numbers: Numbers, columns: Sequence[int]) -> str:
 
 
 def _by_position(alike: Mapping[Texts, Mapping[str, Numbers]], path: Path) -> dict[str, int]:
-    """Frames where letters differ from picture to picture: the first or the last number."""
+    """Frames where letters differ from picture to picture: the number behind a word such as
+    `frame`, else the first or the last.
+    """
     rows = {name: numbers for group in alike.values() for name, numbers in group.items()}
+    called = {
+        name: numbers[c]
+        for texts, group in alike.items()
+        for name, numbers in group.items()
+        for c in range(len(numbers))
+        if WORD.search(texts[c]) and numbers[c] < LARGEST
+    }
+    if len(set(called.values())) == len(rows):
+        return called
     found = []
     for place in (0, -1):
         frames = {name: numbers[place] for name, numbers in rows.items()}

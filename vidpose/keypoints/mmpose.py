@@ -184,7 +184,7 @@ def _person(person: Item, skeleton: Skeleton | None) -> PersonKeypoints | None:
     scores = person.get(scores_key) if scores_key else None
     track = person.get("track_id")
     values = scores.array(len(skeleton)) if scores else np.ones(len(skeleton))
-    return joints.person(xy, values, track.integer() if track else None)
+    return joints.person(xy, values, track.person_id() if track else None)
 
 
 def _columns(rows: list[Any]) -> int:

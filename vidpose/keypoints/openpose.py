@@ -1,4 +1,4 @@
-"""OpenPose: a folder with one JSON file for every frame (`--write_json`).
+"""OpenPose: a folder with one JSON file for every frame (`--write_json`), or a list of frames.
 
     {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x1, y1, score1, ...]}]}
 
@@ -6,21 +6,28 @@ OpenPose calls them `<video>_<frame>_keypoints.json`, others who write this form
 Pose2Sim `<camera>_<frame>.json`. BODY_25 has 25 joints, the older COCO model 18; Pose2Sim and
 Sports2D write the joints of their own models. 0, 0, 0 or NaN is a missing joint. Coordinates are
 pixels, or with `--keypoint_scale 3` parts of width and height. Versions before 1.2 called the
-joints `pose_keypoints`.
+joints `pose_keypoints`. Somebody without a body, but with hands or a face, is nobody here.
+
+ComfyUI's DWPose and OpenPose nodes write a list with an entry for every frame, which also has the
+picture's size, `canvas_width` and `canvas_height`. Older ones write parts of it, newer ones pixels.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from vidpose.keypoints import nested
 from vidpose.keypoints.base import (
     NOTHING,
     Asked,
     Item,
     KeypointFile,
     PersonKeypoints,
+    are_normalised,
     ask_for_17,
     skeleton_by_size,
 )
@@ -41,12 +48,17 @@ KEYS = ("pose_keypoints_2d", "pose_keypoints")
 
 
 def matches(item: Item) -> bool:
-    """Whether the content of a JSON file is one frame of OpenPose."""
-    return isinstance(item.value, dict) and isinstance(item.value.get("people"), list)
+    """Whether the content of a JSON file is one frame of OpenPose, or a list of them."""
+    if not isinstance(item.value, list):
+        return _is_frame(item.value)
+    if not item.value or not all(_is_frame(frame) for frame in item.value):
+        return False
+    # Others call their people so, too, whose joints are written differently.
+    return all(_is_person(person) for frame in item.value for person in frame["people"][:1])
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of one frame's file.
+    """Understand the content of one frame's file, or of a list of frames.
 
     Args:
         item: all of the file.
@@ -56,25 +68,59 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
         KeypointsError: the content is not OpenPose's.
         UsageError: there are 17 joints, and no skeleton is given.
     """
-    skeleton = asked.skeleton or _skeleton(item)
-    people = _people(item, skeleton)
-    has_number = re.search("[0-9]", item.path.stem)
-    index = next(iter(frame_numbers([item.path.name], item.path).values())) if has_number else 0
+    several = isinstance(item.value, list)
+    found, warnings = (
+        nested.frames(item, _is_person, None)
+        if several
+        else ({_number(item): [*item["people"]]}, ())
+    )
+    bodies = {
+        index: [person for person in people if not _is_bodiless(person)]
+        for index, people in found.items()
+    }
+    skeleton = asked.skeleton or _skeleton([one for people in bodies.values() for one in people])
+    frames = {index: _people(people, skeleton) for index, people in bodies.items()}
+    sizes = {
+        frame.picture_size("canvas_width", "canvas_height")
+        for frame in (item if several else [item])
+    }
     return KeypointFile(
         path=item.path,
         format=NAME,
         skeleton=skeleton or OPENPOSE25,
-        frames={Item(index, item.path, "the number in its name").integer(): people},
-        normalised=bool(people) and all(_within_one(person) for person in people),
+        frames=frames,
+        frame_size=sizes.pop() if len(sizes) == 1 else None,
+        normalised=are_normalised(frames) if several else _are_within_one(*frames.values()),
+        warnings=warnings,
     )
 
 
-def _people(item: Item, skeleton: Skeleton | None) -> list[PersonKeypoints]:
+def _is_frame(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("people"), list)
+
+
+def _is_person(value: Any) -> bool:
+    return isinstance(value, dict) and any(key in value for key in KEYS)
+
+
+def _is_bodiless(person: Item) -> bool:
+    """Whether only hands or a face were found of somebody."""
+    return _is_person(person.value) and all(person.value.get(key) in (None, []) for key in KEYS)
+
+
+def _number(item: Item) -> int:
+    """The frame of a file for one of them, by its name."""
+    has_number = re.search("[0-9]", item.path.stem)
+    index = next(iter(frame_numbers([item.path.name], item.path).values())) if has_number else 0
+    return Item(index, item.path, "the number in its name").integer()
+
+
+def _people(people: Sequence[Item], skeleton: Skeleton | None) -> list[PersonKeypoints]:
     out = []
-    for person in item["people"]:
+    for person in people:
         assert skeleton is not None  # there is a person, so there was one to tell it by
-        joints = _joints(person)
-        seen = joints.person(*joints.triplets(skeleton), _id(person.get("person_id")))
+        joints, id = _joints(person), person.get("person_id")
+        seen = joints.person(*joints.triplets(skeleton), id.person_id() if id else None)
         out += [seen] if seen else []
     return out
 
@@ -84,24 +130,16 @@ def _joints(person: Item) -> Item:
     return next((joints for joints in found if joints is not None), None) or person[KEYS[0]]
 
 
-def _skeleton(item: Item) -> Skeleton | None:
-    """Whose joints it holds, by their number; None if nobody is in the frame."""
-    for person in item["people"]:
+def _skeleton(people: Sequence[Item]) -> Skeleton | None:
+    """Whose joints they are, by their number; None if nobody is there."""
+    for person in people:
         found = skeleton_by_size(_joints(person), 3, *KNOWN)
         if found == COCO17:
-            ask_for_17(item.path, "Pose2Sim's COCO_17 and most models with 17 joints")
+            ask_for_17(person.path, "Pose2Sim's COCO_17 and most models with 17 joints")
         return found
     return None
 
 
-def _within_one(person: PersonKeypoints) -> bool:
-    there = person.keypoints[np.isfinite(person.keypoints).all(axis=1)]
-    return bool(((there >= 0) & (there <= 1)).all())
-
-
-def _id(person: Item | None) -> int | None:
-    """[-1] is nobody in particular."""
-    if person is None or not isinstance(person.value, list):
-        return None if person is None or person.value == -1 else person.integer()
-    number = next(iter(person), None)
-    return None if number is None or number.value == -1 else number.integer()
+def _are_within_one(people: Sequence[PersonKeypoints]) -> bool:
+    there = [one.keypoints[np.isfinite(one.keypoints).all(axis=1)] for one in people]
+    return bool(people) and all(((joints >= 0) & (joints <= 1)).all() for joints in there)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from vidpose.errors import KeypointsError, UsageError
@@ -24,6 +25,15 @@ _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     *((0, bytes([0x80, version]), _PICKLE) for version in (2, 3, 4, 5)),
 )
 """Where a file has which bytes, and what it is then."""
+_ARCHIVES = (
+    (0, b"\x1f\x8b", "is compressed; unpack it first (gunzip)"),
+    (0, b"\xfd7zXZ\0", "is compressed; unpack it first (unxz)"),
+    (0, b"\x28\xb5\x2f\xfd", "is compressed; unpack it first (unzstd)"),
+    (4, b"1AY&SY", "is compressed; unpack it first (bunzip2)"),
+    (0, b"PK\x03\x04", "is an archive; unpack it first (unzip)"),
+    (0, b"7z\xbc\xaf\x27\x1c", "is an archive; unpack it first (7z x)"),
+)
+"""The same where the suffix says nothing else: spreadsheets are zip files, too."""
 
 _HDF5 = (
     "is HDF5: of DeepLabCut, write it as CSV (deeplabcut.analyze_videos_converth5_to_csv), since "
@@ -31,13 +41,13 @@ _HDF5 = (
     "joints, 2 or 3) with numpy.save"
 )
 _SUFFIXES = {
-    **dict.fromkeys((".pkl", ".pickle"), _PICKLE),
+    **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth"), _PICKLE),
     ".mat": "is MATLAB's; save an array (frames, joints, 2 or 3) with numpy.save",
     ".trc": "is TRC, which holds 3D joints; lift the JSON of 2D joints instead, which Sports2D and "
     "Pose2Sim write with save_pose",
     **dict.fromkeys((".c3d", ".bvh", ".mot"), "holds 3D motion, which needs no lifting"),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "is a spreadsheet; save it as CSV"),
-    **dict.fromkeys((".zip", ".gz", ".tar"), "is an archive; unpack it first"),
+    ".tar": "is an archive; unpack it first",
     ".slp": "is SLEAP's project; export its analysis as CSV",
     **dict.fromkeys((".yaml", ".yml"), "is YAML; write the joints as JSON"),
 }
@@ -59,17 +69,22 @@ def refuse_other_files(path: Path) -> None:
             head = stream.read(_TS_PACKET + 1)
     except OSError as error:
         raise KeypointsError(f"{path} cannot be read ({error.strerror}).") from None
-    what = next(
-        (text for at, begin, text in _BEGINNINGS if head[at : at + len(begin)] == begin), None
-    )
+    what = _by_beginning(head, _BEGINNINGS)
     if head[:1] == head[_TS_PACKET:] == b"\x47":
         what = _VIDEO
     if head.startswith(b"\x89HDF"):
         what = _HDF5
-    what = what or _SUFFIXES.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    what = what or _SUFFIXES.get(suffix)
+    if what is None and suffix != ".npz":  # NumPy's archives are zip files, too
+        what = _by_beginning(head, _ARCHIVES)
     if what is not None:
         raised = UsageError if what in (_VIDEO, _PICTURE) else KeypointsError
         raise raised(f"{path} {what.format(path=path)}.")
+
+
+def _by_beginning(head: bytes, known: Iterable[tuple[int, bytes, str]]) -> str | None:
+    return next((text for at, begin, text in known if head[at : at + len(begin)] == begin), None)
 
 
 def text_kind(path: Path) -> str | None:

@@ -149,7 +149,7 @@ def _person(person: Item, skeleton: Skeleton) -> PersonKeypoints | None:
     visible = joints.get("visible")
     scores = visible.array(count) if visible else np.ones(count)
     track = person.get("track_id")
-    return joints.person(xy, scores, track.integer() if track else None)
+    return joints.person(xy, scores, track.person_id() if track else None)
 
 
 def _rows(path: Path) -> list[Item]:
