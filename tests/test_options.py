@@ -14,6 +14,7 @@ from vidpose.options import (
     LiftOptions,
     PostprocessOptions,
     options_of,
+    parse_heights,
 )
 
 
@@ -69,3 +70,11 @@ def test_values_become_json() -> None:
 def test_what_makes_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         InferOptions.of(**options)
+
+
+def test_heights_as_they_are_given() -> None:
+    assert parse_heights("178") == 178.0
+    assert parse_heights("1=178, 2=165.5") == {1: 178.0, 2: 165.5}
+    for text, message in (("tall", "give centimetres"), ("1=178,1=165", "two heights")):
+        with pytest.raises(UsageError, match=message):
+            parse_heights(text)

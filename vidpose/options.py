@@ -352,7 +352,10 @@ def parse_heights(text: str) -> Heights:
         raise UsageError(
             f"--height-cm {text}: give centimetres, as in 178, or ID=CM, as in 1=178,2=165."
         )
-    return {int(name): float(cm) for name, cm in (p.split("=") for p in pairs[0].split(","))}
+    heights = [(int(name), float(cm)) for name, cm in (p.split("=") for p in pairs[0].split(","))]
+    if len(dict(heights)) < len(heights):
+        raise UsageError(f"--height-cm {text}: gives somebody two heights; give one.")
+    return dict(heights)
 
 
 def _numbers(text: str) -> list[float]:

@@ -57,10 +57,10 @@ def test_folders_patterns_and_lists(
     assert found == [(a, Path("out/a.npz")), (b, Path("out/sub/b.npz"))]
     assert find_videos(["clips/**/*.M*"], "out")[0] == [(b, Path("out/sub/b.npz"))]
     assert find_videos(["clips/*.mp4"], "out")[0] == [(a, Path("out/a.npz"))]
-    Path("clips/list.txt").write_text("\ufeff# mine\n\n sub/b.MOV \nmissing.mp4\n", "utf-8")
+    Path("clips/list.txt").write_text("\ufeff# mine\n\r\n sub/b.MOV \nmissing\u2028.mp4\n", "utf-8")
     assert find_videos(["clips/list.txt", a], "out")[0] == [
         (b, Path("out/b.npz")),
-        (Path("clips/missing.mp4"), Path("out/missing.npz")),
+        (Path("clips/missing\u2028.mp4"), Path("out/missing\u2028.npz")),
         (a, Path("out/a.npz")),
     ]
     assert find_videos([a], "x.npz") == ([(a, Path("x.npz"))], False)

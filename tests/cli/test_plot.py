@@ -102,6 +102,11 @@ def test_several_results_against_a_reference(run: Run) -> None:
         (("a.npz", "--joints", "Tail"), "there is no joint Tail"),
         (("a.npz", "--formats", "gif"), "--formats gif: choose among png, svg, pdf"),
         (("a.npz", "--csv", "e.csv"), "--csv and --json have the errors"),
+        (("a.npz", "b.npz", "--csv", "e.x", "--json", "e.x"), "--csv and --json are both e.x"),
+        (
+            ("a.npz", "b.npz", "--csv", "a.npz.txt"),
+            "not vidpose's to overwrite; choose another --csv",
+        ),
         (("a.npz", "--align", "root"), "--align goes with --reference"),
         (("a.npz", "--offset", "1"), "--offset goes with --reference FILE"),
         (("a.npz", "b.npz", "--what", "speeds"), "--what and --joints are for one result"),
@@ -114,6 +119,7 @@ def test_several_results_against_a_reference(run: Run) -> None:
 def test_mistakes_are_a_sentence(
     run: Run, arguments: tuple[str, ...], sentence: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "a.npz.txt").write_text("mine")
     before = set(tmp_path.iterdir())
     done = run(*arguments, "-o", "o")
     assert done.exit_code in (1, 2)

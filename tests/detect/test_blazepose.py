@@ -230,6 +230,14 @@ def test_a_size_does_not_go_with_other_detectors(options: dict[str, str]) -> Non
         open_detector(chosen, torch.device("cpu"))
 
 
+@pytest.mark.parametrize("options", [{"detect_every": 3}, {"half": "on"}])
+@pytest.mark.parametrize("detector", ["auto", "mediapipe"])
+def test_options_of_other_detectors_are_refused(detector: str, options: dict[str, Any]) -> None:
+    chosen = DetectorOptions(detector=detector, **options)
+    with pytest.raises(UsageError, match=r"--detect-every and --half go with --detector hrnet"):
+        open_detector(chosen, torch.device("cpu"))
+
+
 def test_stderr_stays_clean(capfd: pytest.CaptureFixture[str], frames: list[Frame]) -> None:
     with BlazePoseDetector() as detector:
         list(detector.detect(frames[:2]))

@@ -129,6 +129,20 @@ def test_outputs_are_checked_before_the_work(
     assert not asked
 
 
+def test_files_of_others_are_not_overwritten(
+    weights: list[str], tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    for option in ("--json", "--csv"):
+        result = run("--weights", weights[0], option, tmp_path / "file")
+        assert result.exit_code == 2
+        assert f"not vidpose's to overwrite; choose another {option}" in result.output
+    both = ("--csv", tmp_path / "x", "--json", tmp_path / "x")
+    assert "give two names" in run("--weights", weights[0], *both).output
+    assert (tmp_path / "file").read_text() == "mine"
+    assert not asked
+
+
 def test_too_many_for_a_plot(tmp_path: Path, asked: dict[str, Any]) -> None:
     paths = [tmp_path / f"{i}.safetensors" for i in range(8)]
     for path in paths:

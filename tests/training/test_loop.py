@@ -185,3 +185,38 @@ def test_bf16_learns_as_fp32_does(data: TrainingData, tmp_path: Path) -> None:
         quiet(data, tmp_path / precision, replace(TINY, precision=precision, epochs=5))
         last.append(float(log_of(tmp_path / precision)[-1]["train_mpjpe_mm"]))
     assert last[1] == pytest.approx(last[0], rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors", "log.csv", "curve.png"])
+def test_files_of_others_are_not_overwritten(name: str, data: TrainingData, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(UsageError, match=f"holds {name} already"):
+        quiet(data, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "precious"
+
+
+def test_what_is_in_the_way_is_told_before_the_work(data: TrainingData, tmp_path: Path) -> None:
+    for n, name in enumerate(("best.safetensors", "log.csv", "curve.png")):
+        (tmp_path / f"{n}" / name).mkdir(parents=True)
+        with pytest.raises(VidposeError, match=f"{name} cannot be written: it is a folder"):
+            quiet(data, tmp_path / f"{n}")
+    (tmp_path / "target").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tensorboard").symlink_to(tmp_path / "target")
+    with pytest.raises(UsageError, match="tensorboard is no folder of a run"):
+        quiet(data, tmp_path / "run")
+    assert not list((tmp_path / "target").iterdir())
+
+
+def test_two_runs_do_not_write_into_one_folder(data: TrainingData, tmp_path: Path) -> None:
+    """Neither a new run, nor two that are resumed."""
+
+    def progress(steps: Iterable[Any], total: int | None, label: str) -> Iterable[Any]:
+        for resume in (False, True) if RunFolder(tmp_path).state.exists() else (False,):
+            with pytest.raises(UsageError, match=r"another run writes into|holds a run already"):
+                quiet(data, tmp_path, resume=resume)
+        yield from steps
+
+    quiet(data, tmp_path, progress=progress)
+    assert len(log_of(tmp_path)) == TINY.epochs

@@ -1,9 +1,11 @@
+import errno
 import hashlib
 import importlib.util
 import os
 import re
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -330,3 +332,52 @@ def test_the_weights_that_come_with_it() -> None:
     assert set(TEST) <= set(checkpoint.training["held_out"])
     # Windows begin at the same frames in every block.
     assert sliding.BLOCK % checkpoint.model.config.stride == 0
+
+
+@pytest.mark.parametrize("record", ["net.pth.sha256", "net.pth.part.version"])
+def test_pipes_in_the_cache_do_not_hold_it_up(
+    record: str, site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, site)
+    cache.mkdir(parents=True)
+    (cache / "net.pth.part").write_bytes(CONTENT[:1000])
+    os.mkfifo(cache / record)
+    with suppress(WeightsError):  # that a record cannot be written is no hindrance, or said
+        fetch("net")
+    assert listing()[-1].state in (weights.HERE, weights.ABSENT)
+
+
+def test_a_cache_that_may_not_be_entered(
+    site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pathlib answers then before Python 3.12 for somebody who is not root."""
+    register(monkeypatch, site)
+
+    def locked(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", locked)
+    assert cached("net") is None
+    assert listing()[-1].state == weights.ABSENT
+
+
+def test_a_file_that_cannot_be_read(
+    site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, site)
+    cache.mkdir(parents=True)
+    (cache / "net.pth").write_bytes(CONTENT)
+
+    def broken(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(weights, "sha256", broken)
+    with pytest.raises(WeightsError, match=r"net\.pth cannot be read \(Input/output error\)"):
+        cached("net")
+
+
+def test_a_cache_in_a_place_of_the_systems(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, site)
+    monkeypatch.setenv("VIDPOSE_CACHE", "/proc/x")
+    with pytest.raises(VidposeError, match="cannot be written"):
+        fetch("net")

@@ -100,7 +100,8 @@ def _is_source(path: Path, root: Path, pattern: bool) -> bool:
 
 def _listed(source: Path) -> list[Path]:
     try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
+        # Not splitlines(), which splits names at rarer signs, too.
+        lines = source.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError):
         raise UsageError(f"{source} cannot be read as a list of videos, a path a line.") from None
     paths = [line.strip() for line in lines]

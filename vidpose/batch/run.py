@@ -59,6 +59,8 @@ def infer_many(
     """
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: give 1 or more.")
+    if ray == "":
+        raise UsageError("--ray: give the address of a cluster, or local.")
     chosen = InferOptions.of(**options)
     found, _ = find_videos(videos, out)
     if chosen.render.render:
@@ -68,7 +70,7 @@ def infer_many(
     if ray is not None:
         from vidpose.batch.on_ray import run_on_ray
 
-        outcomes = run_on_ray(tasks, ray or "local")
+        outcomes = run_on_ray(tasks, ray)
     elif jobs > 1:
         from vidpose.batch.processes import run_in_processes
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vidpose.cli.options import COMMON, headed
+from vidpose.errors import UsageError
 from vidpose.events import Event, Failure, Warn
 
 FILE = click.Path(path_type=Path)
@@ -46,3 +48,15 @@ def usual_data(dataset: str) -> Path:
 def say(event: Event) -> None:
     """Print an event: warnings and failures to standard error."""
     click.echo(str(event), err=isinstance(event, (Warn, Failure)))
+
+
+def refuse_given(names: Iterable[str], why: str) -> None:
+    """Refuse options of this command that would have no effect, if they were given.
+
+    Raises:
+        UsageError: one was.
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')} {why}.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vidpose.cli.common import FILE
+from vidpose.cli.common import FILE, refuse_given
 from vidpose.cli.options import Number, from_fields
 from vidpose.errors import UsageError
 from vidpose.options import LiftOptions
@@ -54,9 +54,7 @@ def profile(
     from vidpose.utils.tables import aligned
 
     if video is None:
-        for what, given in (("--start", start), ("--end", end)):
-            if given is not None:
-                raise UsageError(f"{what} is for a VIDEO; name one.")
+        refuse_given(("detector", "start", "end"), "is for a VIDEO; name one")
         rows = [
             [
                 *(network.name, network.frames, f"{network.parameters:,}"),

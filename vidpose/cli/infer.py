@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vidpose.cli.common import FILE, results_to, say
+from vidpose.cli.common import FILE, refuse_given, results_to, say
 from vidpose.cli.options import COMMON, GroupedCommand, Number, from_fields, headed
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import FileWritten, Warn
@@ -85,6 +85,8 @@ def infer(
     if options["half"] is None:
         options["half"] = "auto"
     InferOptions.of(**options)  # checks them before PyTorch is imported
+    if not options["render"]:
+        refuse_given(("view", "width"), "is of the video that --render writes; add it")
     found, looked = find_videos(list(videos), out)
     one_by_one = jobs == 1 and ray is None
     only_one = len(found) == 1 and not looked and one_by_one

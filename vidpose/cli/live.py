@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from vidpose.cli.common import results_to, say
+from vidpose.cli.common import refuse_given, results_to, say
 from vidpose.cli.options import GroupedCommand, from_fields
 from vidpose.options import (
     DetectorOptions,
@@ -41,6 +41,8 @@ def live(source: str, out: Path, **options: Any) -> None:
     from vidpose.video.capture import is_file
 
     chosen = LiveOptions.pick(options)
+    if chosen.headless:
+        refuse_given(("view",), "is of the window that --headless does without; leave it out")
     if is_file(source):
         from vidpose.video import check_file
 

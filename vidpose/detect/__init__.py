@@ -64,13 +64,6 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
     """
     name, why = options.detector, "chosen by name"
     own_weights = options.pose_weights is not None or options.person_weights is not None
-    if name == "mediapipe" and (
-        own_weights or options.detect_every is not None or options.half != "auto"
-    ):
-        raise UsageError(
-            "MediaPipe has its own weights and its own ways; --pose-weights, --person-weights, "
-            "--detect-every and --half go with --detector hrnet or cpn."
-        )
     size = options.detector_size
     if size is not None and (name in ("hrnet", "cpn") or own_weights):
         raise UsageError(
@@ -86,6 +79,13 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
     elif name == "auto":
         name = "hrnet"
         why = "it is installed and its weights are here; --detector mediapipe is faster"
+    if name == "mediapipe" and (
+        own_weights or options.detect_every is not None or options.half != "auto"
+    ):
+        raise UsageError(
+            "MediaPipe has its own weights and its own ways; --pose-weights, --person-weights, "
+            "--detect-every and --half go with --detector hrnet or cpn."
+        )
     if name == "mediapipe":
         # Imported here, since it takes a while and `vidpose --help` must not.
         from vidpose.detect.blazepose import BlazePoseDetector

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import stat
-import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -31,11 +30,9 @@ from vidpose.errors import VidposeError
 from vidpose.events import Report, Warn, ignore
 from vidpose.skeleton import Skeleton
 from vidpose.utils.files import is_own, owner_of_new_files, replacing, writing
+from vidpose.utils.locks import FolderLock
 from vidpose.utils.npz import read_arrays
 from vidpose.utils.outside import parse_object, reading
-
-if sys.platform != "win32":
-    import fcntl
 
 FORMAT = "vidpose-partial/3"
 STRETCH_S = 5.0
@@ -64,7 +61,7 @@ def remove_what_is_left(target: Path) -> None:
     folder = cache_folder(target)
     with suppress(OSError):
         written = target.stat().st_mtime
-        lock = None if _foreign(folder) else _Lock(folder)
+        lock = None if _foreign(folder) else FolderLock(folder)
         if lock is None or not lock.held:
             return
         if all(path.lstat().st_mtime <= written for path in folder.iterdir()):
@@ -98,34 +95,6 @@ def _foreign(folder: Path) -> str:
     # A file server may give all files of its own to one user.
     ours = is_own(about) or about.st_uid == owner_of_new_files(folder.parent)
     return "" if ours else "belongs to another user"
-
-
-class _Lock:
-    """Held by one process at a time, and by none that is no more: the system keeps it."""
-
-    def __init__(self, folder: Path) -> None:
-        """Try to take it; raises OSError if the folder is gone or cannot be read."""
-        self._descriptor: int | None = None
-        self.held = True
-        if sys.platform == "win32":
-            return
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-        self._descriptor = os.open(folder, flags)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.release()
-        except OSError:
-            pass  # a file system without locks, some of the network's
-
-    def release(self) -> None:
-        self.held = False
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def __del__(self) -> None:
-        self.release()
 
 
 class UnusableCacheError(VidposeError):
@@ -178,7 +147,7 @@ class DetectionCache:
         self._skeleton, self._report = skeleton, report
         self._waiting: list[FrameDetections] = []
         self._since = time.monotonic()
-        self._lock: _Lock | None = None
+        self._lock: FolderLock | None = None
         self._keeps = True
         self._take()
         # Fixed here: `detections` may be read while another thread writes.
@@ -211,7 +180,7 @@ class DetectionCache:
             return
         with writing(self.folder):
             try:
-                lock = _Lock(self.folder)
+                lock = FolderLock(self.folder)
             except FileNotFoundError:
                 return
         if not lock.held:

@@ -16,6 +16,7 @@ from vidpose.events import FileWritten, Info, Report, Setup, ignore
 from vidpose.models import load_checkpoint
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
+from vidpose.utils.marks import check_numbers
 from vidpose.utils.progress import Progress, silent
 from vidpose.zoo.registry import find_weights
 
@@ -34,11 +35,15 @@ class Outputs:
     json: Path | None = None
 
     def check(self) -> None:
-        """Raise VidposeError, before long work, if one of them could not be written."""
-        plot = self.plots / "joints.png" if self.plots else None
-        for path in (self.csv, self.json, plot):
-            if path:
-                check_writable(path)
+        """Before long work, see that all can be written, and replace no files of others.
+
+        Raises:
+            UsageError: a file is there that is not vidpose's, or two have one name.
+            VidposeError: one of them cannot be written.
+        """
+        check_numbers(self.csv, tables.CSV_MARK, self.json, tables.FORMAT.encode())
+        if self.plots:
+            check_writable(self.plots / "joints.png")
 
     def write(self, found: ListOf[tuple[Evaluation, ...]], report: Report) -> None:
         """Write and draw what `compare` found."""

@@ -217,9 +217,16 @@ def _check_overlap(result: Pose3D, reference: Reference, theirs: Floats, offset_
     )
 
 
+FORMAT = "vidpose-distances/1"
+CSV_COLUMNS = ("label", "person", "reference_person", "time_s", "joint", "error_mm")
+CSV_MARK = ",".join(CSV_COLUMNS).encode()
+"""By which a table of ours is known, see `holds_mark`."""
+
+
 def summary(errors: Sequence[Errors], reference: Reference, how: str) -> dict[str, Any]:
     """All numbers except those of single frames, as JSON values."""
     return {
+        "format": FORMAT,
         "reference": reference.name,
         "alignment": how,
         "alignment_is": ALIGNMENTS[how],
@@ -257,7 +264,7 @@ def write_csv(path: Path, errors: Sequence[Errors]) -> Path:
     """Write a line for each person, frame and joint that was measured."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
-        lines.writerow(["label", "person", "reference_person", "time_s", "joint", "error_mm"])
+        lines.writerow(CSV_COLUMNS)
         for one in errors:
             for frame, joint in np.argwhere(np.isfinite(one.errors_mm)):
                 who = [one.label, one.person, one.reference_person]

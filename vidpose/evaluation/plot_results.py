@@ -11,6 +11,8 @@ from vidpose.errors import UsageError
 from vidpose.evaluation.alignment import ROOT
 from vidpose.evaluation.distance_plots import error_figures, sheet
 from vidpose.evaluation.distances import (
+    CSV_MARK,
+    FORMAT,
     Errors,
     measure,
     summary,
@@ -26,6 +28,7 @@ from vidpose.render.charts import MOST_SERIES
 from vidpose.render.plots import save
 from vidpose.render.result_plots import plot
 from vidpose.utils.files import check_writable
+from vidpose.utils.marks import check_numbers
 from vidpose.utils.tables import aligned
 
 if TYPE_CHECKING:
@@ -66,9 +69,8 @@ def plot_results(
     options = options or PlotOptions()
     _check(paths, reference, options, csv, json)
     out = out or paths[0].with_name(f"{paths[0].stem}_plots")
-    for path in (out / "x.png", csv, json):
-        if path is not None:
-            check_writable(path)
+    check_writable(out / "x.png")
+    check_numbers(csv, CSV_MARK, json, FORMAT.encode())
     results, names = [load(path) for path in paths], _labels(paths)
     errors: list[Errors] = []
     numbers: dict[str, Any] = {}

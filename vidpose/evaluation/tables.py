@@ -92,25 +92,29 @@ def published_table(
     return aligned(rows, header, left=(0, len(header) - 1))
 
 
+CSV_COLUMNS = (
+    *("weights", "network", "window", "dataset", "keypoints", "protocol", "flip", "joints"),
+    *("table", "group", "subject", "action", "camera", "joint", "frames", *METRICS),
+)
+CSV_MARK = ",".join(CSV_COLUMNS).encode()
+"""By which a table of ours is known, see `holds_mark`."""
+
+
 def write_csv(path: Path, evaluations: Iterable[Evaluation]) -> None:
     """One line per row of every table; the column `table` says of which.
 
     Raises:
         VidposeError: it cannot be written.
     """
-    columns = (
-        *("weights", "network", "window", "dataset", "keypoints", "protocol", "flip", "joints"),
-        *("table", "group", "subject", "action", "camera", "joint", "frames", *METRICS),
-    )
     with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, restval="")
+        writer = csv.DictWriter(stream, CSV_COLUMNS, restval="")
         writer.writeheader()
         for e in evaluations:
             about = (
                 *(e.label, e.network, e.frames, e.dataset, e.keypoints, e.protocol.name, e.flip),
                 len(e.joint_names),
             )
-            start = dict(zip(columns, about, strict=False))
+            start = dict(zip(CSV_COLUMNS, about, strict=False))
             for row in _csv_rows(e):
                 writer.writerow(start | row | _numbers({key: row[key] for key in METRICS}))
 

@@ -15,8 +15,8 @@ from vidpose.export import angles, bvh, c3d, csv, glb, json, parquet, trc
 from vidpose.export.motion import constant_rate, even_count, of_people, only
 from vidpose.options import ExportOptions, check_format, flag
 from vidpose.poses import Pose3D
-from vidpose.utils.files import check_writable, replacing
-from vidpose.utils.marks import holds_mark
+from vidpose.utils.files import replacing
+from vidpose.utils.marks import check_replaceable, holds_mark
 
 MOST_TIMES_LONGER = 100
 """Times as many frames as the result's that a format of one rate may get."""
@@ -210,17 +210,8 @@ def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
 
 
 def check_out(path: Path, format: Format) -> None:
-    """Refuse to replace a file that vidpose did not write.
-
-    Raises:
-        UsageError: it is one.
-        VidposeError: its folder cannot be written to.
-    """
-    check_writable(path)
-    if path.exists() and not holds_mark(path, format.mark):
-        raise UsageError(
-            f"{path} is there already and is not vidpose's to overwrite; choose another -o."
-        )
+    """See `check_replaceable`."""
+    check_replaceable(path, format.mark)
 
 
 def _named(stem: Path, format: Format, person: int | None = None) -> Path:

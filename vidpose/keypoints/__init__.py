@@ -87,14 +87,14 @@ def read_keypoints(
         poses, meta = npz.read(path, asked.skeleton)
         _must_agree("--fps", fps, poses.fps, path)
         _must_agree("--size", size, poses.frame_size, path)
+        _check_video_name(video_name, path, known=False)
         return assemble.in_h36m17(poses, path), {
             "format": npz.NAME,
             "skeleton": poses.skeleton.name,
             "meta": meta,
         }
     found = assemble.with_usable_ids(_read(path, format, asked))
-    if video_name is not None and found.video is None:
-        raise UsageError(f"--video-name {video_name}: {path} names no videos; leave it away.")
+    _check_video_name(video_name, path, known=found.video is not None)
     fps, size = _known(found, fps, size)
     poses = assemble.to_poses(found, fps, size)
     about: dict[str, Any] = {"format": found.format, "skeleton": found.skeleton.name}
@@ -176,6 +176,11 @@ def _json_reader(item: Item, format: str) -> folder.JsonReader:
     if matching and _JSON[format] not in matching:
         item.fail(f"is not of the format {format}, but {matching[0].NAME}")
     return _JSON[format]
+
+
+def _check_video_name(asked: str | None, path: Path, *, known: bool) -> None:
+    if asked is not None and not known:
+        raise UsageError(f"--video-name {asked}: {path} names no videos; leave it away.")
 
 
 def _skeleton(name: str | None) -> Skeleton | None:

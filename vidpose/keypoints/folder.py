@@ -56,6 +56,7 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
     skeleton: Skeleton | None = None
     first: KeypointFile | None = None
     all_normalised = True
+    sizes: set[tuple[int, int] | None] = set()
     for name, number in sorted(numbers.items(), key=lambda one: one[1]):
         index = Item(number, files[name], "the number in its name").integer()
         item = read_json(files[name])
@@ -72,6 +73,7 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
             )
         frames[index] = [person for people in found.frames.values() for person in people]
         first = first or found
+        sizes.add(found.frame_size)
         if frames[index]:
             skeleton = found.skeleton
             all_normalised &= found.normalised
@@ -82,6 +84,7 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
         format=reader.NAME,
         skeleton=skeleton or first.skeleton,
         frames=frames,
+        frame_size=sizes.pop() if len(sizes) == 1 else None,
         normalised=all_normalised and skeleton is not None,
         video=asked.video,
     )

@@ -25,9 +25,9 @@ from vidpose.lifting.sliding_window import Lifted, mirror
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS, shown_missing
 from vidpose.skeleton import SKELETONS
-from vidpose.utils.files import check_writable, replacing
+from vidpose.utils.files import replacing
 from vidpose.utils.gaps import interpolate
-from vidpose.utils.marks import holds_mark
+from vidpose.utils.marks import check_replaceable
 from vidpose.zoo.registry import find_weights, shipped
 
 FORMAT = "vidpose-onnx/1"
@@ -122,11 +122,7 @@ def export_onnx(
     path = Path(f"{Path(weights).stem}.onnx") if out is None else Path(out)
     if path.suffix.lower() != ".onnx":
         raise UsageError(f"-o {path}: give a file that ends in .onnx.")
-    check_writable(path)
-    if path.exists() and not holds_mark(path, FORMAT.encode()):
-        raise UsageError(
-            f"{path} is there already and is not vidpose's to overwrite; choose another -o."
-        )
+    check_replaceable(path, FORMAT.encode())
     report(Info("Converting, and comparing with PyTorch; this takes up to a minute ..."))
     net = TrackLifter(checkpoint, flip=flip).eval()
     model = _convert(net)

@@ -88,7 +88,7 @@ def plot(
     else:
         longest = np.argsort(-result.present.sum(axis=1), kind="stable")[:MOST_PEOPLE]
         rows = sorted(longest.tolist())
-    if not rows:
+    if not result.present[rows].any():
         raise UsageError("there is nobody in this result.")
     shown = f"{name}: " if name else ""
     if len(rows) < result.people and person is None:

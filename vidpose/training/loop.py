@@ -66,7 +66,7 @@ def train(
 
     Raises:
         UsageError: the folder holds a run already and `resume` is not asked for, or there is
-            none to resume, or it has another recipe or other data.
+            none to resume, or it has another recipe or other data, or another run is at it.
         StoppedError: Ctrl-C or SIGTERM came; the state is saved.
         VidposeError: the loss is no longer a number, or a file cannot be written; what was saved
             before is kept.
@@ -87,7 +87,9 @@ def train(
             report(Info(line))
     saver = Saver(folder, data, learner)
     steps = math.ceil(data.source.samples / recipe.batch)
-    with stop_requests() as stop_is_asked:
+    with folder.alone(world.is_first), stop_requests() as stop_is_asked:
+        if not resume:
+            saver.save(run)  # so that whatever is in the folder from now on can be resumed
         while run.epoch < recipe.epochs:
             begun = time.monotonic()
             train_mm = 1000 * learn_epoch(learner, data, run, saver, stop_is_asked, progress)

@@ -11,7 +11,7 @@ from vidpose.datasets import is_synthetic, open_dataset
 from vidpose.datasets.marks import NOT_REAL
 from vidpose.datasets.mocap import TEST
 from vidpose.datasets.motion_clips import read_folder
-from vidpose.errors import UsageError
+from vidpose.errors import UsageError, VidposeError
 from vidpose.events import Info, Report, Warn, ignore
 from vidpose.models import MODELS, load_checkpoint
 from vidpose.models.blocks import TransformerConfig
@@ -97,7 +97,10 @@ def run(
     if world.is_first:
         from vidpose.training.learning_curve import learning_curve
 
-        learning_curve(folder.log, folder.curve)
+        try:
+            learning_curve(folder.log, folder.curve)
+        except VidposeError as error:  # the run itself is complete
+            report(Warn(str(error)))
     return best
 
 

@@ -15,6 +15,8 @@ import csv
 import io
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +29,7 @@ from vidpose.errors import UsageError, VidposeError
 from vidpose.training.recipe import Recipe
 from vidpose.utils import torch_files
 from vidpose.utils.files import check_writable, obstacle, replacing, writing
+from vidpose.utils.locks import FolderLock
 from vidpose.utils.outside import number, reading, whole
 
 FORMAT = "vidpose-run/1"
@@ -79,6 +82,7 @@ class RunFolder:
         self.last = folder / "last.safetensors"
         self.log = folder / "log.csv"
         self.curve = folder / "curve.png"
+        self.board = folder / "tensorboard"
 
     def check(self, resume: bool) -> None:
         """Refuse to overwrite a run, to resume none, or to train what could not be saved.
@@ -87,13 +91,51 @@ class RunFolder:
             UsageError: `resume` does not go with what is there.
             VidposeError: the folder cannot be written to.
         """
-        check_writable(self.state)
-        if self.state.exists() and not resume:
+        files = (self.state, self.best, self.last, self.log, self.curve)
+        for path in files:
+            check_writable(path)
+        if os.path.lexists(self.board) and (self.board.is_symlink() or not self.board.is_dir()):
+            raise UsageError(f"{self.board} is no folder of a run; choose another --out.")
+        if resume and not self.state.exists():
+            raise UsageError(f"{self.folder} holds no run to resume; leave --resume out.")
+        if resume:
+            return
+        if self.state.exists():
             raise UsageError(
                 f"{self.folder} holds a run already; add --resume, or choose another --out."
             )
-        if resume and not self.state.exists():
-            raise UsageError(f"{self.folder} holds no run to resume; leave --resume out.")
+        if there := [path.name for path in files if os.path.lexists(path)]:
+            raise UsageError(
+                f"{self.folder} holds {there[0]} already, which a new run would replace; choose "
+                "another --out."
+            )
+
+    @contextmanager
+    def alone(self, writes: bool) -> Iterator[None]:
+        """Keep two runs from writing into one folder.
+
+        Args:
+            writes: whether this process is the one that writes.
+
+        Raises:
+            UsageError: another one is at it.
+            VidposeError: the folder cannot be made.
+        """
+        if not writes:
+            yield
+            return
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock(self.folder)
+        try:
+            if not lock.held:
+                raise UsageError(
+                    f"another run writes into {self.folder}; wait for its end, or choose another "
+                    "--out."
+                )
+            yield
+        finally:
+            lock.release()
 
     def save(
         self, run: RunState, recipe: Recipe, provenance: dict[str, Any], learned: dict[str, Any]
@@ -161,8 +203,7 @@ class RunFolder:
             number += 1
         with writing(aside):
             aside.mkdir()
-            board = self.folder / "tensorboard"
-            for path in (self.best, self.last, self.log, self.curve, board, self.state):
+            for path in (self.best, self.last, self.log, self.curve, self.board, self.state):
                 if os.path.lexists(path):
                     path.rename(aside / path.name)
         return aside
@@ -217,16 +258,16 @@ class RunFolder:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()
             writer.writerows({k: round(v, 8) for k, v in row.items()} for row in rows)
-        if self._board is not None:
-            with writing(self.folder / "tensorboard"):
+        with writing(self.board):
+            if (writer := self._board_writer) is not None:
                 for name, value in rows[-1].items():
-                    self._board.add_scalar(name, value, rows[-1]["epoch"])
-                self._board.flush()
+                    writer.add_scalar(name, value, rows[-1]["epoch"])
+                writer.flush()
 
     @cached_property
-    def _board(self) -> Any:
+    def _board_writer(self) -> Any:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return None
-        return SummaryWriter(str(self.folder / "tensorboard"))
+        return SummaryWriter(str(self.board))

@@ -43,6 +43,7 @@ _REASONS = {
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 """Windows has none; there only administrators make links."""
 _SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
+SMALL_BYTES = 4096
 _LONGEST_SUFFIX = 16
 """Bytes; a longer one is part of a name, and temporary names have to be short."""
 
@@ -150,6 +151,21 @@ def obstacle(path: Path, advice: str, *, folder_will_do: bool = False) -> str | 
     if not os.access(path, os.R_OK):
         return "may not be read; change its permissions"
     return None
+
+
+def small_text(path: Path) -> str | None:
+    """The text of a small file that stands next to another; None if there is none that can be read.
+
+    Pipes, which may wait for ever, and whatever is larger than `SMALL_BYTES` count as none.
+    """
+    try:
+        if not os.path.isfile(path):
+            return None
+        with open(path, "rb") as stream:
+            content = stream.read(SMALL_BYTES + 1)
+        return content.decode() if len(content) <= SMALL_BYTES else None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def owner_of_new_files(folder: Path) -> int:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from vidpose.errors import WeightsError
 
 NAMED_MISFITS = 5
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""What weights are stored in; what is quantised further means nothing without its scales."""
 
 
 def load_strictly(
@@ -30,7 +32,7 @@ def load_strictly(
         key_in_file: the network's key of a tensor -> the file's.
 
     Raises:
-        WeightsError: a tensor is missing, unknown, of another shape or not finite.
+        WeightsError: a tensor is missing, unknown, of another shape or type, or not finite.
     """
     own = network.state_dict()
     counts = {key_in_file(k): torch.tensor(0) for k in own if k.endswith("num_batches_tracked")}
@@ -45,7 +47,7 @@ def load_strictly(
 
 
 def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What is missing, unknown, of another shape or not finite, in words; empty if all fits."""
+    """What is missing, unknown, of another shape or type, or not finite; empty if all fits."""
     wrong = [f"{key} is missing" for key in expected.keys() - found.keys()]
     wrong += [f"{key[:80]} is not part of the network" for key in found.keys() - expected.keys()]
     wrong += [
@@ -53,6 +55,19 @@ def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
         for key in expected.keys() & found.keys()
         if expected[key].shape != found[key].shape
     ]
-    wrong += [f"{key[:80]} is not finite" for key, t in found.items() if not t.isfinite().all()]
+    wrong += [
+        f"{key} holds {_kind(found[key])} where floating-point numbers are needed"
+        for key in expected.keys() & found.keys()
+        if expected[key].is_floating_point() and found[key].dtype not in FLOATS
+    ]
+    wrong += [
+        f"{key[:80]} is not finite"
+        for key, t in found.items()
+        if t.dtype in FLOATS and not t.isfinite().all()
+    ]
     more = f"; and {len(wrong) - NAMED_MISFITS} more" if len(wrong) > NAMED_MISFITS else ""
     return "; ".join(sorted(wrong)[:NAMED_MISFITS]) + more
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -19,7 +19,7 @@ from email.message import Message
 from pathlib import Path
 
 from vidpose import __version__
-from vidpose.utils.files import replacing
+from vidpose.utils.files import replacing, small_text
 from vidpose.utils.progress import Progress
 
 CHUNK_BYTES = 1_000_000
@@ -220,10 +220,7 @@ def _write_version(part: Path, headers: Message) -> None:
 
 
 def _read_version(part: Path) -> str:
-    try:
-        return _version_path(part).read_text("utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError):
-        return ""
+    return (small_text(_version_path(part)) or "").partition("\n")[0]
 
 
 def _forget(part: Path) -> None:

@@ -16,7 +16,15 @@ from pathlib import Path
 import platformdirs
 
 from vidpose.errors import UsageError, VidposeError, WeightsError
-from vidpose.utils.files import no_links, obstacle, replacing, sha256, writing
+from vidpose.utils.files import (
+    check_writable,
+    no_links,
+    obstacle,
+    replacing,
+    sha256,
+    small_text,
+    writing,
+)
 from vidpose.utils.progress import Progress, silent
 
 PACKAGE = Path(__file__).parents[1]
@@ -178,7 +186,7 @@ def cached(name: str) -> Path | None:
         WeightsError: a file is there, but it is another.
     """
     path = cache_path(name)
-    if not path.is_file():
+    if not os.path.isfile(path):  # pathlib's raises where a folder may not be entered
         return None
     _verify(_entry(name), path)
     return path
@@ -209,6 +217,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
             f"{name} cannot be fetched by a program; download it from {weights.source} with a "
             f"browser and put it at {path}."
         )
+    check_writable(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
@@ -256,7 +265,7 @@ def _listed(weights: Weights) -> Listed:
     if len(digits) < 64:
         digits = f"{digits}... (no more is public)" if digits else "not public"
     state = ABSENT if weights.fetchable else ABSENT_BY_HAND
-    if path.is_file():
+    if os.path.isfile(path):
         size = path.stat().st_size
         try:
             _verify(weights, path)
@@ -287,7 +296,10 @@ def _verify(weights: Weights, path: Path) -> None:
     if known and record.stat().st_mtime_ns >= path.stat().st_mtime_ns:
         digest = known
     else:
-        digest = sha256(path)
+        try:
+            digest = sha256(path)
+        except OSError as error:
+            raise WeightsError(f"{path} cannot be read ({error.strerror}).") from None
     if not digest.startswith(weights.sha256):
         why = _differs(weights, digest)
     elif known and digest != known:
@@ -321,10 +333,7 @@ def _record(path: Path, digest: str) -> None:
 
 def _recorded(record: Path) -> str | None:
     """The inverse of `_record`; None if there is no record, or no hash in it."""
-    try:
-        digest = record.read_text().split()[0]
-    except (OSError, UnicodeDecodeError, IndexError):
-        return None
+    digest = ((small_text(record) or "").split() or [""])[0]
     return digest if len(digest) == 64 and set(digest) <= set("0123456789abcdef") else None
 
 
