@@ -91,7 +91,8 @@ def test_the_first_camera_is_meant_where_none_is_named(
         (("0", "--delay", "11"), 2, "--delay 11: give 0 to 10 seconds"),
         (("0", "--headless", "--no-record"), 2, "leave one out"),
         (("0", "--save-video", "--no-record"), 2, "leave out --no-record"),
-        (("0", "--headless", "--view", "behind"), 2, "'behind' is not a view"),
+        (("0", "--view", "behind"), 2, "'behind' is not a view"),
+        (("0", "--headless", "--view", "side"), 2, "--view is of the window"),
     ],
 )
 def test_requests_that_cannot_be_met_get_one_sentence(

@@ -101,7 +101,7 @@ def _is_person(value: Any) -> bool:
         return False
     joints = value["keypoints"]
     of_one = all(isinstance(j, list) and not any(isinstance(n, list) for n in j) for j in joints)
-    return "keypoint_scores" in value or (of_one and _scores_key(value) is not None)
+    return of_one and _scores_key(value) is not None
 
 
 def _scores_key(value: dict[str, Any]) -> str | None:
