@@ -9,6 +9,10 @@ import pytest
 import vidpose
 from tests.results import make_result
 from vidpose.errors import MissingDependencyError, ResultFileError, UsageError
+from vidpose.export import export_files
+from vidpose.options import ExportOptions
+from vidpose.poses import LONGEST_S
+from vidpose.utils.gaps import NEAREST_S
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -93,7 +97,7 @@ def _write(path: Path, **changes: Any) -> None:
         ({"joints_3d": None}, "joints_3d is missing"),
         ({"joints_3d": np.zeros((2, 5, 17, 3))}, "expected float32"),
         ({"joint_names": np.array(["a"] * 17)}, "joint_names: not h36m17"),
-        ({"fps": np.float64(-1)}, "fps: expected a number from 0.01"),
+        ({"fps": np.float64(-1)}, "fps: expected a number from 5e-11 to 20000"),
         ({"camera_to_world": np.zeros((4, 4))}, "not a rotation"),
     ],
 )
@@ -248,3 +252,33 @@ def test_a_notebook_shows_the_player() -> None:
     html = make_result(people=1)._repr_html_()
     assert html.startswith("<iframe sandbox=")
     assert "1 person" in html
+
+
+@pytest.mark.parametrize("step_s", [1.0001 * NEAREST_S, 1 / 30, 300.0, 86_400.0, LONGEST_S / 2])
+def test_what_a_video_can_give_is_written_read_and_exported(tmp_path: Path, step_s: float) -> None:
+    times = step_s * np.arange(2)
+    joints = np.zeros((1, 2, 17, 3), np.float32)
+    result = make_result(people=1, frames=2, timestamps=times, fps=1 / step_s, joints_3d=joints)
+    path = vidpose.save(result, tmp_path / "a.npz")
+    assert vidpose.load(path).fps == result.fps
+    options = ExportOptions(export="csv,angles,json,trc,c3d,bvh,glb", axes="camera")
+    assert len(export_files(result, tmp_path / "a", options)) == 7
+    (bvh,), (trc,) = tmp_path.glob("*.bvh"), tmp_path.glob("*.trc")
+    told = bvh.read_text().partition("Frame Time: ")[2].split()[0]
+    assert float(told) == pytest.approx(step_s)
+    assert float(trc.read_text().splitlines()[2].split("\t")[0]) == pytest.approx(1 / step_s, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fps": 1e-11}, "fps: expected a number from 5e-11"),
+        ({"root_3d": np.full((2, 5, 3), 2e5, np.float32)}, "root_3d: a value beyond 100,000"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_written(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ResultFileError, match=rf"a.npz is not written, .*{message}"):
+        vidpose.save(make_result(**changes), tmp_path / "a.npz")
+    assert not (tmp_path / "a.npz").exists()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vidpose.errors import MissingDependencyError, ResultFileError, UsageError, VidposeError
 from vidpose.skeleton import H36M17, Skeleton
 from vidpose.utils.files import obstacle, replacing
+from vidpose.utils.gaps import NEAREST_S
 from vidpose.utils.npz import read_arrays
 from vidpose.utils.outside import number, parse_object, reading, whole
 
@@ -33,9 +34,9 @@ FORMAT = "vidpose/1"
 SURE_OUTSIDE = 0.5
 """A joint a little outside of the picture may be seen in part; then its score is higher."""
 # What a file may hold; numbers beyond are damage, and would become overflows and huge arrays.
-SLOWEST_FPS, FASTEST_FPS = 0.01, 10_000.0
 LARGEST_PX = 100_000
 FURTHEST_PX, FURTHEST_M, LONGEST_S = 1e6, 1e5, 1e10
+SLOWEST_FPS, FASTEST_FPS = 0.5 / LONGEST_S, 1 / NEAREST_S
 
 
 def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: Any) -> None:
@@ -322,6 +323,9 @@ def save(result: Pose3D, path: str | Path) -> Path:
     """Write a result file; it appears whole or not at all.
 
     A result with a world has `joints_world` in its file, for programs that only read arrays.
+
+    Raises:
+        ResultFileError: a value is one that `load` would refuse.
     """
     world = {} if result.camera_to_world is None else {"joints_world": result.joints_world()}
     return write_poses(path, result, Pose3D, FORMAT, result.meta, **world)
@@ -335,11 +339,22 @@ def write_poses(
     meta: dict[str, Any],
     **more: NDArray[Any],
 ) -> Path:
-    """Write the fields that `kind` has, and `more`, as a self-describing .npz."""
+    """Write the fields that `kind` has, and `more`, as a self-describing .npz.
+
+    Raises:
+        ResultFileError: a value is one that readers would refuse.
+    """
     apart = ("skeleton", "meta", "fps", "frame_size")
     arrays = {f.name: getattr(poses, f.name) for f in fields(kind) if f.name not in apart} | more
     arrays = {name: array for name, array in arrays.items() if array is not None}
     path = Path(path)
+    try:
+        check_rate(poses.fps)
+        check_values(poses)
+    except ValueError as error:
+        raise ResultFileError(
+            f"{path} is not written, for no video has such values: {error}."
+        ) from None
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         np.savez_compressed(
             stream,
@@ -426,7 +441,16 @@ def rate_and_size(entries: Mapping[str, NDArray[Any]]) -> tuple[float, tuple[int
     """
     width, height = np.atleast_1d(entries["frame_size"]).tolist()
     size = whole("frame_size", width, 1, LARGEST_PX), whole("frame_size", height, 1, LARGEST_PX)
-    return number("fps", entries["fps"], SLOWEST_FPS, FASTEST_FPS), size
+    return check_rate(entries["fps"]), size
+
+
+def check_rate(fps: Any) -> float:
+    """See that a file's frames a second can be a video's.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    return number("fps", fps, SLOWEST_FPS, FASTEST_FPS)
 
 
 def check_values(poses: Pose2D) -> None:

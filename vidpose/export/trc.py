@@ -32,7 +32,9 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
     """
     unit = options.unit or "mm"
     motion = at_constant_rate(motion_of(result, 0, axes=options.axes, up=options.up or "y"))
-    rate, frames, markers = f"{motion.fps:.6f}", len(motion.times), len(JOINT_NAMES)
+    decimals = 6 if motion.fps > 0.1 else 15  # of a time-lapse
+    rate = f"{motion.fps:.{decimals}f}"
+    frames, markers = len(motion.times), len(JOINT_NAMES)
     columns = [f"{axis}{n}" for n in range(1, markers + 1) for axis in "XYZ"]
     head = (
         f"PathFileType\t4\t(X/Y/Z)\t{name}",

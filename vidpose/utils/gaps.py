@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
+NEAREST_S = 5e-5
+"""Frames nearer together than this have no usable times: no camera takes 20,000 frames a second."""
+
 LONGEST_STEP_S = 0.5
 """Frames further apart than this have a gap between them: nothing is interpolated, lifted or
 smoothed across it."""
