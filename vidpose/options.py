@@ -27,7 +27,8 @@ LARGEST = 1e9
 SMALLEST_CM, TALLEST_CM = 50.0, 250.0
 FURTHEST_PX = 1e6
 """No horizon that is of any use lies further from the picture."""
-MOST_FPS = 10_000
+LEAST_FPS, MOST_FPS = 1e-5, 10_000.0
+"""Of a folder of pictures: one picture a day, and as many as the quickest cameras take."""
 WIDEST_PX, NARROWEST_PX, MOST_PX = 1920, 320, 16384
 """Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read,
 wider ones not encoded."""
@@ -164,7 +165,8 @@ class InputOptions(Options):
 
     fps: float | None = option(
         None,
-        "Frames a second of a folder of pictures; a video says its own.",
+        "Frames a second of a folder of pictures, or of coded video without a container; other "
+        "videos say their own.",
         DETECTOR,
         metavar="N",
         kind=float,
@@ -172,8 +174,10 @@ class InputOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fps is not None and not 0 < self.fps <= MOST_FPS:
-            raise UsageError(f"--fps {self.fps:g}: give frames a second, up to {MOST_FPS}.")
+        if self.fps is not None and not LEAST_FPS <= self.fps <= MOST_FPS:
+            raise UsageError(
+                f"--fps {self.fps:g}: give frames a second, from {LEAST_FPS:.5f} to {MOST_FPS:,g}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,16 @@ from vidpose.export import check_before, export_files
 from vidpose.lifting.lifter import LiftedPoses, lift_poses, open_lifter
 from vidpose.options import InferOptions, InputOptions
 from vidpose.outputs import check_memory, files_2d, result_path, write_files_2d
-from vidpose.poses import Pose2D, Pose3D, extent, load, read_metadata, save
+from vidpose.poses import (
+    FASTEST_FPS,
+    SLOWEST_FPS,
+    Pose2D,
+    Pose3D,
+    extent,
+    load,
+    read_metadata,
+    save,
+)
 from vidpose.postprocess import postprocess
 from vidpose.provenance import (
     cache_key,
@@ -229,7 +238,8 @@ class Predictor:
             poses = collector.finish(
                 detections.fps, detections.frame_size, self.options.detector.longest, before_arrays
             )
-        poses = replace(poses, fps=_average_rate(poses.timestamps, detections.fps))
+        if not job.takes_fps:
+            poses = replace(poses, fps=_average_rate(poses.timestamps, detections.fps))
         warnings = list(detections.warnings)
         if gaps := gaps_sentence(poses.timestamps, job.first_frame_s):
             warnings.append(f"{job.video}: {gaps}")
@@ -314,6 +324,8 @@ class _Job:
     """See `describe_video`."""
     first_frame_s: float
     """The time of the video's first frame, as the container says."""
+    takes_fps: bool
+    """See `VideoReader.takes_fps`; the rate is then the one that was given, or assumed."""
     target: Path | None
     """The result file."""
     picture: Path | None
@@ -351,16 +363,17 @@ class _Job:
         if relift and fps is None and target is not None and video.is_dir():
             fps = _rate_of(target)
         with VideoReader(video, chosen.start, chosen.end, fps=fps) as reader:
-            if fps is not None and not reader.is_folder:
+            if fps is not None and not reader.takes_fps:
                 raise UsageError(
-                    f"{video} says its own frame rate; --fps is for folders of pictures."
+                    f"{video} says its own frame rate; --fps is for folders of pictures, and for "
+                    "coded video without a container."
                 )
-            first_s = reader.first_s
+            first_s, takes_fps = reader.first_s, reader.takes_fps
         with announce_if_long(report, f"Reading {video} for its SHA-256"):
             source = describe_video(video)  # now, for it may be gone at the end of a long run
         if target is not None:
             check_same_source(target, source)
-        return cls(video, source, first_s, target, picture, page)
+        return cls(video, source, first_s, takes_fps, target, picture, page)
 
 
 @contextmanager
@@ -424,4 +437,4 @@ def _average_rate(timestamps: NDArray[np.float64], container_fps: float) -> floa
     measured = average_rate(timestamps)
     if measured is None or abs(measured / container_fps - 1) < RATE_TOLERANCE:
         return container_fps
-    return measured
+    return min(max(measured, SLOWEST_FPS), FASTEST_FPS)  # stamps may be rounded

@@ -154,6 +154,24 @@ def test_a_folder_of_pictures_is_worked_on(
     assert done.exit_code == 2  # two of one name
 
 
+@pytest.mark.parametrize("fps", [0.01, 60.0])
+@pytest.mark.parametrize("kind", ["folder", "mjpeg"])
+def test_pictures_are_found_again_at_the_rate_that_was_given(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, kind: str, fps: float
+) -> None:
+    use_fake_detector(monkeypatch)
+    if kind == "folder":
+        source = pictures(tmp_path)
+        for n in (4, 5, 9):
+            (source / f"image{n}.png").write_bytes(b"no picture")
+    else:
+        source = make_clip(tmp_path / "a.mjpeg", codec="mjpeg", pix_fmt="yuvj420p")
+    vidpose.infer(source, tmp_path / "out", weights=weights, fps=fps, render=True)
+    result = vidpose.load(tmp_path / "out" / f"{source.stem}.npz")
+    assert result.fps == fps
+    assert result.timestamps[-1] == pytest.approx(11 / fps)
+
+
 def _inside(folder: Path) -> Path:
     inner = folder / "inner"
     inner.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Container
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.clips import CORNERS, corners, make_clip, picture
+from tests.clips import CORNERS, corners, cut, make_clip, picture
 from tests.robustness.videos import (
     CASES,
     joined,
@@ -86,6 +87,172 @@ def test_a_frame_that_does_not_come_out_of_the_decoder_is_told(tmp_path: Path) -
     times, warnings = times_of(path)
     assert len(times) == 19
     assert "19 of 20 frames could be read" in warnings[0]
+
+
+def without_presentation_times(path: Path, which: Container[int]) -> Path:
+    """A transport stream in which some frames, in the order of decoding, have no stamps."""
+    data, frame = bytearray(path.read_bytes()), 0
+    for at in range(0, len(data), 188):
+        start = at + 4 + (data[at + 4] + 1 if data[at + 3] & 0x20 else 0)
+        if (
+            data[at + 1] & 0x40
+            and data[start : start + 3] == b"\0\0\1"
+            and data[start + 3] >> 4 == 14
+        ):
+            if frame in which:
+                data[start + 7] &= 0x3F
+            frame += 1
+    path.write_bytes(data)
+    return path
+
+
+LATE = range(582 * 30, 582 * 30 + 24)
+
+
+@pytest.mark.parametrize("which", [range(1), range(3), range(1, 24, 2), range(23, 24)])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_frames_without_a_stamp_are_put_where_they_belong(
+    tmp_path: Path, which: range, b_frames: str
+) -> None:
+    path = make_clip(
+        tmp_path / "a.ts",
+        ticks=LATE,
+        time_base=Fraction(1, 30),
+        rate=Fraction(30),
+        codec_options={"bf": b_frames},
+    )
+    times, warnings = times_of(without_presentation_times(path, which))
+    np.testing.assert_allclose(times, np.array(LATE) / 30, atol=0.08)
+    assert np.ptp(np.diff(times)) < 0.04
+    (warning,) = warnings
+    assert "without a usable time stamp" in warning
+    if len(which) == 1:
+        assert "has 1 frame without a usable time stamp; its time is" in warning
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.flv", "a.mp4"])
+def test_a_video_that_begins_late_is_not_cut_off(tmp_path: Path, name: str) -> None:
+    codec = "libvpx" if name == "a.webm" else "libx264"
+    options = {"movflags": "dash"} if name == "a.mp4" else {}
+    path = make_clip(
+        tmp_path / name,
+        ticks=LATE,
+        time_base=Fraction(1, 30),
+        rate=Fraction(30),
+        codec=codec,
+        noise=True,
+        options=options,
+    )
+    with VideoReader(path) as video:
+        assert len(list(video)) == 24
+    assert video.warnings == []
+    with VideoReader(cut(path, 0.7)) as video:
+        assert len(list(video)) < 24
+    assert "cut off" in video.warnings[0]
+
+
+def test_a_video_trimmed_by_an_edit_list_is_not_cut_off(tmp_path: Path) -> None:
+    path = make_clip(
+        tmp_path / "a.mp4", frames=30, rate=Fraction(30), codec_options={"bf": "0", "g": "5"}
+    )
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    ticks = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+    struct.pack_into(">Ii", data, at, 500, ticks // 2)  # milliseconds of the movie, ticks
+    path.write_bytes(data)
+    with VideoReader(path) as video:
+        assert video.expected_frames == 15
+        assert len(list(video)) == 15
+    assert video.warnings == []
+
+
+@pytest.mark.parametrize("frames", [1, 2, 90])
+@pytest.mark.parametrize(("name", "codec"), [("a.wmv", "wmv2"), ("a.flv", "flv")])
+def test_a_last_packet_that_does_not_say_how_long_it_lasts(
+    tmp_path: Path, name: str, codec: str, frames: int
+) -> None:
+    path = make_clip(tmp_path / name, codec=codec, frames=frames, rate=Fraction(30))
+    with VideoReader(path) as video:
+        assert len(list(video)) == frames
+    assert not any("cut off" in warning for warning in video.warnings)
+    assert video.fps < 100
+
+
+def test_a_jump_of_the_clock_is_no_lost_frame(tmp_path: Path) -> None:
+    parts = [
+        make_clip(tmp_path / f"{n}.ts", ticks=range(at, at + 12), time_base=Fraction(1, 30))
+        for n, at in enumerate((300, 300_000))
+    ]
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    times, warnings = times_of(path)
+    assert len(times) == 24
+    assert warnings == []
+
+
+def test_skipped_frames_are_told_beside_a_doubled_stamp(tmp_path: Path) -> None:
+    ticks = [n for n in range(40) if n not in (20, 21, 22)]
+    path = make_clip(
+        tmp_path / "a.mkv",
+        ticks=ticks,
+        time_base=Fraction(1, 30),
+        rate=Fraction(30),
+        codec_options={"bf": "0"},
+    )
+    data = path.read_bytes()
+    with av.open(str(path)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    at = data.index(struct.pack(">H", 333), places[10])
+    path.write_bytes(data[:at] + struct.pack(">H", 300) + data[at + 2 :])
+    _, warnings = times_of(path)
+    assert "has 1 frame without a usable time stamp" in warnings[0]
+    assert "skips something in one place" in warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.h264", "libx264", "yuv420p"),
+        ("a.m2v", "mpeg2video", "yuv420p"),
+        ("a.mjpeg", "mjpeg", "yuvj420p"),
+        ("a.obu", "libsvtav1", "yuv420p"),
+    ],
+)
+def test_the_rate_of_coded_video_without_a_container(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
+    path = make_clip(
+        tmp_path / name, size=(128, 96), codec=codec, pix_fmt=pixels, rate=Fraction(60)
+    )
+    with VideoReader(path) as video:
+        times = [frame.time_s for frame in video]
+    told = name in ("a.h264", "a.m2v")
+    assert video.fps == (60 if told else 25)
+    assert np.diff(times) == pytest.approx(np.full(11, 1 / video.fps))
+    assumed = "does not say its frame rate; 25 frames/s are assumed; give another with --fps"
+    assert any(assumed in warning for warning in video.warnings) is not told
+    with VideoReader(path, fps=60) as video:
+        frames = list(video)
+    assert (video.fps, video.takes_fps) == (60, not told)
+    assert np.diff([frame.time_s for frame in frames]) == pytest.approx(np.full(11, 1 / 60))
+    assert frames[-1].duration_s == pytest.approx(1 / 60)
+    assert not any("assumed" in warning for warning in video.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("a.mp4", "libx264", "yuv420p"), ("a.flv", "flv", "yuv420p"), ("a.apng", "apng", "rgb24")],
+)
+def test_videos_that_were_put_together_and_are_not_read_are_told(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
+    path = make_clip(tmp_path / name, codec=codec, pix_fmt=pixels)
+    _, warnings = times_of(path)
+    assert warnings == []
+    path.write_bytes(2 * path.read_bytes())
+    times, warnings = times_of(path)
+    assert len(times) == 12
+    assert "only the first" in warnings[0]
 
 
 # --- pictures in the file that are no frames ---------------------------------------------------
@@ -321,6 +488,34 @@ def test_what_is_wrong_with_pictures_is_told(tmp_path: Path) -> None:
 def test_a_folder_of_pictures_needs_a_rate(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="say their frames/s with --fps"):
         VideoReader(pictures(tmp_path))
+
+
+@pytest.mark.parametrize("fps", [1 / 2500, 1 / 1003.7, 30000 / 1001, 23.976024, 9999.5, 1e-5])
+def test_the_rate_of_pictures_is_as_given(tmp_path: Path, fps: float) -> None:
+    with VideoReader(pictures(tmp_path), fps=fps) as video:
+        times = [frame.time_s for frame in video]
+    assert video.fps == pytest.approx(fps, rel=1e-5)
+    assert np.diff(times) == pytest.approx(np.full(11, 1 / fps), rel=1e-5)
+    if fps == 30000 / 1001:
+        assert video.time_base == Fraction(1001, 30000)
+
+
+@pytest.mark.parametrize("fps", [0.0, -1.0, 1e-6, 20_000.0, float("nan")])
+def test_no_rate_for_pictures(tmp_path: Path, fps: float) -> None:
+    with pytest.raises(UsageError, match=f"--fps {fps:g}: give "):
+        VideoReader(pictures(tmp_path), fps=fps)
+
+
+def test_further_pages_of_a_picture_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pages = [picture((64, 48), n)[..., ::-1] for n in range(2)]
+    assert cv2.imwritemulti(str(folder / "1.tif"), pages)
+    assert cv2.imwrite(str(folder / "2.tif"), pages[1])
+    _, warnings = times_of(folder, fps=30)
+    assert len(warnings) == 1
+    assert "1 of 2 pictures in" in warnings[0]
+    assert "have several pages, the first of them 1.tif; only the first page" in warnings[0]
 
 
 def test_the_hash_of_pictures_is_of_their_names_and_contents(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ steps of `infer`, with a stand-in for the detector and a tiny network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from vidpose.errors import VidposeError
 from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.models import Checkpoint, load_checkpoint, save_checkpoint
 from vidpose.options import PostprocessOptions
+from vidpose.pipeline import _average_rate
+from vidpose.poses import load, save
 from vidpose.postprocess import postprocess
 from vidpose.postprocess.smoothing import smooth_pictures
 from vidpose.tracking.collector import PoseCollector
@@ -184,6 +186,8 @@ CASES: dict[str, Make] = {
     "2 frames/s": _stamps("a.mkv", *range(0, 6000, 500)),
     "1 frame/s": _stamps("a.mkv", *range(0, 12_000, 1000)),
     "a minute apart": _stamps("a.mkv", *range(0, 720_000, 60_000)),
+    "five minutes apart": _stamps("a.mkv", 0, 300_000),
+    "60 microseconds apart": _stamps("a.mp4", *range(0, 72, 6), time_base=Fraction(1, 100_000)),
     "an hour apart": _stamps("a.mkv", *range(0, 43_200_000, 3_600_000)),
     "a jump of a day": _stamps("a.mp4", *range(0, 200, 33), *range(86_400_000, 86_400_200, 33)),
     "a jump of three years": _stamps("a.mkv", 0, 33, 67, 10**11, 10**11 + 33, 10**11 + 67),
@@ -323,11 +327,11 @@ def examine(path: Path, lifter: Lifter, fps: float | None = None) -> Outcome:
     assert (np.diff(indices) == 1).all()
     assert (durations > 0).all()
     poses = collector.finish(rate, size)
-    _lift(poses, lifter)
+    _lift(replace(poses, fps=_average_rate(poses.timestamps, rate)), lifter, path)
     return Outcome(len(frames), "", tuple(reader.warnings))
 
 
-def _lift(poses: Any, lifter: Lifter) -> None:
+def _lift(poses: Any, lifter: Lifter, path: Path) -> None:
     cells = 0
 
     def counted(rows: Any, total: int | None, what: str) -> Any:
@@ -342,3 +346,4 @@ def _lift(poses: Any, lifter: Lifter) -> None:
     result = postprocess(lifted, PostprocessOptions(world=True))
     for method in ("savgol", "one-euro"):
         smooth_pictures(result, method)
+    assert load(save(result, path.with_name("result.npz"))).fps == result.fps

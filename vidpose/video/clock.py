@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-NEAREST_S = 5e-5
-"""Frames that a container puts nearer together than this have no usable stamps: no camera takes
-20,000 frames a second."""
+from vidpose.utils.gaps import NEAREST_S
+
 FARTHEST_S = 1e10
 """A stamp further from 0 than this (317 years) is nonsense, and too coarse as a float."""
 CLOCK_JUMP_S = 1.0
@@ -19,8 +18,9 @@ class Clock:
     """Container stamps to times that rise.
 
     A frame without a usable stamp comes one frame duration after the one before it, or halfway to
-    the next stamp if that is sooner; these are counted in `corrected`. After a stamp far back, as
-    in files that were put together, time goes on from where it was: `restarts`.
+    the next stamp if that is sooner; these are counted in `corrected`. A stamp far off counts as
+    unusable if the next one goes on from the one before it. After a stamp far back, as in files
+    that were put together, time goes on from where it was: `restarts`.
     """
 
     def __init__(self) -> None:
@@ -42,26 +42,39 @@ class Clock:
             next_s: the stamp of the frame after it.
         """
         time = self._time(stamp_s, next_s)
+        if time is None:
+            self.corrected += 1
+            time = self._between(next_s)
+        elif is_usable(stamp_s):
+            self._last_stamp = stamp_s
         self._last, self._end = time, time + duration_s
-        self._last_stamp = stamp_s if is_usable(stamp_s) else self._last_stamp
         return time
 
-    def _time(self, stamp_s: float | None, next_s: float | None) -> float:
-        if not is_usable(stamp_s):
-            self.corrected += 1
-            return self._end
+    def _time(self, stamp_s: float | None, next_s: float | None) -> float | None:
+        """By the stamp; None if it is of no use."""
+        if not is_usable(stamp_s) or not is_usable(stamp_s + self._offset):
+            return None
         time = stamp_s + self._offset
-        if self._last is None or time >= self._last + NEAREST_S:
+        if self._last is None:
             return time
-        step = self._end - self._last
+        goes_on = is_usable(next_s) and next_s > self._last_stamp
+        if time >= self._last + NEAREST_S:
+            ahead = goes_on and next_s is not None and stamp_s - next_s > CLOCK_JUMP_S
+            return None if ahead else time
         fall = self._last_stamp - stamp_s
-        catches_up = not is_usable(next_s) or next_s > self._last_stamp
-        if fall > CLOCK_JUMP_S or (fall > RESTART_FRAMES * step and not catches_up):
+        short = RESTART_FRAMES * (self._end - self._last) if is_usable(next_s) else CLOCK_JUMP_S
+        if not goes_on and fall > min(short, CLOCK_JUMP_S):
             self.restarts += 1
             self._offset += self._end - time
             return self._end
-        self.corrected += 1
-        until_next = next_s + self._offset - self._last if is_usable(next_s) else 0.0
+        return None
+
+    def _between(self, next_s: float | None) -> float:
+        """After the frame before, and before the next one."""
+        if self._last is None or not is_usable(next_s):
+            return self._end
+        until_next = next_s + self._offset - self._last
+        step = self._end - self._last
         return self._last + (min(step, until_next / 2) if until_next > 2 * NEAREST_S else step)
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 
 from vidpose.errors import UsageError, VideoError
+from vidpose.options import InputOptions
 from vidpose.utils.files import sha256
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -40,10 +42,11 @@ class PictureSequence:
             )
         if fps is None:
             raise UsageError(f"{folder} is a folder of pictures; say their frames/s with --fps.")
-        self.rate = Fraction(fps).limit_denominator(1001)
+        self.rate = rate_of(fps)
         self.folder = folder
         self.warnings: list[str] = []
         self._unreadable: list[Path] = []
+        self._paged: list[Path] = []
         self._sizes: Counter[tuple[int, int]] = Counter()
 
     def frames(self) -> Iterator[VideoFrame]:
@@ -54,6 +57,8 @@ class PictureSequence:
                 self._unreadable.append(path)
                 continue
             self._sizes[frame.width, frame.height] += 1
+            if _has_pages(path):
+                self._paged.append(path)
             frame.pts, frame.time_base = place, 1 / self.rate
             frame.duration = 1
             yield frame
@@ -64,6 +69,11 @@ class PictureSequence:
             self.warnings.append(
                 f"{len(self._unreadable)} of {len(self.paths)} pictures in {self.folder} cannot be "
                 f"read, the first of them {self._unreadable[0].name}; their times stay empty."
+            )
+        if self._paged:
+            self.warnings.append(
+                f"{len(self._paged)} of {len(self.paths)} pictures in {self.folder} have several "
+                f"pages, the first of them {self._paged[0].name}; only the first page is read."
             )
         if len(self._sizes) > 1:
             sizes = ", ".join(f"{width}x{height}" for (width, height), _ in self._sizes.items())
@@ -82,6 +92,16 @@ class PictureSequence:
                 f"The numbers of the pictures in {self.folder} have gaps, the first after "
                 f"{hole.name}; all pictures are taken to be equally far apart in time."
             )
+
+
+def rate_of(fps: float) -> Fraction:
+    """Frames a second; NTSC's exactly, others as exactly as FFmpeg's clocks can be.
+
+    Raises:
+        UsageError: a folder of pictures cannot have such a rate.
+    """
+    InputOptions(fps=fps)
+    return Fraction(fps).limit_denominator(100_000)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -131,6 +151,19 @@ def _hole(paths: list[Path]) -> Path | None:
         return None
     usual = int(np.median(steps))
     return next((path for path, step in zip(paths, steps, strict=False) if step > usual), None)
+
+
+def _has_pages(path: Path) -> bool:
+    """Whether a file is a TIFF with more than one picture."""
+    orders: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
+    with open(path, "rb") as stream:
+        order = orders.get(stream.read(4))
+        if order is None:
+            return False
+        stream.seek(int.from_bytes(stream.read(4), order))
+        entries = int.from_bytes(stream.read(2), order)
+        stream.seek(12 * entries, os.SEEK_CUR)
+        return stream.read(4) not in (b"", bytes(4))
 
 
 def _decoded(path: Path) -> VideoFrame | None:

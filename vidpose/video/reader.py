@@ -19,13 +19,14 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from vidpose.errors import VideoError
-from vidpose.utils.gaps import LONGEST_STEP_S
-from vidpose.video.clock import NEAREST_S, Clock, is_usable
+from vidpose.utils.gaps import LONGEST_STEP_S, NEAREST_S
+from vidpose.video.clock import Clock, is_usable
 from vidpose.video.colours import Image, ToRGB
 from vidpose.video.deinterlace import Combing, Decoded, deinterlaced
 from vidpose.video.orientation import Orientation
-from vidpose.video.pictures import PictureSequence
+from vidpose.video.pictures import PictureSequence, rate_of
 from vidpose.video.streams import (
+    has_another_mp4,
     is_cut_off_transport_stream,
     open_container,
     square_pixels,
@@ -34,6 +35,20 @@ from vidpose.video.streams import (
 
 USUAL_TICKS = 90_000
 """Ticks a second where the container does not say, as in MPEG-TS."""
+ASSUMED_RATE = Fraction(25)
+"""FFmpeg's own for coded pictures without a container, where `BARE` are the names of such."""
+BARE = {
+    *("av1", "avs2", "avs3", "cavsvideo", "dirac", "dnxhd", "evc", "h261", "h263", "h264", "hevc"),
+    *("ingenient", "m4v", "mjpeg", "mjpeg_2000", "mpegvideo", "obu", "vc1", "vvc"),
+}
+STAMPS_ALONE = {"mpegts", "mpeg"}
+"""The length of these is taken from the stamps that are there, and promises nothing."""
+PACKETS_TO_THE_END = {"flv", "apng"}
+"""These have hardly anything after their last packet ..."""
+UNREAD_SHARE, UNREAD_BYTES = 0.1, 500
+"""... and with more than so much of the file there is another video in it, which is not read."""
+WAITING_FRAMES = 8
+"""So many frames without a stamp are held until there is one."""
 LONGEST_DURATION_S = 1e7
 """A frame that lasts longer (four months) has no usable duration."""
 SKIP_FRAMES, SKIP_ROUNDING_S = 1.5, 2e-3
@@ -93,7 +108,8 @@ class VideoReader:
             and warnings are what they are without it.
         picture_size: width and height of the images, in place of `size`. Scaling while colours
             are converted takes less than half the time of scaling afterwards.
-        fps: frames a second of a folder of pictures. A video says its own.
+        fps: frames a second of a folder of pictures, or of a video without a container that does
+            not say them. Other videos say their own, and this changes nothing.
 
     Raises:
         VideoError: the path is missing, no video or without a readable frame; or
@@ -136,8 +152,10 @@ class VideoReader:
         self._sent = self._discarded = 0
         self._interlaced = False
         self._combing = Combing()
-        self._steps = self._even_steps = self._skips = 0
+        self._steps = self._even_steps = self._skips = self._gaps = 0
         self._longest_skip_s = 0.0
+        self._read_bytes = 0
+        self._first_decoded_s = float("inf")
         self._reached_s = 0.0  # of all streams: audio may outlast the picture
         self._clock = Clock()
         self._to_rgb = ToRGB()
@@ -146,12 +164,13 @@ class VideoReader:
         self._all_frames: int | None = None
         self._aspect: Fraction | None = None
         self._end_of_stream_s = float("inf")
-        self._by_decoding = False
+        self._length_s: float | None = None
+        self._by_decoding = self._without_rate = False
         with ExitStack() as on_error:
             if self.path.is_dir():
                 self._frames = deinterlaced(self._open_pictures(fps))
             else:
-                self._frames = deinterlaced(self._open_stream(on_error), self._combing)
+                self._frames = deinterlaced(self._open_stream(on_error, fps), self._combing)
             self._stamps = self._stamped()
             first = next(self._stamps, None)
             if first is None:
@@ -167,6 +186,11 @@ class VideoReader:
     def is_folder(self) -> bool:
         """Whether it is a folder of pictures."""
         return self._pictures is not None
+
+    @property
+    def takes_fps(self) -> bool:
+        """Whether it does not say its frame rate itself, so that `fps` does."""
+        return self.is_folder or self._without_rate
 
     def __enter__(self) -> VideoReader:
         return self
@@ -209,15 +233,15 @@ class VideoReader:
         self.fps = float(pictures.rate)
         return self._counted(pictures.frames())
 
-    def _open_stream(self, opened: ExitStack) -> Iterator[VideoFrame]:
+    def _open_stream(self, opened: ExitStack, fps: float | None) -> Iterator[VideoFrame]:
         self._container = opened.enter_context(open_container(self.path))
         self._stream = video_stream(self._container, self.path, self.warnings)
         # Threads over frames lose the damage flag of some frames, another one each time.
         self._stream.thread_type = "SLICE"
-        self._describe_stream()
+        self._describe_stream(fps)
         return self._decode()
 
-    def _describe_stream(self) -> None:
+    def _describe_stream(self, fps: float | None) -> None:
         stream, container = self._stream, self._container
         self.time_base = stream.time_base or Fraction(1, USUAL_TICKS)
         if stream.duration:
@@ -226,23 +250,49 @@ class VideoReader:
             self.duration_s = float(stream.duration * self.time_base)
         elif container.duration:
             self.duration_s = container.duration / av.time_base
+        if container.duration and container.format.name not in STAMPS_ALONE:
+            start, length = container.start_time or 0, container.duration
+            if "matroska" in container.format.name and 0 < start < length:
+                length -= start  # it says when it ends
+                if not stream.duration:
+                    self.duration_s = length / av.time_base
+            self._length_s = length / av.time_base
 
         self._aspect = stream.sample_aspect_ratio
         self._by_decoding = container.format.name == "avi"
         # AVI's own rate counts empty chunks, too.
         rates = [stream.average_rate, stream.guessed_rate]
-        rates = rates[::-1] if self._by_decoding else rates
+        if self._by_decoding:
+            rates.reverse()
+        elif container.format.name in BARE:
+            rates = [stream.codec_context.framerate]
+        elif not stream.average_rate and stream.guessed_rate == 1 / self.time_base:
+            rates = []  # a tick is no frame
         rate = next((rate for rate in rates if rate and 0 < rate < 1 / NEAREST_S), None)
+        self._without_rate = rate is None and container.format.name in BARE
+        if self._without_rate and fps is not None:
+            rate = rate_of(fps)
+            self.time_base *= ASSUMED_RATE / rate
         if rate is None:
-            rate = Fraction(25)
+            rate = ASSUMED_RATE
+            told = "; give another with --fps" if self._without_rate else ""
             self.warnings.append(
-                f"{self.path} does not say its frame rate; {rate} frames/s are assumed."
+                f"{self.path} does not say its frame rate; {rate} frames/s are assumed{told}."
             )
         self.fps = float(rate)
 
-        # Only these containers count the frames themselves.
-        self._counts_frames = "mp4" in container.format.name and stream.frames > 0
-        self._all_frames = (not self._by_decoding and stream.frames) or None
+        mp4 = "mp4" in container.format.name
+        if mp4 and has_another_mp4(self.path):
+            self.warnings.append(
+                f"{self.path} is several videos, one after another, and only the first of them is "
+                "read; give them one by one, or join them with a video editor."
+            )
+        # Only these containers count the frames themselves; those before and after the part that
+        # an edit list shows, too.
+        edited = self.duration_s is not None and self.duration_s * self.fps < stream.frames - 1.5
+        self._counts_frames = mp4 and stream.frames > 0 and not edited
+        if self._counts_frames or not (self._by_decoding or mp4):
+            self._all_frames = stream.frames or None
         if self._all_frames is None and self.duration_s is not None:
             self._all_frames = max(1, round(self.duration_s * self.fps))
 
@@ -277,19 +327,62 @@ class VideoReader:
 
     def _note(self, packet: Any) -> None:
         self._damaged_packets += packet.is_corrupt
+        if packet.pos is not None:
+            self._read_bytes = max(self._read_bytes, packet.pos + packet.size)
+        if packet.dts is not None and packet.time_base:
+            decoded_s = float(packet.dts * packet.time_base)
+            self._first_decoded_s = min(self._first_decoded_s, decoded_s)
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None and packet.time_base:
-            end = float((stamp + (packet.duration or 0)) * packet.time_base)
-            self._reached_s = max(self._reached_s, end)
+            lasts = float((packet.duration or 0) * packet.time_base)
+            if packet.stream is self._stream:  # the last packet often does not say
+                lasts = max(lasts, 1 / self.fps)
+            self._reached_s = max(self._reached_s, float(stamp * packet.time_base) + lasts)
 
     def _stamped(self) -> Generator[_Stamped, None, None]:
-        """Every frame with its stamp."""
+        """Every frame with its stamp. The first ones are counted back from a later one if they have
+        none, others are put between those that have one; what is left is for the clock.
+        """
         if self._by_decoding:
             yield from self._stamped_by_decoding()
             return
+        before: float | None = None
+        first = True
+        held: list[_Stamped] = []
         for frame in self._frames:
             pts = frame.source.pts
-            yield _Stamped(frame, None if pts is None else float(pts * self.time_base))
+            now = _Stamped(frame, None if pts is None else float(pts * self.time_base))
+            held.append(now)
+            if is_usable(now.stamp_s):
+                if first or before is not None:
+                    self._fill(held, before, now.stamp_s)
+                before = now.stamp_s
+            elif len(held) == WAITING_FRAMES:
+                before = None
+            else:
+                continue
+            first = False
+            yield from held
+            held.clear()
+        yield from held
+
+    def _fill(self, held: list[_Stamped], before: float | None, stamp_s: float) -> None:
+        """Give stamps to all but the last of some frames.
+
+        Args:
+            held: the frames.
+            before: the stamp of the frame before them; None if they are the first ones.
+            stamp_s: the stamp of the last of them.
+        """
+        step = self._duration(held[-1].frame.source)
+        if before is not None:
+            step = min(step, (stamp_s - before) / len(held))
+        if len(held) == 1 or step < NEAREST_S:
+            return
+        start = stamp_s - step * len(held) if before is None else before
+        for n, (frame, _) in enumerate(held[:-1], 1):
+            held[n - 1] = _Stamped(frame, start + n * step)
+        self._clock.corrected += len(held) - 1
 
     def _stamped_by_decoding(self) -> Iterator[_Stamped]:
         """The stamps of AVI, which are of the order of decoding. What FFmpeg makes of them is wrong
@@ -321,13 +414,17 @@ class VideoReader:
                 break
             following = next(self._stamps, None)
             duration = self._duration(now.frame.source)
+            corrected = self._clock.corrected
             time = self._clock(now.stamp_s, duration, following and following.stamp_s)
-            if index:
-                self._note_step(time - before, lasts)
+            if self._clock.corrected > corrected:
+                lasts += duration
+            else:
+                if index:
+                    self._note_step(time - before, lasts)
+                before, lasts = time, duration
             since = round(time - self.first_s, 6)  # 0.7 - 0.2 is 0.5
             if since >= self._end_s:
                 break
-            before, lasts = time, duration
             if time < self._end_of_stream_s < float("inf"):
                 # With B-frames the last frame carries another one's duration.
                 left = self._end_of_stream_s - time
@@ -348,6 +445,7 @@ class VideoReader:
 
     def _note_step(self, step_s: float, lasts_s: float) -> None:
         if step_s > LONGEST_STEP_S:
+            self._gaps += 1
             return  # a gap, which is told by itself
         self._steps += 1
         self._even_steps += abs(step_s - lasts_s) <= SKIP_ROUNDING_S
@@ -376,9 +474,11 @@ class VideoReader:
                 "time goes on from where it was."
             )
         if self._clock.corrected:
+            one = self._clock.corrected == 1
             self.warnings.append(
-                f"{self.path} has {self._clock.corrected} frames without a usable time stamp; "
-                "their times are estimated from their neighbours."
+                f"{self.path} has {_frames(self._clock.corrected)} without a usable time stamp; "
+                + ("its time is" if one else "their times are")
+                + f" estimated from {'its' if one else 'their'} neighbours."
             )
         if self._pictures is not None:
             if ended:
@@ -390,12 +490,15 @@ class VideoReader:
     def _conclude_loss(self, ended: bool) -> None:
         """Say what was damaged, is missing or too much."""
         lost = self._lost() if ended else 0
-        expected = max(self._all_frames or 0, self._decoded + lost)
+        # A length with jumps of the clock in it says nothing about frames.
+        jumps = self._gaps + self._clock.restarts > 0 and not self._counts_frames
+        all_frames = 0 if jumps else self._all_frames or 0
+        expected = max(all_frames, self._decoded + lost)
         damaged = self._damaged_packets + self._damaged_frames > 0
         early = ended and self._ended_early()
         if damaged or lost or early:
             what = "damaged" if damaged and not early else "damaged or cut off"
-            known = ended and (self._all_frames or 0) >= self._decoded
+            known = ended and all_frames >= self._decoded
             of_all = f" of {expected}" if known or lost else ""
             self.warnings.append(
                 f"{self.path} is {what}: {self._decoded}{of_all} frames could be read"
@@ -403,16 +506,27 @@ class VideoReader:
             )
         elif ended and self._counts_frames and self._decoded > (self._all_frames or np.inf):
             self.warnings.append(
-                f"{self.path} says that it has {self._all_frames} frames, but {self._decoded} were "
-                "read; it may be several videos in one file."
+                f"{self.path} says that it has {_frames(self._all_frames or 0)}, but "
+                f"{self._decoded} were read; it may be several videos in one file."
             )
-        elif not self._clock.corrected and self._skips_stand_out():
+        elif ended and self._goes_on_unread():
+            self.warnings.append(
+                f"{self.path} goes on after the end of its video; it may be several videos in one "
+                "file, of which only the first is read."
+            )
+        elif self._skips_stand_out():
             places = "one place" if self._skips == 1 else f"{self._skips} places"
             self.warnings.append(
                 f"{self.path} skips something in {places}: frames are up to "
                 f"{self._longest_skip_s:.2f} s apart there, and {1 / self.fps:.3f} s elsewhere; "
                 "some may be missing."
             )
+
+    def _goes_on_unread(self) -> bool:
+        if self._container.format.name not in PACKETS_TO_THE_END:
+            return False
+        size = self.path.stat().st_size
+        return size - self._read_bytes > max(UNREAD_BYTES, UNREAD_SHARE * size)
 
     def _skips_stand_out(self) -> bool:
         """Whether there are a few skips among even steps; else the frame rate varies."""
@@ -430,11 +544,19 @@ class VideoReader:
         container = self._container
         if container.format.name == "mpegts" and is_cut_off_transport_stream(self.path):
             return True
-        if not container.duration:
+        if self._length_s is None:
             return False
-        promised = ((container.start_time or 0) + container.duration) / av.time_base
+        promised = (container.start_time or 0) / av.time_base + self._length_s
+        pieces = "mp4" in container.format.name and not self._stream.frames
+        if pieces or container.format.name == "flv":
+            # FLV, and pieces of MP4 (DASH), count from when their first packet is decoded.
+            promised = min(promised, self._first_decoded_s + self._length_s)
         # Sound may well end a little before the container does.
         alone = len(container.streams) == 1
         slack = 0.75 / self.fps if alone else max(0.2, 1.5 / self.fps)
         slack = min(slack, LONGEST_STEP_S)
-        return bool(self._reached_s < promised - slack)
+        return self._reached_s < promised - slack
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"

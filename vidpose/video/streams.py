@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
 """Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
 TRANSPORT_PACKETS = (188, 192, 204)
 """Bytes of the kinds of packets of MPEG-TS."""
+MOST_BOXES = 1000
+"""An MP4 that is not in pieces has few; further ones are not looked at."""
 PREVIEW_SHARE = 0.25
 """A stream with a smaller part of the largest one's pixels is a preview."""
 
@@ -105,3 +108,21 @@ def is_cut_off_transport_stream(path: Path) -> bool:
     """Whether an MPEG-TS file ends inside a packet."""
     size = path.stat().st_size if path.is_file() else 0
     return all(size % packet for packet in TRANSPORT_PACKETS)
+
+
+def has_another_mp4(path: Path) -> bool:
+    """Whether an MP4 goes on with another one, which FFmpeg does not read. One in pieces, such as
+    DASH, may say again what it is.
+    """
+    movies = 0
+    with open(path, "rb") as stream:
+        for _ in range(MOST_BOXES):
+            head = stream.read(8)
+            size, length = int.from_bytes(head[:4], "big"), 8
+            if size == 1:
+                size, length = int.from_bytes(stream.read(8), "big"), 16
+            movies += head[4:] == b"moov"
+            if movies > 1 or head[4:] == b"moof" or size < length:
+                break
+            stream.seek(size - length, os.SEEK_CUR)
+    return movies > 1
