@@ -502,7 +502,7 @@ def test_the_rate_of_pictures_is_as_given(tmp_path: Path, fps: float) -> None:
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, 1e-6, 20_000.0, float("nan")])
 def test_no_rate_for_pictures(tmp_path: Path, fps: float) -> None:
-    with pytest.raises(UsageError, match=f"--fps {fps:g}: give "):
+    with pytest.raises(UsageError, match="a folder of pictures cannot have such a rate"):
         VideoReader(pictures(tmp_path), fps=fps)
 
 

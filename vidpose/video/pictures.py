@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections import Counter
@@ -17,8 +18,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from vidpose.errors import UsageError, VideoError
-from vidpose.options import InputOptions
 from vidpose.utils.files import sha256
+from vidpose.utils.gaps import NEAREST_S
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -100,8 +101,10 @@ def rate_of(fps: float) -> Fraction:
     Raises:
         UsageError: a folder of pictures cannot have such a rate.
     """
-    InputOptions(fps=fps)
-    return Fraction(fps).limit_denominator(100_000)
+    rate = Fraction(fps).limit_denominator(100_000) if math.isfinite(fps) else Fraction(0)
+    if not 0 < rate <= 0.5 / NEAREST_S:
+        raise UsageError(f"--fps {fps:g}: a folder of pictures cannot have such a rate.")
+    return rate
 
 
 def pictures_in(folder: Path) -> list[Path]:
