@@ -117,11 +117,13 @@ KEYPOINT_FORMATS = (
         name="csv",
         written_by="tables: MediaPipe as people write it out, SLEAP's analysis CSV, your own",
         recognised_by="CSV or TSV with a line of column names: `nose_x, nose_y`, `x0, y0`, "
-        "`nose.x, nose.y, nose.score`, or a row per joint",
-        frames="a column `frame`, `frame_idx`, `image` ...; without, the row, and a warning",
-        people="a column `person`, `track`, `id` ...; without, one person",
-        joints="the names of the columns; 33 that are numbered are MediaPipe's. Pixels, or parts "
-        "of width and height",
+        "`x_nose, y_nose`, `nose.x, nose.y, nose.score`, or a row per joint",
+        frames="a column `frame`, `frame_idx`, `image_path`, `index` ...; without, the row of a "
+        "single person, and a warning",
+        people="a column `person`, `track`, `id` ... if it names everybody; without, one person, "
+        "or tracked here, also with `person_idx`, `instance` ..., which count within the frame",
+        joints="the names of the columns, or their numbers with `--skeleton`; 33 that are numbered "
+        "are MediaPipe's. Pixels, or parts of width and height",
         command="landmarks.csv --fps 30 --size 1920x1080",
     ),
     KeypointFormat(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,12 @@ NUMBERED = re.compile(r"(?:[a-z]+[ _.-]?)?([0-9]{1,4})", re.I)
 """`landmark_12`: a joint without a name."""
 WITH_FACE_OR_HANDS = (75, 501, 543, 553)
 """Numbers of points of MediaPipe's whole-body models; the first 33 are the pose's."""
+FEWEST_OF_33 = 25
+"""So many numbers up to the last of MediaPipe's 33 are MediaPipe's, though some are missing."""
+SEPARATOR = re.compile(r'"?sep=(.)"?', re.I)
+"""Excel's first line."""
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.I)
+DECIMAL_POINT = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.I)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +50,14 @@ class Row:
     """Who it is; None if the table does not say."""
     joints: NDArray[np.float64]
     """(J, 3): x, y and score; NaN where missing."""
+    index: Hashable = None
+    """What tells people apart within the frame, but is nobody's from frame to frame."""
 
 
 def read_rows(path: Path) -> list[list[str]]:
     """The cells of a text, split at the sign that splits its first line: comma, tab or semicolon.
+
+    Decimal commas become points where no comma stands between the cells.
 
     Raises:
         KeypointsError: it is no text.
@@ -61,11 +70,19 @@ def read_rows(path: Path) -> list[list[str]]:
     try:
         lines = content.decode(encoding).splitlines()
         head = lines[0] if lines else ""
-        sign = max(",\t;", key=head.count)
+        told = SEPARATOR.fullmatch(head.rstrip())
+        sign = told[1] if told else max(",\t;", key=head.count)
+        lines = lines[1:] if told else lines
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=sign)]
     except (ValueError, csv.Error) as error:
         raise KeypointsError(f"{path} is no table ({error}).") from None
-    return [row for row in rows if any(row)]
+    rows = [row for row in rows if any(row)]
+    if sign == "," or any(DECIMAL_POINT.fullmatch(cell) for row in rows for cell in row):
+        return rows
+    return [
+        [cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell for cell in row]
+        for row in rows
+    ]
 
 
 def number(cell: str, path: Path, line: int, column: str) -> float:
@@ -77,8 +94,9 @@ def number(cell: str, path: Path, line: int, column: str) -> float:
     try:
         return float(cell) if cell else np.nan
     except ValueError:
+        hint = "; write decimal points" if DECIMAL_COMMA.fullmatch(cell) else ""
         raise KeypointsError(
-            f"{path}: line {line}, {column}: {cell[:40]!r} is no number."
+            f"{path}: line {line}, {column}: {cell[:40]!r} is no number{hint}."
         ) from None
 
 
@@ -105,13 +123,14 @@ def keypoint_file(
         UsageError: the skeleton that was asked for contradicts the names, or must be given; or
             there are several videos and none is chosen.
     """
-    skeleton = _skeleton(path, names, asked.skeleton)
+    skeleton, places = _skeleton(path, names, asked.skeleton)
     numbers, named = _frames(path, rows, asked.video)
     ids = _ids(rows)
     frames: dict[int, list[PersonKeypoints]] = {index: [] for index in numbers.values()}
     for row, id in zip(rows, ids, strict=True):
         if row.frame in numbers:
-            joints = row.joints[: len(skeleton)]
+            joints = np.full((len(skeleton), 3), np.nan)
+            joints[places] = row.joints[: len(places)]
             scores = np.nan_to_num(joints[:, 2])
             seen = Item(None, path, f"line {row.line}").person(joints[:, :2], scores, id)
             frames[numbers[row.frame]].extend([seen] if seen else [])
@@ -127,32 +146,76 @@ def keypoint_file(
     )
 
 
-def _skeleton(path: Path, names: Sequence[str], asked: Skeleton | None) -> Skeleton:
-    numbered = all(NUMBERED.fullmatch(name) for name in names)
-    if numbered and len(names) in WITH_FACE_OR_HANDS:
-        return agreed(BLAZEPOSE33, asked, path)
-    found = None if numbered else skeleton_of_names(names)
+def _skeleton(
+    path: Path, names: Sequence[str], asked: Skeleton | None
+) -> tuple[Skeleton, list[int]]:
+    """Whose joints they are, and the place in it of every joint that is read."""
+    numbers = _numbers(names)
+    if numbers is not None:
+        return _numbered(path, names, numbers, asked)
+    found = skeleton_of_names(names)
     if found is not None:
-        return agreed(found, asked, path)
+        return agreed(found, asked, path), list(range(len(names)))
     if asked is not None:
         if len(asked) != len(names):
             raise KeypointsError(
                 f"{path} has {len(names)} joints, not {len(asked)} ({asked.name}): "
                 f"{', '.join(names)[:80]}."
             )
-        return asked
-    if numbered and len(names) == len(BLAZEPOSE33):
-        return BLAZEPOSE33
-    if numbered and len(names) == 17:
-        ask_for_17(path, "most models with 17 joints")
-    what = f"{len(names)} joints without names" if numbered else "joints of no skeleton known here"
+        return asked, list(range(len(names)))
     missing = missing_joints(names)
-    lacks = (
-        ""
-        if numbered
-        else f"; {', '.join(missing[:3])} {'... are' if missing[3:] else 'are'} missing"
+    raise KeypointsError(
+        f"{path} has joints of no skeleton known here ({', '.join(names)[:60]}); "
+        f"{', '.join(missing[:3])} {'... are' if missing[3:] else 'are'} missing; see --skeleton."
     )
-    raise KeypointsError(f"{path} has {what} ({', '.join(names)[:60]}){lacks}; see --skeleton.")
+
+
+def _numbered(
+    path: Path, names: Sequence[str], numbers: Sequence[int], asked: Skeleton | None
+) -> tuple[Skeleton, list[int]]:
+    """The same of joints that are numbered. One that is never seen may lack its number."""
+    first, last = min(numbers), max(numbers)
+    if last - first + 1 == len(names) and len(names) in WITH_FACE_OR_HANDS:
+        return agreed(BLAZEPOSE33, asked, path), list(range(len(BLAZEPOSE33)))
+    if asked is None:
+        if len(names) == 17:
+            ask_for_17(path, "most models with 17 joints")
+        ends = last == (len(BLAZEPOSE33) if first else len(BLAZEPOSE33) - 1)
+        if not ends or len(names) < FEWEST_OF_33:
+            raise KeypointsError(
+                f"{path} has {len(names)} joints without names ({', '.join(names)[:60]}); see "
+                "--skeleton."
+            )
+    skeleton = BLAZEPOSE33 if asked is None else asked
+    start = _start(path, first, last, skeleton)
+    return skeleton, [number - start for number in numbers]
+
+
+def _start(path: Path, first: int, last: int, skeleton: Skeleton) -> int:
+    """The number of the skeleton's first joint, where the first and the last that were seen are
+    known.
+    """
+    count = len(skeleton)
+    if last - first + 1 == count:
+        return first
+    if first == 0 and last < count:
+        return 0
+    if first > 0 and last == count:
+        return 1
+    if last < count:
+        raise KeypointsError(
+            f"{path} has joints {first} to {last}, which may count from 0 or from 1; add joint 0 "
+            f"or {count}, empty if nobody shows it."
+        )
+    raise KeypointsError(
+        f"{path} has joints {first} to {last}, not {count} joints ({skeleton.name})."
+    )
+
+
+def _numbers(names: Sequence[str]) -> list[int] | None:
+    """The joints' numbers, if that is what they are called by and each has its own."""
+    numbers = [int(found[1]) for name in names if (found := NUMBERED.fullmatch(name))]
+    return numbers if len(set(numbers)) == len(names) else None
 
 
 def _frames(path: Path, rows: Sequence[Row], video: str | None) -> tuple[dict[str, int], bool]:
@@ -169,14 +232,14 @@ def _frames(path: Path, rows: Sequence[Row], video: str | None) -> tuple[dict[st
 
 
 def _ids(rows: Sequence[Row]) -> list[int | None]:
-    """Everybody's id: the table's number, else one for each name; None if they must be tracked.
+    """Everybody's id: the table's number, else one for each name; None for whom it does not name.
 
     A table that names nobody holds one person, if it has one row for each frame.
     """
-    people = list(dict.fromkeys(row.person for row in rows))
-    if None in people:
-        frames = [row.frame for row in rows]
-        alone = len(set(frames)) == len(frames)
+    people = list(dict.fromkeys(row.person for row in rows if row.person is not None))
+    if not people:
+        frames = {row.frame for row in rows}
+        alone = len(frames) == len(rows) and len({row.index for row in rows}) == 1
         return [1 if alone else None for _ in rows]
     numbers: dict[Hashable, int] = {}
     for person in people:
@@ -185,34 +248,53 @@ def _ids(rows: Sequence[Row]) -> list[int | None]:
         numbers[person] = int(whole) if whole.isdigit() and len(whole) < 9 else -1
     if -1 in numbers.values() or len(set(numbers.values())) < len(numbers):
         numbers = {person: n for n, person in enumerate(people, 1)}
-    return [numbers[row.person] for row in rows]
+    return [numbers.get(row.person) for row in rows]
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Joints in their order: of their numbers, if that is what they are called by."""
     names = list(names)
-    numbers = [NUMBERED.fullmatch(name) for name in names]
-    if not all(numbers):
+    numbers = _numbers(names)
+    if numbers is None:
         return names
-    return sorted(names, key=lambda name: int(NUMBERED.sub(r"\1", name)))
+    return [name for _, name in sorted(zip(numbers, names, strict=True))]
 
 
-def grouped(
-    cells: Sequence[tuple[int, str, Hashable, str, tuple[float, float, float]]],
-) -> tuple[list[str], list[Row]]:
+@dataclass(frozen=True)
+class JointCell:
+    """One joint of a person in a frame."""
+
+    line: int
+    frame: str
+    person: Hashable
+    """As in `Row`, and so is `index`."""
+    index: Hashable
+    joint: str
+    """Its name, or number."""
+    values: tuple[float, float, float]
+    """x, y and score."""
+
+
+def grouped(path: Path, cells: Sequence[JointCell]) -> tuple[list[str], list[Row]]:
     """Joints' names and rows of people, from a table with a row for each joint.
 
-    Args:
-        cells: line, frame, person, joint, and x, y and score.
+    Raises:
+        KeypointsError: somebody has a joint twice in a frame, in different places.
     """
-    names = in_order(dict.fromkeys(joint for _, _, _, joint, _ in cells))
-    place = {name: j for j, name in enumerate(names)}
-    people: dict[tuple[str, Hashable], NDArray[np.float64]] = defaultdict(
-        lambda: np.full((len(names), 3), np.nan)
-    )
-    lines: dict[tuple[str, Hashable], int] = {}
-    for line, frame, person, joint, values in cells:
-        people[frame, person][place[joint]] = values
-        lines.setdefault((frame, person), line)
-    rows = [Row(lines[key], *key, joints) for key, joints in people.items()]
+    names = in_order(dict.fromkeys(cell.joint for cell in cells))
+    people: dict[tuple[str, Hashable, Hashable], dict[str, JointCell]] = {}
+    for cell in cells:
+        joints = people.setdefault((cell.frame, cell.person, cell.index), {})
+        other = joints.setdefault(cell.joint, cell)
+        if other is not cell and not np.array_equal(other.values, cell.values, equal_nan=True):
+            who = "two people" if cell.person is None else f"person {cell.person} twice"
+            raise KeypointsError(
+                f"{path} has {who} in frame {cell.frame} (lines {other.line} and {cell.line} are "
+                f"both {cell.joint!r}); add a column 'person' that tells people apart."
+            )
+    rows = []
+    for (frame, person, index), joints in people.items():
+        values = [joints[name].values if name in joints else (np.nan,) * 3 for name in names]
+        line = next(iter(joints.values())).line
+        rows.append(Row(line, frame, person, np.array(values), index))
     return names, rows
