@@ -7,6 +7,7 @@ from collections.abc import Container
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from tests.clips import CORNERS, corners, cut, make_clip, picture
 from tests.robustness.videos import (
     CASES,
+    changing,
+    hevc_fields,
     joined,
     pictures,
     two_streams,
@@ -29,11 +32,15 @@ from vidpose.video.colours import (
     PEAK_NITS,
     SCREEN_GAMMA,
     WHITE_NITS,
+    ToRGB,
     _curve,
     compressed,
     hlg_to_nits,
     pq_to_nits,
 )
+from vidpose.video.deinterlace import Combing, deinterlaced
+from vidpose.video.orientation import place
+from vidpose.video.streams import of_fields
 
 
 def times_of(path: Path, fps: float | None = None) -> tuple[list[float], list[str]]:
@@ -331,6 +338,88 @@ def test_pictures_that_are_too_large_are_refused(tmp_path: Path) -> None:
         VideoReader(path)
 
 
+# --- frames of another shape -------------------------------------------------------------------
+
+
+H264 = "h264_mp4toannexb"
+TURNED = f"{H264},h264_metadata=display_orientation=insert:rotate=90"
+
+
+@pytest.mark.parametrize(
+    ("how", "other", "shape", "box"),
+    [
+        ({}, "96x128", corners, (28, 0, 72, 96)),
+        ({"sizes": ((128, 96), (256, 192))}, "256x192", corners, (0, 0, 128, 96)),
+        ({"sizes": ((128, 96),) * 2, "aspects": (1, 2)}, "256x96", corners, (0, 24, 128, 48)),
+        ({"sizes": ((128, 96),) * 2, "filters": (H264, TURNED)}, "96x128", None, (28, 0, 72, 96)),
+    ],
+)
+def test_frames_of_another_shape_are_fitted_in(
+    tmp_path: Path, how: dict[str, Any], other: str, shape: Any, box: tuple[int, int, int, int]
+) -> None:
+    path = changing(tmp_path, **how)
+    with VideoReader(path) as video:
+        images = [frame.image for frame in video]
+    assert video.size == (128, 96)
+    x, y, width, height = box
+    inside = np.zeros((96, 128), bool)
+    inside[y : y + height, x : x + width] = True
+    for image in images[:6]:
+        assert corners(image) == {name: name for name in CORNERS}
+    for image in images[6:]:
+        seen = corners(image[y : y + height, x : x + width])
+        assert seen == ({name: name for name in CORNERS} if shape else TURNED_CORNERS)
+        assert (image[~inside] == 0).all()
+        assert (image[inside].max(axis=1) > 20).all()
+    (warning,) = (warning for warning in video.warnings if "changes in size" in warning)
+    assert f"it is 128x96 pixels, but {other} in 6 of its 12 frames" in warning
+    with VideoReader(path, picture_size=(64, 48)) as video:  # as it is drawn
+        for small, image in zip(video, images, strict=True):
+            half = cv2.resize(image, (64, 48), interpolation=cv2.INTER_AREA)
+            assert np.abs(small.image.astype(int) - half).mean() < 5
+
+
+TURNED_CORNERS = {
+    "top left": "top right",
+    "top right": "bottom right",
+    "bottom left": "top left",
+    "bottom right": "bottom left",
+}
+
+
+def test_a_shape_that_is_nearly_the_same_gets_no_bars() -> None:
+    assert place((1920, 1088), (1920, 1080), (960, 540)) == (0, 0, 960, 540)
+    assert place((1080, 1920), (1920, 1080), (960, 540)) == (328, 0, 304, 540)
+
+
+@pytest.mark.parametrize(("kind", "how"), [(1, "side by side"), (2, "one above the other")])
+def test_a_3d_film_is_told(tmp_path: Path, kind: int, how: str) -> None:
+    sides = {1: "left_right", 2: "top_bottom"}
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.metadata["stereo_mode"] = sides[kind]
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture((64, 48)), "rgb24")))
+        container.mux(stream.encode(None))
+    with VideoReader(path) as video:
+        list(video)
+    (warning,) = video.warnings
+    assert f"is a 3D film with a picture for each eye, {how};" in warning
+
+
+@pytest.mark.parametrize("codec", ["libwebp_anim", "libsvtav1"])
+def test_moving_webp_and_avif(tmp_path: Path, codec: str) -> None:
+    """The first cannot be read; the second begins with a picture that is no frame."""
+    path = make_clip(tmp_path / f"a.{'webp' if 'webp' in codec else 'avif'}", codec=codec)
+    if codec == "libwebp_anim":
+        with pytest.raises(VideoError, match=r"is an animated WebP, .*; convert it to a video\."):
+            VideoReader(path)
+    else:
+        with VideoReader(path) as video:
+            assert len(list(video)) == 12
+
+
 # --- colours -----------------------------------------------------------------------------------
 
 
@@ -345,13 +434,15 @@ def test_a_matrix_that_is_not_known(tmp_path: Path, code: int, name: str) -> Non
     assert corners(image)["top left"] == "top left"
 
 
-@pytest.mark.parametrize(("rows", "matrix"), [(48, 5), (720, 1)])
-def test_what_is_not_tagged_is_taken_as_players_do(tmp_path: Path, rows: int, matrix: int) -> None:
+@pytest.mark.parametrize(("size", "matrix"), [((64, 48), 5), ((64, 720), 1), ((1280, 48), 1)])
+def test_what_is_not_tagged_is_taken_as_players_do(
+    tmp_path: Path, size: tuple[int, int], matrix: int
+) -> None:
     # The colours in the files are the same; only what they are taken for may differ.
     plain, told = (
         make_clip(
             tmp_path / f"{code}.mkv",
-            size=(64, rows),
+            size=size,
             frames=1,
             codec="ffv1",
             tags={"colorspace": code},
@@ -428,6 +519,40 @@ def test_interlaced_frames_are_deinterlaced(tmp_path: Path) -> None:
         assert _combing(frame.image) < before / 4
 
 
+@pytest.mark.parametrize("code", [1, 2])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "nv12", "uyvy422", "p010le", "yuva444p12le"])
+def test_deinterlacing_changes_no_colours(pix_fmt: str, code: int) -> None:
+    """Not even in formats that FFmpeg has to convert for its filter."""
+    image = av.VideoFrame.from_ndarray(picture((1280, 720)), "rgb24")
+    tags = {"dst_colorspace": 1, "dst_color_range": 2}
+    plain, combed = (image.reformat(format=pix_fmt, **tags) for _ in range(2))
+    for frame in (plain, combed):
+        frame.colorspace, frame.color_range = code, 2
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+    combing = Combing()
+    combing.found = True
+    (whole,) = deinterlaced(iter([combed]), combing)
+    assert whole.image is not combed
+    before, after = (ToRGB()(frame, (1280, 720)) for frame in (plain, whole.image))
+    assert np.abs(before.astype(int) - after).mean() < 0.5
+
+
+def test_fields_of_hevc_are_as_high_as_frames(tmp_path: Path) -> None:
+    path = hevc_fields(tmp_path)
+    with VideoReader(path) as video:
+        frames = list(video)
+        assert video.size == (128, 96)
+    assert len(frames) == 24
+    assert {frame.image.shape for frame in frames} == {(96, 128, 3)}
+    with av.open(str(path)) as container:
+        fields = list(deinterlaced(container.decode(video=0), Combing(), marks_fields=True))
+    assert all(field.image is field.source for field in fields)
+    (warning,) = video.warnings
+    assert "holds each field as a picture of its own; each is shown in full height" in warning
+    assert (of_fields(None), of_fields(Fraction(4, 3))) == (Fraction(1, 2), Fraction(2, 3))
+    assert of_fields(Fraction(1, 2)) == Fraction(1, 2)  # it is a field's already
+
+
 def test_interlaced_frames_that_are_not_marked_are_noticed(tmp_path: Path) -> None:
     path = _interlaced(tmp_path / "a.mp4", 24, marked=False)
     with VideoReader(path) as video:
@@ -478,11 +603,116 @@ def test_what_is_wrong_with_pictures_is_told(tmp_path: Path) -> None:
         frames = list(video)
     assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.2, 0.3])
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
-    unreadable, sizes, hole = video.warnings
+    sizes, unreadable, hole = video.warnings
     assert "1 of 4 pictures" in unreadable
     assert "image2.png" in unreadable
-    assert "64x48, 128x96" in sizes
+    assert "it is 64x48 pixels, but 128x96 in 1 of its 3 frames" in sizes
     assert "the first after image3.png" in hole
+
+
+def _read_folder(folder: Path, *names: str) -> VideoReader:
+    """A folder with a picture under each name, read to its end."""
+    folder.mkdir(exist_ok=True)
+    for n, name in enumerate(names):
+        coded = cv2.imencode(Path(name).suffix, picture((64, 48), n)[..., ::-1])[1]
+        (folder / name).write_bytes(coded.tobytes())
+    with VideoReader(folder, fps=30) as video:
+        list(video)
+    return video
+
+
+def test_the_most_frequent_size_is_the_videos(tmp_path: Path) -> None:
+    folder = pictures(tmp_path, ((16, 12), *((128, 96),) * 40))
+    with VideoReader(folder, fps=30) as video:
+        assert {frame.image.shape for frame in video} == {(96, 128, 3)}
+    (warning,) = video.warnings
+    assert "it is 128x96 pixels, but 16x12 in 1 of its 41 frames" in warning
+
+
+def test_a_turned_picture_of_another_shape_is_fitted_in(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for n, orientation in enumerate((1, 1, 6)):
+        _with_orientation(folder / f"{n}.jpg", orientation)
+    with VideoReader(folder, fps=30) as video:
+        image = list(video)[-1].image
+    assert corners(image[:, 14:50])["top left"] == AS_SHOWN[6][0]
+    assert (image[:, :13] == 0).all()
+    (warning,) = video.warnings
+    assert "it is 64x48 pixels, but 48x64 in 1 of its 3 frames" in warning
+
+
+@pytest.mark.parametrize("thumbnail", [False, True])
+def test_a_jpeg_that_is_cut_off_is_told(tmp_path: Path, thumbnail: bool) -> None:
+    names = [f"{n}.jpg" for n in range(3)]
+    assert _read_folder(tmp_path / "a", *names).warnings == []
+    path = tmp_path / "a" / "1.jpg"
+    data = path.read_bytes()
+    if thumbnail:  # in a segment that ends as a JPEG does
+        data = data[:2] + b"\xff\xe1\0\x0a\xff\xd8\xff\xda\0\0\xff\xd9" + data[2:]
+    path.write_bytes(data + b"what phones append: \xff\xda")
+    with VideoReader(tmp_path / "a", fps=30) as video:
+        list(video)
+    assert video.warnings == []
+    path.write_bytes(data[: len(data) * 3 // 4])
+    with VideoReader(tmp_path / "a", fps=30) as video:
+        assert len(list(video)) == 3
+    (warning,) = video.warnings
+    assert "1 of 3 pictures" in warning
+    assert "cut off, the first of them 1.jpg" in warning
+
+
+@pytest.mark.parametrize(
+    ("names", "places", "first"),
+    [
+        (("l_1", "l_2", "r_1", "r_2"), "one place", "from l_2.png to r_1.png"),
+        (("1_l", "1_r", "2_l", "2_r"), "2 places", "from 1_l.png to 1_r.png"),
+        (("c1_1", "c1_2", "c1_3", "c2_1", "c2_2"), "one place", "from c1_3.png to c2_1.png"),
+        (("cover", "frame1", "frame2"), "one place", "from cover.png to frame1.png"),
+        (("1", "01", "001"), "2 places", "from 001.png to 01.png"),
+        (("f-1", "f-2", "f0", "f1", "f2"), "one place", "from f2.png to f-1.png"),
+        (("cat", "dog"), "one place", "from cat.png to dog.png"),
+    ],
+)
+def test_names_that_do_not_count_on_are_told(
+    tmp_path: Path, names: tuple[str, ...], places: str, first: str
+) -> None:
+    (warning,) = _read_folder(tmp_path / "a", *(f"{name}.png" for name in names)).warnings
+    assert f"do not count on in {places}, first {first};" in warning
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("clip2_0007_png.rf.4e73a", "clip2_0008_png.rf.1c22b", "clip2_0009_png.rf.99f"),
+        ("20240131_235959", "20240201_235960", "20240201_235961"),
+        ("1700000000.12", "1700000000.62", "1700000001.12"),
+        ("9", "10", "11"),
+    ],
+)
+def test_names_that_count_on(tmp_path: Path, names: tuple[str, ...]) -> None:
+    warnings = _read_folder(tmp_path / "a", *(f"{name}.png" for name in names)).warnings
+    assert not [warning for warning in warnings if "count on" in warning]
+
+
+def test_pictures_of_other_kinds_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    for n in (2, 3):
+        (folder / f"{n}.heic").write_bytes(b"x")
+    with pytest.raises(VideoError, match=r"cannot be read here, such as 2\.heic; convert them"):
+        VideoReader(folder, fps=30)
+    (warning,) = _read_folder(folder, "0.jpg", "1.jpg").warnings
+    assert "cannot be read here (2, the first is 2.heic); they are left out" in warning
+
+
+def test_a_name_with_a_pattern_is_a_name(tmp_path: Path) -> None:
+    """FFmpeg would read `a0.png` in place of `a%d.png`."""
+    video = _read_folder(tmp_path / "a", "a0.png", "a1.png", "a%d.png")
+    with VideoReader(video.path / "a%d.png") as alone, VideoReader(video.path, fps=30) as folder:
+        images = [next(iter(alone)).image, list(folder)[-1].image]
+    for image in images:
+        np.testing.assert_array_equal(image, picture((64, 48), 2))
 
 
 def test_a_folder_of_pictures_needs_a_rate(tmp_path: Path) -> None:

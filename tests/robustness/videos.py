@@ -15,6 +15,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
 from tests.clips import NTSC, cut, make_clip, make_sound, picture
@@ -120,6 +121,48 @@ def joined(folder: Path, name: str = "joined.ts", sizes: tuple[int, ...] = (64, 
     return path
 
 
+def changing(
+    folder: Path,
+    name: str = "changing.ts",
+    sizes: tuple[tuple[int, int], ...] = ((128, 96), (96, 128)),
+    aspects: tuple[int, ...] = (1, 1),
+    filters: tuple[str, ...] = ("h264_mp4toannexb",) * 2,
+    frames: int = 6,
+) -> Path:
+    """Videos of several sizes, shapes of pixels and turns in one stream with one clock."""
+    with av.open(str(folder / name), "w") as container:
+        stream = None
+        for part, (size, aspect, chain) in enumerate(zip(sizes, aspects, filters, strict=True)):
+            clip = make_clip(
+                folder / f"part{part}.mp4",
+                size=size,
+                frames=frames,
+                rate=Fraction(30),
+                aspect=Fraction(aspect),
+                codec_options={"bf": "2", "x264-params": "b-adapt=0:scenecut=0"},
+            )
+            with av.open(str(clip)) as source:
+                coded = source.streams.video[0]
+                if stream is None:
+                    stream = container.add_stream_from_template(coded)
+                change = BitStreamFilterContext(chain, coded)
+                for packet in source.demux(coded):
+                    for changed in change.filter(packet if packet.size else None):
+                        shift = round(part * frames / 30 / coded.time_base)
+                        changed.pts, changed.dts = changed.pts + shift, changed.dts + shift
+                        changed.time_base, changed.stream = coded.time_base, stream
+                        container.mux(changed)
+    return folder / name
+
+
+def hevc_fields(folder: Path) -> Path:
+    """HEVC whose pictures are the fields of interlaced frames of 128 x 96."""
+    params = {"x265-params": "interlace=tff:log-level=none"}
+    return make_clip(
+        folder / "a.mp4", codec="libx265", size=(128, 48), frames=24, codec_options=params
+    )
+
+
 def without_stamps(folder: Path) -> Path:
     """H.264 with B-frames in AVI, which stores no times of showing."""
     how = {"bf": "2", "x264-params": "b-adapt=0:scenecut=0"}
@@ -197,6 +240,8 @@ CASES: dict[str, Make] = {
     "starts before zero in mp4": _stamps("a.mp4", *range(-400, 0, 33)),
     "no stamps": without_stamps,
     "several in one": joined,
+    "changes in size": changing,
+    "fields in hevc": hevc_fields,
     "a folder of pictures": pictures,
     "pictures of several sizes": lambda folder: pictures(folder, ((64, 48), (48, 64), (1, 1))),
     "interlaced": _clip("a.mp4", codec_options={"x264-params": "tff=1"}, size=(128, 96)),

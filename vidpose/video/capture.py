@@ -160,7 +160,7 @@ class Capture:
         for index, frame in enumerate(frames):
             time_s = clock(frame.time if frame.time is not None else time.monotonic(), 1 / self.fps)
             zero_s = time_s if zero_s is None else zero_s
-            picture = partial(to_rgb, frame, self.size, self.size[1])
+            picture = partial(to_rgb, frame, self.size)
             yield Shot(index, round(time_s - zero_s, 6), picture)
 
     def close(self) -> None:

@@ -38,8 +38,9 @@ MATRIX_NAMES = {
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
-HD_ROWS = 720
-"""Pictures without tags are BT.709 from this height on, BT.601 below; so players take them."""
+HD_COLUMNS, HD_ROWS = 1280, 720
+"""Pictures without tags are BT.709 from this width or height on, BT.601 below; so players take
+them."""
 
 WHITE_NITS = 203.0
 """What HDR video shows white paper at (ITU-R BT.2408); it becomes an ordinary screen's white."""
@@ -66,17 +67,17 @@ class ToRGB:
         self._reformatter = VideoReformatter()
         self._unknown: set[int] = set()
 
-    def __call__(self, frame: VideoFrame, size: tuple[int, int], rows: int) -> Image:
+    def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> Image:
         """(H, W, 3) uint8 RGB.
 
         Args:
             frame: as decoded.
             size: width and height of the image, before it is turned upright.
-            rows: height of the picture as it is displayed.
         """
         transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
         shrinks = size[0] < frame.width
-        matrix = self._matrix(int(frame.colorspace), primaries, rows)
+        is_hd = frame.width >= HD_COLUMNS or frame.height >= HD_ROWS
+        matrix = self._matrix(int(frame.colorspace), primaries, is_hd)
         # Not the converter's argument: it has no names for all of the frame's.
         frame.colorspace = matrix
         rgb = self._reformatter.reformat(
@@ -95,9 +96,9 @@ class ToRGB:
             image = cast(Image, cv2.transform(image, BT2020_TO_BT709))
         return image
 
-    def _matrix(self, code: int, primaries: int, rows: int) -> int:
+    def _matrix(self, code: int, primaries: int, is_hd: bool) -> int:
         """The code of a matrix that the converter knows."""
-        if code == UNSPECIFIED and rows >= HD_ROWS:
+        if code == UNSPECIFIED and is_hd:
             return int(Colorspace.ITU709)
         if code in CONVERTED:
             return code

@@ -61,12 +61,13 @@ class Combing:
 
 
 def deinterlaced(
-    frames: Iterator[VideoFrame], combing: Combing | None = None
+    frames: Iterator[VideoFrame], combing: Combing | None = None, marks_fields: bool = False
 ) -> Generator[Decoded, None, None]:
     """The same frames, as many and in their order; interlaced ones without combing.
 
     Frames come as they are until one is marked as interlaced, or `combing` finds that they are;
-    from there on one frame late.
+    from there on one frame late. With `marks_fields`, what is marked is a single field, which has
+    no combing.
     """
     graph: Graph | None = None
     waiting: deque[VideoFrame] = deque()
@@ -79,7 +80,8 @@ def deinterlaced(
             if combing is not None and not frame.interlaced_frame:
                 combing.look(frame)
             unmarked = combing is not None and combing.found
-            if not (frame.interlaced_frame or unmarked):
+            marked = frame.interlaced_frame and not marks_fields
+            if not (marked or unmarked):
                 yield Decoded(frame, frame)
                 continue
             which = "all" if unmarked else "interlaced"  # others pass
@@ -100,11 +102,16 @@ def _shape(frame: VideoFrame) -> tuple[int, int, str]:
 def _graph(frame: VideoFrame, name: str, options: str | None = None) -> Graph:
     """Frames like this one through one filter."""
     graph = Graph()
-    buffer = graph.add_buffer(
-        width=frame.width,
-        height=frame.height,
-        format=frame.format,
-        time_base=frame.time_base,
+    # `add_buffer` has no colours: where FFmpeg puts a converter before the filter, they would be
+    # guessed.
+    buffer = graph.add(
+        "buffer",
+        width=str(frame.width),
+        height=str(frame.height),
+        pix_fmt=frame.format.name,
+        time_base=str(frame.time_base),
+        colorspace=str(int(frame.colorspace)),
+        range=str(int(frame.color_range)),
     )
     graph.link_nodes(buffer, graph.add(name, options), graph.add("buffersink")).configure()
     return graph

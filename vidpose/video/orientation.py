@@ -1,4 +1,4 @@
-"""How the pictures of a video are turned and mirrored when they are shown."""
+"""How the pictures of a video are shown: turned, mirrored, fitted into one shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from av.video.frame import VideoFrame
 
 from vidpose.video.colours import Image
 
-_MATRIX = "DISPLAYMATRIX"
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+SLIGHT = 0.01
+"""No bars where they would take less of the picture: codecs round sizes."""
+BOTH_EYES = {
+    1: "side by side",
+    2: "one above the other",
+    3: "in turns",
+    **dict.fromkeys((4, 5, 6, 7), "interleaved"),
+}
+"""FFmpeg's codes for how a frame holds the pictures of both eyes."""
 _KINDS = 40
 """More than FFmpeg has of side data."""
 
@@ -30,14 +41,11 @@ class Orientation:
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
         """What a decoded frame says; FFmpeg also makes a display matrix of an Exif orientation."""
-        try:
-            side_data: Any = frame.side_data.get(_MATRIX)
-        except ValueError:  # PyAV does not know all kinds of side data, such as Exif
-            side_data = _without_unknown_kinds(frame).side_data.get(_MATRIX)
-        if side_data is None:
+        matrix = _side_data(frame, "DISPLAYMATRIX")
+        if matrix is None:
             return cls()
         # Row vectors: x' = a x + c y, y' = b x + d y, in 16.16 fixed point.
-        a, b, _, c, d = np.frombuffer(side_data, np.int32)[:5].tolist()
+        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
         # An angle that is no quarter turn goes to the nearest one.
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(True, c < 0, b < 0)
@@ -52,6 +60,51 @@ class Orientation:
         for mirrored, axis in ((self.mirror_x, 1), (self.mirror_y, 0)):
             upright = cv2.flip(upright, axis) if mirrored else upright
         return cast(Image, upright)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a frame is shown."""
+
+    orientation: Orientation
+    size: Size
+    """Upright, with square pixels."""
+
+
+def place(size: Size, whole: Size, picture: Size) -> tuple[int, int, int, int]:
+    """Where a frame lies in a video of another shape: all of it is seen, in the middle.
+
+    Args:
+        size: the frame's, as it is displayed.
+        whole: the video's.
+        picture: that of the image to make, which shows the whole video at any size; a frame lies
+            at the same place in all of them.
+
+    Returns:
+        x, y, width, height in the image, pixels.
+    """
+    scale = min(whole[0] / size[0], whole[1] / size[1])
+    corner, extent = [], []
+    for side, across, pixels in zip(size, whole, picture, strict=True):
+        share = scale * side / across
+        extent.append(pixels if share > 1 - SLIGHT else max(1, round(pixels * share)))
+        corner.append((pixels - extent[-1]) // 2)
+    return corner[0], corner[1], extent[0], extent[1]
+
+
+def eyes(frame: VideoFrame) -> str | None:
+    """How a frame of a 3D film holds both eyes' pictures, in words; None if it holds one."""
+    kind = _side_data(frame, "STEREO3D")
+    return None if kind is None else BOTH_EYES.get(int(np.frombuffer(kind, np.int32)[0]))
+
+
+def _side_data(frame: VideoFrame, kind: str) -> Any:
+    found: Any
+    try:
+        found = frame.side_data.get(kind)
+    except ValueError:  # PyAV does not know all kinds of side data, such as Exif
+        found = _without_unknown_kinds(frame).side_data.get(kind)
+    return found
 
 
 def _without_unknown_kinds(frame: VideoFrame) -> VideoFrame:

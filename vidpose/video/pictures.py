@@ -20,8 +20,20 @@ from av.video.frame import VideoFrame
 from vidpose.errors import UsageError, VideoError
 from vidpose.utils.files import sha256
 from vidpose.utils.gaps import NEAREST_S
+from vidpose.video.orientation import Orientation, Size
+from vidpose.video.streams import AS_NAMED
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+OTHER_SUFFIXES = (
+    *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jpe"),
+    *(".jxl", ".nef", ".pgm", ".ppm", ".tga"),
+)
+"""Pictures that are not read."""
+SAMPLE = 15
+"""Pictures that are looked at for the size that most of them have."""
+
+Parts = list[tuple[int, str]]
+"""A name's numbers, each with no letters, and letters, each with the number -1."""
 
 
 class PictureSequence:
@@ -36,6 +48,12 @@ class PictureSequence:
 
     def __init__(self, folder: Path, fps: float | None) -> None:
         self.paths = pictures_in(folder)
+        self._others = _files_in(folder, OTHER_SUFFIXES)
+        if not self.paths and self._others:
+            raise VideoError(
+                f"{folder} holds pictures that cannot be read here, such as {self._others[0].name};"
+                " convert them to .jpg or .png."
+            )
         if not self.paths:
             raise VideoError(
                 f"{folder} is a directory; give the path of a video file, or of a "
@@ -48,7 +66,16 @@ class PictureSequence:
         self.warnings: list[str] = []
         self._unreadable: list[Path] = []
         self._paged: list[Path] = []
-        self._sizes: Counter[tuple[int, int]] = Counter()
+        self._cut_off: list[Path] = []
+
+    def usual_size(self) -> Size | None:
+        """The size that most pictures have as they are shown; None if none can be read.
+
+        Of up to `SAMPLE` that lie evenly in the order; of equals it is the first one's.
+        """
+        sample = map(_decoded, self.paths[:: -(-len(self.paths) // SAMPLE)])
+        sizes = Counter(Orientation.of(f).size((f.width, f.height)) for f in sample if f)
+        return sizes.most_common(1)[0][0] if sizes else None
 
     def frames(self) -> Iterator[VideoFrame]:
         """Every picture that can be read; `pts` is its place in the order, from 0."""
@@ -57,9 +84,10 @@ class PictureSequence:
             if frame is None:
                 self._unreadable.append(path)
                 continue
-            self._sizes[frame.width, frame.height] += 1
             if _has_pages(path):
                 self._paged.append(path)
+            if frame.is_corrupt or _is_cut_off_jpeg(path):
+                self._cut_off.append(path)
             frame.pts, frame.time_base = place, 1 / self.rate
             frame.duration = 1
             yield frame
@@ -76,11 +104,23 @@ class PictureSequence:
                 f"{len(self._paged)} of {len(self.paths)} pictures in {self.folder} have several "
                 f"pages, the first of them {self._paged[0].name}; only the first page is read."
             )
-        if len(self._sizes) > 1:
-            sizes = ", ".join(f"{width}x{height}" for (width, height), _ in self._sizes.items())
+        if self._cut_off:
             self.warnings.append(
-                f"The pictures in {self.folder} are of several sizes ({sizes}); all are scaled to "
-                "that of the first one."
+                f"{len(self._cut_off)} of {len(self.paths)} pictures in {self.folder} must have "
+                f"been cut off, the first of them {self._cut_off[0].name}; what they lack is grey."
+            )
+        if self._others:
+            self.warnings.append(
+                f"{self.folder} also holds pictures that cannot be read here "
+                f"({len(self._others)}, the first is {self._others[0].name}); they are left out."
+            )
+        if breaks := _breaks(self.paths):
+            before, after = breaks[0]
+            places = "one place" if len(breaks) == 1 else f"{len(breaks)} places"
+            self.warnings.append(
+                f"The names of the pictures in {self.folder} do not count on in {places}, first "
+                f"from {before.name} to {after.name}; all are taken as one video in this order: "
+                "give each video a folder of its own."
             )
         kinds = sorted({path.suffix.lower().replace("jpeg", "jpg") for path in self.paths})
         if len(kinds) > 1:
@@ -113,6 +153,10 @@ def pictures_in(folder: Path) -> list[Path]:
     Raises:
         VideoError: the folder may not be read.
     """
+    return _files_in(folder, PICTURE_SUFFIXES)
+
+
+def _files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     try:
         paths = list(folder.iterdir())
     except OSError as error:
@@ -120,9 +164,7 @@ def pictures_in(folder: Path) -> list[Path]:
     found = [
         path
         for path in paths
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     ]
     return sorted(found, key=lambda path: (_natural(path.name), path.name))
 
@@ -137,7 +179,7 @@ def content_hash(video: Path) -> str:
     return digest.hexdigest()
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def _natural(name: str) -> Parts:
     """`a10b` -> letters and numbers that compare as such."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
@@ -169,9 +211,49 @@ def _has_pages(path: Path) -> bool:
         return stream.read(4) not in (b"", bytes(4))
 
 
+def _breaks(paths: list[Path]) -> list[tuple[Path, Path]]:
+    """Neighbours whose names do not count on: what differs is no number, or another one than
+    elsewhere. Another camera's pictures are like that, and a cover.
+    """
+    names = [_natural(path.stem) for path in paths]
+    places = [_first_difference(one, two) for one, two in pairwise(names)]
+    counted = Counter(place for place in places if place is not None)
+    frame = max(counted, key=lambda place: (counted[place], place), default=0)
+
+    def count_on(one: Parts, two: Parts, place: int | None) -> bool:
+        if place is None or place == frame:
+            return place == frame
+        if place < frame < min(len(one), len(two)) and one[frame] < two[frame]:
+            return True  # the day before the frame
+        return one[min(place, frame) + 1 : max(place, frame)] == [(-1, ".")]  # 12.5 seconds
+
+    pairs = zip(pairwise(paths), pairwise(names), places, strict=True)
+    return [paths for paths, names, place in pairs if not count_on(*names, place)]
+
+
+def _first_difference(one: Parts, two: Parts) -> int | None:
+    """Where names differ first, if that is a number."""
+    for place, (a, b) in enumerate(zip(one, two, strict=False)):
+        if a != b:
+            return place if min(a, b) >= (0, "") else None
+    return None
+
+
+def _is_cut_off_jpeg(path: Path) -> bool:
+    """Whether a JPEG lacks its end, which FFmpeg fills with grey."""
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        return False
+    data = path.read_bytes()
+    at = 2
+    # From segment to segment; one of them may hold a small picture with an end of its own.
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[at:]
+
+
 def _decoded(path: Path) -> VideoFrame | None:
     try:
-        with av.open(str(path.absolute())) as container:
+        with av.open(str(path.absolute()), options=AS_NAMED) as container:
             stream: Any = container.streams.video[0]
             return next(container.decode(stream), None)
     except (av.FFmpegError, OSError, IndexError, ValueError):

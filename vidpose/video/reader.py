@@ -6,6 +6,7 @@ dropped, doubled or reordered unseen, and `warnings` says what could not be read
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,11 +24,14 @@ from vidpose.utils.gaps import LONGEST_STEP_S, NEAREST_S
 from vidpose.video.clock import Clock, is_usable
 from vidpose.video.colours import Image, ToRGB
 from vidpose.video.deinterlace import Combing, Decoded, deinterlaced
-from vidpose.video.orientation import Orientation
+from vidpose.video.orientation import Orientation, Shown, Size, eyes, place
 from vidpose.video.pictures import PictureSequence, rate_of
 from vidpose.video.streams import (
+    PixelAspect,
     has_another_mp4,
     is_cut_off_transport_stream,
+    no_frame,
+    of_fields,
     open_container,
     square_pixels,
     video_stream,
@@ -51,6 +55,8 @@ WAITING_FRAMES = 8
 """So many frames without a stamp are held until there is one."""
 LONGEST_DURATION_S = 1e7
 """A frame that lasts longer (four months) has no usable duration."""
+SHOWN_SIZES = 3
+"""That many sizes are listed in a message."""
 SKIP_FRAMES, SKIP_ROUNDING_S = 1.5, 2e-3
 """Frames that are further apart than so many of their own durations skip something, if all others
 are as far apart as they last, to rounding ..."""
@@ -89,12 +95,12 @@ class VideoReader:
                 ...
 
     Stored rotation and mirroring are applied, pixels are made square, interlaced frames are
-    deinterlaced, HDR is brought to what an ordinary screen shows, and a size that changes
-    on the way is brought to that of the first frame. A damaged part is skipped and reading goes
-    on after it with true times; a video that is cut off ends where it is cut. Both leave a
-    sentence in `warnings`, complete when the iteration has ended. A container with neither
-    its length nor its number of frames (MPEG-TS) cannot show that its end is missing, if it is cut
-    between two packets.
+    deinterlaced, HDR is brought to what an ordinary screen shows, and frames of another size
+    or shape are fitted into that of the first one, with black bars. A damaged part is skipped and
+    reading goes on after it with true times; a video that is cut off ends where it is cut. The
+    last three leave a sentence in `warnings`, complete when the iteration has ended. A container
+    with neither its length nor its number of frames (MPEG-TS) cannot show that its end is missing,
+    if it is cut between two packets.
 
     Of several video streams it is the default one; pictures that are attached, such as covers, and
     small previews are none.
@@ -118,7 +124,7 @@ class VideoReader:
     """
 
     size: tuple[int, int]
-    """Width and height in pixels as displayed."""
+    """Width and height in pixels as displayed; of pictures in a folder the most frequent one."""
     fps: float
     """Average frames a second."""
     first_s: float
@@ -162,7 +168,11 @@ class VideoReader:
         self._pictures: PictureSequence | None = None
         self.duration_s = None
         self._all_frames: int | None = None
-        self._aspect: Fraction | None = None
+        self._aspect: PixelAspect | None = None
+        self._fields = False
+        self._orientation = Orientation()
+        self._rotation: int | None = None
+        self._sizes: Counter[Size] = Counter()
         self._end_of_stream_s = float("inf")
         self._length_s: float | None = None
         self._by_decoding = self._without_rate = False
@@ -170,14 +180,14 @@ class VideoReader:
             if self.path.is_dir():
                 self._frames = deinterlaced(self._open_pictures(fps))
             else:
-                self._frames = deinterlaced(self._open_stream(on_error, fps), self._combing)
+                frames = self._open_stream(on_error, fps)
+                # FFmpeg gives H.264's fields in pairs, and marks HEVC's fields only.
+                self._fields = self._stream.codec_context.name == "hevc"
+                self._frames = deinterlaced(frames, self._combing, self._fields)
             self._stamps = self._stamped()
             first = next(self._stamps, None)
             if first is None:
-                raise VideoError(
-                    f"{self.path} has no frame that can be read; the file is damaged or cut off: "
-                    "copy it again."
-                )
+                raise VideoError(no_frame(self.path))
             self._describe(first)
             self._selected = self._select(first)
             on_error.pop_all()
@@ -211,13 +221,19 @@ class VideoReader:
 
     def _describe(self, first: _Stamped) -> None:
         """What is known with the first frame."""
-        self._orientation = Orientation.of(first.frame.source)
-        square = square_pixels(first.frame.source, self._aspect)
-        self.size = self._orientation.size(square)
-        if max(square) > MOST_ACROSS or square[0] * square[1] > MOST_PIXELS:
+        source: Any = first.frame.source
+        self.size = source.opaque.size
+        if self._pictures is not None:
+            self.size = self._pictures.usual_size() or self.size
+        if max(self.size) > MOST_ACROSS or self.size[0] * self.size[1] > MOST_PIXELS:
             raise VideoError(
                 f"{self.path} has pictures of {self.size[0]}x{self.size[1]} pixels, which is too "
                 "large to be worked on; scale it down first."
+            )
+        if self._pictures is None and (how := eyes(source)):
+            self.warnings.append(
+                f"{self.path} is a 3D film with a picture for each eye, {how}; people count twice: "
+                "keep one eye's pictures first, as with FFmpeg's filter stereo3d."
             )
         self.first_s = first.stamp_s if is_usable(first.stamp_s) else 0.0
         self.expected_frames = self._all_frames
@@ -258,7 +274,7 @@ class VideoReader:
                     self.duration_s = length / av.time_base
             self._length_s = length / av.time_base
 
-        self._aspect = stream.sample_aspect_ratio
+        self._aspect = PixelAspect(stream)
         self._by_decoding = container.format.name == "avi"
         # AVI's own rate counts empty chunks, too.
         rates = [stream.average_rate, stream.guessed_rate]
@@ -323,7 +339,23 @@ class VideoReader:
             self._decoded += 1
             self._damaged_frames += frame.is_corrupt
             self._interlaced |= frame.interlaced_frame
+            shown = self._shown(frame)
+            self._sizes[shown.size] += 1
+            frame.opaque = shown
             yield frame
+
+    def _shown(self, frame: VideoFrame) -> Shown:
+        # Each picture of a folder says its own. In a video what a key frame says holds for those
+        # after it; a look at it takes long, the angle is at hand.
+        angle = frame.rotation
+        turned = self._rotation is None or (frame.key_frame and angle != self._rotation)
+        if turned or self._pictures is not None:
+            self._orientation, self._rotation = Orientation.of(frame), angle
+        aspect = None if self._aspect is None else self._aspect.of(frame)
+        if self._fields and frame.interlaced_frame:
+            aspect = of_fields(aspect)
+        size = self._orientation.size(square_pixels(frame, aspect))
+        return Shown(self._orientation, size)
 
     def _note(self, packet: Any) -> None:
         self._damaged_packets += packet.is_corrupt
@@ -454,14 +486,25 @@ class VideoReader:
             self._longest_skip_s = max(self._longest_skip_s, step_s)
 
     def _image(self, frame: Decoded) -> Image:
-        orientation = self._orientation
-        if self._pictures is not None:  # each says its own
-            orientation = Orientation.of(frame.source)
-        size = orientation.size(self._picture_size or self.size)
-        return orientation(self._to_rgb(frame.image, size, self.size[1]))
+        source: Any = frame.source
+        shown: Shown = source.opaque
+        picture = self._picture_size or self.size
+        x, y, width, height = place(shown.size, self.size, picture)
+        size = shown.orientation.size((width, height))
+        image = shown.orientation(self._to_rgb(frame.image, size))
+        if (width, height) == picture:
+            return image
+        whole = np.zeros((picture[1], picture[0], 3), np.uint8)
+        whole[y : y + height, x : x + width] = image
+        return whole
 
     def _conclude(self, ended: bool) -> None:
         self.warnings += [f"{self.path}: {warning}" for warning in self._to_rgb.warnings]
+        if self._fields and self._interlaced:
+            self.warnings.append(
+                f"{self.path} is interlaced and holds each field as a picture of its own; each is "
+                "shown in full height, so there are two for every frame."
+            )
         if self._combing.found:
             self.warnings.append(
                 f"{self.path} is interlaced and does not say so; all but its first moving frames "
@@ -480,12 +523,26 @@ class VideoReader:
                 + ("its time is" if one else "their times are")
                 + f" estimated from {'its' if one else 'their'} neighbours."
             )
+        self._conclude_sizes()
         if self._pictures is not None:
-            if ended:
-                self._pictures.conclude()
+            self._pictures.conclude()
             self.warnings += self._pictures.warnings
         else:
             self._conclude_loss(ended)
+
+    def _conclude_sizes(self) -> None:
+        """Say which frames had to be fitted."""
+        others = [(size, n) for size, n in self._sizes.most_common() if size != self.size]
+        if not others:
+            return
+        sizes = [f"{width}x{height}" for (width, height), _ in others]
+        if len(sizes) > SHOWN_SIZES:
+            sizes[SHOWN_SIZES - 1 :] = [f"{len(sizes) - SHOWN_SIZES + 1} other sizes"]
+        self.warnings.append(
+            f"{self.path} changes in size: it is {self.size[0]}x{self.size[1]} pixels, but "
+            f"{' or '.join(sizes)} in {sum(n for _, n in others)} of its {self._decoded} frames; "
+            "these are fitted in, with black bars where their shape is another."
+        )
 
     def _conclude_loss(self, ended: bool) -> None:
         """Say what was damaged, is missing or too much."""

@@ -17,12 +17,16 @@ from vidpose.errors import VideoError
 from vidpose.utils.files import obstacle
 
 OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
+AS_NAMED = {"pattern_type": "none"}
+"""`a%03d.png` is one picture of this name, not a row of others."""
 LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
 """Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
 TRANSPORT_PACKETS = (188, 192, 204)
 """Bytes of the kinds of packets of MPEG-TS."""
 MOST_BOXES = 1000
 """An MP4 that is not in pieces has few; further ones are not looked at."""
+FLAT = 0.8
+"""Pixels of frames are no flatter than 8:9 in television, those of fields no higher than 32:45."""
 PREVIEW_SHARE = 0.25
 """A stream with a smaller part of the largest one's pixels is a preview."""
 
@@ -48,7 +52,7 @@ def open_container(path: Path) -> InputContainer:
     check_file(path)
     try:
         # Absolute, so that FFmpeg does not take `10:30.mp4` for a protocol.
-        container = av.open(str(path.absolute()), **LENIENT)
+        container = av.open(str(path.absolute()), options=AS_NAMED, **LENIENT)
     except (av.FFmpegError, OSError):
         raise VideoError(_why_not_a_video(path)) from None
     if container.format.name == "tty":  # FFmpeg plays any .txt as a film of a terminal
@@ -83,7 +87,11 @@ def video_stream(container: InputContainer, path: Path, warnings: list[str]) -> 
         )
     largest = max(map(_pixels, known))
     full = [s for s in known if _pixels(s) >= PREVIEW_SHARE * largest]
-    stream = max(full, key=lambda s: (bool(s.disposition & Disposition.default), _pixels(s)))
+
+    def likely(stream: VideoStream) -> tuple[bool, int, int]:
+        return bool(stream.disposition & Disposition.default), _pixels(stream), stream.frames
+
+    stream = max(full, key=likely)
     if len(streams) > 1:
         warnings.append(
             f"{path} has {len(streams)} video streams; number {stream.index}, "
@@ -102,6 +110,46 @@ def square_pixels(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]
     if not aspect or not Fraction(1, 8) <= aspect <= 8:  # absent or nonsense
         return width, height
     return round(width * max(aspect, Fraction(1))), round(height * max(1 / aspect, Fraction(1)))
+
+
+class PixelAspect:
+    """The shape of a stream's pixels, width by height.
+
+    What the container says holds for all frames. What the codec says may change with a key frame,
+    as in a transport stream from one programme to the next.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._codec = stream.codec_context
+        self._aspect = stream.sample_aspect_ratio
+        self._is_codecs = self._aspect == self._codec.sample_aspect_ratio
+
+    def of(self, frame: VideoFrame) -> Fraction | None:
+        """That of the frame that was decoded last; None if it is unknown."""
+        # The codec is ahead of the frames that the decoder holds back; all of them come before the
+        # key frame.
+        if self._is_codecs and frame.key_frame:
+            self._aspect = self._codec.sample_aspect_ratio
+        return self._aspect
+
+
+def of_fields(aspect: Fraction | None) -> Fraction:
+    """The shape of pixels of a single field, which is shown as high as a frame.
+
+    Files mostly say that of a frame's pixels; what is flat already is a field's.
+    """
+    return aspect if aspect and aspect < FLAT else (aspect or Fraction(1)) / 2
+
+
+def no_frame(path: Path) -> str:
+    """Why a video has no frame that can be read, one sentence."""
+    head = b""
+    if path.is_file():
+        with open(path, "rb") as stream:
+            head = stream.read(21)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20] & 2:
+        return f"{path} is an animated WebP, which cannot be read here; convert it to a video."
+    return f"{path} has no frame that can be read; the file is damaged or cut off: copy it again."
 
 
 def is_cut_off_transport_stream(path: Path) -> bool:
