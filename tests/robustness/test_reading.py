@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -551,6 +551,20 @@ def test_fields_of_hevc_are_as_high_as_frames(tmp_path: Path) -> None:
     assert "holds each field as a picture of its own; each is shown in full height" in warning
     assert (of_fields(None), of_fields(Fraction(4, 3))) == (Fraction(1, 2), Fraction(2, 3))
     assert of_fields(Fraction(1, 2)) == Fraction(1, 2)  # it is a field's already
+
+
+def test_interlaced_frames_of_unknown_colours_come_as_they_are() -> None:
+    """FFmpeg cannot convert YCgCo for the filter, which does not take these formats."""
+
+    def frames() -> Iterator[av.VideoFrame]:
+        for pts in range(5):
+            frame = av.VideoFrame(64, 48, "nv12" if pts < 3 else "yuv420p")
+            frame.pts, frame.time_base, frame.colorspace = pts, Fraction(1, 25), 8
+            yield frame
+
+    found = Combing()
+    found.found = True
+    assert [one.source.pts for one in deinterlaced(frames(), found)] == [0, 1, 2, 3, 4]
 
 
 def test_interlaced_frames_that_are_not_marked_are_noticed(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import av
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
+from vidpose.video.colours import CONVERTED
+
 FILTER = "bwdif"
 COMBED_FRAMES, COMBED_SHARE = 8, 0.9
 """Frames that are not marked count as interlaced once so many were combed, and they are at least
@@ -36,7 +38,7 @@ class Combing:
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
-        self._shape: tuple[int, int, str] | None = None
+        self._shape: tuple[int, int, str, int] | None = None
         self._looked = self._combed = self._whole = 0
 
     def look(self, frame: VideoFrame) -> None:
@@ -71,7 +73,7 @@ def deinterlaced(
     """
     graph: Graph | None = None
     waiting: deque[VideoFrame] = deque()
-    shape: tuple[int, int, str] | None = None
+    shape: tuple[int, int, str, int] | None = None
     for frame in frames:
         if graph is not None and _shape(frame) != shape:
             yield from _rest(graph, waiting)
@@ -81,7 +83,9 @@ def deinterlaced(
                 combing.look(frame)
             unmarked = combing is not None and combing.found
             marked = frame.interlaced_frame and not marks_fields
-            if not (marked or unmarked):
+            # FFmpeg cannot bring colours that it does not know into a format that the filter takes.
+            known = int(frame.colorspace) in CONVERTED
+            if not (marked or unmarked) or not known:
                 yield Decoded(frame, frame)
                 continue
             which = "all" if unmarked else "interlaced"  # others pass
@@ -95,8 +99,8 @@ def deinterlaced(
         yield from _rest(graph, waiting)
 
 
-def _shape(frame: VideoFrame) -> tuple[int, int, str]:
-    return frame.width, frame.height, frame.format.name
+def _shape(frame: VideoFrame) -> tuple[int, int, str, int]:
+    return frame.width, frame.height, frame.format.name, int(frame.colorspace)
 
 
 def _graph(frame: VideoFrame, name: str, options: str | None = None) -> Graph:
