@@ -111,7 +111,7 @@ def test_results_of_vidpose(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"fps": None}, "expected keypoints_2d, .*, found no fps"),
-        ({"fps": 0}, "fps: expected a number above 0, 10,000 at most, found int64"),
+        ({"fps": 0}, "fps: expected a number above 0, 20,000 at most, found int64"),
         ({"frame_size": [1280]}, "frame_size: expected 2 numbers above 0"),
         ({"joints_3d": np.zeros((11, 17, 3))}, r"expected as many .* joints_3d \(11\), found 12"),
         ({"joints_3d": np.full((12, 17, 3), np.nan)}, "joints_3d: expected finite numbers, found"),

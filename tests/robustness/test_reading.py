@@ -174,7 +174,9 @@ def test_a_video_trimmed_by_an_edit_list_is_not_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 90])
-@pytest.mark.parametrize(("name", "codec"), [("a.wmv", "wmv2"), ("a.flv", "flv")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.wmv", "wmv2"), ("a.flv", "flv"), ("a.ivf", "libvpx")]
+)
 def test_a_last_packet_that_does_not_say_how_long_it_lasts(
     tmp_path: Path, name: str, codec: str, frames: int
 ) -> None:
@@ -182,7 +184,8 @@ def test_a_last_packet_that_does_not_say_how_long_it_lasts(
     with VideoReader(path) as video:
         assert len(list(video)) == frames
     assert not any("cut off" in warning for warning in video.warnings)
-    assert video.fps < 100
+    # WMV of a frame or two tells a thousandth of a second as its rate.
+    assert video.fps == pytest.approx(25 if name == "a.wmv" and frames < 3 else 30, abs=0.1)
 
 
 def test_a_jump_of_the_clock_is_no_lost_frame(tmp_path: Path) -> None:

@@ -45,9 +45,8 @@ class Clock:
         if time is None:
             self.corrected += 1
             time = self._between(next_s)
-        elif is_usable(stamp_s):
-            self._last_stamp = stamp_s
         self._last, self._end = time, time + duration_s
+        self._last_stamp = stamp_s if is_usable(stamp_s) else self._last_stamp
         return time
 
     def _time(self, stamp_s: float | None, next_s: float | None) -> float | None:

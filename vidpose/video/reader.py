@@ -282,8 +282,8 @@ class VideoReader:
             rates.reverse()
         elif container.format.name in BARE:
             rates = [stream.codec_context.framerate]
-        elif not stream.average_rate and stream.guessed_rate == 1 / self.time_base:
-            rates = []  # a tick is no frame
+        elif not stream.average_rate and stream.guessed_rate == 1 / self.time_base >= 1000:
+            rates = []  # a tick of such a clock is no frame
         rate = next((rate for rate in rates if rate and 0 < rate < 1 / NEAREST_S), None)
         self._without_rate = rate is None and container.format.name in BARE
         if self._without_rate and fps is not None:
