@@ -137,10 +137,22 @@ def _matches(rule: str, words: list[str]) -> bool:
 
 
 def run_vidpose(words: list[str], place: str) -> None:
+    if words[1] == "train":
+        make_room(Path(words[words.index("--out") + 1]) if "--out" in words else TRAINED)
     done = CliRunner().invoke(main, words[1:])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert done.exit_code == 0, f"{place}: {' '.join(words)}\n{done.output}"
+
+
+TRAINED = Path("outputs/train")
+"""Where a run goes by default."""
+
+
+def make_room(run: Path) -> None:
+    """Remove the stand-in for the weights of a run that has not been yet."""
+    if not (run / "state.pt").exists():
+        (run / "best.safetensors").unlink(missing_ok=True)
 
 
 def check_usage(words: list[str], place: str) -> None:
