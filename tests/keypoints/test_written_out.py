@@ -59,6 +59,8 @@ EVERYBODY = [[entry(i, who) for i in range(FRAMES)] for who in range(2)]
         [{"image": f"f_{i:05d}.jpg", "landmarks": landmarks(i, 0)} for i in range(FRAMES)],
         {"poses": EVERYBODY[0]},
         {"results": {"tracks": [{"id": 4, "history": EVERYBODY[0]}]}},
+        {"frame_count": FRAMES, "frames": EVERYBODY[0]},
+        [{"fps": 30}, *EVERYBODY[0]],
     ],
     ids=lambda content: (
         next(iter(content)) if isinstance(content, dict) else next(iter(content[0]))
@@ -79,8 +81,9 @@ def test_frames_are_found_wherever_they_stand(content: Any, tmp_path: Path) -> N
         {str(w): {str(i): landmarks(i, w) for i in range(FRAMES)} for w in range(2)},
         {str(i): {str(w): landmarks(i, w) for w in range(2)} for i in range(FRAMES)},
         [{"frame": i, "people": [landmarks(i, w) for w in range(2)]} for i in range(FRAMES)],
+        [{"image": f"{i:04d}.jpg", "pose": landmarks(i, w)} for i in range(FRAMES) for w in (0, 1)],
     ],
-    ids=["list", "tracks", "names", "frames in people", "people in frames", "people"],
+    ids=["list", "tracks", "names", "frames in people", "people in frames", "people", "pictures"],
 )
 def test_frames_of_people_and_people_of_frames(content: Any, tmp_path: Path) -> None:
     check(read(dump(tmp_path / "x.json", content))[0], people=2)
@@ -103,6 +106,15 @@ def test_frames_of_people_and_people_of_frames(content: Any, tmp_path: Path) -> 
 def test_frames_are_not_taken_for_people(content: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(KeypointsError, match=message):
         read(dump(tmp_path / "x.json", content))
+
+
+def test_detections_that_are_counted_are_no_frames(tmp_path: Path) -> None:
+    rows = [
+        {"index": w, "keypoints": dict(zip("xy", person(0, w).T.tolist(), strict=True))}
+        for w in range(2)
+    ]
+    poses, _ = read(dump(tmp_path / "x.json", rows))
+    assert (poses.people, poses.frames) == (2, 1)
 
 
 def test_a_crowd_is_no_video(tmp_path: Path) -> None:
@@ -202,6 +214,28 @@ def test_scores_beside_the_joints(frame: Callable[[Any], Entry], tmp_path: Path)
     check(poses, people=2, of=COCO17)
 
 
+def test_a_score_for_each_person_is_none_of_joints(tmp_path: Path) -> None:
+    """torchvision's."""
+    rows = [
+        {
+            "frame": i,
+            "keypoints": [person(i).tolist()],
+            "scores": [1.0],
+            "keypoints_scores": SCORES[:1],
+        }
+        for i in range(FRAMES)
+    ]
+    check(read(dump(tmp_path / "x.json", rows), skeleton="coco17")[0], of=COCO17)
+
+
+def test_parts_of_the_picture_with_scores(tmp_path: Path) -> None:
+    rows = [
+        {"frame": i, "keypoints": (person(i) / SIZE).tolist(), "scores": SCORES[0]}
+        for i in range(FRAMES)
+    ]
+    check(read(dump(tmp_path / "x.json", rows), skeleton="coco17")[0], of=COCO17)
+
+
 def test_frames_of_mmpose_under_another_key(tmp_path: Path) -> None:
     rows = [{"frame_id": i, "instances": [instance(i, w) for w in range(2)]} for i in range(FRAMES)]
     path = dump(tmp_path / "x.json", {"video": "x", "pose_results": rows})
@@ -244,6 +278,23 @@ def test_ids_that_people_exchange_are_none(tmp_path: Path) -> None:
     assert "warnings" not in read(dump(tmp_path / "x.json", once))[1]
 
 
+def test_a_long_video_keeps_its_ids(tmp_path: Path) -> None:
+    """Though its tracker was wrong in two frames of many."""
+    rows = [
+        {
+            "image_id": i,
+            "category_id": 1,
+            "track_id": 7 + n,
+            "keypoints": files.flat(person(0, who)),
+        }
+        for i in range(400)
+        for n, who in enumerate([1, 0] if i in (100, 300) else [0, 1])
+    ]
+    poses, told = read(dump(tmp_path / "x.json", rows))
+    assert poses.person_ids.tolist() == [7, 8]
+    assert "warnings" not in told
+
+
 def test_ultralytics_counts_a_videos_frames_from_1(tmp_path: Path) -> None:
     for i in range(FRAMES):
         parts = [n for x, y in person(i).tolist() for n in (x / SIZE[0], y / SIZE[1], SCORE)]
@@ -266,8 +317,9 @@ def test_scores_in_an_array_of_their_own(key: str, tmp_path: Path) -> None:
     check(poses, of=COCO17)
     assert told["warnings"] == [f"{tmp_path / 'x.npz'}: only keypoints is read; left out is fps."]
     np.savez(tmp_path / "y.npz", **(arrays | {key: scores[:-1]}))
-    with pytest.raises(KeypointsError, match="which do not match"):
-        read(tmp_path / "y.npz", skeleton="coco17")
+    poses, told = read(tmp_path / "y.npz", skeleton="coco17")
+    assert poses.scores_2d.min() == 1
+    assert f"left out are {key}, fps" in told["warnings"][0]
 
 
 @pytest.mark.parametrize("people", [1, 2])

@@ -556,14 +556,19 @@ def test_fields_of_hevc_are_as_high_as_frames(tmp_path: Path) -> None:
     assert of_fields(Fraction(1, 2)) == Fraction(1, 2)  # it is a field's already
 
 
-def test_interlaced_frames_of_unknown_colours_come_as_they_are() -> None:
-    """FFmpeg cannot convert YCgCo for the filter, which does not take these formats."""
+@pytest.mark.parametrize("matrix", [3, 8, 15])
+def test_interlaced_frames_of_unknown_colours_come_as_they_are(matrix: int) -> None:
+    """FFmpeg cannot convert YCgCo for the filter, which does not take all formats; nor does it take
+    the reserved number 3.
+    """
 
     def frames() -> Iterator[av.VideoFrame]:
         for pts in range(5):
             frame = av.VideoFrame(64, 48, "nv12" if pts < 3 else "yuv420p")
-            frame.pts, frame.time_base, frame.colorspace = pts, Fraction(1, 25), 8
+            frame.pts, frame.time_base, frame.colorspace = pts, Fraction(1, 25), matrix
             yield frame
+
+    assert len(list(deinterlaced(frames(), Combing()))) == 5
 
     found = Combing()
     found.found = True
@@ -571,14 +576,27 @@ def test_interlaced_frames_of_unknown_colours_come_as_they_are() -> None:
 
 
 def test_interlaced_frames_that_are_not_marked_are_noticed(tmp_path: Path) -> None:
-    path = _interlaced(tmp_path / "a.mp4", 24, marked=False)
+    path = _interlaced(tmp_path / "a.mp4", 48, marked=False)
     with VideoReader(path) as video:
         frames = list(video)
-    assert [frame.time_s for frame in frames] == pytest.approx(np.arange(24) / 25)
+    assert [frame.time_s for frame in frames] == pytest.approx(np.arange(48) / 25)
     combed = np.array([_combing(frame.image) for frame in frames])
-    assert (combed[12:] < combed[0] / 4).all()
+    assert (combed[36:] < combed[0] / 4).all()
     (warning,) = video.warnings
     assert "is interlaced and does not say so" in warning
+
+
+def test_stripes_that_pan_are_not_interlaced() -> None:
+    """As blinds look to a slow camera: combed now one way, now the other."""
+    combing = Combing()
+    rows = np.arange(360)[:, None]
+    for n in range(120):
+        image = np.full((360, 640, 3), 110, np.uint8)
+        image[:, :64] = (128 + 100 * np.sin((rows + 0.3 * n) * np.pi / 2))[..., None]
+        frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = n, Fraction(1, 30)
+        combing.look(frame)
+    assert not combing.found
 
 
 @pytest.mark.parametrize("still", [0, 12])
@@ -667,7 +685,7 @@ def test_a_jpeg_that_is_cut_off_is_told(tmp_path: Path, thumbnail: bool) -> None
     data = path.read_bytes()
     if thumbnail:  # in a segment that ends as a JPEG does
         data = data[:2] + b"\xff\xe1\0\x0a\xff\xd8\xff\xda\0\0\xff\xd9" + data[2:]
-    path.write_bytes(data + b"what phones append: \xff\xda")
+    path.write_bytes(data[:2] + b"\xff\xff" + data[2:] + b"what phones append: \xff\xda")
     with VideoReader(tmp_path / "a", fps=30) as video:
         list(video)
     assert video.warnings == []
@@ -676,7 +694,7 @@ def test_a_jpeg_that_is_cut_off_is_told(tmp_path: Path, thumbnail: bool) -> None
         assert len(list(video)) == 3
     (warning,) = video.warnings
     assert "1 of 3 pictures" in warning
-    assert "cut off, the first of them 1.jpg" in warning
+    assert "lack their end, the first of them 1.jpg" in warning
 
 
 @pytest.mark.parametrize(
@@ -704,6 +722,9 @@ def test_names_that_do_not_count_on_are_told(
         ("clip2_0007_png.rf.4e73a", "clip2_0008_png.rf.1c22b", "clip2_0009_png.rf.99f"),
         ("20240131_235959", "20240201_235960", "20240201_235961"),
         ("1700000000.12", "1700000000.62", "1700000001.12"),
+        ("2024-05-01_12-00-58", "2024-05-01_12-00-59", "2024-05-01_12-01-00"),
+        ("2024-05-01_23-00-00", "2024-05-02_00-00-00", "2024-05-03_00-00-00"),
+        ("12h00m40s", "12h00m50s", "12h01m00s"),
         ("9", "10", "11"),
     ],
 )
@@ -719,8 +740,9 @@ def test_pictures_of_other_kinds_are_told(tmp_path: Path) -> None:
         (folder / f"{n}.heic").write_bytes(b"x")
     with pytest.raises(VideoError, match=r"cannot be read here, such as 2\.heic; convert them"):
         VideoReader(folder, fps=30)
+    (folder / "0.cr2").write_bytes(b"x")  # the camera's raw picture of 0.jpg
     (warning,) = _read_folder(folder, "0.jpg", "1.jpg").warnings
-    assert "cannot be read here (2, the first is 2.heic); they are left out" in warning
+    assert "of kinds that are not read (2, the first is 2.heic); they are left out" in warning
 
 
 def test_a_name_with_a_pattern_is_a_name(tmp_path: Path) -> None:

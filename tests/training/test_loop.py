@@ -220,3 +220,10 @@ def test_two_runs_do_not_write_into_one_folder(data: TrainingData, tmp_path: Pat
 
     quiet(data, tmp_path, progress=progress)
     assert len(log_of(tmp_path)) == TINY.epochs
+
+
+def test_a_run_behind_a_link_to_another_disk(data: TrainingData, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    quiet(data, tmp_path / "run")
+    assert (tmp_path / "disk" / "state.pt").exists()

@@ -206,12 +206,7 @@ def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
         _check_up(format, options, world)
         there = _of_any_person(stem, format) if format.one_person else [_named(stem, format)]
         for path in there:
-            check_out(path, format)
-
-
-def check_out(path: Path, format: Format) -> None:
-    """See `check_replaceable`."""
-    check_replaceable(path, format.mark)
+            check_replaceable(path, format.mark)
 
 
 def _named(stem: Path, format: Format, person: int | None = None) -> Path:
@@ -282,7 +277,7 @@ def _check(result: Pose3D, files: list[tuple[Format, Path]], options: ExportOpti
             )
         format.check_installed()
         _check_up(format, options, result.camera_to_world is not None)
-        check_out(path, format)
+        check_replaceable(path, format.mark)
 
 
 def _check_up(format: Format, options: ExportOptions, world: bool) -> None:

@@ -33,8 +33,9 @@ CROWD = 6
 """So many people in a frame are looked at: whether they are people, or frames."""
 SAME_PLACE = 0.1
 """Joints this close together on average, in sizes of the body, are of the same person."""
-FEWEST_EXCHANGES = 4
-"""A tracker may be wrong now and then; ids that people exchange more often are none."""
+FEWEST_EXCHANGES, EXCHANGES = 4, 0.02
+"""A tracker may be wrong now and then; ids that people exchange more often, and in more than this
+share of the frames, are none."""
 MOST_COMPARED = 200
 SMALLEST_PX = 2.0
 """All people of a video lie further apart than this; what does not is in other units."""
@@ -95,7 +96,7 @@ def with_usable_ids(found: KeypointFile) -> KeypointFile:
         what = (
             f"one id stands for several people in {len(doubled)} of {len(ids)} frames with several"
         )
-    elif (exchanged := _exchanges(found)) >= FEWEST_EXCHANGES:
+    elif (exchanged := _exchanges(found)) >= max(FEWEST_EXCHANGES, EXCHANGES * len(found.frames)):
         what = f"people exchange their ids {exchanged} times"
     else:
         return found

@@ -123,6 +123,11 @@ def _are_visibilities(third: NDArray[np.float64]) -> bool:
     return bool(np.isin(third[np.isfinite(third)], VISIBILITY).all())
 
 
+def _is_numbered(row: Item) -> bool:
+    category = row.value.get("category_id") if isinstance(row.value, dict) else None
+    return not isinstance(category, str) or DIGITS.fullmatch(category) is not None
+
+
 def _category(row: Item) -> int | None:
     category = row.get("category_id")
     return category.integer() if category else None
@@ -191,7 +196,8 @@ class People:
         Raises:
             KeypointsError: there are several categories, and they are not COCO's own.
         """
-        rows_of = Counter(_category(row) for row in rows)
+        # AlphaPose's rows are alike, and may name the one category that they have.
+        rows_of = Counter(_category(row) for row in rows if _is_numbered(row))
         del rows_of[None]
         if len(rows_of) < 2:
             return cls()

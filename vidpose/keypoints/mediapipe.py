@@ -29,13 +29,12 @@ from vidpose.keypoints.base import (
     check_not_world,
 )
 from vidpose.keypoints.joint_names import skeleton_of_names
+from vidpose.keypoints.tables import WITH_FACE_OR_HANDS
 from vidpose.skeleton import BLAZEPOSE33, Skeleton
 
 NAME = "mediapipe"
 FEWEST, FEWEST_NAMED = 17, 5
 """A list of fewer points is no person; those that have names may leave out what was not seen."""
-WITH_FACE_OR_HANDS = (75, 501, 543, 553)
-"""Numbers of points of MediaPipe's whole-body models; the first 33 are the pose's."""
 SCORES = ("visibility", "score", "presence", "confidence")
 
 

@@ -29,12 +29,13 @@ from vidpose.keypoints.base import (
     KeypointFile,
     PersonKeypoints,
     agreed,
+    are_normalised,
     ask_for_17,
     skeleton_by_size,
 )
 from vidpose.keypoints.joint_names import skeleton_of_names
 from vidpose.poses import Pose2D
-from vidpose.skeleton import COCO17, H36M17, HALPE26, HALPE136, WHOLEBODY133, Skeleton
+from vidpose.skeleton import BLAZEPOSE33, COCO17, H36M17, HALPE26, HALPE136, WHOLEBODY133, Skeleton
 from vidpose.utils.files import replacing
 
 NAME = "mmpose"
@@ -92,6 +93,7 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
         fps=fps.positive() if fps else None,
         frame_size=_size(size) if size else None,
         video=asked.video if _written_out(item) else None,
+        normalised=_written_out(item) and are_normalised(out),
         warnings=warnings,
     )
 
@@ -99,9 +101,14 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
 def _is_person(value: Any) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("keypoints"), list):
         return False
-    joints = value["keypoints"]
-    of_one = all(isinstance(j, list) and not any(isinstance(n, list) for n in j) for j in joints)
-    return of_one and _scores_key(value) is not None
+    joints, scores = value["keypoints"], value.get(_scores_key(value) or "")
+    if not all(isinstance(j, list) and not any(isinstance(n, list) for n in j) for j in joints):
+        return False
+    if "keypoint_scores" in value:
+        return True
+    # Where other programs have a third number, it is the score.
+    pairs = all(len(joint) == 2 for joint in joints) and len(joints) != len(BLAZEPOSE33)
+    return pairs and isinstance(scores, list) and len(scores) == len(joints)
 
 
 def _scores_key(value: dict[str, Any]) -> str | None:

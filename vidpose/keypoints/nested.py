@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,8 @@ PICTURE_KEYS = ("image", "image_name", "image_path", "image_id", "file_name", "f
 LIST_KEYS = ("frames", "data", "results", "predictions", "detections")
 """Under these stand frames."""
 PEOPLE_KEYS = (
-    *("people", "persons", "poses", "bodies", "instances", "keypoints", "landmarks"),
-    *("pose_landmarks", "poseLandmarks"),
+    *("people", "persons", "humans", "players", "pose", "poses", "bodies", "instances"),
+    *("keypoints", "landmarks", "pose_landmarks", "poseLandmarks", "multi_pose_landmarks"),
 )
 """Under these stand the people of a picture."""
 NO_POSE = ("world", "hand", "face")
@@ -81,7 +82,7 @@ class _Reading:
         if self.is_person(item.value) and not _own_key(item.value):
             return {0: [item]}
         number = _own_number(item)
-        if number is not None:
+        if number is not None and not self._holds_frames(item):
             return {number: list(self._people(item))}
         if isinstance(item.value, list):
             return self._of_list(item, key)
@@ -134,14 +135,15 @@ class _Reading:
         out: Frames = {}
         positions = False
         for position, entry in enumerate(entries):
-            number = _own_number(entry)
-            positions |= number is None
-            out.setdefault(position if number is None else number, []).extend(self._people(entry))
-        if positions:
-            self.warnings.append(
-                f"{item.path} does not number its frames; the first entry is taken as frame 0, and "
-                "so on."
-            )
+            number, seen = _own_number(entry), list(self._people(entry))
+            positions |= number is None and bool(seen)
+            out.setdefault(position if number is None else number, []).extend(seen)
+        warning = (
+            f"{item.path} does not number its frames; the first entry is taken as frame 0, and so "
+            "on."
+        )
+        if positions and warning not in self.warnings:
+            self.warnings.append(warning)
         return out
 
     def _is_picture(self, entries: list[Item]) -> bool:
@@ -154,13 +156,23 @@ class _Reading:
         )
 
     def _names(self, entries: list[Item]) -> list[str]:
-        """What the entries call their frames, if each has a number in it, and no two the same."""
-        names = [_picture(entry.value) or _index(entry.value) for entry in entries]
-        known = [name for name in names if name and any(c.isdigit() for c in name)]
-        return known if len(set(known)) == len(entries) else []
+        """What the entries call their frames, if each has a number in it, and not all the same."""
+        pictures = [_picture(entry.value) for entry in entries]
+        known = [name for name in pictures if name and re.search("[0-9]", name)]
+        if len(known) == len(entries) > len(set(known)) > 1 or len(set(known)) == len(entries):
+            return known
+        # A person's own index is their place in the frame.
+        counted = [None if self.is_person(e.value) else _index(e.value) for e in entries]
+        indices = [index for index in counted if index is not None]
+        return indices if len(set(indices)) == len(entries) else []
 
     def _some(self, item: Item) -> bool:
         return next(self._people(item), None) is not None
+
+    def _holds_frames(self, item: Item) -> bool:
+        """Whether an object's own number is a total: frames stand in it."""
+        parts = self._parts(item)
+        return any(key == LIST_KEYS[0] or self._numbered_within(parts[key]) for key in parts)
 
     def _numbered_within(self, item: Item, depth: int = DEEPEST) -> bool:
         """Whether there is an object with a frame's number below this value, not in it itself."""
@@ -184,8 +196,9 @@ class _Reading:
             for key, child in _children(item).items()
             if has_people(child.value, self.is_person)
         }
-        poses = [key for key in parts if not any(word in key.lower() for word in NO_POSE)]
-        return {key: parts[key] for key in poses or parts}
+        poses = [key for key in parts if not _is_aside(key)]
+        named = any("pose" in key.lower() and not _is_aside(key) for key in item.value)
+        return {key: parts[key] for key in (poses if poses or named else parts)}
 
     def _people(self, entry: Item, depth: int = DEEPEST) -> Iterator[Item]:
         if self.is_person(entry.value):
@@ -197,6 +210,10 @@ class _Reading:
             inside = [Item(one, entry.path, entry.place) for one in _with_scores(entry.value)]
             for inner in inside or self._parts(entry).values():
                 yield from self._people(inner, depth - 1)
+
+
+def _is_aside(key: str) -> bool:
+    return any(word in key.lower() for word in NO_POSE)
 
 
 def _children(item: Item) -> dict[str, Item]:
@@ -214,10 +231,10 @@ def _children(item: Item) -> dict[str, Item]:
 def _with_scores(value: dict[str, Any]) -> list[Any]:
     """A picture's people, each with their scores, where these stand in a list of their own."""
     joints = value.get("keypoints")
-    scores = next((value[key] for key in SCORES if isinstance(value.get(key), list)), None)
+    # A list of numbers has the scores of one person's joints, or of whole people.
+    lists = [value[key] for key in SCORES if isinstance(value.get(key), list)]
+    scores = next((one for one in lists if one and all(isinstance(s, list) for s in one)), None)
     if not isinstance(joints, list) or scores is None or len(joints) != len(scores):
-        return []
-    if not all(isinstance(one, list) for one in scores):  # those of one person
         return []
     pairs = zip(joints, scores, strict=True)
     return [{"keypoints": one, SCORES[0]: sure} for one, sure in pairs]
@@ -243,7 +260,7 @@ def _picture(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
     names = (value.get(key) for key in PICTURE_KEYS)
-    return next((name for name in names if isinstance(name, str)), None)
+    return next((str(name) for name in names if isinstance(name, str | int)), None)
 
 
 def _index(value: Any) -> str | None:

@@ -104,10 +104,13 @@ def read_bare(path: Path, asked: Asked) -> KeypointFile:
     if not key:
         item.fail(f"has {len(entries)} arrays, none called {' or '.join(BARE_KEYS)}")
     array = entries[key]
-    array, used = _with_scores(array, entries, item)
+    array, used = _with_scores(array, entries)
     skeleton = asked.skeleton
     numbers = array.dtype.kind in "iuf" and array.shape[-1:] in ((2,), (3,))
-    if numbers and array.ndim == 4 and (skeleton is None or not _are_people(array, skeleton)):
+    cameras = skeleton is None and array.ndim == 4 and array.shape[2] >= len(BLAZEPOSE33)
+    if skeleton is not None and numbers and array.ndim == 4:
+        cameras = not _are_people(array, skeleton)
+    if numbers and cameras:
         return _read_cameras(array, item, asked)
     if skeleton is None:
         raise UsageError(
@@ -131,24 +134,25 @@ def read_bare(path: Path, asked: Asked) -> KeypointFile:
 
 
 def _with_scores(
-    array: NDArray[Any], entries: dict[str, NDArray[Any]], item: Item
+    array: NDArray[Any], entries: dict[str, NDArray[Any]]
 ) -> tuple[NDArray[Any], str | None]:
-    """The joints with the scores that stand in an array of their own, and its name."""
-    name = next((name for name in SCORE_KEYS if name in entries), None)
-    if name is None or array.shape[-1:] != (2,):
+    """The joints with the scores that stand in an array of their own, if one fits, and its name."""
+    shape = array.shape[:-1]
+    if array.shape[-1:] != (2,):
         return array, None
-    scores = entries[name]
-    if scores.shape == (*array.shape[:-1], 1):
-        scores = scores[..., 0]
-    if scores.shape != array.shape[:-1] or scores.dtype.kind not in "iuf":
-        item.fail(f"has the shape {array.shape}, and {name} {scores.shape}, which do not match")
-    return np.concatenate([array, scores[..., None]], axis=-1), name
+    for name in SCORE_KEYS:
+        scores = entries.get(name)
+        fits = scores is not None and scores.shape in (shape, (*shape, 1))
+        if scores is not None and fits and scores.dtype.kind in "iuf":
+            return np.concatenate([array, scores.reshape(*shape, 1)], axis=-1), name
+    return array, None
 
 
 def _are_people(array: NDArray[Any], skeleton: Skeleton) -> bool:
     """Whether (A, B, J, 2 or 3) are people in frames, and not the frames of cameras."""
-    first, second, joints, _ = array.shape
-    return joints == len(skeleton) and (first == 1 or second < first)
+    first, second, joints, numbers = array.shape
+    depth = numbers == 3 and _is_depth(array[..., 2])
+    return joints == len(skeleton) and not depth and (first == 1 or second < first)
 
 
 def _read_cameras(array: NDArray[Any], item: Item, asked: Asked) -> KeypointFile:

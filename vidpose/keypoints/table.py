@@ -143,11 +143,13 @@ def _frame_column(table: _Table) -> int | None:
     """The first that is called like one of frames; one of files, or a count, may be the same in
     many frames.
     """
+    single = len(table.rows) < 2
     values = {
         c: len(set(table.texts(c)))
         for c, name in enumerate(table.head)
         if FRAME.fullmatch(name) and not VIDEO_FILE.fullmatch(next(iter(table.texts(c)), ""))
     }
+    values = {c: n for c, n in values.items() if n > 1 or not _unsure(table.head[c]) or single}
     most = max(values.values(), default=0)
     return next((c for c, n in values.items() if n == most or not _unsure(table.head[c])), None)
 
@@ -178,6 +180,8 @@ def _one_video(table: _Table, frame: int | None, asked: Asked) -> tuple[_Table, 
     videos: dict[str, set[str]] = {}
     for name, at in zip(names, frames, strict=True):
         videos.setdefault(name, set()).add(at)
+    if asked.video is None and len(set(frames)) == sum(map(len, videos.values())):
+        return table, asked  # frames that count on from one to the next are one video's
     chosen = chosen_video(videos, table.path, asked.video)
     rows = [row for name, row in zip(names, table.rows, strict=True) if name == chosen]
     return replace(table, rows=rows), replace(asked, video=None)

@@ -127,7 +127,7 @@ def read_texts(path: Path, asked: Asked = NOTHING) -> KeypointFile:
 
 def _first(numbers: Mapping[str, int]) -> int:
     """What the first frame is called: Ultralytics calls those of a video `clip_1.txt`, `clip_2.txt`
-    ... without zeros in front.
+    ... without zeros in front. If nobody is in the first, this cannot be told from a count from 0.
     """
     plain = all(re.search(rf"_{number}\.txt$", name) for name, number in numbers.items())
     return int(plain and min(numbers.values(), default=0) == 1 and len(numbers) > 1)

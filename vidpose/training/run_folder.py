@@ -126,7 +126,7 @@ class RunFolder:
             return
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FolderLock(self.folder)
+            lock = FolderLock(self.folder.resolve())  # the user's own link to another disk is fine
         try:
             if not lock.held:
                 raise UsageError(

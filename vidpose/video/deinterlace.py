@@ -13,12 +13,15 @@ from av.video.frame import VideoFrame
 from vidpose.video.colours import CONVERTED
 
 FILTER = "bwdif"
-COMBED_FRAMES, COMBED_SHARE = 8, 0.9
-"""Frames that are not marked count as interlaced once so many were combed, and they are at least
-this share of those in which something moves. Every third frame or so is combed in a film that was
-brought to television's rate, which does not count."""
+COMBED_FRAMES, COMBED_SHARE, MOVING_SHARE = 30, 0.9, 0.5
+"""Frames that are not marked count as interlaced once so many were combed with the same field
+first, and they are at least this share of those in which something moves, and these of all. Every
+third frame or so is combed in a film that was brought to television's rate; stripes that move up
+or down look combed now one way, now the other. Neither counts."""
 LONGEST_LOOK = 300
-"""Frames in which combing is looked for: 2 ms each in a large picture."""
+"""Frames in which combing is looked for: up to 4 ms each."""
+MOST_ROWS = 1088
+"""No camera interlaces a higher picture."""
 
 
 class Decoded(NamedTuple):
@@ -39,15 +42,18 @@ class Combing:
     def __init__(self) -> None:
         self._graph: Graph | None = None
         self._shape: tuple[int, int, str, int] | None = None
-        self._looked = self._combed = self._whole = 0
+        self._looked = self._whole = 0
+        self._combed = {"tff": 0, "bff": 0}
 
     def look(self, frame: VideoFrame) -> None:
         """Look at the next frame, if those before have not decided it."""
         planar = frame.format.name.startswith(("yuv4", "yuvj4"))  # as interlaced cameras write
-        if self.found or self._looked >= LONGEST_LOOK or not planar:
+        decided = self.found or self._looked >= LONGEST_LOOK
+        if decided or not planar or frame.height > MOST_ROWS:
+            self._graph = None
             return
         self._looked += 1
-        if self._shape != _shape(frame):
+        if self._graph is None or self._shape != _shape(frame):
             self._graph, self._shape = _graph(frame, "idet"), _shape(frame)
         assert self._graph is not None
         self._graph.vpush(frame)
@@ -56,10 +62,13 @@ class Combing:
         except av.BlockingIOError:  # it compares neighbours, so it is one frame late
             return
         kind = judged.metadata["lavfi.idet.single.current_frame"]
-        self._combed += kind in ("tff", "bff")
+        if kind in self._combed:
+            self._combed[kind] += 1
         self._whole += kind == "progressive"  # else nothing moves
-        sure = self._combed >= COMBED_SHARE * (self._combed + self._whole)
-        self.found = sure and self._combed >= COMBED_FRAMES
+        alike, moving = max(self._combed.values()), sum(self._combed.values()) + self._whole
+        self.found = alike >= max(COMBED_FRAMES, COMBED_SHARE * moving, MOVING_SHARE * self._looked)
+        if self._whole > (1 - COMBED_SHARE) * LONGEST_LOOK:  # too many to be interlaced
+            self._looked = LONGEST_LOOK
 
 
 def deinterlaced(
@@ -79,12 +88,12 @@ def deinterlaced(
             yield from _rest(graph, waiting)
             graph = None
         if graph is None:
-            if combing is not None and not frame.interlaced_frame:
+            # FFmpeg cannot bring colours that it does not know into a format that filters take.
+            known = int(frame.colorspace) in CONVERTED and bool(frame.time_base)
+            if combing is not None and known and not frame.interlaced_frame:
                 combing.look(frame)
             unmarked = combing is not None and combing.found
             marked = frame.interlaced_frame and not marks_fields
-            # FFmpeg cannot bring colours that it does not know into a format that the filter takes.
-            known = int(frame.colorspace) in CONVERTED
             if not (marked or unmarked) or not known:
                 yield Decoded(frame, frame)
                 continue

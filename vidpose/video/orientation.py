@@ -94,8 +94,12 @@ def place(size: Size, whole: Size, picture: Size) -> tuple[int, int, int, int]:
 
 def eyes(frame: VideoFrame) -> str | None:
     """How a frame of a 3D film holds both eyes' pictures, in words; None if it holds one."""
-    kind = _side_data(frame, "STEREO3D")
-    return None if kind is None else BOTH_EYES.get(int(np.frombuffer(kind, np.int32)[0]))
+    stereo = _side_data(frame, "STEREO3D")
+    if stereo is None:
+        return None
+    kind, _, view = np.frombuffer(stereo, np.int32)[:3].tolist()
+    # Of spatial video one eye's frames are decoded, which say whose they are.
+    return BOTH_EYES.get(kind) if view == 0 else None
 
 
 def _side_data(frame: VideoFrame, kind: str) -> Any:

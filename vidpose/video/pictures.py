@@ -48,7 +48,9 @@ class PictureSequence:
 
     def __init__(self, folder: Path, fps: float | None) -> None:
         self.paths = pictures_in(folder)
-        self._others = _files_in(folder, OTHER_SUFFIXES)
+        twins = {path.stem.lower() for path in self.paths}  # cameras write raw pictures, too
+        others = _files_in(folder, OTHER_SUFFIXES)
+        self._others = [path for path in others if path.stem.lower() not in twins]
         if not self.paths and self._others:
             raise VideoError(
                 f"{folder} holds pictures that cannot be read here, such as {self._others[0].name};"
@@ -92,8 +94,12 @@ class PictureSequence:
             frame.duration = 1
             yield frame
 
-    def conclude(self) -> None:
-        """Say in `warnings` what was wrong, once `frames` has ended."""
+    def conclude(self, ended: bool) -> None:
+        """Say in `warnings` what was wrong with the pictures that were asked for.
+
+        Args:
+            ended: `frames` has come to its end; else the names say nothing yet.
+        """
         if self._unreadable:
             self.warnings.append(
                 f"{len(self._unreadable)} of {len(self.paths)} pictures in {self.folder} cannot be "
@@ -106,15 +112,15 @@ class PictureSequence:
             )
         if self._cut_off:
             self.warnings.append(
-                f"{len(self._cut_off)} of {len(self.paths)} pictures in {self.folder} must have "
-                f"been cut off, the first of them {self._cut_off[0].name}; what they lack is grey."
+                f"{len(self._cut_off)} of {len(self.paths)} pictures in {self.folder} lack their "
+                f"end, the first of them {self._cut_off[0].name}; what is missing is grey."
             )
         if self._others:
             self.warnings.append(
-                f"{self.folder} also holds pictures that cannot be read here "
+                f"{self.folder} also holds pictures of kinds that are not read "
                 f"({len(self._others)}, the first is {self._others[0].name}); they are left out."
             )
-        if breaks := _breaks(self.paths):
+        if breaks := _breaks(self.paths) if ended else ():
             before, after = breaks[0]
             places = "one place" if len(breaks) == 1 else f"{len(breaks)} places"
             self.warnings.append(
@@ -128,7 +134,7 @@ class PictureSequence:
                 f"{self.folder} holds {' and '.join(kinds)} pictures; all of them are taken, in "
                 "the order of their names."
             )
-        if hole := _hole(self.paths):
+        if hole := _hole(self.paths) if ended else None:
             self.warnings.append(
                 f"The numbers of the pictures in {self.folder} have gaps, the first after "
                 f"{hole.name}; all pictures are taken to be equally far apart in time."
@@ -223,12 +229,21 @@ def _breaks(paths: list[Path]) -> list[tuple[Path, Path]]:
     def count_on(one: Parts, two: Parts, place: int | None) -> bool:
         if place is None or place == frame:
             return place == frame
+        if _is_time(one) and _is_time(two):
+            return True
         if place < frame < min(len(one), len(two)) and one[frame] < two[frame]:
             return True  # the day before the frame
         return one[min(place, frame) + 1 : max(place, frame)] == [(-1, ".")]  # 12.5 seconds
 
     pairs = zip(pairwise(paths), pairwise(names), places, strict=True)
     return [paths for paths, names, place in pairs if not count_on(*names, place)]
+
+
+def _is_time(name: Parts) -> bool:
+    """Whether a name has a date or a time of day in it."""
+    numbers = [number for number, _ in name if number >= 0]
+    dates = any(19_000_101 <= n // 10**e <= 21_001_231 for n in numbers for e in (0, 6))
+    return dates or (len(numbers) > 2 and max(numbers[-2:]) < 60)
 
 
 def _first_difference(one: Parts, two: Parts) -> int | None:
@@ -247,8 +262,9 @@ def _is_cut_off_jpeg(path: Path) -> bool:
     at = 2
     # From segment to segment; one of them may hold a small picture with an end of its own.
     while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[at:]
+        fill = data[at + 1 : at + 2] == b"\xff"
+        at += 1 if fill else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data[:2] == b"\xff\xd8" and data.find(b"\xff\xd9", at) < 0
 
 
 def _decoded(path: Path) -> VideoFrame | None:

@@ -516,7 +516,7 @@ class VideoReader:
                 f"{self.path}: its clock starts anew {times}, as in files that were put together; "
                 "time goes on from where it was."
             )
-        if self._clock.corrected:
+        if self._clock.corrected and not self._without_rate:  # else none has a stamp
             one = self._clock.corrected == 1
             self.warnings.append(
                 f"{self.path} has {_frames(self._clock.corrected)} without a usable time stamp; "
@@ -525,7 +525,7 @@ class VideoReader:
             )
         self._conclude_sizes()
         if self._pictures is not None:
-            self._pictures.conclude()
+            self._pictures.conclude(ended)
             self.warnings += self._pictures.warnings
         else:
             self._conclude_loss(ended)
