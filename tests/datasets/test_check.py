@@ -196,7 +196,7 @@ def test_custom_and_mocap(tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", **good | {"fps": -1})
     a, b = check_dataset("custom", tmp_path)
     assert (a.state, a.found) == ("ok", "4 frames of a, h36m17")
-    wanted = "fps: expected a number above 0, 10,000 at most, found int64 ()."
+    wanted = "fps: expected a number above 0, 20,000 at most, found int64 ()."
     assert (b.state, b.found) == ("broken", wanted)
     for subject in ("01", "02"):
         (tmp_path / subject).mkdir()
