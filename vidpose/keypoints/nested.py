@@ -99,9 +99,9 @@ class _Reading:
 
     def _of_keys(self, item: Item, parts: dict[str, Item]) -> Frames:
         """Frames by their keys; or people by theirs, and within each of them frames."""
-        if all(self._length(part) > max(MOST_PEOPLE, len(parts)) for part in parts.values()):
-            return _together(self.frames_of(part, LIST_KEYS[0]) for part in parts.values())
-        if any(self._numbered_within(part) for part in parts.values()):
+        most = max(MOST_PEOPLE, len(parts))
+        numbered = any(self._numbered_within(part) for part in parts.values())
+        if numbered or all(self._length(part) > most for part in parts.values()):
             return _together(self.frames_of(part, LIST_KEYS[0]) for part in parts.values())
         empty = [
             key
