@@ -47,8 +47,22 @@ DROPPED_LIMBS = [
 """Joints that are lost together."""
 
 
-def add_detector_noise(rays: Tensor, fps: float, noise: float, random: RandomTensors) -> Tensor:
-    """Add jitter, drift, outliers and dropout; (B, F, J, 2), NaN where a joint is missing."""
+def add_detector_noise(
+    rays: Tensor,
+    fps: float,
+    noise: float,
+    random: RandomTensors,
+    scale: Tensor | None = None,
+) -> Tensor:
+    """Add jitter, drift, outliers and dropout; (B, F, J, 2), NaN where a joint is missing.
+
+    Args:
+        rays: where the joints are.
+        fps: frames a second.
+        noise: scales all of it.
+        random: draws.
+        scale: (B, 1, 1, 1), scales jitter and drift of each window.
+    """
     count, frames, joints, _ = rays.shape
     size = _size(rays)
     jitter = random.uniform(JITTER_SD, count, 1, 1, 1) * random.normal(*rays.shape)
@@ -64,21 +78,32 @@ def add_detector_noise(rays: Tensor, fps: float, noise: float, random: RandomTen
     missing = lost & random.flag(DROP_MISSING, count, 1, joints, 1)
     guess = DROP_GUESS_SD * random.normal(count, 1, joints, 2) * lost
 
-    noisy = rays + noise * size * (jitter + drift + jump + guess)
+    always = jitter + drift if scale is None else scale * (jitter + drift)
+    noisy = rays + noise * size * (always + jump + guess)
     return noisy.masked_fill(missing, math.nan)
 
 
 def add_correlated_noise(
-    rays: Tensor, fps: float, sd: tuple[float, float], random: RandomTensors
+    rays: Tensor,
+    fps: float,
+    sd: tuple[float, float],
+    random: RandomTensors,
+    scale: Tensor | None = None,
 ) -> Tensor:
-    """Add errors that last `CORRELATION_S`, a first-order autoregression; (B, F, J, 2)."""
+    """Add errors that last `CORRELATION_S`, a first-order autoregression; (B, F, J, 2).
+
+    Their standard deviation is drawn from `sd` for each window, and scaled by `scale`
+    (B, 1, 1, 1).
+    """
     keep = math.exp(-1 / (CORRELATION_S * fps))
     fresh = random.normal(*rays.shape)
     errors = [fresh[:, 0]]
     for t in range(1, rays.shape[1]):
         errors.append(keep * errors[-1] + (1 - keep**2) ** 0.5 * fresh[:, t])
-    scale = _size(rays) * random.uniform(sd, len(rays), 1, 1, 1)
-    return rays + scale * torch.stack(errors, dim=1)
+    size = _size(rays) * random.uniform(sd, len(rays), 1, 1, 1)
+    if scale is not None:
+        size = size * scale
+    return rays + size * torch.stack(errors, dim=1)
 
 
 def exchange_left_right(rays: Tensor, fps: float, rate: float, random: RandomTensors) -> Tensor:

@@ -66,6 +66,9 @@ class Variation:
     more poses than were captured."""
     noise: float = 1.0
     """Scales everything a detector does wrong; 0 gives perfect 2D."""
+    noise_scale: tuple[float, float] = (1.0, 1.0)
+    """Scales how far joints are off that are neither lost nor outliers; drawn per window, because
+    some videos are easier than others."""
     correlated_noise: tuple[float, float] = (0.0, 0.0)
     """What detectors are off by for a few frames (`CORRELATION_S`), in sizes of the person in the
     picture; drawn per window."""
@@ -155,10 +158,13 @@ class VirtualCameras:
         world = mirror(world, random.flag(vary.mirror, count))
         camera = _random_view(world, vary, random)
         rays = camera[..., :2] / camera[..., 2:].clamp_min(0.3)
+        scale = None
+        if vary.noise_scale != (1.0, 1.0):
+            scale = random.uniform(vary.noise_scale, count, 1, 1, 1)
         if vary.noise:
-            rays = add_detector_noise(rays, fps, vary.noise, random)
+            rays = add_detector_noise(rays, fps, vary.noise, random, scale)
         if vary.correlated_noise[1]:
-            rays = add_correlated_noise(rays, fps, vary.correlated_noise, random)
+            rays = add_correlated_noise(rays, fps, vary.correlated_noise, random, scale)
         if vary.left_right_exchange:
             rays = exchange_left_right(rays, fps, vary.left_right_exchange, random)
         if vary.limb_dropout:

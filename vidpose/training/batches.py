@@ -115,6 +115,7 @@ TRAINING = Variation(
     girdles=0.05,
     tumbling=0.05,
     mixed=0.6,
+    noise_scale=(0.3, 1.1),
     correlated_noise=(0.0, 0.035),
     limb_dropout=0.15,
     left_right_exchange=0.05,
