@@ -1,16 +1,18 @@
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from tests.bvh_files import write_mocap
 from tests.fakes import tiny_weights
 from vidpose.cli import main
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.errors import UsageError
 from vidpose.events import Event
-from vidpose.models import MODELS, flops
+from vidpose.models import MODELS, flops, load_checkpoint
 from vidpose.paper import NAMES, options, rerun
 from vidpose.paper.options import ExperimentOptions
 from vidpose.paper.runs import Budget
@@ -141,6 +143,33 @@ def test_table7_fine_tunes(tiny: Path, tmp_path: Path) -> None:
         assert mean == pytest.approx(sum(columns) / 6, abs=1e-4)
     assert scratch["p_mpjpe_mm"] != tuned["p_mpjpe_mm"]
     assert len(list((tmp_path / "runs").iterdir())) == 3  # the one that is tuned from, too
+
+
+def test_table7_begins_with_motion_capture(tiny: Path, tmp_path: Path) -> None:
+    write_synthetic(tiny / "humaneva", "humaneva", seconds=0.6)
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03", "10", "12"))
+    said: list[Event] = []
+    how = {"device": "cpu", "report": said.append, "seeds": 1, "only": ("finetuned",)}
+    rerun("table7", tmp_path / "out", tiny / "humaneva", mocap=mocap, **how)  # type: ignore[arg-type]
+    text = "\n".join(map(str, said))
+    assert "fine-tuned from motion capture under virtual cameras" in text
+    runs = [load_checkpoint(path) for path in (tmp_path / "out").glob("runs/*/best.safetensors")]
+    assert {(run.skeleton, run.fps, run.normalisation) for run in runs} == {
+        ("h36m17", 60, "person-2"),
+        ("humaneva15", 60, "person-2"),
+    }
+    # With motion capture in place of HumanEva itself there is nothing else to begin with.
+    other = tmp_path / "other"
+    write_mocap(other / "mocap", ("01", "02", "03", "10", "12"))
+    with pytest.raises(UsageError, match="leave it away"):
+        rerun("table7", tmp_path / "out", other, mocap=mocap, **how)  # type: ignore[arg-type]
+
+
+def test_networks_of_the_papers_size_are_poseformers_on_motion_capture() -> None:
+    chosen = ExperimentOptions(size="paper")
+    row = Row("poseformer", "PoseFormer")
+    stand = SimpleNamespace(clips=("some",), dataset=SimpleNamespace(name="mocap"))
+    assert chosen.recipe(stand, 27, row, 0).model == "poseformer"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sizes", [SMALL, PAPER_SIZE], ids=["small", "paper"])

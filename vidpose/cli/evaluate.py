@@ -125,7 +125,9 @@ def evaluate(
     "else DIR/synthetic, which is made.",
     metavar="DIR",
 )
-@click.option("--mocap", type=FILE, metavar="DIR", help="Run on this motion capture.")
+@click.option(
+    "--mocap", type=FILE, metavar="DIR", help="Run on this motion capture; table7: begin with it."
+)
 @TEST_SUBJECTS
 @click.option(
     "--weights",

@@ -28,7 +28,7 @@ _OPTIONS: dict[str, set[str]] = {
     **dict.fromkeys(("table1", "table2", "table3"), _TRAINING | {"only", "weights"}),
     **dict.fromkeys(("table4", "table5"), _TRAINING | {"only"}),
     "table6": set(),
-    "table7": _TRAINING - _DATA | {"only", "weights"},
+    "table7": _TRAINING - {"test_subjects"} | {"only", "weights"},
     "figure3": _TRAINING - {"seeds"} | {"only", "weights", "action"},
     "figure4": _TRAINING - {"seeds"} | {"only", "weights", *_OWN, "sequence", "at"},
     **dict.fromkeys(("figure5", "figure6"), _DATA | {"weights", *_OWN, "sequence", "at"}),

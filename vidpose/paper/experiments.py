@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vidpose.errors import UsageError
 from vidpose.evaluation.evaluate import check_fits, evaluate
 from vidpose.evaluation.published import POSEFORMER
 from vidpose.events import Info
@@ -45,7 +46,7 @@ def _trained(
     """Every row with every seed, and the budget in words."""
     rows, seeds, source = options.rows(experiment), options.seeds or SEEDS, None
     if any(row.fine_tuned for row in rows):
-        source = find_data("h36m", workspace, use_mocap=False)
+        source = _source(data, options.mocap, workspace)
     results = [
         RowResult(
             row,
@@ -59,6 +60,22 @@ def _trained(
     how = options.describe((run.epochs, run.windows) for result in results for run in result.runs)
     how += f", {seeds} seed{'s' if seeds != 1 else ''}"
     return results, how + (f"; fine-tuned from {source.description}" if source else "")
+
+
+def _source(data: ExperimentData, mocap: Path | None, workspace: Workspace) -> ExperimentData:
+    """What fine-tuning on HumanEva begins with: Human3.6M, motion capture or a synthetic set.
+
+    Raises:
+        UsageError: motion capture is asked for, and networks cannot look at the person alone.
+    """
+    # Virtual cameras have no picture that HumanEva's could be like.
+    usable = data.has_focal_lengths and not data.clips
+    if mocap is not None and not usable:
+        raise UsageError(
+            "--mocap: table7 trains on motion capture first where HumanEva's files are in --data "
+            "and tell the focal lengths; leave it away."
+        )
+    return find_data("h36m", workspace, mocap=mocap, use_mocap=usable)
 
 
 def _measured(

@@ -100,8 +100,11 @@ class ExperimentOptions:
         recipe, before = self.recipe(data, experiment.frames, row, seed), None
         if row.fine_tuned:
             assert source is not None
-            # Both have to normalise alike.
             first = self.recipe(source, experiment.frames, row, seed)
+            if source.clips:  # virtual cameras have no picture's edge, and any frame rate
+                recipe = replace(recipe, normalisation=first.normalisation)
+                first = replace(first, fps=data.dataset.test[0].fps)
+            # Both have to normalise alike.
             first = replace(first, normalisation=recipe.normalisation)
             before = Run(recipe=first, data=source, budget=self.budget)
         return Run(recipe=recipe, data=data, budget=self.budget, before=before)
@@ -111,7 +114,7 @@ class ExperimentOptions:
         if not self.is_small:
             name = None if data.clips else "paper"
             base = recipe_for(data.dataset.name, name)
-            sizes = PAPER_SIZE | {"frames": frames}
+            sizes = PAPER_SIZE | {"model": "poseformer", "frames": frames}
         else:
             base = replace(
                 recipe_for("mocap", "vidpose"),
