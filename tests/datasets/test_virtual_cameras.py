@@ -229,6 +229,27 @@ def test_correlated_noise_lasts_for_a_few_frames() -> None:
     assert beside.item() == pytest.approx(math.exp(-1 / (0.14 * 30)), abs=0.02)
 
 
+def test_some_windows_are_easier_than_others() -> None:
+    """What is scaled is how far joints are off, not how many are lost or outliers."""
+    count = 512
+    clean, _ = draw(PERFECT, count=count, frames=27)
+    size = (clean - clean[:, :, :1]).norm(dim=-1).mean(dim=(1, 2))[:, None, None]
+
+    def off(**noise: Any) -> torch.Tensor:
+        rays, _ = draw(varied(**noise), count=count, frames=27)
+        return (rays - clean).norm(dim=-1) / size
+
+    for noise in ({"noise": 1.0}, {"correlated_noise": (0.03, 0.03)}):
+        half = off(noise_scale=(0.5, 0.5), **noise)
+        assert half.nanmedian() / off(**noise).nanmedian() == pytest.approx(0.5, abs=0.02)
+    everything = off(noise=1.0, noise_scale=(0.0, 0.0))
+    lost = everything.isnan()
+    assert 0.01 < lost.float().mean() < 0.03
+    assert 0.01 < (everything[~lost] > 0.01).float().mean() < 0.04  # guesses and outliers
+    drawn = off(noise=1.0, noise_scale=(0.2, 1.2)).nanmedian(dim=2).values.median(dim=1).values
+    assert drawn.quantile(0.95) > 3 * drawn.quantile(0.05)
+
+
 @pytest.mark.parametrize(("frames", "count"), [(1, 20_000), (27, 1000), (81, 1000)])
 def test_a_frame_is_as_often_wrong_whatever_the_length_of_its_window(
     frames: int, count: int
