@@ -151,6 +151,15 @@ class Recipe(Options):
     more_share: float = option(
         0.3, "For mocap: the share of the windows that come from --more-data.", DATA, minimum=0
     )
+    mixed: float = option(
+        0.6,
+        "For mocap: the share of the windows in which people get trunk, arms and legs of several "
+        "motions. That is far more poses than were captured; less of it at the end of a training "
+        "brings back how people really move.",
+        DATA,
+        minimum=0,
+        maximum=1,
+    )
     single_frame: bool = option(
         False,
         "For mocap and the network sequence: learn from single frames in place of windows. A "

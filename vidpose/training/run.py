@@ -120,7 +120,7 @@ def open_data(
             options.test_subjects or TEST,
             recipe,
             world.device,
-            vary=begun or TRAINING,
+            vary=begun or replace(TRAINING, mixed=recipe.mixed),
             more=sources[1] if len(sources) > 1 else (),
             choose_on=options.val_subjects or (),
         )
@@ -160,7 +160,7 @@ def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set
         data = {"keypoints", "on_host", "train_subjects", "actions", "mirror"}
         yield data, "on motion capture, where --test-subjects is all there is to choose"
     else:
-        names = {"fps", "windows", "single_frame", "val_windows"}
+        names = {"fps", "windows", "mixed", "single_frame", "val_windows"}
         yield names | {"more_data", "more_share", "val_subjects"}, "except on motion capture"
     if options.more_data is None:
         yield {"more_share"}, "without --more-data"
