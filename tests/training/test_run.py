@@ -16,9 +16,9 @@ from vidpose.errors import DataError, UsageError
 from vidpose.events import Event, Warn
 from vidpose.models import load_checkpoint
 from vidpose.training import loop
-from vidpose.training.batches import dataset_data, mocap_data, source_weights
+from vidpose.training.batches import TRAINING, dataset_data, mocap_data, source_weights
 from vidpose.training.options import TrainOptions
-from vidpose.training.recipe import MOCAP
+from vidpose.training.recipe import MOCAP, Recipe
 from vidpose.training.run import run
 
 TINY_MOCAP = replace(
@@ -153,6 +153,18 @@ def test_a_run_with_two_folders(tmp_path: Path) -> None:
         run_mocap(mocap, tmp_path / "other", val_fraction=0.1, val_subjects=("03",))
     with pytest.raises(UsageError, match="more_share lies from 0 to below 1"):
         run_mocap(mocap, tmp_path / "other", more_data=more, more_share=1.0)
+
+
+def test_how_many_people_are_of_several_motions_can_be_chosen(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    assert TRAINING.mixed == Recipe().mixed
+    run_mocap(mocap, tmp_path / "run", epochs=1, frames=5, mixed=0.25)
+    again = run_mocap(mocap, tmp_path / "run", epochs=1, frames=5, mixed=0.25, resume=True)
+    assert load_checkpoint(again).training["variation"]["mixed"] == 0.25
+    with pytest.raises(UsageError, match="mixed"):
+        run_mocap(mocap, tmp_path / "run", epochs=1, frames=5, resume=True)
+    with pytest.raises(UsageError, match="mixed"):
+        run_mocap(mocap, tmp_path / "other", mixed=1.5)
 
 
 def test_selection_on_test_subjects_is_said_aloud(tmp_path: Path) -> None:
