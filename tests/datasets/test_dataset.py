@@ -10,14 +10,16 @@ from vidpose.skeleton import H36M17, HUMANEVA15
 
 
 def make(subject: str = "S1", action: str = "Walking 1", camera: str = "0", **fields: Any) -> Any:
-    made: dict[str, Any] = {
-        "keypoints_2d": np.zeros((5, 17, 2), np.float32),
-        "joints_3d": np.zeros((5, 17, 3), np.float32),
-        "valid": np.ones(5, bool),
-        "frame_size": (1000, 1000),
-        "fps": 50.0,
-    }
+    made = of_length(5) | {"frame_size": (1000, 1000), "fps": 50.0}
     return PoseSequence(subject=subject, action=action, camera=camera, **made | fields)
+
+
+def of_length(frames: int) -> dict[str, Any]:
+    return {
+        "keypoints_2d": np.zeros((frames, 17, 2), np.float32),
+        "joints_3d": np.zeros((frames, 17, 3), np.float32),
+        "valid": np.ones(frames, bool),
+    }
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,22 @@ def test_takes_are_held_out_with_all_their_cameras() -> None:
     assert hold_out(sequences, 0.1)[1] == aside
     assert hold_out(sequences, 0.1, seed=1)[1] != aside
     assert len(hold_out(sequences, 0.001)[1]) == 4
+
+
+def test_pieces_of_one_recording_are_not_all_that_is_held_out() -> None:
+    """HumanEva's takes are chunks, short and long."""
+    sequences = [
+        make(subject, f"Box 1 chunk{n}", **of_length(10))
+        for subject in ("S1", "S2")
+        for n in range(20)
+    ]
+    sequences += [make(subject, "Jog 1 chunk0", **of_length(400)) for subject in ("S1", "S2", "S3")]
+    everything = sum(map(len, sequences))
+    for seed in range(10):
+        _, aside = hold_out(sequences, 0.1, seed)
+        assert sum(map(len, aside)) >= 0.1 * everything
+        assert len(aside) >= 4
+        assert len({sequence.origin for sequence in aside}) >= 4
 
 
 def test_a_single_take_cannot_be_split() -> None:

@@ -168,6 +168,24 @@ def varied(**changes: Any) -> Variation:
     return Variation(**(PERFECT.to_dict() | changes))
 
 
+def test_a_lost_hip_takes_no_other_joint_along() -> None:
+    vary = varied(noise=1.0, correlated_noise=(0.0, 0.03))
+    lost = draw(vary, count=4000, frames=1)[0].isnan().any(dim=-1)[:, 0]
+    without_hip = lost[lost[:, 0]]
+    assert len(without_hip) > 20
+    assert without_hip.float().mean() < 0.2
+
+
+def test_nobody_walks_through_the_camera() -> None:
+    cameras = VirtualCameras([standing(frames=1000)])  # ten metres
+    vary = varied(distance=(2.0, 2.5), elevation=(0.0, 0.0))
+    rays, joints = cameras.draw(64, 301, 30.0, vary, torch.Generator().manual_seed(0))
+    slope = (rays[:, :, H36M17.index("Head")] - rays[:, :, 0]).norm(dim=-1)
+    assert slope.max() < 1.2  # of 0.8 m, from a metre away
+    moved = joints[:, :, 1:, 2].abs().amax(dim=(1, 2))
+    assert moved.max() < 1.0
+
+
 def test_limbs_are_lost_for_a_while_or_for_good() -> None:
     rays, _ = draw(varied(limb_dropout=0.5), count=512, frames=27)
     lost = rays.isnan().any(dim=-1)
@@ -286,7 +304,7 @@ ALL = Variation(
     [
         (Variation(), 1, 2.649563, -33.063919, 12),
         (Variation(), 27, 264.335266, -886.975586, 468),
-        (ALL, 1, -14.854911, -10.321668, 140),
+        (ALL, 1, -16.469955, -10.321668, 78),
         (ALL, 27, -351.102631, -285.365234, 728),
         (Variation(noise=0.0), 27, 105.071960, -886.975586, 0),
     ],
@@ -294,7 +312,8 @@ ALL = Variation(
 def test_a_seed_draws_what_it_always_drew(
     vary: Variation, frames: int, rays_sum: float, joints_sum: float, missing: int
 ) -> None:
-    """Sums from the first version: a change would make interrupted runs go on with other data."""
+    """A change would make interrupted runs go on with other data. The sums are from the first
+    version, but for single frames with correlated noise, of which some lost all their joints."""
     cameras = VirtualCameras(some_clips())
     rays, joints = cameras.draw(40, frames, 30.0, vary, torch.Generator().manual_seed(3))
     assert rays.nansum().item() == pytest.approx(rays_sum, rel=1e-4)

@@ -5,6 +5,8 @@ One file of this folder reads each dataset; training and evaluation see only wha
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
@@ -26,11 +28,21 @@ class MotionClip:
     joints: NDArray[np.float32]
     """(T, 17, 3), h36m17, metres, world frame: z up, x and y level."""
     fps: float
+    recording: str = ""
+    """What it is a piece of, if it is one."""
 
     @property
     def take(self) -> tuple[str, str]:
         """See `PoseSequence.take`."""
         return self.subject, self.name
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """See `PoseSequence.origin`."""
+        return self.subject, self.recording or self.name
+
+    def __len__(self) -> int:
+        return len(self.joints)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +92,11 @@ class PoseSequence:
     def take(self) -> tuple[str, str]:
         """What was filmed: the same for all cameras that saw it."""
         return self.subject, self.action
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """The recording that the take is a part of: HumanEva's are cut into chunks."""
+        return self.subject, re.sub(r" chunk\d+$", "", self.action)
 
     def thinned(self, step: int) -> PoseSequence:
         """Every `step`-th frame, from the first on."""
@@ -133,6 +150,11 @@ class Taken(Protocol):
     @property
     def take(self) -> tuple[str, str]: ...
 
+    @property
+    def origin(self) -> tuple[str, str]: ...
+
+    def __len__(self) -> int: ...
+
 
 Item = TypeVar("Item", bound=Taken)
 
@@ -143,11 +165,12 @@ def hold_out(
     """Set a part of the takes aside for validation, with all cameras that saw them.
 
     Takes are drawn at random, one at least, so that the people are those of training but no
-    motion is in both parts.
+    take is in both parts. They are of as many recordings as there are takes, if there are: a few
+    short pieces of one motion would say little about others.
 
     Args:
         sequences: to split.
-        fraction: of the takes to set aside, above 0 and below 1.
+        fraction: of the takes, and of the frames, to set aside, above 0 and below 1.
         seed: decides which.
 
     Returns:
@@ -162,9 +185,24 @@ def hold_out(
             f"there are {len(takes)} takes to train on; at least two are needed, for one is set "
             "aside to choose the best weights."
         )
-    count = min(len(takes) - 1, max(1, round(fraction * len(takes))))
-    order = np.random.default_rng(seed).permutation(len(takes))
-    aside = {takes[i] for i in order[:count]}
+    frames: Counter[tuple[str, str]] = Counter()
+    origins = {}
+    for sequence in sequences:
+        frames[sequence.take] += len(sequence)
+        origins[sequence.take] = sequence.origin
+    drawn = [takes[i] for i in np.random.default_rng(seed).permutation(len(takes))]
+    turn: Counter[tuple[str, str]] = Counter()
+    rounds = {}
+    for take in drawn:  # the first of every recording, then the second ones ...
+        rounds[take] = turn[origins[take]]
+        turn[origins[take]] += 1
+    drawn.sort(key=rounds.__getitem__)
+    count, enough = max(1, round(fraction * len(takes))), fraction * frames.total()
+    aside: set[tuple[str, str]] = set()
+    for take in drawn[:-1]:
+        if len(aside) >= count and sum(frames[one] for one in aside) >= enough:
+            break
+        aside.add(take)
     return (
         [sequence for sequence in sequences if sequence.take not in aside],
         [sequence for sequence in sequences if sequence.take in aside],

@@ -49,6 +49,7 @@ DROPPED_LIMBS = [
 
 def add_detector_noise(
     rays: Tensor,
+    size: Tensor,
     fps: float,
     noise: float,
     random: RandomTensors,
@@ -58,13 +59,13 @@ def add_detector_noise(
 
     Args:
         rays: where the joints are.
+        size: (B, 1, 1, 1), of the people in the picture, see `sizes`.
         fps: frames a second.
         noise: scales all of it.
         random: draws.
         scale: (B, 1, 1, 1), scales jitter and drift of each window.
     """
     count, frames, joints, _ = rays.shape
-    size = _size(rays)
     jitter = random.uniform(JITTER_SD, count, 1, 1, 1) * random.normal(*rays.shape)
     seconds = (torch.arange(frames, device=rays.device) / fps)[None, :, None, None]
     phase = random.uniform((0, 2 * math.pi), count, 1, joints, 2)
@@ -85,6 +86,7 @@ def add_detector_noise(
 
 def add_correlated_noise(
     rays: Tensor,
+    size: Tensor,
     fps: float,
     sd: tuple[float, float],
     random: RandomTensors,
@@ -92,18 +94,18 @@ def add_correlated_noise(
 ) -> Tensor:
     """Add errors that last `CORRELATION_S`, a first-order autoregression; (B, F, J, 2).
 
-    Their standard deviation is drawn from `sd` for each window, and scaled by `scale`
-    (B, 1, 1, 1).
+    Their standard deviation, in `size` (B, 1, 1, 1), is drawn from `sd` for each window, and scaled
+    by `scale` (B, 1, 1, 1).
     """
     keep = math.exp(-1 / (CORRELATION_S * fps))
     fresh = random.normal(*rays.shape)
     errors = [fresh[:, 0]]
     for t in range(1, rays.shape[1]):
         errors.append(keep * errors[-1] + (1 - keep**2) ** 0.5 * fresh[:, t])
-    size = _size(rays) * random.uniform(sd, len(rays), 1, 1, 1)
+    sd_of_each = size * random.uniform(sd, len(rays), 1, 1, 1)
     if scale is not None:
-        size = size * scale
-    return rays + size * torch.stack(errors, dim=1)
+        sd_of_each = sd_of_each * scale
+    return rays + sd_of_each * torch.stack(errors, dim=1)
 
 
 def exchange_left_right(rays: Tensor, fps: float, rate: float, random: RandomTensors) -> Tensor:
@@ -160,7 +162,9 @@ def _intervals(
     return chosen & (time >= first) & (time < first + length)
 
 
-def _size(rays: Tensor) -> Tensor:
-    """(B, 1, 1, 1), the mean distance of the joints that are there from the hip."""
+def sizes(rays: Tensor) -> Tensor:
+    """(B, 1, 1, 1), how large people are in the picture: the mean distance of their joints, all of
+    which are there, from the hip.
+    """
     distance = (rays - rays[:, :, :1]).norm(dim=-1)
-    return distance.nanmean(dim=(1, 2))[:, None, None, None]
+    return distance.mean(dim=(1, 2))[:, None, None, None]

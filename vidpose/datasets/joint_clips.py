@@ -72,6 +72,7 @@ def _clips(path: Path, stored: dict[str, Any]) -> list[MotionClip]:
             subject,
             converted[first:last].astype(np.float32),
             fps,
+            recording=name,
         )
         for name, begin, end in zip(names, starts, starts[1:], strict=False)
         for suffix, first, last in _runs(valid, int(begin), int(end), fps)

@@ -30,6 +30,7 @@ from vidpose.datasets.detector_noise import (
     add_detector_noise,
     drop_limbs,
     exchange_left_right,
+    sizes,
 )
 from vidpose.datasets.random_tensors import RandomTensors
 from vidpose.utils.constants import constant
@@ -144,7 +145,8 @@ class VirtualCameras:
         Returns:
             rays (count, frames, 17, 2), the 2D joints as a detector would give them for a camera
             whose focal length is not quite known, NaN where lost; and joints (count, frames,
-            17, 3), metres, camera frame, relative to the root.
+            17, 3), metres, camera frame, relative to the root. Nobody comes nearer to the camera
+            than `NEAREST_M`.
         """
         random = RandomTensors(generator, self.device)
         world = self._windows(count, frames, fps, vary, random)
@@ -156,15 +158,16 @@ class VirtualCameras:
         if vary.tumbling:
             world = tumble(world, vary.tumbling, random)
         world = mirror(world, random.flag(vary.mirror, count))
-        camera = _random_view(world, vary, random)
-        rays = camera[..., :2] / camera[..., 2:].clamp_min(0.3)
+        camera = _kept_away(_random_view(world, vary, random))
+        rays = camera[..., :2] / camera[..., 2:]
+        size = sizes(rays)  # while every joint is there
         scale = None
         if vary.noise_scale != (1.0, 1.0):
             scale = random.uniform(vary.noise_scale, count, 1, 1, 1)
         if vary.noise:
-            rays = add_detector_noise(rays, fps, vary.noise, random, scale)
+            rays = add_detector_noise(rays, size, fps, vary.noise, random, scale)
         if vary.correlated_noise[1]:
-            rays = add_correlated_noise(rays, fps, vary.correlated_noise, random, scale)
+            rays = add_correlated_noise(rays, size, fps, vary.correlated_noise, random, scale)
         if vary.left_right_exchange:
             rays = exchange_left_right(rays, fps, vary.left_right_exchange, random)
         if vary.limb_dropout:
@@ -194,11 +197,10 @@ class VirtualCameras:
         place = (first + torch.arange(frames, device=self.device) / fps) * rate
         world = self._at(torch.tensor([clip], device=self.device), place[None])
         world = _other_bodies(world, vary, random)
-        camera = _random_view(world, vary, random)
-        camera[..., 2] += (NEAREST_M - camera[..., 2].min()).clamp_min(0)
+        camera = _kept_away(_random_view(world, vary, random))
         rays = camera[..., :2] / camera[..., 2:]
         if vary.noise:
-            rays = add_detector_noise(rays, fps, vary.noise, random)
+            rays = add_detector_noise(rays, sizes(rays), fps, vary.noise, random)
         return rays[0], camera[0]
 
     def _windows(
@@ -269,6 +271,14 @@ def _random_view(world: Tensor, vary: Variation, random: RandomTensors) -> Tenso
     turn = _rotation(2, roll * radians)
     turn = turn @ _rotation(1, angles[0] * radians) @ _rotation(0, angles[1] * radians)
     return camera @ turn[:, None].mT
+
+
+def _kept_away(camera: Tensor) -> Tensor:
+    """(B, F, J, 3) camera frame, each window moved along the axis until it is `NEAREST_M` away:
+    whoever walks a long way would walk through the camera.
+    """
+    camera[..., 2] += (NEAREST_M - camera[..., 2].amin(dim=(1, 2), keepdim=True)).clamp_min(0)
+    return camera
 
 
 def _rotation(axis: int, angle: Tensor) -> Tensor:
