@@ -313,7 +313,8 @@ def test_a_seed_draws_what_it_always_drew(
     vary: Variation, frames: int, rays_sum: float, joints_sum: float, missing: int
 ) -> None:
     """A change would make interrupted runs go on with other data. The sums are from the first
-    version, but for single frames with correlated noise, of which some lost all their joints."""
+    version, but for single frames with correlated noise, of which some lost all their joints.
+    """
     cameras = VirtualCameras(some_clips())
     rays, joints = cameras.draw(40, frames, 30.0, vary, torch.Generator().manual_seed(3))
     assert rays.nansum().item() == pytest.approx(rays_sum, rel=1e-4)
