@@ -194,6 +194,24 @@ def test_scores_beyond_one_and_nan_joints(tmp_path: Path) -> None:
     assert set(poses.scores_2d.ravel().tolist()) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize("skeleton", [COCO17, H36M17], ids=lambda skeleton: skeleton.name)
+def test_who_is_seen_with_scores_of_0_only_is_not_there(skeleton: Skeleton, tmp_path: Path) -> None:
+    def row(frame: int, who: int, score: float) -> dict[str, Any]:
+        joints = flat(in_skeleton(skeleton, person(frame, who)))
+        joints[2::3] = [score] * len(skeleton)
+        row = {"image_id": frame, "category_id": 1, "track_id": who, "score": 0.8}
+        return row | {"keypoints": joints}
+
+    rows = [row(i, 1, 0.9 if i < 20 or i >= 60 else 0) for i in range(80)]  # coasts, comes back
+    rows += [row(i, 2, 0) for i in range(80)]
+    poses = read(dump(tmp_path / "x", rows), skeleton=skeleton.name)
+    assert poses.person_ids.tolist() == [1]
+    assert np.flatnonzero(~poses.present[0]).tolist() == list(range(20, 60))
+    nobody = dump(tmp_path / "y", [row(i, 1, 0) for i in range(80)])
+    with pytest.raises(KeypointsError, match="nobody in it with a joint whose score is above 0"):
+        read(nobody, skeleton=skeleton.name)
+
+
 @pytest.mark.parametrize("columns", [2, 3])
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_bare_arrays_need_a_skeleton(columns: int, suffix: str, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_nobody(tmp_path: Path) -> None:
         ({"meta": np.array("[]")}, "meta: not a JSON object"),
         ({"frame_size": np.array([0, 1], np.int32)}, "frame_size"),
         ({"observed": np.zeros((2, 12), bool), "keypoints_2d": "nan"}, "without a single joint"),
+        ({"scores_2d": np.zeros((2, 12, 17), np.float32)}, "whose score is above 0"),
     ],
 )
 def test_damaged_files(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from vidpose.skeleton import H36M17, conversion, conversion_to_h36m17
 from vidpose.tracking.collector import PoseCollector
 from vidpose.tracking.gaps import interpolate_gaps
 from vidpose.tracking.tracker import MAX_GAP_S
-from vidpose.utils.gaps import known_joints
+from vidpose.utils.gaps import known_joints, runs
 
 MOST_FRAMES = 2_000_000
 """18 hours at 30 frames/s: what claims to be longer does not number its frames."""
@@ -65,7 +65,8 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
         }
     everybody = [person for people in frames.values() for person in people]
     if not everybody:
-        raise KeypointsError(f"{found.path}: there is nobody in it.")
+        whom = " with a joint whose score is above 0" if any(found.frames.values()) else ""
+        raise KeypointsError(f"{found.path}: there is nobody in it{whom}.")
     _check_pixels(found.path, everybody, frame_size)
     _check_apart(found.path, frames)
     first, last = min(frames), max(frames)
@@ -131,7 +132,7 @@ def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
     """The same people in h36m17.
 
     Raises:
-        KeypointsError: somebody is present for a while without a single joint.
+        KeypointsError: somebody is present for a while without a single joint that is seen.
     """
     if poses.skeleton != H36M17:
         convert = conversion(poses.skeleton.name, H36M17.name)
@@ -142,32 +143,38 @@ def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
             scores_2d=scores.astype(np.float32),
             skeleton=H36M17,
         )
-    there = np.asarray(known_joints(poses.keypoints_2d).any(axis=2))
+    seen = _seen(poses.keypoints_2d, poses.scores_2d)
     for person, present in enumerate(poses.present):
-        starts = np.flatnonzero(np.diff(present.astype(np.int8), prepend=0) == 1)
-        stretch = np.cumsum(np.isin(np.arange(len(present)), starts))
-        seen = set(stretch[there[person] & present].tolist())
-        if len(seen) < len(starts):
+        if not all(seen[person, run].any() for run in runs(present)):
             raise KeypointsError(
-                f"{path}: person {poses.person_ids[person]} is present without a single joint."
+                f"{path}: person {poses.person_ids[person]} is present without a single joint whose "
+                "score is above 0; write present = False there."
             )
     return poses
 
 
 def _in_h36m17(found: KeypointFile) -> dict[int, list[PersonKeypoints]]:
-    """The frames of a file; those people in them who have at least one joint of h36m17."""
-    seen = [(index, one) for index, people in found.frames.items() for one in people]
-    if found.skeleton == H36M17 or not seen:
+    """The frames of a file; those people in them of whom at least one joint of h36m17 is seen."""
+    everybody = [(index, one) for index, people in found.frames.items() for one in people]
+    if not everybody:
         return found.frames
-    convert = conversion_to_h36m17(found.skeleton)
-    joints = np.array([one.keypoints for _, one in seen])
-    joints, scores = convert(joints, np.array([one.scores for _, one in seen]))
-    joints, scores = joints.astype(np.float32), scores.astype(np.float32)
+    joints = np.array([one.keypoints for _, one in everybody])
+    scores = np.array([one.scores for _, one in everybody])
+    if found.skeleton != H36M17:
+        joints, scores = conversion_to_h36m17(found.skeleton)(joints, scores)
+        joints, scores = joints.astype(np.float32), scores.astype(np.float32)
     frames: dict[int, list[PersonKeypoints]] = {index: [] for index in found.frames}
-    for n in np.flatnonzero(np.isfinite(joints).all(axis=2).any(axis=1)):
-        index, one = seen[n]
+    for n in np.flatnonzero(_seen(joints, scores)):
+        index, one = everybody[n]
         frames[index].append(PersonKeypoints(joints[n], scores[n], one.person))
     return frames
+
+
+def _seen(joints: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(...), who of (..., J, 2) has a joint that counts: trackers that go on without seeing anybody
+    write pixels with a score of 0.
+    """
+    return np.asarray((known_joints(joints) & (scores > 0)).any(axis=-1))
 
 
 def _check_middle(found: KeypointFile) -> None:
