@@ -11,7 +11,7 @@ from tests.results import make_result
 from vidpose.errors import UsageError
 from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.lifting.sliding_window import BLOCK, slide
-from vidpose.models import Checkpoint, PoseFormer, SequencePoseFormer, save_checkpoint
+from vidpose.models import Checkpoint, Martinez, PoseFormer, SequencePoseFormer, save_checkpoint
 from vidpose.models.normalisation import person
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
@@ -108,6 +108,23 @@ def test_other_rates_come_back_with_the_same_motion(checkpoint: Checkpoint, fps:
     at = [int(np.abs(time - t).argmin()) for t in np.arange(0, 3, 0.2)]
     same = [int(np.abs(time_30 - t).argmin()) for t in np.arange(0, 3, 0.2)]
     assert np.abs(found[at] - expected[same]).max() < 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("fps", [24.0, 25.0, 50.0, 60.0])
+@pytest.mark.parametrize("frames", [2, 27, 28])
+@pytest.mark.parametrize("began_s", [0.0, 1.7e9])
+def test_the_last_frame_does_not_lag_at_another_rate(
+    fps: float, frames: int, began_s: float
+) -> None:
+    torch.manual_seed(0)
+    model = Martinez(width=8, depth=1).eval()  # looks at each frame alone
+    checkpoint = Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
+    lifter = Lifter(checkpoint, precision="fp32")
+    pixels, time = track(frames, fps)
+    found = lifter(pixels, began_s + time, SIZE, FOCAL_PX)
+    alone = lifter(pixels[-1:], time[-1:], SIZE, FOCAL_PX)
+    np.testing.assert_allclose(found.joints[-1], alone.joints[0], atol=1e-6)
+    np.testing.assert_allclose(found.flip_disagreement_m[-1:], alone.flip_disagreement_m, atol=1e-6)
 
 
 @pytest.mark.parametrize("fps", [30.0, 60.0])

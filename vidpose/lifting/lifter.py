@@ -141,8 +141,7 @@ class Lifter:
                 part, hidden = track[run], missing[run]
                 if grid is not None:
                     times = timestamps[run]
-                    at = np.minimum(grid, times[-1])  # the last one may lie just behind
-                    part, hidden = resample(times, part, at), hidden[nearest(times, at)]
+                    part, hidden = resample(times, part, grid), hidden[nearest(times, grid)]
                 part[hidden] = np.nan
                 yield from self._rows(part, frame_size, focal_px)
 

@@ -13,6 +13,9 @@ EVEN_STEPS = 0.25
 """if no step between frames differs more than this (containers round times to milliseconds)."""
 AT_ONCE = 4096
 """Times that are interpolated together; bounds memory."""
+SHORTEST_STEP = 1e-3
+"""The last step of a grid is longer than this part of a frame: nothing can be interpolated between
+two times that are one."""
 PCHIP_REACH = 4
 """PCHIP's value at a time depends on no more frames than this on either side."""
 
@@ -20,7 +23,7 @@ PCHIP_REACH = 4
 def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:
     """The times at which a network wants its frames; None if it has them already.
 
-    They count from the first frame; the last one lies at the track's end or just behind it.
+    They count from the first frame; the last one is the track's end, so its step is mostly shorter.
 
     Args:
         timestamps: (T,) seconds, rising.
@@ -32,8 +35,10 @@ def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.flo
     if abs(steps.mean() - 1) <= SAME_RATE and (np.abs(steps - 1) <= EVEN_STEPS).all():
         return None
     seconds = float(timestamps[-1] - timestamps[0])
-    count = max(2, ceil(seconds * fps - 1e-6) + 1)
-    return np.asarray(timestamps[0] + np.arange(count) / fps)
+    count = max(2, ceil(seconds * fps - SHORTEST_STEP) + 1)
+    grid = timestamps[0] + np.arange(count) / fps
+    grid[-1] = timestamps[-1]
+    return np.asarray(grid)
 
 
 def nearest(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
