@@ -67,6 +67,13 @@ def test_a_camera_that_looks_straight_down() -> None:
     assert axes @ np.array([1.0, 0, 0]) == pytest.approx([1, 0, 0])
 
 
+def test_the_worlds_axes_do_not_jump_as_a_camera_tilts() -> None:
+    point = np.array([0.0, 2.0, 0.0])
+    axes = np.array([Ground(up_of_camera(p), point).world_from_camera for p in range(-90, 91)])
+    assert np.abs(np.diff(axes, axis=0)).max() < 0.02
+    assert axes[90] == pytest.approx(np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]]))
+
+
 def without(result: Pose3D, **changes: Any) -> Pose3D:
     return dataclasses.replace(result, **changes)
 

@@ -46,8 +46,10 @@ class Ground:
     @property
     def world_from_camera(self) -> NDArray[np.float64]:
         """(3, 3) rotation to axes x right, y away from the camera along the floor, z up."""
-        # A camera that looks straight down sees "away" in the direction of the picture's top.
-        looking = np.array([0.0, 0.0, 1.0]) if abs(self.up[2]) < 0.98 else CAMERA_UP
+        # A camera that looks straight down sees "away" in the direction of the picture's top; one
+        # that looks straight up, of its bottom.
+        steep = abs(self.up[2]) >= 0.98
+        looking = -np.sign(self.up[2]) * CAMERA_UP if steep else np.array([0.0, 0.0, 1.0])
         right = np.cross(looking, self.up)
         right /= np.linalg.norm(right)
         return np.stack([right, np.cross(self.up, right), self.up])
