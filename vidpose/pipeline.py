@@ -239,7 +239,7 @@ class Predictor:
                 detections.fps, detections.frame_size, self.options.detector.longest, before_arrays
             )
         if not job.takes_fps:
-            poses = replace(poses, fps=_average_rate(poses.timestamps, detections.fps))
+            poses = replace(poses, fps=average_fps(poses.timestamps, detections.fps))
         warnings = list(detections.warnings)
         if gaps := gaps_sentence(poses.timestamps, job.first_frame_s):
             warnings.append(f"{job.video}: {gaps}")
@@ -430,7 +430,7 @@ def _rate_of(target: Path) -> float | None:
     return InputOptions(fps=recorded).fps
 
 
-def _average_rate(timestamps: NDArray[np.float64], container_fps: float) -> float:
+def average_fps(timestamps: NDArray[np.float64], container_fps: float) -> float:
     """Frames a second: the container's if the time stamps agree, else the time stamps', without
     pauses.
     """

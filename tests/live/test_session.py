@@ -81,7 +81,10 @@ def slow_detector(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 EVERY_FRAME = {"realtime": False}
 
 
-def test_every_frame_of_a_file_gives_what_infer_gives(run: Run, clip: Path, tmp_path: Path) -> None:
+def test_every_frame_of_a_file_gives_what_infer_gives(run: Run, tmp_path: Path) -> None:
+    # It begins at 2 s and pauses, so that its rate is not frames by seconds.
+    ticks = [*range(60, 90), *range(240, 255)]
+    clip = make_clip(tmp_path / "a.mkv", rate=Fraction(30), ticks=ticks)
     result = run(clip, tmp_path / "out", live=EVERY_FRAME)
     assert result is not None
     (path,) = (tmp_path / "out").iterdir()
@@ -90,6 +93,8 @@ def test_every_frame_of_a_file_gives_what_infer_gives(run: Run, clip: Path, tmp_
     whole = vidpose.infer(clip, weights=tmp_path / "tiny.safetensors")
     for name in ("joints_3d", "root_3d", "keypoints_2d", "timestamps", "frame_indices", "observed"):
         np.testing.assert_allclose(getattr(saved, name), getattr(whole, name), atol=1e-6)
+    assert (saved.timestamps[0], saved.first_frame_s) == pytest.approx((2, 2))
+    assert (saved.first_frame_s, saved.fps) == (whole.first_frame_s, whole.fps)
     assert saved.meta["source"] == whole.meta["source"]
     assert saved.meta["options"] == whole.meta["options"]
     about = saved.meta["live"]
@@ -171,10 +176,11 @@ def test_a_pulled_cable_keeps_the_result(
 
 
 def test_the_video_is_kept_and_the_result_is_of_it(
-    run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow_detector(monkeypatch, 0.1)
-    result = run(clip, tmp_path / "b.npz", live={"save_video": True})
+    late = make_clip(tmp_path / "a.mkv", rate=Fraction(30), ticks=range(60, 105))
+    result = run(late, tmp_path / "b.npz", live={"save_video": True})
     assert result is not None
     video = tmp_path / "b.source.mp4"
     assert result.meta["source"]["path"] == str(video)
@@ -182,6 +188,7 @@ def test_the_video_is_kept_and_the_result_is_of_it(
     with VideoReader(video) as reader:
         times = [frame.time_s for frame in reader]
     np.testing.assert_allclose(times, result.timestamps, atol=1e-4)
+    assert result.first_frame_s == 0
     assert result.frame_indices.tolist() == list(range(len(times)))
     render_video(result, video, tmp_path / "drawn.mp4")
     with pytest.raises(UsageError, match="not vidpose's to overwrite"):

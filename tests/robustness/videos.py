@@ -26,7 +26,7 @@ from vidpose.errors import VidposeError
 from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.models import Checkpoint, load_checkpoint, save_checkpoint
 from vidpose.options import PostprocessOptions
-from vidpose.pipeline import _average_rate
+from vidpose.pipeline import average_fps
 from vidpose.poses import load, save
 from vidpose.postprocess import postprocess
 from vidpose.postprocess.smoothing import smooth_pictures
@@ -372,7 +372,7 @@ def examine(path: Path, lifter: Lifter, fps: float | None = None) -> Outcome:
     assert (np.diff(indices) == 1).all()
     assert (durations > 0).all()
     poses = collector.finish(rate, size)
-    _lift(replace(poses, fps=_average_rate(poses.timestamps, rate)), lifter, path)
+    _lift(replace(poses, fps=average_fps(poses.timestamps, rate)), lifter, path)
     return Outcome(len(frames), "", tuple(reader.warnings))
 
 

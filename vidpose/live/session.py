@@ -30,7 +30,7 @@ from vidpose.live.picture import LivePicture
 from vidpose.live.window import TkWindow, Window
 from vidpose.options import InferOptions, LiveOptions
 from vidpose.outputs import check_memory
-from vidpose.pipeline import Predictor
+from vidpose.pipeline import Predictor, average_fps
 from vidpose.poses import Pose2D, Pose3D, extent, save
 from vidpose.postprocess import postprocess
 from vidpose.provenance import describe_file, detection_metadata, with_lifting_metadata
@@ -157,6 +157,8 @@ class _Session:
         self.collector = PoseCollector() if options.record else None
         self.began = datetime.now(timezone.utc)
         self.frames = self.dropped = 0
+        self.first_frame_s = 0.0
+        """The time of the first frame, as `timestamps` counts."""
         self._picture, self._video, self._progress = picture, video, progress
         self._people = None  # nobody looks: all are lifted at the end
         if picture is not None:
@@ -277,7 +279,10 @@ class _Session:
         try:
             for shot in self.source.shots():
                 now_s = time.monotonic()
-                began_s = now_s - shot.time_s if began_s is None else began_s
+                if began_s is None:
+                    began_s = now_s - shot.time_s
+                    # The video that is kept begins at 0.
+                    self.first_frame_s = shot.time_s if self._video is None else 0.0
                 if self.source.recorded and self.options.realtime:
                     self._end_now.wait(max(0.0, began_s + shot.time_s - now_s))
                 if self._end_now.is_set():
@@ -403,10 +408,7 @@ def _poses(
                 raise
             longest = kept // 2
             report(Warn(f"Memory is short: the {longest} people who are seen longest are kept."))
-    times = poses.timestamps
-    if poses.frames > 1:
-        poses = replace(poses, fps=float((poses.frames - 1) / (times[-1] - times[0])))
-    return poses
+    return replace(poses, fps=average_fps(poses.timestamps, source.fps))
 
 
 def _metadata(session: _Session, files: _Files, options: InferOptions) -> dict[str, Any]:
@@ -419,6 +421,7 @@ def _metadata(session: _Session, files: _Files, options: InferOptions) -> dict[s
         options.input.to_dict() | options.detector.to_dict(),
         about,
         list(source.warnings),
+        session.first_frame_s,
     )
     meta["live"] = {
         "source": source.name,

@@ -41,7 +41,7 @@ class Shot:
     index: int
     """Counts all frames that came, those that nobody took too."""
     time_s: float
-    """Seconds from the first frame, as the source says."""
+    """Seconds, as the source says: of a file as its container counts, else from the first frame."""
     picture: Callable[[], Image]
     """(H, W, 3) RGB, of the source's size."""
 
