@@ -47,6 +47,19 @@ def test_tracks_end_where_a_video_pauses() -> None:
     assert _ids(BURSTS) == [1, 1, 1, 2, 2, 2]
 
 
+def test_tracks_end_at_every_pause() -> None:
+    frames = np.arange(10) / 30
+    alone = [100.0, 200.0]  # one frame between two pauses
+    assert _ids(np.array([*frames, *alone, 200.1])) == [1] * 10 + [2, 3, 3]
+    # The first step may be a time-lapse's; a pause after it is known.
+    assert _ids(np.array([0, 60, 60.1, 120, 120.1])) == [1, 1, 1, 2, 2]
+
+
+def test_a_video_may_become_a_time_lapse() -> None:
+    ids = _ids(np.array([*np.arange(30) / 30, *np.arange(1, 30) * 60.0]))
+    assert len(set(ids[-20:])) == 1
+
+
 def test_people_of_a_time_lapse_stay_who_they_are() -> None:
     assert _ids(LAPSE) == [1] * 5
 

@@ -7,8 +7,10 @@ same people.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ MAX_GAP_S = 0.5
 missing for longer is not interpolated. A longer absence ends the track. It is counted to the last
 frame without them: nobody is absent between two frames of a time-lapse, however far apart. But all
 tracks end where a video pauses (`vidpose.utils.gaps.PAUSE_S`)."""
+USUAL_STEPS = 15
+"""The usual step between frames is the median of the last so many."""
 GATE_STILL = 0.3
 GATE_SPEED = 2.5
 GATE_MAX = 0.8
@@ -87,13 +91,14 @@ class Tracker:
 
     Detections are assigned to tracks so that the poses lie nearest to the expected ones in sum.
     A pose further away than anybody could have moved never moves a track: it starts another.
+    A pause right after the first frame is not known as one, since no step came before it.
     """
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []
         self._next_id = 1
         self._last_s = -np.inf
-        self._step_s = np.inf
+        self._steps_s: deque[float] = deque(maxlen=USUAL_STEPS)
 
     def update(self, found: Detections, time_s: float) -> list[int]:
         """The ids of the people in `found`, in its order; ids count from 1.
@@ -104,9 +109,11 @@ class Tracker:
         """
         step_s = time_s - self._last_s
         self._tracks = [t for t in self._tracks if self._last_s - t.seen_s <= MAX_GAP_S]
-        if step_s > PAUSE_S and step_s > PAUSE_STEPS * self._step_s:
+        if self._pauses(step_s):
             self._tracks = []
-        self._last_s, self._step_s = time_s, step_s
+        if np.isfinite(step_s):
+            self._steps_s.append(step_s)
+        self._last_s = time_s
         ids = [0] * len(found)
         keypoints, scores = found.keypoints.astype(np.float64), found.scores.astype(np.float64)
         for t, n in self._assign(keypoints, scores, found.skeleton, time_s):
@@ -118,6 +125,14 @@ class Tracker:
                 self._tracks.append(_Track(self._next_id, keypoints[n], scores[n], time_s))
                 self._next_id += 1
         return ids
+
+    def _pauses(self, step_s: float) -> bool:
+        """Whether the video pauses for a step. Earlier pauses are among the usual steps: a video that
+        becomes a time-lapse does not pause again and again.
+        """
+        if step_s <= PAUSE_S or not self._steps_s:
+            return False
+        return step_s > PAUSE_STEPS * median_low(self._steps_s)
 
     def _assign(
         self,
