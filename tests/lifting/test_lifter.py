@@ -15,6 +15,7 @@ from vidpose.models import Checkpoint, Martinez, PoseFormer, SequencePoseFormer,
 from vidpose.models.normalisation import person
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
+from vidpose.utils.batches import Batches
 from vidpose.utils.gaps import fill_missing
 
 
@@ -161,6 +162,19 @@ def test_a_network_that_knows_of_missing_joints_is_told(knowing: Checkpoint) -> 
     expected = slide(knowing.model, inputs, None).poses
     expected[:, 0] = 0
     found = lift_with(knowing, pixels, time, flip=False)
+    np.testing.assert_allclose(found, (expected @ rotation).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [5, 6, 7])
+def test_a_long_track_is_lifted_as_in_one_piece(stride: int) -> None:
+    torch.manual_seed(0)
+    model = SequencePoseFormer(frames=9, embed_dim=8, depth=1, stride=stride).eval()
+    checkpoint = Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
+    pixels, time = track(2 * BLOCK + 22)
+    inputs, rotation = person(torch.tensor(pixels, dtype=torch.float32), SIZE, FOCAL_PX)
+    expected = slide(model, inputs, None, batches=Batches(10_000, "frames")).poses
+    expected[:, 0] = 0
+    found = lift_with(checkpoint, pixels, time, flip=False)
     np.testing.assert_allclose(found, (expected @ rotation).numpy(), atol=1e-5)
 
 

@@ -42,6 +42,17 @@ def test_every_item_once_and_in_order(most: int) -> None:
     assert max(calls) <= most  # it is not tried again
 
 
+@pytest.mark.parametrize("most", [6, 7, 11, 13])
+def test_batches_are_of_whole_steps(most: int) -> None:
+    calls: list[int] = []
+    batches = Batches(70, "frames", step=6)
+    found = [part.start for part, _ in batches.over(12, 100, too_small_for(most, calls))]
+    assert calls[0] == 66
+    assert all(start % 6 == 0 for start in found)
+    with pytest.raises(VidposeError, match="too small for frames even 6 at a time"):
+        list(batches.over(0, 20, too_small_for(5, [])))
+
+
 def test_not_even_one() -> None:
     with pytest.raises(VidposeError, match="too small for frames even one at a time"):
         list(Batches(16, "frames").over(0, 20, too_small_for(0, [])))

@@ -147,8 +147,8 @@ def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
     for person, present in enumerate(poses.present):
         if not all(seen[person, run].any() for run in runs(present)):
             raise KeypointsError(
-                f"{path}: person {poses.person_ids[person]} is present without a single joint whose "
-                "score is above 0; write present = False there."
+                f"{path}: person {poses.person_ids[person]} is present without a single joint "
+                "whose score is above 0; write present = False there."
             )
     return poses
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vidpose.camera import assumed_focal_px
 from vidpose.errors import UsageError
 from vidpose.lifting.resampling import EVEN_STEPS, nearest, resample, training_grid
-from vidpose.lifting.sliding_window import BLOCK, mirror, new_batches, slide
+from vidpose.lifting.sliding_window import mirror, new_batches, slide
 from vidpose.models import Checkpoint, load_checkpoint
 from vidpose.models.normalisation import NORMALISATIONS, fill_gaps
 from vidpose.models.sliding import sliding_form
@@ -105,7 +105,8 @@ class Lifter:
         self.precision = choose_precision(precision, self.device)
         model = checkpoint.model.to(self.device).eval()
         self.model = sliding_form(model, PRECISIONS[self.precision])
-        self.batches = new_batches()
+        self.batches = new_batches(self.model)
+        self._block = self.batches.most
         self._mirrored = torch.from_numpy(H36M17.mirrored).to(self.device)
 
     def __call__(
@@ -234,8 +235,8 @@ class Lifter:
         """
         normalise = NORMALISATIONS[self.checkpoint.normalisation]
         mirrored, context = self._mirrored if self.flip else None, self.model.context
-        for start in range(0, len(track), BLOCK):  # not all at once, which bounds memory
-            stop = min(start + BLOCK, len(track))
+        for start in range(0, len(track), self._block):  # not all at once, which bounds memory
+            stop = min(start + self._block, len(track))
             first = max(0, start - context)
             keypoints_px = torch.as_tensor(
                 track[first : stop + context], dtype=torch.float32, device=self.device

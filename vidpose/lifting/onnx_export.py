@@ -149,7 +149,7 @@ def check_installed() -> None:
 def metadata(checkpoint: Checkpoint, *, flip: bool) -> dict[str, str]:
     """What the file says about itself: its `metadata_props`. Numbers and lists are JSON."""
     skeleton, model = SKELETONS[checkpoint.skeleton], checkpoint.model
-    step = getattr(model, "step", 1)
+    step = model.step
     about: dict[str, Any] = {
         "format": FORMAT,
         "vidpose_version": __version__,

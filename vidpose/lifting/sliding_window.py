@@ -14,12 +14,14 @@ from vidpose.models.base import SlidingForm
 from vidpose.utils.batches import Batches
 
 BLOCK = 576
-"""Frames that are lifted together; bounds memory whatever the length. See `lifting.BLOCK`."""
+"""Frames that are lifted together, or a few less; bounds memory whatever the length."""
 
 
-def new_batches() -> Batches:
-    """`BLOCK` frames together, as long as they fit."""
-    return Batches(BLOCK, "frames")
+def new_batches(model: SlidingForm) -> Batches:
+    """`BLOCK` frames together, as long as they fit: as many whole steps of the network, so that
+    what parts of a track give is what it gives in one piece.
+    """
+    return Batches(BLOCK, "frames", model.step)
 
 
 class Lifted(NamedTuple):
@@ -65,7 +67,7 @@ def slide(
         The poses of the frames, on the model's device.
     """
     last = len(inputs) if last is None else last
-    batches = batches or new_batches()
+    batches = batches or new_batches(model)
 
     def over(track: Tensor) -> Tensor:
         def lift(part: slice) -> Tensor:

@@ -46,6 +46,10 @@ class SlidingForm(Protocol):
     def context(self) -> int:
         """See `LiftingModel.context`."""
 
+    @property
+    def step(self) -> int:
+        """See `LiftingModel.step`."""
+
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel.slide`."""
 
@@ -85,6 +89,11 @@ class LiftingModel(nn.Module):
         The receptive field is twice that and the frame itself.
         """
         return int(self.config.frames) // 2
+
+    @property
+    def step(self) -> int:
+        """Frames from one window to the next as it slides; parts of a track are of a multiple."""
+        return 1
 
     def slide(self, keypoints: Tensor) -> Tensor:
         """The poses of a stretch of frames without its ends: (T + 2 * context, J, 2) -> (T, J, 3).

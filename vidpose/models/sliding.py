@@ -61,7 +61,7 @@ class _Autocast:
     """Any network; bfloat16 is left to autocast."""
 
     def __init__(self, model: LiftingModel, dtype: torch.dtype) -> None:
-        self.config, self.context = model.config, model.context
+        self.config, self.context, self.step = model.config, model.context, model.step
         self._model, self._dtype = model, dtype
 
     def slide(self, keypoints: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class _SlidingTransformer:
 
     @torch.no_grad()
     def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
-        self.config, self.context = model.config, model.context
+        self.config, self.context, self.step = model.config, model.context, model.step
         self._dtype = dtype
         self._spatial = model.spatial
         self._frame_position = model.frame_position.detach()[0]
@@ -153,10 +153,6 @@ class _SlidingPoseFormer(_SlidingTransformer):
 class _SlidingSequence(_SlidingTransformer):
     """The network that answers for all frames of a window."""
 
-    def __init__(self, model: SequencePoseFormer, dtype: torch.dtype) -> None:
-        super().__init__(model, dtype)
-        self._step = model.step
-
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `SequencePoseFormer.slide`; (T + 2 * context, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
@@ -165,7 +161,7 @@ class _SlidingSequence(_SlidingTransformer):
             parts = self._evenly(len(windows), features)
             return torch.cat([self._temporal(windows[part]) for part in parts])
 
-        return over_windows(features, self.config.frames, self._step, temporal)
+        return over_windows(features, self.config.frames, self.step, temporal)
 
     def windows(self, keypoints: Tensor) -> Tensor:
         """See `LiftingModel`."""

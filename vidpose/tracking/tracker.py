@@ -127,7 +127,7 @@ class Tracker:
         return ids
 
     def _pauses(self, step_s: float) -> bool:
-        """Whether the video pauses for a step. Earlier pauses are among the usual steps: a video that
+        """Whether the video pauses for a step. Pauses are among the usual steps, too: a video that
         becomes a time-lapse does not pause again and again.
         """
         if step_s <= PAUSE_S or not self._steps_s:

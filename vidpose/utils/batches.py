@@ -20,10 +20,12 @@ class Batches:
     Args:
         most: items in a batch, at first.
         what: the items are, in the plural, for messages.
+        step: batches are of a multiple of so many items, except the last.
     """
 
-    def __init__(self, most: int, what: str) -> None:
-        self.most = most
+    def __init__(self, most: int, what: str, step: int = 1) -> None:
+        self._step = step
+        self.most = self._whole_steps(most)
         self.note = ""
         """What to tell the user; empty if nothing happened."""
         self._what = what
@@ -34,7 +36,7 @@ class Batches:
         """Each batch of the items from `first` to before `last`, and what is computed of it.
 
         Raises:
-            VidposeError: the memory is too small for a single item.
+            VidposeError: the memory is too small for a single item, or a step of them.
         """
         start = first
         while start < last:
@@ -51,14 +53,18 @@ class Batches:
             start = batch.stop
 
     def _halve(self, size: int) -> None:
-        if size == 1:
+        if size <= self._step:
+            few = "one" if size == 1 else size
             raise VidposeError(
-                f"the GPU's memory is too small for {self._what} even one at a time; end other "
+                f"the GPU's memory is too small for {self._what} even {few} at a time; end other "
                 "programs that use it, or give --device cpu."
             )
-        self.most = size // 2
+        self.most = self._whole_steps(size // 2)
         self.note = (
             f"the GPU's memory ran out; {self._what} were computed {self.most} at a time from "
             "then on."
         )
         torch.cuda.empty_cache()
+
+    def _whole_steps(self, size: int) -> int:
+        return max(size // self._step, 1) * self._step
