@@ -12,6 +12,7 @@ from tests.clips import make_clip
 from tests.fakes import FakeDetector, tiny_weights, use_fake_detector
 from vidpose import pipeline
 from vidpose.errors import UsageError
+from vidpose.options import InferOptions
 from vidpose.video import VideoReader
 
 
@@ -41,6 +42,11 @@ def test_networks_are_opened_once_for_many_videos(
         files = [(tmp_path / d / f"{video.stem}.npz").read_bytes() for d in ("one", "alone")]
         assert files[0] == files[1]
     assert len(opened) == 4
+
+
+def test_options_and_fields_are_not_mixed(weights: Path) -> None:
+    with pytest.raises(UsageError, match=r"fields by name \(device, world\), not both"):
+        vidpose.Predictor(InferOptions.of(weights=weights), device="cpu", world=True)
 
 
 def test_a_video_that_fails_does_not_spoil_the_next(

@@ -74,9 +74,11 @@ class Predictor:
                 see `vidpose.options`.
 
         Raises:
-            UsageError: there is no such option, or a value makes no sense.
+            UsageError: there is no such option, a value makes no sense, or both are given.
             WeightsError: the lifter's weights cannot be used.
         """
+        if options is not None and fields:
+            raise UsageError(f"Give options, or fields by name ({', '.join(fields)}), not both.")
         self.options = InferOptions.of(**fields) if options is None else options
         self.device, self._why = choose_device(self.options.lift.device)
         self.lifter = open_lifter(self.options.lift)
