@@ -233,9 +233,9 @@ class DetectorOptions(Options):
     )
     detector_size: str | None = option(
         None,
-        "The size of the embedded detector's landmark network. heavy takes 3 times as long as full "
-        "with everything else, and takes left for right far less often; lite is quicker and less "
-        "exact; mixed is heavy in every third frame, and full in the others.",
+        "The size of the embedded detector's landmark network. heavy takes more than twice as "
+        "long as full, and takes left for right far less often; lite is quicker and less exact; "
+        "mixed is heavy in every third frame, and full in the others.",
         DETECTOR,
         default_text="mixed",
         choices=("mixed", "lite", "full", "heavy"),

@@ -21,6 +21,9 @@ ROUNDING_S = 1.01e-3
 SAME_TIME_S = 1e-6
 """Times that differ by less are one; they are sums of steps."""
 
+SAME_FRAME = 1e-3
+"""Part of a frame: a motion that is shorter by no more than this has its last frame."""
+
 QUARTER_TURN = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """(x, y, z) -> (x, z, -y): from z up to y up, and from the camera frame, where y points down, to
 z up. Always right-handed."""
@@ -106,7 +109,7 @@ def even_count(timestamps: NDArray[np.float64], fps: float) -> int:
     """How many `even_times` there are."""
     if constant_rate(timestamps, fps) is not None:
         return len(timestamps)
-    return int(float(timestamps[-1] - timestamps[0]) * fps + ROUNDING_S) + 1
+    return int(float(timestamps[-1] - timestamps[0]) * fps + SAME_FRAME) + 1
 
 
 def at_constant_rate(motion: Motion) -> Motion:
