@@ -65,7 +65,8 @@ class Pose2D:
     present: NDArray[np.bool_]
     """(P, T), the person is in the scene."""
     observed: NDArray[np.bool_]
-    """(P, T), the joints were detected in this very frame; False where they are interpolated."""
+    """(P, T), the person was detected in this very frame; single joints may be interpolated, with
+    half the score. False where all joints are."""
     person_ids: NDArray[np.int32]
     """(P,), stable over the video."""
     frame_indices: NDArray[np.int64]

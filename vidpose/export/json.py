@@ -9,9 +9,9 @@
 
 An image is a frame of the video, by its number there; the file names are those that a program
 would give which takes the video apart. A person has an annotation in every frame in which they are
-present. `v` is COCO's visibility: 2 where the joint was detected in this frame, 1 where it is
-interpolated, 0 where its pixels are not known. 3D joints are in metres, in the camera frame and in
-the world's; null where not known.
+present. `v` is COCO's visibility: 2 where the person was detected in this frame (single joints may
+be interpolated, with half the score), 1 where all joints are interpolated, 0 where a joint's pixels
+are not known. 3D joints are in metres, in the camera frame and in the world's; null where not known.
 """
 
 from __future__ import annotations
