@@ -11,7 +11,8 @@ An image is a frame of the video, by its number there; the file names are those 
 would give which takes the video apart. A person has an annotation in every frame in which they are
 present. `v` is COCO's visibility: 2 where the person was detected in this frame (single joints may
 be interpolated, with half the score), 1 where all joints are interpolated, 0 where a joint's pixels
-are not known. 3D joints are in metres, in the camera frame and in the world's; null where not known.
+are not known. 3D joints are in metres, in the camera frame and in the world's; null where they are
+not known.
 """
 
 from __future__ import annotations
