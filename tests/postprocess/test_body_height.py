@@ -9,6 +9,7 @@ import pytest
 from tests.render.people import walk
 from vidpose.errors import UsageError
 from vidpose.postprocess.body_height import body_heights, scale_to_height
+from vidpose.postprocess.ground_plane import place_in_world
 
 TWO: dict[str, Any] = {"starts": ((-1.0, 3.5), (1.0, 6.0)), "speeds": ((0.6, 0.2), (-0.3, -0.5))}
 
@@ -54,6 +55,12 @@ def test_somebody_who_is_never_there_stays_so() -> None:
     scaled = scale_to_height(gone, 180)
     assert np.isnan(scaled.joints_3d[1]).all()
     assert body_heights(scaled)[0] == pytest.approx(1.8)
+
+
+def test_people_in_a_world_are_not_scaled_off_its_floor() -> None:
+    placed = place_in_world(walk(frames=10, **TWO))
+    with pytest.raises(UsageError, match="scale people first"):
+        scale_to_height(placed, 180)
 
 
 @pytest.mark.parametrize("height", [1.75, 1750, 0, -170, float("nan"), {1: 1.8}, {}])

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.errors import UsageError
 from vidpose.options import Heights, as_json, check_heights
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
@@ -56,13 +57,15 @@ def scale_to_height(result: Pose3D, height_cm: Heights) -> Pose3D:
     onto the same 2D joints as before; `meta["scale"]` says by which.
 
     Args:
-        result: the people.
+        result: the people, without a world: its floor would stay where it was.
         height_cm: everybody's height; or by person id, the others stay as they are.
 
     Raises:
-        UsageError: a height is not one of a person.
+        UsageError: a height is not one of a person, or the result has a world.
     """
     check_heights(height_cm)
+    if result.camera_to_world is not None:
+        raise UsageError("The result is in a world already: scale people first, then place them.")
     ids = result.person_ids.tolist()
     by_id = height_cm if isinstance(height_cm, Mapping) else dict.fromkeys(ids, height_cm)
     joints, root = result.joints_3d.copy(), result.root_3d.copy()
