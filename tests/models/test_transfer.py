@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from vidpose.models import Checkpoint, PoseFormer
+from vidpose.models import MODELS, Checkpoint, LiftingModel, PoseFormer
 from vidpose.models.transfer import transfer
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
 
@@ -13,6 +13,24 @@ def network(joints: int = 17, **sizes: Any) -> PoseFormer:
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return made
+
+
+def small(model: str, joints: int = 17, frames: int = 9) -> LiftingModel:
+    """One of each network, with random weights."""
+    sizes: dict[str, Any] = {"embed_dim": 8, "depth": 2, "frames": frames}
+    if model == "martinez":
+        sizes = {"width": 16, "depth": 1}
+    elif model == "videopose":
+        sizes = {"channels": 16, "frames": frames}
+    made = MODELS[model](joints=joints, **sizes).eval()
+    for name, tensor in made.state_dict().items():
+        if tensor.is_floating_point():
+            torch.nn.init.normal_(tensor, mean=float(name.endswith("running_var")), std=0.2).abs_()
+    return made
+
+
+def checkpoint(model: LiftingModel, skeleton: Skeleton) -> Checkpoint:
+    return Checkpoint(model=model, normalisation="screen", fps=50.0, skeleton=skeleton.name)
 
 
 @pytest.fixture
@@ -27,6 +45,60 @@ def test_the_same_network_is_copied(source: Checkpoint) -> None:
     assert len(told) == 1
     for name, tensor in source.model.state_dict().items():
         assert torch.equal(target.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_network_is_copied_to_itself(model: str) -> None:
+    torch.manual_seed(0)
+    source, target = small(model), small(model)
+    for module in source.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            assert module.num_batches_tracked is not None
+            module.num_batches_tracked.fill_(5)
+    assert len(transfer(checkpoint(source, H36M17), target, H36M17)) == 1
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], tensor), name
+
+
+IN_H36M = (
+    *("Head", "Thorax", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist"),
+    *("RHip", "RKnee", "RFoot", "LHip", "LKnee", "LFoot", "Hip", "Spine", "Neck/Nose"),
+)
+"""What MPI-INF-3DHP's joints are there."""
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_poses_of_the_same_joints_in_another_order_stay(model: str, back: bool) -> None:
+    torch.manual_seed(0)
+    order = torch.tensor([H36M17.index(joint) for joint in IN_H36M])
+    theirs, ours = (H36M17, MPI_INF_3DHP) if not back else (MPI_INF_3DHP, H36M17)
+    order = order.argsort() if back else order
+    source, target = small(model), small(model)
+    told = transfer(checkpoint(source, theirs), target, ours)
+    assert not any("anew" in line for line in told)
+    keypoints = torch.randn(4, source.config.frames, 17, 2)
+    with torch.no_grad():
+        before, after = source(keypoints), target(keypoints[:, :, order])
+    torch.testing.assert_close(after, before[:, :, order], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("skeleton", [HUMANEVA15, H36M17])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_network_says_where_its_joints_and_frames_are(model: str, skeleton: Skeleton) -> None:
+    frames = 9 if model in ("martinez", "videopose") else 27  # those two have none, or more layers
+    target = small(model, len(skeleton), frames)
+    told = transfer(checkpoint(small(model), H36M17), target, skeleton)
+    assert not any("anew" in line for line in told)
+
+
+def test_another_network_begins_anew_where_axes_mean_something_else() -> None:
+    """Position embeddings of one size: of a frame's channels, and of its joints' channels."""
+    source, target = MODELS["temporal"](frames=9, embed_dim=136, depth=1), network()
+    before = target.state_dict()["frame_position"].clone()
+    told = transfer(checkpoint(source, H36M17), target, H36M17)
+    assert "frame_position" in told[-1]
+    assert torch.equal(target.state_dict()["frame_position"], before)
 
 
 def test_another_number_of_frames_is_interpolated(source: Checkpoint) -> None:
@@ -61,7 +133,10 @@ def test_a_joint_keeps_its_channels_in_another_skeleton(
     qkv = "temporal_blocks.0.attention.qkv.weight"
     for group in range(3):
         rows = new[qkv].unflatten(0, (3, -1))[group], old[qkv].unflatten(0, (3, -1))[group]
-        assert torch.equal(rows[0][ours, ours], rows[1][theirs, theirs])
+        if len(skeleton) == 17:  # then those inside stay where they are
+            assert torch.equal(rows[0][:, ours], rows[1][:, theirs])
+        else:
+            assert torch.equal(rows[0][ours, ours], rows[1][theirs, theirs])
     head = "head.1.weight"
     assert torch.equal(new[head][3 * b : 3 * b + 3, ours], old[head][3 * a : 3 * a + 3, theirs])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any, ClassVar, Protocol
 
@@ -74,6 +75,9 @@ class LiftingModel(nn.Module):
     """Whether it answers for all frames of a window."""
     knows_missing: ClassVar[bool] = False
     """Whether it distinguishes a missing joint from a visible one; else it sees it on the root."""
+    axes: ClassVar[Mapping[str, str]] = {}
+    """What the axes of its tensors count, for `transfer`; see there. By name, with * and ? as in
+    file names; a tensor that is not here has none of joints or frames."""
     config: Any
     """The network's sizes; has at least `frames` and `joints`."""
 

@@ -176,6 +176,17 @@ class Stack(nn.Sequential):
         return x
 
 
+def stack_axes(name: str, width: str) -> dict[str, str]:
+    """`LiftingModel.axes` of a `Stack`, whose tokens' channels are `width`."""
+    return {
+        f"{name}.*.norm?.*": width,
+        f"{name}.*.attention.qkv.*": f"3*inner {width}",
+        f"{name}.*.attention.proj.*": f"{width} inner",
+        f"{name}.*.mlp.0.*": f"inner {width}",
+        f"{name}.*.mlp.2.*": f"{width} inner",
+    }
+
+
 def pose_head(width: int, joints: int) -> nn.Sequential:
     """(B, 1, width) -> (B, 1, 3 * joints), the paper's regression head."""
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * joints))

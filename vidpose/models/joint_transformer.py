@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,12 @@ class JointTransformer(LiftingModel):
 
     name = "joints"
     config_class = TransformerConfig
+    axes: ClassVar = {
+        "position": "1 frames*joints each",
+        "frame_pooling.weight": "1 frames 1",
+        "head.0.*": "joints*each",
+        "head.1.*": "joints*3 joints*each",
+    }
 
     def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ pose estimation", ICCV 2017 (arXiv 1705.03098).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -63,6 +63,7 @@ class Martinez(LiftingModel):
 
     name = "martinez"
     config_class = MartinezConfig
+    axes: ClassVar = {"widen.0.*": "width joints*2", "head.*": "joints*3 width"}
 
     def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()

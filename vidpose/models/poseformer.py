@@ -8,13 +8,13 @@ the paper's. Letters in shapes: B windows, F frames, J joints, C embedding width
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from vidpose.models.base import MOST_BLOCKS, LiftingModel, check_positive, put_on_root
-from vidpose.models.blocks import Stack, TransformerConfig, pose_head
+from vidpose.models.blocks import Stack, TransformerConfig, pose_head, stack_axes
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,15 @@ class PoseFormer(LiftingModel):
 
     name = "poseformer"
     config_class = PoseFormerConfig
+    axes: ClassVar = {
+        "joint_position": "1 joints each",
+        "frame_position": "1 frames joints*each",
+        **stack_axes("temporal_blocks", "joints*each"),
+        "temporal_norm.*": "joints*each",
+        "frame_pooling.weight": "1 frames 1",
+        "head.0.*": "joints*each",
+        "head.1.*": "joints*3 joints*each",
+    }
 
     def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()

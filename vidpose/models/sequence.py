@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,7 @@ class SequencePoseFormer(PoseFormer):
 
     name = "sequence"
     config_class = SequencePoseFormerConfig
+    axes: ClassVar = {**PoseFormer.axes, "missing_joint": "1 joints each"}
     all_frames = True
     knows_missing = True
 

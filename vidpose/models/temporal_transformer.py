@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,11 @@ class TemporalTransformer(LiftingModel):
 
     name = "temporal"
     config_class = TemporalConfig
+    axes: ClassVar = {
+        "pose_embedding.*": "width joints*2",
+        "frame_position": "1 frames width",
+        "head.1.*": "joints*3 width",
+    }
 
     def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()

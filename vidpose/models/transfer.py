@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
@@ -20,15 +21,25 @@ SAME_JOINTS = {
 }
 """Joints that skeletons call by different names; others are recognised by side and part."""
 
+SIZES = ("joints", "frames")
+"""Words for axes whose sizes are the network's."""
+
 
 @torch.no_grad()
 def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> list[str]:
     """Copy a checkpoint's weights into a network, in place.
 
-    Tensors of the same shape are copied. Where the number of frames differs, what there is one of
-    per frame (position embeddings, the weights of the mean) is interpolated. Where the skeletons
-    differ, a joint's channels go to the same joint of the other one; joints that only the target
-    has keep their initial weights.
+    The networks say what their tensors' axes count (`LiftingModel.axes`): an axis is a word, or
+    several with a * between them, the first counting slowest. A bias has the first of its weights'
+    axes. By word:
+
+    - joints: entries go to the same joint of the other skeleton; joints that only the target has
+      keep their initial weights.
+    - frames: interpolated where the number of frames differs.
+    - inner: channels inside a block, whose number goes with the joints'. They are no joint's, and
+      an attention's heads share them out, so they stay where they are if there are as many joints.
+      If not, they go like joints' channels, which kept the error smaller than to cut each head.
+    - a number: that many; anything else, as each of a joint's channels: as many in both networks.
 
     Args:
         source: the checkpoint.
@@ -41,32 +52,34 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
     theirs, ours = source.model.state_dict(), target.state_dict()
     frames = source.model.config.frames, target.config.frames
     joints = _same_joints(SKELETONS[source.skeleton], skeleton)
-    sizes = len(SKELETONS[source.skeleton]), len(skeleton)
     adapted, anew = [], []
     for name, own in ours.items():
-        tensor = theirs.get(name)
-        if tensor is None or tensor.ndim != own.ndim:
+        tensor, axes = theirs.get(name), _axes(target, name, own.ndim)
+        if tensor is None or axes != _axes(source.model, name, tensor.ndim):
             anew.append(name)
             continue
-        resized = _to_frames(tensor, own, frames)
+        words = [word for axis in axes for word in axis]
+        have, want = _unfolded(tensor, axes, source.model), _unfolded(own, axes, target)
+        if "frames" in words:
+            have = _to_frames(have, words.index("frames"), frames[1])
         places = [
-            _places(have, want, joints, sizes, _channels(target))
-            for have, want in zip(resized.shape, own.shape, strict=True)
+            _places(word, sizes, joints, (source.model.config.joints, len(skeleton)))
+            for word, sizes in zip(words, zip(have.shape, want.shape, strict=True), strict=True)
         ]
         if any(place is None for place in places):
             anew.append(name)
             continue
-        into = torch.meshgrid(*(place[1] for place in places if place), indexing="ij")
-        out_of = torch.meshgrid(*(place[0] for place in places if place), indexing="ij")
-        own[into] = resized[out_of] if own.ndim else resized
-        if tensor.shape != own.shape or source.skeleton != skeleton.name:
+        into, out_of = ([place[way] for place in places if place] for way in (1, 0))
+        want[_grid(into)] = have[_grid(out_of)]
+        moved = source.skeleton != skeleton.name and "joints" in words
+        if moved or tensor.shape != own.shape:
             adapted.append(name)
     sentences = [
         f"The start are the weights of {source.path or 'a network'} ({source.skeleton}, "
         f"{frames[0]} frames; this run: {skeleton.name}, {frames[1]} frames): "
         f"{len(ours) - len(anew)} of {len(ours)} tensors."
     ]
-    for what, names in (("Adapted to the other size", adapted), ("Begin anew", anew)):
+    for what, names in (("Adapted", adapted), ("Begin anew", anew)):
         if names:
             more = f" and {len(names) - 4} more" if len(names) > 4 else ""
             sentences.append(f"{what}: {', '.join(names[:4])}{more}.")
@@ -89,54 +102,63 @@ def _plain(skeleton: Skeleton, joint: str) -> str:
     return joint.replace("foot", "ankle")
 
 
-def _channels(model: LiftingModel) -> int:
-    return int(getattr(model.config, "embed_dim", 1))
+def _axes(model: LiftingModel, name: str, count: int) -> list[list[str]]:
+    """The words of each of a tensor's axes, of which there are `count`."""
+    for pattern, axes in model.axes.items():
+        if fnmatchcase(name, pattern):
+            return [axis.split("*") for axis in axes.split()[:count]]
+    return [["plain"]] * count
 
 
-def _to_frames(tensor: Tensor, own: Tensor, frames: tuple[int, int]) -> Tensor:
-    """Interpolate the axis that counts frames, if there is one and it differs; the frame of a
-    window of one is the centre's.
-    """
-    for dim, sizes in enumerate(zip(tensor.shape, own.shape, strict=True)):
-        if frames[0] != frames[1] and sizes == frames:
-            last = tensor.movedim(dim, -1)
-            flat = last.reshape(1, -1, frames[0])
-            flat = (
-                flat[..., [frames[0] // 2]]
-                if frames[1] == 1
-                else torch.nn.functional.interpolate(
-                    flat, frames[1], mode="linear", align_corners=True
-                )
-            )
-            tensor = flat.reshape(*last.shape[:-1], frames[1]).movedim(-1, dim)
+def _unfolded(tensor: Tensor, axes: list[list[str]], model: LiftingModel) -> Tensor:
+    """A view with an axis for each word."""
+    for dim in reversed(range(tensor.ndim)):
+        sizes = [
+            int(word) if word.isdigit() else getattr(model.config, word) if word in SIZES else -1
+            for word in axes[dim]
+        ]
+        tensor = tensor.unflatten(dim, sizes)
     return tensor
 
 
+def _to_frames(tensor: Tensor, dim: int, frames: int) -> Tensor:
+    """Interpolate an axis of frames; the frame of a window of one is the centre's."""
+    last = tensor.movedim(dim, -1)
+    if last.shape[-1] == frames:
+        return tensor
+    flat = last.reshape(1, -1, last.shape[-1])
+    flat = (
+        flat[..., [last.shape[-1] // 2]]
+        if frames == 1
+        else torch.nn.functional.interpolate(flat, frames, mode="linear", align_corners=True)
+    )
+    return flat.reshape(*last.shape[:-1], frames).movedim(-1, dim)
+
+
 def _places(
-    have: int, want: int, joints: list[int], sizes: tuple[int, int], channels: int
+    word: str, sizes: tuple[int, int], joints: list[int], counts: tuple[int, int]
 ) -> tuple[Tensor, Tensor] | None:
     """Which entries of an axis to take, and where to put them; None if it does not fit.
 
-    Axes that hold joints are groups x joints x channels: features are ordered by joint, and an
-    attention's queries, keys and values are three groups. A joint has one entry in a position
-    embedding, three in the output, `channels` elsewhere.
+    Args:
+        word: what it counts.
+        sizes: of the axis in source and target.
+        joints: see `_same_joints`.
+        counts: of the joints of source and target.
     """
-    for each in (1, 3, channels):
-        groups = have // (sizes[0] * each)
-        alone = each == channels or groups == 1
-        if groups and have == groups * sizes[0] * each and alone:
-            if want != groups * sizes[1] * each:
-                return None
-            there = [j for j, joint in enumerate(joints) if joint >= 0]
-            source = torch.tensor([joints[j] for j in there])
-            return (
-                _entries(source, groups, sizes[0], each),
-                _entries(torch.tensor(there), groups, sizes[1], each),
-            )
-    return (torch.arange(want), torch.arange(want)) if have == want else None
+    there = [j for j, joint in enumerate(joints) if joint >= 0]
+    known = torch.tensor([joints[j] for j in there]), torch.tensor(there)
+    if word == "joints":
+        return known
+    if sizes[0] == sizes[1]:
+        return torch.arange(sizes[0]), torch.arange(sizes[1])
+    each = sizes[0] // counts[0]
+    if word == "inner" and sizes == (counts[0] * each, counts[1] * each):
+        theirs, ours = ((j[:, None] * each + torch.arange(each)).flatten() for j in known)
+        return theirs, ours
+    return None
 
 
-def _entries(joints: Tensor, groups: int, count: int, each: int) -> Tensor:
-    group, channel = torch.arange(groups), torch.arange(each)
-    places = group[:, None, None] * count + joints[None, :, None]
-    return (places * each + channel).flatten()
+def _grid(places: list[Tensor]) -> tuple[Tensor, ...]:
+    """Entries along each axis as an index of all their combinations."""
+    return tuple(p.reshape(-1, *[1] * (len(places) - 1 - i)) for i, p in enumerate(places))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -76,6 +76,7 @@ class VideoPose(LiftingModel):
 
     name = "videopose"
     config_class = VideoPoseConfig
+    axes: ClassVar = {"expand.weight": "channels joints*2 3", "shrink.*": "joints*3 channels 1"}
 
     def __init__(self, *args: Any, **sizes: Any) -> None:
         super().__init__()
