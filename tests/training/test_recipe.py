@@ -25,6 +25,9 @@ def test_the_official_recipe_depends_on_the_2d_joints() -> None:
     cpn, true = (recipe_for("h36m", "official", k) for k in ("cpn_ft_h36m_dbb", "gt"))
     assert (cpn.lr, cpn.lr_decay, cpn.batch, cpn.epochs) == (4e-5, 0.99, 512, 200)
     assert true.lr == 4e-4
+    assert recipe_for("h36m", "official").lr == 4e-5
+    for dataset in ("mpi_inf_3dhp", "humaneva"):  # whose 2D joints are true by default
+        assert recipe_for(dataset, "official").lr == 4e-4
 
 
 def test_other_datasets_have_their_own() -> None:

@@ -212,11 +212,15 @@ def recipe_for(dataset: str, name: str | None = None, keypoints: str | None = No
     Args:
         dataset: h36m, mpi_inf_3dhp, humaneva, synthetic, custom or mocap.
         name: paper, official or vidpose.
-        keypoints: where the 2D joints come from; the official repository's recipe depends on it.
+        keypoints: where the 2D joints come from, by default the dataset's; the official
+            repository's recipe depends on it.
 
     Raises:
         UsageError: there is no such recipe.
     """
+    from vidpose.datasets import DEFAULT_KEYPOINTS  # not for --help: it imports PyTorch
+
+    keypoints = keypoints or DEFAULT_KEYPOINTS[dataset]
     mocap = dataset == "mocap"
     name = name or ("vidpose" if mocap else "paper")
     official = replace(OFFICIAL, lr=4e-4 if keypoints == "gt" else 4e-5)
