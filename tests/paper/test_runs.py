@@ -102,9 +102,12 @@ def test_fine_tuning_begins_with_the_other_run(
         return real(*args, **options)
 
     monkeypatch.setattr(runs, "train", watched)
-    complete(replace(make_run(), before=before), workspace(tmp_path))
+    run = replace(make_run(), before=before)
+    complete(run, workspace(tmp_path))
     assert begun[0] is None
     assert begun[1].path == before.folder(tmp_path / "runs") / "best.safetensors"
+    tuned = load_checkpoint(run.folder(tmp_path / "runs") / "best.safetensors")
+    assert tuned.training["began_with"]["sha256"] == begun[1].sha256
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:

@@ -68,6 +68,26 @@ def test_motion_capture_by_name_and_fine_tuning(tmp_path: Path) -> None:
     assert float(tuned[0]["val_mpjpe_mm"]) < float(rows[0]["val_mpjpe_mm"])
 
 
+def test_a_resumed_run_remembers_what_it_began_with(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    how: dict[str, Any] = {"frames": 3, "windows": 64}
+    first, other = (
+        run_mocap(mocap, tmp_path / name, epochs=1, seed=seed, **how)
+        for seed, name in enumerate(("first", "other"))
+    )
+    best = run_mocap(mocap, tmp_path / "run", epochs=1, init_from=first, **how)
+    last = best.with_name("last.safetensors")
+    began_with = load_checkpoint(last).training["began_with"]
+    for init in (None, first):
+        run_mocap(mocap, tmp_path / "run", epochs=2, resume=True, init_from=init, **how)
+        assert load_checkpoint(last).training["began_with"] == began_with
+        assert load_checkpoint(last).training["epoch"] == 2
+    with pytest.raises(UsageError, match=r"\(began_with: [0-9a-f]{64}, now [0-9a-f]{64}\)"):
+        run_mocap(mocap, tmp_path / "run", epochs=3, resume=True, init_from=other, **how)
+    with pytest.raises(UsageError, match="began_with: None, now"):
+        run_mocap(mocap, tmp_path / "first", epochs=2, resume=True, init_from=other, **how)
+
+
 @pytest.mark.parametrize("when", [2, 5])
 def test_the_recipe_of_our_own_weights_is_resumed_to_the_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: int

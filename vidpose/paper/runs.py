@@ -135,15 +135,16 @@ def complete(run: Run, workspace: Workspace) -> RunResult:
 def trained(run: Run, workspace: Workspace) -> Checkpoint:
     """The best weights of a run, trained to its end."""
     folder = RunFolder(run.folder(workspace.runs))
-    init = None if run.before is None else trained(run.before, workspace)
     if not _is_finished(folder, run.recipe.epochs):
+        resume = folder.state.exists()
+        init = None if run.before is None or resume else trained(run.before, workspace)
         workspace.report(Info(f"Training {folder.folder.name}"))
         train(
             training_data(run, workspace.device),
             folder.folder,
             run.recipe,
             World(workspace.device, ""),
-            resume=folder.state.exists(),
+            resume=resume,
             init=init,
             progress=workspace.progress,
         )

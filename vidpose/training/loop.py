@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -57,7 +58,8 @@ def train(
         recipe: what to train and how.
         world: the device, and the processes that train together; each calls this.
         resume: go on from `out/state.pt`: the numbers are those of an uninterrupted run.
-        init: begin with these weights, as far as they fit; what does not is reported.
+        init: begin with these weights, as far as they fit; what does not is reported. May be left
+            out of a run that is resumed.
         report: takes events for the user.
         progress: wraps the steps of an epoch.
 
@@ -77,8 +79,13 @@ def train(
     folder.check(resume)
     learner = Learner(recipe, len(data.skeleton), world)
     run = RunState()
+    if init is not None:
+        # Whom weights have learned from includes all that they began with.
+        began_with = init.training | {"sha256": init.sha256}
+        data = replace(data, provenance=data.provenance | {"began_with": began_with})
     if resume:
         run, learned = folder.restore(recipe, data.provenance)
+        data = replace(data, provenance=learned["data"] | data.provenance)
         what = "holds another network's state"
         with reading(folder.state, UnusableStateError, what, ELSEWHERE):
             learner.load_state_dict(learned)

@@ -80,10 +80,6 @@ def run(
         )
     init = None if options.init_from is None else load_checkpoint(find_weights(options.init_from))
     data = open_data(options, recipe, world, progress)
-    if init is not None:
-        # Whom weights have learned from includes all that they began with.
-        began_with = init.training | {"sha256": init.sha256}
-        data = replace(data, provenance=data.provenance | {"began_with": began_with})
     best = train(
         data,
         options.out,

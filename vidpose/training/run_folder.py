@@ -72,6 +72,11 @@ def _checked(run: RunState) -> RunState:
     return run
 
 
+def _short(value: Any) -> Any:
+    """For a sentence: weights by their checksum alone."""
+    return value["sha256"] if isinstance(value, dict) and "sha256" in value else value
+
+
 class RunFolder:
     """The files of one run."""
 
@@ -230,7 +235,9 @@ class RunFolder:
     def restore(
         self, recipe: Recipe, provenance: dict[str, Any]
     ) -> tuple[RunState, dict[str, Any]]:
-        """How far a run is, and the learner's `state_dict`.
+        """How far a run is, and all that `read` gives, the learner's `state_dict` included.
+
+        The weights that it began with need not be named again.
 
         Raises:
             UsageError: it was started with another recipe or other data.
@@ -238,9 +245,14 @@ class RunFolder:
         """
         content = self.read()
         theirs, ours = content["recipe"] | content["data"], recipe.to_dict() | provenance
-        differing = [key for key in ours if key not in MAY_DIFFER and theirs.get(key) != ours[key]]
+        may_differ = {*MAY_DIFFER, *({"began_with"} - ours.keys())}
+        keys = [key for key in theirs | ours if key not in may_differ]
+        differing = [key for key in keys if theirs.get(key) != ours.get(key)]
         if differing:
-            changes = ", ".join(f"{key}: {theirs.get(key)}, now {ours[key]}" for key in differing)
+            changes = ", ".join(
+                f"{key}: {_short(theirs.get(key))}, now {_short(ours.get(key))}"
+                for key in differing
+            )
             raise UsageError(
                 f"{self.state} was started with other options ({changes}); give the same, or start "
                 "a new run."
