@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -79,5 +80,24 @@ def test_validation_is_on_takes_set_aside_or_on_the_test_subjects() -> None:
     on_test = dataset_data(dataset, replace(RECIPE, select_on="test", mirror=False), CPU)
     assert on_test.source.samples == 4 * 40
     assert len(on_test.validation) == 2 * 40
-    with pytest.raises(DataError, match="no test subjects"):
-        dataset_data(replace(dataset, test=()), replace(RECIPE, select_on="test"), CPU)
+    on_test_subjects = replace(RECIPE, select_on="test")
+    with pytest.raises(DataError, match="tiny has no test subjects with a frame to use; name"):
+        dataset_data(replace(dataset, test=()), on_test_subjects, CPU)
+    with pytest.raises(DataError, match="tiny has no training subjects with a frame to use; name"):
+        dataset_data(replace(dataset, train=()), on_test_subjects, CPU)
+
+
+def test_sequences_without_a_frame_to_use_are_left_out() -> None:
+    dataset = tiny_dataset(frames=40, takes=4)
+    never = np.zeros(40, bool)
+    few = replace(
+        dataset,
+        train=(*dataset.train[:2], *(replace(s, valid=never) for s in dataset.train[2:])),
+        test=tuple(replace(s, valid=never) for s in dataset.test),
+    )
+    data = dataset_data(few, replace(RECIPE, mirror=False), CPU)
+    assert (data.source.samples, len(data.validation)) == (40, 40)
+    with pytest.raises(DataError, match="no test subjects with a frame"):
+        dataset_data(few, replace(RECIPE, select_on="test"), CPU)
+    with pytest.raises(DataError, match="there are 1 takes"):
+        dataset_data(replace(few, train=few.train[1:]), RECIPE, CPU)

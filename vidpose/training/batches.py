@@ -284,17 +284,24 @@ def dataset_data(
         folder: lay them out in files there and leave them on the host, whether they fit or not.
 
     Raises:
-        DataError: there are too few takes.
+        DataError: there are too few takes with a frame to train on, or to choose weights on.
         UsageError: the windows do not fit on the device and no folder is given, or the recipe
             asks for single frames.
     """
     if recipe.single_frame:
         raise UsageError("single frames are for motion capture under virtual cameras only.")
-    train, test = list(dataset.train), list(dataset.test)
+    train, test = (
+        [sequence for sequence in sequences if sequence.valid.any()]
+        for sequences in (dataset.train, dataset.test)
+    )
     if recipe.select_on == "validation":
         train, test = hold_out(train, recipe.val_fraction, recipe.seed)
-    if not test:
-        raise DataError(f"{dataset.name} has no test subjects to select on.")
+    for part, sequences in (("training", train), ("test", test)):
+        if not sequences:
+            raise DataError(
+                f"{dataset.name} has no {part} subjects with a frame to use; name other test "
+                "subjects or actions."
+            )
     made = tracks(train, recipe.normalisation, dataset.skeleton)
     if folder is None and not fits(made, recipe.mirror, device):
         raise UsageError(
