@@ -36,6 +36,7 @@ from vidpose.datasets.mocap import STRETCH_S, TEST
 from vidpose.datasets.motion_clips import read_clip
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
+from vidpose.evaluation.leakage import leaks, left_out, left_out_of
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
@@ -307,21 +308,10 @@ def check_held_out(training: dict[str, Any], name: str) -> None:
     Raises:
         UsageError: they may know them.
     """
-    if began_with := training.get("began_with"):
-        check_held_out(began_with, f"what {name} began with")
-    if training.get("dataset") not in (None, "mocap"):
-        return  # another dataset's people
-    recipe = training.get("recipe") or {}
-    if recipe.get("select_on") == "test":
+    for leak in leaks(training, "mocap", TEST, name):
         raise UsageError(
-            f"{name} was chosen by its error on the held-out subjects; train it anew with "
-            "`--select-on validation`."
-        )
-    held_out = training.get("held_out") or recipe.get("held_out") or ()
-    if seen := [subject for subject in TEST if subject not in held_out]:
-        raise UsageError(
-            f"{name} does not say that subjects {', '.join(seen)} were held out of its training; "
-            "measure weights that were trained with `--test-subjects " + " ".join(TEST) + "`."
+            f"{leak}; measure weights that were trained with `--test-subjects {','.join(TEST)}` "
+            "and `--select-on validation`."
         )
 
 
@@ -441,7 +431,7 @@ def load_weights(weights: Sequence[str], trained: bool) -> dict[str, Checkpoint]
         checkpoints[label] = load_lifter_checkpoint(name)
         if not trained:
             check_held_out(checkpoints[label].training, name)
-        elif not set(TEST) <= set(checkpoints[label].training.get("held_out") or ()):
+        elif not set(TEST) <= left_out_of(checkpoints[label].training):
             raise UsageError(
                 f"{name} was not trained on all subjects except {', '.join(TEST)}; --trained "
                 "measures on those it was trained on."
@@ -484,7 +474,7 @@ def run(
     check_writable(out / "benchmark.md")
     clips = read_people(folder, trained)
     if trained:  # some of the others may have been left out to choose the best epoch
-        out_of_all = {name for it in checkpoints.values() for name in it.training["held_out"]}
+        out_of_all = set().union(*(left_out(it.training) for it in checkpoints.values()))
         clips = [clip for clip in clips if clip.subject not in out_of_all]
     about = introduction(clips, trained, rigid, every)
     results, start = [], time.perf_counter()

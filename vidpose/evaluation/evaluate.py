@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from vidpose.camera import assumed_focal_px
 from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, UsageError, VidposeError
+from vidpose.evaluation.leakage import leaks
 from vidpose.evaluation.protocols import Protocol, protocol_of, scored_joints
-from vidpose.events import Info, Report, ignore
+from vidpose.events import Info, Report, Warn, ignore
 from vidpose.lifting.sliding_window import slide
 from vidpose.metrics import (
     PCK_THRESHOLD_M,
@@ -248,6 +249,7 @@ def evaluate(
     """
     check_fits(checkpoint, dataset)
     _note_other_rates(checkpoint, dataset, report)
+    _warn_of_leaks(checkpoint, dataset, label, report)
     protocol, skeleton = protocol_of(dataset), dataset.skeleton
     scored = scored_joints(skeleton, joints)
     errors: dict[bool, list[SequenceErrors]] = {
@@ -311,6 +313,15 @@ def _note_other_rates(checkpoint: Checkpoint, dataset: Dataset, report: Report) 
                 "so motion looks slower or faster to them than in training."
             )
         )
+
+
+def _warn_of_leaks(
+    checkpoint: Checkpoint, dataset: Dataset, label: str | None, report: Report
+) -> None:
+    name = label or (checkpoint.path.stem if checkpoint.path else "the checkpoint")
+    subjects = {sequence.subject for sequence in dataset.test}
+    for leak in leaks(checkpoint.training, dataset.name, subjects, name):
+        report(Warn(f"{leak}, so the errors may not be those on people never seen."))
 
 
 def _lift(

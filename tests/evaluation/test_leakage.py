@@ -1,0 +1,63 @@
+"""Weights that know the people they are measured on."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.dataset_files import make_checkpoint, make_dataset, make_sequence
+from vidpose.evaluation.evaluate import evaluate
+from vidpose.evaluation.leakage import leaks, left_out
+from vidpose.events import Event, Warn
+
+OLD = {"dataset": "mocap", "held_out": ["02", "10"]}
+NEW = {**OLD, "subjects": ["01", "03"]}
+CHOSEN = {"recipe": {"select_on": "test"}}
+
+
+@pytest.mark.parametrize(
+    ("training", "subjects", "expected"),
+    [
+        (OLD, ("02", "10"), []),
+        (NEW, ("02", "10"), []),
+        (NEW, ("02", "anna"), []),
+        (NEW, ("03", "01", "02"), ["it was trained on subjects 01, 03"]),
+        (OLD, ("02", "11"), ["it does not say that subjects 11 were held out of its training"]),
+        ({}, ("02",), ["it does not say that subjects 02 were held out of its training"]),
+        ({"recipe": {"held_out": ["02"]}}, ("02",), []),
+        (NEW | CHOSEN, ("02",), ["it was chosen by its error on test subjects"]),
+        ({"dataset": "h36m", "subjects": ["S1"]}, ("02",), []),
+        ({"imported_from": "detected81f.bin"}, ("02",), []),
+        (
+            OLD | {"held_out": ["02", "s07"], "began_with": OLD | {"began_with": OLD}},
+            ("02", "s07"),
+            ["what it began with does not say that subjects s07 were held out of its training"],
+        ),
+        ({"dataset": "mocap", "held_out": 3, "began_with": [], "recipe": "x"}, (), []),
+    ],
+)
+def test_what_motion_capture_weights_know(
+    training: dict[str, Any], subjects: tuple[str, ...], expected: list[str]
+) -> None:
+    assert leaks(training, "mocap", subjects, "it") == expected
+
+
+def test_whom_any_stage_left_out() -> None:
+    assert left_out(OLD | {"began_with": {"recipe": {"held_out": ["06"]}}}) == {"02", "06", "10"}
+
+
+def test_evaluation_names_people_who_were_trained_on() -> None:
+    dataset = make_dataset(make_sequence("S9"), make_sequence("S11"))
+    said: list[Event] = []
+    trained = {"dataset": "h36m", "subjects": ["S1", "S9"]}
+    evaluate(make_checkpoint(training=trained), dataset, label="mine", report=said.append)
+    assert [str(event) for event in said if isinstance(event, Warn)] == [
+        "Warning: mine was trained on subjects S9, so the errors may not be those on people never "
+        "seen."
+    ]
+    said.clear()
+    evaluate(make_checkpoint(training=trained | CHOSEN), dataset, report=said.append)
+    assert "was chosen by its error on test subjects" in str(said[0])
+    said.clear()
+    evaluate(make_checkpoint(training=trained), replace(dataset, name="custom"), report=said.append)
+    assert not said
