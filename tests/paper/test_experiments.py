@@ -169,7 +169,18 @@ def test_networks_of_the_papers_size_are_poseformers_on_motion_capture() -> None
     chosen = ExperimentOptions(size="paper")
     row = Row("poseformer", "PoseFormer")
     stand = SimpleNamespace(clips=("some",), dataset=SimpleNamespace(name="mocap"))
-    assert chosen.recipe(stand, 27, row, 0).model == "poseformer"  # type: ignore[arg-type]
+    recipe = chosen.recipe(stand, 27, row, 0)  # type: ignore[arg-type]
+    assert recipe.model == "poseformer"
+    assert (recipe.optimizer, recipe.epochs, recipe.windows) == ("muon", 10, 16_384)
+
+
+def test_a_fraction_of_motion_capture_is_as_many_windows_as_the_docs_say() -> None:
+    """docs/paper.md: 65,536 windows in 512 steps."""
+    chosen = ExperimentOptions(epochs=8, fraction=0.5)
+    recipe = chosen.recipe(_Stand, 9, Row("full", "x"), 0)  # type: ignore[arg-type]
+    windows = chosen.budget.of(recipe.windows)
+    assert recipe.epochs * windows == 65_536
+    assert recipe.epochs * windows / recipe.batch == 512
 
 
 @pytest.mark.parametrize("sizes", [SMALL, PAPER_SIZE], ids=["small", "paper"])

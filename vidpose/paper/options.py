@@ -19,6 +19,8 @@ QUICK = Budget(windows=4096, fraction=None, test_frames=4000)
 QUICK_EPOCHS = 4
 QUICK_BATCH = 128
 """Small, so that few windows are many steps."""
+MOCAP_WINDOWS = 16_384
+"""What counts as all windows of motion capture, of which virtual cameras see any number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,8 @@ class ExperimentOptions:
             )
             sizes = SMALL
         epochs = base.epochs if self.epochs is None else self.epochs
-        return replace(base, **sizes | row.changes | {"seed": seed, "epochs": epochs})
+        own = {"seed": seed, "epochs": epochs, "windows": MOCAP_WINDOWS}
+        return replace(base, **sizes | row.changes | own)
 
     def describe(self, runs: Iterable[tuple[int | None, int | None]]) -> str:
         """The budget in words; runs as epochs and windows in each."""
