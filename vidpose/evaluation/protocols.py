@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from vidpose.datasets.choice import action_group
 from vidpose.datasets.dataset import Dataset, PoseSequence
+from vidpose.datasets.h36m import ACTIONS
 from vidpose.errors import UsageError
-from vidpose.evaluation.published import H36M_ACTIONS
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
 
 FOURTEEN = {
@@ -63,7 +63,7 @@ H36M = Protocol(
     # The papers' code sets the true root to 0 and leaves the predicted one: it counts.
     zero_root=False,
     mean_of_groups=True,
-    order=H36M_ACTIONS,
+    order=ACTIONS,
 )
 MPI = Protocol(
     name="MPI-INF-3DHP",

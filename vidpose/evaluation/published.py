@@ -10,18 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vidpose.datasets.h36m import ACTIONS
+
 READ = "read"
 UNVERIFIED = "unverified"
 
 POSEFORMER = "PoseFormer"
 BASELINE = "Temporal baseline of PoseFormer's authors"
 """Without a spatial stage; their Table 4."""
-H36M_ACTIONS = (
-    *("Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing"),
-    *("Purchases", "Sitting", "SittingDown", "Smoking", "Waiting"),
-    *("WalkDog", "Walking", "WalkTogether"),
-)
-"""In the order of the papers' tables."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def _by_row(names: Iterable[str], values: str) -> dict[str, float]:
 def _h36m(keypoints: str, metric: str, *rows: tuple) -> Iterator[PublishedNumber]:
     """Rows are (method, frames, value, source or "" if unverified[, errors by action])."""
     for method, frames, value, source, *groups in rows:
-        by_action = _by_row(H36M_ACTIONS, *groups) if groups else {}
+        by_action = _by_row(ACTIONS, *groups) if groups else {}
         about = "h36m", keypoints, method, frames, metric
         yield PublishedNumber(*about, value, _mark(source), source, groups=by_action)
 
