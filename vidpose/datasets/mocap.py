@@ -20,7 +20,7 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import fill_missing
 
 KEYPOINTS = "noisy"
-"""The 2D joints by default: noisy, disturbed as for training; or clean."""
+"""The 2D joints by default: noisy, with jitter, drift, outliers and lost joints; or clean."""
 TEST = ("02", "10", "12")
 """Subjects that are not trained on: walking, running, swordplay; soccer; tai chi."""
 FPS = 30.0
@@ -34,7 +34,7 @@ def open_mocap(folder: Path, keypoints: str, test_subjects: Sequence[str]) -> Da
     """The left-out subjects of a folder of motion capture, as virtual cameras see them.
 
     Args:
-        folder: `<subject>/<clip>.bvh`.
+        folder: `<subject>/<clip>.bvh` or `<subject>.npz`.
         keypoints: noisy or clean.
         test_subjects: whom to test on.
 
@@ -67,7 +67,8 @@ def view_clips(
 ) -> Iterator[PoseSequence]:
     """Clips as sequences of a dataset, each part of `STRETCH_S` seen by a camera of its own.
 
-    Cameras and bodies are drawn as for training, but the focal length is known; missing joints
+    Cameras, bodies and noise are drawn as `Variation` says by default, which is plainer than what
+    training draws (`TRAINING` in training/batches.py). The focal length is known; missing joints
     are interpolated.
 
     Args:

@@ -190,7 +190,9 @@ def virtual_windows(
 
 
 VALIDATION = Variation(focal_error_sd=0.0, speed=(1.0, 1.0), mirror=0.0)
-"""As in training, but the focal length is exact and nobody is mirrored or sped up."""
+"""Plainer than what training draws: motions as they were captured, upright and at their own speed,
+bone lengths varied segment by segment; an exact focal length; jitter, drift, outliers and lost
+joints, but no correlated noise, lost limbs or exchanged sides."""
 VALIDATION_SEED = 2021
 
 
@@ -214,7 +216,7 @@ def mocap_data(
         held_out: subjects to leave out, of `clips` and `more`.
         recipe: what to train.
         device: where windows are drawn.
-        vary: what is drawn for training, and how noisy the windows of validation are.
+        vary: what is drawn for training; those of validation have its `noise`, see `VALIDATION`.
         more: of another source; `recipe.more_share` of the windows come from it.
         choose_on: subjects that are left out, too, and validated on.
 
