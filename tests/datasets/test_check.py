@@ -12,6 +12,7 @@ from vidpose.datasets.check import Finding
 from vidpose.datasets.marks import mark
 from vidpose.datasets.synthetic import LAYOUTS, write_synthetic
 from vidpose.errors import UsageError
+from vidpose.skeleton import H36M17
 from vidpose.utils.npz import read_npz, write_pickled_npz
 
 WORLD, SEEN, DETECTED = (
@@ -198,10 +199,45 @@ def test_custom_and_mocap(tmp_path: Path) -> None:
     assert (a.state, a.found) == ("ok", "4 frames of a, h36m17")
     wanted = "fps: expected a number above 0, 20,000 at most, found int64 ()."
     assert (b.state, b.found) == ("broken", wanted)
+    mocap = tmp_path / "mocap"
     for subject in ("01", "02"):
-        (tmp_path / subject).mkdir()
-        (tmp_path / subject / "a.bvh").write_text(bvh_text(frames=3))
-    (tmp_path / "02" / "a.bvh").write_text("nothing")
-    broken, whole = check_dataset("mocap", tmp_path)
+        (mocap / subject).mkdir(parents=True)
+        (mocap / subject / "a.bvh").write_text(bvh_text(frames=3))
+    (mocap / "02" / "a.bvh").write_text("nothing")
+    broken, whole = check_dataset("mocap", mocap)
     assert (broken.file, broken.state) == ("02/a.bvh", "broken")
-    assert whole.found == "2 subjects, 2 clips; one of each subject was read"
+    assert whole.found == "2 subjects, 2 clips; one file of each subject was read"
+
+
+def test_motion_capture_in_npz(tmp_path: Path) -> None:
+    """As docs/datasets.md has it, alone and next to BVH."""
+    mocap = tmp_path / "mocap"
+    mocap.mkdir()
+    joints = np.zeros((40, 17, 3), np.float32)
+    clips = {
+        "joints": joints,
+        "joint_names": H36M17.joint_names,
+        "fps": 50.0,
+        "starts": [0, 15, 40],
+    }
+    np.savez(mocap / "s01.npz", **clips)  # type: ignore[arg-type]
+    assert find_datasets(tmp_path) == [("mocap", mocap)]
+    (whole,) = check_dataset("mocap", mocap)
+    assert (whole.state, whole.found) == (
+        "ok",
+        "1 subject, 2 clips; one file of each subject was read",
+    )
+    (mocap / "01").mkdir()
+    (mocap / "01" / "a.bvh").write_text(bvh_text(frames=3))
+    np.savez(mocap / "s02.npz", joints=joints)
+    broken, whole = check_dataset("mocap", mocap)
+    assert (broken.file, broken.state, broken.found) == (
+        *("s02.npz", "broken"),
+        "has no joint_names, which motion capture in an .npz needs.",
+    )
+    assert whole.found.startswith("2 subjects, 3 clips")
+    (nothing,) = check_dataset("mocap", tmp_path)
+    assert (nothing.state, nothing.found) == (
+        "broken",
+        "no <subject>/<clip>.bvh and no <subject>.npz",
+    )

@@ -1,11 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.paper.test_runs import workspace
 from vidpose.datasets.synthetic import write_synthetic
 from vidpose.paper.datasets import find_data
+from vidpose.skeleton import H36M17
 
 
 @pytest.mark.parametrize(("keypoints", "kind"), [("cpn_ft_h36m_dbb", "noisy"), ("gt", "true")])
@@ -17,3 +19,14 @@ def test_synthetic_joints_go_by_no_detectors_name(
     assert f"layout, {kind} 2D joints; synthetic people" in data.description
     assert (data.keypoints, data.short_name) == (kind, "synthetic people, not Human3.6M")
     assert replace(data, is_public=True).keypoints == keypoints
+
+
+def test_motion_capture_in_npz_is_used(tmp_path: Path) -> None:
+    (tmp_path / "mocap").mkdir()
+    joints = np.random.default_rng(0).normal(size=(40, 17, 3))
+    for subject in ("s01", "s02"):
+        path = tmp_path / "mocap" / f"{subject}.npz"
+        np.savez(path, joints=joints, joint_names=np.array(H36M17.joint_names), fps=50.0)
+    data = find_data("h36m", workspace(tmp_path), test_subjects=("s02",))
+    assert data.description.startswith("motion capture under virtual cameras")
+    assert {clip.subject for clip in data.clips} == {"s01", "s02"}

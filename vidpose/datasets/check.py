@@ -12,8 +12,9 @@ from typing import Any, Literal
 from vidpose.datasets import custom, h36m, humaneva, mpi_inf_3dhp
 from vidpose.datasets.choice import Choice
 from vidpose.datasets.dataset import PoseSequence
+from vidpose.datasets.joint_clips import is_joint_file, read_joint_file
 from vidpose.datasets.marks import NOT_REAL, is_synthetic
-from vidpose.datasets.motion_clips import read_clip
+from vidpose.datasets.motion_clips import motion_files, read_clip
 from vidpose.datasets.videopose import Layout, Pair, read_2d, read_3d
 from vidpose.errors import DataError, UsageError
 
@@ -94,7 +95,7 @@ def _names_in(folder: Path) -> Iterator[str]:
     others = {path for pattern in patterns.values() for path in folder.glob(pattern)}
     if any(custom.is_custom(path) for path in folder.glob("*.npz") if path not in others):
         yield "custom"
-    if any(folder.glob("*/*.bvh")):
+    if any(folder.glob("*/*.bvh")) or any(map(is_joint_file, folder.glob("*.npz"))):
         yield "mocap"
 
 
@@ -282,17 +283,26 @@ def _check_custom(folder: Path) -> Iterator[Finding]:
 
 
 def _check_mocap(folder: Path) -> Iterator[Finding]:
-    """One clip of every subject is read; all of them would take minutes."""
-    paths = sorted(folder.glob("*/*.bvh"))
+    """One BVH file of every subject is read, as all of them would take minutes, and every .npz."""
+    paths = motion_files(folder)
     if not paths:
-        yield Finding("mocap", str(folder), "broken", "no <subject>/<clip>.bvh", DOCS)
+        found = "no <subject>/<clip>.bvh and no <subject>.npz"
+        yield Finding("mocap", str(folder), "broken", found, DOCS)
         return
-    first = {path.parent.name: path for path in reversed(paths)}
-    for path in sorted(first.values()):
+    bvh = [path for path in paths if path.suffix == ".bvh"]
+    subjects, clips = {path.parent.name for path in bvh}, len(bvh)
+    first = {path.parent.name: path for path in reversed(bvh)}
+    for path in [*sorted(first.values()), *paths[len(bvh) :]]:
         try:
-            read_clip(path)
+            if path.suffix == ".bvh":
+                read_clip(path)
+            else:
+                read = read_joint_file(path)
+                subjects |= {clip.subject for clip in read}
+                clips += len(read)
         except DataError as error:
             name = str(path.relative_to(folder))
             yield Finding("mocap", name, "broken", _short(path, error))
-    found = f"{len(first)} subjects, {len(paths)} clips; one of each subject was read"
+    who = f"{len(subjects)} subject{'s' if len(subjects) != 1 else ''}"
+    found = f"{who}, {clips} clips; one file of each subject was read"
     yield Finding("mocap", str(folder), "ok", found)

@@ -80,6 +80,11 @@ def _coco_points(bvh: Bvh) -> NDArray[np.float64]:
     return np.stack([points[name] for name in COCO17.joint_names], axis=1)
 
 
+def motion_files(folder: Path) -> list[Path]:
+    """What `read_folder` reads: every `<subject>/<clip>.bvh`, then every `<subject>.npz`."""
+    return sorted(folder.glob("*/*.bvh")) + sorted(folder.glob("*.npz"))
+
+
 def read_folder(
     folder: Path, progress: Callable[[Sequence[Path]], Iterable[Path]] = lambda paths: paths
 ) -> list[MotionClip]:
@@ -92,7 +97,7 @@ def read_folder(
     Raises:
         DataError: there is none, or one cannot be read.
     """
-    paths = sorted(folder.glob("*/*.bvh")) + sorted(folder.glob("*.npz"))
+    paths = motion_files(folder)
     if not paths:
         raise DataError(
             f"{folder} holds no <subject>/<clip>.bvh and no <subject>.npz; give the folder of "

@@ -11,7 +11,7 @@ from vidpose.datasets import h36m, humaneva, mpi_inf_3dhp, open_dataset, synthet
 from vidpose.datasets.choice import action_group
 from vidpose.datasets.dataset import Dataset, MotionClip, PoseSequence
 from vidpose.datasets.mocap import TEST, mocap_dataset
-from vidpose.datasets.motion_clips import read_folder
+from vidpose.datasets.motion_clips import motion_files, read_folder
 from vidpose.errors import UsageError
 from vidpose.evaluation.protocols import Protocol, protocol_of
 from vidpose.paper.workspace import Workspace
@@ -107,7 +107,7 @@ def find_data(
         DataError: files are damaged, or have no such subject.
     """
     data, progress = workspace.data, workspace.progress
-    if mocap is None and not _has(replaces, data) and any((data / "mocap").glob("*/*.bvh")):
+    if mocap is None and not _has(replaces, data) and motion_files(data / "mocap"):
         mocap = data / "mocap"
     if use_mocap and mocap is not None:
         clips = tuple(read_folder(mocap, lambda paths: progress(paths, len(paths), "reading")))

@@ -29,8 +29,8 @@ class TrainOptions(Options):
 
     dataset: str = option(
         MISSING,
-        "mocap: a folder of BVH motion capture seen by random virtual cameras; synthetic: made on "
-        "the spot.",
+        "mocap: a folder of motion capture, BVH or .npz, seen by random virtual cameras; "
+        "synthetic: made on the spot.",
         DATA,
         choices=("h36m", "mpi_inf_3dhp", "humaneva", "mocap", "synthetic", "custom"),
         common=True,
