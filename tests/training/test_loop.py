@@ -117,12 +117,15 @@ def test_a_run_is_not_overwritten_and_not_mixed(data: TrainingData, tmp_path: Pa
     fewer = dataset_data(tiny_dataset(takes=3), TINY, ALONE.device)
     with pytest.raises(UsageError, match="samples: 240, now 160"):
         quiet(fewer, tmp_path / "run", resume=True)
+    others = dataset_data(tiny_dataset(seed=1), TINY, ALONE.device)
+    with pytest.raises(UsageError, match=r"\(checksum: [0-9a-f]{8}, now [0-9a-f]{8}\)"):
+        quiet(others, tmp_path / "run", resume=True)
     marked = replace(data, provenance=data.provenance | {"synthetic": True})
     quiet(marked, tmp_path / "synthetic", replace(TINY, epochs=1))
     with pytest.raises(UsageError, match="synthetic: True, now None"):
         quiet(data, tmp_path / "synthetic", resume=True)
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
-    del state["recipe"]["procrustes"]  # an older version's
+    del state["recipe"]["procrustes"], state["data"]["checksum"]  # an older version's
     (state["optimizer"],) = state.pop("optimizers")
     for group in state["optimizer"]["param_groups"]:
         group["fused"] = None

@@ -68,6 +68,21 @@ def test_motion_capture_by_name_and_fine_tuning(tmp_path: Path) -> None:
     assert float(tuned[0]["val_mpjpe_mm"]) < float(rows[0]["val_mpjpe_mm"])
 
 
+def test_a_run_is_not_resumed_on_other_motion_capture(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"frames": 3, "windows": 64}
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    best = run_mocap(mocap, tmp_path / "run", epochs=1, **how)
+    assert load_checkpoint(best).training["subjects"] == ["01", "03"]
+    other = mocap / "03" / "03_01.bvh"
+    other.write_text((mocap / "01" / "01_01.bvh").read_text())
+    with pytest.raises(UsageError, match=r"\(checksum: [0-9a-f]{8}, now [0-9a-f]{8}\)"):
+        run_mocap(mocap, tmp_path / "run", epochs=2, resume=True, **how)
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    del state["data"]["checksum"], state["data"]["subjects"]  # an older version's
+    torch.save(state, tmp_path / "run" / "state.pt")
+    run_mocap(mocap, tmp_path / "run", epochs=2, resume=True, **how)
+
+
 def test_a_resumed_run_remembers_what_it_began_with(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     how: dict[str, Any] = {"frames": 3, "windows": 64}

@@ -36,6 +36,9 @@ FORMAT = "vidpose-run/1"
 MAY_DIFFER = ("epochs", "precision", "accumulate", "compile")
 """A run may be made longer or shorter on the way, and go on on another machine."""
 
+NOT_IN_OLDER = ("subjects", "checksum")
+"""What older versions did not store of all data."""
+
 
 @dataclass
 class RunState:
@@ -246,6 +249,7 @@ class RunFolder:
         content = self.read()
         theirs, ours = content["recipe"] | content["data"], recipe.to_dict() | provenance
         may_differ = {*MAY_DIFFER, *({"began_with"} - ours.keys())}
+        may_differ |= {*NOT_IN_OLDER} - theirs.keys()
         keys = [key for key in theirs | ours if key not in may_differ]
         differing = [key for key in keys if theirs.get(key) != ours.get(key)]
         if differing:
