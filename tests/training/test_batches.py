@@ -6,6 +6,7 @@ import torch
 
 from tests.training_data import tiny_dataset
 from vidpose.errors import DataError
+from vidpose.events import Event, Warn
 from vidpose.training.batches import Shuffled, dataset_data, prefetched
 from vidpose.training.distributed import World
 from vidpose.training.recipe import PAPER
@@ -85,6 +86,23 @@ def test_validation_is_on_takes_set_aside_or_on_the_test_subjects() -> None:
         dataset_data(replace(dataset, test=()), on_test_subjects, CPU)
     with pytest.raises(DataError, match="tiny has no training subjects with a frame to use; name"):
         dataset_data(replace(dataset, train=()), on_test_subjects, CPU)
+
+
+def test_the_rate_is_that_of_most_frames_and_several_are_said() -> None:
+    dataset = tiny_dataset(frames=40, takes=4)
+    rates = (25.0, 50.0, 49.95, 100.0)
+    train = [replace(s, fps=fps) for s, fps in zip(dataset.train, rates, strict=True)]
+    recipe = replace(RECIPE, select_on="test")
+    said: list[Event] = []
+    for name in ("custom", "mpi_inf_3dhp"):
+        mixed = replace(dataset, name=name, train=tuple(train))
+        assert dataset_data(mixed, recipe, CPU, report=said.append).fps == 50.0
+    (warning,) = said
+    assert isinstance(warning, Warn)
+    assert "the files have 25 to 100 frames/s" in str(warning)
+    assert "resampled to 50, the rate of most frames" in str(warning)
+    dataset_data(replace(dataset, name="custom"), recipe, CPU, report=said.append)
+    assert len(said) == 1
 
 
 def test_sequences_without_a_frame_to_use_are_left_out() -> None:

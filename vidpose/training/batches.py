@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,11 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidpose.datasets.dataset import Dataset, MotionClip, hold_out
+from vidpose.datasets.dataset import Dataset, MotionClip, PoseSequence, hold_out
 from vidpose.datasets.marks import SYNTHETIC
 from vidpose.datasets.motion_clips import split
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
+from vidpose.events import Report, Warn, ignore
+from vidpose.lifting.resampling import SAME_RATE
 from vidpose.models import MODELS
 from vidpose.models.normalisation import FIRST_PERSON, NORMALISATIONS, fill_gaps
 from vidpose.skeleton import H36M17, Skeleton
@@ -292,7 +295,12 @@ def source_weights(
 
 
 def dataset_data(
-    dataset: Dataset, recipe: Recipe, device: torch.device, *, folder: Path | None = None
+    dataset: Dataset,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    folder: Path | None = None,
+    report: Report = ignore,
 ) -> TrainingData:
     """A dataset's training subjects, some takes set aside for validation.
 
@@ -301,6 +309,7 @@ def dataset_data(
         recipe: what to train; with `select_on` test, validation is on the test subjects.
         device: where the windows lie, if they fit.
         folder: lay them out in files there and leave them on the host, whether they fit or not.
+        report: takes a warning where your own data have several frame rates.
 
     Raises:
         DataError: there are too few takes with a frame to train on, or to choose weights on.
@@ -321,6 +330,16 @@ def dataset_data(
                 f"{dataset.name} has no {part} subjects with a frame to use; name other test "
                 "subjects or actions."
             )
+    fps = usual_rate(train)
+    low, high = (edge(sequence.fps for sequence in train) for edge in (min, max))
+    if dataset.name == "custom" and high > (1 + SAME_RATE) * low:
+        report(
+            Warn(
+                f"the files have {low:g} to {high:g} frames/s and are taken as they are, while "
+                f"videos will be resampled to {fps:g}, the rate of most frames; better bring the "
+                "files to one rate."
+            )
+        )
     made = tracks(train, recipe.normalisation, dataset.skeleton)
     if folder is None and not fits(made, recipe.mirror, device):
         raise UsageError(
@@ -339,7 +358,7 @@ def dataset_data(
         source=Shuffled(windows, recipe.seed, on_host=folder is not None, device=windows.device),
         validation=table(tracks(test, recipe.normalisation, dataset.skeleton)),
         skeleton=dataset.skeleton,
-        fps=train[0].fps,
+        fps=fps,
         provenance={
             "dataset": dataset.name,
             # Of a dataset called synthetic the name says it.
@@ -356,6 +375,15 @@ def dataset_data(
             ),
         },
     )
+
+
+def usual_rate(sequences: Sequence[PoseSequence]) -> float:
+    """The frame rate, to a whole number, that most frames have; of the first such sequence."""
+    frames: Counter[int] = Counter()
+    for sequence in sequences:
+        frames[round(sequence.fps)] += len(sequence)
+    usual = max(frames, key=frames.__getitem__)
+    return next(sequence.fps for sequence in sequences if round(sequence.fps) == usual)
 
 
 def prefetched(

@@ -79,7 +79,7 @@ def run(
             )
         )
     init = None if options.init_from is None else load_checkpoint(find_weights(options.init_from))
-    data = open_data(options, recipe, world, progress)
+    data = open_data(options, recipe, world, progress, report)
     best = train(
         data,
         options.out,
@@ -101,7 +101,11 @@ def run(
 
 
 def open_data(
-    options: TrainOptions, recipe: Recipe, world: World, progress: Progress
+    options: TrainOptions,
+    recipe: Recipe,
+    world: World,
+    progress: Progress,
+    report: Report = ignore,
 ) -> TrainingData:
     """What the options say to learn from."""
     if options.dataset == "mocap":
@@ -129,7 +133,7 @@ def open_data(
         actions=options.actions,
     )
     files = options.out / f"windows-{world.rank}" if options.on_host else None
-    return dataset_data(dataset, recipe, world.device, folder=files)
+    return dataset_data(dataset, recipe, world.device, folder=files, report=report)
 
 
 def check_effects(options: TrainOptions, recipe: Recipe, changes: dict[str, Any]) -> None:
