@@ -61,7 +61,7 @@ def test_takes_are_held_out_with_all_their_cameras() -> None:
 def test_pieces_of_one_recording_are_not_all_that_is_held_out() -> None:
     """HumanEva's takes are chunks, short and long."""
     sequences = [
-        make(subject, f"Box 1 chunk{n}", **of_length(10))
+        make(subject, f"Box 1 chunk{n}", recording="Box 1", **of_length(10))
         for subject in ("S1", "S2")
         for n in range(20)
     ]
@@ -70,8 +70,28 @@ def test_pieces_of_one_recording_are_not_all_that_is_held_out() -> None:
     for seed in range(10):
         _, aside = hold_out(sequences, 0.1, seed)
         assert sum(map(len, aside)) >= 0.1 * everything
-        assert len(aside) >= 4
         assert len({sequence.origin for sequence in aside}) >= 4
+
+
+def test_a_take_that_outweighs_the_others_is_trained_on() -> None:
+    sequences = [make(action=f"Walking {n}", **of_length(100)) for n in range(9)]
+    sequences.append(make(action="Everything", **of_length(9000)))
+    for seed in range(20):
+        train, aside = hold_out(sequences, 0.05, seed)
+        assert sum(map(len, aside)) < 0.1 * sum(map(len, sequences))
+        assert aside
+        assert train
+    halves = [make(action=name, **of_length(n)) for name, n in (("A", 100), ("B", 90))]
+    assert [sequence.action for sequence in hold_out(halves, 0.05)[1]] == ["B"]
+
+
+def test_older_versions_drew_takes_whatever_their_length() -> None:
+    sequences = [make(action=f"Walking {n}", **of_length(1 + 10 * n)) for n in range(20)]
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(20)
+        expected = {sorted(s.take for s in sequences)[n] for n in order[:2]}
+        _, aside = hold_out(sequences, 0.1, seed, by_count=True)
+        assert {sequence.take for sequence in aside} == expected
 
 
 def test_a_single_take_cannot_be_split() -> None:

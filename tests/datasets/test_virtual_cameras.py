@@ -179,11 +179,9 @@ def test_a_lost_hip_takes_no_other_joint_along() -> None:
 def test_nobody_walks_through_the_camera() -> None:
     cameras = VirtualCameras([standing(frames=1000)])  # ten metres
     vary = varied(distance=(2.0, 2.5), elevation=(0.0, 0.0))
-    rays, joints = cameras.draw(64, 301, 30.0, vary, torch.Generator().manual_seed(0))
+    rays, _ = cameras.draw(64, 301, 30.0, vary, torch.Generator().manual_seed(0))
     slope = (rays[:, :, H36M17.index("Head")] - rays[:, :, 0]).norm(dim=-1)
     assert slope.max() < 1.2  # of 0.8 m, from a metre away
-    moved = joints[:, :, 1:, 2].abs().amax(dim=(1, 2))
-    assert moved.max() < 1.0
 
 
 def test_limbs_are_lost_for_a_while_or_for_good() -> None:

@@ -26,6 +26,7 @@ CHOSEN = {"recipe": {"select_on": "test"}}
         ({}, ("02",), ["it does not say that subjects 02 were held out of its training"]),
         ({"recipe": {"held_out": ["02"]}}, ("02",), []),
         (NEW | CHOSEN, ("02",), ["it was chosen by its error on test subjects"]),
+        (NEW | {"chosen_on": ["06"]}, ("06", "02"), ["it was chosen by its error on subjects 06"]),
         ({"dataset": "h36m", "subjects": ["S1"]}, ("02",), []),
         ({"imported_from": "detected81f.bin"}, ("02",), []),
         (

@@ -161,8 +161,11 @@ def test_table7_begins_with_motion_capture(tiny: Path, tmp_path: Path) -> None:
     # With motion capture in place of HumanEva itself there is nothing else to begin with.
     other = tmp_path / "other"
     write_mocap(other / "mocap", ("01", "02", "03", "10", "12"))
-    with pytest.raises(UsageError, match="leave it away"):
+    with pytest.raises(UsageError, match="leave it out"):
         rerun("table7", tmp_path / "out", other, mocap=mocap, **how)  # type: ignore[arg-type]
+    for only in ({"only": ("scratch",)}, {"only": None, "weights": ("default",), "seeds": None}):
+        with pytest.raises(UsageError, match="nothing is fine-tuned here"):
+            rerun("table7", tmp_path / "out", tiny / "humaneva", mocap=mocap, **how | only)  # type: ignore[arg-type]
 
 
 def test_networks_of_the_papers_size_are_poseformers_on_motion_capture() -> None:
@@ -177,7 +180,7 @@ def test_networks_of_the_papers_size_are_poseformers_on_motion_capture() -> None
 def test_a_fraction_of_motion_capture_is_as_many_windows_as_the_docs_say() -> None:
     """docs/paper.md: 65,536 windows in 512 steps."""
     chosen = ExperimentOptions(epochs=8, fraction=0.5)
-    recipe = chosen.recipe(_Stand, 9, Row("full", "x"), 0)  # type: ignore[arg-type]
+    recipe = chosen.recipe(_Clips, 9, Row("full", "x"), 0)  # type: ignore[arg-type]
     windows = chosen.budget.of(recipe.windows)
     assert recipe.epochs * windows == 65_536
     assert recipe.epochs * windows / recipe.batch == 512
@@ -201,6 +204,11 @@ class _Stand:
     """As much of the data as a recipe looks at."""
 
     has_focal_lengths = True
+    clips: tuple[str, ...] = ()
+
+
+class _Clips(_Stand):
+    clips = ("some",)
 
 
 def test_parameters_of_table5_are_those_of_the_official_code() -> None:

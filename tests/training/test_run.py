@@ -202,6 +202,20 @@ def test_how_many_people_are_of_several_motions_can_be_chosen(tmp_path: Path) ->
         run_mocap(mocap, tmp_path / "other", mixed=1.5)
 
 
+def test_a_damaged_run_that_began_with_weights_asks_for_them(tmp_path: Path) -> None:
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    first = run_mocap(mocap, tmp_path / "first", epochs=1, frames=5)
+    how: dict[str, Any] = {"epochs": 1, "frames": 5}
+    run_mocap(mocap, tmp_path / "run", init_from=first, **how)
+    (tmp_path / "run" / "state.pt").write_bytes(b"damaged")
+    before = sorted((tmp_path / "run").iterdir())
+    with pytest.raises(UsageError, match="give --init-from, the weights that it began with"):
+        run_mocap(mocap, tmp_path / "run", resume=True, **how)
+    assert sorted((tmp_path / "run").iterdir()) == before
+    again = run_mocap(mocap, tmp_path / "run", resume=True, init_from=first, **how)
+    assert load_checkpoint(again).training["began_with"]["held_out"] == ["02"]
+
+
 def test_selection_on_test_subjects_is_said_aloud(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     events: list[Event] = []

@@ -40,7 +40,7 @@ def fed_in_inference(model: Any, pixels: Tensor, normalisation: str) -> Tensor:
     lifter = Lifter(checkpoint, flip=False, precision="fp32")
 
     class Spy:
-        config, context = model.config, model.context
+        config, context, step = model.config, model.context, model.step
 
         def slide(self, inputs: Tensor) -> Tensor:
             seen.append(inputs)

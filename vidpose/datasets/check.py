@@ -180,8 +180,7 @@ def _check_world(file: _File, world: dict[str, Any], module: ModuleType) -> Find
     fewer = []
     for subject in filter(counts.get, protocol):
         left_out = {action for who, action in module.LAYOUT.corrupt if who == subject}
-        # HumanEva's chunks are parts of one take.
-        takes = {action.split(" chunk")[0] for action in world[subject]} - left_out
+        takes = {module.LAYOUT.recording(action) for action in world[subject]} - left_out
         public = TAKES[file.dataset] - len(left_out)
         if len(takes) < public:
             fewer.append(f"{subject} {len(takes)} of {public}")

@@ -186,6 +186,7 @@ def _result(path: Path) -> Iterator[PoseSequence]:
             yield PoseSequence(
                 subject=path.stem,
                 action=f"person{person_id} {part}",
+                recording=f"person{person_id}",
                 camera="0",
                 keypoints_2d=result.keypoints_2d[person, run],
                 joints_3d=joints[person, run],

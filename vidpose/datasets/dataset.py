@@ -5,7 +5,6 @@ One file of this folder reads each dataset; training and evaluation see only wha
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -68,6 +67,8 @@ class PoseSequence:
     fps: float
     focal_px: float | None = None
     """The camera's focal length, where it is known."""
+    recording: str = ""
+    """What it is a piece of, if it is one."""
 
     def __post_init__(self) -> None:
         frames, joints = self.keypoints_2d.shape[:2]
@@ -95,8 +96,8 @@ class PoseSequence:
 
     @property
     def origin(self) -> tuple[str, str]:
-        """The recording that the take is a part of: HumanEva's are cut into chunks."""
-        return self.subject, re.sub(r" chunk\d+$", "", self.action)
+        """The recording that the take is, or is a piece of."""
+        return self.subject, self.recording or self.action
 
     def thinned(self, step: int) -> PoseSequence:
         """Every `step`-th frame, from the first on."""
@@ -159,19 +160,26 @@ class Taken(Protocol):
 Item = TypeVar("Item", bound=Taken)
 
 
-def hold_out(
-    sequences: Sequence[Item], fraction: float, seed: int = 0
-) -> tuple[list[Item], list[Item]]:
-    """Set a part of the takes aside for validation, with all cameras that saw them.
+LARGEST_ASIDE, LARGEST_SHARE = 4, 0.5
+"""A take with more than so many times the share that is wanted, or with more than so much of all
+frames, is trained on."""
 
-    Takes are drawn at random, one at least, so that the people are those of training but no
-    take is in both parts. They are of as many recordings as there are takes, if there are: a few
-    short pieces of one motion would say little about others.
+
+def hold_out(
+    sequences: Sequence[Item], fraction: float, seed: int = 0, *, by_count: bool = False
+) -> tuple[list[Item], list[Item]]:
+    """Set takes aside for validation, with all cameras that saw them.
+
+    They are drawn at random until they are at least this fraction of the takes and of the frames.
+    The people are those of training, but no take is in both parts. Each is of another recording, as
+    far as there are enough: a few short pieces of one motion would say little about others.
 
     Args:
         sequences: to split.
-        fraction: of the takes, and of the frames, to set aside, above 0 and below 1.
+        fraction: above 0 and below 1.
         seed: decides which.
+        by_count: this fraction of the takes, whatever their lengths and recordings, as older
+            versions drew them.
 
     Returns:
         The sequences to train on, and those set aside.
@@ -185,25 +193,36 @@ def hold_out(
             f"there are {len(takes)} takes to train on; at least two are needed, for one is set "
             "aside to choose the best weights."
         )
+    order = np.random.default_rng(seed).permutation(len(takes))
+    shuffled = [takes[i] for i in order]
+    count = min(len(takes) - 1, max(1, round(fraction * len(takes))))
+    aside = set(shuffled[:count]) if by_count else _drawn(sequences, shuffled, count, fraction)
+    return (
+        [sequence for sequence in sequences if sequence.take not in aside],
+        [sequence for sequence in sequences if sequence.take in aside],
+    )
+
+
+def _drawn(
+    sequences: Sequence[Taken], shuffled: Sequence[tuple[str, str]], count: int, fraction: float
+) -> set[tuple[str, str]]:
+    """The takes that `hold_out` sets aside: `count` of them, or more until the frames suffice."""
     frames: Counter[tuple[str, str]] = Counter()
     origins = {}
     for sequence in sequences:
         frames[sequence.take] += len(sequence)
         origins[sequence.take] = sequence.origin
-    drawn = [takes[i] for i in np.random.default_rng(seed).permutation(len(takes))]
-    turn: Counter[tuple[str, str]] = Counter()
+    earlier: Counter[tuple[str, str]] = Counter()
     rounds = {}
-    for take in drawn:  # the first of every recording, then the second ones ...
-        rounds[take] = turn[origins[take]]
-        turn[origins[take]] += 1
-    drawn.sort(key=rounds.__getitem__)
-    count, enough = max(1, round(fraction * len(takes))), fraction * frames.total()
+    for take in shuffled:  # the first of every recording, then the second ones ...
+        rounds[take] = earlier[origins[take]]
+        earlier[origins[take]] += 1
+    enough = fraction * frames.total()
+    most = min(LARGEST_ASIDE * enough, LARGEST_SHARE * frames.total())
     aside: set[tuple[str, str]] = set()
-    for take in drawn[:-1]:
+    for take in sorted(shuffled, key=rounds.__getitem__):
         if len(aside) >= count and sum(frames[one] for one in aside) >= enough:
             break
-        aside.add(take)
-    return (
-        [sequence for sequence in sequences if sequence.take not in aside],
-        [sequence for sequence in sequences if sequence.take in aside],
-    )
+        if frames[take] <= most and len(aside) < len(shuffled) - 1:
+            aside.add(take)
+    return aside or {min(shuffled, key=frames.__getitem__)}

@@ -67,4 +67,5 @@ LAYOUT = Layout(
     fps=FPS,
     cameras=humaneva_cameras,
     lens_known=False,
+    pieces=" chunk",
 )

@@ -58,6 +58,12 @@ class Layout:
     """(subject, action) that the field leaves out."""
     lens_known: bool = True
     """Else the focal length is found from what the cameras saw, if that was exact."""
+    pieces: str = ""
+    """In the names of takes that are pieces of a recording: what follows the recording's name."""
+
+    def recording(self, action: str) -> str:
+        """The recording that a take is a piece of, or the take itself."""
+        return action.partition(self.pieces)[0] if self.pieces else action
 
     def path_3d(self, folder: Path) -> Path:
         return folder / f"data_3d_{self.name}.npz"
@@ -253,6 +259,7 @@ class Pair:
                 frame_size=camera.frame_size,
                 fps=self.layout.fps,
                 focal_px=known or fit_focal(joints, pixels),
+                recording=self.layout.recording(action),
             ).thinned(self.choice.downsample)
 
     def _view(self, key: str, view: Any, frames: int) -> NDArray[np.float32]:

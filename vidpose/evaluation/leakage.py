@@ -34,6 +34,9 @@ def leaks(
         if recipe.get("select_on") == "test" and chosen:
             found.append(f"{who} was chosen by its error on test subjects")
             left -= chosen
+        if by := left & _names(stage.get("chosen_on")):
+            found.append(f"{who} was chosen by its error on subjects {', '.join(sorted(by))}")
+            left -= by
         if "subjects" in stage:
             seen = left & _names(stage["subjects"])
             said = "{} was trained on {}"

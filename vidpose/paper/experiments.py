@@ -25,28 +25,35 @@ def table(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
     # No virtual camera's picture is like HumanEva's.
     usable = {} if name == "table7" else options.choice
     data = find_data(experiment.dataset, workspace, keypoints=experiment.keypoints, **usable)
+    source = None
+    if not options.weights and any(row.fine_tuned for row in options.rows(experiment)):
+        source = _source(data, options.mocap, workspace)
+    elif name == "table7" and options.mocap is not None:
+        raise UsageError("--mocap: nothing is fine-tuned here; leave it out.")
     if options.weights:
         results, how = _measured(options.weights, data, workspace), "weights as given"
     else:
-        results, how = _trained(experiment, options, data, workspace)
+        results, how = _trained(experiment, options, data, source, workspace)
     found = ResultsTable(
         experiment=experiment,
         data=data,
         how=how,
         rows=results,
-        can_confirm=data.is_public and options.is_papers,
+        can_confirm=data.is_public and options.is_papers and (source is None or source.is_public),
     )
     workspace.report(Info(found.text()))
     return found.write(name, workspace)
 
 
 def _trained(
-    experiment: Experiment, options: ExperimentOptions, data: ExperimentData, workspace: Workspace
+    experiment: Experiment,
+    options: ExperimentOptions,
+    data: ExperimentData,
+    source: ExperimentData | None,
+    workspace: Workspace,
 ) -> tuple[list[RowResult], str]:
     """Every row with every seed, and the budget in words."""
-    rows, seeds, source = options.rows(experiment), options.seeds or SEEDS, None
-    if any(row.fine_tuned for row in rows):
-        source = _source(data, options.mocap, workspace)
+    rows, seeds = options.rows(experiment), options.seeds or SEEDS
     results = [
         RowResult(
             row,
@@ -72,8 +79,8 @@ def _source(data: ExperimentData, mocap: Path | None, workspace: Workspace) -> E
     usable = data.has_focal_lengths and not data.clips
     if mocap is not None and not usable:
         raise UsageError(
-            "--mocap: table7 trains on motion capture first where HumanEva's files are in --data "
-            "and tell the focal lengths; leave it away."
+            "--mocap: table7 begins with motion capture only where the files in --data are of "
+            "HumanEva's layout and tell the focal lengths; leave it out."
         )
     return find_data("h36m", workspace, mocap=mocap, use_mocap=usable)
 

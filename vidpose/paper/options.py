@@ -98,16 +98,19 @@ class ExperimentOptions:
         source: ExperimentData | None = None,
         seed: int = 0,
     ) -> Run:
-        """A row's run with one seed; `source` is what fine-tuning begins with."""
+        """A row's run with one seed; `source` is what the table's fine-tuning begins with."""
         recipe, before = self.recipe(data, experiment.frames, row, seed), None
+        if source is not None and source.clips:
+            # Virtual cameras have no picture's edge. All rows are normalised alike.
+            person = self.recipe(source, experiment.frames, row, seed).normalisation
+            recipe = replace(recipe, normalisation=person)
         if row.fine_tuned:
             assert source is not None
             first = self.recipe(source, experiment.frames, row, seed)
-            if source.clips:  # virtual cameras have no picture's edge, and any frame rate
-                recipe = replace(recipe, normalisation=first.normalisation)
-                first = replace(first, fps=data.dataset.test[0].fps)
-            # Both have to normalise alike.
+            # Both have to normalise alike, and virtual cameras have any frame rate.
             first = replace(first, normalisation=recipe.normalisation)
+            if source.clips:
+                first = replace(first, fps=data.dataset.test[0].fps)
             before = Run(recipe=first, data=source, budget=self.budget)
         return Run(recipe=recipe, data=data, budget=self.budget, before=before)
 
@@ -132,8 +135,10 @@ class ExperimentOptions:
             )
             sizes = SMALL
         epochs = base.epochs if self.epochs is None else self.epochs
-        own = {"seed": seed, "epochs": epochs, "windows": MOCAP_WINDOWS}
-        return replace(base, **sizes | row.changes | own)
+        own = {"seed": seed, "epochs": epochs}
+        if data.clips:
+            own |= {"windows": MOCAP_WINDOWS}
+        return replace(base, mixed=0.0, **sizes | row.changes | own)
 
     def describe(self, runs: Iterable[tuple[int | None, int | None]]) -> str:
         """The budget in words; runs as epochs and windows in each."""

@@ -77,6 +77,7 @@ class Run:
         """All that decides its numbers; JSON values, by the names in runs that are finished."""
         recipe = self.recipe.to_dict()
         recipe["singles"] = recipe.pop("single_frame")
+        del recipe["mixed"]  # 0 in all of them
         return {
             "recipe": recipe,
             "material": self.data.identity,
@@ -138,9 +139,10 @@ def trained(run: Run, workspace: Workspace) -> Checkpoint:
     if not _is_finished(folder, run.recipe.epochs):
         resume = folder.state.exists()
         init = None if run.before is None or resume else trained(run.before, workspace)
+        by_count = resume and folder.splits_by_count()
         workspace.report(Info(f"Training {folder.folder.name}"))
         train(
-            training_data(run, workspace.device),
+            training_data(run, workspace.device, by_count=by_count),
             folder.folder,
             run.recipe,
             World(workspace.device, ""),
@@ -157,16 +159,18 @@ def _is_finished(folder: RunFolder, epochs: int) -> bool:
     return len(folder.log.read_text().splitlines()) > epochs
 
 
-def training_data(run: Run, device: torch.device) -> TrainingData:
-    """What a run learns from, cut to its budget."""
+def training_data(run: Run, device: torch.device, *, by_count: bool = False) -> TrainingData:
+    """What a run learns from, cut to its budget; `by_count` as in `mocap_data`."""
     budget, recipe, dataset = run.budget, run.recipe, run.data.dataset
     if run.data.clips:
         clean = dataset.keypoints == "clean"
         vary = replace(Variation(), noise=0.0) if clean else Variation()
         recipe = replace(recipe, windows=budget.of(recipe.windows))
-        data = mocap_data(run.data.clips, run.data.held_out, recipe, device, vary=vary)
+        data = mocap_data(
+            run.data.clips, run.data.held_out, recipe, device, vary=vary, by_count=by_count
+        )
     else:
-        data = dataset_data(dataset, recipe, device)
+        data = dataset_data(dataset, recipe, device, by_count=by_count)
         count = budget.of(data.source.samples)
         validation = data.validation
         if budget.windows is not None or budget.fraction is not None:

@@ -209,6 +209,7 @@ def mocap_data(
     vary: Variation = TRAINING,
     more: Sequence[MotionClip] = (),
     choose_on: Sequence[str] = (),
+    by_count: bool = False,
 ) -> TrainingData:
     """Motion capture, some subjects left out.
 
@@ -223,6 +224,7 @@ def mocap_data(
         vary: what is drawn for training; those of validation have its `noise`, see `VALIDATION`.
         more: of another source; `recipe.more_share` of the windows come from it.
         choose_on: subjects that are left out, too, and validated on.
+        by_count: validation is as older versions drew it, see `hold_out`.
 
     Raises:
         DataError: a subject is not there, or nobody is left.
@@ -238,7 +240,7 @@ def mocap_data(
         train, test = split(train, choose_on)
     subjects = sorted({clip.subject for clip in train})
     if not choose_on and recipe.select_on == "validation":
-        train, test = hold_out(train, recipe.val_fraction, recipe.seed)
+        train, test = hold_out(train, recipe.val_fraction, recipe.seed, by_count=by_count)
     cameras = VirtualCameras(test, device, source_weights(test, more, recipe.more_share))
     weights = source_weights(train, more, recipe.more_share)
     return TrainingData(
@@ -256,6 +258,7 @@ def mocap_data(
             "dataset": "mocap",
             "held_out": [*held_out, *choose_on],
             "subjects": subjects,
+            "chosen_on": list(choose_on),
             "clips": len(train),
             "checksum": checksum(
                 ((clip.subject, clip.name, clip.fps), clip.joints) for clip in [*train, *test]
@@ -300,6 +303,7 @@ def dataset_data(
     device: torch.device,
     *,
     folder: Path | None = None,
+    by_count: bool = False,
     report: Report = ignore,
 ) -> TrainingData:
     """A dataset's training subjects, some takes set aside for validation.
@@ -309,6 +313,7 @@ def dataset_data(
         recipe: what to train; with `select_on` test, validation is on the test subjects.
         device: where the windows lie, if they fit.
         folder: lay them out in files there and leave them on the host, whether they fit or not.
+        by_count: validation is as older versions drew it, see `hold_out`.
         report: takes a warning where your own data have several frame rates.
 
     Raises:
@@ -323,7 +328,7 @@ def dataset_data(
         for sequences in (dataset.train, dataset.test)
     )
     if recipe.select_on == "validation":
-        train, test = hold_out(train, recipe.val_fraction, recipe.seed)
+        train, test = hold_out(train, recipe.val_fraction, recipe.seed, by_count=by_count)
     for part, sequences in (("training", train), ("test", test)):
         if not sequences:
             raise DataError(

@@ -80,7 +80,7 @@ def train(
     learner = Learner(recipe, len(data.skeleton), world)
     run = RunState()
     if init is not None:
-        # Whom weights have learned from includes all that they began with.
+        # The people that weights have learned from include those of the weights they began with.
         began_with = init.training | {"sha256": init.sha256}
         data = replace(data, provenance=data.provenance | {"began_with": began_with})
     if resume:

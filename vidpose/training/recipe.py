@@ -220,6 +220,8 @@ def recipe_for(dataset: str, name: str | None = None, keypoints: str | None = No
     """
     from vidpose.datasets import DEFAULT_KEYPOINTS  # not for --help: it imports PyTorch
 
+    if dataset not in DEFAULT_KEYPOINTS:
+        raise UsageError(f"there is no dataset {dataset!r}; choose {', '.join(DEFAULT_KEYPOINTS)}.")
     keypoints = keypoints or DEFAULT_KEYPOINTS[dataset]
     mocap = dataset == "mocap"
     name = name or ("vidpose" if mocap else "paper")

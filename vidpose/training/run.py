@@ -55,6 +55,11 @@ def run(
     folder = RunFolder(options.out)
     folder.check(options.resume)
     if options.resume and world.any_of(not folder.is_usable())[0]:
+        if options.init_from is None and folder.began_with_weights():
+            raise UsageError(
+                f"{folder.state} is damaged or holds no run, so this run has to begin again; give "
+                "--init-from, the weights that it began with, too."
+            )
         if world.is_first:
             aside = folder.set_aside()
             report(
@@ -108,6 +113,7 @@ def open_data(
     report: Report = ignore,
 ) -> TrainingData:
     """What the options say to learn from."""
+    by_count = options.resume and RunFolder(options.out).splits_by_count()
     if options.dataset == "mocap":
         folders = [options.folder, *filter(None, [options.more_data])]
         sources = [
@@ -123,6 +129,7 @@ def open_data(
             vary=begun or replace(TRAINING, mixed=recipe.mixed),
             more=sources[1] if len(sources) > 1 else (),
             choose_on=options.val_subjects or (),
+            by_count=by_count,
         )
     dataset = open_dataset(
         options.dataset,
@@ -133,7 +140,9 @@ def open_data(
         actions=options.actions,
     )
     files = options.out / f"windows-{world.rank}" if options.on_host else None
-    return dataset_data(dataset, recipe, world.device, folder=files, report=report)
+    return dataset_data(
+        dataset, recipe, world.device, folder=files, by_count=by_count, report=report
+    )
 
 
 def check_effects(options: TrainOptions, recipe: Recipe, changes: dict[str, Any]) -> None:

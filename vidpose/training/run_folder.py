@@ -25,7 +25,8 @@ from typing import Any
 import torch
 
 from vidpose.datasets.virtual_cameras import Variation
-from vidpose.errors import UsageError, VidposeError
+from vidpose.errors import UsageError, VidposeError, WeightsError
+from vidpose.models import load_checkpoint
 from vidpose.training.recipe import Recipe
 from vidpose.utils import torch_files
 from vidpose.utils.files import check_writable, obstacle, replacing, writing
@@ -36,7 +37,7 @@ FORMAT = "vidpose-run/1"
 MAY_DIFFER = ("epochs", "precision", "accumulate", "compile")
 """A run may be made longer or shorter on the way, and go on on another machine."""
 
-NOT_IN_OLDER = ("subjects", "checksum")
+NOT_IN_OLDER = ("subjects", "chosen_on", "checksum")
 """What older versions did not store of all data."""
 
 
@@ -234,6 +235,21 @@ class RunFolder:
         """
         stored = self.read()["data"].get("variation")
         return None if stored is None else Variation.from_dict(stored)
+
+    def splits_by_count(self) -> bool:
+        """Whether an older version began the run, see `vidpose.datasets.dataset.hold_out`.
+
+        Raises:
+            VidposeError: the run cannot be read.
+        """
+        return "checksum" not in self.read()["data"]
+
+    def began_with_weights(self) -> bool:
+        """Whether the last weights say that the run began with others; False if there are none."""
+        try:
+            return "began_with" in load_checkpoint(self.last).training
+        except WeightsError:
+            return False
 
     def restore(
         self, recipe: Recipe, provenance: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What of a video was lost, damaged, or not read: told from counts of what came out of it."""
+"""What of a video was lost, damaged, or not read, by counts of what came out of it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Tally:
         """From one frame to the next, and how long the first says that it lasts."""
         if step_s > LONGEST_STEP_S:
             self._gaps += 1
-            return  # a gap, which is told by itself
+            return  # a gap, which has a warning of its own
         self._steps += 1
         self._even_steps += abs(step_s - lasts_s) <= SKIP_ROUNDING_S
         if SKIP_FRAMES * lasts_s + SKIP_ROUNDING_S < step_s:
@@ -137,8 +137,8 @@ class Tally:
         """How many frames were in the file and did not come out of the decoder."""
         if self.interlaced or self.restarts:  # a packet may be half a frame
             return 0
-        told = (stated.all_frames or 0) - self._discarded if stated.counts_frames else 0
-        return max(0, self._sent - self.decoded, told - self.decoded)
+        counted = (stated.all_frames or 0) - self._discarded if stated.counts_frames else 0
+        return max(0, self._sent - self.decoded, counted - self.decoded)
 
     def _ended_early(self, path: Path, container: InputContainer, stated: Stated) -> bool:
         if container.format.name == "mpegts" and is_cut_off_transport_stream(path):

@@ -103,9 +103,9 @@ class Stated:
             time_base *= ASSUMED_RATE / rate
         if rate is None:
             rate = ASSUMED_RATE
-            told = "; give another with --fps" if without_rate else ""
+            advice = "; give another with --fps" if without_rate else ""
             warnings.append(
-                f"{path} does not say its frame rate; {rate} frames/s are assumed{told}."
+                f"{path} does not say its frame rate; {rate} frames/s are assumed{advice}."
             )
 
         mp4, avi = "mp4" in container.format.name, container.format.name == "avi"
