@@ -13,7 +13,7 @@ from vidpose.paper.datasets import ExperimentData, find_data
 from vidpose.paper.options import SEEDS, ExperimentOptions
 from vidpose.paper.results_table import ResultsTable, RowResult
 from vidpose.paper.runs import complete, result_of
-from vidpose.paper.tables import EXPERIMENTS, Experiment, Row
+from vidpose.paper.tables import EXPERIMENTS, SCRATCH, TUNED, Experiment, Row
 from vidpose.paper.workspace import Workspace
 from vidpose.zoo.registry import find_weights
 
@@ -101,8 +101,11 @@ def _measured(
             report=workspace.report,
             progress=workspace.progress,
         )[0]
+        method = POSEFORMER
+        if data.replaces == "humaneva":
+            method = TUNED if "began_with" in checkpoint.training else SCRATCH
         is_poseformer = checkpoint.model.name == "poseformer"
-        paper = (POSEFORMER, evaluation.frames) if is_poseformer else None
+        paper = (method, evaluation.frames) if is_poseformer else None
         row = Row(str(name), evaluation.label, paper=paper)
         results.append(RowResult(row, [result_of(evaluation, checkpoint, data)]))
     return results
