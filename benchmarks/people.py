@@ -134,7 +134,7 @@ def rows(
 ) -> Iterator[tuple[str, list[float]]]:
     """Names of rows, and a number for each of the weights.
 
-    "All others" are without whom any of the weights left out, as those who chose the best ones.
+    "All others" are the subjects that none of the weights left out, be it to choose the best epoch.
     """
     out_of_any = set().union(*(left_out(lifter.checkpoint.training) for lifter in lifters))
     sources = {"CMU": (mocap, TEST)}

@@ -36,7 +36,7 @@ from vidpose.errors import DataError, ResultFileError, UsageError
 from vidpose.poses import FASTEST_FPS, LARGEST_PX, load
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
 from vidpose.utils.gaps import known_joints, runs
-from vidpose.utils.npz import AGAIN, keys_of, opened, read_arrays
+from vidpose.utils.npz import AGAIN, keys_in, read_arrays
 from vidpose.utils.outside import name_of, number, reading
 
 KEYPOINTS = "own"
@@ -143,21 +143,12 @@ def read_file(path: Path) -> tuple[Skeleton, list[PoseSequence]]:
 
 def is_custom(path: Path) -> bool:
     """Whether an .npz is a result of vidpose, or has 2D and 3D joints; or cannot be opened."""
-    keys = _keys(path)
+    keys = keys_in(path)
     return keys is None or keys >= _RESULT or {"keypoints_2d", "joints_3d"} <= keys
 
 
 def _is_result(path: Path) -> bool:
-    return (_keys(path) or set()) >= _RESULT
-
-
-def _keys(path: Path) -> set[str] | None:
-    """None if it cannot be opened; what reads it says why."""
-    try:
-        with reading(path, DataError, "is no archive"), opened(path) as archive:
-            return set(keys_of(archive))
-    except DataError:
-        return None
+    return (keys_in(path) or set()) >= _RESULT
 
 
 def _result(path: Path) -> Iterator[PoseSequence]:

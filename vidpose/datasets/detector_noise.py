@@ -53,7 +53,7 @@ def add_detector_noise(
     fps: float,
     noise: float,
     random: RandomTensors,
-    scale: Tensor | None = None,
+    scale: Tensor | float = 1.0,
 ) -> Tensor:
     """Add jitter, drift, outliers and dropout; (B, F, J, 2), NaN where a joint is missing.
 
@@ -79,8 +79,7 @@ def add_detector_noise(
     missing = lost & random.flag(DROP_MISSING, count, 1, joints, 1)
     guess = DROP_GUESS_SD * random.normal(count, 1, joints, 2) * lost
 
-    always = jitter + drift if scale is None else scale * (jitter + drift)
-    noisy = rays + noise * size * (always + jump + guess)
+    noisy = rays + noise * size * (scale * (jitter + drift) + jump + guess)
     return noisy.masked_fill(missing, math.nan)
 
 
@@ -90,22 +89,17 @@ def add_correlated_noise(
     fps: float,
     sd: tuple[float, float],
     random: RandomTensors,
-    scale: Tensor | None = None,
 ) -> Tensor:
     """Add errors that last `CORRELATION_S`, a first-order autoregression; (B, F, J, 2).
 
-    Their standard deviation, in `size` (B, 1, 1, 1), is drawn from `sd` for each window, and scaled
-    by `scale` (B, 1, 1, 1).
+    Their standard deviation, in `size` (B, 1, 1, 1), is drawn from `sd` for each window.
     """
     keep = math.exp(-1 / (CORRELATION_S * fps))
     fresh = random.normal(*rays.shape)
     errors = [fresh[:, 0]]
     for t in range(1, rays.shape[1]):
         errors.append(keep * errors[-1] + (1 - keep**2) ** 0.5 * fresh[:, t])
-    sd_of_each = size * random.uniform(sd, len(rays), 1, 1, 1)
-    if scale is not None:
-        sd_of_each = sd_of_each * scale
-    return rays + sd_of_each * torch.stack(errors, dim=1)
+    return rays + size * random.uniform(sd, len(rays), 1, 1, 1) * torch.stack(errors, dim=1)
 
 
 def exchange_left_right(rays: Tensor, fps: float, rate: float, random: RandomTensors) -> Tensor:

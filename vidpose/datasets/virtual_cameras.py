@@ -161,13 +161,13 @@ class VirtualCameras:
         camera = _kept_away(_random_view(world, vary, random))
         rays = camera[..., :2] / camera[..., 2:]
         size = sizes(rays)  # while every joint is there
-        scale = None
+        scale: Tensor | float = 1.0
         if vary.noise_scale != (1.0, 1.0):
             scale = random.uniform(vary.noise_scale, count, 1, 1, 1)
         if vary.noise:
             rays = add_detector_noise(rays, size, fps, vary.noise, random, scale)
         if vary.correlated_noise[1]:
-            rays = add_correlated_noise(rays, size, fps, vary.correlated_noise, random, scale)
+            rays = add_correlated_noise(rays, scale * size, fps, vary.correlated_noise, random)
         if vary.left_right_exchange:
             rays = exchange_left_right(rays, fps, vary.left_right_exchange, random)
         if vary.limb_dropout:

@@ -65,8 +65,8 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
         }
     everybody = [person for people in frames.values() for person in people]
     if not everybody:
-        whom = " with a joint whose score is above 0" if any(found.frames.values()) else ""
-        raise KeypointsError(f"{found.path}: there is nobody in it{whom}.")
+        unseen = " with a joint whose score is above 0" if any(found.frames.values()) else ""
+        raise KeypointsError(f"{found.path}: there is nobody in it{unseen}.")
     _check_pixels(found.path, everybody, frame_size)
     _check_apart(found.path, frames)
     first, last = min(frames), max(frames)
@@ -154,7 +154,7 @@ def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
 
 
 def _in_h36m17(found: KeypointFile) -> dict[int, list[PersonKeypoints]]:
-    """The frames of a file; those people in them of whom at least one joint of h36m17 is seen."""
+    """The frames of a file; in them those people who have a joint of h36m17 that is seen."""
     everybody = [(index, one) for index, people in found.frames.items() for one in people]
     if not everybody:
         return found.frames

@@ -171,6 +171,15 @@ def keys_of(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
+def keys_in(path: Path) -> set[str] | None:
+    """Those of an .npz; None if it cannot be opened; what reads it says why."""
+    try:
+        with reading(path, DataError, "is no archive"), opened(path) as archive:
+            return set(keys_of(archive))
+    except DataError:
+        return None
+
+
 def write_pickled_npz(path: Path, entries: Mapping[str, Any]) -> Path:
     """Write arrays, and pickled dicts as the public datasets have them; complete or not at all."""
     with (
