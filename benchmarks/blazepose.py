@@ -1,15 +1,16 @@
-"""The embedded detector's joints and speed against MediaPipe's own.
+"""Joints and speed of the embedded detector compared with MediaPipe's own.
 
     python benchmarks/blazepose.py VIDEO... [--no-flip-test] [--end S] [-o outputs/blazepose.md]
 
-Needs the package mediapipe 0.10.21; without it a sentence says how to install it. Of every video:
+Needs the package mediapipe 0.10.21; if it is missing, the error says how to install it. For every
+video:
 
-- *same regions*: MediaPipe finds the landmarks in exactly the regions that ours does, and the
-  joints are compared. It samples the corner of each pixel (see `blazepose_regions.crop`), so ours
-  are compared both ways.
-- *each by itself*: both follow the people through the video, frame by frame in turn. What is found
-  in one frame decides on the region in the next, so small differences grow until they are as large
-  as the network's own noise.
+- *same regions*: MediaPipe gets exactly our regions of interest, and the joints are compared. It
+  samples the corner of each pixel (see `blazepose_regions.crop`), so our joints are compared with
+  both kinds of sampling.
+- *independently*: both track people through the video, frame by frame in turn. The landmarks in
+  one frame determine the region in the next, so small differences grow until they are as large as
+  the network's own noise.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from vidpose.video import VideoReader
 
 SURE = 0.5
 SAME = 0.3
-"""Two poses are of the same person if their joints are this close on average, body sizes."""
+"""Body sizes: two poses whose mean joint distance is below this are the same person."""
 
 
 class FromCorner:
-    """Our networks, with joints from the corner of each pixel as MediaPipe has them.
+    """Our networks, with crops sampled at pixel corners like MediaPipe's.
 
-    From there a region and its mirror image do not show the same, so the picture is mirrored.
+    So sampled, a region differs from its mirrored crop; therefore the image is mirrored.
     """
 
     def __init__(self) -> None:
@@ -68,17 +69,17 @@ class FromCorner:
 
 
 class Watched:
-    """Our networks; MediaPipe is asked the same, and the differences are kept."""
+    """Our networks; records the differences from MediaPipe on the same regions."""
 
     def __init__(self, ours: Networks, theirs: Networks, also: Networks) -> None:
         self._ours, self._theirs, self._also = ours, theirs, also
         self.description: dict[str, Any] = {}
         self.mixed = False
         self.off: list[NDArray[np.float64]] = []
-        """(33,) pixels for each region in which both see somebody."""
+        """(33,) pixels for each region where both detect a person."""
         self.off_also: list[NDArray[np.float64]] = []
         self.seen = self.alike = 0
-        """How many regions there were, and in how many both agree whether somebody is there."""
+        """Number of regions, and of those where both agree whether a person is there."""
         self.regions_ours = self.regions_theirs = self.regions_same = 0
         self.region_off: list[float] = []
 
@@ -113,7 +114,7 @@ class Watched:
 
 
 def mediapipe_networks() -> Networks:
-    from mediapipe_networks import MediaPipeNetworks  # a package that need not be there
+    from mediapipe_networks import MediaPipeNetworks  # needs an optional package
 
     return MediaPipeNetworks()
 
@@ -172,7 +173,7 @@ def by_itself(video: Path, flip_test: bool, end_s: float | None) -> tuple[str, .
 
 
 def distances(ours: Detections, theirs: Detections) -> list[float]:
-    """Pixels, the mean over the joints, for each of our people whom MediaPipe has found, too."""
+    """Mean joint distance, pixels, for each of our people that MediaPipe found, too."""
     off = []
     for pose, size in zip(ours.keypoints, pose_sizes(ours.keypoints), strict=True):
         away = np.linalg.norm(theirs.keypoints - pose, axis=2).mean(axis=1)
@@ -182,8 +183,8 @@ def distances(ours: Detections, theirs: Detections) -> list[float]:
 
 
 SAME_HEADER = (
-    *("video", "regions", "agree if somebody", "mean, px", "median, px", "as it is: mean, px"),
-    *("median, px", "people found: ours / MediaPipe / same", "region off, sides"),
+    *("video", "regions", "same presence", "mean, px", "median, px", "pixel centres: mean, px"),
+    *("median, px", "people found: ours / MediaPipe / same", "region error, sides"),
 )
 ITSELF_HEADER = (
     *("video", "frames", "people, ours", "people, MediaPipe", "matched", "median, px", "mean, px"),
@@ -199,14 +200,14 @@ def measure(videos: list[Path], flip_test: bool, end_s: float | None, out: Path)
     same = [same_regions(video, flip_test, end_s) for video in videos]
     text += f"\n## Same regions\n\n{markdown_table(SAME_HEADER, same)}"
     itself = [by_itself(video, flip_test, end_s) for video in videos]
-    text += f"\n## Each by itself\n\n{markdown_table(ITSELF_HEADER, itself)}"
+    text += f"\n## Independently\n\n{markdown_table(ITSELF_HEADER, itself)}"
     publish(text, out)
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("videos", type=Path, nargs="+")
-    parser.add_argument("--end", type=float, metavar="S", help="only the beginning")
+    parser.add_argument("--end", type=float, metavar="S", help="stop after S seconds of video")
     parser.add_argument("--flip-test", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/blazepose.md"))
     given = parser.parse_args()

@@ -1,15 +1,15 @@
-"""BlazePose's networks, from TFLite to weights/blazepose/*.onnx.
+"""Convert BlazePose's networks from TFLite to weights/blazepose/*.onnx.
 
     python benchmarks/blazepose_convert.py PERSON LANDMARKS... [-o weights/blazepose]
 
 The person detector comes with MediaPipe's Python package (mediapipe/modules/pose_detection), the
 landmark networks `pose_landmark_lite.tflite`, `..._full.tflite` and `..._heavy.tflite` with the npm
-package @mediapipe/pose 0.5.1675469404. Needs the packages onnx and mediapipe, for its description
-of the TFLite format.
+package @mediapipe/pose 0.5.1675469404. Needs the packages onnx and mediapipe (for the TFLite
+schema).
 
-The weights stay what they are, numbers of 16 bits; `--weight-bits 8` keeps those of larger layers
-in 8, as in landmarks_heavy.onnx. What changes: any number of pictures at a time,
-8-bit RGB as input, and no outputs that nobody reads (segmentation, 3D).
+The weights keep their 16-bit values; `--weight-bits 8` stores those of larger layers in 8 bits, as
+in landmarks_heavy.onnx. Changes: any batch size, 8-bit RGB input, and no unused outputs
+(segmentation, 3D).
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ SAME = 0
 RELU6 = 3
 SMALL = 20_000
 EXACT_LAYERS = 3
-"""Where weights are kept in 8 bits, each output channel with a scale of its own, smaller layers and
-so many before the landmarks stay in 16: a step of the last one alone would be 12 pixels."""
+"""8-bit weights have a scale per output channel. Layers with fewer than `SMALL` weights, and the
+last `EXACT_LAYERS` before the landmarks, stay in 16 bits: one step of the last layer alone would be
+12 pixels."""
 PERSON_OUTPUTS = {"boxes": 0, "scores": 1}
 LANDMARK_OUTPUTS = {"landmarks": 0, "presence": 1, "heatmaps": 3}
 PIXEL_TO_INPUT = {"person": (2 / 255, -1.0), "landmarks": (1 / 255, 0.0)}
-"""Scale and shift that bring a pixel to what each network was trained on: -1 to 1, and 0 to 1."""
+"""Scale and shift from pixel values to each network's input range: -1 to 1, and 0 to 1."""
 
 
 class Converter:
-    """One network, operator by operator; pictures are (N, channels, height, width) in ONNX."""
+    """Convert one network, operator by operator; images are (N, C, H, W) in ONNX."""
 
     def __init__(self, content: bytes, weight_bits: int = 16) -> None:
         self._model = tflite.ModelT.InitFromObj(tflite.Model.GetRootAsModel(content, 0))
@@ -57,7 +58,7 @@ class Converter:
         self._constants: dict[int, NDArray[Any]] = {}
 
     def convert(self, outputs: dict[str, int], scale: float, shift: float) -> Any:
-        """The ONNX model with the named outputs, which TFLite counts."""
+        """Return the ONNX model with the named outputs, given by their TFLite index."""
         names = {int(self._graph.outputs[number]): name for name, number in outputs.items()}
         made_by = {int(o): op for op in self._graph.operators for o in op.outputs}
         needed, waiting = set(), list(names)
@@ -122,7 +123,7 @@ class Converter:
         self._nodes.append(helper.make_node(kind, inputs, [output], **options))
 
     def _weight(self, name: str, values: NDArray[Any], bits: int = 16) -> str:
-        """Add numbers to the file in 32 bits, in 16 bits (which is exact) or in 8."""
+        """Store values in 32 bits, in 16 bits (exact) or in 8 bits."""
         values = np.ascontiguousarray(values)
         if values.dtype != np.float32 or bits == 32:
             self._store(name, values)
@@ -144,7 +145,7 @@ class Converter:
         self._weights.append(numpy_helper.from_array(values, name))
 
     def _constant(self, tensor: int) -> NDArray[Any]:
-        """The numbers of a tensor that is no picture."""
+        """The values of a constant tensor."""
         if tensor in self._constants:
             return self._constants[tensor]
         about = self._graph.tensors[tensor]
@@ -203,7 +204,7 @@ class Converter:
     ) -> None:
         weights, bias = self._constant(inputs[1]), self._constant(inputs[2])
         kernel = weights.shape[1:3]
-        # (out, height, width, in) or, each channel by itself, (1, height, width, channels)
+        # (out, height, width, in) or, depthwise, (1, height, width, channels)
         by_itself = kind == "DEPTHWISE_CONV_2D"
         weights = weights.transpose((3, 0, 1, 2) if by_itself else (0, 3, 1, 2))
         exact = inputs[1] in self._exact or weights.size < SMALL
@@ -242,7 +243,7 @@ class Converter:
 
 
 def dense(values: NDArray[Any], shape: list[int], sparsity: Any) -> NDArray[Any]:
-    """The tensor of which TFLite stores only some blocks."""
+    """The dense form of a block-sparse TFLite tensor."""
     blocks = [] if sparsity.blockMap is None else [int(d) for d in sparsity.blockMap]
     levels = sparsity.dimMetadata
     sizes = {d: levels[len(shape) + n].denseSize for n, d in enumerate(blocks)}
@@ -257,7 +258,7 @@ def dense(values: NDArray[Any], shape: list[int], sparsity: Any) -> NDArray[Any]
                 else:
                     where[blocks[axis - len(shape)]] += n
             out[tuple(where)] = values[place]
-        elif levels[level].format == 0:  # all of them are there
+        elif levels[level].format == 0:  # a dense dimension
             size = levels[level].denseSize
             for n in range(size):
                 fill(level + 1, (*at, n), place * size + n)

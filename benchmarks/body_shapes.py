@@ -1,12 +1,12 @@
-"""Bone lengths of real people, from which `draw_bodies` draws: means, spread, correlations.
+"""Bone lengths of real people for `draw_bodies`: means, standard deviations, correlations.
 
     python benchmarks/body_shapes.py UI_PRMD [-o outputs/body_shapes.md]
 
 UI_PRMD is the folder of UI-PRMD's joints (<subject>.npz, see `vidpose/datasets/joint_clips.py`).
-Lengths are means over a subject's frames and sides, divided by what is stacked up in a standing
-person (thigh, shank, twice half the trunk, neck, head) and multiplied by that of the published
-proportions, as fractions of the body height. The tables go into `PEOPLE` and `CORRELATION` of
-`vidpose/datasets/body_variation.py`.
+Lengths are means over a subject's frames and sides. They become fractions of the body height: each
+is divided by the subject's stacked length (thigh, shank, twice half the trunk, neck, head) and
+multiplied by the stacked length of the published proportions. The tables go into `PEOPLE` and
+`CORRELATION` of `vidpose/datasets/body_variation.py`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.files import check_writable
 
 SAME_PERSON = ("s05b", "s10b")
-"""Further sessions of two subjects, with markers elsewhere."""
+"""Additional sessions of two subjects, with other marker positions."""
 EVERY = 25
-"""Frames; neighbours are alike."""
+"""Every how many frames are used; neighbouring frames are nearly identical."""
 STACKED = {"thigh": 1, "shank": 1, "half trunk": 2, "neck": 1, "head": 1}
 
 Floats = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, timing side by side, tables, the machine's name."""
+"""Helpers of the benchmarks: options, alternating timing, tables, a description of the machine."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from vidpose.utils.files import replacing
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "demo_videos" / "demo.mp4"
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
-"""Of a CPU, as Linux calls them: those that decide how fast matrix products are."""
+"""CPU flags, as named by Linux, that determine the speed of matrix products."""
 
 
 def argument_parser(doc: str | None) -> argparse.ArgumentParser:
-    """A parser whose help begins with the script's docstring as it stands."""
+    """A parser whose help starts with the unmodified docstring of the script."""
     return argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def require_mediapipe() -> None:
-    """Say how to install the package mediapipe where it is missing; vidpose itself needs none.
+    """Raise an error with the install command if the package mediapipe is missing.
 
     Raises:
         MissingDependencyError: it is not installed.
@@ -47,18 +47,18 @@ def require_mediapipe() -> None:
 
 
 def check_comparison(checkouts: Iterable[Path], video: Path, runs: int) -> None:
-    """Raises UsageError or DataError: what was given to compare checkouts makes no sense."""
+    """Check the arguments of a comparison of checkouts; raises UsageError or DataError."""
     for checkout in checkouts:
         if not (checkout / "vidpose" / "__init__.py").is_file():
-            raise UsageError(f"{checkout} is no checkout of vidpose; name its top folder.")
+            raise UsageError(f"{checkout} is no checkout of vidpose; give its top folder.")
     if not video.is_file():
-        raise DataError(f"{video} is not there.")
+        raise DataError(f"{video} does not exist; give a video file.")
     if runs < 1:
         raise UsageError("--runs must be at least 1.")
 
 
 def run_script(main: Callable[[], object]) -> None:
-    """Run a script; a user's mistake ends it with one sentence and vidpose's exit code."""
+    """Run a script; a VidposeError ends it with a one-sentence error and vidpose's exit code."""
     try:
         main()
     except VidposeError as error:
@@ -68,23 +68,23 @@ def run_script(main: Callable[[], object]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is measured, and how thoroughly."""
+    """Settings of a measurement."""
 
     video: Path
     quick: bool = False
-    """Small sizes: to see that everything runs."""
+    """Small sizes, to check that everything runs."""
     runs: int = 3
-    """Of each way; the median counts."""
+    """Runs of each method; the median is reported."""
     cpu_time: bool = False
-    """Count the processor's time for this process, not the wall clock's. For a busy machine, and
-    then with one thread: threads that wait use the processor, too."""
+    """Measure the CPU time of this process instead of wall time. For a busy machine; use one
+    thread, because waiting threads use CPU time, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
     title: str
     note: str
-    """What was measured, one paragraph."""
+    """One paragraph that describes the measurement."""
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
@@ -100,10 +100,10 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def alternate(
     ways: Mapping[str, Callable[[], Any]], runs: int, cpu_time: bool = False
 ) -> dict[str, float]:
-    """Median seconds of each way.
+    """Median seconds of each method.
 
-    The ways take turns, so that whatever else the machine does slows all of them. The first round
-    only warms up and does not count.
+    The methods alternate, so that other load on the machine slows all of them equally. The first
+    round is a warm-up and is not counted.
     """
     clock = time.process_time if cpu_time else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -117,13 +117,13 @@ def alternate(
 
 
 def machine() -> str:
-    """One sentence: the CPU, its instructions, cores, PyTorch and how busy others keep it."""
+    """One sentence: CPU, instruction sets, cores, GPU, PyTorch, Python and the load."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     cpu = {key.strip(): value.strip() for key, _, value in (li.partition(":") for li in lines)}
     name = cpu.get("model name") or platform.processor() or platform.machine()
     flags = [flag for flag in INSTRUCTIONS if flag in cpu.get("flags", "").split()]
-    bf16 = "computes in bf16" if computes_in_bf16(torch.device("cpu")) else "no bf16"
+    bf16 = "bf16" if computes_in_bf16(torch.device("cpu")) else "no bf16"
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     return (
         f"{name}, {os.cpu_count()} cores ({', '.join(flags) or platform.machine()}; {bf16}), "
@@ -133,7 +133,7 @@ def machine() -> str:
 
 
 def publish(text: str, out: Path) -> None:
-    """Print a report, and write it to a file."""
+    """Print a report and write it to a file."""
     print(text)
     with replacing(out) as temporary:
         temporary.write_text(text)

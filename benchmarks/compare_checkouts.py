@@ -3,13 +3,12 @@
     python benchmarks/compare_checkouts.py OLD_CHECKOUT [--new CHECKOUT] [--video V] [--runs 5]
         [-- OPTION OF INFER...]
 
-Each run is a process of its own. The checkouts take turns, and the first round does not count.
-On a machine that others use, processor time tells more than frames/s; two copies of one checkout
-show how far apart equal code comes out.
-The table has the median of each checkout, the ratio of the medians (new to old), and the lowest
-and highest ratio of a round. Units: frames/s of the command without the start of Python and
-vidpose's imports; seconds of the processor and MB of memory of the process as a whole. The last
-line says which arrays of the result are equal to the bit. Exit code 1: some are not.
+Each run is a separate process. The checkouts alternate, and the first round is not counted. On a
+busy machine CPU time is more meaningful than frames/s; two copies of one checkout show the
+measurement noise. The table has the median of each checkout, the ratio of the medians (new to old),
+and the lowest and highest ratio of a round. Units: frames/s of the command without the start of
+Python and vidpose's imports; CPU seconds and MB of memory of the whole process. The last line names
+the arrays of the result that are not bit-identical. If there are any, the exit code is 1.
 """
 
 from __future__ import annotations
@@ -52,24 +51,24 @@ Arrays = dict[str, NDArray]
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One `vidpose infer` in a fresh process."""
+    """One run of `vidpose infer` in a new process."""
 
     frames_per_s: float
     cpu_s: float
     peak_mb: float
     arrays: Arrays
-    """The result file without `meta`, which names versions."""
+    """The result file's arrays without `meta`, which contains versions."""
 
 
 MEASURES = {
     "frames_per_s": ("frames/s", ".2f"),
-    "cpu_s": ("processor time, s", ".1f"),
+    "cpu_s": ("CPU time, s", ".1f"),
     "peak_mb": ("peak memory, MB", ".0f"),
 }
 
 
 def infer(checkout: Path, video: Path, folder: Path, options: list[str]) -> Run:
-    """Run the command in the code of a checkout; `folder` must be empty."""
+    """Run the command with a checkout's code; `folder` must be empty."""
     report, out = folder / "report.json", folder / "out"
     command = [sys.executable, "-c", CHILD, str(report), "infer", str(video), "-o", str(out)]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
@@ -77,7 +76,7 @@ def infer(checkout: Path, video: Path, folder: Path, options: list[str]) -> Run:
         child = subprocess.Popen(
             [*command, *options], cwd=folder, env=environment, stdout=log, stderr=log
         )
-        _, status, usage = os.wait4(child.pid, 0)  # unlike wait: what this one child used
+        _, status, usage = os.wait4(child.pid, 0)  # unlike wait, returns this child's usage
         child.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
         if child.returncode:
@@ -101,7 +100,7 @@ def read_arrays(path: Path) -> Arrays:
 
 
 def different(old: Arrays, new: Arrays) -> list[str]:
-    """The arrays that are not equal to the bit, each with how it differs."""
+    """The arrays that are not bit-identical, each with its difference."""
     found = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old or name not in new:
@@ -123,7 +122,7 @@ def compare(
     """The table as Markdown, and the arrays that differ."""
     done: dict[str, list[Run]] = {name: [] for name in checkouts}
     for turn in range(runs + 1):
-        # Each is first every other time: the machine may be slower after a run.
+        # Swap the order every round: the machine may be slower after a run.
         for name, checkout in sorted(checkouts.items(), reverse=turn % 2 == 0):
             with tempfile.TemporaryDirectory() as folder:
                 run = infer(checkout, video, Path(folder), options)
@@ -139,7 +138,7 @@ def compare(
         numbers = [format(median(some), digits) for some in (old, new)]
         ratio = f"{median(new) / median(old):.3f}"
         rows.append([title, *numbers, ratio, f"{min(ratios):.3f} to {max(ratios):.3f}"])
-    table = markdown_table(("median", "old", "new", "new / old", "of single rounds"), rows)
+    table = markdown_table(("median", "old", "new", "new / old", "per round"), rows)
     return table, different(done["old"][0].arrays, done["new"][0].arrays)
 
 
@@ -159,7 +158,7 @@ def main() -> None:
     if unequal:
         print(f"Arrays that differ: {'; '.join(unequal)}.")
         sys.exit(1)
-    print("All arrays are equal to the bit.")
+    print("All arrays are bit-identical.")
 
 
 if __name__ == "__main__":

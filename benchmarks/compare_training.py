@@ -3,12 +3,12 @@
     python benchmarks/compare_training.py OLD_CHECKOUT [--new CHECKOUT] [--data MOCAP]
         [--only NAME ...] [--ways NAME ...] [--steps N] [--cpu-time]
 
-Each way is a process of its own with one thread, and they take turns step by step, on the same
-batches with the same learning rates. A step is what `vidpose train` does for one: draw the batch,
-forward, backward, optimizers, moving average. The recipe of our own weights (width 16, windows of
-81 frames, batches of 32) needs a folder of motion capture, --data; the paper's network learns from
-the synthetic set. Tables: median milliseconds of a step and windows/s, without the first two steps;
-and the loss over the run, millimetres, mean over a fifth of the steps each.
+Each variant runs in its own process with one thread. They alternate step by step, on the same
+batches with the same learning rates. A step is a step of `vidpose train`: draw the batch, forward,
+backward, optimizers, moving average. The recipe of our own weights (width 16, windows of 81 frames,
+batches of 32) needs a folder of motion capture, --data; the paper's network trains on the synthetic
+set. Tables: median milliseconds per step and windows/s, without the first two steps; and the loss
+over the run in millimetres, averaged over each fifth of the steps.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ WARM_UP, PARTS = 2, 5
 
 @dataclass
 class Run:
-    """A way, and what it has done so far."""
+    """A variant and its measurements so far."""
 
     child: subprocess.Popen[str]
     seconds: list[float]
@@ -97,12 +97,12 @@ class Run:
     def answer(self) -> Any:
         assert self.child.stdout is not None
         if not (line := self.child.stdout.readline()):
-            raise VidposeError("a training run ended early; what it said is above.")
+            raise VidposeError("a training run ended early; its output is above.")
         return json.loads(line)
 
 
 def start(checkout: Path, what: dict[str, Any]) -> Run:
-    """Begin a run in a checkout's code."""
+    """Start a run with a checkout's code."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, json.dumps(what)],
         cwd=checkout,  # the first place where Python looks
@@ -148,7 +148,7 @@ def compare(
         (way, *(f"{mean(run.losses_mm[end - part : end]):.1f}" for end in ends))
         for way, run in runs.items()
     ]
-    header = ("way", "ms", "windows/s", f"times as fast as {ways[0]}")
+    header = ("variant", "ms", "windows/s", f"speed-up over {ways[0]}")
     steps = ("loss, mm, in steps", *(f"{end - part + 1} to {end}" for end in ends))
     return f"{name}\n\n{markdown_table(header, speed)}\n{markdown_table(steps, curves)}"
 
@@ -161,16 +161,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NETWORKS, metavar="NAME")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="NAME")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cpu-time", action="store_true", help="for a machine that others use")
+    parser.add_argument("--cpu-time", action="store_true", help="for a busy machine")
     given = parser.parse_args()
     names = given.only or [name for name in NETWORKS if name != "own" or given.data]
     if "own" in names and given.data is None:
-        raise UsageError("our own recipe learns from motion capture; name a folder with --data.")
+        raise UsageError("our own recipe needs motion capture; give a folder with --data.")
     if given.steps < PARTS:
         raise UsageError(f"--steps must be at least {PARTS}.")
     checkouts = {"old": given.old.resolve(), "new": given.new.resolve()}
     what = {"steps": given.steps, "cpu_time": given.cpu_time}
-    print(f"{given.steps} steps of each in turn, one thread each. {machine()}.\n")
+    print(f"{given.steps} steps each, alternating, one thread each. {machine()}.\n")
     with TemporaryDirectory() as folder:
         write_synthetic(Path(folder))
         for name in names:

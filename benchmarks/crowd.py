@@ -1,11 +1,11 @@
-"""20 people in one picture: how many are found, and frames/s.
+"""How many of 20 people in one image are detected, and CPU time per frame.
 
     python benchmarks/crowd.py FOLDER [--frames 60] [-o outputs/crowd.md]
 
-FOLDER is what `demo_videos/fetch_more.py` fetches. The picture is a montage, 10 x 2 cells of 270 x
-480 pixels, of the athlete before four cameras at five times each. The detector may follow 20
-people. Where the package mediapipe 0.10.21 is installed, BlazePose on its runtime is measured, too,
-with two passes as it was used.
+FOLDER contains the videos of `demo_videos/fetch_more.py`. The image is a montage, 10 x 2 cells of
+270 x 480 pixels, of an athlete filmed by four cameras, at five times each. The detector may track
+20 people. If the package mediapipe 0.10.21 is installed, BlazePose on its runtime is measured, too,
+with two passes as in earlier versions of vidpose.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PEOPLE = ROWS * COLUMNS
 CELL = (270, 480)
 """Width and height, pixels."""
 STEP_FRAMES = 8
-"""How much later each of the copies of a camera is."""
+"""Time offset between the copies of a camera."""
 
 Images = list[NDArray[np.uint8]]
 
 
 def montage(videos: list[Images], frame: int) -> NDArray[np.uint8]:
-    """(960, 2700, 3) everybody in a cell, of each of the videos PEOPLE / len(videos) times."""
+    """(960, 2700, 3), one person per cell, each video PEOPLE / len(videos) times."""
     cells = [
         video[(frame + STEP_FRAMES * n) % len(video)]
         for n in range(PEOPLE // len(videos))
@@ -47,7 +47,7 @@ def montage(videos: list[Images], frame: int) -> NDArray[np.uint8]:
 
 
 def cell_of(x: float, y: float) -> int:
-    """Whose cell a point of the montage is in."""
+    """The index of the cell that contains a point of the montage."""
     return int(y // CELL[1]) * COLUMNS + int(x // CELL[0])
 
 
@@ -60,7 +60,7 @@ def small(video: Path) -> Images:
 
 
 def follow(detector: BlazePoseDetector, pictures: Images) -> tuple[str, ...]:
-    """The cells of one detector's row."""
+    """One detector's table row."""
     tracker, seconds = Tracker(), 0.0
     found, ids, nobody = [], [set[int]() for _ in range(PEOPLE)], 0
     for n, picture in enumerate(pictures):
@@ -99,7 +99,7 @@ def measure(folder: Path, frames: int, out: Path) -> None:
     header = (
         "network",
         "passes",
-        "CPU ms a frame",
+        "CPU ms per frame",
         "people found, mean",
         "least",
         "ids",

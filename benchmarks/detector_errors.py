@@ -1,14 +1,14 @@
-"""Errors of the embedded detector's joints on real video; in sizes of the person, and shares.
+"""2D errors of the embedded detector on real video, in body sizes and percent.
 
     python benchmarks/detector_errors.py FOLDER [VIDEO...] [--size SIZE] [--flip-test]
         [-o outputs/detector_errors.md]
 
-The numbers behind `keypoint_noise.EMBEDDED`. FOLDER is what `demo_videos/fetch_more.py` fetches;
-VIDEO are further ones, such as the demo's. For every video: jitter of joints that are still, what
-is missing, and what was corrected. From the four calibrated cameras in FOLDER: the distance of each
+The source of `keypoint_noise.EMBEDDED`. FOLDER contains the videos of `demo_videos/fetch_more.py`;
+VIDEO are additional ones, such as the demo. For every video: jitter of joints that stand still,
+missing joints, and corrections. From the four calibrated cameras in FOLDER: the distance of each
 camera's joints from the triangulated ones, split into a constant and a varying part. The unit of
-length is the person's size in the picture, the mean distance of the joints from the hip.
-`keypoint_noise.EMBEDDED` was measured of full without the flip test (--size full).
+length is the body size in the image, the mean distance of the joints from the hip.
+`keypoint_noise.EMBEDDED` was measured with full and without the flip test (--size full).
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import runs
 
 LONGEST_S = 30.0
-"""Of one video at most."""
+"""The longest part of a video that is used."""
 MORE = ("bikes.mp4", "vtest.avi")
 WINDOW_S, WINDOW_FRAMES = 0.5, 10
-"""A still joint hardly moves for this long, and for so many frames."""
+"""A joint stands still if it hardly moves for this long, and for so many frames."""
 STILL = 0.1
-"""Of the person's size: how far a still joint may move in that time."""
+"""Body sizes: the most a still joint moves in that time."""
 UNSURE = 0.5
-PLAIN = ("people", "seconds", "longest gap, s", "for, s", "times a minute")
-"""Columns that are no shares."""
+PLAIN = ("people", "seconds", "longest gap, s", "low score for, s", "swaps per minute")
+"""Columns that are not percentages."""
 CORRECTED = 0.05
-"""Sizes: a joint that tracking moved by less is the same; close looks move all joints a little."""
+"""Body sizes: smaller changes by tracking do not count, since keyframes move all joints a little."""
 FAR = 0.3
-"""Sizes; an outlier is off by more."""
+"""Body sizes: a joint with a larger error is an outlier."""
 
 Floats = NDArray[np.float64]
 
@@ -48,8 +48,8 @@ Floats = NDArray[np.float64]
 def jitter(seen: Detected) -> tuple[Floats, Floats]:
     """Jitter in windows of still joints.
 
-    Jitter is what is left after a parabola is fitted: a joint that moves by less than a tenth of
-    the person's size in half a second moves no less smoothly.
+    Jitter is the residual of a fitted parabola, which describes the motion of a joint that moves by
+    less than a tenth of the body size in half a second.
 
     Returns:
         (N, 2) joint and standard deviation; (N,) correlation of neighbouring frames' errors.
@@ -58,7 +58,7 @@ def jitter(seen: Detected) -> tuple[Floats, Floats]:
     poses = seen.poses
     length = max(WINDOW_FRAMES, round(WINDOW_S * poses.fps))
     if length / poses.fps > 1.5 * WINDOW_S:
-        return np.empty((0, 2)), np.empty(0)  # too few frames a second to tell jitter from motion
+        return np.empty((0, 2)), np.empty(0)  # the frame rate is too low to tell jitter from motion
     basis = np.linalg.qr(np.vander(np.linspace(-1, 1, length), 3))[0]
     for person in range(poses.people):
         joints = poses.keypoints_2d[person].astype(np.float64)
@@ -79,7 +79,7 @@ def jitter(seen: Detected) -> tuple[Floats, Floats]:
 
 
 def missing(seen: Detected) -> dict[str, float]:
-    """Shares of the frames in which a person is present, after corrections; and durations."""
+    """Missing people and joints after corrections: shares of the frames, and durations."""
     poses = seen.poses
     present = poses.present
     absent = present & ~poses.observed
@@ -98,13 +98,13 @@ def missing(seen: Detected) -> dict[str, float]:
         "not found": absent.sum() / present.sum(),
         "longest gap, s": max(gaps, default=0.0),
         "joints missing": missing_joint.sum() / present.sum() / len(H36M17),
-        "unsure": unsure.sum() / present.sum() / len(H36M17),
-        "for, s": float(np.mean(lengths)) if lengths else 0.0,
+        "low score": unsure.sum() / present.sum() / len(H36M17),
+        "low score for, s": float(np.mean(lengths)) if lengths else 0.0,
     }
 
 
 def corrected(seen: Detected) -> dict[str, float]:
-    """What was corrected between the detector and the lifter: shares of all joints."""
+    """Corrections between the detector and the lifter: shares of all joints."""
     swapped = replaced = count = 0
     times, seconds = 0, 0.0
     for track in seen.raw:
@@ -125,14 +125,14 @@ def corrected(seen: Detected) -> dict[str, float]:
         times += len(runs(crossed.any(axis=-1)))
         seconds += len(raw) / seen.poses.fps
     return {
-        "left and right exchanged": swapped / max(count, 1),
-        "times a minute": 60 * times / max(seconds, 1e-9),
+        "left/right swapped": swapped / max(count, 1),
+        "swaps per minute": 60 * times / max(seconds, 1e-9),
         "outliers replaced": replaced / max(count, 1),
     }
 
 
 def _whose(track: Track, seen: Detected) -> int | None:
-    """Which person a track became; None if it was dropped."""
+    """The index of the person that a track became; None if it was dropped."""
     near = []
     for clean in seen.poses.keypoints_2d[:, track.rows]:
         off = np.linalg.norm(track.joints[:, 0] - clean[:, 0], axis=-1) / sizes(
@@ -170,8 +170,7 @@ def against_truth(seen: list[Detected], cameras: list[Calibrated], true: Truth) 
         yield f"- varying part, {seconds:.2f} s later: correlation {alike:.2f}"
     pairs = zip(seen, cameras, strict=True)
     alone = [_crossed(view, camera, true, number) for number, (view, camera) in enumerate(pairs)]
-    share = f"{np.mean(alone):.2%} of the limbs' joints"
-    yield f"- left and right exchanged, after corrections: {share}"
+    yield f"- left/right swapped after corrections: {np.mean(alone):.2%} of the limb joints"
 
 
 def _by_score(d: Floats, seen: list[Detected]) -> Iterator[str]:
@@ -181,11 +180,11 @@ def _by_score(d: Floats, seen: list[Detected]) -> Iterator[str]:
     for low, high in ((0, 0.5), (0.5, 0.9), (0.9, 1.0)):
         some = (scores >= low) & (scores < high if high < 1 else scores <= 1)
         rows.append([f"{low} to {high}", f"{some.mean():.1%}", f"{_rms(d[some]):.3f}"])
-    yield markdown_table(("score", "of the joints", "error of a coordinate"), rows)
+    yield markdown_table(("score", "share of joints", "error per coordinate"), rows)
 
 
 def _crossed(view: Detected, camera: Calibrated, true: Truth, number: int) -> float:
-    """Share of joints that are where their mirror image should be, not they themselves."""
+    """Share of limb joints that are at the position of the opposite side's joint."""
     at = camera.camera(true.joints)
     at = at[..., :2] / at[..., 2:]
     rays = camera.rays(view.poses.keypoints_2d[main_person(view)].astype(np.float64))[: len(at)]
@@ -203,7 +202,7 @@ def _rms(values: Floats) -> float:
 
 
 def _sd(values: Floats) -> float:
-    """From the median deviation, which outliers hardly change."""
+    """Standard deviation from the median absolute deviation, which outliers hardly change."""
     return float(1.4826 * np.nanmedian(np.abs(values)))
 
 
@@ -255,7 +254,7 @@ def measure(folder: Path, more: list[Path], out: Path, **how: Any) -> None:
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("folder", type=Path, help="what demo_videos/fetch_more.py fetched")
-    parser.add_argument("videos", type=Path, nargs="*", help="further videos")
+    parser.add_argument("videos", type=Path, nargs="*", help="additional videos")
     add_options(parser, "outputs/detector_errors.md")
     given = parser.parse_args()
     measure(given.folder, given.videos, given.out, size=given.size, flip_test=given.flip_test)

@@ -1,22 +1,22 @@
-"""The embedded detector's sizes and passes side by side, on real video.
+"""Sizes and passes of the embedded detector compared on real video.
 
     python benchmarks/detector_sizes.py FOLDER [--demo demo_videos/demo.mp4]
         [-o outputs/detector_sizes.md]
 
-FOLDER is what `demo_videos/fetch_more.py` fetches. Columns:
+FOLDER contains the videos of `demo_videos/fetch_more.py`: an athlete filmed by four calibrated
+cameras. Columns:
 
-- *off*: from an athlete before four calibrated cameras, how far a limb joint is from where the
-  four put it together, in pixels, median (each row against its own triangulation); and how many
-  are off by more than 40.
-- *3D*: `default`'s P-MPJPE of that person from one camera, mean of the four, mm; see
+- *2D error*: distance of a limb joint from its triangulation by the four cameras, pixels, median
+  (each row against its own triangulation); and the share over 40 pixels.
+- *3D*: P-MPJPE of `default` for the athlete from one camera, mean of the four, mm; see
   `real_cameras.py`.
-- *jitter*: of still joints in these four videos and the demo, in sizes of the person, median; see
+- *jitter*: of joints that stand still in these four videos and the demo, body sizes, median; see
   `detector_errors.py`.
-- *exchanged*: joints of these five videos that tracking took from the other side.
-- *CPU*: processor time a frame of the demo, detecting and decoding.
+- *swapped*: joints of these five videos that tracking moved to the other side.
+- *CPU*: CPU time per frame of the demo, for detection and decoding.
 
-Where the package mediapipe 0.10.21 is installed, its row comes first: BlazePose full on its own
-runtime, with two passes as it was used.
+If the package mediapipe 0.10.21 is installed, its row comes first: BlazePose full on its own
+runtime, with two passes as in earlier versions of vidpose.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from vidpose.utils.files import check_writable
 
 FAR_PX = 40.0
 HEADER = (
-    *("network", "passes", "off, px", f"over {FAR_PX:g} px", "3D, mm", "jitter", "exchanged"),
+    *("network", "passes", "2D error, px", f"over {FAR_PX:g} px", "3D, mm", "jitter", "swapped"),
     "CPU, ms",
 )
 
@@ -48,7 +48,7 @@ HEADER = (
 def lifted_error_mm(
     views: list[Detected], cameras: list[Calibrated], truth: Truth, lifter: Lifter
 ) -> float:
-    """P-MPJPE, the mean of the cameras."""
+    """P-MPJPE, mean over the cameras."""
     found = []
     for view, camera in zip(views, cameras, strict=True):
         focal_px = assumed_focal_px(view.poses.frame_size)
@@ -61,7 +61,7 @@ def lifted_error_mm(
 def row(
     folder: Path, demo: Path, lifter: Lifter, size: str, flip_test: bool, networks: Networks | None
 ) -> tuple[str, ...]:
-    """The cells behind the network's name and the number of passes."""
+    """The table row without its first two cells, the network and the number of passes."""
     how = {"size": size, "flip_test": flip_test, "networks": networks}
     views, cameras, truth = detect_all(folder, **how)
     start = time.process_time()
@@ -75,13 +75,13 @@ def row(
     )
     off = off[np.isfinite(off)]
     still = np.concatenate([jitter(seen)[0] for seen in (*views, walk)])
-    exchanged = [corrected(seen)["left and right exchanged"] for seen in (*views, walk)]
+    swapped = [corrected(seen)["left/right swapped"] for seen in (*views, walk)]
     return (
         f"{np.median(off):.2f}",
         f"{(off > FAR_PX).mean():.1%}",
         f"{lifted_error_mm(views, cameras, truth, lifter):.1f}",
         f"{np.median(still[:, 1]):.4f}",
-        f"{np.mean(exchanged):.1%}",
+        f"{np.mean(swapped):.1%}",
         f"{1000 * seconds / walk.poses.frames:.0f}",
     )
 

@@ -1,4 +1,4 @@
-"""x264's presets for the overlay video: frames/s, size and closeness to what was drawn.
+"""x264's presets for the overlay video: frames/s, file size and PSNR.
 
 python benchmarks/run.py --only encoding_speed [--quick] [--runs N] [--cpu-time]
 """
@@ -50,10 +50,10 @@ def table(settings: Settings) -> Table:
     height, width = pictures[0].shape[:2]
     return Table(
         title="Encoding",
-        note=f"{len(pictures)} overlay pictures of {width}x{height}, from the demo video. PSNR is "
-        "of RGB, over all pictures; even a perfect codec loses colour detail, which is stored at "
+        note=f"{len(pictures)} overlay frames of {width}x{height}, from the demo video. PSNR is "
+        "of RGB, over all frames; even a perfect codec loses colour detail, which is stored at "
         "half the resolution.",
-        header=("preset", "crf", "frames/s", "kB for a second", "PSNR, dB"),
+        header=("preset", "CRF", "frames/s", "kB per second of video", "PSNR, dB"),
         rows=rows,
     )
 
@@ -82,7 +82,7 @@ def encode(pictures: list[NDArray[np.uint8]], preset: str, crf: int, out: Path) 
 
 
 def psnr(pictures: list[NDArray[np.uint8]], video: Path) -> float:
-    """Decibels of the largest value to the mean difference."""
+    """Peak signal-to-noise ratio, decibels."""
 
     def squares() -> Iterator[float]:
         with VideoReader(video) as reader:

@@ -1,4 +1,4 @@
-"""Speed of `vidpose infer` from video to files, next to its detector alone; frames/s.
+"""Speed of `vidpose infer` from video to files, and of its detector alone; frames/s.
 
 python benchmarks/run.py --only end_to_end [--quick] [--runs N] [--cpu-time]
 """
@@ -46,8 +46,8 @@ def table(settings: Settings) -> Table:
         title="Video to files",
         note=f"{result.frames} frames of {result.frame_size[0]}x{result.frame_size[1]}, "
         f"{result.people} people, the embedded detector. The detector's time includes "
-        "reading the video.",
-        header=("what", "frames/s", "relative to the detector"),
+        "decoding the video.",
+        header=("stage", "frames/s", "relative to the detector"),
         rows=[(name, f"{rate:.1f}", f"{rate / alone:.0%}") for name, rate in rates.items()],
     )
 
@@ -67,7 +67,7 @@ def _detect(video: Path, flip_test: bool | None = None) -> None:
 
 
 def infer(video: Path, folder: Path, *options: str) -> None:
-    """The command as users give it, into an empty folder."""
+    """Run the command into an empty folder."""
     out = folder / "result"
     for old in out.glob("*"):
         old.unlink()

@@ -1,10 +1,10 @@
-"""Error of gait from one camera: step times and lengths, cadence, speed.
+"""Error of gait parameters from one camera: step times and lengths, cadence, speed.
 
     python benchmarks/gait.py MOCAP [--weights default] [--cameras 4] [-o outputs/gait.md]
 
-MOCAP is the motion capture (<subject>/<clip>.bvh). The clips of its held-out people are each seen
-by random cameras, as in benchmarks/ground_plane.py, and lifted as `vidpose infer --world` lifts
-with the focal length known. Where somebody walks, their gait is compared with that of the true
+MOCAP is a folder of motion capture (<subject>/<clip>.bvh). Random cameras view each clip of the
+held-out subjects, as in benchmarks/ground_plane.py. The clips are lifted as by `vidpose infer
+--world` with a known focal length. Where somebody walks, the gait is compared with that of the true
 joints.
 """
 
@@ -28,7 +28,7 @@ from vidpose.postprocess.ground_plane import estimate_ground
 NAMES_2D = [field.name for field in fields(Pose2D)]
 WORLD = PostprocessOptions(world=True)
 SHOWN = {
-    "cadence_per_min": "cadence, steps a minute",
+    "cadence_per_min": "cadence, steps per minute",
     "step_time_s": "step time, s",
     "step_length_m": "step length, m",
     "stride_time_s": "stride time, s",
@@ -71,8 +71,8 @@ def measure(folder: Path, weights: str, cameras: int) -> str:
     header = ("", "true mean", "mean error", "mean absolute error", "mean sd over steps")
     return (
         f"# Gait from one camera\n\n{machine()}\n\n{len(both)} views of 3 to 8 s at {FPS:g} "
-        f"frames/s. In {sum(walked)} the true joints walk; in {len(agreed)} of these the lifted "
-        f"ones do, too, and in {sum(found) - len(agreed)} others.\n\n"
+        f"frames/s. Gait was found in the true joints of {sum(walked)} views, in the lifted ones of "
+        f"{len(agreed)} of these and of {sum(found) - len(agreed)} others.\n\n"
         f"{markdown_table(header, rows)}"
     )
 

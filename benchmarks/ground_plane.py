@@ -1,12 +1,12 @@
-"""Error of the ground plane that is estimated from people's motion; degrees, % and cm.
+"""Error of the ground plane estimated from people's motion; degrees, % and cm.
 
     python benchmarks/ground_plane.py MOCAP [--weights default] [--cameras 8] [--noise 1]
 
-MOCAP is the motion capture (<subject>/<clip>.bvh). Clips of eight seconds of the subjects that the
-weights were not trained on are each seen by random virtual cameras, with a detector's errors. They
-are lifted as by `vidpose infer` with a known focal length. The error of the up direction is in
-degrees, next to the standard deviation that the estimate itself states; the camera's height is off
-by so many percent; the lowest foot is so many cm off the estimated floor.
+MOCAP is a folder of motion capture (<subject>/<clip>.bvh). Random virtual cameras view eight-second
+clips of the held-out subjects, with a noise model of the detector. The clips are lifted as by
+`vidpose infer` with a known focal length. Columns: the error of the up direction in degrees and the
+estimate's own standard deviation; the error of the camera's height in percent; the distance of the
+lowest foot from the estimated floor in cm.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SEED = 23
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A part of a clip as a camera sees it, and the true joints."""
+    """A part of a clip as seen by a camera, and the true joints."""
 
     clip: str
     poses: Pose2D
@@ -53,7 +53,7 @@ class View:
 
 
 def views(clips: list[MotionClip], cameras: int, noise: float) -> Iterator[View]:
-    """All clips in parts of `STRETCH_S`, each seen by so many cameras, drawn as in training."""
+    """Split all clips into parts of `STRETCH_S`; cameras for each are drawn as in training."""
     virtual = VirtualCameras(clips)
     vary = Variation(noise=noise)
     for number, clip in enumerate(clips):
@@ -72,7 +72,7 @@ def views(clips: list[MotionClip], cameras: int, noise: float) -> Iterator[View]
 
 
 def up_in_camera(world: NDArray[Any], camera: NDArray[Any]) -> NDArray[np.float64]:
-    """Up in the camera frame, from one (17, 3) pose in both: bones differ in length only."""
+    """Up in the camera frame, from one (17, 3) pose in both frames with different bone lengths."""
     parents, children = (np.array(ends) for ends in zip(*H36M17.bones, strict=True))
     bones = [joints[children] - joints[parents] for joints in (world, camera)]
     a, b = (bone / np.linalg.norm(bone, axis=1, keepdims=True) for bone in bones)
@@ -115,7 +115,7 @@ def errors(view: View, result: Pose3D) -> dict[str, float]:
 
 
 def _over_floor(ground: Ground, result: Pose3D) -> float:
-    """Median distance of the lowest ankle from where it belongs, metres."""
+    """Median distance of the lowest ankle from its height above the floor, metres."""
     lowest = ground.to_world(result.joints_camera()[0].astype(np.float64))[:, FEET, 2].min(axis=1)
     return float(np.median(np.abs(lowest - 0.08)))
 
@@ -137,23 +137,23 @@ def measure(folder: Path, weights: str, cameras: int, noise: float) -> None:
         "views",
         "error of up, degrees: median",
         "90 %",
-        "stated",
-        "error / stated",
+        "estimated sd",
+        "error / sd",
     )
-    height = "camera's height off, %", "lowest foot off that floor, cm"
+    height = "error of camera height, %", "lowest foot from the floor, cm"
     print(markdown_table((*header, *height), list(rows(found))), end="")
 
 
 def rows(found: list[dict[str, float]]) -> Iterator[tuple[str, ...]]:
-    """A row of the table for sure and uncertain estimates, and for level and steep cameras."""
+    """Table rows for confident and uncertain estimates, and for level and steep cameras."""
     table = {key: np.array([row[key] for row in found]) for key in found[0]}
     sure = table["stated"] <= np.degrees(SURE_SD)
     steep = table["tilt of the camera"] > 30
     for name, chosen in (
-        ("stated as sure", sure),
+        ("confident", sure),
         ("... up to 30 degrees from level", sure & ~steep),
         ("... more than 30", sure & steep),
-        ("stated as uncertain", ~sure),
+        ("uncertain", ~sure),
     ):
         part = {key: values[chosen] for key, values in table.items()}
         if chosen.any():
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("mocap", type=Path, help="folder of <subject>/<clip>.bvh")
     parser.add_argument("--weights", default="default")
     parser.add_argument("--cameras", type=int, default=8, help="for each part of a clip")
-    parser.add_argument("--noise", type=float, default=1.0, help="of training's")
+    parser.add_argument("--noise", type=float, default=1.0, help="multiple of training's")
     given = parser.parse_args()
     measure(given.mocap, given.weights, given.cameras, given.noise)
 

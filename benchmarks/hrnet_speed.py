@@ -1,10 +1,10 @@
-"""Speed of HRNet on crops of people, against MMPose's own call for each person; persons/s.
+"""Speed of HRNet on person crops compared with one MMPose call per person; persons/s.
 
     python benchmarks/hrnet_speed.py [--video V] [--runs 9] [--threads N]
 
 Both use the same network (HRNet-W32 256x192 with random weights, which take as long as any others)
-on the same eight frames of the video, with one box in each. The ways take turns; the medians are
-printed. On a busy machine use `--threads 1`: then the processor's time is counted.
+on the same eight frames of the video, with one box in each. The methods alternate; the table has
+medians. On a busy machine use `--threads 1`, which measures CPU time.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def measure(video: Path, runs: int, threads: int) -> None:
     with VideoReader(video, start_s=START_S) as reader:
         pictures = [frame.image for frame in islice(reader, FRAMES)]
     seconds = alternate(_ways(pictures), runs, cpu_time=threads == 1)
-    what = "processor time" if threads == 1 else "time"
-    print(f"{machine()}; {FRAMES} crops, {what}, medians of {runs} runs in turn\n")
+    what = "CPU time" if threads == 1 else "time"
+    print(f"{machine()}; {FRAMES} crops, {what}, medians of {runs} alternating runs\n")
     rows = []
     for flip in ("no", "yes"):
         base = seconds[f"inference_topdown, one call each | {flip}"]
@@ -50,12 +50,12 @@ def measure(video: Path, runs: int, threads: int) -> None:
                 one = some / FRAMES
                 cells = f"{one * 1000:.0f}", f"{1 / one:.1f}", f"{base / some:.2f}"
                 rows.append((*name.split(" | "), *cells))
-    header = ("HRNet-W32 256x192", "flip test", "ms a person", "persons/s", "times as fast")
+    header = ("HRNet-W32 256x192", "flip test", "ms per person", "persons/s", "speed-up")
     print(markdown_table(header, rows), end="")
 
 
 def _ways(pictures: list[NDArray[np.uint8]]) -> dict[str, Callable[[], Any]]:
-    """What is timed, by the first two columns of the table."""
+    """The timed functions, by the first two columns of the table."""
     prepare_mmpose()
     model, _ = mmpose._build(mmpose.VARIANTS[32])
     ways: dict[str, Callable[[], Any]] = {}
@@ -73,7 +73,7 @@ def _ways(pictures: list[NDArray[np.uint8]]) -> dict[str, Callable[[], Any]]:
 
 
 def _theirs(file: Path, pictures: list[NDArray[np.uint8]], flip: bool) -> Callable[[], Any]:
-    warnings.simplefilter("ignore")  # MMPose's own way in warns about itself
+    warnings.simplefilter("ignore")  # MMPose's own API emits warnings
     import mmpose as package
     from mmpose.apis import inference_topdown, init_model
 
@@ -88,8 +88,8 @@ def _theirs(file: Path, pictures: list[NDArray[np.uint8]], flip: bool) -> Callab
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--video", type=Path, default=DEMO)
-    parser.add_argument("--runs", type=int, default=9, help="of each way")
-    parser.add_argument("--threads", type=int, default=0, help="0: as PyTorch chooses")
+    parser.add_argument("--runs", type=int, default=9, help="of each method")
+    parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
     given = parser.parse_args()
     measure(given.video, given.runs, given.threads)
 

@@ -1,14 +1,13 @@
-"""How large an installation is, and how long it takes: `pip install .` and what `make` sets up.
+"""Size and duration of an installation with `pip install .` and with `make`.
 
     python benchmarks/install_size.py [REVISION ...] [--python PYTHON] [--folder FOLDER]
 
 Every revision of this checkout, by default HEAD, is cloned to a temporary folder and installed
-there in fresh virtual environments, one after the other: `plain` is `pip install .`, `make` is
+there in new virtual environments, one after the other: `plain` is `pip install .`, `make` is
 `make .venv/ready`. Each is deleted before the next. Units: MB (10^6 bytes) of the files in the
-environment; seconds of the wall clock and of the processor. The wall clock's depend on how fast
-the package index is, and on whether pip has the files in its cache already. `gpu` is what only an
-NVIDIA GPU needs: the packages whose names begin with nvidia or cuda, and triton. PyTorch's own
-package is not in it, although its GPU build is larger, too.
+environment; wall time and CPU time in seconds. Wall time depends on the speed of the package index,
+and on pip's cache. `gpu` is the part that only an NVIDIA GPU needs: packages whose names begin with
+nvidia or cuda, and triton. It excludes PyTorch's own package, although its GPU build is larger, too.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ WAYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Installation:
-    """What one way of installing took."""
+    """Size and duration of one installation."""
 
     packages: int
     total_mb: float
@@ -44,7 +43,7 @@ class Installation:
 
 
 def run(command: list[str], folder: Path) -> None:
-    """Run a command to its end.
+    """Run a command to completion.
 
     Raises:
         VidposeError: it failed.
@@ -55,13 +54,13 @@ def run(command: list[str], folder: Path) -> None:
 
 
 def size_mb(folder: Path) -> float:
-    """MB of all files below a folder; a link counts nothing."""
+    """MB of all files below a folder, without symlinks."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return sum(path.stat().st_size for path in files) / 1e6
 
 
 def measure(environment: Path) -> tuple[int, float, float]:
-    """(packages, MB of the environment, MB of the GPU's libraries in it)."""
+    """(number of packages, MB of the environment, MB of its GPU libraries)."""
     site = next(environment.glob("lib/python*/site-packages"))
     gpu = [path for path in site.iterdir() if path.is_dir() and path.name.startswith(GPU)]
     packages = sum(1 for _ in site.glob("*.dist-info"))

@@ -3,13 +3,13 @@
     python benchmarks/joint_angles.py MOCAP [--videos FOLDER] [--weights default]
         [-o outputs/joint_angles.md]
 
-MOCAP is the motion capture (<subject>/<clip>.bvh). As in the lifting benchmark, its held-out people
-are seen by random cameras, with a detector's errors, and lifted as `vidpose infer` lifts. Their
-angles are compared with those of the true joints; for the angles to the vertical both get the true
-up. FOLDER is what `demo_videos/fetch_more.py` fetches:
-an athlete in front of four cameras, whose angles from each camera alone are compared with those of
-the joints that Pose2Sim triangulated from all four, with OpenPose as its detector (balancing.trc).
-"four" are the joints triangulated from the embedded detector's: no lifter, but another detector.
+MOCAP is a folder of motion capture (<subject>/<clip>.bvh). As in the lifting benchmark, random
+cameras view its held-out subjects, with a noise model of the detector, and the clips are lifted as
+by `vidpose infer`. The angles are compared with those of the true joints; for angles to the vertical
+both get the true up direction. FOLDER contains the videos of `demo_videos/fetch_more.py`: an athlete
+filmed by four cameras. The angles from each camera alone are compared with those of the joints that
+Pose2Sim triangulated from all four, with OpenPose as its detector (balancing.trc). The column "four"
+has the embedded detector's triangulated joints: no lifter, but another detector than Pose2Sim's.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ from vidpose.utils.gaps import known_joints
 
 UNUSED = ("Spine", "Neck/Nose", "Head")
 USED = [j for j, name in enumerate(H36M17.joint_names) if name not in UNUSED]
-"""Joints that no angle needs may be missing in the truth."""
+"""The other joints are in no angle, so they may be missing in the ground truth."""
 MEASURED = ("default", "embedded", "clean")
 """Conditions of the lifting benchmark."""
 
 
 @dataclass
 class Differences:
-    """Of one angle of ANGLES; left and right together."""
+    """Errors of one angle of ANGLES, left and right together."""
 
     views: list[Floats] = field(default_factory=list)
-    """Degrees, one array a view and side, of the frames in which both are defined."""
+    """Degrees, one array per view and side, of the frames where both angles are defined."""
 
     def mean_absolute(self, constant_removed: bool = False) -> str:
         parts = [view - view.mean() * constant_removed for view in self.views if len(view)]
@@ -103,7 +103,7 @@ def compare(
 
 
 def on_motion_capture(folder: Path, checkpoint: Checkpoint) -> dict[str, Table]:
-    """By condition."""
+    """The tables by condition."""
     clips = read_people(folder)
     cameras, lifter = VirtualCameras(clips), Lifter(checkpoint)
     tables: dict[str, Table] = {}
@@ -125,7 +125,7 @@ def _chosen(rows: Iterable[Condition]) -> Iterator[Condition]:
 def read_trc(path: Path) -> Floats:
     """(T, 17, 3) metres, y up, from Pose2Sim's TRC; NaN for joints without a marker."""
     if not path.is_file():
-        raise DataError(f"{path} is not there; run `python demo_videos/fetch_more.py FOLDER`.")
+        raise DataError(f"{path} is missing; run `python demo_videos/fetch_more.py FOLDER`.")
     lines = path.read_text().splitlines()
     markers = lines[3].split()[2:]  # after Frame# and Time
     rows = np.array([line.split() for line in lines[5:] if line.strip()], np.float64)
@@ -139,7 +139,7 @@ def read_trc(path: Path) -> Floats:
 
 
 def on_videos(folder: Path, checkpoint: Checkpoint) -> dict[str, Table]:
-    """By camera, all of them together, and the joints triangulated from all."""
+    """The tables of each camera, of all cameras, and of the triangulated joints."""
     true = read_trc(folder / "balancing.trc")
     up = np.array([0.0, 1.0, 0.0])
     seen, cameras, triangulated = detect_all(folder)
@@ -157,7 +157,7 @@ def on_videos(folder: Path, checkpoint: Checkpoint) -> dict[str, Table]:
 
 
 def markdown(tables: dict[str, Table]) -> str:
-    """Mean absolute errors; of the first column also without each view's constant part."""
+    """Mean absolute errors; for the first column also without each view's constant error."""
     first = next(iter(tables))
     rows = [
         (
@@ -167,7 +167,7 @@ def markdown(tables: dict[str, Table]) -> str:
         )
         for angle in ANGLES
     ]
-    return markdown_table(("angle", *tables, f"{first}, constant part removed"), rows)
+    return markdown_table(("angle", *tables, f"{first}, constant error removed"), rows)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Errors of 2D detectors for the lifting benchmark: stated once and then never changed.
+"""Noise models of 2D detectors for the lifting benchmark, which must never change.
 
-Lengths are in the person's size in the picture: the mean distance of the joints from the hip,
-about 0.45 m of a standing person. Training has noise of its own
-(`vidpose.datasets.virtual_cameras`), which may change; that of the benchmark must not.
+Lengths are in body sizes in the image: the mean distance of the joints from the hip, about 0.45 m
+for a standing person. Training has its own noise model (`vidpose.datasets.virtual_cameras`), which
+may change.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """One detector's errors; 0 everywhere is none."""
+    """Noise model of one detector; by default without noise."""
 
     about: str
     jitter_sd: tuple[float, float] = (0.0, 0.0)
-    """Independent from frame to frame; drawn once for each view."""
+    """Range of the standard deviation, drawn once per view; independent between frames."""
     bias_sd: float = 0.0
     """Per joint and coordinate, constant over a view."""
     drift_sd: float = 0.0
@@ -36,32 +36,32 @@ class Noise:
     """Outliers per joint and frame."""
     outlier_sd: float = 0.0
     dropout_rate: float = 0.0
-    """Dropouts per joint and second."""
+    """Dropouts per joint per second."""
     dropout_s: tuple[float, float] = (0.0, 0.0)
-    """How long a dropout lasts."""
+    """Duration of a dropout."""
     dropout_missing: float = 0.0
-    """Share of the dropouts without a joint; in the others the joint is a guess."""
+    """Share of dropouts in which the joint is missing; in the others it is a guess."""
     dropout_guess_sd: float = 0.0
-    """How far off such a guess is."""
+    """Error of such a guess."""
     correlated_sd: tuple[float, float] = (0.0, 0.0)
-    """Noise that outlasts a frame (a first-order Gauss-Markov process); drawn for each view."""
+    """Noise that is correlated over time (a first-order Gauss-Markov process); drawn per view."""
     correlated_s: float = 0.0
     """Time constant of that noise."""
     missed_rate: float = 0.0
-    """Times a second at which the person is missed altogether."""
+    """Complete misses of the person per second."""
     missed_s: tuple[float, float] = (0.0, 0.0)
-    """How long that lasts."""
+    """Duration of a miss."""
     swap_rate: float = 0.0
-    """Exchanges of left and right a second."""
+    """Left/right swaps per second."""
     swap_s: tuple[float, float] = (0.0, 0.0)
-    """How long an exchange lasts."""
+    """Duration of a swap."""
 
 
 CLEAN = Noise(about="the true 2D")
 DEFAULT = Noise(
     about="what the first weights were trained on",
-    # As training had it at noise 1, and frozen here. Its dropouts, 6 % of the joints in every
-    # window of 27 frames at 30 frames/s, are written as a rate a second.
+    # Training's noise 1 at that time. Its dropouts, 6 % of the joints in every window of 27 frames
+    # at 30 frames/s, are converted to a rate per second.
     jitter_sd=(0.005, 0.035),
     bias_sd=0.7 * 0.04,
     drift_sd=0.7 * 0.04,
@@ -76,40 +76,40 @@ DEFAULT = Noise(
 EMBEDDED = Noise(
     about="the embedded detector, as measured on real video",
     # `python benchmarks/detector_errors.py FOLDER demo_videos/demo.mp4` measures these. Against
-    # four cameras, after the corrections that `infer` makes, the constant error is 0.015 and the
-    # varying one 0.020. The triangulated point follows each of the four cameras, so only 5/8 of the
-    # variance is seen and the true errors are 1.26 times as large. 0.82 of the varying error's
-    # variance is correlated with a time constant of 0.14 s, the rest is independent from frame to
-    # frame. The ranges are 50 % to either side: still joints differ more than that between videos.
+    # four cameras, after the corrections of `infer`, the constant error is 0.015 and the varying
+    # one 0.020. The triangulated point depends on each of the four cameras, so only 5/8 of the
+    # variance is visible and the true errors are 1.26 times as large. 0.82 of the varying error's
+    # variance is correlated with a time constant of 0.14 s, the rest is independent between frames.
+    # The ranges are +-50 %: the jitter of still joints varies more than that between videos.
     jitter_sd=(0.005, 0.017),
     correlated_sd=(0.012, 0.034),
     correlated_s=0.14,
     bias_sd=0.019,
-    # 0.7 % of the joints are further off than 0.3, some 0.6 on average, for a frame or a few.
+    # 0.7 % of the joints have errors above 0.3, about 0.6 on average, for one or a few frames.
     outlier_rate=0.007,
     outlier_sd=0.4,
     # 10 % of the joints have scores below one half in ordinary video, for 0.2 to 0.3 s on average.
-    # It guesses all of them and leaves none out; those of the four cameras were 0.13 off.
+    # The detector guesses all of them; their error in the four cameras was 0.13.
     dropout_rate=0.10 / 0.3,
     dropout_s=(0.05, 0.55),
     dropout_missing=0.0,
     dropout_guess_sd=0.13,
-    # 1.5 % of the frames without a person who is there before and after, for 0.17 s at most.
+    # It misses a person who is there before and after in 1.5 % of the frames, for at most 0.17 s.
     missed_rate=0.015 / 0.1,
     missed_s=(0.03, 0.17),
-    # 0.04 % of the limbs' joints are where the other side's should be, after corrections.
+    # 0.04 % of the limb joints are swapped after corrections.
     swap_rate=0.0004 / 0.1,
     swap_s=(0.05, 0.15),
 )
 
 
 def add_noise(rays: Floats, fps: float, noise: Noise, seed: Sequence[int]) -> Floats:
-    """(T, J, 2) true 2D joints, any unit -> as a detector would give them, NaN where missing."""
+    """Add detector noise to (T, J, 2) true 2D joints, any unit; NaN where missing."""
     rng = np.random.default_rng(seed)
     frames, joints, _ = rays.shape
     seconds = np.arange(frames) / fps
     size = np.linalg.norm(rays - rays[:, :1], axis=-1).mean()
-    # Lasting errors are drawn before those of single frames, so they are equal at any frame rate.
+    # Draw errors that last before those of single frames: then they do not depend on the frame rate.
     jitter_sd = rng.uniform(*noise.jitter_sd)
     bias, drift = rng.normal(size=(2, joints, 2)) * [[[noise.bias_sd]], [[noise.drift_sd]]]
     phase = rng.uniform(0, 2 * np.pi, (joints, 2))
@@ -144,7 +144,7 @@ def add_noise(rays: Floats, fps: float, noise: Noise, seed: Sequence[int]) -> Fl
 
 
 def _correlated(shape: tuple[int, ...], keep: float, rng: np.random.Generator) -> Floats:
-    """Noise of variance 1; each step keeps the share `keep` of the one before."""
+    """First-order Gauss-Markov noise of variance 1 with coefficient `keep`."""
     steps = rng.normal(size=shape)
     steps[1:] *= math.sqrt(1 - keep**2)
     return np.asarray(lfilter([1], [1, -keep], steps, axis=0))
@@ -153,7 +153,7 @@ def _correlated(shape: tuple[int, ...], keep: float, rng: np.random.Generator) -
 def intervals(
     seconds: float, rate: float, lasting_s: tuple[float, float], rng: np.random.Generator
 ) -> list[tuple[float, float]]:
-    """Intervals that begin at random, `rate` a second on average, some before the first frame."""
+    """Intervals with random starts, `rate` per second on average, some before the first frame."""
     before = lasting_s[1]
     count = rng.poisson(rate * (seconds + before))
     begin = rng.uniform(-before, seconds, count)
@@ -165,10 +165,10 @@ HIDDEN = {
     "arm": (("LElbow", "LWrist"), ("RElbow", "RWrist")),
     "feet": (("RFoot", "LFoot"),),
 }
-"""Sets of joints, one of which something in front of the person hides."""
+"""Alternative sets of joints that an object in front of the person occludes."""
 HIDDEN_S = (1.0, 2.0)
 CUT_OFF = ("feet",)
-"""Sets that the picture's edge hides throughout."""
+"""Sets that are outside the image throughout."""
 GUESS_SD = 0.25
 """Error, in each coordinate, of a detector's guess for a hidden joint."""
 
@@ -176,15 +176,15 @@ GUESS_SD = 0.25
 def hide(
     rays: Floats, fps: float, what: str, seed: Sequence[int], *, guessed: bool = False
 ) -> NDArray[np.bool_]:
-    """Hide some joints, in place: for a second or two, once, or throughout.
+    """Hide some joints in place: once for a second or two, or throughout.
 
     Args:
         rays: (T, J, 2).
         fps: frames a second.
         what: of `HIDDEN`.
-        seed: decides which and when.
-        guessed: the joints are not missing but off by a constant. Such a guess moves as the hidden
-            joint does, which makes it easier than a real one.
+        seed: determines which joints and when.
+        guessed: give the joints a constant error instead of NaN. Such a guess moves with the hidden
+            joint, which makes it easier than a real one.
 
     Returns:
         (T,), the frames in which they are hidden.
@@ -195,7 +195,7 @@ def hide(
     rng = np.random.default_rng(seed)
     joints = HIDDEN[what][rng.integers(len(HIDDEN[what]))]
     seconds = len(rays) / fps
-    lasts = min(float(rng.choice(HIDDEN_S)), 0.6 * seconds)  # it is seen before or after
+    lasts = min(float(rng.choice(HIDDEN_S)), 0.6 * seconds)  # visible before or after
     first = rng.uniform(0.1 * seconds, 0.9 * seconds - lasts)
     time = np.arange(len(rays)) / fps
     during = (time >= first) & (time < first + lasts)

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of `vidpose infer`, `train`, `render`, `export` and `weights fetch`."""
+"""Kill `vidpose infer`, `train`, `render`, `export` and `weights fetch` at random moments."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ FREQUENT = (
     "import vidpose.detect.cache as cache; cache.STRETCH_S = 0.5; "
     "from vidpose.cli import main; main()"
 )
-"""`vidpose`, but detections are cached twice a second, so that a short run can resume."""
+"""`vidpose` with detections cached twice a second, so that a short run can resume."""
 TRAINS = "import vidpose.training.loop as loop; loop.SAVE_S = 0.2; "
-"""A run is saved five times a second, and not every ten minutes."""
+"""Save a training run five times a second instead of every ten minutes."""
 FETCHES = (
     "import sys; import vidpose.zoo.registry as zoo; url, digest, size = sys.argv[1:4]; "
     "del sys.argv[1:4]; zoo.REGISTRY = {'net': zoo.Weights(name='net', what='a network', "
     "file='net.pth', source=url, sha256=digest, size=int(size) or None)}; "
 )
-"""The registry has one file only, at the address that is given."""
+"""Replace the registry by one file at a given address."""
 TRAINING = (
     "--dataset h36m --keypoints gt --train-subjects S1,S5 --test-subjects S9 --val-fraction 0.1 "
     "--frames 9 --embed-dim 16 --depth 2 --batch 256 --epochs 4 --lr 1e-3 --device cpu"
@@ -41,11 +41,11 @@ TRAINING = (
 PLAIN = "from vidpose.cli import main; main()"
 POLL_S = 0.002
 TRIES = 3
-"""So many times as many runs as kills; the others were over before."""
+"""Maximum number of runs per kill; some runs end before they are killed."""
 
 
 def clip(video: Path, out: Path, start_s: float, seconds: float, width: int = 884) -> Path:
-    """A part of a video, made smaller."""
+    """Write a part of a video at a smaller size."""
     with (
         VideoReader(video, start_s, start_s + seconds) as reader,
         av.open(str(out), "w") as container,
@@ -67,23 +67,23 @@ def same_bytes(ours: Path, theirs: Path) -> bool:
 
 @dataclass(frozen=True)
 class Victim:
-    """A command that is killed, and how to tell whether it came to the right end."""
+    """A command to kill, and the checks of its files."""
 
     command: Callable[[Path], list[str]]
-    """What is run; it gets the folder to write to, and sees what is there already."""
+    """Returns the command line for an output folder, which may hold files of a killed run."""
     final: tuple[str, ...]
-    """What is in the folder at the end."""
+    """The files in the folder after a complete run."""
     environment: Callable[[Path], dict[str, str]] = lambda out: {}
     same: Callable[[Path, Path], bool] = same_bytes
-    """Whether a final file, or the folder for the name ".", is that of an undisturbed run."""
+    """Whether a final file, or the folder for the name ".", equals that of an undisturbed run."""
     whole: Callable[[Path, Path], bool] = same_bytes
-    """Whether a final file that a killed run has left is a whole one; by default the same one."""
+    """Whether a final file of a killed run is complete; by default, whether it is the same."""
     compared: tuple[str, ...] = field(default=())
-    """What `same` looks at; by default all files."""
+    """The arguments of `same`; by default all final files."""
     besides: tuple[str, ...] = ()
-    """What may be there besides the final files."""
+    """Allowed names other than the final files."""
     resumes: tuple[str, ...] = ()
-    """Where killed runs leave what the next one goes on with, as patterns."""
+    """Glob patterns of the files from which the next run resumes."""
 
     def run(self, out: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -95,7 +95,7 @@ class Victim:
         )
 
     def files(self, out: Path) -> list[str]:
-        """The names of all files, as far as they count."""
+        """The names of all files except `besides`."""
         found = (path.relative_to(out) for path in out.rglob("*") if path.is_file())
         return sorted(str(p) for p in found if p.parts[0] not in self.besides)
 
@@ -165,7 +165,7 @@ def trains(folder: Path, seconds: float) -> Iterator[Victim]:
         return True
 
     def whole(ours: Path, theirs: Path) -> bool:
-        """Of an earlier epoch, but readable."""
+        """A readable file of the same or an earlier epoch is complete."""
         if ours.suffix == ".safetensors":
             load_checkpoint(ours)
         elif ours.name == "state.pt":
@@ -189,7 +189,7 @@ def trains(folder: Path, seconds: float) -> Iterator[Victim]:
 
 
 def of_one_file(url: str, content: bytes, *, size_known: bool = True) -> list[str]:
-    """`vidpose weights fetch` of a registry with one file."""
+    """The command line of `vidpose weights fetch` with a registry of one file."""
     digest = hashlib.sha256(content).hexdigest()
     arguments = url, digest, f"{len(content) if size_known else 0}"
     return program(FETCHES + PLAIN, *arguments, "weights", "fetch", "net")
@@ -220,7 +220,7 @@ VICTIMS = {
 
 
 def kill(folder: Path, name: str, times: int, seconds: float, seed: int) -> bool:
-    """Whether nothing half-written was ever left, and every run came to the same end."""
+    """Kill a command many times; whether no partial file was left and every rerun was right."""
     folder.mkdir()
     with VICTIMS[name](folder, seconds) as victim:
         undisturbed = folder / "undisturbed"
@@ -238,7 +238,7 @@ def kill(folder: Path, name: str, times: int, seconds: float, seed: int) -> bool
         hits, wrong = 0, 0
         quicker = 1.0
         for number in range(TRIES * times):
-            # Every other one while it writes: most of a short command is its start.
+            # Kill every other run only after its first file: most of a short command is start-up.
             waits = bool(hits % 2)
             latest = took - writes_after if waits else took
             moment = quicker * moments.uniform(0, latest)
@@ -246,16 +246,16 @@ def kill(folder: Path, name: str, times: int, seconds: float, seed: int) -> bool
             hit, passed = _kill_once(victim, place, undisturbed, moment, waits)
             hits += hit
             wrong += not passed
-            if not hit:  # on a busy machine no run takes as long as another
+            if not hit:  # run times vary on a busy machine
                 quicker *= 0.8
             if hits == times:
                 break
-        print(f"{name}: {hits} kills, {wrong} went wrong", flush=True)
+        print(f"{name}: {hits} kills, {wrong} failures", flush=True)
     return hits == times and not wrong
 
 
 def _wait_for_a_file(job: subprocess.Popen[str], out: Path) -> float:
-    """When the first file was there, or the job over."""
+    """Wait until the first file exists or the job has ended; return the time."""
     while job.poll() is None and not any(path.is_file() for path in out.rglob("*")):
         time.sleep(POLL_S)
     return time.monotonic()
@@ -264,7 +264,7 @@ def _wait_for_a_file(job: subprocess.Popen[str], out: Path) -> float:
 def _kill_once(
     victim: Victim, out: Path, undisturbed: Path, moment: float, waits: bool
 ) -> tuple[bool, bool]:
-    """Whether a run was killed before its end, and whether it and the next one were right."""
+    """Whether a run was killed before its end, and whether it and the next run passed."""
     out.mkdir()
     job = victim.run(out)
     if waits:
@@ -288,20 +288,20 @@ def _kill_once(
     compared = victim.compared or victim.final
     same = ended and clean and all(victim.same(out / f, undisturbed / f) for f in compared)
     since = "first file" if waits else "start"
-    when = f"{'killed' if killed else 'was over'} {moment:5.1f} s after the {since}"
+    when = f"{'killed' if killed else 'had ended'} {moment:5.1f} s after the {since}"
     print(
-        f"{when}: {len(left)} files were left, {hidden} under other names, "
-        f"{f'HALF-WRITTEN {half}' if half else 'none half-written'}; the next run "
-        f"{'ended' if ended else f'FAILED {errors}'}{' and went on' if goes_on else ''}, "
-        f"{'nothing' if clean else f'SOMETHING {victim.files(out)}'} else is left, "
-        f"{'the same' if same else 'ANOTHER'} result",
+        f"{when}: left {len(left)} files, {hidden} under temporary names, "
+        f"{f'PARTIAL {half}' if half else 'none partial'}; the next run "
+        f"{'succeeded' if ended else f'FAILED {errors}'}{' and resumed' if goes_on else ''}, "
+        f"{'no other files' if clean else f'OTHER FILES {victim.files(out)}'}, "
+        f"{'same' if same else 'DIFFERENT'} result",
         flush=True,
     )
     return killed, not half and ended and clean and same
 
 
 def _succeeds(check: Callable[[Path, Path], bool], ours: Path, theirs: Path) -> bool:
-    """A file that cannot be read is not a whole one."""
+    """The check's result; False, with a message, if it raises an error."""
     try:
         return check(ours, theirs)
     except Exception as error:

@@ -1,16 +1,15 @@
-"""Error of weights in 3D on people they were not trained on: the lifting benchmark; mm and m/s2.
+"""The lifting benchmark: 3D error of weights on held-out subjects; mm and m/s2.
 
     python benchmarks/lifting.py MOCAP WEIGHTS... [--quick] [-o outputs/lifting]
         [--only CONDITION...] [--trained] [--no-rigid] [--live] [--every N]
 
-MOCAP is the motion capture (<subject>/<clip>.bvh). Its held-out subjects are seen by cameras drawn
-from stated distributions, with a detector's errors, and lifted as `vidpose infer` lifts. WEIGHTS
-are files or names, of any of vidpose's networks; all get the same people, cameras and errors. The
-folder gets benchmark.md, benchmark.csv, conditions.png and joints.png. With --trained the other
-subjects are measured, whom the weights know: what training has not learned. With --no-rigid poses
-stay as networks lift them. With --live each frame is lifted as `vidpose live` does:
-with few frames after it, or none, and without the mirror image. With --every only every n-th
-stretch of motion is taken.
+MOCAP is a folder of motion capture (<subject>/<clip>.bvh). Cameras drawn from fixed distributions
+view its held-out subjects; a noise model of a detector is added, and the clips are lifted as by
+`vidpose infer`. WEIGHTS are files or names, of any of vidpose's networks; all get the same people,
+cameras and noise. The output folder gets benchmark.md, benchmark.csv, conditions.png and
+joints.png. --trained measures the training subjects instead. --no-rigid leaves out refinement. --live
+lifts each frame as `vidpose live` does: with few or no frames after it, and without flip averaging.
+--every N uses only every n-th stretch of motion.
 """
 
 from __future__ import annotations
@@ -51,26 +50,26 @@ from vidpose.zoo.registry import find_weights
 SEED = 6
 FRAME_SIZE = (1000, 1000)
 STRETCHES = 2
-"""Of one clip at most: bounds the time this takes and the weight of long clips."""
+"""Maximum per clip: bounds the run time and the weight of long clips."""
 FUTURES = (0, 3, 6, 10, 20, 40)
-"""Frames after each that `--live` lets the lifter see, at 30 a second."""
+"""Future frames that `--live` gives the lifter, at 30 frames/s."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cameras:
-    """Where cameras are drawn, around a person who moves as they did when captured."""
+    """The distribution of cameras around a moving person."""
 
     about: str
     elevation: tuple[float, float] = (-15.0, 60.0)
-    """Degrees above the person's level, seen from the person."""
+    """Degrees above the horizontal, seen from the person."""
     roll_sd: float = 8.0
-    """Degrees, up to three times as much."""
+    """Degrees; clipped at three standard deviations."""
     distance: tuple[float, float] = (2.0, 15.0)
-    """Metres, evenly in the logarithm."""
+    """Metres, log-uniform."""
     off_axis: float = 25.0
-    """Degrees of the person from the optical axis, up to, each way."""
+    """Maximum angle between the person and the optical axis, degrees."""
     focal: tuple[float, float] = (0.77, 1.30)
-    """Focal length in longer sides of the picture, evenly in the logarithm; 1 is assumed."""
+    """Focal length in units of the image's longer side, log-uniform; the lifter assumes 1."""
 
     @property
     def variation(self) -> Variation:
@@ -84,8 +83,8 @@ class Cameras:
         )
 
 
-# The default is what the first weights were trained with, its focal lengths with the same
-# deviation. People in view of a lens stay within its angle. The picture's edge cuts off nobody.
+# The default is the training distribution of the first weights; its focal lengths have the same
+# standard deviation. People stay within the field of view, and the image edge cuts off nobody.
 CAMERAS = {
     "default": Cameras(about="as in training"),
     "level": Cameras(about="level", elevation=(-5, 5), roll_sd=0),
@@ -108,18 +107,19 @@ class Condition:
     noise: Noise = DEFAULT
     fps: float = 30.0
     match_rate: bool = True
-    """Resample to the weights' rate as `infer` does; else take the frames as if they had it."""
+    """Resample to the weights' frame rate as `infer` does; else treat the frames as if at that
+    rate."""
     hidden: str = ""
-    """See `keypoint_noise.HIDDEN`; only the frames without these joints count."""
+    """See `keypoint_noise.HIDDEN`; only frames in which these joints are hidden are scored."""
     guessed: bool = False
     """Whether hidden joints are guessed instead of missing."""
     focal_known: bool = False
     segment_sd: float | None = 0.08
-    """Of bone lengths (logarithm), as in training; at 0 everybody has one build."""
+    """Standard deviation of log bone lengths, as in training; at 0 all people have one build."""
     every: int = 1
-    """Only every n-th stretch, to save time; compare with the condition `half`."""
+    """Use only every n-th stretch, to save time; compare with the condition `half`."""
     future: int | None = None
-    """Of each frame the lifter sees so many frames after it; None: all of the track."""
+    """Number of future frames that the lifter sees; None: the whole track."""
 
 
 def conditions(quick: bool) -> list[Condition]:
@@ -159,13 +159,13 @@ def conditions(quick: bool) -> list[Condition]:
 
 
 def live_conditions() -> list[Condition]:
-    """What `vidpose live` loses by not waiting for all of the future."""
-    all_frames = Condition(name="all", about="all of the track, as `infer`", every=2)
+    """Conditions of `vidpose live`, which lifts with few future frames."""
+    all_frames = Condition(name="all", about="the whole track, as `infer`", every=2)
     few = [
         replace(
             all_frames,
             name=f"{n} ahead",
-            about=f"{n} frames after it, {n / 30:.2f} s; no mirror image",
+            about=f"{n} future frames, {n / 30:.2f} s; no flip averaging",
             future=n,
         )
         for n in FUTURES
@@ -185,7 +185,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A stretch as the lifter gets it, and the truth."""
+    """A stretch as given to the lifter, and its ground truth."""
 
     pixels: Floats
     """(T, 17, 2), NaN where a joint is missing."""
@@ -194,12 +194,12 @@ class View:
     scored: NDArray[np.bool_]
     fps: float
     focal_px: float
-    """What the lifter gets: known or assumed."""
+    """The focal length given to the lifter: known or assumed."""
 
 
 @dataclass
 class Errors:
-    """Of one file of weights under one condition; (N, 17) each, before any mean."""
+    """Errors of one file of weights under one condition; (N, 17) each, before any mean."""
 
     weights: str
     condition: Condition
@@ -246,7 +246,7 @@ def stretches(clips: Sequence[MotionClip]) -> list[Stretch]:
 
 
 def see(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Condition) -> View:
-    """A stretch as a camera sees it; `number` seeds body, camera and errors, at any frame rate."""
+    """A stretch seen by a camera; `number` seeds body, camera and noise, at any frame rate."""
     frames = max(3, int(stretch.seconds * condition.fps))
     vary = replace(condition.cameras.variation, segment_sd=condition.segment_sd)
     seen = cameras.watch(
@@ -290,7 +290,7 @@ def lift(
 
 
 def _as_live(lifter: Lifter, view: View, times: Floats, t: int, future: int) -> Floats:
-    """(17, 3), a frame as it is lifted when only so many frames after it have come."""
+    """(17, 3), a frame lifted with only so many future frames."""
     first = max(0, t - int(lifter.model.config.frames))
     part = slice(first, t + future + 1)
     return np.asarray(
@@ -299,14 +299,14 @@ def _as_live(lifter: Lifter, view: View, times: Floats, t: int, future: int) -> 
 
 
 def check_held_out(training: dict[str, Any], name: str) -> None:
-    """Check that weights never saw the held-out subjects.
+    """Check that weights were not trained or selected on the held-out subjects.
 
     Args:
-        training: of a checkpoint; what it began with is checked, too.
+        training: of a checkpoint; the weights it was fine-tuned from are checked, too.
         name: of the weights, for the message.
 
     Raises:
-        UsageError: they may know them.
+        UsageError: they may have been.
     """
     for leak in leaks(training, "mocap", TEST, name):
         raise UsageError(
@@ -316,7 +316,7 @@ def check_held_out(training: dict[str, Any], name: str) -> None:
 
 
 def labels(weights: Sequence[str]) -> list[str]:
-    """Short names: of the files, with as many of their folders as make them unique.
+    """Short names of the files, with as many parent folders as needed to be unique.
 
     Raises:
         UsageError: a file is named twice.
@@ -347,7 +347,7 @@ def measure(
     rows: Sequence[Condition],
     rigid: bool = True,
 ) -> Iterator[list[Errors]]:
-    """Row by row, the errors of each file of weights."""
+    """Yield the errors of all weights, row by row."""
     cameras, chosen = VirtualCameras(clips), stretches(clips)
     for condition in rows:
         flip = condition.future is None  # `vidpose live` leaves the mirror image out
@@ -370,7 +370,7 @@ def markdown(results: Sequence[Sequence[Errors]]) -> str:
         for row in results:
             numbers = [f"{errors.value(metric):.{digits}f}" for errors in row]
             lines.append([row[0].condition.name, row[0].condition.about, *numbers])
-        table = markdown_table(["condition", "what", *names], lines)
+        table = markdown_table(["condition", "description", *names], lines)
         parts.append(f"## {title}\n\n{table}")
     lines = [
         [joint, *(f"{errors.per_joint('p_mpjpe_mm')[j]:.1f}" for errors in results[0])]
@@ -421,7 +421,7 @@ def _bars(out: Path, title: str, names: list[str], bars: dict[str, list[float]])
 
 
 def load_weights(weights: Sequence[str], trained: bool) -> dict[str, Checkpoint]:
-    """Checkpoints by label; all must know the measured subjects (`trained`), or none.
+    """Checkpoints by label; all must be trained on the measured subjects (`trained`), or none.
 
     Raises:
         UsageError: one does not.
@@ -445,10 +445,10 @@ def introduction(
     seconds = sum(stretch.seconds for stretch in stretches(clips)[:: every or 1])
     return (
         f"# The lifting benchmark\n\nSubjects {', '.join(sorted({c.subject for c in clips}))}"
-        f"{', whom training knows' if trained else ''}: {seconds:.0f} s of motion for each "
-        "condition, mean over frames and 17 joints, the hip at 0; mirror image averaged; the focal "
-        "length assumed as `infer` assumes it, unless a row says otherwise; "
-        f"{'refined as by infer' if rigid else 'poses as they were lifted'}.\n"
+        f"{', training subjects' if trained else ''}: {seconds:.0f} s of motion for each "
+        "condition, mean over frames and 17 joints, root-relative; flip averaging; the focal "
+        "length assumed as by `infer`, unless a row says otherwise; "
+        f"{'refined as by infer' if rigid else 'without refinement'}.\n"
     )
 
 
@@ -468,12 +468,12 @@ def run(
     rows = [replace(row, every=every or row.every) for row in there if not only or row.name in only]
     if unknown := set(only) - {row.name for row in rows}:
         known = ", ".join(row.name for row in there)
-        raise UsageError(f"--only {', '.join(sorted(unknown))}: there are {known}.")
+        raise UsageError(f"--only {', '.join(sorted(unknown))}: choose from {known}.")
     checkpoints = load_weights(weights, trained)
     out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "benchmark.md")
     clips = read_people(folder, trained)
-    if trained:  # some of the others may have been left out to choose the best epoch
+    if trained:  # some of the others may have been held out to choose the best epoch
         out_of_all = set().union(*(left_out(it.training) for it in checkpoints.values()))
         clips = [clip for clip in clips if clip.subject not in out_of_all]
     about = introduction(clips, trained, rigid, every)
@@ -484,7 +484,7 @@ def run(
         seconds = time.perf_counter() - start
         print(f"[{seconds:4.0f} s] {errors[0].condition.name}: P-MPJPE {values}", file=sys.stderr)
         text = f"{about}\n{markdown(results)}"
-        with replacing(out / "benchmark.md") as temporary:  # after each, since all take long
+        with replacing(out / "benchmark.md") as temporary:  # after each, since a run takes long
             temporary.write_text(text)
         write_csv(out / "benchmark.csv", results)
     print(text)
@@ -499,10 +499,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three conditions only")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/lifting"))
     parser.add_argument("--only", nargs="+", default=[], metavar="CONDITION", help="these rows")
-    parser.add_argument("--no-rigid", dest="rigid", action="store_false", help="as networks lift")
-    parser.add_argument("--live", action="store_true", help="with few frames after each")
+    parser.add_argument("--no-rigid", dest="rigid", action="store_false", help="no refinement")
+    parser.add_argument("--live", action="store_true", help="with few future frames")
     parser.add_argument("--every", type=int, metavar="N", help="only every n-th stretch")
-    parser.add_argument("--trained", action="store_true", help="people who were trained on")
+    parser.add_argument("--trained", action="store_true", help="measure training subjects")
     given = vars(parser.parse_args())
     torch.manual_seed(SEED)
     run(given.pop("mocap"), given.pop("weights"), **given)

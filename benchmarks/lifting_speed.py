@@ -1,9 +1,9 @@
-"""Speed of lifting, against the official evaluation and the public demos; frames/s.
+"""Speed of lifting compared with the official evaluation and the public demos; frames/s.
 
     python benchmarks/run.py --only lifting_speed [--quick] [--runs N] [--cpu-time]
 
-All ways have the same network with the same weights and the same 2D joints. `difference, mm` is
-the mean distance of the joints from the first way's.
+All methods use the same network, weights and 2D joints. `difference, mm` is the mean distance of
+the joints from those of the first method.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vidpose.models.sliding import sliding_form
 from vidpose.skeleton import H36M17
 
 BATCH = 128
-"""Windows that the official evaluation puts through the network together."""
+"""Batch size of the official evaluation, in windows."""
 MIRRORED = torch.from_numpy(H36M17.mirrored)
 
 Lift = Callable[[Tensor], Tensor]
@@ -40,11 +40,12 @@ def table(settings: Settings) -> Table:
     return Table(
         title="Lifting",
         note=f"{frames} frames of one person. The official evaluation cuts out every window and "
-        f"puts {BATCH} at a time through the whole network, in fp32, with attention as three "
-        "steps; the public demos do the same with one window and its mirror image at a time (here "
-        f"for {demo_frames} frames, since each costs the same). The difference is the mean "
-        "distance of joints from the plain way's; the weights are random, so it says little.",
-        header=("network", "way", "mirror image", "frames/s", "times as fast", "difference, mm"),
+        f"runs the whole network on batches of {BATCH}, in fp32, with attention in three steps; "
+        "the public demos do the same with one window and its mirrored copy at a time (here for "
+        f"{demo_frames} frames, since each costs the same). The difference is the mean distance of "
+        "joints from the plain implementation's; the weights are random, so it is only meaningful "
+        "in fp32.",
+        header=("network", "method", "flip averaging", "frames/s", "speed-up", "difference, mm"),
         rows=rows,
     )
 
@@ -54,7 +55,7 @@ def _networks() -> dict[str, LiftingModel]:
     for frames in (81, 27):
         paper = PoseFormer(frames=frames).eval()
         for position in (paper.joint_position, paper.frame_position):
-            nn.init.normal_(position, std=0.02)  # they start at zero, and would cost the same
+            nn.init.normal_(position, std=0.02)  # initialised to zero
         networks[f"PoseFormer, f={frames}"] = paper
     return networks
 
@@ -117,13 +118,13 @@ class _ThreeSteps(nn.Module):
 
 @torch.no_grad()
 def every_window(model: LiftingModel, track: Tensor) -> Tensor:
-    """What the official evaluation does, without the mirror image."""
+    """The official evaluation's method, without flip averaging."""
     return torch.cat([model(batch)[:, 0] for batch in _windows(model, track).split(BATCH)])
 
 
 @torch.no_grad()
 def one_at_a_time(model: LiftingModel, track: Tensor) -> Tensor:
-    """What the public demos do."""
+    """The public demos' method."""
     poses = []
     plain, flipped = _windows(model, track), _windows(model, mirror(track, MIRRORED))
     for window, other in zip(plain.split(1), flipped.split(1), strict=True):
@@ -139,7 +140,7 @@ def _windows(model: LiftingModel, track: Tensor) -> Tensor:
 
 
 def swaying_person(frames: int) -> Tensor:
-    """(T, 17, 2) normalised keypoints of somebody who sways."""
+    """(T, 17, 2) normalised keypoints of a swaying person."""
     time = torch.arange(frames)[:, None, None] / 30
     pose = 0.3 * torch.randn(17, 2) + 0.1 * torch.sin(3 * time + 3 * torch.randn(17, 2))
     pose += 0.01 * torch.randn(frames, 17, 2)

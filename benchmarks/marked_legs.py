@@ -1,19 +1,19 @@
-"""Knees and ankles of the embedded detector against marks made by hand in real video; pixels.
+"""Errors of the embedded detector's knees and ankles against hand annotations; pixels.
 
     python benchmarks/marked_legs.py [--demo demo_videos/demo.mp4] [--more demo_videos/more]
         [--each] [-o outputs/marked_legs.md]
 
-Every size of the landmark network, without and with test-time flip augmentation, as detected and
-as `vidpose infer` tracks it. --more is what `demo_videos/fetch_more.py` fetches. --each names each
-frame in which something is wrong.
+Measures every size of the landmark network, without and with test-time flip augmentation, as
+detected and after tracking as in `vidpose infer`. --more is the folder of
+`demo_videos/fetch_more.py`. --each lists every frame with an error.
 
-The marks, marked_legs.json, were made by eye in enlarged pictures with a pixel grid and checked by
-drawing them back. A knee is the middle of the joint, an ankle is level with the ankle bone; the
-origin is the middle of the first pixel; left and right are the person's. `uncertainty_px` is how
-far a mark may be off. `hidden` is a joint behind something, placed by the frames around and by the
-length of the shin: it plays no part in the errors, only in whose leg is where. `box` says roughly
-where the person is, `height_px` is the height of the person if they stood upright there. Frames
-are counted from 0; `time_s` is from the first frame. The joints are in h36m17's names.
+The annotations in marked_legs.json were made by eye in enlarged frames with a pixel grid and checked
+in overlays. A knee is the middle of the joint, an ankle is level with the ankle bone; the origin is
+the middle of the first pixel; left and right are the person's. `uncertainty_px` is the uncertainty
+of an annotation. `hidden` marks an occluded joint, placed with the help of neighbouring frames and
+the length of the shin; it is excluded from the errors and used only to detect swaps. `box` is the
+approximate bounding box, `height_px` the height of the person if they stood upright there. Frames
+are counted from 0; `time_s` is from the first frame. Joint names are those of h36m17.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ OTHER_SIDE = [2, 3, 0, 1]
 LEG = 0.5
 """The length of a leg, in body heights."""
 TOGETHER = 0.06
-"""Legs whose knees and ankles are this close on average, in legs, lie on one another; twice as far
-they are apart."""
+"""Leg lengths: legs are merged if their knees and ankles are this close on average, and apart from
+twice this distance on."""
 FAR = 0.1
-"""A joint is far off by more than this, in body heights."""
+"""Body heights: a joint is wrong if its error is larger."""
 SAME_PERSON = 0.3
-"""The least overlap of a person's box with that of the mark, intersection over union."""
+"""Minimum IoU of a person's bounding box and the annotation's."""
 AFTER_S = 1.0
-"""No correction of tracking looks further ahead."""
+"""Tracking's corrections look at most this far ahead."""
 HEADER = (
     "network",
     "flip test",
@@ -62,11 +62,11 @@ HEADER = (
     "mean px",
     "median px",
     "mean, % of height",
-    "off by > 10 % of height",
-    "exchanged",
-    "two legs on one",
+    "error > 10 % of height",
+    "swapped",
+    "merged",
     "not found",
-    "CPU ms a frame",
+    "CPU ms per frame",
 )
 
 Floats = NDArray[np.float64]
@@ -74,7 +74,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """The legs of one person in one frame; the joints are `NAMES`."""
+    """The annotated legs of one person in one frame; the joints are `NAMES`."""
 
     video: str
     frame: int
@@ -88,12 +88,12 @@ class Mark:
     """(4,)"""
 
     def apart(self, joints: Floats) -> float:
-        """How far the knees and the ankles are from each other on average, in legs."""
+        """Mean distance of left and right knee and ankle, in leg lengths."""
         away = np.linalg.norm(joints[:2] - joints[2:], axis=1)
         return float(away.mean()) / (LEG * self.height_px)
 
     def pick(self, people: NDArray[np.floating[Any]]) -> Floats:
-        """(4, 2), the joints of the one of some people (N, 17, 2) who is meant; NaN if none is."""
+        """(4, 2), the joints of the annotated person among `people` (N, 17, 2); NaN if missing."""
         overlaps = [self._overlap(person) for person in people]
         if not overlaps or max(overlaps) < SAME_PERSON:
             return np.full((4, 2), np.nan)
@@ -109,13 +109,13 @@ class Mark:
 
 
 def read_marks(folders: dict[str, Path]) -> dict[Path, list[Mark]]:
-    """The marks of each video.
+    """The annotations of each video.
 
     Args:
-        folders: where the videos of demo.mp4, more/cam01.mp4 ... are, by the first part.
+        folders: path of the demo video and of the other videos' folder, by "demo.mp4" and "more".
 
     Raises:
-        DataError: a video is missing or another one.
+        DataError: a video is missing or differs from the annotated one.
     """
     marks = {}
     for entry in json.loads(MARKS.read_text())["videos"]:
@@ -124,7 +124,7 @@ def read_marks(folders: dict[str, Path]) -> dict[Path, list[Mark]]:
         if not path.is_file():
             raise DataError(f"{path} is missing; `make demo` and demo_videos/fetch_more.py get it.")
         if sha256(path) != entry["sha256"]:
-            raise DataError(f"{path} is another video than the one that was marked.")
+            raise DataError(f"{path} is not the annotated video; fetch it again.")
         marks[path] = [_mark(entry["video"], person) for person in entry["people"]]
     return marks
 
@@ -145,9 +145,10 @@ def _mark(video: str, person: dict[str, Any]) -> Mark:
 def detect(
     detector: Detector, video: Path, marks: list[Mark]
 ) -> tuple[dict[str, list[Floats]], float, int]:
-    """What becomes of the marked joints, by stage; processor seconds, decoding included; frames.
+    """Detect and track a video as `vidpose infer` does, until `AFTER_S` after the last annotation.
 
-    The video is detected and tracked as by `vidpose infer`, until `AFTER_S` after the last mark.
+    Returns:
+        the annotated joints as found, by stage; CPU seconds, decoding included; number of frames.
     """
     end_s = max(mark.time_s for mark in marks) + AFTER_S
     collector, wanted = PoseCollector(), {mark.frame for mark in marks}
@@ -169,22 +170,22 @@ def detect(
 
 
 def faults(mark: Mark, found: Floats) -> list[str]:
-    """What is wrong with a leg as a whole."""
+    """Errors that concern whole legs."""
     if np.isnan(found).all():
         return ["not found"]
-    if not mark.apart(mark.joints) > 2 * TOGETHER:  # unknown, or who could tell
+    if not mark.apart(mark.joints) > 2 * TOGETHER:  # unknown, or too close to tell
         return []
     if mark.apart(found) < TOGETHER:
-        return ["two legs on one"]
-    as_named, exchanged = (
+        return ["merged"]
+    as_named, swapped = (
         np.linalg.norm(found - joints, axis=1).sum()
         for joints in (mark.joints, mark.joints[OTHER_SIDE])
     )
-    return ["exchanged"] if exchanged < as_named else []
+    return ["swapped"] if swapped < as_named else []
 
 
 def row(marks: list[Mark], found: list[Floats]) -> Iterator[str]:
-    """The cells of one way: errors of what was found, then counts."""
+    """A table row without its first cells: errors of the joints found, then counts."""
     away, height = [], []
     for mark, joints in zip(marks, found, strict=True):
         error = np.linalg.norm(joints - mark.joints, axis=1)
@@ -200,8 +201,8 @@ def row(marks: list[Mark], found: list[Floats]) -> Iterator[str]:
         fault for mark, joints in zip(marks, found, strict=True) for fault in faults(mark, joints)
     ]
     apart = sum(mark.apart(mark.joints) > 2 * TOGETHER for mark in marks)
-    yield f"{wrong.count('exchanged')} of {apart}"
-    yield f"{wrong.count('two legs on one')} of {apart}"
+    yield f"{wrong.count('swapped')} of {apart}"
+    yield f"{wrong.count('merged')} of {apart}"
     yield f"{wrong.count('not found')} of {len(marks)}"
 
 
@@ -231,11 +232,11 @@ def measure(marks: dict[Path, list[Mark]], each: bool) -> str:
                 ]
     frames_marked = len({(mark.video, mark.frame) for mark in all_marks})
     text = (
-        f"# Marked legs\n\n{len(all_marks)} people in {frames_marked} frames of {len(marks)} "
+        f"# Annotated legs\n\n{len(all_marks)} people in {frames_marked} frames of {len(marks)} "
         f"videos. {machine()}.\n\n{markdown_table(HEADER, rows)}"
     )
     if each:
-        header = ("network", "flip test", "stage", "video", "frame", "what")
+        header = ("network", "flip test", "stage", "video", "frame", "error")
         text += f"\n{markdown_table(header, wrong)}"
     return text
 
@@ -244,7 +245,7 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--demo", type=Path, default=DEMO)
     parser.add_argument("--more", type=Path, default=ROOT / "demo_videos" / "more")
-    parser.add_argument("--each", action="store_true", help="name the frames that are wrong")
+    parser.add_argument("--each", action="store_true", help="list frames with errors")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/marked_legs.md"))
     given = parser.parse_args()
     check_writable(given.out)

@@ -1,8 +1,8 @@
-"""BlazePose as the package mediapipe 0.10.21 runs it, to compare with; see benchmarks/blazepose.py.
+"""BlazePose as run by the package mediapipe 0.10.21, for comparison; see benchmarks/blazepose.py.
 
-Its `PoseLandmarker` task sees only the whole picture, so its two stages are run one by one here.
-MediaPipe counts from the edge of the picture, in parts of it; pixels count from the middle of the
-first one. So x pixels are (x + 0.5) / width.
+Its `PoseLandmarker` task accepts only whole images, so this runs its two stages separately.
+MediaPipe's coordinates are fractions of the image from its edge; vidpose's origin is the middle of
+the first pixel. So x pixels are (x + 0.5) / width.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ FOLDER = Path(mp.__file__).parent / "modules"
 DETECTOR_FILE = FOLDER / "pose_detection" / "pose_detection.tflite"
 LANDMARKS_FILE = FOLDER / "pose_landmark" / "pose_landmark_full.tflite"
 PIXEL_TO_INPUT = {DETECTOR_FILE: (127.5, 127.5), LANDMARKS_FILE: (0.0, 255.0)}
-"""Mean and standard deviation of what each network was trained on: -1 to 1 and 0 to 1."""
+"""Mean and standard deviation for each network's input range: -1 to 1 and 0 to 1."""
 
 _Found = tuple[NDArray[np.float64], NDArray[np.float32], float]
 """Points and visibility as in `Landmarks`, and 1 or 0 for presence."""
 
 
 class MediaPipeNetworks:
-    """See `vidpose.detect.blazepose_network.Networks`; the mirrored picture has its own thread."""
+    """See `vidpose.detect.blazepose_network.Networks`; the mirrored image has its own thread."""
 
     def __init__(self, num_people: int = 8, sure: float = 0.5) -> None:
         self.mixed = False
@@ -82,7 +82,7 @@ class MediaPipeNetworks:
     ) -> list[list[Region]]:
         """See `Networks.find`."""
         if sure != self._sure:
-            raise ValueError("MediaPipe has to know from the start how sure it must be")
+            raise ValueError("MediaPipe needs the minimum confidence when it is created")
         return [self._find(image, window) for window in windows]
 
     def _find(self, image: NDArray[np.uint8], window: Region) -> list[Region]:
@@ -130,7 +130,7 @@ class MediaPipeNetworks:
 def _cut(window: Region, width: int, height: int) -> tuple[int, int, int, int]:
     """Left, top, width and height in whole pixels.
 
-    Of a window on all of the picture only the picture; MediaPipe makes it a square itself.
+    A window around the whole image is cut to the image; MediaPipe pads it to a square itself.
     """
     if window.side == max(width, height) and window[:2] == ((width - 1) / 2, (height - 1) / 2):
         return 0, 0, width, height
@@ -167,7 +167,7 @@ def _packet(image: NDArray[np.uint8]) -> Any:
 
 
 def _model(file: Path) -> Any:
-    """One of the package's networks, with the metadata that MediaPipe's task needs."""
+    """Add the metadata that MediaPipe's task needs to one of the package's networks."""
     mean, deviation = PIXEL_TO_INPUT[file]
     with warnings.catch_warnings():
         # MediaPipe's writer leaves its temporary files to the garbage collector.
@@ -181,7 +181,7 @@ def _model(file: Path) -> Any:
 
 
 class _Options(NamedTuple):
-    """What `TaskInfo` wants its options wrapped in."""
+    """A wrapper of options as `TaskInfo` expects it."""
 
     options: Any
 

@@ -3,18 +3,18 @@
     python benchmarks/memory.py [--minutes 1 60] [--detector fake|mediapipe] [--stay S]
         [--longest N] [--render] [--width 256] [--folder DIR]
 
-Plays a video forwards and backwards, so that few people are new after each round, and repeats that
-without encoding it again. Runs `vidpose.infer` on each length in a process of its own. The table
-has the peak memory in MB, with and without the result's arrays, and the ratio to the first length;
-the last line says by how much memory grows. `fake` finds the same two people in every frame at no
-cost, which leaves everything else as it is. With `--stay` two others replace them every S seconds:
-the arrays have a row for each person.
+Plays a video forwards and backwards, so that few new people appear in each round, and repeats that
+without reencoding. Runs `vidpose.infer` on each length in a separate process. The table has the
+peak memory in MB, with and without the result's arrays, and the ratio to the first length; the last
+line has the growth. `fake` detects the same two people in every frame at no cost; everything else
+is unchanged. With `--stay` two other people replace them every S seconds: the arrays have a row for
+each person.
 
-The embedded detector takes hours for an hour of video. With `--folder` the videos and the results
-are kept, and an interrupted run continues; the peak is then that of the last process.
-`python benchmarks/run.py --only memory` has frames/s, too.
+The embedded detector takes hours for an hour of video. `--folder` keeps the videos and results, and
+an interrupted run resumes; the peak is then that of the last process.
+`python benchmarks/run.py --only memory` also reports frames/s.
 
-`one_process.py` has the memory of one process over many videos.
+`one_process.py` measures the memory of one process over many videos.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from vidpose.video import Frame, VideoReader, VideoWriter
 
 
 def looped(video: Path, out: Path, minutes: float) -> Path:
-    """The video repeated for so many minutes; its packets are copied."""
+    """Repeat the video for so many minutes by copying its packets."""
     with av.open(str(video)) as source:
         stream = source.streams.video[0]
         packets = [
@@ -84,7 +84,7 @@ def small(video: Path, out: Path, width: int = 256) -> Path:
 
 
 class FakeDetector:
-    """Two people who sway, at no cost; two others replace them after `stay_s` seconds."""
+    """Two swaying people at no cost; two others replace them after `stay_s` seconds."""
 
     name = "fake"
     skeleton = COCO17
@@ -124,7 +124,7 @@ class FakeDetector:
 
 
 def measure(video: Path, out: Path, detector: str, stay_s: float, **options: Any) -> dict[str, Any]:
-    """Infer in this process: its peak memory and the size of the result's arrays, bytes."""
+    """Run `infer` in this process; return its peak memory and the result's array sizes, bytes."""
     if detector == "fake":
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(stay_s), "a stand-in")
         detector = "auto"
@@ -174,9 +174,8 @@ def table(settings: Settings) -> Table:
         rows.append((*cells, f"{row['arrays'] / 1e6:.1f}", f"{ratio:.2f}", f"{rate:.0f}"))
     return Table(
         title="Length of the video",
-        note="The video, made small, forwards and backwards, repeated without encoding it again; "
-        "two people in every frame by a stand-in for the detector; each length in a process of its "
-        "own, once.",
+        note="The video at a small size, forwards and backwards, repeated without reencoding; a "
+        "fake detector with two people in every frame; each length once, in a separate process.",
         header=(
             *("minutes", "frames", "peak memory, MB", "result arrays, MB"),
             *("peak without them, relative", "frames/s"),
@@ -196,7 +195,7 @@ def growth(rows: list[dict[str, Any]]) -> list[float]:
 
 
 def report(rows: list[dict[str, Any]]) -> str:
-    """The table as Markdown, and a sentence on how much memory grows."""
+    """The table as Markdown, and a sentence about the growth of memory."""
     header = ("minutes", "frames", "people", "peak, MB", "result arrays, MB", "without them")
     cells = [
         (

@@ -1,10 +1,10 @@
-"""How often the quality report says by mistake that both legs lie on one leg.
+"""False alarms of the quality report's check for merged legs.
 
     python benchmarks/merged_legs.py MOCAP [--every 3] [-o outputs/merged_legs.md]
 
-MOCAP is a folder of motion capture as `vidpose train --dataset mocap` reads it. Nobody's legs are
-laid on one another there, so whatever `merged_legs_s` finds is a false alarm. Every third clip is
-seen by a still camera from 8 sides, 5 m away, at about 30 frames/s, with noise in each joint.
+MOCAP is a folder of motion capture as for `vidpose train --dataset mocap`. It has no merged legs,
+so everything that `merged_legs_s` finds is a false alarm. Still cameras on 8 sides, 5 m away, view
+every third clip at about 30 frames/s, with noise in each joint.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vidpose.utils.gaps import runs
 SIDES = 8
 AWAY_M, FOCAL_PX, FPS = 5.0, 1000.0, 30.0
 NOISE_PX = (0.0, 0.8, 2.0, 4.0)
-"""Standard deviation in x and in y; at this distance a pixel is 5 mm."""
+"""Standard deviations in x and y; at this distance a pixel is 5 mm."""
 
 
 def false_alarms(
     clips: list[MotionClip], noise_px: float, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """How many times it is said, and in how many frames."""
+    """The number of false alarms, and of frames with one."""
     times = frames = 0
     for clip in clips:
         step = max(1, round(clip.fps / FPS))
@@ -50,14 +50,14 @@ def measure(folder: Path, every: int, out: Path) -> None:
     check_writable(out)
     clips = [read_clip(path) for path in sorted(folder.glob("*/*.bvh"))[::every]]
     if not clips:
-        raise DataError(f"there is no */*.bvh in {folder}; give a folder of motion capture.")
+        raise DataError(f"{folder} has no */*.bvh; give a folder of motion capture.")
     seen = SIDES * sum(len(clip.joints[:: max(1, round(clip.fps / FPS))]) for clip in clips)
     rows = []
     for noise_px in NOISE_PX:
         times, frames = false_alarms(clips, noise_px, np.random.default_rng(0))
         minutes = seen / FPS / 60
         rows.append((f"{noise_px:g}", f"{times / minutes:.2f}", f"{frames / seen:.2%}"))
-    header = ("noise, px", "false alarms a minute", "frames")
+    header = ("noise, px", "false alarms per minute", "frames")
     publish(f"# Merged legs, {len(clips)} clips\n\n{markdown_table(header, rows)}", out)
 
 

@@ -1,6 +1,7 @@
 """The embedded detector's joints in real videos, and their triangulation by calibrated cameras.
 
-World frame: the calibration's, metres. Pixel coordinates are 0 in the middle of the first pixel.
+World frame: the calibration's, metres. The origin of pixel coordinates is the middle of the first
+pixel.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class Detected:
-    """The people of a video as detected, and as the lifter gets them."""
+    """The people of a video as detected, and as given to the lifter."""
 
     raw: list[Track]
     poses: Pose2D
@@ -59,7 +60,7 @@ def detect(
     flip_test: bool = False,
     networks: Networks | None = None,
 ) -> Detected:
-    """Everybody in a video up to `end_s`, detected and tracked as by `vidpose infer`."""
+    """Detect and track the people in a video up to `end_s` as `vidpose infer` does."""
     tracker, collector = Tracker(), PoseCollector()
     found: dict[int, list[tuple[int, float, NDArray[np.floating], NDArray[np.floating]]]] = {}
     opened = BlazePoseDetector(size=size, flip_test=flip_test, networks=networks)
@@ -80,7 +81,7 @@ def detect(
 
 
 def add_options(parser: argparse.ArgumentParser, out: str) -> None:
-    """The options of the benchmarks on real videos: the report's file, and how to detect."""
+    """Add the options of the benchmarks on real videos: output file and detector settings."""
     parser.add_argument("-o", "--out", type=Path, default=Path(out))
     about = options_of(DetectorOptions)["detector_size"]
     parser.add_argument(
@@ -89,7 +90,7 @@ def add_options(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument(
         "--flip-test",
         action="store_true",
-        help="average the detector's joints with those of the mirror image",
+        help="average the detector's joints with those of the mirrored image",
     )
 
 
@@ -128,7 +129,7 @@ class Calibrated:
 
 
 def read_qualisys(path: Path) -> list[Calibrated]:
-    """The cameras of a Qualisys calibration, whose units are 1/64 pixel and millimetres."""
+    """Read the cameras of a Qualisys calibration (units 1/64 pixel and millimetres)."""
     cameras = []
     for element in ElementTree.parse(path).iter("camera"):
         transform, intrinsic = element.find("transform"), element.find("intrinsic")
@@ -155,7 +156,7 @@ def read_qualisys(path: Path) -> list[Calibrated]:
 
 ROUNDS = 4
 AGREES = 0.02
-"""A camera agrees with a point this close to its ray, at depth 1: about 33 pixels here."""
+"""A camera agrees with a point this close to its ray, at depth 1; about 33 pixels here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +174,11 @@ class Truth:
 
 
 def triangulate_person(cameras: Sequence[Calibrated], rays: Floats) -> Truth:
-    """Triangulate a person, and each camera's constant shift.
+    """Triangulate a person, and estimate each camera's constant shift.
 
-    The pictures of the four cameras were cropped to another width than the calibration is for. An
-    error that all joints and frames of a camera share is not the detector's. So the median residual
-    of each camera is subtracted from its rays, a few times over.
+    The videos of the four cameras were cropped to another width than in the calibration. An error
+    shared by all joints and frames of a camera does not come from the detector, so the median
+    residual of each camera is subtracted from its rays, in a few iterations.
 
     Args:
         cameras: C of them.
@@ -194,16 +195,16 @@ def triangulate_person(cameras: Sequence[Calibrated], rays: Floats) -> Truth:
 
 
 def triangulate(cameras: Sequence[Calibrated], rays: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Points that most cameras agree on; the other cameras are ignored.
+    """Triangulate the points that most cameras agree on; ignore the other cameras.
 
     Args:
         cameras: C of them.
         rays: (C, ..., 2), NaN where a camera does not see the point.
 
     Returns:
-        (..., 3) metres, world, NaN where fewer than three cameras agree; and (C, ...), which do.
-        Each pair of cameras gives a point; the one that most cameras agree with, and most closely,
-        decides which cameras do. The point is then solved from all of these.
+        (..., 3) metres, world, NaN where fewer than three cameras agree; and (C, ...), whether a
+        camera agrees. Each pair of cameras gives a candidate; the one with the most, then closest,
+        agreeing cameras selects the cameras for the final point.
     """
     count, shape = len(cameras), rays.shape[1:-1]
     flat = rays.reshape(count, -1, 2)

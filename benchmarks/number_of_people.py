@@ -1,4 +1,4 @@
-"""Speed of lifting and drawing over the number of people, 1 to 8; frames/s.
+"""Speed of lifting and drawing for 1 to 8 people; frames/s.
 
     python benchmarks/run.py --only number_of_people [--quick] [--runs N] [--cpu-time]
 
@@ -40,10 +40,10 @@ def table(settings: Settings) -> Table:
     return Table(
         title="Number of people",
         note=f"{frames} frames of {SIZE[0]}x{SIZE[1]}; the weights that come with vidpose. Lifting "
-        "includes equal bone lengths and the root trajectory. The cost of a person is relative to "
-        "one alone.",
+        "includes equal bone lengths and the root trajectory. The cost per person is relative to "
+        "that of a single person.",
         header=(
-            "people", "lifted frames/s", "cost of a person", "drawn frames/s", "cost of a person",
+            "people", "lifted frames/s", "cost per person", "drawn frames/s", "cost per person",
         ),
         rows=[(str(count), *cells("lift", count), *cells("draw", count)) for count in counts],
     )  # fmt: skip

@@ -1,21 +1,20 @@
-"""Memory and open files of one `Predictor` over many short videos and one that is very long.
+"""Memory and open files of one `Predictor` over many short videos and a very long one.
 
     python benchmarks/one_process.py [--clips 1000] [--minutes 120] [--detector mediapipe|fake]
         [--longest 8] [--folder DIR]
 
-Cuts so many clips of half a second out of the demo video, each another part of it, in five sizes,
-and makes one long video of it: played forwards and backwards, at five frames a second, again and
-again. One `Predictor` takes the clips and then the long video, and writes every result. The tables
-have what the process holds after some of the clips, and along the long video. It fails, with exit
-code 1,
+Cuts so many half-second clips from the demo video, each from another part, in five sizes, and
+repeats the demo, forwards and backwards at five frames/s, as one long video. One `Predictor`
+processes the clips and then the long video, and writes every result. The tables have the memory and
+open files after some of the clips and along the long video. It fails, with exit code 1, if
 
-- if more files are open after the last clip, or anywhere in the long video, than after the first
-  15 clips, when every size has come,
-- if memory grows by more than 60 MB from the 100th clip (the 15th, of fewer than 200) to the last,
-- if memory grows by more than 100 MB from a tenth of the long video to its end, or
-- if it ends more than 250 MB above that, without the arrays of the result.
+- more files are open after the last clip, or anywhere in the long video, than after the first 15
+  clips, when every size has occurred,
+- memory grows by more than 60 MB from the 100th clip (the 15th, of fewer than 200) to the last,
+- memory grows by more than 100 MB from a tenth of the long video to its end, or
+- memory with the result, without its arrays, is more than 250 MB above that at a tenth.
 
-With --folder the videos and results are kept.
+--folder keeps the videos and results.
 """
 
 from __future__ import annotations
@@ -47,22 +46,22 @@ CLIP_S = 0.5
 LONG_FPS = 5.0
 LONG_WIDTH = 320
 WARM = 15
-"""Clips until all sizes and lengths have come."""
+"""Number of clips until all sizes and lengths have occurred."""
 CLIPS_MB, LONG_MB, END_MB = 60, 100, 250
-"""How much memory may grow; the docstring says between what."""
+"""Bounds on the growth of memory; see the module docstring."""
 PARTS = (0.1, 0.25, 0.5, 0.75)
-"""Of the long video, where is looked."""
+"""Fractions of the long video at which memory and files are recorded."""
 
 
 def pictures(video: Path) -> tuple[list[Any], float]:
-    """All pictures of a short video, as wide as the widest clip, and its frame rate."""
+    """All frames of a short video, as wide as the widest clip, and its frame rate."""
     with VideoReader(video) as reader:
         size = max(SIZES), max(SIZES) * reader.size[1] // reader.size[0]
         return [cv2.resize(frame.image, size) for frame in reader], reader.fps
 
 
 def write(path: Path, images: Iterable[Any], width: int, fps: float) -> Path:
-    """Pictures as a video so many pixels wide."""
+    """Write images as a video of the given width in pixels."""
     images = list(images)
     size = width, width * images[0].shape[0] // images[0].shape[1] // 2 * 2
     with VideoWriter(path, size) as writer:
@@ -72,7 +71,7 @@ def write(path: Path, images: Iterable[Any], width: int, fps: float) -> Path:
 
 
 def clips(video: Path, folder: Path, count: int) -> Iterator[Path]:
-    """Short videos, each from another part, written as they are asked for."""
+    """Short clips, each from another part, written on demand."""
     images, fps = pictures(video)
     length = round(CLIP_S * fps)
     starts = random.Random(0)
@@ -91,17 +90,17 @@ def long_video(video: Path, folder: Path, minutes: float) -> Path:
 
 
 class Watch:
-    """What this process holds, row by row."""
+    """Memory, open files and threads of this process over time."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._begun = time.monotonic()
         self.rows: dict[str, tuple[float, int]] = {}
-        """By what had been done: memory in MB, and the number of open files."""
+        """Memory in MB and the number of open files, by name."""
         self._cells: list[tuple[str, ...]] = []
 
     def look(self, done: str) -> None:
-        """Note memory, files and threads under a name."""
+        """Record memory, files and threads under a name."""
         gc.collect()
         process = self._process
         held = process.memory_info().rss / 1e6
@@ -125,7 +124,7 @@ class Watch:
 
 
 def failures_of_clips(watch: Watch, count: int) -> Iterator[str]:
-    """What is wrong after the last clip, a sentence each."""
+    """Violated bounds after the last clip, a sentence each."""
     first = "100" if count >= 200 else str(WARM)
     if (files := watch.opened(str(WARM), str(count))) > 0:
         yield f"{files} more files are open after {count} clips than after {WARM}."
@@ -134,7 +133,7 @@ def failures_of_clips(watch: Watch, count: int) -> Iterator[str]:
 
 
 def failures_of_long(watch: Watch, arrays_mb: float) -> Iterator[str]:
-    """What is wrong at the end of the long video, a sentence each."""
+    """Violated bounds at the end of the long video, a sentence each."""
     for place in ("100 %", "the result"):
         if (files := watch.opened("10 %", place)) > 0:
             yield f"{files} more files are open after {place} than after 10 % of the long video."
@@ -145,10 +144,10 @@ def failures_of_long(watch: Watch, arrays_mb: float) -> Iterator[str]:
 
 
 def along(watch: Watch) -> Any:
-    """A progress that looks at some places of the frames that are detected."""
+    """A progress callback that records at some fractions of detection."""
 
     def progress(steps: Iterable[Any], total: int | None, label: str) -> Iterator[Any]:
-        # Those who count frames in the container's metadata may be off by a few.
+        # The frame count from the container's metadata may be wrong by a few.
         places = {round(part * (total or 0)): f"{part:.0%}".replace("%", " %") for part in PARTS}
         for number, step in enumerate(steps):
             if label == "detecting" and number in places:
@@ -163,7 +162,7 @@ def along(watch: Watch) -> Any:
 def measure(
     video: Path, folder: Path, count: int, minutes: float, detector: str, **options: Any
 ) -> bool:
-    """Whether memory and files stayed; prints the table and what is wrong."""
+    """Whether memory and files stayed within bounds; prints the table and the violations."""
     if detector == "fake":
         vars(pipeline)["open_detector"] = lambda *_, **__: (FakeDetector(), "a stand-in")
         detector = "auto"
@@ -180,7 +179,7 @@ def measure(
                 watch.look(str(number))
         if count:
             wrong += failures_of_clips(watch, count)
-            print(f"{results} of {count} clips have a result, in the others nobody was found.")
+            print(f"{results} of {count} clips have a result; in the others nobody was found.")
         if minutes:
             path = long_video(video, folder, minutes)
             watch.look("the long video was made")

@@ -1,8 +1,8 @@
-"""Speed of lifting with ONNX Runtime, from the file that `weights export` writes; frames/s.
+"""Speed of lifting with ONNX Runtime, from a file of `weights export`; frames/s.
 
     python benchmarks/run.py --only onnx_speed [--quick] [--runs N] [--cpu-time]
 
-The same track as in weights_speed, in parts as in examples/lift_with_onnx.py; both on one thread.
+Lifts the track of weights_speed in parts as in examples/lift_with_onnx.py; both on one thread.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ NAMES = ("default",)
 
 
 def session(path: Path) -> Any:
-    """An ONNX file, opened for one thread."""
+    """Open an ONNX file for one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def example() -> Any:
-    """The function that examples/lift_with_onnx.py shows."""
+    """The function of examples/lift_with_onnx.py."""
     spec = spec_from_file_location("lift_with_onnx", ROOT / "examples" / "lift_with_onnx.py")
     assert spec is not None
     assert spec.loader is not None
@@ -71,7 +71,7 @@ def table(settings: Settings) -> Table:
         rows.append((way, f"{frames / taken:.1f}", f"{base / taken:.2f}"))
     return Table(
         title="The lifter in ONNX Runtime",
-        note=f"{frames} frames of one person, mirror image averaged, fp32, one thread.",
-        header=("weights, runtime", "frames/s", "times as fast as PyTorch"),
+        note=f"{frames} frames of one person, flip averaging, fp32, one thread.",
+        header=("weights, runtime", "frames/s", "speed-up over PyTorch"),
         rows=rows,
     )

@@ -39,9 +39,9 @@ def test_equal_checkouts_have_equal_arrays(module: Import, tmp_path: Path) -> No
     table, unequal = module("compare_checkouts").compare(both, tmp_path / "v.mp4", 1, [])
     assert unequal == []
     header, _, *rows = table.splitlines()
-    assert header == "| median | old | new | new / old | of single rounds |"
+    assert header == "| median | old | new | new / old | per round |"
     assert [row.split(" | ")[0] for row in rows] == [
-        "| frames/s", "| processor time, s", "| peak memory, MB",
+        "| frames/s", "| CPU time, s", "| peak memory, MB",
     ]  # fmt: skip
     assert 5 < float(rows[2].split(" | ")[1]) < 5000
 
