@@ -38,7 +38,7 @@ UNSURE = 0.5
 PLAIN = ("people", "seconds", "longest gap, s", "low score for, s", "swaps per minute")
 """Columns that are not percentages."""
 CORRECTED = 0.05
-"""Body sizes: smaller changes by tracking do not count, since keyframes move all joints a little."""
+"""Body sizes: smaller changes by tracking do not count; keyframes move all joints a little."""
 FAR = 0.3
 """Body sizes: a joint with a larger error is an outlier."""
 

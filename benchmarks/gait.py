@@ -71,8 +71,8 @@ def measure(folder: Path, weights: str, cameras: int) -> str:
     header = ("", "true mean", "mean error", "mean absolute error", "mean sd over steps")
     return (
         f"# Gait from one camera\n\n{machine()}\n\n{len(both)} views of 3 to 8 s at {FPS:g} "
-        f"frames/s. Gait was found in the true joints of {sum(walked)} views, in the lifted ones of "
-        f"{len(agreed)} of these and of {sum(found) - len(agreed)} others.\n\n"
+        f"frames/s. Gait was found in the true joints of {sum(walked)} views, in the lifted "
+        f"ones of {len(agreed)} of these and of {sum(found) - len(agreed)} others.\n\n"
         f"{markdown_table(header, rows)}"
     )
 

@@ -3,11 +3,12 @@
     python benchmarks/install_size.py [REVISION ...] [--python PYTHON] [--folder FOLDER]
 
 Every revision of this checkout, by default HEAD, is cloned to a temporary folder and installed
-there in new virtual environments, one after the other: `plain` is `pip install .`, `make` is
-`make .venv/ready`. Each is deleted before the next. Units: MB (10^6 bytes) of the files in the
+there in new virtual environments, one after the other: `plain` is `pip install .`, `make` is `make
+.venv/ready`. Each is deleted before the next. Units: MB (10^6 bytes) of the files in the
 environment; wall time and CPU time in seconds. Wall time depends on the speed of the package index,
 and on pip's cache. `gpu` is the part that only an NVIDIA GPU needs: packages whose names begin with
-nvidia or cuda, and triton. It excludes PyTorch's own package, although its GPU build is larger, too.
+nvidia or cuda, and triton. It excludes PyTorch's own package, although its GPU build is larger,
+too.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def main() -> None:
             times = (f"{found.wall_s:.0f}", f"{found.processor_s:.0f}")
             rows.append((revision, way, str(found.packages), *sizes, *times))
             print(*rows[-1], file=sys.stderr, flush=True)
-    header = ("revision", "way", "packages", "MB", "of it gpu", "wall, s", "processor, s")
+    header = ("revision", "method", "packages", "MB", "GPU part, MB", "wall, s", "CPU, s")
     print(markdown_table(header, rows))
 
 

@@ -5,11 +5,12 @@
 
 MOCAP is a folder of motion capture (<subject>/<clip>.bvh). As in the lifting benchmark, random
 cameras view its held-out subjects, with a noise model of the detector, and the clips are lifted as
-by `vidpose infer`. The angles are compared with those of the true joints; for angles to the vertical
-both get the true up direction. FOLDER contains the videos of `demo_videos/fetch_more.py`: an athlete
-filmed by four cameras. The angles from each camera alone are compared with those of the joints that
-Pose2Sim triangulated from all four, with OpenPose as its detector (balancing.trc). The column "four"
-has the embedded detector's triangulated joints: no lifter, but another detector than Pose2Sim's.
+by `vidpose infer`. The angles are compared with those of the true joints; for angles to the
+vertical both get the true up direction. FOLDER contains the videos of `demo_videos/fetch_more.py`:
+an athlete filmed by four cameras. The angles from each camera alone are compared with those of the
+joints that Pose2Sim triangulated from all four, with OpenPose as its detector (balancing.trc). The
+column "four" has the embedded detector's triangulated joints: no lifter, but another detector than
+Pose2Sim's.
 """
 
 from __future__ import annotations

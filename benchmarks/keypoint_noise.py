@@ -109,7 +109,7 @@ def add_noise(rays: Floats, fps: float, noise: Noise, seed: Sequence[int]) -> Fl
     frames, joints, _ = rays.shape
     seconds = np.arange(frames) / fps
     size = np.linalg.norm(rays - rays[:, :1], axis=-1).mean()
-    # Draw errors that last before those of single frames: then they do not depend on the frame rate.
+    # Draw lasting errors before single-frame ones, so that they do not depend on the frame rate.
     jitter_sd = rng.uniform(*noise.jitter_sd)
     bias, drift = rng.normal(size=(2, joints, 2)) * [[[noise.bias_sd]], [[noise.drift_sd]]]
     phase = rng.uniform(0, 2 * np.pi, (joints, 2))

@@ -7,9 +7,9 @@ MOCAP is a folder of motion capture (<subject>/<clip>.bvh). Cameras drawn from f
 view its held-out subjects; a noise model of a detector is added, and the clips are lifted as by
 `vidpose infer`. WEIGHTS are files or names, of any of vidpose's networks; all get the same people,
 cameras and noise. The output folder gets benchmark.md, benchmark.csv, conditions.png and
-joints.png. --trained measures the training subjects instead. --no-rigid leaves out refinement. --live
-lifts each frame as `vidpose live` does: with few or no frames after it, and without flip averaging.
---every N uses only every n-th stretch of motion.
+joints.png. --trained measures the training subjects instead. --no-rigid leaves out refinement.
+--live lifts each frame as `vidpose live` does: with few or no frames after it, and without flip
+averaging. --every N uses only every n-th stretch of motion.
 """
 
 from __future__ import annotations

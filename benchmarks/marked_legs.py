@@ -7,13 +7,13 @@ Measures every size of the landmark network, without and with test-time flip aug
 detected and after tracking as in `vidpose infer`. --more is the folder of
 `demo_videos/fetch_more.py`. --each lists every frame with an error.
 
-The annotations in marked_legs.json were made by eye in enlarged frames with a pixel grid and checked
-in overlays. A knee is the middle of the joint, an ankle is level with the ankle bone; the origin is
-the middle of the first pixel; left and right are the person's. `uncertainty_px` is the uncertainty
-of an annotation. `hidden` marks an occluded joint, placed with the help of neighbouring frames and
-the length of the shin; it is excluded from the errors and used only to detect swaps. `box` is the
-approximate bounding box, `height_px` the height of the person if they stood upright there. Frames
-are counted from 0; `time_s` is from the first frame. Joint names are those of h36m17.
+The annotations in marked_legs.json were made by eye in enlarged frames with a pixel grid and
+checked in overlays. A knee is the middle of the joint, an ankle is level with the ankle bone; the
+origin is the middle of the first pixel; left and right are the person's. `uncertainty_px` is the
+uncertainty of an annotation. `hidden` marks an occluded joint, placed with the help of neighbouring
+frames and the length of the shin; it is excluded from the errors and used only to detect swaps.
+`box` is the approximate bounding box, `height_px` the height of the person if they stood upright
+there. Frames are counted from 0; `time_s` is from the first frame. Joint names are those of h36m17.
 """
 
 from __future__ import annotations

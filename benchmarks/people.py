@@ -1,18 +1,17 @@
-"""Error of weights on people they were trained on, on others, and on other data; P-MPJPE, mm.
+"""Error of weights on training subjects, held-out subjects and other datasets; P-MPJPE, mm.
 
     python benchmarks/people.py MOCAP WEIGHTS... [--ui-prmd DIR] [--humaneva DIR]
         [-o outputs/people.md]
 
-MOCAP is the CMU motion capture, the lifting benchmark's (see `benchmarks/lifting.py`), DIR the
-folder of UI-PRMD's joints (<subject>.npz, see `vidpose/datasets/joint_clips.py`) and that of
-HumanEva-I's files. Rows: subjects of each source that are left out of training and those that are
-not, seen by virtual cameras with the benchmark's default noise; the gap between the two kinds of
-people; CMU's left-out motions by people with the bone lengths of UI-PRMD's; HumanEva's Validate
-part from true 2D. UI-PRMD's people have their own bodies; CMU's, which all have one, have bodies
-drawn as in the lifting benchmark.
-Weights that do not say that the former were left out of their training are named first.
-HumanEva is measured on only: it may choose nothing. Errors are of the 12 joints of arms and legs,
-because trunks and heads are derived from different markers in each source.
+MOCAP is the CMU motion capture of the lifting benchmark (see `benchmarks/lifting.py`). The DIRs are
+the folders of UI-PRMD's joints (<subject>.npz, see `vidpose/datasets/joint_clips.py`) and of
+HumanEva-I's files. Rows: held-out and training subjects of each source, seen by virtual cameras
+with the benchmark's default noise; the gap between the two; CMU's held-out motions with the bone
+lengths of UI-PRMD's subjects; HumanEva's Validate part from true 2D. UI-PRMD's subjects keep their
+own bodies; CMU's, which all have the same one, get bodies drawn as in the lifting benchmark.
+Weights whose metadata does not list these subjects as held out are named first. HumanEva is for
+measurement only, never for selection. Errors are of the 12 joints of arms and legs, because each
+source derives trunk and head from different markers.
 """
 
 from __future__ import annotations
@@ -46,16 +45,16 @@ from vidpose.skeleton import H36M17, HUMANEVA15
 from vidpose.utils.files import check_writable
 
 UI_PRMD_TEST = ("s07", "s08", "s09")
-"""Subjects of UI-PRMD that are left out of the training of our weights."""
+"""Subjects of UI-PRMD that are held out from the training of our weights."""
 EVERY = {"CMU": 1, "UI-PRMD": 10}
-"""Every how many clips are measured: UI-PRMD repeats each movement ten times, twice over."""
+"""Measure every n-th clip: UI-PRMD repeats each movement ten times, twice over."""
 EVERY_TRAINED = {"CMU": 3, "UI-PRMD": 30}
-OWN = Condition(name="own bodies", about="default noise, everybody's own body", segment_sd=None)
+OWN = Condition(name="own bodies", about="default noise, subjects' own bodies", segment_sd=None)
 DRAWN = Condition(name="drawn bodies", about="default noise, bodies drawn as in the benchmark")
 
 
 def limb_errors(predicted: Floats, truth: Floats) -> Floats:
-    """(T, 17, 3) metres -> (T,), P-MPJPE of the 12 joints of arms and legs alone, mm."""
+    """P-MPJPE of the 12 arm and leg joints: (T, 17, 3) metres -> (T,) mm."""
     errors = p_mpjpe_per_joint(1000 * predicted[:, LIMBS], 1000 * truth[:, LIMBS])
     return np.asarray(errors.mean(axis=-1))
 
@@ -63,7 +62,7 @@ def limb_errors(predicted: Floats, truth: Floats) -> Floats:
 def on_motion(
     lifters: Sequence[Lifter], clips: Sequence[MotionClip], condition: Condition
 ) -> list[float]:
-    """The mean error of each of the weights, over all frames."""
+    """Mean error over all frames for each of the weights."""
     cameras = VirtualCameras(clips)
     errors: list[list[Floats]] = [[] for _ in lifters]
     for number, stretch in enumerate(stretches(clips)):
@@ -74,7 +73,7 @@ def on_motion(
 
 
 def with_bodies(clips: Sequence[MotionClip], people: Sequence[MotionClip]) -> list[MotionClip]:
-    """The same motions, bone by bone in the same directions, by other people in turn."""
+    """The same motions (bone directions) with the bone lengths of other subjects, in turn."""
     by_subject: dict[str, list[Floats]] = {}
     for clip in people[:: EVERY["UI-PRMD"]]:
         by_subject.setdefault(clip.subject, []).append(_lengths(clip.joints))
@@ -91,13 +90,13 @@ def with_bodies(clips: Sequence[MotionClip], people: Sequence[MotionClip]) -> li
 
 
 def _lengths(joints: NDArray[np.floating[Any]]) -> Floats:
-    """(T, 17, 3) -> (16,), the mean length of each bone."""
+    """Mean length of each bone: (T, 17, 3) -> (16,)."""
     ends = [joints[:, child] - joints[:, parent] for parent, child in H36M17.bones]
     return np.asarray(np.linalg.norm(np.stack(ends, axis=1), axis=-1).mean(axis=0), np.float64)
 
 
 def on_humaneva(lifters: Sequence[Lifter], folder: Path) -> list[float]:
-    """As `on_motion`, of HumanEva's Validate part, all cameras; limbs have the same names."""
+    """Like `on_motion`, for HumanEva's Validate part, all cameras; limbs have the same names."""
     places = [_in_humaneva(name) for name in H36M17.joint_names]
     known = np.array([place is not None for place in places])
     source = np.array([place or 0 for place in places])
@@ -120,7 +119,7 @@ def on_humaneva(lifters: Sequence[Lifter], folder: Path) -> list[float]:
 
 
 def _in_humaneva(name: str) -> int | None:
-    """The place of a joint of h36m17 in humaneva15; None where that has none."""
+    """The index in humaneva15 of a joint of h36m17; None if it has none."""
     sides = {"R": "right_", "L": "left_"}
     if name[1:2].isupper():
         limb = {"Foot": "ankle"}.get(name[1:], name[1:].lower())
@@ -132,9 +131,9 @@ def _in_humaneva(name: str) -> int | None:
 def rows(
     lifters: Sequence[Lifter], mocap: Path, ui_prmd: Path | None, humaneva: Path | None
 ) -> Iterator[tuple[str, list[float]]]:
-    """Names of rows, and a number for each of the weights.
+    """Row names, and a number for each of the weights.
 
-    "All others" are the subjects that none of the weights left out, be it to choose the best epoch.
+    "Training" subjects are those that none of the weights held out, not even for validation.
     """
     out_of_any = set().union(*(left_out(lifter.checkpoint.training) for lifter in lifters))
     sources = {"CMU": (mocap, TEST)}
@@ -147,14 +146,14 @@ def rows(
         known = [clip for clip in clips if clip.subject not in others_too][:: EVERY_TRAINED[name]]
         condition = OWN if name == "UI-PRMD" else DRAWN  # one body for everybody in CMU's
         there, others = on_motion(lifters, out, condition), on_motion(lifters, known, condition)
-        yield f"{name}, left out ({', '.join(held_out)})", there
-        yield f"{name}, all others", others
+        yield f"{name}, held out ({', '.join(held_out)})", there
+        yield f"{name}, training", others
         yield f"{name}, gap", [a - b for a, b in zip(there, others, strict=True)]
         if name == "CMU":
             of_cmu = out
         else:
             bodied = with_bodies(of_cmu, clips)
-            yield "CMU, left out, with bodies of UI-PRMD", on_motion(lifters, bodied, OWN)
+            yield "CMU, held out, with bodies of UI-PRMD", on_motion(lifters, bodied, OWN)
     if humaneva is not None:
         yield "HumanEva-I, Validate, true 2D", on_humaneva(lifters, humaneva)
 

@@ -1,12 +1,11 @@
-"""The player: how large its page is, how soon it shows something, and how fast it draws.
+"""The player's page size, time to the first frame, and drawing speed.
 
     python benchmarks/player.py [--result RESULT.npz]
 
-It drives a Chromium without a window and without a graphics card, so it draws in software; with a
-card the frames/s are the display's. `drawing` is the processor's time for one picture of the scene,
-of all of Chromium's processes, so that a busy machine does not count; frames/s are on one core at
-that. Needs playwright and a Chromium: `pip install
-vidpose[browser]`, and VIDPOSE_CHROMIUM if it is not on the path.
+Drives a headless Chromium with software rendering; with a graphics card, the display limits the
+frames/s. `drawing` is the CPU time per frame of the scene, over all of Chromium's processes, which
+does not depend on other load; frames/s follow from it for one core. Needs playwright and a
+Chromium: `pip install vidpose[browser]`, and VIDPOSE_CHROMIUM if it is not on the path.
 """
 
 from __future__ import annotations
@@ -36,15 +35,15 @@ DRAW = """(() => {
   for (let frame = 0; frame < %d; frame++) {
     vidpose.seek(frame);
     vidpose.draw();
-    // Reading back waits until all is drawn.
+    // Reading back waits until drawing has finished.
     context.readPixels(0, 0, 1, 1, context.RGBA, context.UNSIGNED_BYTE, pixel);
   }
 })()"""
-HEADER = ("page", "size", "first picture after", "drawing", "frames/s")
+HEADER = ("page", "size", "first frame after", "drawing", "frames/s")
 
 
 def measure(browser: Any, path: Path) -> tuple[float, float]:
-    """Seconds until the first picture, and of the processor to draw one."""
+    """Seconds until the first frame, and CPU seconds to draw one."""
     context = browser.new_context(viewport=WINDOW)
     page = context.new_page()
     start = time.perf_counter()
@@ -60,7 +59,7 @@ def measure(browser: Any, path: Path) -> tuple[float, float]:
 
 
 def processor_s() -> float:
-    """What this script's child processes have used so far."""
+    """CPU seconds that this script's child processes have used so far."""
     times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
     return sum(used.user + used.system for used in times)
 
@@ -79,11 +78,11 @@ def results(given: Path | None) -> Iterator[tuple[str, Pose3D, ViewOptions]]:
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--result", type=Path, help="a result whose video is there, too")
+    parser.add_argument("--result", type=Path, help="a result whose video exists")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/player.md"))
     given = parser.parse_args()
     if missing := why_no_browser():
-        raise MissingDependencyError(f"{missing}; this needs vidpose[browser] and a Chromium.")
+        raise MissingDependencyError(f"{missing}; install vidpose[browser] and a Chromium.")
     about = f"{machine()}; window of {WINDOW['width']}x{WINDOW['height']}"
     rows = []
     with TemporaryDirectory() as folder, open_browser() as browser:

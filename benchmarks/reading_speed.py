@@ -1,4 +1,4 @@
-"""What reading a frame costs: decoding, colours, scaling, and a crop for the detector; ms.
+"""Cost of reading a frame: decoding, conversion to RGB, scaling, a detector crop; ms.
 
 python benchmarks/run.py --only reading_speed [--quick] [--runs N] [--cpu-time]
 """
@@ -27,13 +27,13 @@ def table(settings: Settings) -> Table:
         size = reader.size
         image = next(iter(reader)).image
     small = Layout.of(size).picture
-    decoding = "decode, threads over slices (as vidpose does)"
+    decoding = "decode, slice threads (as in vidpose)"
     ways: dict[str, Callable[[], Any]] = {
         decoding: partial(_decode, video, frames, "SLICE"),
-        "decode, threads over frames": partial(_decode, video, frames, "FRAME"),
-        "decode, and to RGB": partial(_read, video, frames),
-        f"decode, and to RGB of {small[0]}x{small[1]}": partial(_read, video, frames, small),
-        f"decode, to RGB, then to {small[0]}x{small[1]} by OpenCV": partial(
+        "decode, frame threads": partial(_decode, video, frames, "FRAME"),
+        "decode to RGB": partial(_read, video, frames),
+        f"decode to RGB of {small[0]}x{small[1]}": partial(_read, video, frames, small),
+        f"decode to RGB, then resize to {small[0]}x{small[1]} with OpenCV": partial(
             _read_and_scale, video, frames, small
         ),
         "a crop of a person, 256x256": partial(_crop, image, frames),
@@ -41,8 +41,8 @@ def table(settings: Settings) -> Table:
     seconds = alternate(ways, settings.runs, settings.cpu_time)
     return Table(
         title="Reading",
-        note=f"{frames} frames of {size[0]}x{size[1]}, milliseconds a frame.",
-        header=("what", "ms"),
+        note=f"{frames} frames of {size[0]}x{size[1]}, milliseconds per frame.",
+        header=("step", "ms"),
         rows=[(name, f"{1e3 * some / frames:.2f}") for name, some in seconds.items()],
     )
 

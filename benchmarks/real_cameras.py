@@ -1,15 +1,15 @@
-"""Error of 3D from single real cameras, ours and MediaPipe's own, of a person seen by four; mm.
+"""3D error from single real cameras, vidpose's and MediaPipe's, for an athlete seen by four; mm.
 
     python benchmarks/real_cameras.py FOLDER WEIGHTS... [--size SIZE] [--flip-test]
         [-o outputs/real_cameras.md]
 
-FOLDER is what `demo_videos/fetch_more.py` fetches. An athlete balances on one leg; the cameras
-look 18 to 25 degrees down and are rolled by up to 26. The truth is triangulated from the embedded
-detector's joints in all four pictures: an error that it makes in all of them alike is not seen.
-Each camera alone is then lifted as `vidpose infer` lifts it. MediaPipe's own 3D is
-`pose_world_landmarks` of its pose solution as its users get it: the video as a stream, smoothed,
-with the middle model, which is also the embedded detector's. That row is there where the package
-mediapipe 0.10.21 is installed.
+FOLDER contains the videos of `demo_videos/fetch_more.py`. An athlete balances on one leg; the
+cameras are pitched down by 18 to 25 degrees and rolled by up to 26. The ground truth is
+triangulated from the embedded detector's joints in all four views, so errors common to all of them
+remain hidden. Each camera alone is then lifted as by `vidpose infer`. MediaPipe's own 3D is
+`pose_world_landmarks` of its pose solution with default settings: the video as a stream, smoothed,
+with the middle model, which the embedded detector uses, too. That row requires the package
+mediapipe 0.10.21.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HOW = (
     (", focal length known", True, True),
     (", as lifted", False, False),
 )
-"""A row's name, whether the focal length is known, and whether poses are refined as by `infer`."""
+"""Row name, whether the focal length is known, and whether poses are refined as by `infer`."""
 CAMERAS = ("cam01", "cam02", "cam03", "cam04")
 LIMBS = np.array(
     [
@@ -57,13 +57,13 @@ LIMBS = np.array(
         for side in "LR"
     ]
 )
-"""The 12 joints that are compared: the trunk and the head are derived from them and the face."""
+"""The 12 compared joints; trunk and head are derived from these and the face."""
 
 Floats = NDArray[np.float64]
 
 
 def mediapipe_world(video: Path) -> Floats:
-    """(T, 17, 3) metres, MediaPipe's own 3D of the one person it follows; NaN where it has none."""
+    """(T, 17, 3) metres, MediaPipe's 3D of the single person it tracks; NaN where missing."""
     import mediapipe as mp
 
     poses = []
@@ -78,22 +78,22 @@ def mediapipe_world(video: Path) -> Floats:
 
 
 def main_person(seen: Detected) -> int:
-    """The person who is detected in most frames."""
+    """Index of the person detected in most frames."""
     if not seen.poses.people:
         raise DataError("nobody was found in one of the videos; fetch them again.")
     return int(seen.poses.observed.sum(axis=1).argmax())
 
 
 def errors(predicted: Floats, joints: Floats, camera: Calibrated) -> dict[str, Floats]:
-    """By metric: (N, 12) mm, of the frames in which all is known.
+    """Errors by metric: (N, 12) mm, of the frames without missing joints.
 
-    The truth is turned into the camera's frame; both are relative to the middle of the hips.
+    The ground truth is rotated into the camera frame; both are relative to the middle of the hips.
     """
     target = camera.camera(joints)
     known = np.isfinite(target[:, LIMBS]).all(axis=(1, 2))
     known &= np.isfinite(predicted[:, LIMBS]).all(axis=(1, 2))
     if not known.any():
-        raise DataError("there is no frame in which both the truth and the prediction are known.")
+        raise DataError("no frame has both ground truth and a prediction; fetch the videos again.")
     p, t = (1000 * _from_hips(each[known])[:, LIMBS] for each in (predicted, target))
     return {
         "P-MPJPE": p_mpjpe_per_joint(p, t),
@@ -110,7 +110,7 @@ def _from_hips(joints: Floats) -> Floats:
 def ways(
     folder: Path, weights: Sequence[str], seen: Sequence[Detected], cameras: Sequence[Calibrated]
 ) -> dict[str, list[Floats]]:
-    """By row of the table: for each camera (T, 17, 3) metres, camera frame."""
+    """By table row, for each camera: (T, 17, 3) metres, camera frame."""
     found = {}
     if importlib.util.find_spec("mediapipe"):
         found["MediaPipe's pose_world_landmarks"] = [
@@ -134,15 +134,13 @@ def detect_all(folder: Path, **how: Any) -> tuple[list[Detected], list[Calibrate
     """The people in the four videos, the cameras, and the triangulated person.
 
     Args:
-        folder: what `demo_videos/fetch_more.py` fetched.
-        how: how `detect` detects.
+        folder: with the videos of `demo_videos/fetch_more.py`.
+        how: options of `detect`.
     """
     calibration = folder / "calibration.qca.txt"
     for path in (calibration, *(folder / f"{name}.mp4" for name in CAMERAS)):
         if not path.is_file():
-            raise DataError(
-                f"{path} is not there; run `python demo_videos/fetch_more.py {folder}`."
-            )
+            raise DataError(f"{path} is missing; run `python demo_videos/fetch_more.py {folder}`.")
     cameras = read_qualisys(calibration)
     seen = [detect(folder / f"{name}.mp4", **how) for name in CAMERAS]
     tracks = [view.poses.keypoints_2d[main_person(view)].astype(np.float64) for view in seen]
@@ -159,14 +157,14 @@ def measure(folder: Path, weights: Sequence[str], out: Path, **how: Any) -> None
     focal = np.mean([camera.focal_px for camera in cameras])
     off_px = focal * np.nanmedian(np.linalg.norm(true.off[:, :, LIMBS], axis=-1))
     text = (
-        f"# Real cameras\n\n{known.sum()} of {len(known)} frames, 12 limb joints, mm. The detected "
-        f"joints are {off_px:.1f} pixels off the triangulated ones (median).\n"
+        f"# Real cameras\n\n{known.sum()} of {len(known)} frames, 12 limb joints, mm. Median 2D "
+        f"error against the triangulated joints: {off_px:.1f} pixels.\n"
     )
     for metric in ("P-MPJPE", "N-MPJPE", "MPJPE"):
         table = []
         for name, views in rows.items():
             if metric != "P-MPJPE" and name.startswith("MediaPipe"):
-                continue  # its frame is not the camera's
+                continue  # not in the camera frame
             values = [
                 errors(view[: len(known)], true.joints, camera)[metric].mean()
                 for view, camera in zip(views, cameras, strict=True)

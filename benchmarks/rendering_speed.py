@@ -1,4 +1,4 @@
-"""Speed of drawing the overlay and the 3D scene, against the usual way with matplotlib; frames/s.
+"""Speed of drawing the overlay and the 3D scene compared with matplotlib; frames/s.
 
 python benchmarks/run.py --only rendering_speed [--quick] [--runs N] [--cpu-time]
 """
@@ -28,9 +28,9 @@ from vidpose.video import VideoReader, VideoWriter
 SIZE = (1280, 720)
 Image = NDArray[np.uint8]
 DEMO_DPI = 200
-"""What the public demos save their figures with; they come out larger than our pictures."""
+"""Resolution of the public demos' figures, which are larger than our frames."""
 SAME_SIZE_DPI = 133
-"""This makes the second figure as high and as wide as our picture."""
+"""Resolution at which the second figure has the size of our frames."""
 
 
 def table(settings: Settings) -> Table:
@@ -46,7 +46,7 @@ def table(settings: Settings) -> Table:
                 partial(_usual_way, result, pictures[:usual_frames], folder, DEMO_DPI),
                 usual_frames,
             ),
-            f"matplotlib, {SAME_SIZE_DPI} dpi, as large as ours": (
+            f"matplotlib, {SAME_SIZE_DPI} dpi, same size as ours": (
                 partial(_usual_way, result, pictures[:usual_frames], folder, SAME_SIZE_DPI),
                 usual_frames,
             ),
@@ -62,10 +62,10 @@ def table(settings: Settings) -> Table:
     rates = {name: count / seconds[name] for name, (_, count) in ways.items()}
     return Table(
         title="Drawing",
-        note=f"{SIZE[0]}x{SIZE[1]}, one person, {frames} frames of the demo video. The usual way "
-        f"(for {usual_frames} frames) saves a 3D figure and a picture with the 2D skeleton as PNG, "
-        "reads both and saves them side by side in a second figure; encoding would come on top.",
-        header=("way", "frames/s", "times as fast"),
+        note=f"{SIZE[0]}x{SIZE[1]}, one person, {frames} frames of the demo video. The matplotlib "
+        f"method ({usual_frames} frames) saves a 3D figure and a frame with the 2D skeleton as "
+        "PNG, reads both and saves them side by side in a second figure, without encoding a video.",
+        header=("method", "frames/s", "speed-up"),
         rows=[(name, f"{rate:.1f}", f"{rate / rates[usual]:.0f}") for name, rate in rates.items()],
     )
 

@@ -1,4 +1,4 @@
-"""Recovery of `vidpose` from kills, full disks, lying servers and broken videos; damaged files.
+"""Recovery of `vidpose` from kills, full disks, faulty servers, broken videos and damaged files.
 
     python benchmarks/robustness.py kill [--commands infer train render export fetch]
         [--times 20] [--seconds 8] [--seed 0]
@@ -9,25 +9,29 @@
     python benchmarks/robustness.py data [--cases 10000] [--readers NAME ...]
     python benchmarks/robustness.py guided --reader NAME [--cases 10000]
 
-What takes too long for the tests. `kill` runs a command, kills it (SIGKILL) at a random moment,
-every other time after its first file is there, and runs it again to the end: `infer` with the
-embedded detector, a tiny training run, `render`, `export` into five formats, and `weights fetch`
-from a server on this machine. No file may be half-written under its final name after the kill;
-the next run must end with the files of an undisturbed one, byte by byte (of `train`: the same
-weights and errors), and with no others. `server` lets `weights fetch` meet a server that lies in
-each of the ways of `tests/lying_server.py`: one sentence within three minutes, and nothing under
-the file's name; an honest server must then do. `batch` makes many short videos, two of them
-broken, and runs them through two processes and through Ray. All others must have a result, the
-two must be named, the exit code must be 1, and a second run must do only the two again. `disk`
-runs `vidpose infer` with all its outputs where no file may grow beyond so many bytes, as on a disk
-that fills, and looks for one sentence, exit code 1, no traceback, and no half of a file; then it
-runs it again without the limit. With `--tmpfs` it is a disk in memory that fills, of each size
-except 0 (Linux with user namespaces). `videos` takes the odd videos of
-`tests/robustness/videos.py` and damaged ones through all steps, with a stand-in for the detector.
-`data` damages a valid file of every kind that vidpose reads in so many ways each, as the property
-tests do in few, and counts results, sentences and other exceptions, of which there must be none.
-`guided` lets Atheris look for damage that reaches new lines of vidpose; `pip install
-'vidpose[fuzz]'` first, where it has a wheel. Exit code 1 if anything fails.
+Checks that take too long for the test suite. The exit code is 1 if anything fails.
+
+- `kill` runs a command, kills it (SIGKILL) at a random moment, every other time after its first
+  file exists, and runs it again to completion: `infer` with the embedded detector, a tiny training
+  run, `render`, `export` into five formats, and `weights fetch` from a local server. After the kill
+  no final file may be partial; after the rerun, the files must equal those of an undisturbed run,
+  byte for byte (for `train`: the same weights and errors), with no other files.
+- `server` runs `weights fetch` against every faulty response of `tests/lying_server.py`: it must
+  report one error within three minutes and leave no file under the final name; a fetch from a
+  correct server must then succeed.
+- `batch` creates many short videos, two of them broken, and processes them with two processes and
+  with Ray. All others must have a result, errors must name the two, the exit code must be 1, and a
+  second run must repeat only the two.
+- `disk` runs `vidpose infer` with all its outputs under a file size limit, which acts like a full
+  disk. It expects one error, exit code 1, no traceback and no partial file, then repeats the run
+  without the limit. `--tmpfs` fills a disk in memory instead, of each size except 0 (Linux with
+  user namespaces).
+- `videos` runs the odd videos of `tests/robustness/videos.py` and damaged ones through all steps,
+  with a fake detector.
+- `data` damages a valid file of every kind that vidpose reads in so many ways each, far more than
+  the property tests, and counts results, errors and other exceptions; any of the last is a failure.
+- `guided` lets Atheris search for damage that reaches new lines of vidpose; `pip install
+  'vidpose[fuzz]'` first, where it has a wheel.
 """
 
 from __future__ import annotations
@@ -51,11 +55,11 @@ from kills import FREQUENT, VICTIMS, clip, kill, of_one_file
 from vidpose.errors import MissingDependencyError, UsageError, VidposeError
 
 SERVER_S = 180.0
-"""Three attempts of 30 s each are the most that a server can take."""
+"""Time limit; vidpose's own timeouts allow a server at most three attempts of 30 s each."""
 
 
 def server(folder: Path, names: list[str]) -> bool:
-    """Whether every lie ended in a sentence, and left nothing that hinders an honest server."""
+    """Whether every faulty response led to an error, and the next fetch succeeded."""
     from tests.file_server import Site, serving
     from tests.lying_server import CONTENT, LIES, lying
 
@@ -88,12 +92,12 @@ def server(folder: Path, names: list[str]) -> bool:
         healed = again.returncode == 0 and now == ["net.pth", "net.pth.sha256"]
         print(
             f"{name}, {took:.1f} s: {errors[-1] if told else f'UNEXPECTED {done.stderr}'} "
-            f"{'LEFT' if half else 'left'}: {', '.join(left) or 'nothing'}; an honest server "
-            f"{'does' if healed else f'FAILS {now} {again.stderr}'}",
+            f"{'LEFT' if half else 'left'}: {', '.join(left) or 'nothing'}; the next fetch "
+            f"{'succeeded' if healed else f'FAILED {now} {again.stderr}'}",
             flush=True,
         )
         right += told and not half and healed
-    print(f"{right} of {len(chosen)} lies went right")
+    print(f"{right} of {len(chosen)} faulty responses passed")
     return right == len(chosen)
 
 
@@ -104,17 +108,17 @@ LIMITED = (
 
 
 ALONE = ["unshare", "--map-root-user", "--mount"]
-"""What runs a command where it may mount, and nobody else sees it."""
+"""Command prefix for a private mount namespace."""
 
 
 def resize(place: Path, size: str) -> None:
-    """Mount a disk in memory there, or give one that is there another size."""
+    """Mount a tmpfs of this size, or resize the existing one."""
     how = f"remount,size={size}" if place.is_mount() else f"size={size}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", how, "tmpfs", place], check=True)
 
 
 def disk(folder: Path, sizes: list[int], tmpfs: bool) -> bool:
-    """Whether every run failed as it should, and went on to the end when there was room."""
+    """Whether every run failed with one error, and succeeded once there was space."""
     video = clip(DEMO, folder / "clip.mkv", 0, 1.0)
     passed = True
     for size in sizes:
@@ -124,7 +128,7 @@ def disk(folder: Path, sizes: list[int], tmpfs: bool) -> bool:
             resize(out, f"{size}")
         options = ["infer", str(video), "-o", str(out), "--render", "--view-html", "--save-2d"]
         options += ["--export", "csv,json"]
-        limit = -1 if tmpfs else size  # none
+        limit = -1 if tmpfs else size  # no limit
         full = [sys.executable, "-c", LIMITED + FREQUENT, str(limit), *options]
         done = subprocess.run(full, capture_output=True, text=True)
         errors = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
@@ -140,7 +144,7 @@ def disk(folder: Path, sizes: list[int], tmpfs: bool) -> bool:
         print(
             f"{size:7} bytes: {errors[0] if told else f'UNEXPECTED {done.stderr}'} "
             f"{hidden or 'nothing'} left; the next run "
-            f"{'ended' if ended else f'FAILED {again.stderr}'}",
+            f"{'succeeded' if ended else f'FAILED {again.stderr}'}",
             flush=True,
         )
         passed = passed and ok
@@ -150,11 +154,11 @@ def disk(folder: Path, sizes: list[int], tmpfs: bool) -> bool:
 
 
 def batch(folder: Path, count: int, ways: list[str]) -> bool:
-    """Whether both runs of every way did what they should."""
+    """Whether both runs with every kind of workers passed."""
     videos = folder / "videos"
     videos.mkdir()
     for n in range(count - 2):
-        clip(DEMO, videos / f"{n:03d}.mkv", 0.12 * n, 0.6)  # in 0.4 s not everybody is found
+        clip(DEMO, videos / f"{n:03d}.mkv", 0.12 * n, 0.6)  # 0.4 s are too short to find everybody
     (videos / "broken.mp4").write_bytes(DEMO.read_bytes()[:100_000])
     (videos / "text.mp4").write_text("this is no video")
     passed = True
@@ -196,7 +200,7 @@ def batch_run(command: list[str], out: Path, count: int, expected: str) -> bool:
 
 
 def videos(folder: Path, count: int, seed: int) -> bool:
-    """Whether every video gave a result or a sentence."""
+    """Whether every video gave a result or an error of vidpose."""
     from tests.robustness.videos import CASES, FPS, examine, mutants, tiny_lifter
 
     lifter = tiny_lifter(folder)
@@ -226,7 +230,7 @@ def videos(folder: Path, count: int, seed: int) -> bool:
 
 
 def data(folder: Path, cases: int, names: list[str]) -> bool:
-    """Whether no reader raised anything but a sentence."""
+    """Whether no reader raised anything but vidpose's own errors."""
     from tests.robustness.readers import readers
 
     passed = True
@@ -239,7 +243,7 @@ def data(folder: Path, cases: int, names: list[str]) -> bool:
         start = time.monotonic()
         counts, others = damage(path, reader, cases)
         print(
-            f"{reader.name}: {counts['result']} results, {counts['sentence']} sentences, "
+            f"{reader.name}: {counts['result']} results, {counts['sentence']} errors, "
             f"{others.total()} other exceptions, {time.monotonic() - start:.0f} s",
             flush=True,
         )
@@ -250,7 +254,7 @@ def data(folder: Path, cases: int, names: list[str]) -> bool:
 
 
 def damage(path: Path, reader: Any, cases: int) -> tuple[Counter[str], Counter[str]]:
-    """How often a reader gave a result or a sentence; and other exceptions, by their place."""
+    """Count results and errors of a reader, and other exceptions by source line."""
     from hypothesis import HealthCheck, Phase, given, settings
 
     from tests.robustness.damage import damaged
@@ -273,7 +277,7 @@ def damage(path: Path, reader: Any, cases: int) -> tuple[Counter[str], Counter[s
             counts["result"] += 1
         except VidposeError:
             counts["sentence"] += 1
-        except Exception as error:  # counted, so that one bug does not hide another
+        except Exception as error:  # count them all, so that one bug does not hide another
             frame = traceback.extract_tb(error.__traceback__)[-1]
             others[f"{type(error).__name__} in {frame.filename}:{frame.lineno}"] += 1
 
@@ -282,12 +286,12 @@ def damage(path: Path, reader: Any, cases: int) -> tuple[Counter[str], Counter[s
 
 
 def guided(folder: Path, name: str, cases: int) -> None:
-    """Damage a reader's file where that reaches new lines; ends the program at the first bug."""
+    """Fuzz a reader with coverage guidance; the first bug ends the program."""
     try:
         import atheris
     except ImportError:
         raise MissingDependencyError(
-            "guided needs atheris: pip install 'vidpose[fuzz]'; data does without."
+            "guided needs atheris; run `pip install 'vidpose[fuzz]'`, or use data."
         ) from None
     from hypothesis import HealthCheck, given, settings
 
@@ -330,19 +334,19 @@ def main() -> None:
     filling.add_argument(
         "--sizes", type=int, nargs="+", default=[0, 2000, 20_000, 60_000, 200_000], help="bytes"
     )
-    filling.add_argument("--tmpfs", action="store_true", help="on a disk in memory that fills")
+    filling.add_argument("--tmpfs", action="store_true", help="fill a disk in memory")
     filling.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     odd = commands.add_parser("videos")
     odd.add_argument("--mutants", type=int, default=400)
     odd.add_argument("--seed", type=int, default=0)
     files = commands.add_parser("data")
-    files.add_argument("--cases", type=int, default=10_000, help="of each reader")
+    files.add_argument("--cases", type=int, default=10_000, help="per reader")
     files.add_argument("--readers", nargs="+", default=[], metavar="NAME", help="only these")
     search = commands.add_parser("guided")
     search.add_argument("--reader", required=True, metavar="NAME")
     search.add_argument("--cases", type=int, default=10_000)
     given = parser.parse_args()
-    sys.path.insert(0, str(ROOT))  # of the tests
+    sys.path.insert(0, str(ROOT))  # for imports from tests
     if given.command == "disk" and given.tmpfs and not given.alone:
         again = [sys.executable, *sys.argv, "--alone"]
         sys.exit(subprocess.run([*ALONE, *again]).returncode)

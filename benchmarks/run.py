@@ -1,13 +1,13 @@
-"""All speed and memory tables in one Markdown file, with the machine they were measured on.
+"""Write all speed and memory tables, and a description of the machine, to a Markdown file.
 
     python benchmarks/run.py [-o outputs/benchmarks.md] [--quick] [--runs N] [--cpu-time]
         [--video V] [--only NAME ...]
     python benchmarks/run.py --list
 
-Whatever is compared is measured side by side in one run, in turns, and the median counts. Ratios
-travel between machines; absolute times do not. Each table names its units. A table is a module
-here whose `table` takes `Settings` and returns a `Table`. `--list` names these and the benchmarks
-that are commands of their own, with one line each.
+Methods are compared in one run, alternating, and the medians are reported. Ratios hold across
+machines; absolute times do not. Each table names its units. A table is a module in this folder
+whose `table` takes `Settings` and returns a `Table`. `--list` prints one line for each of these,
+and for each benchmark that is a separate command.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TABLES = (
 
 
 def commands() -> list[str]:
-    """The benchmarks that are commands of their own."""
+    """Names of the benchmarks that are separate commands."""
     paths = sorted(FOLDER.glob("*.py"))
     return [
         p.stem for p in paths if 'if __name__ == "__main__"' in p.read_text() and p.stem != "run"
@@ -48,7 +48,7 @@ def commands() -> list[str]:
 
 
 def what(name: str) -> str:
-    """The first line of a benchmark's docstring: what it measures."""
+    """The first line of a benchmark's docstring."""
     doc = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text()))
     return doc.splitlines()[0] if doc else ""
 
@@ -70,9 +70,11 @@ def measure(out: Path, names: list[str], settings: Settings) -> None:
     if settings.cpu_time:
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-    about = f"vidpose {vidpose.__version__}. {machine()}; medians of {settings.runs} runs in turn."
+    about = (
+        f"vidpose {vidpose.__version__}. {machine()}; medians of {settings.runs} alternating runs."
+    )
     if settings.cpu_time:
-        about += " Seconds are the processor's, with one thread."
+        about += " Seconds are CPU time, with one thread."
     if settings.quick:
         about += " Quick mode: small sizes, so ratios are rough."
     parts = [f"# Benchmarks\n\n{about}\n"]
@@ -80,7 +82,7 @@ def measure(out: Path, names: list[str], settings: Settings) -> None:
     for name in names:
         parts.append(import_module(name).table(settings).markdown())
         print(parts[-1], flush=True)
-        with replacing(out) as temporary:  # after each, since all of them take long
+        with replacing(out) as temporary:  # after each, since a run takes long
             temporary.write_text("\n".join(parts))
     print(f"Written to {out}")
 
@@ -89,11 +91,11 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/benchmarks.md"))
     parser.add_argument("--quick", action="store_true", help="small sizes")
-    parser.add_argument("--runs", type=int, default=3, help="of each way")
-    parser.add_argument("--cpu-time", action="store_true", help="for a machine that others use")
+    parser.add_argument("--runs", type=int, default=3, help="of each method")
+    parser.add_argument("--cpu-time", action="store_true", help="for a busy machine")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES), metavar="NAME")
     parser.add_argument("--video", type=Path, default=DEMO)
-    parser.add_argument("--list", action="store_true", help="list all benchmarks and end")
+    parser.add_argument("--list", action="store_true", help="list all benchmarks and exit")
     given = parser.parse_args()
     if given.list:
         show_list()

@@ -1,10 +1,10 @@
-"""Acceleration of the joints after each smoothing method, most of which is jitter.
+"""Joint acceleration, mostly jitter, after each smoothing method.
 
     python benchmarks/smoothing.py RESULT.npz
 
-RESULT.npz must be without smoothing. For every person and method: the median acceleration of the
-joints in the picture (px/s2) and in the scene (m/s2), and how far smoothing moves the joints in the
-picture (median and maximum, px).
+RESULT.npz must be unsmoothed. For every person and method: the median acceleration of the joints in
+the image (px/s2) and in the scene (m/s2), and the displacement of the joints in the image by
+smoothing (median and maximum, px).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("result", type=Path, metavar="RESULT.npz")
     result = vidpose.load(parser.parse_args().result)
-    header = ("person", "smooth", "picture, px/s2", "scene, m/s2", "moved, px: median", "most")
+    header = ("person", "smooth", "image, px/s2", "scene, m/s2", "moved, px: median", "most")
     print(markdown_table(header, list(rows(result))), end="")
 
 

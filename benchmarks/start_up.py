@@ -1,10 +1,10 @@
-"""Processor time of short commands, where starting is most of the work; of two checkouts, too.
+"""CPU time of short commands, mostly start-up; optionally compares two checkouts.
 
     python benchmarks/start_up.py [--old CHECKOUT] [--video V] [--runs 5]
 
-Each run is a process of its own; what is compared takes turns, and the first round does not count.
-Seconds of the processor, user and system together: medians. `import torch` is what none of the
-commands that lift can go below; half a second of video also has to be decoded, detected and lifted.
+Each run is a separate process; commands and checkouts alternate, and the first round is not
+counted. The table has median CPU seconds, user plus system. `import torch` is the lower bound for
+commands that lift; half a second of video also has to be decoded, detected and lifted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VIDPOSE = ("-m", "vidpose")
 
 
 def commands(video: Path, folder: Path) -> dict[str, tuple[str, ...]]:
-    """Arguments of Python by what they are called; `infer` makes the result for those after it."""
+    """Arguments of Python by row name; the commands after `infer` use its result."""
     result, again = folder / f"{video.stem}.npz", folder / "again"
     return {
         "`import torch`": ("-c", "import torch"),
@@ -49,13 +49,13 @@ def commands(video: Path, folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def cpu_s(checkout: Path, arguments: tuple[str, ...], folder: Path, fails: bool) -> float:
-    """Seconds of the processor of one process, which runs in the code of a checkout."""
+    """CPU seconds of one process with a checkout's code."""
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     with (folder / "log.txt").open("w+") as log:
         child = subprocess.Popen(
             [sys.executable, *arguments], cwd=folder, env=environment, stdout=log, stderr=log
         )
-        _, status, usage = os.wait4(child.pid, 0)  # unlike wait: what this one child used
+        _, status, usage = os.wait4(child.pid, 0)  # unlike wait, returns this child's usage
         child.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
         if bool(child.returncode) != fails:
@@ -64,7 +64,7 @@ def cpu_s(checkout: Path, arguments: tuple[str, ...], folder: Path, fails: bool)
 
 
 def measure(checkouts: dict[str, Path], video: Path, runs: int) -> list[tuple[str, ...]]:
-    """A row for each command: its name and each checkout's median."""
+    """Table rows: a command's name and each checkout's median."""
     seconds: dict[str, dict[str, list[float]]] = {}
     for turn in range(runs + 1):
         for name, checkout in checkouts.items():
@@ -81,7 +81,7 @@ def measure(checkouts: dict[str, Path], video: Path, runs: int) -> list[tuple[st
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--old", type=Path, metavar="CHECKOUT", help="compare with this one")
+    parser.add_argument("--old", type=Path, metavar="CHECKOUT", help="compare with this checkout")
     parser.add_argument("--video", type=Path, default=DEMO)
     parser.add_argument("--runs", type=int, default=5, help="of each command")
     given = parser.parse_args()
@@ -90,8 +90,8 @@ def main() -> None:
     check_comparison(checkouts.values(), given.video, given.runs)
     about = machine()
     rows = measure(checkouts, given.video.resolve(), given.runs)
-    print(f"{given.video.name}, {given.runs} runs of each in turn. {about}.\n")
-    print(markdown_table(("processor time, s", *checkouts), rows))
+    print(f"{given.video.name}, {given.runs} alternating runs each. {about}.\n")
+    print(markdown_table(("CPU time, s", *checkouts), rows))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 from vidpose.poses import Pose2D, Pose3D
 from vidpose.skeleton import H36M17
 
-# Somebody who stands and faces the camera; metres, x right, y down, the hip at 0.
+# A standing person who faces the camera; metres, x right, y down, root-relative.
 STANDING = {
     "Hip": (0.0, 0.0), "RHip": (-0.12, 0.0), "RKnee": (-0.14, 0.43), "RFoot": (-0.15, 0.86),
     "LHip": (0.12, 0.0), "LKnee": (0.14, 0.43), "LFoot": (0.15, 0.86), "Spine": (0.0, -0.25),
@@ -19,7 +19,7 @@ FPS = 30.0
 
 
 def people(count: int, frames: int, frame_size: tuple[int, int] = (1280, 720)) -> Pose3D:
-    """People who sway side by side, with jitter of 2 pixels in their keypoints."""
+    """Swaying people side by side, with a jitter of 2 pixels in their keypoints."""
     rng = np.random.default_rng(0)
     times = np.arange(frames) / FPS
     joints = np.zeros((count, frames, 17, 3))

@@ -1,4 +1,4 @@
-"""Speed of training steps of the paper's network, bf16 against fp32; ms a step and windows/s.
+"""Speed of training steps of the paper's network, bf16 and fp32; ms per step and windows/s.
 
 python benchmarks/run.py --only training_speed [--quick] [--runs N] [--cpu-time]
 """
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 STEPS = 300
 BATCH = 16
 SMOOTH = 20
-"""Steps over which a loss is averaged before two curves are compared."""
+"""Number of steps over which the loss curves are averaged for comparison."""
 PAPER_BATCH = 1024
 H36M_SAMPLES = 2 * 1_559_752
 
@@ -42,12 +42,12 @@ def table(settings: Settings) -> Table:
     return Table(
         title="Training steps",
         note=f"The paper's network, forward, backward and AdamW, on the same {steps} batches of "
-        "the synthetic set in Human3.6M's layout; the two precisions take turns step by step. "
+        "the synthetic set in Human3.6M's layout; the two precisions alternate step by step. "
         f"The loss curves (means over {SMOOTH} steps) are at most {100 * apart:.1f} % apart. "
         "Derived from this: a step of "
         f"the paper's batch of {PAPER_BATCH} at f=81 takes {best * PAPER_BATCH:.0f} s here, and an "
         f"epoch of Human3.6M ({H36M_SAMPLES:,} windows) {best * H36M_SAMPLES / 86400:.1f} days.",
-        header=("step", "ms", "windows/s", "times as fast as fp32"),
+        header=("step", "ms", "windows/s", "speed-up over fp32"),
         rows=rows,
     )
 
@@ -62,7 +62,7 @@ def _windows(frames: int) -> Windows:
 def _train_both(
     frames: int, batch: int, steps: int
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Median seconds of a step, and the losses in metres, of each precision."""
+    """Median seconds per step, and the losses in metres, for each precision."""
     windows = _windows(frames)
     order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))
     models, optimizers = {}, {}

@@ -1,4 +1,4 @@
-"""Speed of making batches of training windows: one gather, against slicing and padding; windows/s.
+"""Speed of batching training windows by one gather or by slicing and padding; windows/s.
 
 python benchmarks/run.py --only training_windows [--quick] [--runs N] [--cpu-time]
 """
@@ -18,7 +18,7 @@ BATCH = 1024
 TRACK_FRAMES = 2000
 MIRRORED = torch.from_numpy(H36M17.mirrored)
 H36M_FRAMES = 1_559_752
-"""Of the training subjects, all cameras."""
+"""Frames of the training subjects, all cameras."""
 
 
 def table(settings: Settings) -> Table:
@@ -34,7 +34,7 @@ def table(settings: Settings) -> Table:
     )
     ours, theirs = windows[index], _plain(plain, index)
     if not all(torch.equal(a, torch.from_numpy(b)) for a, b in zip(ours, theirs, strict=True)):
-        raise AssertionError("the two ways disagree")
+        raise AssertionError("the two methods disagree")
     per_row = windows.bytes / windows.rows
     rows_of_h36m = 2 * (H36M_FRAMES + 600 * (FRAMES - 1))
     return Table(
@@ -42,9 +42,9 @@ def table(settings: Settings) -> Table:
         note=f"Batches of {BATCH} windows of {FRAMES} frames, inputs and targets, drawn at random, "
         "half of them mirrored. Plain: NumPy slices, pads, mirrors and stacks each window; ours: "
         "`Windows`, one gather. Laid out for all training frames of Human3.6M "
-        f"({H36M_FRAMES:,}, mirror images included, edges repeated) the table takes "
+        f"({H36M_FRAMES:,}, mirrored copies included, edges repeated) the table takes "
         f"{per_row * rows_of_h36m / 1e9:.2f} GB (derived from {windows.bytes / 1e6:.0f} MB here).",
-        header=("way", "windows/s", "times as fast"),
+        header=("method", "windows/s", "speed-up"),
         rows=[
             (name, f"{BATCH / seconds:,.0f}", f"{found['plain'] / seconds:.1f}")
             for name, seconds in found.items()

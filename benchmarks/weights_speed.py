@@ -2,7 +2,7 @@
 
     python benchmarks/run.py --only weights_speed [--quick] [--runs N] [--cpu-time]
 
-One person in pixels is lifted as `vidpose infer` does it.
+Lifts one person in pixels as `vidpose infer` does.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def table(settings: Settings) -> Table:
         rows.append((way, f"{frames / taken:.1f}", f"{seconds['fp32'] / taken:.2f}"))
     return Table(
         title="The weights that come with vidpose",
-        note=f"{frames} frames of one person, mirror image averaged; in bf16 only where the "
-        "hardware computes in it.",
-        header=("precision", "frames/s", "times as fast as fp32"),
+        note=f"{frames} frames of one person, flip averaging; bf16 only if the hardware "
+        "supports it.",
+        header=("precision", "frames/s", "speed-up over fp32"),
         rows=rows,
     )

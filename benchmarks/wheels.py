@@ -1,12 +1,11 @@
-"""On which systems and Pythons everything installs from wheels, without a compiler.
+"""Systems and Python versions on which everything installs from wheels, without a compiler.
 
     python benchmarks/wheels.py [--python 3.10 ...]
 
-For each system and Python, uv (`pip install uv`) resolves what vidpose and its extras ask for, as a
-user there would meet it, and admits wheels only. Nothing is installed. The first table says on
-which Pythons it found a whole set; the second, which versions the plain installation gets on the
-first system. What has no set is named below with uv's reason. The answers are the package index's
-of the day.
+For each system and Python version, uv (`pip install uv`) resolves the dependencies of vidpose and
+its extras from wheels only. Nothing is installed. The first table has the Python versions for which
+it found a solution; the second, the versions of the plain installation on the first system. Below
+are uv's reasons where there is no solution. The answers depend on the package index at that time.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ EXTRAS = (
     "fuzz",
 )
 MMPOSE = "mmpose.txt"
-"""MMPose's own packages, which are installed without their dependencies."""
+"""MMPose's own packages, installed without their dependencies."""
 SETS = (PLAIN, *EXTRAS, MMPOSE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What uv said to one set on one system and Python."""
+    """uv's answer for one set on one system and Python version."""
 
     versions: dict[str, str]
-    """By package; empty if there is no set of wheels."""
+    """Versions by package; empty if there is no solution."""
     reason: str = ""
 
 
 Resolve = Callable[[Sequence[str], str, str], Answer]
-"""Names out of `SETS`, a system's name in uv, a Python."""
+"""Takes names from `SETS`, uv's name of a system, and a Python version."""
 
 
 def resolve(sets: Sequence[str], system: str, python: str) -> Answer:
-    """Ask uv for versions that fit together; of `mmpose.txt` alone, without dependencies."""
+    """Let uv resolve versions; for `mmpose.txt` alone, without dependencies."""
     if MMPOSE in sets:
         source = ["vidpose/detect/mmpose.txt", "--no-deps"]
     else:
@@ -78,7 +77,7 @@ def resolve(sets: Sequence[str], system: str, python: str) -> Answer:
 
 
 def answers(system: str, python: str, ask: Resolve) -> dict[str, Answer]:
-    """By set. If all extras together have wheels, so has each, and one question is enough."""
+    """The answer by set. If all extras together have wheels, so has each: one call suffices."""
     together = ask((PLAIN, *EXTRAS), system, python)
     found = {PLAIN: ask((PLAIN,), system, python), MMPOSE: ask((MMPOSE,), system, python)}
     for extra in EXTRAS:
@@ -87,7 +86,7 @@ def answers(system: str, python: str, ask: Resolve) -> dict[str, Answer]:
 
 
 def spans(pythons: Sequence[str], asked: Sequence[str]) -> str:
-    """The Pythons in words."""
+    """A text for the Python versions."""
     if list(pythons) == list(asked):
         return f"{asked[0]} to {asked[-1]}" if len(asked) > 1 else asked[0]
     return ", ".join(pythons) or "none"
@@ -97,9 +96,9 @@ def report(pythons: Sequence[str], direct: Sequence[str], ask: Resolve) -> str:
     """Both tables and the reasons, as Markdown.
 
     Args:
-        pythons: such as 3.11.
-        direct: names of the packages that vidpose itself asks for.
-        ask: what resolves; `resolve`.
+        pythons: Python versions such as 3.11.
+        direct: names of the direct dependencies.
+        ask: the resolver; `resolve`.
     """
     found = {
         (name, python): answers(system, python, ask)
@@ -133,7 +132,7 @@ def report(pythons: Sequence[str], direct: Sequence[str], ask: Resolve) -> str:
 
 
 def direct_packages() -> list[str]:
-    """Names of the packages that vidpose asks for without any extra."""
+    """Names of vidpose's dependencies without extras."""
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     listed = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL)
     return re.findall(r'^\s*"([\w-]+)', listed[1], re.MULTILINE) if listed else []

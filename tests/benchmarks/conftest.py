@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """Import a benchmark by its name; they are scripts and import each other as such."""
+    """Import a benchmark by name; benchmarks are scripts and import each other as such."""
     names = [path.stem for path in FOLDER.glob("*.py")]
     monkeypatch.syspath_prepend(str(FOLDER))
     for name in names:

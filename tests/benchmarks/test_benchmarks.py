@@ -1,4 +1,4 @@
-"""The benchmarks compare like with like, and their tables say what was measured."""
+"""The benchmarks compare equivalent methods, and their tables describe the measurement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vidpose.video import VideoReader
 Import = Callable[[str], Any]
 
 
-def test_the_plain_ways_give_the_same_poses(module: Import) -> None:
+def test_plain_methods_give_the_same_poses(module: Import) -> None:
     lifting = module("lifting_speed")
     torch.manual_seed(0)
     model = PoseFormer(frames=9, embed_dim=8, depth=2).eval()
@@ -35,7 +35,7 @@ def test_the_plain_ways_give_the_same_poses(module: Import) -> None:
     torch.testing.assert_close(lifting.one_at_a_time(plain, track), both, atol=1e-5, rtol=0)
 
 
-def test_ways_take_turns_and_the_first_round_does_not_count(
+def test_methods_alternate_and_the_first_round_is_not_counted(
     module: Import, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     common = module("common")
@@ -59,7 +59,7 @@ def test_a_table_is_markdown(module: Import) -> None:
     assert "cores" in common.machine()
 
 
-def test_synthetic_people_are_seen_where_they_are(module: Import) -> None:
+def test_synthetic_people_are_in_the_frame(module: Import) -> None:
     people = module("synthetic_people").people(3, 4, (1280, 720))
     assert (people.people, people.frames) == (3, 4)
     assert (people.keypoints_2d >= 0).all()
@@ -74,7 +74,7 @@ def test_the_true_up_of_a_camera_is_found_from_the_bones(module: Import) -> None
     np.testing.assert_allclose(ground_plane.up_in_camera(world, longer), axes[:, 2], atol=1e-9)
 
 
-def test_acceleration_goes_by_the_time(module: Import) -> None:
+def test_acceleration_uses_the_timestamps(module: Import) -> None:
     smoothing = module("smoothing")
     times = np.arange(10) / 30
     falling = np.zeros((10, 17, 2)) + 0.5 * 9.81 * times[:, None, None] ** 2 * (0, 1)
@@ -121,7 +121,7 @@ def test_a_mistake_of_the_user_is_one_sentence(
     assert capsys.readouterr().err == "Error: name a file.\n"
 
 
-def test_growth_of_memory_leaves_the_arrays_out(module: Import) -> None:
+def test_memory_growth_excludes_the_arrays(module: Import) -> None:
     row = {"frames": 1800, "people": 2, "seconds": 60.0, "peak": 500e6, "arrays": 100e6}
     hour = row | {"seconds": 3600.0, "peak": 960e6, "arrays": 500e6}
     text = module("memory").report([row, hour])
@@ -129,7 +129,7 @@ def test_growth_of_memory_leaves_the_arrays_out(module: Import) -> None:
     assert text.endswith("grows by 60 MB without the result's arrays (1.15 times).")
 
 
-def test_a_video_is_repeated_without_encoding_it(module: Import, tmp_path: Path) -> None:
+def test_a_video_is_repeated_without_reencoding(module: Import, tmp_path: Path) -> None:
     memory = module("memory")
     video = make_clip(tmp_path / "a.mp4", frames=10, rate=Fraction(30))
     small = memory.small(video, tmp_path / "small.mp4", width=32)
@@ -142,7 +142,7 @@ def test_a_video_is_repeated_without_encoding_it(module: Import, tmp_path: Path)
 
 
 def standing(module: Import, apart_px: float) -> Any:
-    """A mark of legs a metre long, in a person 200 pixels tall."""
+    """An annotation of legs 100 pixels long, for a person 200 pixels tall."""
     joints = np.array([[50 + apart_px, 100], [50 + apart_px, 150], [50, 100], [50, 150]], float)
     box = np.array([0.0, 0, 100, 200])
     return module("marked_legs").Mark(
@@ -156,26 +156,26 @@ def standing(module: Import, apart_px: float) -> Any:
     )
 
 
-def test_faults_of_legs_as_a_whole(module: Import) -> None:
+def test_swapped_merged_and_missing_legs(module: Import) -> None:
     faults, mark = module("marked_legs").faults, standing(module, 20)
     middle = mark.joints.mean(axis=0)
     assert faults(mark, mark.joints) == []
-    assert faults(mark, mark.joints[[2, 3, 0, 1]]) == ["exchanged"]
+    assert faults(mark, mark.joints[[2, 3, 0, 1]]) == ["swapped"]
     one = np.stack([[middle[0], y] for y in (100, 150, 100, 150)])
-    assert faults(mark, one) == ["two legs on one"]
+    assert faults(mark, one) == ["merged"]
     assert faults(mark, np.full((4, 2), np.nan)) == ["not found"]
     together = standing(module, 2)
-    assert faults(together, together.joints[[2, 3, 0, 1]]) == []  # who could tell
+    assert faults(together, together.joints[[2, 3, 0, 1]]) == []  # too close to tell
 
 
-def test_errors_of_legs_leave_out_hidden_joints(module: Import) -> None:
+def test_leg_errors_exclude_hidden_joints(module: Import) -> None:
     mark = standing(module, 20)
     found = mark.joints + np.array([(3, 4), (0, 0), (0, 0), (90, 90)])
     cells = list(module("marked_legs").row([mark], [found]))
     assert cells == ["1.7", "0.0", "0.8", "0.0%", "0 of 1", "0 of 1", "0 of 1"]
 
 
-def test_the_person_who_is_meant_is_picked(module: Import) -> None:
+def test_the_annotated_person_is_picked(module: Import) -> None:
     mark = standing(module, 20)
     people = np.random.default_rng(0).uniform((0, 0), (100, 200), (2, 17, 2))
     people[0] += 500
@@ -186,18 +186,18 @@ def test_the_person_who_is_meant_is_picked(module: Import) -> None:
     assert np.isnan(mark.pick(people[:1])).all()
 
 
-def test_marks_are_of_the_video_that_was_marked(module: Import, demo_video: Path) -> None:
+def test_annotations_require_the_annotated_video(module: Import, demo_video: Path) -> None:
     legs = module("marked_legs")
     entries = json.loads(legs.MARKS.read_text())["videos"]
     assert sum(len(entry["people"]) for entry in entries) == 59
-    with pytest.raises(DataError, match="another video than the one that was marked"):
+    with pytest.raises(DataError, match="is not the annotated video"):
         legs.read_marks({"demo.mp4": Path(__file__), "more": Path(__file__).parent})
     with pytest.raises(DataError, match=r"\.mp4 is missing"):
         legs.read_marks({"demo.mp4": demo_video, "more": Path(__file__).parent})
 
 
-def test_false_alarms_of_legs_are_counted(module: Import) -> None:
-    """Legs that come together for half a second, seen from the side only."""
+def test_false_alarms_of_merged_legs_are_counted(module: Import) -> None:
+    """The legs come together for half a second; only side views see them merge."""
     joints = np.zeros((60, 17, 3), np.float32)
     for side, sign in (("L", 1), ("R", -1)):
         for joint, height in (("Hip", 0.9), ("Knee", 0.5), ("Foot", 0.1)):

@@ -1,4 +1,4 @@
-"""Two checkouts of the code are compared as they are, and differing arrays are named."""
+"""Comparison of two checkouts of the code; arrays that differ are named."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main(arguments, standalone_mode):
 
 
 def checkout(folder: Path, value: str) -> Path:
-    """A stand-in for vidpose whose result has `value` everywhere."""
+    """A fake vidpose whose result has `value` everywhere."""
     (folder / "vidpose").mkdir(parents=True)
     (folder / "vidpose" / "__init__.py").touch()
     (folder / "vidpose" / "cli.py").write_text(CLI.replace("VALUE", value))
@@ -64,7 +64,7 @@ def test_arrays_that_differ_are_named(
         module("compare_checkouts").main()
 
 
-def test_a_sign_of_zero_and_a_missing_array_differ(module: Import) -> None:
+def test_the_sign_of_zero_and_missing_arrays_count_as_differences(module: Import) -> None:
     different = module("compare_checkouts").different
     zero = np.zeros(3, np.float32)
     assert different({"a": zero}, {"a": -zero}) == ["a (by up to 0)"]
@@ -75,7 +75,7 @@ def test_a_sign_of_zero_and_a_missing_array_differ(module: Import) -> None:
     assert different({"a": np.array(["x"])}, {"a": np.array(["y"])}) == ["a"]
 
 
-def test_a_folder_without_the_code_is_refused(
+def test_a_folder_without_the_code_is_an_error(
     module: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["x", str(tmp_path)])

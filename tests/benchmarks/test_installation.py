@@ -1,4 +1,4 @@
-"""What the benchmarks say about installing."""
+"""Benchmarks of the installation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 Import = Callable[[str], Any]
 
 
-def test_a_set_without_wheels_is_named_with_its_reason(module: Import) -> None:
+def test_missing_wheels_are_reported_with_the_reason(module: Import) -> None:
     wheels = module("wheels")
 
     def ask(sets: Sequence[str], system: str, python: str) -> Any:
@@ -22,7 +22,7 @@ def test_a_set_without_wheels_is_named_with_its_reason(module: Import) -> None:
     text = wheels.report(("3.13", "3.14"), ["numpy"], ask)
     everywhere = "3.13 to 3.14"
     assert f"| plain | {everywhere} | {everywhere} | {everywhere} | none | {everywhere} |" in text
-    assert f"| mmpose | {everywhere} |" in text  # although ray spoils all extras together
+    assert f"| mmpose | {everywhere} |" in text  # although all extras together fail because of ray
     assert "| ray | 3.13 | 3.13 | 3.13 | none | 3.13 |" in text
     assert "- Linux x86-64: ray has no wheels (ray 3.14)" in text
     assert "- macOS 14 x86-64: torch has no wheels (plain 3.13, plain 3.14, mmpose 3.13," in text
@@ -35,7 +35,7 @@ def test_the_packages_are_those_of_pyproject(module: Import) -> None:
     assert "ray" not in direct
 
 
-def test_an_environment_is_measured_file_by_file(module: Import, tmp_path: Path) -> None:
+def test_the_size_of_an_environment(module: Import, tmp_path: Path) -> None:
     site = tmp_path / "lib" / "python3.11" / "site-packages"
     sizes = {"torch": 3, "nvidia/cudnn": 5, "triton": 2, "numpy": 1, "numpy-2.0.dist-info": 0}
     for name, mb in sizes.items():

@@ -1,4 +1,4 @@
-"""The errors of angles and gait: none for the truth itself, and those that are made by hand."""
+"""Errors of angles and gait: zero for the ground truth, and known ones for constructed poses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Import = Callable[[str], Any]
 UP = np.array([0.0, 0.0, 1.0])
 
 
-def test_errors_of_angles_are_absolute_and_constant_ones_can_be_removed(module: Import) -> None:
+def test_angle_errors_are_absolute_and_the_constant_part_can_be_removed(module: Import) -> None:
     benchmark = module("joint_angles")
     degrees = np.radians([10.0, 20.0, 30.0])
     true = np.stack([pose(RShank=(0, -np.sin(a), -np.cos(a))) for a in degrees])
@@ -37,7 +37,7 @@ def test_errors_of_angles_are_absolute_and_constant_ones_can_be_removed(module: 
     assert "| knee flexion | 1.7 | 1.3 |" in benchmark.markdown({"default": table})
 
 
-def test_frames_without_truth_do_not_count(module: Import) -> None:
+def test_frames_without_ground_truth_are_excluded(module: Import) -> None:
     benchmark = module("joint_angles")
     true = np.stack([pose()] * 3)
     lifted = np.stack([pose(RThigh=(0, 1, 0))] * 3)
@@ -49,7 +49,7 @@ def test_frames_without_truth_do_not_count(module: Import) -> None:
     assert table["hip_flexion"].mean_absolute() == "45.0"
 
 
-def test_a_trc_is_read_by_its_markers(module: Import, tmp_path: Path) -> None:
+def test_a_trc_is_read_by_marker_names(module: Import, tmp_path: Path) -> None:
     read_trc = module("joint_angles").read_trc
     markers = [f"{s}{joint}" for s in "RL" for joint in ("Ankle", "Hip", "Shoulder")]
     numbers = [[str(100 * t + n) for n in range(3 * len(markers))] for t in range(2)]
@@ -67,7 +67,7 @@ def test_a_trc_is_read_by_its_markers(module: Import, tmp_path: Path) -> None:
         read_trc(tmp_path / "none.trc")
 
 
-def test_gait_of_true_joints_is_that_of_the_motion(module: Import) -> None:
+def test_gait_of_true_joints_matches_the_motion(module: Import) -> None:
     benchmark = module("gait")
     result = walking(step_m=0.65, step_s=0.5)
     assert result.camera_to_world is not None

@@ -1,4 +1,4 @@
-"""The lifting benchmark: the same people and errors for all weights, and true statements."""
+"""The lifting benchmark: the same people and noise for all weights, and correct descriptions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def somebody(frames: int = 600) -> Any:
     return np.repeat(rng.normal(size=(1, 17, 2)), frames, axis=0)
 
 
-def test_clean_noise_is_none_and_noise_repeats(module: Any) -> None:
+def test_clean_has_no_noise_and_noise_is_reproducible(module: Any) -> None:
     noise = module("keypoint_noise")
     rays = somebody()
     np.testing.assert_array_equal(noise.add_noise(rays, 30.0, noise.CLEAN, (1, 2)), rays)
@@ -58,7 +58,7 @@ def test_clean_noise_is_none_and_noise_repeats(module: Any) -> None:
         )
 
 
-def test_noise_is_as_large_and_lasting_as_it_says(module: Any) -> None:
+def test_noise_has_the_stated_size_and_duration(module: Any) -> None:
     noise = module("keypoint_noise")
     rays = somebody(20_000)
     size = np.linalg.norm(rays[0] - rays[0, :1], axis=-1).mean()
@@ -84,7 +84,7 @@ def test_noise_is_as_large_and_lasting_as_it_says(module: Any) -> None:
     np.testing.assert_array_equal(swapped[~crossed], rays[~crossed])
 
 
-def test_lasting_errors_are_the_same_at_any_frame_rate(module: Any) -> None:
+def test_correlated_errors_do_not_depend_on_the_frame_rate(module: Any) -> None:
     noise = module("keypoint_noise")
     slow = noise.Noise(about="", bias_sd=0.03, drift_sd=0.03)
     at_25 = noise.add_noise(somebody(50), 25.0, slow, (4,))
@@ -93,7 +93,7 @@ def test_lasting_errors_are_the_same_at_any_frame_rate(module: Any) -> None:
 
 
 @pytest.mark.parametrize(("what", "count"), [("legs", 4), ("arm", 2)])
-def test_hidden_joints_are_gone_for_a_second_or_two(module: Any, what: str, count: int) -> None:
+def test_hidden_joints_are_missing_for_a_second_or_two(module: Any, what: str, count: int) -> None:
     noise = module("keypoint_noise")
     rays = somebody(240)
     hidden = noise.hide(rays, 30.0, what, (1,))
@@ -108,7 +108,7 @@ def test_hidden_joints_are_guessed_or_cut_off_throughout(module: Any) -> None:
     hidden = noise.hide(guessed, 30.0, "legs", (1,), guessed=True)
     off = guessed - rays
     assert (np.abs(off).max(axis=(1, 2)) > 0).tolist() == hidden.tolist()
-    assert np.abs(off[hidden] - off[hidden][0]).max() < 1e-9  # they go along with the person
+    assert np.abs(off[hidden] - off[hidden][0]).max() < 1e-9  # they move with the person
     assert ((off[hidden][0] != 0).all(axis=1)).sum() == 4
     assert noise.hide(rays, 30.0, "feet", (1,)).all()
     feet = [H36M17.index(name) for name in ("LFoot", "RFoot")]
@@ -116,7 +116,9 @@ def test_hidden_joints_are_guessed_or_cut_off_throughout(module: Any) -> None:
     assert np.isnan(rays[..., 0]).sum() == 2 * 240
 
 
-def test_weights_that_know_the_people_are_refused(module: Any, mocap: Path, tmp_path: Path) -> None:
+def test_weights_trained_on_the_subjects_are_an_error(
+    module: Any, mocap: Path, tmp_path: Path
+) -> None:
     lifting = module("lifting")
     path = save(tmp_path / "seen.safetensors", MODELS[0], ["02", "10"])
     with pytest.raises(UsageError, match="12 were held out"):
@@ -135,7 +137,7 @@ def test_weights_that_know_the_people_are_refused(module: Any, mocap: Path, tmp_
     lifting.check_held_out(lifting.load_lifter_checkpoint(other).training, other)
 
 
-def test_people_who_were_trained_on_are_measured_when_asked(
+def test_training_subjects_are_measured_on_request(
     module: Any, mocap: Path, tmp_path: Path
 ) -> None:
     write_mocap(mocap, ("01", "06"))
@@ -143,19 +145,19 @@ def test_people_who_were_trained_on_are_measured_when_asked(
     how = {"quick": False, "out": tmp_path / "out", "only": ["one build"], "trained": True}
     module("lifting").run(mocap, [path], **how)
     text = (tmp_path / "out" / "benchmark.md").read_text()
-    assert "Subjects 01, whom training knows: " in text
+    assert "Subjects 01, training subjects: " in text
     other = save(tmp_path / "other.safetensors", MODELS[0], ["02", "12"])
     with pytest.raises(UsageError, match="was not trained on all subjects except 02, 10, 12"):
         module("lifting").run(mocap, [other], **how)
 
 
-def test_an_unknown_condition_is_refused(module: Any, mocap: Path, tmp_path: Path) -> None:
+def test_an_unknown_condition_is_an_error(module: Any, mocap: Path, tmp_path: Path) -> None:
     path = save(tmp_path / "a.safetensors", MODELS[0], HELD_OUT)
-    with pytest.raises(UsageError, match="--only wet: there are default, clean"):
+    with pytest.raises(UsageError, match="--only wet: choose from default, clean"):
         module("lifting").run(mocap, [path], quick=True, out=tmp_path / "out", only=["wet"])
 
 
-def test_a_folder_without_the_people_is_refused(module: Any, mocap: Path) -> None:
+def test_a_folder_without_the_subjects_is_an_error(module: Any, mocap: Path) -> None:
     (mocap / "12" / "12_01.bvh").unlink()
     with pytest.raises(DataError, match="lacks one of the subjects"):
         module("lifting").read_people(mocap)
@@ -170,7 +172,7 @@ def test_all_weights_get_one_table(
     weights = [save(tmp_path / f"{name}.safetensors", model, HELD_OUT) for name, model in models]
     lifting.run(mocap, weights, quick=True, out=tmp_path / "out")
     text = (tmp_path / "out" / "benchmark.md").read_text()
-    assert "| condition | what | a | b | c | again |" in text
+    assert "| condition | description | a | b | c | again |" in text
     assert text in capsys.readouterr().out
     with (tmp_path / "out" / "benchmark.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -184,8 +186,8 @@ def test_all_weights_get_one_table(
         assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_as_live_fewer_frames_ahead_are_seen(module: Any, mocap: Path, tmp_path: Path) -> None:
-    """A network that sees 4 frames on either side wants no more, but does want these."""
+def test_live_conditions_use_fewer_future_frames(module: Any, mocap: Path, tmp_path: Path) -> None:
+    """A network with a receptive field of 4 frames on either side uses these and no more."""
     lifting = module("lifting")
     path = save(tmp_path / "a.safetensors", MODELS[2], HELD_OUT)
     lifter = lifting.Lifter(lifting.load_lifter_checkpoint(path), precision="fp32")
@@ -200,7 +202,7 @@ def test_as_live_fewer_frames_ahead_are_seen(module: Any, mocap: Path, tmp_path:
     how: dict[str, Any] = {"quick": False, "live": True, "every": 100, "out": tmp_path / "out"}
     lifting.run(mocap, [path], only=["3 ahead", "all"], **how)
     assert (
-        "| 3 ahead | 3 frames after it, 0.10 s; no mirror image |"
+        "| 3 ahead | 3 future frames, 0.10 s; no flip averaging |"
         in (tmp_path / "out/benchmark.md").read_text()
     )
 
@@ -220,7 +222,7 @@ def test_every_condition_has_a_view(module: Any, mocap: Path) -> None:
             np.testing.assert_array_equal(view.joints, default.joints)
 
 
-def test_errors_are_what_they_are_called(module: Any) -> None:
+def test_errors_match_their_definitions(module: Any) -> None:
     lifting = module("lifting")
     condition = lifting.conditions(quick=True)[0]
     rng = np.random.default_rng(0)
@@ -241,7 +243,7 @@ def test_errors_are_what_they_are_called(module: Any) -> None:
     assert twice.value("mpjpe_mm") > 100
 
 
-def test_rates_matched_and_as_they_are(module: Any) -> None:
+def test_frame_rates_resampled_and_unchanged(module: Any) -> None:
     lifting = module("lifting")
     view = lifting.View(
         pixels=np.zeros((11, 17, 2)),
@@ -304,7 +306,7 @@ def test_weights_with_one_name_get_different_labels(
 
 
 def test_the_benchmark_never_changes(module: Any, mocap: Path) -> None:
-    """Training's cameras and noise may change; what weights are measured on may not.
+    """Training's cameras and noise may change; the benchmark's may not.
 
     If this fails, all results of the benchmark have to be measured again.
     """

@@ -1,4 +1,4 @@
-"""Calibrated cameras and triangulation, and the errors that are measured with them."""
+"""Calibrated cameras, triangulation, and errors against triangulated joints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidpose.skeleton import H36M17
 
 
 def ring(module: Any) -> Any:
-    """Four cameras around the origin that look at it; x right, y down."""
+    """Four cameras around the origin that face it; x right, y down."""
     multiview = module("multiview")
     cameras = []
     for turn in (0.3, 1.7, 3.2, 4.9):
@@ -35,7 +35,7 @@ def seen_by(cameras: Any, points: Any) -> Any:
     return np.stack([place[..., :2] / place[..., 2:] for place in places])
 
 
-def test_triangulation_ignores_the_camera_that_is_wrong(module: Any) -> None:
+def test_triangulation_ignores_an_outlier_camera(module: Any) -> None:
     multiview, cameras = module("multiview"), ring(module)
     points = np.random.default_rng(0).normal(size=(5, 17, 3)) * 0.5
     rays = seen_by(cameras, points)
@@ -81,7 +81,7 @@ def test_a_qualisys_calibration_is_read(module: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose(camera.rays(np.array([[600.0, 300.0]])), [[0.1, -0.1]], atol=1e-9)
 
 
-def test_limbs_on_the_other_side_and_far_joints_are_counted(module: Any) -> None:
+def test_swapped_limbs_and_outliers_are_counted(module: Any) -> None:
     detector_errors, real_cameras = module("detector_errors"), module("real_cameras")
     multiview, cameras = module("multiview"), ring(module)
     points = np.random.default_rng(0).normal(size=(50, 17, 3)) * 0.5

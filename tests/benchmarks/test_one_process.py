@@ -1,4 +1,4 @@
-"""The bounds of `one_process.py` hold back what grows, and the kills see what is half-written."""
+"""The bounds of `one_process.py` detect growth, and `kills.py` detects partial files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def watched(module: Any, rows: dict[str, tuple[float, int]]) -> Any:
         ((1070.0, 9), ["Memory grew by 70 MB from clip 100 to 200, over 60."]),
     ],
 )
-def test_what_clips_may_leave(module: Import, last: tuple[float, int], wrong: list[str]) -> None:
+def test_bounds_after_many_clips(module: Import, last: tuple[float, int], wrong: list[str]) -> None:
     one = module("one_process")
     rows = {"15": (900.0, 9), "100": (1000.0, 9), "200": last}
     assert list(one.failures_of_clips(watched(one, rows), 200)) == wrong
@@ -46,7 +46,7 @@ def test_what_clips_may_leave(module: Import, last: tuple[float, int], wrong: li
         ((1090.0, 10), (1440.0, 11), 2),
     ],
 )
-def test_what_a_long_video_may_leave(
+def test_bounds_of_a_long_video(
     module: Import, whole: tuple[float, int], result: tuple[float, int], wrong: int
 ) -> None:
     one = module("one_process")
@@ -64,7 +64,7 @@ def test_open_files_are_counted(module: Import, tmp_path: Path) -> None:
     assert watch.opened("before", "after") == 0
 
 
-def test_the_places_of_a_long_video(module: Import) -> None:
+def test_recorded_fractions_of_a_long_video(module: Import) -> None:
     one = module("one_process")
     watch = watched(one, {})
     progress = one.along(watch)
@@ -88,7 +88,7 @@ def test_clips_and_the_long_video(module: Import, tmp_path: Path) -> None:
     assert times[-1] == pytest.approx(59 / one.LONG_FPS, abs=0.05)
 
 
-def test_a_half_written_file_and_a_leftover_are_seen(module: Import, tmp_path: Path) -> None:
+def test_partial_and_leftover_files_are_detected(module: Import, tmp_path: Path) -> None:
     kills = module("kills")
     script = (
         "import sys, time, pathlib; out = pathlib.Path(sys.argv[1]); "

@@ -7,7 +7,7 @@ import pytest
 from tests.bvh_files import write_mocap
 
 
-def test_who_is_left_out_of_any_weights_is_not_among_the_others(
+def test_subjects_held_out_by_any_weights_are_not_training_subjects(
     module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = module("people")
@@ -20,7 +20,7 @@ def test_who_is_left_out_of_any_weights_is_not_among_the_others(
     monkeypatch.setattr(people, "on_motion", on_motion)
     monkeypatch.setitem(people.EVERY_TRAINED, "CMU", 1)
     mocap = write_mocap(tmp_path, ("01", "02", "03", "06", "07", "10", "12"))
-    # 06 and 07 chose the epoch, of one and of what another began with.
+    # 06 and 07 were validation subjects: of one, and of the weights another was fine-tuned from.
     trainings = (
         {"held_out": ["02", "10", "12", "06"]},
         {"held_out": ["02", "10", "12"], "began_with": {"held_out": ["02", "10", "12", "07"]}},
