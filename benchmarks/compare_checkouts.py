@@ -154,7 +154,7 @@ def main() -> None:
     checkouts = {"old": given.old.resolve(), "new": given.new.resolve()}
     check_comparison(checkouts.values(), given.video, given.runs)
     table, unequal = compare(checkouts, given.video.resolve(), given.runs, arguments[split + 1 :])
-    print(f"{given.video.name}, {given.runs} runs of each in turn. {machine()}.\n\n{table}")
+    print(f"{given.video.name}, {given.runs} alternating runs each. {machine()}.\n\n{table}")
     if unequal:
         print(f"Arrays that differ: {'; '.join(unequal)}.")
         sys.exit(1)

@@ -40,7 +40,7 @@ class Installation:
     total_mb: float
     gpu_mb: float
     wall_s: float
-    processor_s: float
+    cpu_s: float
 
 
 def run(command: list[str], folder: Path) -> None:
@@ -86,7 +86,7 @@ def install(revision: str, way: str, python: str, folder: Path) -> Installation:
         total_mb=total,
         gpu_mb=gpu,
         wall_s=wall,
-        processor_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
     )
 
 
@@ -102,7 +102,7 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=given.folder) as folder:
                 found = install(revision, way, given.python, Path(folder) / "vidpose")
             sizes = (f"{found.total_mb:,.0f}", f"{found.gpu_mb:,.0f}")
-            times = (f"{found.wall_s:.0f}", f"{found.processor_s:.0f}")
+            times = (f"{found.wall_s:.0f}", f"{found.cpu_s:.0f}")
             rows.append((revision, way, str(found.packages), *sizes, *times))
             print(*rows[-1], file=sys.stderr, flush=True)
     header = ("revision", "method", "packages", "MB", "GPU part, MB", "wall, s", "CPU, s")

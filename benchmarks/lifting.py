@@ -142,7 +142,7 @@ def conditions(quick: bool) -> list[Condition]:
     ]
     guessed = "legs hidden for 1 or 2 s, and guessed"
     hidden.append(replace(hidden[0], name="legs guessed", about=guessed, guessed=True))
-    cut_off = "feet below the picture's edge throughout"
+    cut_off = "feet below the image's edge throughout"
     hidden.append(replace(half, name="feet cut off", about=cut_off, hidden="feet"))
     embedded = replace(
         first, name="embedded", about="2D like the embedded detector's", noise=EMBEDDED

@@ -51,14 +51,14 @@ def measure(browser: Any, path: Path) -> tuple[float, float]:
     wait_until(page, "!!window.vidpose && vidpose.drawn > 0", seconds=300)
     loaded = time.perf_counter() - start
     page.evaluate(DRAW % DRAWN_FRAMES)  # compiles the shaders
-    start = processor_s()
+    start = cpu_s()
     page.evaluate(DRAW % DRAWN_FRAMES)
-    draw = (processor_s() - start) / DRAWN_FRAMES
+    draw = (cpu_s() - start) / DRAWN_FRAMES
     context.close()
     return loaded, draw
 
 
-def processor_s() -> float:
+def cpu_s() -> float:
     """CPU seconds that this script's child processes have used so far."""
     times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
     return sum(used.user + used.system for used in times)

