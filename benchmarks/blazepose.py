@@ -31,7 +31,7 @@ from vidpose.detect.blazepose_regions import Region
 from vidpose.utils.files import check_writable
 from vidpose.video import VideoReader
 
-SURE = 0.5
+PRESENT = 0.5
 SAME = 0.3
 """Body sizes: two poses whose mean joint distance is below this are the same person."""
 
@@ -47,20 +47,20 @@ class FromCorner:
         self.description, self.mixed = self._networks.description, False
 
     def find(
-        self, image: NDArray[np.uint8], windows: list[Region], sure: float
+        self, image: NDArray[np.uint8], windows: list[Region], min_confidence: float
     ) -> list[list[Region]]:
-        return self._networks.find(image, windows, sure)
+        return self._networks.find(image, windows, min_confidence)
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, accurate: bool
     ) -> Landmarks:
-        found = self._networks.landmarks(image, regions, mirrored=False, sure=sure)
+        found = self._networks.landmarks(image, regions, mirrored=False, accurate=accurate)
         if not mirrored:
             return found
         width = image.shape[1]
         other = [Region(width - 1 - x, y, side, -turn) for x, y, side, turn in regions]
         image = np.ascontiguousarray(image[:, ::-1])
-        second = self._networks.landmarks(image, other, mirrored=False, sure=sure)
+        second = self._networks.landmarks(image, other, mirrored=False, accurate=accurate)
         return Landmarks(
             np.concatenate([found.points, second.points]),
             np.concatenate([found.visibility, second.visibility]),
@@ -84,10 +84,12 @@ class Watched:
         self.region_off: list[float] = []
 
     def find(
-        self, image: NDArray[np.uint8], windows: list[Region], sure: float
+        self, image: NDArray[np.uint8], windows: list[Region], min_confidence: float
     ) -> list[list[Region]]:
-        found = self._ours.find(image, windows, sure)
-        for some, others in zip(found, self._theirs.find(image, windows, sure), strict=True):
+        found = self._ours.find(image, windows, min_confidence)
+        for some, others in zip(
+            found, self._theirs.find(image, windows, min_confidence), strict=True
+        ):
             self.regions_ours += len(some)
             self.regions_theirs += len(others)
             near = [min((a.distance(b) for b in others), default=1.0) for a in some]
@@ -96,15 +98,15 @@ class Watched:
         return found
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, accurate: bool
     ) -> Landmarks:
         ours, theirs, also = (
-            networks.landmarks(image, regions, mirrored=mirrored, sure=sure)
+            networks.landmarks(image, regions, mirrored=mirrored, accurate=accurate)
             for networks in (self._ours, self._theirs, self._also)
         )
-        both = (ours.presence > SURE) & (theirs.presence > SURE)
+        both = (ours.presence > PRESENT) & (theirs.presence > PRESENT)
         self.seen += len(both)
-        self.alike += int(((ours.presence > SURE) == (theirs.presence > SURE)).sum())
+        self.alike += int(((ours.presence > PRESENT) == (theirs.presence > PRESENT)).sum())
         for n in np.flatnonzero(both):
             side = regions[n % len(regions)].side
             for found, kept in ((ours, self.off), (also, self.off_also)):

@@ -46,20 +46,20 @@ _Found = tuple[NDArray[np.float64], NDArray[np.float32], float]
 class MediaPipeNetworks:
     """See `vidpose.detect.blazepose_network.Networks`; the mirrored image has its own thread."""
 
-    def __init__(self, num_people: int = 8, sure: float = 0.5) -> None:
+    def __init__(self, num_people: int = 8, min_confidence: float = 0.5) -> None:
         self.mixed = False
         self.description: dict[str, Any] = {
             "runtime": f"mediapipe {mp.__version__}",
             "weights": {path.name: sha256(path) for path in PIXEL_TO_INPUT},
         }
-        self._sure = sure
+        self._min_confidence = min_confidence
         self._finder = _runner(
             "pose_detector.PoseDetectorGraph",
             ["IMAGE:image"],
             ["EXPANDED_POSE_RECTS:regions"],
             PoseDetectorGraphOptions(
                 base_options=_model(DETECTOR_FILE),
-                min_detection_confidence=sure,
+                min_detection_confidence=min_confidence,
                 min_suppression_threshold=0.5,
                 num_poses=num_people,
             ),
@@ -70,7 +70,7 @@ class MediaPipeNetworks:
                 ["IMAGE:image", "NORM_RECT:region"],
                 ["LANDMARKS:landmarks", "POSE_RECT_NEXT_FRAME:next", "PRESENCE:presence"],
                 PoseLandmarksDetectorGraphOptions(
-                    base_options=_model(LANDMARKS_FILE), min_detection_confidence=sure
+                    base_options=_model(LANDMARKS_FILE), min_detection_confidence=min_confidence
                 ),
             )
             for _ in range(2)
@@ -78,10 +78,10 @@ class MediaPipeNetworks:
         self._thread = ThreadPoolExecutor(1)
 
     def find(
-        self, image: NDArray[np.uint8], windows: list[Region], sure: float
+        self, image: NDArray[np.uint8], windows: list[Region], min_confidence: float
     ) -> list[list[Region]]:
         """See `Networks.find`."""
-        if sure != self._sure:
+        if min_confidence != self._min_confidence:
             raise ValueError("MediaPipe needs the minimum confidence when it is created")
         return [self._find(image, window) for window in windows]
 
@@ -105,7 +105,7 @@ class MediaPipeNetworks:
         ]
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, accurate: bool
     ) -> Landmarks:
         """See `Networks.landmarks`."""
         height, width = image.shape[:2]

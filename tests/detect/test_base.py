@@ -47,8 +47,8 @@ def test_a_shift_that_does_not_fit_is_refused(shift: NDArray[Any]) -> None:
         Detections(POINTS, SCORES, H36M17, shift=shift)
 
 
-def test_a_shift_is_one_in_another_skeleton() -> None:
-    """A joint between two others moves half as far as each of them; a quick look stays one."""
+def test_a_shift_is_converted_to_another_skeleton() -> None:
+    """A joint between two others moves half as far as one of them; NaN stays NaN."""
     keypoints = np.random.default_rng(0).uniform(0, 99, (2, 33, 2)).astype(np.float32)
     scores = np.full((2, 33), 0.9, np.float32)
     shift = np.zeros_like(keypoints)

@@ -132,7 +132,7 @@ def test_small_tiles_take_turns_while_somebody_is_known(
 
 
 def test_a_person_lost_is_found_again(detector: BlazePoseDetector, frames: list[Frame]) -> None:
-    """Black frames, shorter than anybody is waited for, and no new search due afterwards."""
+    """Black frames for less than `LOST_AFTER_S`, and no new search due afterwards."""
     first, black, last = frames[0], np.zeros_like(frames[0].image), frames[1]
     assert len(detector.detect_image(first.image, 0.0)) == 2
     assert len(detector.detect_image(black, 0.03)) == 0
@@ -142,7 +142,7 @@ def test_a_person_lost_is_found_again(detector: BlazePoseDetector, frames: list[
 def test_a_person_lost_after_a_pause_is_found_again(
     detector: BlazePoseDetector, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody was looked for in vain while there was no picture, however long that was."""
+    """The time between two frames does not count towards `LOST_AFTER_S`."""
     black = np.zeros_like(frames[0].image)
     assert len(detector.detect_image(frames[0].image, 0.0)) == 2
     assert len(detector.detect_image(black, 1.0)) == 0
@@ -151,7 +151,7 @@ def test_a_person_lost_after_a_pause_is_found_again(
 
 
 def test_the_mirrored_picture_gives_the_mirrored_pose(frames: list[Frame]) -> None:
-    """Better with the flip test, though the search does not know of it."""
+    """More closely with the flip test, although the search does not use it."""
 
     def asymmetry(flip_test: bool) -> float:
         image = frames[0].image
@@ -208,7 +208,7 @@ def test_the_description_names_the_networks(
 
 
 @pytest.mark.parametrize("given", [None, False, True])
-def test_the_mirrored_person_is_found_if_asked_for(given: bool | None) -> None:
+def test_the_flip_test_is_used_if_asked_for(given: bool | None) -> None:
     detector, _ = open_detector(DetectorOptions(flip_test=given), torch.device("cpu"))
     with detector:
         assert detector.description["options"]["flip_test"] is bool(given)
@@ -248,7 +248,7 @@ def test_stderr_stays_clean(capfd: pytest.CaptureFixture[str], frames: list[Fram
 def test_one_detector_serves_many_videos(
     flip_test: bool, demo_video: Path, frames: list[Frame]
 ) -> None:
-    """To the bit; and without `reset` it would remember."""
+    """Bit for bit; without `reset` the detector would keep its state."""
     with VideoReader(demo_video, 2.5, 2.8) as reader:
         video = list(reader)
     with BlazePoseDetector(flip_test=flip_test) as fresh:
@@ -269,7 +269,7 @@ def assert_equal_detections(found: list[Detections], expected: list[Detections])
 
 
 def test_its_memory_lets_another_one_go_on(demo_video: Path) -> None:
-    """To the bit; the second look at the people in between does not come from a new search."""
+    """Bit for bit; the second detector does not find the people with a search of its own."""
     with VideoReader(demo_video, 2.0, 2.4) as reader:
         video = list(reader)
     with BlazePoseDetector() as first:
@@ -312,7 +312,7 @@ def test_both_people_keep_their_ids_through_the_demo_video(
 
 
 def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
-    """The man sets his left foot forward; in the picture alone it would be his right one."""
+    """The man sets his left foot forward; judged by a single frame it would be his right one."""
     collector = PoseCollector()
     with VideoReader(demo_video, end_s=4.0) as video, BlazePoseDetector() as detector:
         for frame in video:
@@ -329,31 +329,31 @@ def test_legs_that_pass_are_not_taken_for_each_other(demo_video: Path) -> None:
 # Test-time flip augmentation
 
 
-class Made:
-    """Networks that find what they are asked to, in every window and every region."""
+class FakeNetworks:
+    """Networks that return the given landmarks for every region."""
 
     def __init__(self, seen: Landmarks, regions: list[Region]) -> None:
         self.description: dict[str, Any] = {}
         self.seen, self.regions = seen, regions
         self.mixed = False
         self.asked: list[int] = []
-        self.sure: list[bool] = []
+        self.accurate: list[bool] = []
 
-    def find(self, image: Any, windows: list[Region], sure: float) -> list[list[Region]]:
+    def find(self, image: Any, windows: list[Region], min_confidence: float) -> list[list[Region]]:
         return [self.regions for _ in windows]
 
     def landmarks(
-        self, image: Any, regions: list[Region], *, mirrored: bool, sure: bool
+        self, image: Any, regions: list[Region], *, mirrored: bool, accurate: bool
     ) -> Landmarks:
         self.asked.append(len(regions))
-        self.sure.append(sure)
+        self.accurate.append(accurate)
         squares = len(regions) * (2 if mirrored else 1)
         seen = self.seen
         return Landmarks(seen.points[:squares], seen.visibility[:squares], seen.presence[:squares])
 
 
-def made(presence: list[float]) -> Made:
-    """One person, seen the same in the mirror."""
+def fake_networks(presence: list[float]) -> FakeNetworks:
+    """One person, seen the same in the mirror image."""
     points = np.random.default_rng(0).uniform(-0.3, 0.3, (35, 2))
     points[HIP], points[CIRCLE] = (0, 0), (0, -0.5 / MARGIN)
     mirror = points * (-1, 1)
@@ -363,14 +363,14 @@ def made(presence: list[float]) -> Made:
         np.full((2, 33), 0.7, np.float32),
         np.array(presence, np.float32),
     )
-    return Made(seen, [Region(50, 50, 80, 0)])
+    return FakeNetworks(seen, [Region(50, 50, 80, 0)])
 
 
 BLACK = np.zeros((100, 100, 3), np.uint8)
 
 
 def test_a_person_is_where_both_passes_find_them() -> None:
-    networks = made([0.9, 0.9])
+    networks = fake_networks([0.9, 0.9])
     detector = BlazePoseDetector(networks=networks, flip_test=True)
     for time_s in (0.0, 0.03, 0.06):  # the region stays where it is
         found = detector.detect_image(BLACK, time_s)
@@ -385,9 +385,9 @@ def test_a_person_is_where_both_passes_find_them() -> None:
 
 
 @pytest.mark.parametrize(("fps", "every"), [(30, 3), (29.97, 3), (60, 6), (25, 3), (10, 1)])
-def test_the_surest_network_takes_its_turns(fps: float, every: int) -> None:
-    """Again from the first frame of the next video; and another one goes on as it would have."""
-    networks = made([0.9, 0.9])
+def test_the_most_accurate_network_runs_in_keyframes(fps: float, every: int) -> None:
+    """The first frame of each video is one; a restored detector keeps the rhythm."""
+    networks = fake_networks([0.9, 0.9])
     detector = BlazePoseDetector(networks=networks)
     for n in range(4):
         detector.detect_image(BLACK, n / fps)
@@ -395,72 +395,72 @@ def test_the_surest_network_takes_its_turns(fps: float, every: int) -> None:
     other.remember(json.loads(json.dumps(detector.memory())))
     for n in range(4, 12):
         other.detect_image(BLACK, n / fps)
-    assert networks.sure == [n % every == 0 for n in range(12)]
+    assert networks.accurate == [n % every == 0 for n in range(12)]
     other.reset()
     other.detect_image(BLACK, 0.0)
-    assert networks.sure[-1]
+    assert networks.accurate[-1]
 
 
-class MadeMixed(Made):
-    """Two networks; the quick one sees each joint elsewhere, and one in quite another place."""
+class FakeMixed(FakeNetworks):
+    """Two networks; the fast one sees each joint slightly elsewhere, and one joint far away."""
 
     differ = np.random.default_rng(1).uniform(-0.01, 0.01, (2, 35, 2))
     differ[:, [HIP, CIRCLE]] = 0
     differ[:, 7] = 0.1
 
     def landmarks(
-        self, image: Any, regions: list[Region], *, mirrored: bool, sure: bool
+        self, image: Any, regions: list[Region], *, mirrored: bool, accurate: bool
     ) -> Landmarks:
-        seen = super().landmarks(image, regions, mirrored=mirrored, sure=sure)
-        quick = seen.points + self.differ[: len(seen.points)]
-        return seen if sure else seen._replace(points=quick)
+        seen = super().landmarks(image, regions, mirrored=mirrored, accurate=accurate)
+        fast = seen.points + self.differ[: len(seen.points)]
+        return seen if accurate else seen._replace(points=fast)
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
-def test_the_quick_network_is_corrected_where_it_sees_the_same(flip_test: bool) -> None:
-    """Also by another detector that goes on from its memory."""
-    seen = made([0.9, 0.9])
-    networks = MadeMixed(seen.seen, seen.regions)
+def test_the_fast_network_is_corrected_where_it_sees_the_same(flip_test: bool) -> None:
+    """Also in another detector that continues from its memory."""
+    seen = fake_networks([0.9, 0.9])
+    networks = FakeMixed(seen.seen, seen.regions)
     networks.mixed = True
     detector = BlazePoseDetector(networks=networks, flip_test=flip_test)
-    sure = detector.detect_image(BLACK, 0.0).keypoints[0]
+    keyframe = detector.detect_image(BLACK, 0.0).keypoints[0]
     other = BlazePoseDetector(networks=networks, flip_test=flip_test)
     other.remember(json.loads(json.dumps(detector.memory())))
     for time_s in (0.03, 0.06):
-        quick = other.detect_image(BLACK, time_s).keypoints[0]
-        away = np.linalg.norm(quick - sure, axis=1)
+        between = other.detect_image(BLACK, time_s).keypoints[0]
+        away = np.linalg.norm(between - keyframe, axis=1)
         others = [7, BLAZEPOSE33.mirrored[7]] if flip_test else [7]
         assert away[7] > 4
         assert np.delete(away, others).max() < 1e-4
-    assert networks.sure == [True, False, False, False]
+    assert networks.accurate == [True, False, False, False]
 
 
-def test_a_close_look_says_how_far_it_moved_each_joint() -> None:
-    """From where the quick network, corrected as before, saw it; a quick look says nothing."""
-    seen = made([0.9, 0.9])
-    networks = MadeMixed(seen.seen, seen.regions)
+def test_a_keyframe_has_the_shift_of_each_joint() -> None:
+    """From where the fast network, corrected as before, saw it; in-between frames have NaN."""
+    seen = fake_networks([0.9, 0.9])
+    networks = FakeMixed(seen.seen, seen.regions)
     networks.mixed = True
     detector = BlazePoseDetector(networks=networks)
-    first, quick, _, second = (detector.detect_image(BLACK, n / 30).shift[0] for n in range(4))
+    first, between, _, second = (detector.detect_image(BLACK, n / 30).shift[0] for n in range(4))
     np.testing.assert_allclose(first, -80 * networks.differ[0, :33], atol=1e-4)
-    assert np.isnan(quick).all()
+    assert np.isnan(between).all()
     np.testing.assert_allclose(np.delete(second, 7, axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(second[7], -8, atol=1e-4)
-    only = BlazePoseDetector(networks=made([0.9, 0.9]))
+    only = BlazePoseDetector(networks=fake_networks([0.9, 0.9]))
     assert not any(only.detect_image(BLACK, n / 30).shift.any() for n in range(4))
 
 
-def test_a_close_look_with_both_passes_moves_the_mean_of_them() -> None:
-    seen = made([0.9, 0.9])
-    networks = MadeMixed(seen.seen, seen.regions)
+def test_with_the_flip_test_the_shift_is_the_mean_of_both_passes() -> None:
+    seen = fake_networks([0.9, 0.9])
+    networks = FakeMixed(seen.seen, seen.regions)
     networks.mixed = True
     detector = BlazePoseDetector(networks=networks, flip_test=True)
-    first, quick, _, second = (detector.detect_image(BLACK, n / 30).shift[0] for n in range(4))
+    first, between, _, second = (detector.detect_image(BLACK, n / 30).shift[0] for n in range(4))
     others = np.delete(np.arange(33), [7, BLAZEPOSE33.mirrored[7]])
     mirror = networks.differ[1, :33][BLAZEPOSE33.mirrored] * (-1, 1)
     mean = -80 * (networks.differ[0, :33] + mirror) / 2
     np.testing.assert_allclose(first[others], mean[others], atol=1e-4)
-    assert np.isnan(quick).all()
+    assert np.isnan(between).all()
     np.testing.assert_allclose(second[others], 0, atol=1e-4)
 
 
@@ -474,26 +474,28 @@ def test_a_close_look_with_both_passes_moves_the_mean_of_them() -> None:
     ],
 )
 def test_a_memory_with_a_forged_correction_is_refused(change: Any) -> None:
-    detector = BlazePoseDetector(networks=made([0.9, 0.9]))
+    detector = BlazePoseDetector(networks=fake_networks([0.9, 0.9]))
     detector.detect_image(BLACK, 0.0)
     memory = json.loads(json.dumps(detector.memory()))
-    BlazePoseDetector(networks=made([0.9, 0.9])).remember(memory)
+    BlazePoseDetector(networks=fake_networks([0.9, 0.9])).remember(memory)
     memory["people"][0][4] = change(np.array(memory["people"][0][4])).tolist()
-    with pytest.raises(ValueError, match="a correction"):
+    with pytest.raises(ValueError, match="correction: "):
         detector.remember(memory)
 
 
-def test_what_the_mirrored_picture_does_not_show_is_half_as_sure() -> None:
+def test_a_person_missing_in_the_mirrored_image_gets_half_the_scores() -> None:
 
     def find(presence: list[float]) -> Detections:
-        return BlazePoseDetector(networks=made(presence), flip_test=True).detect_image(BLACK, 0.0)
+        return BlazePoseDetector(networks=fake_networks(presence), flip_test=True).detect_image(
+            BLACK, 0.0
+        )
 
     np.testing.assert_allclose(find([0.9, 0.4]).scores, 0.35)
     assert len(find([0.4, 0.9])) == 0
 
 
 def test_joints_outside_the_region_are_guesses() -> None:
-    networks = made([0.9, 0.9])
+    networks = fake_networks([0.9, 0.9])
     networks.seen.points[0, 5] = 0.6, 0.0
     networks.seen.points[1, BLAZEPOSE33.mirrored[5]] = -0.6, 0.0
     found = BlazePoseDetector(networks=networks, flip_test=True).detect_image(BLACK, 0.0)
@@ -502,7 +504,7 @@ def test_joints_outside_the_region_are_guesses() -> None:
 
 
 def test_disputed_joints_have_a_score_of_their_own() -> None:
-    networks = made([0.9, 0.9])
+    networks = fake_networks([0.9, 0.9])
     mirror = networks.seen.points[1]
     mirror[LEGS] = mirror[BLAZEPOSE33.mirrored[LEGS]]
     found = BlazePoseDetector(networks=networks, flip_test=True).detect_image(BLACK, 0.0)
@@ -519,29 +521,29 @@ def pose_and_scores() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def test_two_passes_that_agree_are_averaged() -> None:
     keypoints, scores = pose_and_scores()
-    both, sure, disputed = merge_flipped(
+    both, merged, disputed = merge_flipped(
         keypoints, scores, keypoints + np.array([2, 0], np.float32), scores * np.float32(0.5)
     )
     np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
-    np.testing.assert_allclose(sure, 0.525, rtol=1e-6)
+    np.testing.assert_allclose(merged, 0.525, rtol=1e-6)
     assert not disputed.any()
 
 
 @pytest.mark.parametrize("joints", [LEGS, ARMS, TRUNK])
-def test_what_two_passes_dispute_is_unsure(joints: list[int]) -> None:
+def test_joints_that_two_passes_dispute_get_a_low_score(joints: list[int]) -> None:
     keypoints, scores = pose_and_scores()
     other = keypoints + np.array([2, 0], np.float32)
     other[joints] = other[BLAZEPOSE33.mirrored[joints]]
-    both, sure, disputed = merge_flipped(keypoints, scores, other, scores)
+    both, merged, disputed = merge_flipped(keypoints, scores, other, scores)
     np.testing.assert_allclose(both, keypoints + np.array([1, 0], np.float32), rtol=1e-5)
     expected = np.isin(np.arange(33), joints) & (BLAZEPOSE33.mirrored != np.arange(33))
     assert disputed.tolist() == expected.tolist()
-    np.testing.assert_allclose(sure, np.where(disputed, DISPUTED_SCORE, 0.7), rtol=1e-6)
+    np.testing.assert_allclose(merged, np.where(disputed, DISPUTED_SCORE, 0.7), rtol=1e-6)
 
 
 def test_two_passes_that_found_different_things() -> None:
     keypoints, scores = pose_and_scores()
-    both, sure, disputed = merge_flipped(keypoints, scores, keypoints + np.float32(30), scores)
+    both, merged, disputed = merge_flipped(keypoints, scores, keypoints + np.float32(30), scores)
     np.testing.assert_array_equal(both, keypoints)
-    np.testing.assert_allclose(sure, 0.35)
+    np.testing.assert_allclose(merged, 0.35)
     assert not disputed.any()

@@ -190,7 +190,7 @@ def test_boxes_of_the_same_person_are_averaged() -> None:
     assert weighted_suppression(boxes[:0], np.empty(0)).shape == (0, 12)
 
 
-def test_the_surest_person_comes_first() -> None:
+def test_the_most_confident_person_comes_first() -> None:
     at = anchors()
     values, logits = np.zeros((2254, 12), np.float32), np.full(2254, -200, np.float32)
     points = np.zeros((4, 2))
@@ -259,9 +259,9 @@ def test_people_in_one_batch_are_as_by_themselves(frames: list[Frame]) -> None:
     ]
     regions = 4 * regions[-3:]
     assert len(regions) > AT_ONCE
-    together = networks.landmarks(image, regions, mirrored=False, sure=True)
+    together = networks.landmarks(image, regions, mirrored=False, accurate=True)
     for n in (0, 3, 11):
-        alone = networks.landmarks(image, [regions[n]], mirrored=False, sure=True)
+        alone = networks.landmarks(image, [regions[n]], mirrored=False, accurate=True)
         np.testing.assert_allclose(alone.points[0], together.points[n], atol=1e-4)
         np.testing.assert_allclose(alone.presence[0], together.presence[n], atol=1e-4)
 
@@ -271,9 +271,9 @@ def test_mirrored_crops_are_crops_of_the_mirrored_picture(frames: list[Frame]) -
     region = Region(640, 250, 580, 0.2)
     mirror = Region(image.shape[1] - 1 - region.x, *region[1:3], -region.turn)
     networks = OnnxNetworks("full")
-    _, second = networks.landmarks(image, [region], mirrored=True, sure=True).points
+    _, second = networks.landmarks(image, [region], mirrored=True, accurate=True).points
     (expected,) = networks.landmarks(
-        np.ascontiguousarray(image[:, ::-1]), [mirror], mirrored=False, sure=True
+        np.ascontiguousarray(image[:, ::-1]), [mirror], mirrored=False, accurate=True
     ).points
     np.testing.assert_allclose(second, expected, atol=0.002)
 
@@ -283,18 +283,18 @@ def test_joints_are_where_mediapipe_sees_them(frames: list[Frame]) -> None:
     expected = json.loads((Path(__file__).parent / "blazepose_reference.json").read_text())
     regions = [Region(*region) for region in expected["regions"]]
     networks = OnnxNetworks("full", from_corner=True)
-    seen = networks.landmarks(frames[0].image, regions, mirrored=False, sure=True)
+    seen = networks.landmarks(frames[0].image, regions, mirrored=False, accurate=True)
     for region, points, joints in zip(regions, seen.points, expected["joints"], strict=True):
         away = np.linalg.norm(region.to_picture(points[:33]) - joints, axis=1)
         assert away.mean() < 0.5
         np.testing.assert_array_less(away, 5)
 
 
-@pytest.mark.parametrize(("sure", "size"), [(False, "full"), (True, "heavy")])
-def test_mixed_has_both_networks(sure: bool, size: str, frames: list[Frame]) -> None:
+@pytest.mark.parametrize(("accurate", "size"), [(False, "full"), (True, "heavy")])
+def test_mixed_has_both_networks(accurate: bool, size: str, frames: list[Frame]) -> None:
     region = [Region(640, 260, 500, 0)]
     image = np.ascontiguousarray(frames[0].image)
-    found = OnnxNetworks("mixed").landmarks(image, region, mirrored=True, sure=sure)
-    expected = OnnxNetworks(size).landmarks(image, region, mirrored=True, sure=not sure)
+    found = OnnxNetworks("mixed").landmarks(image, region, mirrored=True, accurate=accurate)
+    expected = OnnxNetworks(size).landmarks(image, region, mirrored=True, accurate=not accurate)
     for values, others in zip(found, expected, strict=True):
         np.testing.assert_array_equal(values, others)

@@ -59,7 +59,7 @@ def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_written_meanwhile_is_not_among_what_is_resumed(tmp_path: Path) -> None:
+def test_frames_written_after_opening_are_not_resumed(tmp_path: Path) -> None:
     """The writer is another thread; it may write before the first frame is read back."""
     fill(tmp_path / "a.npz")
     cache = DetectionCache(tmp_path / "a.npz", KEY, COCO17)
@@ -72,8 +72,8 @@ def test_what_is_written_meanwhile_is_not_among_what_is_resumed(tmp_path: Path) 
     assert resumed(tmp_path / "a.npz").frames == 7
 
 
-def test_what_the_format_before_has_left_is_not_used(tmp_path: Path) -> None:
-    """It knows nothing of close looks."""
+def test_a_cache_of_an_older_format_is_not_used(tmp_path: Path) -> None:
+    """It has no `shift`."""
     cache = fill(tmp_path / "a.npz")
     for path in cache.folder.iterdir():
         with np.load(path) as archive:

@@ -209,8 +209,8 @@ def _make_cache(path: Path) -> None:
         np.zeros((2, 17), bool),
     )
     cache.add(FrameDetections(0, 0.0, people))
-    quick = replace(people, shift=np.full((2, 17, 2), np.nan, np.float32))
-    cache.add(FrameDetections(1, 0.1, quick))
+    in_between = replace(people, shift=np.full((2, 17, 2), np.nan, np.float32))
+    cache.add(FrameDetections(1, 0.1, in_between))
     cache.write({"box": [1, 2]}, [])
     cache.close()
 

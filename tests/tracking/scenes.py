@@ -1,4 +1,4 @@
-"""People who move, and what is collected of them, for tests of tracking."""
+"""Moving people, and the poses collected from them, for tests of tracking."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from vidpose.tracking.collector import PoseCollector
 
 
 @pytest.mark.parametrize("step_s", [0.7, 1.0, 5.0])
-def test_nobody_is_absent_between_two_slow_pictures(step_s: float) -> None:
+def test_nobody_is_absent_between_two_frames_of_a_time_lapse(step_s: float) -> None:
     found = collect(lambda time: (stick(300),), np.arange(20, dtype=np.float64) * step_s)
     assert found.people == 1
     assert found.observed.all()
@@ -35,7 +35,7 @@ def test_an_absent_person_has_no_joints() -> None:
 
 
 @pytest.mark.parametrize("fps", [10, 30, 120])
-def test_a_flickering_ghost_is_dropped(fps: float) -> None:
+def test_a_short_false_detection_is_dropped(fps: float) -> None:
     def scene(time: float) -> People:
         return stick(100), stick(400) if 0.99 < time < 1.15 else None
 
@@ -44,7 +44,7 @@ def test_a_flickering_ghost_is_dropped(fps: float) -> None:
     assert np.nanmax(found.keypoints_2d[..., 0]) < 200
 
 
-def test_a_lone_flicker_is_a_ghost_too_but_not_in_a_short_video() -> None:
+def test_a_short_track_is_dropped_except_in_a_short_video() -> None:
     def scene(time: float) -> People:
         return (stick(100) if 0.99 < time < 1.15 else None,)
 
@@ -53,7 +53,7 @@ def test_a_lone_flicker_is_a_ghost_too_but_not_in_a_short_video() -> None:
 
 
 @pytest.mark.parametrize(("longest", "kept"), [(1, [300]), (2, [300, 500]), (9, [100, 300, 500])])
-def test_those_who_are_seen_longest_are_kept_in_their_order(longest: int, kept: list[int]) -> None:
+def test_the_people_seen_longest_are_kept_in_their_order(longest: int, kept: list[int]) -> None:
     def scene(time: float) -> People:
         return stick(100) if time < 0.5 else None, stick(300), stick(500) if time > 1 else None
 

@@ -26,7 +26,7 @@ from vidpose.skeleton import H36M17
 from vidpose.tracking.collector import PoseCollector
 
 
-def test_left_taken_for_right_is_the_same_person_and_put_back() -> None:
+def test_a_short_swap_is_undone_and_keeps_the_person() -> None:
     def scene(time: float) -> People:
         turned = 1 <= time < 1.2
         return ((stick(300)[H36M17.mirrored] if turned else stick(300)),)
@@ -36,7 +36,7 @@ def test_left_taken_for_right_is_the_same_person_and_put_back() -> None:
     assert np.allclose(found.keypoints_2d, stick(300))
 
 
-def test_who_stays_turned_round_is_left_as_detected() -> None:
+def test_a_lasting_swap_is_left_as_detected() -> None:
     def scene(time: float) -> People:
         return ((stick(300)[H36M17.mirrored] if time >= 1 else stick(300)),)
 
@@ -46,7 +46,7 @@ def test_who_stays_turned_round_is_left_as_detected() -> None:
 
 @pytest.mark.parametrize("fps", FPS)
 @pytest.mark.parametrize("joints", [LEGS, LEGS[1:], ARMS, ARMS[1:], LEGS + ARMS])
-def test_limbs_taken_for_each_other_are_put_back(joints: Sequence[str], fps: float) -> None:
+def test_swapped_limbs_are_put_back(joints: Sequence[str], fps: float) -> None:
     times = times_at(fps)
 
     def scene(time: float) -> People:
@@ -58,9 +58,9 @@ def test_limbs_taken_for_each_other_are_put_back(joints: Sequence[str], fps: flo
     np.testing.assert_allclose(found.scores_2d, 0.9)
 
 
-def test_what_the_detector_disputes_may_be_wrong_for_long() -> None:
-    """A second of exchanged legs is put back if the detector disputed three quarters of its frames;
-    of joints that are simply unsure it is believed.
+def test_a_disputed_swap_is_undone_even_if_it_lasts() -> None:
+    """A second of swapped legs is undone if the detector disputed three quarters of its frames, but
+    not if those joints only have low scores.
     """
     times = times_at(60)
     found = {}
@@ -78,8 +78,8 @@ def test_what_the_detector_disputes_may_be_wrong_for_long() -> None:
     assert np.abs(found[False] - truth(striding, times)).max() > 10
 
 
-def test_a_body_is_turned_whole_while_its_limbs_are_disputed() -> None:
-    """A back taken for a front; only of the limbs, and in every other frame, there was a doubt."""
+def test_a_whole_body_is_swapped_back_while_its_limbs_are_disputed() -> None:
+    """A back mistaken for a front; only the limbs are disputed, and only in every other frame."""
     times = times_at(60)
     collector = PoseCollector()
     limbs = joints_of(LEGS[1:] + ARMS[1:])
@@ -103,7 +103,7 @@ def test_arms_that_pass_are_left_alone_while_legs_are_disputed(fps: float) -> No
     np.testing.assert_allclose(found[:, upper], truth(running, times)[:, upper], atol=1e-3)
 
 
-def test_scores_go_where_their_joints_go() -> None:
+def test_scores_are_swapped_with_their_joints() -> None:
     collector = PoseCollector()
     for index, time in enumerate(times_at(30)):
         wrong = index in (20, 21)
@@ -134,7 +134,7 @@ def test_a_mirrored_video_gives_mirrored_poses(motion: Callable[[float], Pose]) 
 
 @pytest.mark.parametrize("motion", [running, striding])
 @pytest.mark.parametrize("score", [0.4, 0.3])
-def test_an_unsure_joint_is_not_a_disputed_one(
+def test_a_joint_with_a_low_score_is_not_a_disputed_one(
     motion: Callable[[float], Pose], score: float
 ) -> None:
     times = times_at(30)

@@ -53,8 +53,8 @@ def test_a_joint_that_jumps_away_and_back_is_interpolated(fps: float) -> None:
     assert found.observed.all()
 
 
-def test_a_limb_that_is_imagined_elsewhere_for_a_while_is_interpolated() -> None:
-    """In reach of a fast limb, but not in one step; and what comes in between differs."""
+def test_a_limb_detected_elsewhere_for_a_while_is_interpolated() -> None:
+    """A fast limb could reach that far, but not in one step; the wrong places change meanwhile."""
     times, foot, knee = times_at(30), H36M17.index("LFoot"), H36M17.index("LKnee")
     imagined = [(80, -70), (84, -72), (86, -75), (60, -40), (62, -44), (58, -46)]
 
@@ -87,7 +87,7 @@ def test_legs_that_fall_on_one_spot_are_interpolated(fps: float) -> None:
 
 
 def test_a_whole_pose_that_jumps_is_left_as_detected() -> None:
-    """Nobody can tell which of the poses is the mistaken one."""
+    """Nothing tells which of the poses is wrong."""
     times = times_at(30)
 
     def scene(time: float) -> People:

@@ -12,7 +12,7 @@ from vidpose.tracking.tracker import MAX_GAP_S, Tracker
 def identities(
     scene: Scene, times: NDArray[np.float64], noise_px: float = 2.0, shuffle: bool = True
 ) -> list[list[int | None]]:
-    """One row a frame: the id of every person of the scene, None where hidden."""
+    """One row per frame: the ID of every person of the scene, None where hidden."""
     rng = np.random.default_rng(5)
     tracker = Tracker()
     rows = []
@@ -95,7 +95,7 @@ def test_a_runner_is_followed(fps: float) -> None:
 
 
 def test_a_person_does_not_take_over_a_neighbour() -> None:
-    """One vanishes as another appears a body height away: these are two people."""
+    """One vanishes as another appears a body height away: two people, not one."""
 
     def scene(time: float) -> People:
         return stick(200) if time < 1 else None, stick(370) if time >= 1 else None
@@ -104,7 +104,7 @@ def test_a_person_does_not_take_over_a_neighbour() -> None:
     assert ids_of(0, rows).isdisjoint(ids_of(1, rows))
 
 
-def test_the_tracker_forgets_who_is_gone() -> None:
+def test_the_tracker_forgets_people_who_are_gone() -> None:
     tracker = Tracker()
     for time in np.arange(100) * (MAX_GAP_S + 0.1):
         tracker.update(detections([stick(300)]), time)

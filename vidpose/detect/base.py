@@ -1,4 +1,4 @@
-"""What every 2D detector gives, and the contract it keeps."""
+"""The interface of all 2D detectors, and what they return."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 DUPLICATE_OUTLINE = 0.1
 DUPLICATE_MIDDLE = 0.2
-"""Two poses are one person found twice when the joints of one lie this close to the nearest joint
-of the other on average, and their middles this close to each other, both in body sizes. Joints are
-not compared name by name, since the second finding is often turned round, or only half a body. Two
-real people this close hide one another, and only one of them can be seen."""
+"""Two poses are duplicates of one person if, in body sizes, the joints of one are this close to the
+nearest joint of the other on average (the first number), and their centres this close to each other
+(the second). Joints are not compared by name, since a duplicate often has left and right swapped,
+or only half a body. Of two real people this close, one hides the other."""
 MIN_MEAN_SCORE = 0.3
-"""Below this mean joint score a pose is a guess about leaves and shadows."""
+"""A pose with a lower mean joint score is probably a false detection, such as leaves or shadows."""
 MIN_SIZE_PX = 12.0
-"""A person smaller than this has about half a pixel for a forearm: nothing can be seen."""
+"""A person smaller than this has a forearm of about half a pixel, too small to detect."""
 MIN_INSIDE = 0.25
-"""A pose with fewer than this part of its joints inside the picture is extrapolated."""
+"""A pose with a smaller share of its joints inside the frame is mostly extrapolated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +39,17 @@ class Detections:
 
     keypoints: NDArray[np.float32]
     """(N, J, 2), pixels of the upright frame, origin in its top left corner; may lie outside
-    the picture; NaN for a joint that the detector does not give."""
+    the frame; NaN for a missing joint."""
     scores: NDArray[np.float32]
-    """(N, J), confidence, 0 to 1; 0 for a joint that is not given."""
+    """(N, J), confidence, 0 to 1; 0 for a missing joint."""
     skeleton: Skeleton
     disputed: NDArray[np.bool_] = None  # type: ignore[assignment]
     """(N, J), joints about which the detector contradicts itself, left or right; by default
     none."""
     shift: NDArray[np.float32] = None  # type: ignore[assignment]
-    """(N, J, 2), pixels. Of a detector that looks closely in some frames: how far the close look
-    moved the joint from where a quick look, corrected by the close look before, put it; NaN in
-    frames with a quick look only. By default 0: all looks are alike."""
+    """(N, J, 2), pixels, for a detector with keyframes: how far the heavy network moved the joint
+    from where the fast network, corrected from the keyframe before, put it. NaN in in-between
+    frames. By default 0: the detector makes no difference between frames."""
 
     def __post_init__(self) -> None:
         people, joints = len(self.keypoints), len(self.skeleton)
@@ -57,8 +57,8 @@ class Detections:
             missing = np.zeros((people, joints), bool)  # type: ignore[unreachable]
             object.__setattr__(self, "disputed", missing)
         if self.shift is None:
-            alike = np.zeros((people, joints, 2), np.float32)  # type: ignore[unreachable]
-            object.__setattr__(self, "shift", alike)
+            zero = np.zeros((people, joints, 2), np.float32)  # type: ignore[unreachable]
+            object.__setattr__(self, "shift", zero)
         if self.keypoints.shape != (people, joints, 2):
             raise ValueError(
                 f"keypoints: expected (any, {joints}, 2) for {self.skeleton.name}, "
@@ -87,7 +87,7 @@ class Detections:
         return len(self.keypoints)
 
     def __getitem__(self, people: Any) -> Detections:
-        """The people that an index array, boolean mask or slice chooses."""
+        """Select people with an index array, boolean mask or slice."""
         return Detections(
             self.keypoints[people],
             self.scores[people],
@@ -97,7 +97,7 @@ class Detections:
         )
 
     def converted(self, target: Skeleton) -> Detections:
-        """The same people in another skeleton; a joint derived from a disputed one is disputed.
+        """Convert to another skeleton; a joint derived from a disputed one is disputed.
 
         Raises:
             ValueError: there is no conversion.
@@ -107,7 +107,7 @@ class Detections:
         convert = conversion(self.skeleton.name, target.name)
         keypoints, scores = convert(self.keypoints, self.scores)
         disputed = np.zeros(scores.shape, bool)
-        if self.disputed.any():  # rarely
+        if self.disputed.any():  # rare
             there = np.isfinite(keypoints).all(axis=2)
             disputed = there & (convert(self.keypoints, 1.0 - self.disputed)[1] == 0)
         shift = np.zeros_like(keypoints)
@@ -123,7 +123,7 @@ class Detections:
 
 
 class FrameDetections(NamedTuple):
-    """What was detected in one frame."""
+    """The detections in one frame."""
 
     frame_index: int
     """Position in the source video."""
@@ -134,37 +134,37 @@ class FrameDetections(NamedTuple):
 class Detector(Protocol):
     """Finds the joints of the people in the frames of videos, one video after another.
 
-    A context manager. It may remember where people were: call `reset` before another video.
+    A context manager. It may keep state from frame to frame: call `reset` before another video.
     """
 
     name: str
     skeleton: Skeleton
     description: dict[str, Any]
-    """What the result file says about it (JSON values): name, version, weights with their
+    """For the metadata of the result file (JSON values): name, version, weights with their
     SHA-256, options."""
 
     def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
-        """One `Detections` for every frame, in the order of the frames.
+        """Yield one `Detections` for every frame, in the order of the frames.
 
         A detector may read a bounded number of frames ahead, to infer in batches.
         """
         ...
 
     def reset(self) -> None:
-        """Forget the video before: what follows is as from a detector that was just opened."""
+        """Clear the state, as in a detector that was just opened."""
         ...
 
     def memory(self) -> Any:
-        """What it remembers of the frames up to the last one that `detect` gave; JSON values."""
+        """Return the state after the last frame that `detect` yielded; JSON values."""
         ...
 
     def remember(self, memory: Any) -> None:
-        """Go on, with the next call of `detect`, as after the frames that `memory` is of.
+        """Restore a state that `memory` returned.
 
-        It then gives what it would have given without the interruption.
+        The next call of `detect` continues as if there had been no interruption.
 
         Raises:
-            AttributeError, KeyError, TypeError, ValueError, OverflowError: it is no such memory.
+            AttributeError, KeyError, TypeError, ValueError, OverflowError: it is no such state.
         """
         ...
 
@@ -176,8 +176,8 @@ class Detector(Protocol):
 
 
 def detect_frames(detector: Detector, frames: Iterable[Frame]) -> Iterator[FrameDetections]:
-    """What a detector finds in frame after frame, with the frame's index and time."""
-    # The detector may read ahead of what it gives back, so what was read waits here.
+    """Yield the detections of each frame, with its index and time."""
+    # The detector may read ahead, so the indices and times wait here for its detections.
     waiting: deque[tuple[int, float]] = deque()
 
     def noted() -> Iterator[Frame]:
@@ -190,10 +190,10 @@ def detect_frames(detector: Detector, frames: Iterable[Frame]) -> Iterator[Frame
 
 
 def pose_sizes(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """(N,) diagonal of the box around the joints, in the unit of `keypoints` (N, J, 2).
+    """(N,) diagonal of the bounding box of the joints, in the unit of `keypoints` (N, J, 2).
 
-    Of all lengths of a body this changes least when a person turns or bends. NaN joints are
-    left out; a pose without joints has size 0.
+    This body length changes least when a person turns or bends. NaN joints are ignored; a pose
+    without joints has size 0.
     """
     missing = ~np.isfinite(keypoints).all(axis=2)
     low = np.where(missing[..., None], np.inf, keypoints).min(axis=1)
@@ -203,7 +203,7 @@ def pose_sizes(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def is_plausible(found: Detections, width: int, height: int) -> NDArray[np.bool_]:
-    """(N,) False for poses too unsure, too small or too far outside a picture of this size."""
+    """(N,) False for poses with low scores, too small or too far outside a frame of this size."""
     x, y = found.keypoints[..., 0], found.keypoints[..., 1]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     return np.asarray(
@@ -216,7 +216,7 @@ def is_plausible(found: Detections, width: int, height: int) -> NDArray[np.bool_
 def is_distinct(found: Detections) -> NDArray[np.bool_]:
     """(N,) True for one pose of every person: the one with the highest mean score.
 
-    See `DUPLICATE_OUTLINE` for when two poses are the same person.
+    See `DUPLICATE_OUTLINE` for the definition of a duplicate.
     """
     distinct: list[int] = []
     for i in np.argsort(-found.scores.mean(axis=1), kind="stable").tolist():
@@ -226,7 +226,7 @@ def is_distinct(found: Detections) -> NDArray[np.bool_]:
 
 
 def _is_same_person(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> bool:
-    """Whether the poses a and b, (J, 2) each, are one person found twice."""
+    """Whether the poses a and b, (J, 2) each, are duplicates of one person."""
     a, b = (pose[np.isfinite(pose).all(axis=1)] for pose in (a, b))
     if not len(a) or not len(b):
         return False

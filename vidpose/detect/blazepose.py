@@ -1,17 +1,18 @@
 """The embedded detector: MediaPipe's BlazePose, in two stages.
 
-1. A *search* with the person detector, several times a second, over square tiles of the picture:
-   its 224 x 224 pixels miss whoever is far away in a large picture. Smaller tiles, for those still
-   further away, take turns, a few in each search.
-2. The *landmarks* of each person in every frame, in the region where the last frame's landmarks
-   say the person is. Where they are not, the person detector searches around there. With test-time
-   flip augmentation they are found in the mirrored region, too.
+1. A *search* with the person detector, several times a second, over square tiles of the frame: at
+   224 x 224 pixels for the whole frame, distant people would be missed. Small tiles, for people
+   even further away, take turns, a few in each search.
+2. The *landmarks* of each person in every frame, in a region of interest predicted from the last
+   frame's landmarks. If the person is not there, the person detector searches around it. With
+   test-time flip augmentation the landmark network also runs on the mirrored region.
 
-A mixed detector, the default, has two landmark networks: a sure one for a close look at a frame
-every `SURE_PERIOD_S`, and a quick one for those between, corrected by what both differed in last.
-When the next close look is known, tracking corrects them again (`tracking/close_looks.py`).
+A mixed detector, the default, has two landmark networks: the heavy one for keyframes, one every
+`KEYFRAME_PERIOD_S`, and a fast one for the in-between frames, whose points are corrected by the
+difference between both at the last keyframe. With the next keyframe, tracking corrects them again
+(`tracking/keyframes.py`).
 
-All people of a frame, and their mirror images, go through a network together.
+All people of a frame, and their mirror images, go through a network as one batch.
 """
 
 from __future__ import annotations
@@ -40,35 +41,34 @@ if TYPE_CHECKING:
     from vidpose.video import Frame
 
 VERSION = "4"
-"""Changes when the same frames give other detections, or its memory another form."""
+"""Changes when the same frames give other detections, or the detector's memory another format."""
 SEARCH_PERIOD_S = 0.3
-"""How often newcomers are looked for; nobody large is found later than this after coming into
+"""Period of the search for new people. A large person is found at most this long after coming into
 view."""
 SMALL_TILES_IN = 5
-"""Searches in which every small tile has its turn. While nobody is known all are searched at once,
-so that those who are there at the beginning are found there."""
-SURE_PERIOD_S = 0.09
-"""How often a mixed detector finds the landmarks with its surest network: in every third frame of
-30 a second. Tracking corrects the frames between (`tracking/close_looks.py`)."""
+"""Number of searches that cover all small tiles once. While no person is known, every search covers
+all of them, so that people who are there from the start are found at the start."""
+KEYFRAME_PERIOD_S = 0.09
+"""Period of a mixed detector's keyframes: every third frame at 30 frames/s."""
 SAME_JOINT = 0.02
-"""Both networks see the same joint if their points are this close, in sides of the region. There,
-what they differ in lasts, so the quick one's points are corrected by it until the next sure frame:
-else joints that stand still would tremble from network to network."""
+"""Both networks see the same joint if their points are this close, in sides of the region. Their
+difference then lasts, so it corrects the fast network's points until the next keyframe; otherwise
+still joints would jitter whenever the network changes."""
 SEARCH_AROUND = 2.0
-"""A lost person is searched in a square this many times as wide as the region they were in."""
+"""A lost person is searched for in a square this many times as wide as their last region."""
 SEARCH_AROUND_MIN_PX = 16.0
 LOST_AFTER_S = 0.5
-"""For how long a person lost from sight is looked for, from the first frame without them."""
+"""How long to search for a lost person, from the first frame without them."""
 SAME_REGION = 0.25
-"""Regions whose middles are closer than this, in sides of the larger, hold the same person."""
+"""Regions whose centres are closer than this, in sides of the larger, hold the same person."""
 DISPUTED = 0.03
-"""What is found in the picture and in the mirrored one disagrees about which side is which, if the
-joints lie nearer to each other the other way round by this much on average, in body sizes."""
+"""The original and the mirrored image disagree about left and right if swapping the sides of one
+brings their joints closer by more than this on average, in body sizes."""
 DISPUTED_SCORE = np.float32(0.4)
-"""The score of a disputed joint: neither finding is worth much there."""
+"""The score of a disputed joint: neither result is reliable there."""
 APART = 0.15
-"""They have not found the same if their joints lie this far apart on average, body sizes: there is
-nobody, or two people, or hardly anything to be seen of one."""
+"""The original and the mirrored image show different things if their joints are further apart than
+this on average, in body sizes: no person, two people, or one who is barely visible."""
 BELOW_THE_HIP = ("knee", "ankle", "heel", "foot_index")
 BELOW_THE_SHOULDER = ("elbow", "wrist", "pinky", "index", "thumb")
 LEGS, ARMS = (
@@ -76,7 +76,7 @@ LEGS, ARMS = (
     for ends in (BELOW_THE_HIP, BELOW_THE_SHOULDER)
 )
 TRUNK = [n for n in range(len(BLAZEPOSE33)) if n not in LEGS + ARMS]
-"""A network mistakes all of a pair of limbs, or of the body, for the other side's."""
+"""Groups of joints that a network swaps together: both legs, both arms, the rest of the body."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,43 +86,44 @@ class Pose:
     keypoints: NDArray[np.float32]
     """(33, 2), pixels."""
     scores: NDArray[np.float32]
-    """(33,), visibility, 0 to 1; 0 outside the region of the network."""
+    """(33,), visibility, 0 to 1; 0 outside the region."""
     disputed: NDArray[np.bool_]
     """(33,), see `Detections.disputed`."""
     next_region: Region
-    """Where to look for the landmarks in the next frame."""
+    """The region of interest in the next frame."""
     correction: NDArray[np.float64]
-    """(passes, 35, 2), what to add to the quick network's points; see `SAME_JOINT`."""
+    """(passes, 35, 2), what to add to the fast network's points; see `SAME_JOINT`."""
     shift: NDArray[np.float32] = field(default_factory=lambda: np.zeros((JOINTS, 2), np.float32))
-    """(33, 2) pixels, see `Detections`."""
+    """(33, 2) pixels, see `Detections.shift`."""
 
 
 class _Person(NamedTuple):
     region: Region
     correction: NDArray[np.float64]
-    """See `Pose`."""
+    """See `Pose.correction`."""
     lost_s: float = np.inf
-    """Since when they are looked for in vain."""
+    """Time of the first frame without them; infinite while they are found."""
 
 
 class BlazePoseDetector:
     """33 BlazePose joints of up to `num_people` people a frame, on the CPU.
 
-    Joints outside the picture are guessed by the network, with a low score, and left where
-    they are. The same frames with the same times give the same detections.
+    Joints outside the frame are guessed by the network, with a low score, and kept. The same
+    frames with the same times give the same detections.
 
     Args:
-        num_people: no more than this many people are followed at a time.
-        detection_confidence: 0 to 1, how sure the search must be to take something for a person.
-        presence_confidence: 0 to 1, how sure the landmarks must be that a person is there.
-        flip_test: find the landmarks in the mirrored region, too, and take the mean; see
-            `merge_flipped`. Twice the work for the landmarks.
-        size: of the landmark network: lite, full, heavy, or mixed, which is full, and heavy every
-            `SURE_PERIOD_S`; see `OnnxNetworks`.
-        networks: in place of those of that size.
+        num_people: maximum number of people to follow at a time.
+        detection_confidence: 0 to 1, minimum confidence of the person detector.
+        presence_confidence: 0 to 1, minimum confidence of the landmark network that a person is in
+            the region.
+        flip_test: also find the landmarks in the mirrored region and take the mean; see
+            `merge_flipped`. Doubles the cost of the landmarks.
+        size: of the landmark network: lite, full, heavy or mixed (heavy in keyframes, full in the
+            frames between); see `OnnxNetworks`.
+        networks: used instead of the networks of that size.
 
     Raises:
-        WeightsError: the networks are not here.
+        WeightsError: the files of the networks are missing.
     """
 
     name = "mediapipe"
@@ -144,9 +145,9 @@ class BlazePoseDetector:
         self._networks = networks or OnnxNetworks(size)
         self._people: list[_Person]
         self._next_search_s: float
-        self._next_sure_s: float
+        self._next_keyframe_s: float
         self._searches: int
-        self._sure = True
+        self._is_keyframe = True
         self.reset()
         self.description: dict[str, Any] = {
             "name": self.name,
@@ -168,7 +169,7 @@ class BlazePoseDetector:
 
     def reset(self) -> None:
         """See `Detector.reset`."""
-        self._people, self._next_search_s, self._next_sure_s = [], -np.inf, -np.inf
+        self._people, self._next_search_s, self._next_keyframe_s = [], -np.inf, -np.inf
         self._searches = 0
 
     def memory(self) -> Any:
@@ -179,7 +180,7 @@ class BlazePoseDetector:
                 for person in self._people
             ],
             "next_search_s": self._next_search_s,
-            "next_sure_s": self._next_sure_s,
+            "next_sure_s": self._next_keyframe_s,
             "searches": self._searches,
         }
 
@@ -194,28 +195,28 @@ class BlazePoseDetector:
             for *region, correction, lost_s in memory["people"]
         ]
         self._next_search_s = float(memory["next_search_s"])
-        self._next_sure_s = float(memory["next_sure_s"])
+        self._next_keyframe_s = float(memory["next_sure_s"])
         self._searches = int(memory["searches"])
 
     def _remembered(self, correction: NDArray[np.float64]) -> NDArray[np.float64]:
         if correction.shape != (1 + self._flip_test, CIRCLE + 1, 2):
-            raise ValueError("a correction of another shape")
+            raise ValueError(f"correction: unexpected shape {correction.shape}")
         if not (np.linalg.norm(correction, axis=2) <= SAME_JOINT).all():
-            raise ValueError("a correction that is none")
+            raise ValueError("correction: larger than SAME_JOINT")
         return correction
 
     def detect_image(self, image: NDArray[np.uint8], time_s: float) -> Detections:
-        """The people in the next frame of the video.
+        """Detect the people in the next frame of the video.
 
         Args:
             image: (H, W, 3) RGB, upright.
-            time_s: seconds, rising from call to call.
+            time_s: seconds, increasing from call to call.
         """
         image = np.ascontiguousarray(image)  # else OpenCV copies it for each region
         height, width = image.shape[:2]
-        self._sure = time_s >= self._next_sure_s
-        if self._sure:
-            self._next_sure_s = time_s + SURE_PERIOD_S
+        self._is_keyframe = time_s >= self._next_keyframe_s
+        if self._is_keyframe:
+            self._next_keyframe_s = time_s + KEYFRAME_PERIOD_S
         poses = self._follow(image)
         if time_s >= self._next_search_s:
             self._next_search_s = time_s + SEARCH_PERIOD_S
@@ -227,7 +228,7 @@ class BlazePoseDetector:
         return found[keep]
 
     def _follow(self, image: NDArray[np.uint8]) -> list[Pose]:
-        """The known people: where they were, or else near there."""
+        """Find the known people in their regions, or else around them."""
         longer = max(image.shape[:2])
         corrections = [person.correction for person in self._people]
         poses = self._landmarks(image, [person.region for person in self._people], corrections)
@@ -235,9 +236,8 @@ class BlazePoseDetector:
         around = []
         for n in lost:
             x, y, side, _ = self._people[n].region
-            # Never nothing, nor vast.
-            wide = min(max(SEARCH_AROUND * side, SEARCH_AROUND_MIN_PX), longer)
-            around.append(Region(x, y, wide, 0.0))
+            width = min(max(SEARCH_AROUND * side, SEARCH_AROUND_MIN_PX), longer)
+            around.append(Region(x, y, width, 0.0))
         found = self._find(image, around)
         nearest = {
             n: min(regions, key=self._people[n].region.distance)
@@ -250,7 +250,7 @@ class BlazePoseDetector:
         return [pose for pose in poses if pose]
 
     def _search(self, image: NDArray[np.uint8], known: list[Pose]) -> list[Pose]:
-        """People in the whole picture that are not among the known ones."""
+        """Find people in the whole frame who are not among the known ones."""
         height, width = image.shape[:2]
         taken = [pose.next_region for pose in known]
         small = small_tiles(width, height)
@@ -266,7 +266,7 @@ class BlazePoseDetector:
         return [pose for pose in self._landmarks(image, new, unknown) if pose]
 
     def _remember(self, poses: list[Pose], time_s: float) -> None:
-        """Where to look in the next frame: at everybody found, and at those just lost."""
+        """Set the regions for the next frame: of the people found, and of those just lost."""
         regions = [pose.next_region for pose in poses]
         lost = [
             person._replace(lost_s=min(person.lost_s, time_s))
@@ -277,7 +277,7 @@ class BlazePoseDetector:
         self._people += [person for person in lost if time_s - person.lost_s < LOST_AFTER_S]
 
     def _find(self, image: NDArray[np.uint8], windows: list[Region]) -> list[list[Region]]:
-        """Where the person detector sees people in each of some windows of the picture."""
+        """Run the person detector on windows of the frame."""
         if not windows:
             return []
         found = self._networks.find(image, windows, self._detection_confidence)
@@ -289,14 +289,14 @@ class BlazePoseDetector:
         regions: list[Region],
         corrections: list[NDArray[np.float64]],
     ) -> list[Pose | None]:
-        """The landmarks in each of some regions of the picture, if somebody is there.
+        """Find the landmarks in regions of the frame; None where no person is.
 
         Args:
-            corrections: of each region's person, see `Pose`.
+            corrections: of each region's person, see `Pose.correction`.
         """
         if not regions:
             return []
-        found, quick, corrections = self._found(image, regions, corrections)
+        found, fast, corrections = self._found(image, regions, corrections)
         there = found.presence > self._presence_confidence
         poses: list[Pose | None] = []
         for n, (region, correction) in enumerate(zip(regions, corrections, strict=True)):
@@ -304,8 +304,8 @@ class BlazePoseDetector:
                 poses.append(None)
                 continue
             pose = self._pose(region, found, n, there, correction)
-            if quick is not None:
-                expected = self._pose(region, quick, n, there, correction)
+            if fast is not None:
+                expected = self._pose(region, fast, n, there, correction)
                 pose = replace(pose, shift=pose.keypoints - expected.keypoints)
             elif self._networks.mixed:
                 pose = replace(pose, shift=np.full_like(pose.keypoints, np.nan))
@@ -320,10 +320,10 @@ class BlazePoseDetector:
         there: NDArray[np.bool_],
         correction: NDArray[np.float64],
     ) -> Pose:
-        """What was found in the n-th region, and in the mirrored one if it is searched, too.
+        """Make the pose of the n-th region, merged with the mirrored one if there is one.
 
         Args:
-            there: of each square, whether somebody is in it.
+            there: whether a person is in each square.
         """
         if not self._flip_test:
             return _pose(region, found.of(n), correction)
@@ -339,28 +339,28 @@ class BlazePoseDetector:
         regions: list[Region],
         corrections: list[NDArray[np.float64]],
     ) -> tuple[Landmarks, Landmarks | None, list[NDArray[np.float64]]]:
-        """What the network whose turn it is says of some regions.
+        """Run the landmark network of this frame.
 
         Returns:
-            That; if it was the surest, what the quick one says, corrected as before; and the
-            corrections from now.
+            Its landmarks; in a keyframe of a mixed detector also those of the fast network, with
+            the old corrections, else None; and the corrections for the next frames.
         """
         mirrored, networks = self._flip_test, self._networks
-        found = networks.landmarks(image, regions, mirrored=mirrored, sure=self._sure)
+        found = networks.landmarks(image, regions, mirrored=mirrored, accurate=self._is_keyframe)
         if not networks.mixed:
             return found, None, corrections
         add = np.stack(corrections, axis=1).reshape(found.points.shape)
-        if not self._sure:
+        if not self._is_keyframe:
             return found._replace(points=found.points + add), None, corrections
-        quick = networks.landmarks(image, regions, mirrored=mirrored, sure=False)
+        fast = networks.landmarks(image, regions, mirrored=mirrored, accurate=False)
         shape = (-1, len(regions), CIRCLE + 1, 2)
-        differ = (found.points - quick.points).reshape(shape).swapaxes(0, 1)
+        differ = (found.points - fast.points).reshape(shape).swapaxes(0, 1)
         same = np.linalg.norm(differ, axis=3, keepdims=True) < SAME_JOINT
-        quick = quick._replace(points=quick.points + add)
-        return found, quick, list(np.where(same, differ, 0))
+        fast = fast._replace(points=fast.points + add)
+        return found, fast, list(np.where(same, differ, 0))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no resource is held."""
 
     def __enter__(self) -> BlazePoseDetector:
         return self
@@ -380,7 +380,7 @@ def _detections(poses: list[Pose]) -> Detections:
 
 
 _Found = tuple[NDArray[np.float64], NDArray[np.float32]]
-"""Points (35, 2), sides of the square from its middle, and visibility (33,)."""
+"""Points (35, 2), in sides of the square from its centre, and visibility (33,)."""
 
 
 def _pose(region: Region, found: _Found, correction: NDArray[np.float64]) -> Pose:
@@ -393,7 +393,7 @@ def _pose(region: Region, found: _Found, correction: NDArray[np.float64]) -> Pos
 def _flipped_pose(
     region: Region, found: _Found, mirrored: _Found, correction: NDArray[np.float64]
 ) -> Pose:
-    """The pose from what is in the region and what is in it as in a mirror."""
+    """Merge the landmarks of a region and of its mirror image into one pose."""
     pose, order = _pose(region, found, correction), BLAZEPOSE33.mirrored
     points, visibility = mirrored
     back = _joints(region, points[order] * (-1, 1), visibility[order])
@@ -406,7 +406,7 @@ def _joints(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(33, 2) pixels and (33,) scores."""
     keypoints = region.to_picture(points[:JOINTS]).astype(np.float32)
-    # The network cannot see beyond its square, though it likes to guess.
+    # The network cannot see beyond its square; points there are guesses.
     inside = (np.abs(points[:JOINTS]) <= 0.5).all(axis=1)
     return keypoints, np.where(inside, visibility, np.float32(0))
 
@@ -417,15 +417,15 @@ def merge_flipped(
     mirrored_keypoints: NDArray[np.float32],
     mirrored_scores: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """One pose from what is in the picture and in the mirrored one: their mean.
+    """Merge the poses of the original and the mirrored image: their mean.
 
-    Where they dispute which leg, arm or side of the body is which, a joint is the mean of what
-    lies in the same place, named as in the picture, with `DISPUTED_SCORE`. Where they have not
-    found the same it is what is in the picture, half as sure.
+    Where the two disagree about left and right of the legs, the arms or the trunk, joints that lie
+    in the same place are averaged, named as in the original image, with `DISPUTED_SCORE`. Where
+    they show different things, the result is the pose of the original image with half its scores.
 
     Args:
-        keypoints, scores: (33, 2) pixels and (33,), from the picture.
-        mirrored_keypoints, mirrored_scores: likewise, brought back from the mirrored picture,
+        keypoints, scores: (33, 2) pixels and (33,), from the original image.
+        mirrored_keypoints, mirrored_scores: likewise, mapped back from the mirrored image, with
             left and right as the person's again.
 
     Returns:

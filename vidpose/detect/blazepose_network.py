@@ -1,11 +1,11 @@
-"""BlazePose's two networks on ONNX Runtime, and what their outputs mean.
+"""BlazePose's two networks on ONNX Runtime, and the decoding of their outputs.
 
-1. The *person detector* sees squares of 224 x 224 pixels. It is a single-shot detector: for each
-   of 2254 anchors it says how sure it is that a person is there, and where, relative to the anchor,
-   the box around the face and four points of the body are.
-2. The *landmark network* sees squares of 256 x 256 pixels, each upright around one person. It gives
-   39 points, each with a heat map that tells more exactly where it is: 33 joints, the two points
-   that make the next region, and four that nobody uses.
+1. The *person detector* takes squares of 224 x 224 pixels. It is a single-shot detector: for each
+   of 2254 anchors it predicts the confidence that a person is there and, relative to the anchor,
+   the face box and four points of the body.
+2. The *landmark network* takes squares of 256 x 256 pixels, each upright around one person. It
+   predicts 39 points, each with a heat map that refines it: 33 joints, the two points that define
+   the next region, and four that are not used.
 
 Described in "BlazePose: On-device Real-time Body Pose tracking" (Bazarevsky et al., 2020), the
 model cards "MediaPipe BlazePose GHUM 3D" and "BlazePose Topology", and MediaPipe's documentation.
@@ -31,73 +31,74 @@ FOLDER = OWN_FOLDER / "blazepose"
 DETECTOR_FILE = "person_detector.onnx"
 LANDMARK_FILES = {size: f"landmarks_{size}.onnx" for size in ("lite", "full", "heavy")}
 SIZES = {size: (size,) for size in LANDMARK_FILES} | {"mixed": ("full", "heavy")}
-"""The landmark networks of each size, the surest last."""
+"""The landmark networks of each size, the most accurate last."""
 DEFAULT_SIZE = "mixed"
 DETECTOR_SIZE = 224
 LANDMARK_SIZE = 256
 JOINTS = 33
 HIP, CIRCLE = 33, 34
-"""The two points that make the next region; see `around_person`."""
+"""The two points that define the next region; see `around_person`."""
 AT_ONCE = 8
-"""Squares that go through a network together; more take memory and no less time."""
+"""Batch size of both networks; larger batches take more memory and are not faster."""
 MOST_THREADS = 8
 """The networks are small: their layers cannot keep more threads busy."""
 
 STRIDES = (8, 16, 32, 32, 32)
 """The detector's layers; it has two anchors for each cell of each layer."""
 SAME_PERSON = 0.5
-"""Boxes are of the same person when their intersection is more than this part of their union."""
+"""Boxes with a larger intersection over union than this are of the same person."""
 REFINED_OVER = 7
-"""Cells of the heat map each way, around a point, whose mean makes it more exact."""
+"""Side, in cells of the heat map, of the window around a point whose weighted mean refines it."""
 CLEAR_PEAK = 0.5
-"""A heat map that is nowhere higher than this there says nothing."""
+"""A point is not refined if its heat map stays below this in the window."""
 
 
 class Landmarks(NamedTuple):
-    """What the landmark network says of N squares."""
+    """Output of the landmark network for N squares."""
 
     points: NDArray[np.float64]
-    """(N, 35, 2) sides of the square from its middle: the joints and the next region's points."""
+    """(N, 35, 2), in sides of the square from its centre: the joints and the two points that define
+    the next region."""
     visibility: NDArray[np.float32]
     """(N, 33), 0 to 1."""
     presence: NDArray[np.float32]
-    """(N,), 0 to 1, how sure it is that there is a person."""
+    """(N,), 0 to 1, confidence that a person is there."""
 
     def of(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Points and visibility in one of the squares."""
+        """Return points and visibility of one square."""
         return self.points[n], self.visibility[n]
 
 
 class Networks(Protocol):
-    """What the detector needs of its networks."""
+    """The networks that the detector needs."""
 
     description: dict[str, Any]
     mixed: bool
     """There are several landmark networks, see `landmarks`."""
 
     def find(
-        self, image: NDArray[np.uint8], windows: list[Region], sure: float
+        self, image: NDArray[np.uint8], windows: list[Region], min_confidence: float
     ) -> list[list[Region]]:
-        """The regions of the people in each window of an image (H, W, 3), the surest first.
+        """Find the regions of the people in each window of an image, the most confident first.
 
         Args:
-            image: RGB.
-            windows: squares that are not turned.
-            sure: 0 to 1, how sure to take something for a person.
+            image: (H, W, 3) RGB.
+            windows: upright squares.
+            min_confidence: 0 to 1, drop detections below it.
         """
         ...
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, accurate: bool
     ) -> Landmarks:
-        """The landmarks in regions of an image (H, W, 3).
+        """Find the landmarks in regions of an image.
 
         Args:
-            image: RGB.
-            regions: N of them.
-            mirrored: find them once more as in a mirror; there are 2 N squares then, and in the
-                second half points are as they are in the mirror.
-            sure: with the surest of the networks, where there are several; it is slower.
+            image: (H, W, 3) RGB.
+            regions: N regions.
+            mirrored: process the mirror images of the regions, too; the result then has 2 N
+                squares, the second half in coordinates of the mirror images.
+            accurate: use the most accurate of several networks, which is slower; else the fastest.
         """
         ...
 
@@ -106,15 +107,15 @@ class OnnxNetworks:
     """Both networks, on the CPU.
 
     Args:
-        size: of the landmark network, a key of `SIZES`; heavy takes 5 times as long as full and
-            takes left for right far less often, lite takes half as long; mixed has both full and
+        size: of the landmark network, a key of `SIZES`. Heavy takes 5 times as long as full and
+            swaps left and right far less often; lite takes half as long; mixed has both full and
             heavy.
         threads: by default as many as OpenCV may use.
-        from_corner: how the landmark network samples the picture, see `crop`; only to compare with
+        from_corner: how the landmark network samples the image, see `crop`; only to compare with
             MediaPipe.
 
     Raises:
-        WeightsError: the networks are not here, or damaged.
+        WeightsError: the files of the networks are missing or damaged.
     """
 
     def __init__(self, size: str, threads: int | None = None, from_corner: bool = False) -> None:
@@ -134,28 +135,28 @@ class OnnxNetworks:
         }
 
     def find(
-        self, image: NDArray[np.uint8], windows: list[Region], sure: float
+        self, image: NDArray[np.uint8], windows: list[Region], min_confidence: float
     ) -> list[list[Region]]:
         """See `Networks.find`."""
         found: list[list[Region]] = []
         for some in _chunks(windows, AT_ONCE):
-            # From the corner, as MediaPipe does: in a small picture it found more people so.
+            # From the corner, as MediaPipe does: this found more people in small images.
             squares = _squares(image, some, DETECTOR_SIZE, cv2.BORDER_CONSTANT, from_corner=True)
             boxes, scores = self._detector.run(None, {"image": squares})
             for window, values, logits in zip(some, boxes, scores[..., 0], strict=True):
                 found.append(
                     [
                         around_person(*window.to_picture(person[4:].reshape(4, 2)[:2]))
-                        for person in people(values, logits, self._anchors, sure)
+                        for person in people(values, logits, self._anchors, min_confidence)
                     ]
                 )
         return found
 
     def landmarks(
-        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, sure: bool
+        self, image: NDArray[np.uint8], regions: list[Region], *, mirrored: bool, accurate: bool
     ) -> Landmarks:
         """See `Networks.landmarks`."""
-        network = self._landmarkers[-1 if sure else 0]
+        network = self._landmarkers[-1 if accurate else 0]
         squares = _squares(
             image, regions, LANDMARK_SIZE, cv2.BORDER_REPLICATE, from_corner=self._from_corner
         )
@@ -172,7 +173,7 @@ class OnnxNetworks:
 def _squares(
     image: NDArray[np.uint8], regions: list[Region], size: int, border: int, *, from_corner: bool
 ) -> NDArray[np.uint8]:
-    """(N, size, size, 3) what the regions show; see `crop`."""
+    """(N, size, size, 3), crops of the regions; see `crop`."""
     squares = np.empty((len(regions), size, size, 3), np.uint8)
     for region, square in zip(regions, squares, strict=True):
         crop(image, region, square, border=border, from_corner=from_corner)
@@ -183,11 +184,11 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors
-    # Threads that wait by spinning slow down whatever else works on the video.
+    # Spinning threads slow down decoding and everything else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # a class of its own for each way to be damaged
+    except Exception as error:  # ONNX Runtime has a class for each kind of damage
         raise WeightsError(f"{path} cannot be read; install vidpose again ({error}).") from error
 
 
@@ -200,54 +201,56 @@ def _sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def anchors() -> NDArray[np.float32]:
-    """(2254, 2) the detector's anchors, the middles of the cells, in the order of its outputs.
+    """(2254, 2), the detector's anchors, the centres of the cells, in the order of its outputs.
 
-    In sides of the square from its upper left corner, right and down.
-
-    Layers with the same stride follow each other cell by cell.
+    In sides of the square from its top left corner, x right and y down. Layers with the same stride
+    are interleaved cell by cell.
     """
     parts = []
     for stride in dict.fromkeys(STRIDES):
         cells = ceil(DETECTOR_SIZE / stride)
-        middles = (np.arange(cells) + 0.5) / cells
-        y, x = np.meshgrid(middles, middles, indexing="ij")
+        centres = (np.arange(cells) + 0.5) / cells
+        y, x = np.meshgrid(centres, centres, indexing="ij")
         grid = np.stack([x.ravel(), y.ravel()], axis=1)
         parts.append(np.repeat(grid, 2 * STRIDES.count(stride), axis=0))
     return np.concatenate(parts).astype(np.float32)
 
 
 def decode(values: NDArray[np.float32], at: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(K, 12) boxes and points of some anchors, in sides from the middle of the square.
+    """(K, 12), boxes and points of some anchors, in sides of the square from its centre.
 
     Args:
-        values: (K, 12) what the detector says, in its pixels from the anchor: middle, width and
-            height of the box around the face, and four points: the middle between the hips, the
-            circle around the body (see `around_person`), and the same two of the upper body.
-        at: (K, 2) the anchors.
+        values: (K, 12), the detector's output, in its pixels from the anchor: centre, width and
+            height of the face box, and four points: the midpoint of the hips, the circle around
+            the body (see `around_person`), and the same two of the upper body.
+        at: (K, 2), the anchors.
 
     Returns:
         Left, top, right and bottom of the box, and the four points.
     """
     shifts = values.astype(np.float64) / DETECTOR_SIZE
-    middle = shifts[:, :2] + at - 0.5
+    centre = shifts[:, :2] + at - 0.5
     half = shifts[:, 2:4] / 2
     points = shifts[:, 4:].reshape(-1, 4, 2) + at[:, None] - 0.5
-    return np.concatenate([middle - half, middle + half, points.reshape(-1, 8)], axis=1)
+    return np.concatenate([centre - half, centre + half, points.reshape(-1, 8)], axis=1)
 
 
 def people(
-    values: NDArray[np.float32], logits: NDArray[np.float32], at: NDArray[np.float32], sure: float
+    values: NDArray[np.float32],
+    logits: NDArray[np.float32],
+    at: NDArray[np.float32],
+    min_confidence: float,
 ) -> NDArray[np.float64]:
-    """(N, 12) the people in one square, as `decode` gives them, the surest first.
+    """(N, 12), the people in one square in the format of `decode`, the most confident first.
 
     Args:
         values: (2254, 12), see `decode`.
-        logits: (2254,) how sure the detector is.
-        at: (2254, 2) the anchors.
-        sure: 0 to 1, as sure as that it must be.
+        logits: (2254,), of the detector's confidence.
+        at: (2254, 2), the anchors.
+        min_confidence: 0 to 1, drop detections below it.
     """
     scores = _sigmoid(logits).astype(np.float64)
-    some = np.flatnonzero(scores >= sure)
+    some = np.flatnonzero(scores >= min_confidence)
     some = some[np.argsort(-scores[some], kind="stable")]
     return weighted_suppression(decode(values[some], at[some]), scores[some])
 
@@ -255,23 +258,23 @@ def people(
 def weighted_suppression(
     found: NDArray[np.float64], scores: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, 12) one of each group of boxes that overlap: their mean, weighted by their scores.
+    """(N, 12), the mean of each group of overlapping boxes, weighted by their scores.
 
     Args:
-        found: (K, 12), see `decode`, the surest first.
+        found: (K, 12), see `decode`, the most confident first.
         scores: (K,).
     """
     kept = []
     while len(found):
         same = overlap(found[0], found) > SAME_PERSON
-        same[0] = True  # also a box without area
+        same[0] = True  # even if the box has no area
         kept.append(np.average(found[same], axis=0, weights=scores[same]))
         found, scores = found[~same], scores[~same]
     return np.array(kept).reshape(-1, 12)
 
 
 def overlap(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K,) the part of the union of two boxes that both cover; left, top, right, bottom."""
+    """(K,), intersection over union of a box with others; left, top, right, bottom."""
     low = np.maximum(box[:2], boxes[:, :2])
     high = np.minimum(box[2:4], boxes[:, 2:4])
     both = np.prod(np.maximum(high - low, 0), axis=1)
@@ -281,14 +284,14 @@ def overlap(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.
 
 
 def refine(points: NDArray[np.float32], heat: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, J, 2) the points, each moved to the mean of its heat map around it where that is clear.
+    """(N, J, 2), each point moved to the weighted mean of its heat map around it; see `CLEAR_PEAK`.
 
-    The middle of the first pixel of the heat map is at the first pixel's corner, as the landmark
-    network was trained: with `crop` from the middles, a joint and its mirror image then agree.
+    Cell k of the heat map stands for k / S, its left or upper edge, as the landmark network was
+    trained: with crops sampled at pixel centres (`crop`), a joint and its mirror image then agree.
 
     Args:
-        points: (N, J, 2), sides of the square from its upper left corner.
-        heat: (N, J, S, S) before the sigmoid.
+        points: (N, J, 2), in sides of the square from its top left corner.
+        heat: (N, J, S, S), before the sigmoid.
     """
     size = heat.shape[-1]
     half = REFINED_OVER // 2

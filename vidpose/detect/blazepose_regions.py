@@ -1,4 +1,4 @@
-"""Where BlazePose's networks look: squares in the picture, turned with the person."""
+"""BlazePose's regions of interest: squares in the image, rotated with the person."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 MARGIN = 1.25
-"""A region is this much larger than the circle around the person that the networks give."""
+"""A region is this much larger than the circle around the person that the networks predict."""
 TILE_OVERLAP = 1 / 3
-"""Neighbouring tiles share at least this part of their side, so that a person of that width is
-whole in one of them."""
+"""Neighbouring tiles overlap by at least this share of their side, so that one of them contains all
+of a person who is no wider than the overlap."""
 MAX_TILES_SIDE_BY_SIDE = 4
-"""A picture longer than this many times its width gets larger tiles, to bound the cost."""
+"""An image longer than this many times its width gets larger tiles, to bound the cost."""
 SMALLEST_TILE_PX = 224
-"""What the person detector gets of a tile: smaller ones would only be blurred."""
+"""The input size of the person detector: smaller tiles would only be upscaled."""
 SMALL_TILE = 0.75
-"""Small tiles are at most this part of the picture's shorter side."""
+"""Small tiles have at most this share of the image's shorter side."""
 
 
 class Region(NamedTuple):
-    """A square in the picture, pixels; (0, 0) is the middle of the first pixel."""
+    """A square in the image, in pixels; (0, 0) is the centre of the first pixel."""
 
     x: float
     y: float
-    """Its middle."""
+    """Its centre."""
     side: float
     turn: float
-    """Radians, clockwise: the person's upright is the square's."""
+    """Radians, clockwise: rotation of the person, who is upright in the square."""
 
     def distance(self, other: Region) -> float:
-        """Between the middles, in sides of the larger."""
+        """Distance of the centres, in sides of the larger region."""
         return hypot(self.x - other.x, self.y - other.y) / max(self.side, other.side, 1e-9)
 
     def to_picture(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """(..., 2) pixels of the picture, from points in the square: sides from its middle."""
+        """(..., 2), pixels of the image, from points in sides of the square from its centre."""
         return np.asarray(self.side * points @ self._axes() + (self.x, self.y), np.float64)
 
     def to_square(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -46,20 +46,20 @@ class Region(NamedTuple):
         return np.asarray(away @ self._axes().T / max(self.side, 1e-9), np.float64)
 
     def contains(self, points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-        """(J,) which of the points (J, 2), pixels, lie in the square."""
+        """(J,), which of the points (J, 2), pixels, lie in the square."""
         return np.asarray((np.abs(self.to_square(points)) <= 0.5).all(axis=1))
 
     def _axes(self) -> NDArray[np.float64]:
-        """(2, 2) the square's directions right and down, in the picture."""
+        """(2, 2), the square's directions right and down, in the image."""
         c, s = cos(self.turn), sin(self.turn)
         return np.array([[c, s], [-s, c]])
 
 
 def around_person(hip: NDArray[np.floating[Any]], circle: NDArray[np.floating[Any]]) -> Region:
-    """The region of a person.
+    """Return the region of a person.
 
     Args:
-        hip: (2,) pixels, the middle between the hips.
+        hip: (2,) pixels, the midpoint of the hips.
         circle: (2,) pixels, where the person's axis, from the hips through the shoulders, meets
             the circle around the whole body.
     """
@@ -76,22 +76,22 @@ def crop(
     border: int = cv2.BORDER_REPLICATE,
     from_corner: bool = False,
 ) -> None:
-    """Write what the region shows of the image into `out`.
+    """Resample a region of the image into `out`.
 
     Args:
         image: (H, W, 3).
-        region: where it looks; parts outside the picture are made up.
+        region: may reach beyond the image.
         out: (size, size, 3).
-        border: what lies outside, one of OpenCV's ways.
-        from_corner: take the colour of a pixel of `out` where its upper left corner is, not where
-            its middle is. MediaPipe does; the landmarks then lie about 0.3 of those pixels too
-            far right and down.
+        border: how to fill what lies outside the image, an OpenCV border type.
+        from_corner: sample at the top left corners of the pixels of `out`, not at their centres.
+            MediaPipe does; the landmarks are then off by about 0.3 of these pixels to the right
+            and down.
     """
     size = len(out)
     first = 0.0 if from_corner else 0.5
     step = region.side / size * region._axes().T
     corner = region.to_picture(np.array([first / size - 0.5, first / size - 0.5]))
-    # Half a pixel: MediaPipe's picture begins at the corner of its first pixel.
+    # Half a pixel: MediaPipe puts the origin at the corner of the first pixel.
     start = corner + 0.5 if from_corner else corner
     cv2.warpAffine(
         image,
@@ -104,8 +104,8 @@ def crop(
 
 
 def tiles(width: int, height: int) -> list[Region]:
-    """What a search looks at: the whole picture, for people close to the camera, and
-    overlapping squares that cover it, for those further away.
+    """Tiles of a search: the whole image, for people close to the camera, and overlapping squares
+    that cover it, for people further away.
     """
     short, length = sorted((width, height))
     whole = Region((width - 1) / 2, (height - 1) / 2, float(length), 0.0)
@@ -115,9 +115,9 @@ def tiles(width: int, height: int) -> list[Region]:
 
 
 def small_tiles(width: int, height: int) -> list[Region]:
-    """Squares of half the side, for those who are still further away, row by row.
+    """Squares of half the side, for people even further away, row by row.
 
-    There are none where the picture is so small that they would show nothing new.
+    There are none if the image is so small that they would show no more detail.
     """
     short, length = sorted((width, height))
     side = max(ceil(short / 2), ceil(length / (2 * MAX_TILES_SIDE_BY_SIDE)), SMALLEST_TILE_PX)
@@ -125,14 +125,14 @@ def small_tiles(width: int, height: int) -> list[Region]:
 
 
 def _grid(width: int, height: int, side: int) -> list[Region]:
-    across, down = (_middles(length, side) for length in (width, height))
+    across, down = (_centres(length, side) for length in (width, height))
     return [Region(x, y, float(side), 0.0) for y in down for x in across]
 
 
-def _middles(length: int, side: int) -> list[float]:
-    """Of tiles along one side of the picture, which they cover; of one tile if they are longer."""
+def _centres(length: int, side: int) -> list[float]:
+    """Centres of the tiles along one side of the image; a single tile if it is longer than that."""
     if length <= side:
         return [(side - 1) / 2]
     count = ceil((length - side) / ((1 - TILE_OVERLAP) * side)) + 1
-    middles = np.linspace(0, length - side, count).round() + (side - 1) / 2
-    return [float(middle) for middle in middles]
+    centres = np.linspace(0, length - side, count).round() + (side - 1) / 2
+    return [float(centre) for centre in centres]

@@ -1,1 +1,1 @@
-"""Who is who from frame to frame, and short mistakes of the detector undone."""
+"""Person IDs from frame to frame, and corrections of short detector errors."""

@@ -1,8 +1,7 @@
-"""Detections frame by frame in, one `Pose2D` of all people out.
+"""Turn frame-by-frame detections into one `Pose2D` of all people.
 
-`PoseCollector` keeps what was detected of each track, in h36m17. When the video has ended it undoes
-the detector's short mistakes (`left_right`, `close_looks`, `outliers`) and fills short gaps
-(`gaps`).
+`PoseCollector` stores the detections of each track, in h36m17. When the video has ended it corrects
+short detector errors (`left_right`, `keyframes`, `outliers`) and fills short gaps (`gaps`).
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from numpy.typing import NDArray
 from vidpose.detect.base import Detections, FrameDetections
 from vidpose.poses import Pose2D
 from vidpose.skeleton import H36M17
-from vidpose.tracking.close_looks import correct_between
 from vidpose.tracking.gaps import interpolate_gaps
-from vidpose.tracking.left_right import undo_confusions
+from vidpose.tracking.keyframes import correct_between
+from vidpose.tracking.left_right import undo_swaps
 from vidpose.tracking.outliers import is_outlier
 from vidpose.tracking.tracker import Tracker
 from vidpose.utils.gaps import pauses_in
 
 MIN_OBSERVED_S = 0.3
-"""A track observed for less time in all is a ghost."""
+"""A track observed for less time in total is a false detection."""
 JOINTS = len(H36M17)
 
 BeforeArrays = Callable[[int, int, int], None]
-"""Is called with the numbers of people who are kept, of those who are not, and of frames, before
-arrays of that size are made; what it raises is raised."""
+"""Called with the numbers of people kept, people dropped and frames, before arrays of that size are
+allocated. Exceptions that it raises propagate."""
 
 
 class _Arrays(NamedTuple):
-    """What was detected of one person in N frames."""
+    """The detections of one person in N frames."""
 
     rows: NDArray[np.int64]
-    """(N,), which frames, counted as they came."""
+    """(N,), positions among the frames that were added."""
     joints: NDArray[np.float32]
     """(N, 17, 2), pixels."""
     scores: NDArray[np.float32]
@@ -49,7 +48,7 @@ class _Arrays(NamedTuple):
 
 
 class _Record:
-    """What was detected of one person: one entry a frame, packed."""
+    """The detections of one person: one entry a frame, packed."""
 
     def __init__(self) -> None:
         self.rows = array("q")
@@ -57,7 +56,7 @@ class _Record:
         self._disputed = bytearray()
 
     def add(self, row: int, detections: Detections, n: int) -> None:
-        """One frame's joints, of the n-th person in the detections."""
+        """Add the joints of one frame: the n-th person of its detections."""
         self.rows.append(row)
         self._keypoints.frombytes(detections.keypoints[n].tobytes())
         self._scores.frombytes(detections.scores[n].tobytes())
@@ -76,9 +75,9 @@ class _Record:
 
 
 class PoseCollector:
-    """Detections in, frame by frame; `Pose2D` of all people out, at the end.
+    """Collects detections frame by frame and returns the `Pose2D` of all people at the end.
 
-    Memory grows with people x frames of 17 joints only.
+    Memory grows only with the 17 joints of people x frames.
     """
 
     def __init__(self) -> None:
@@ -88,8 +87,9 @@ class PoseCollector:
         self._times = array("d")
 
     def add(self, frame: FrameDetections) -> None:
-        """The detections of the next frame: index and time rise from call to call, and there is a
-        conversion from the skeleton to h36m17.
+        """Add the detections of the next frame.
+
+        Index and time increase from call to call. The skeleton must have a conversion to h36m17.
         """
         detections = frame.detections.converted(H36M17)
         for n, person in enumerate(self._tracker.update(frame.detections, frame.time_s)):
@@ -103,53 +103,53 @@ class PoseCollector:
         fps: float,
         frame_size: tuple[int, int],
         longest: int | None = None,
-        before_arrays: BeforeArrays = lambda people, left_out, frames: None,
+        before_arrays: BeforeArrays = lambda people, dropped, frames: None,
     ) -> Pose2D:
-        """All people on the video's time line, h36m17; P may be 0.
+        """Return all people on the video's time line, h36m17; P may be 0.
 
         Persons are in the order of their first frame and numbered from 1. A person is present
-        from the first to the last frame they are observed in; between observations the joints
-        are interpolated linearly in time, as are joints that jumped away and back. Left and
-        right are put back where the detector confused them for a moment. A joint that is missing
-        for longer than `gaps.MAX_GAP_S`, before it is first and after it is last observed, stays
-        NaN with score 0. Tracks observed for less than `MIN_OBSERVED_S` are dropped.
+        from the first to the last frame in which they are observed. Between observations the
+        joints are interpolated linearly in time, as are joints that jumped away and back. Short
+        left/right swaps are undone. A joint stays NaN with score 0 in gaps longer than
+        `gaps.MAX_GAP_S`, before its first and after its last observation. Tracks observed for less
+        than `MIN_OBSERVED_S` are dropped.
 
         The collector is empty afterwards.
 
         Args:
             fps: average frames a second.
             frame_size: width and height, pixels, upright.
-            longest: keep no more people than this, those who are observed for longest.
+            longest: keep at most this many people, those observed for longest.
             before_arrays: see `BeforeArrays`.
 
         Raises:
             ValueError: no frame was added.
         """
         times = np.array(self._times, np.float64)
-        people = _without_ghosts(list(self._people.values()), times)
+        people = _long_enough(list(self._people.values()), times)
         people.sort(key=lambda record: record.rows[0])
-        left_out = 0
+        dropped = 0
         if longest is not None:
             most = np.argsort(-_observed_s(people, times), kind="stable")[:longest]
-            left_out = len(people) - len(most)
+            dropped = len(people) - len(most)
             people = [people[p] for p in np.sort(most)]
-        before_arrays(len(people), left_out, len(times))
+        before_arrays(len(people), dropped, len(times))
         shape = (len(people), len(times))
-        # A page that nothing was written to takes no memory yet; these grow as the records go.
+        # Pages take no memory before they are written, so these grow as the records are freed.
         keypoints = np.empty((*shape, JOINTS, 2), np.float32)
         scores = np.zeros((*shape, JOINTS), np.float32)
         present, observed = np.zeros(shape, bool), np.zeros(shape, bool)
         self._people.clear()
         for p in range(len(people)):
-            rows, joints, sureness, disputed, shift = people[p].arrays()
-            people[p] = _Record()  # its memory is needed for the next
+            rows, joints, confidence, disputed, shift = people[p].arrays()
+            people[p] = _Record()  # free its memory for the next
             span = slice(int(rows[0]), int(rows[-1]) + 1)
-            undo_confusions(joints, sureness, disputed, shift, times[rows])
+            undo_swaps(joints, confidence, disputed, shift, times[rows])
             correct_between(joints, shift, times[rows])
             wrong = is_outlier(joints, times[rows])
-            joints[wrong], sureness[wrong] = np.nan, 0
+            joints[wrong], confidence[wrong] = np.nan, 0
             keypoints[p] = np.nan
-            keypoints[p, rows], scores[p, rows] = joints, sureness
+            keypoints[p, rows], scores[p, rows] = joints, confidence
             observed[p, rows], present[p, span] = True, True
             interpolate_gaps(keypoints[p, span], scores[p, span], times[span])
         return Pose2D(
@@ -165,22 +165,23 @@ class PoseCollector:
         )
 
 
-def _without_ghosts(people: list[_Record], times: NDArray[np.float64]) -> list[_Record]:
-    """Those observed for `MIN_OBSERVED_S`, or for half of a video shorter than twice that."""
+def _long_enough(people: list[_Record], times: NDArray[np.float64]) -> list[_Record]:
+    """Keep people observed for `MIN_OBSERVED_S`, or for half of a video shorter than twice that."""
     enough = min(MIN_OBSERVED_S, _shown_s(times).sum() / 2)
     observed_s = _observed_s(people, times)
     return [record for record, s in zip(people, observed_s, strict=True) if s >= enough - 1e-6]
 
 
 def _observed_s(people: list[_Record], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P,), for how many seconds each is observed."""
+    """(P,), for how many seconds each person is observed."""
     shown_s = _shown_s(times)
     return np.array([shown_s[np.array(record.rows)].sum() for record in people])
 
 
 def _shown_s(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T,), how long each frame is shown; a single picture counts as no time, a pause as one usual
-    step.
+    """(T,), for how many seconds each frame is shown.
+
+    A single frame counts as no time, a pause as one usual step.
     """
     steps = np.diff(times)
     usual = np.median(steps) if len(steps) else 0.0

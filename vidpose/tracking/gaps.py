@@ -1,4 +1,4 @@
-"""Short gaps in one person's joints, filled by straight lines."""
+"""Linear interpolation of short gaps in one person's joints."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 from vidpose.tracking.tracker import MAX_GAP_S
 
 INTERPOLATED_SCORE = 0.5
-"""An interpolated joint is this much as sure as the less sure of the two ends."""
+"""The score of an interpolated joint is the lower score of the two ends times this."""
 
 
 def interpolate_gaps(
     keypoints: NDArray[np.float32], scores: NDArray[np.float32], times: NDArray[np.float64]
 ) -> None:
-    """Put each joint of one person, in place, on a straight line over its gaps.
+    """Fill the gaps of each joint of one person by linear interpolation, in place.
 
-    Gaps longer than `MAX_GAP_S` stay, as do those before a joint is first and after it is last
-    observed. See `INTERPOLATED_SCORE` for the scores.
+    Gaps longer than `MAX_GAP_S` stay, as do those before a joint's first and after its last
+    observation. See `INTERPOLATED_SCORE` for the scores.
 
     Args:
         keypoints: (T, J, 2), NaN where missing.
         scores: (T, J).
-        times: (T,), seconds, rising.
+        times: (T,), seconds, increasing.
     """
     for j in range(keypoints.shape[1]):
         rows = np.flatnonzero(np.isfinite(keypoints[:, j]).all(axis=1))

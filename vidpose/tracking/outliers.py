@@ -15,22 +15,22 @@ from vidpose.utils.gaps import known_joints
 OUTLIER_SIZE = 0.06
 OUTLIER_ACCELERATION = 70.0
 OUTLIER_S = 0.25
-"""A joint that leaves its path and is back within `OUTLIER_S` was never there, if it was further
-away than detector noise (body sizes) and the strongest limb explain: some 125 m/s^2 for a body of
-1.8 m, here in body sizes."""
+"""A joint that leaves its path and returns within `OUTLIER_S` is an outlier if it went further than
+detector noise (`OUTLIER_SIZE`, body sizes) and the fastest limb (`OUTLIER_ACCELERATION`, body
+sizes/s^2: about 125 m/s^2 for a body of 1.8 m) can explain."""
 JUMP_SPEED = 7.0
-"""Body sizes a second, some 13 m/s. What goes away and comes back within `OUTLIER_S` with both of
-these steps faster than that was never there either, even if a limb could have been so far away."""
+"""Body sizes a second, about 13 m/s. A joint that leaves and returns within `OUTLIER_S` is also an
+outlier if both steps are faster than this, even if a limb could have reached that far."""
 FAR = 256
-"""Frames; what is further away has nothing to do with an excursion of `OUTLIER_FRAMES`."""
+"""Frames; frames further away do not affect an excursion of `OUTLIER_FRAMES`."""
 AT_ONCE = 4096
-"""Frames that are worked on together, which bounds the memory that a long track takes for it."""
+"""Frames processed together, to bound the memory for long tracks."""
 OUTLIER_FRAMES = 15
-"""An excursion of more frames is not looked for: above 60 frames/s the longest ones stay. The work
-grows with its square."""
+"""Longer excursions are not searched for, so above 60 frames/s the longest ones stay. The cost
+grows with the square of this."""
 OUTLIER_SHARE = 1 / 3
-"""Where more of the joints jump at once the whole pose was mistaken, before or after as likely as
-between, and is left alone."""
+"""If more than this share of the joints jump at once, the whole pose is wrong, and the wrong frames
+may be those before or after as well as those in between. Such poses are left as they are."""
 LIMB_ENDS = {
     H36M17.index(f"{side}{end}"): H36M17.index(f"{side}{before}")
     for side in "LR"
@@ -42,8 +42,8 @@ LIMB_ENDS = {
 def is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(T, J), joints that jump away from one person's body and back; see `OUTLIER_S`.
 
-    The shortest excursions are taken out first, and of neighbours the furthest, so that no joint
-    is measured by a wrong one next to it.
+    The shortest excursions are removed first, and among neighbouring frames the furthest, so that
+    no joint is compared with a wrong one next to it.
 
     Args:
         keypoints: (T, J, 2), NaN where missing.
@@ -63,7 +63,7 @@ def is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> ND
         own = np.where(there[rows, joints, None], keypoints[rows, joints], np.nan)
         return np.asarray((own.astype(np.float64) - middle[rows]) / size)
 
-    # Joints have nothing to do with each other here; in a long track few are worked on at a time.
+    # Joints are independent here; in a long track only a few are processed at a time.
     count = keypoints.shape[1]
     step = max(1, AT_ONCE * count // len(times))
     groups = [slice(first, first + step) for first in range(0, count, step)]
@@ -72,7 +72,7 @@ def is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> ND
         own = path(joints)
         for inner, number in enumerate(jumping, 1):
             number += (_excess(own, times, inner) > 0).sum(axis=1)
-    doubtful = np.zeros(len(times), bool)  # which of these poses are the mistaken ones?
+    doubtful = np.zeros(len(times), bool)  # whole poses that may be wrong, see OUTLIER_SHARE
     for inner, number in enumerate(jumping, 1):
         together = number / count > OUTLIER_SHARE
         for k in range(inner + 2):
@@ -98,10 +98,10 @@ def is_outlier(keypoints: NDArray[np.float32], times: NDArray[np.float64]) -> ND
 def _mark_peaks(
     path: NDArray[np.float64], times: NDArray[np.float64], inner: int, outlier: NDArray[np.bool_]
 ) -> None:
-    """Mark in `outlier`, and take out of `path`, excursions of one length; the furthest first."""
+    """Mark excursions of one length in `outlier`, the furthest first; remove them from `path`."""
     while True:
         excess = _excess(path, times, inner)
-        # scipy.ndimage has a filter for it, and takes a third of a second to import.
+        # scipy.ndimage has a maximum filter, but takes a third of a second to import.
         around = np.pad(excess, ((inner, inner), (0, 0)), constant_values=-np.inf)
         worst = sliding_window_view(around, 2 * inner + 1, axis=0).max(axis=-1)
         peaks = np.argwhere((excess > 0) & (excess == worst))
@@ -113,27 +113,27 @@ def _mark_peaks(
 
 
 def _is_between_jumps(path: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(T, 17), joints that left their way in one step and came back in one; see `JUMP_SPEED`.
+    """(T, 17), joints that left their path in one step and came back in one; see `JUMP_SPEED`.
 
-    The longest excursions are taken first: a detector that mistakes a limb for something else
-    sees it at changing places, between which it may jump as well. Where a foot or wrist was
-    mistaken, so was the knee or elbow that left its way meanwhile, which has less far to go.
+    The longest excursions are taken first: a detector that mistakes something else for a limb
+    puts it in changing places, and the limb may jump between these as well. If a foot or wrist was
+    wrong, a knee or elbow that left its path at the same time was wrong too; it moves less far.
 
     Args:
         path: (T, 17, 2), h36m17, body sizes, NaN where missing.
         times: (T,), seconds.
     """
-    steps = np.linalg.norm(np.diff(path, axis=0), axis=2)  # NaN is no jump
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=2)  # NaN does not count as a jump
     jump = steps > OUTLIER_SIZE + JUMP_SPEED * np.diff(times)[:, None]
     outlier = np.zeros(path.shape[:2], bool)
     for inner in reversed(list(_lengths(times))):
-        away = _distance_from_way(path, inner) > OUTLIER_SIZE
+        away = _distance_from_line(path, inner) > OUTLIER_SIZE
         spans = times[inner + 1 :] - times[: -inner - 1]
         both = jump[: len(away)] & jump[inner:] & away & (spans <= OUTLIER_S)[:, None]
         for start, joint in np.argwhere(both):
             end = start + inner + 1
             if outlier[[start, end], joint].any():
-                continue  # it is the ends that were mistaken
+                continue  # the ends were wrong, not the frames between
             outlier[start + 1 : end, joint] = True
             before = LIMB_ENDS.get(int(joint))
             if before is not None and away[start, before]:
@@ -142,7 +142,7 @@ def _is_between_jumps(path: NDArray[np.float64], times: NDArray[np.float64]) -> 
 
 
 def _lengths(times: NDArray[np.float64]) -> Iterator[int]:
-    """How many frames an excursion of `OUTLIER_S` can have: 1, 2 and so on."""
+    """Yield the numbers of frames that an excursion within `OUTLIER_S` can have: 1, 2 and so on."""
     for inner in range(1, min(OUTLIER_FRAMES + 1, len(times) - 1)):
         if (times[inner + 1 :] - times[: -inner - 1]).min() > OUTLIER_S:
             return
@@ -152,36 +152,36 @@ def _lengths(times: NDArray[np.float64]) -> Iterator[int]:
 def _excess(
     path: NDArray[np.float64], times: NDArray[np.float64], inner: int
 ) -> NDArray[np.float64]:
-    """(T - inner - 1, J), how much further than possible each joint goes away and comes back.
+    """(T - inner - 1, J), how much further than possible each joint leaves its path and returns.
 
-    Whoever leaves a straight way by d and is back on it after w seconds accelerates by 8 d / w^2
-    at least. It counts how far away all the frames between are, so the nearest of them.
+    A joint that leaves a straight line by d and is back after w seconds accelerates by at least
+    8 d / w^2. Its distance is that of the nearest of the frames in between.
 
     Args:
         path: (T, J, 2), body sizes.
         times: (T,), seconds.
-        inner: between every frame and the one it is compared with lie so many.
+        inner: number of frames in between.
 
     Returns:
-        Body sizes; negative where all is well, or where nothing is known.
+        Body sizes; negative where the motion is possible or unknown.
     """
     spans = times[inner + 1 :] - times[: -inner - 1]
-    away = _distance_from_way(path, inner)
+    away = _distance_from_line(path, inner)
     possible = OUTLIER_SIZE + OUTLIER_ACCELERATION * spans**2 / 8
     known = np.isfinite(away) & (spans <= OUTLIER_S)[:, None]
     return np.where(known, away - possible[:, None], -1.0)
 
 
-def _distance_from_way(path: NDArray[np.float64], inner: int) -> NDArray[np.float64]:
-    """(T - inner - 1, J), how far from the straight way between every frame and the one `inner`
-    frames on lies the nearest of those between; NaN where there is none, or no end.
+def _distance_from_line(path: NDArray[np.float64], inner: int) -> NDArray[np.float64]:
+    """(T - inner - 1, J), for each pair of frames with `inner` frames between them: the distance
+    from the line between the two to the nearest joint in between; NaN where one of them is missing.
     """
     starts, ends = path[: -inner - 1], path[inner + 1 :]
-    way = ends - starts
-    length = np.maximum((way**2).sum(axis=2, keepdims=True), 1e-12)
+    line = ends - starts
+    length = np.maximum((line**2).sum(axis=2, keepdims=True), 1e-12)
     away = np.full(starts.shape[:2], np.nan)
     for k in range(1, inner + 1):
         along = path[k : k - inner - 1] - starts
-        share = np.clip((along * way).sum(axis=2, keepdims=True) / length, 0, 1)
-        away = np.fmin(away, np.linalg.norm(along - share * way, axis=2))
+        share = np.clip((along * line).sum(axis=2, keepdims=True) / length, 0, 1)
+        away = np.fmin(away, np.linalg.norm(along - share * line, axis=2))
     return away

@@ -1,8 +1,7 @@
-"""Which detection is which person, frame by frame.
+"""Assign detections to people, frame by frame.
 
-`Tracker` works online and remembers only people who were seen lately. Nothing here counts
-frames: all limits are in seconds, so that 10 and 120 frames/s, and a rate that varies, give the
-same people.
+`Tracker` works online and remembers only recently seen people. All limits are in seconds, not in
+frames, so that 10 and 120 frames/s, and a variable frame rate, give the same people.
 """
 
 from __future__ import annotations
@@ -21,47 +20,48 @@ from vidpose.skeleton import Skeleton
 from vidpose.utils.gaps import PAUSE_S, PAUSE_STEPS, known_joints
 
 MAX_GAP_S = 0.5
-"""For this long a person may be missing and is still the same one afterwards; a joint that is
-missing for longer is not interpolated. A longer absence ends the track. It is counted to the last
-frame without them: nobody is absent between two frames of a time-lapse, however far apart. But all
-tracks end where a video pauses (`vidpose.utils.gaps.PAUSE_S`)."""
+"""A person may be missing for this long and keep their track; a joint missing for longer is not
+interpolated. The absence is counted up to the last frame without the person, so nobody is absent
+between two frames of a time-lapse, however far apart these are. All tracks end where a video pauses
+(`vidpose.utils.gaps.PAUSE_S`)."""
 USUAL_STEPS = 15
-"""The usual step between frames is the median of the last so many."""
+"""The usual step between frames is the median of this many recent steps."""
 GATE_STILL = 0.3
 GATE_SPEED = 2.5
 GATE_MAX = 0.8
-"""How far, in body sizes, a pose may lie from where its track expects it: detector noise and
-moving limbs, plus what a change of speed makes of each second unseen, and never more than would
-reach a bystander. The expectation moves along, so this is no limit to the speed itself."""
+"""How far, in body sizes, a pose may be from where its track predicts it: `GATE_STILL` for detector
+noise and moving limbs, plus `GATE_SPEED` for each second unseen (changes of speed), at most
+`GATE_MAX`, so that it does not reach a bystander. The prediction moves, so this does not limit
+the speed itself."""
 HIDDEN_COST = 0.4
-"""Body sizes a second unseen: while one person hides another, the one pose to be seen belongs to
-the one in front, who was seen all the time."""
+"""Body sizes a second unseen: during an occlusion the only visible pose belongs to the person in
+front, who was seen all the time."""
 VELOCITY_MEMORY_S = 0.1
-"""A track's velocity is averaged over about this time; less is detector noise."""
+"""A track's velocity is averaged over about this time; over less it is mostly detector noise."""
 SIZE_MEMORY_S = 0.5
 """A track's body size is averaged over about this time."""
 VELOCITY_FADE_S = 0.3
-"""An unseen person is expected to slow down with this time constant."""
+"""The predicted velocity of an unseen person decays with this time constant."""
 
 
 @dataclass(eq=False)
 class _Track:
     id: int
     keypoints: NDArray[np.float64]
-    """(J, 2), pixels, as last seen; a joint that was missing then, as before."""
+    """(J, 2), pixels: where each joint was last seen."""
     scores: NDArray[np.float64]
     seen_s: float
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    """(2,) pixels a second, of the body as a whole: single joints are too noisy for it."""
+    """(2,) pixels a second, of the body as a whole: single joints are too noisy."""
     size: float = field(init=False)
-    """Pixels, the body's; who curls up for a moment does not get smaller."""
+    """Body size, pixels, averaged so that it does not shrink when a person curls up briefly."""
     age_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.size = float(pose_sizes(self.keypoints[None])[0])
 
     def expected(self, time_s: float) -> NDArray[np.float64]:
-        """(J, 2), pixels: straight on from where it was last seen, slowing down."""
+        """(J, 2), pixels: extrapolated from the last observation, with decaying velocity."""
         unseen = time_s - self.seen_s
         drift = VELOCITY_FADE_S * (1 - np.exp(-unseen / VELOCITY_FADE_S))
         return np.asarray(self.keypoints + self.velocity * drift)
@@ -87,11 +87,11 @@ class _Track:
 
 
 class Tracker:
-    """Gives every detection the id of its person; people keep theirs.
+    """Gives every detection a person ID that stays the same over the video.
 
-    Detections are assigned to tracks so that the poses lie nearest to the expected ones in sum.
-    A pose further away than anybody could have moved never moves a track: it starts another.
-    A pause right after the first frame is not known as one, since no step came before it.
+    Detections are assigned to tracks so that the total distance to the predicted poses is smallest.
+    A pose further away than a person could have moved starts a new track. A pause right after the
+    first frame is not recognised, since there is no earlier step to compare it with.
     """
 
     def __init__(self) -> None:
@@ -101,11 +101,11 @@ class Tracker:
         self._steps_s: deque[float] = deque(maxlen=USUAL_STEPS)
 
     def update(self, found: Detections, time_s: float) -> list[int]:
-        """The ids of the people in `found`, in its order; ids count from 1.
+        """Return the IDs of the people in `found`, in its order; IDs count from 1.
 
         Args:
             found: all detections of the next frame, each person once.
-            time_s: seconds, rising from call to call.
+            time_s: seconds, increasing from call to call.
         """
         step_s = time_s - self._last_s
         self._tracks = [t for t in self._tracks if self._last_s - t.seen_s <= MAX_GAP_S]
@@ -127,8 +127,10 @@ class Tracker:
         return ids
 
     def _pauses(self, step_s: float) -> bool:
-        """Whether the video pauses for a step. Pauses are among the usual steps, too: a video that
-        becomes a time-lapse does not pause again and again.
+        """Whether this step is a pause of the video.
+
+        Pauses count towards the usual step, so a video that becomes a time-lapse does not pause at
+        every frame.
         """
         if step_s <= PAUSE_S or not self._steps_s:
             return False
@@ -145,14 +147,14 @@ class Tracker:
         if not self._tracks or not len(keypoints):
             return []
         expected = np.array([track.expected(time_s) for track in self._tracks])
-        sureness = np.array([track.scores for track in self._tracks])
-        # A detector that takes a back for a front swaps left and right; it is the same person.
-        turned = skeleton.mirrored
-        tall = np.array([track.size for track in self._tracks])
-        sizes = np.maximum(tall[:, None], pose_sizes(keypoints)[None])
+        confidence = np.array([track.scores for track in self._tracks])
+        # A detector that mistakes a back for a front swaps left and right: still the same person.
+        swapped = skeleton.mirrored
+        track_sizes = np.array([track.size for track in self._tracks])
+        sizes = np.maximum(track_sizes[:, None], pose_sizes(keypoints)[None])
         distance = np.minimum(
-            pose_distances(expected, sureness, keypoints, scores, sizes),
-            pose_distances(expected, sureness, keypoints[:, turned], scores[:, turned], sizes),
+            pose_distances(expected, confidence, keypoints, scores, sizes),
+            pose_distances(expected, confidence, keypoints[:, swapped], scores[:, swapped], sizes),
         )
         unseen = time_s - np.array([track.seen_s for track in self._tracks])
         gate = np.minimum(GATE_STILL + GATE_SPEED * unseen, GATE_MAX)[:, None]
@@ -164,8 +166,8 @@ class Tracker:
 
 
 def _least_cost_pairs(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Each row with one column, or each column with one row, so that the sum is the least."""
-    if 1 in cost.shape:  # one person needs no solver, which takes a while to import
+    """Match each row to one column, or each column to one row, with the lowest total cost."""
+    if 1 in cost.shape:  # one person needs no solver, which is slow to import
         return [divmod(int(cost.argmin()), cost.shape[1])]
     from scipy.optimize import linear_sum_assignment
 
@@ -180,18 +182,18 @@ def pose_distances(
     b_scores: NDArray[np.floating[Any]],
     sizes: NDArray[np.floating[Any]],
 ) -> NDArray[np.float64]:
-    """How far the poses `a` (N, J, 2) lie from the poses `b` (M, J, 2), in body sizes.
+    """Distances between the poses `a` (N, J, 2) and the poses `b` (M, J, 2), in body sizes.
 
-    Half of it is the mean distance joint by joint, half how far the body as a whole has moved:
-    in a somersault the joints go anywhere, but the body stays on its way.
+    The mean of two terms: the mean distance between corresponding joints, and how far the body as a
+    whole has moved. In a somersault the joints go anywhere, but the body stays on its path.
 
     Args:
         a, b: any unit, the same for both; NaN where a joint is missing.
         a_scores, b_scores: (N, J) and (M, J), 0 to 1: the lower of the two is a joint's weight.
-        sizes: (N, M), what counts as one body size for each pair, same unit.
+        sizes: (N, M), the body size of each pair, same unit.
 
     Returns:
-        (N, M); infinite where no joint is shared.
+        (N, M); infinite for pairs without a common joint.
     """
     step = b[None] - a[:, None]  # (N, M, J, 2)
     shared = known_joints(step)

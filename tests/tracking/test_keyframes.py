@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from tests.tracking.scenes import exchanged, kicking, striding, truth
 from vidpose.detect.base import Detections, FrameDetections, pose_sizes
 from vidpose.skeleton import H36M17
-from vidpose.tracking.close_looks import LONGEST_S, correct_between
 from vidpose.tracking.collector import PoseCollector
-from vidpose.tracking.left_right import undo_confusions
+from vidpose.tracking.keyframes import LONGEST_S, correct_between
+from vidpose.tracking.left_right import undo_swaps
 
 FPS = 30
 TIMES = np.arange(31) / FPS
@@ -18,7 +18,7 @@ FOOT = H36M17.index("RFoot")
 
 
 def shifts(every: int = EVERY) -> NDArray[np.float32]:
-    """Every third look is a close one, which moves nothing."""
+    """Every third frame is a keyframe, in which both networks agree."""
     shift = np.full((len(TIMES), 17, 2), np.nan, np.float32)
     shift[::every] = 0
     return shift
@@ -28,18 +28,18 @@ def size_of(joints: NDArray[np.float32]) -> float:
     return float(pose_sizes(joints).mean())
 
 
-def test_the_noise_of_quick_looks_goes() -> None:
+def test_noise_in_in_between_frames_is_removed() -> None:
     joints = truth(striding, TIMES)
     seen = joints.copy()
-    quick = np.arange(len(TIMES)) % EVERY != 0
+    between = np.arange(len(TIMES)) % EVERY != 0
     noise = np.random.default_rng(0).uniform(-1, 1, joints.shape) * 0.01 * size_of(joints)
-    seen[quick] += noise[quick]
+    seen[between] += noise[between]
     correct_between(seen, shifts(), TIMES)
     np.testing.assert_allclose(seen, joints, atol=0.05)
 
 
 @pytest.mark.parametrize("far", [0.3, 5.0])
-def test_a_blunder_of_a_quick_look_goes(far: float) -> None:
+def test_a_blunder_in_an_in_between_frame_is_removed(far: float) -> None:
     joints = truth(striding, TIMES)
     seen = joints.copy()
     seen[13, FOOT] += far * size_of(joints)
@@ -48,8 +48,8 @@ def test_a_blunder_of_a_quick_look_goes(far: float) -> None:
     np.testing.assert_allclose(seen, joints, atol=0.05)
 
 
-def test_who_moves_fast_is_seen_by_quick_looks() -> None:
-    """A foot is where the quick looks see it, and not on the way from close look to close look."""
+def test_fast_motion_is_kept_in_in_between_frames() -> None:
+    """A fast foot stays where it was detected, not on the line between the keyframes."""
     joints = truth(kicking, TIMES)
     seen = joints.copy()
     correct_between(seen, shifts(), TIMES)
@@ -72,8 +72,8 @@ def test_a_camera_that_shakes_is_followed() -> None:
     assert np.abs(np.diff(away, axis=0)).max() > 30
 
 
-def test_quick_looks_are_corrected_by_the_close_look_after_them() -> None:
-    """The quick network sees a fast foot too low by ever more, from the first close look on."""
+def test_in_between_frames_are_corrected_from_the_next_keyframe() -> None:
+    """After each keyframe the fast network's error at a foot grows from frame to frame."""
     joints = truth(kicking, TIMES)
     size = size_of(joints)
     seen, shift = joints.copy(), shifts()
@@ -88,7 +88,7 @@ def test_quick_looks_are_corrected_by_the_close_look_after_them() -> None:
     np.testing.assert_allclose(seen, unaware, atol=0.5)  # of 2.8
 
 
-def test_a_joint_that_the_quick_network_sees_elsewhere_is_on_the_line() -> None:
+def test_a_joint_that_the_fast_network_sees_elsewhere_is_put_on_the_line() -> None:
     joints = truth(striding, TIMES)
     size = size_of(joints)
     seen, shift = joints.copy(), shifts()
@@ -99,8 +99,8 @@ def test_a_joint_that_the_quick_network_sees_elsewhere_is_on_the_line() -> None:
     np.testing.assert_allclose(seen, joints, atol=0.05)
 
 
-def test_nothing_is_said_about_other_frames() -> None:
-    """Before the first and after the last close look, and where these are far apart."""
+def test_other_frames_are_left_as_detected() -> None:
+    """Before the first and after the last keyframe, and between keyframes that are far apart."""
     joints = truth(kicking, TIMES)
     shift = np.full((len(TIMES), 17, 2), np.nan, np.float32)
     shift[[3, 3 + round(LONGEST_S * FPS) + 1]] = 0
@@ -112,7 +112,7 @@ def test_nothing_is_said_about_other_frames() -> None:
         np.testing.assert_array_equal(seen, joints)
 
 
-def test_a_joint_missing_in_a_close_look_stays_as_it_was_seen() -> None:
+def test_a_joint_missing_in_a_keyframe_is_not_corrected() -> None:
     joints = truth(striding, TIMES)
     joints[12, FOOT] = np.nan
     seen = joints.copy()
@@ -121,7 +121,7 @@ def test_a_joint_missing_in_a_close_look_stays_as_it_was_seen() -> None:
     assert np.isfinite(np.delete(seen, FOOT, axis=1)).all()
 
 
-def test_a_collector_corrects_what_a_detector_took_quick_looks_at() -> None:
+def test_a_collector_corrects_in_between_frames() -> None:
     joints, shift = truth(striding, TIMES), shifts()
     seen = joints.copy()
     seen[13, FOOT] += 0.3 * size_of(joints)
@@ -134,8 +134,8 @@ def test_a_collector_corrects_what_a_detector_took_quick_looks_at() -> None:
     np.testing.assert_allclose(poses.keypoints_2d[0], joints, atol=0.05)
 
 
-def test_everybody_is_corrected_by_their_own_close_looks() -> None:
-    """Two people, one moving and one still, whom the detector lists in changing order."""
+def test_each_person_is_corrected_from_their_own_keyframes() -> None:
+    """Two people, one kicking and one in a fixed pose, in an order that changes from frame to frame."""
     people = np.stack([truth(kicking, TIMES), truth(striding, TIMES) + np.float32(300)])
     drift = np.float32(0.03 * size_of(people[0]))
     seen, shift = people.copy(), np.stack([shifts(), shifts()])
@@ -157,40 +157,40 @@ def test_everybody_is_corrected_by_their_own_close_looks() -> None:
     assert np.abs(poses.keypoints_2d[1] - people[1]).max() < 0.05
 
 
-def test_a_close_look_that_exchanges_legs_is_put_back_with_its_shift() -> None:
-    """The foot's shift belongs to the foot, not to its name at the moment."""
+def test_undoing_a_swap_also_swaps_the_shift() -> None:
+    """The shift belongs to the foot, whichever name the detector gave it."""
     joints, shift = truth(kicking, TIMES), shifts()
     drift = np.array([0, 0.04 * size_of(joints)], np.float32)
     for row in range(len(TIMES)):
         joints[row, FOOT] += row % EVERY / EVERY * drift
     shift[EVERY::EVERY, FOOT] = -drift
-    straight, exchanging = joints.copy(), joints.copy()
-    straight_shift, exchanging_shift = shift.copy(), shift.copy()
+    plain, swapped = joints.copy(), joints.copy()
+    plain_shift, swapped_shift = shift.copy(), shift.copy()
     for row in (26, 27, 28):
-        exchanging[row] = exchanged(exchanging[row], ("Hip", "Knee", "Foot"))
-        exchanging_shift[row] = exchanged(exchanging_shift[row], ("Hip", "Knee", "Foot"))
-    for seen, moved in ((straight, straight_shift), (exchanging, exchanging_shift)):
-        undo_confusions(seen, np.ones((len(TIMES), 17), np.float32), SURE, moved, TIMES)
+        swapped[row] = exchanged(swapped[row], ("Hip", "Knee", "Foot"))
+        swapped_shift[row] = exchanged(swapped_shift[row], ("Hip", "Knee", "Foot"))
+    for seen, moved in ((plain, plain_shift), (swapped, swapped_shift)):
+        undo_swaps(seen, np.ones((len(TIMES), 17), np.float32), UNDISPUTED, moved, TIMES)
         correct_between(seen, moved, TIMES)
-    np.testing.assert_allclose(exchanging, straight, atol=1e-3)
+    np.testing.assert_allclose(swapped, plain, atol=1e-3)
 
 
-SURE = np.zeros((len(TIMES), 17), bool)
+UNDISPUTED = np.zeros((len(TIMES), 17), bool)
 
 
-def test_one_close_look_may_be_missing() -> None:
+def test_a_person_may_be_missing_in_one_keyframe() -> None:
     joints = truth(striding, TIMES)
     shift = shifts()
     shift[EVERY::6] = np.nan
     seen = joints.copy()
-    quick = ~np.isfinite(shift).any(axis=(1, 2))
+    between = ~np.isfinite(shift).any(axis=(1, 2))
     noise = np.random.default_rng(0).uniform(-1, 1, joints.shape) * 0.01 * size_of(joints)
-    seen[quick] += noise[quick]
+    seen[between] += noise[between]
     correct_between(seen, shift, TIMES)
     np.testing.assert_allclose(seen, joints, atol=0.05)
 
 
-def test_what_a_quick_look_does_not_show_stays_missing() -> None:
+def test_a_joint_missing_in_an_in_between_frame_stays_missing() -> None:
     joints = truth(striding, TIMES)
     joints[13, FOOT] = np.nan
     correct_between(joints, shifts(), TIMES)
