@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector
-from vidpose.detect.cache import DetectionCache, UnusableCacheError, remove_what_is_left
+from vidpose.detect.cache import DetectionCache, UnusableCacheError, remove_leftovers
 from vidpose.detect.video_detections import VideoDetections
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
@@ -116,7 +116,7 @@ class Predictor:
             if cache is not None:
                 cache.remove()
         if cache is not None and job.target is not None:
-            remove_what_is_left(job.target)  # of other options; a short run keeps nothing itself
+            remove_leftovers(job.target)  # of other options; a short run keeps nothing itself
         return result
 
     def stream(

@@ -1,4 +1,4 @@
-"""People in frames that a caller has, frame after frame, with a delay and bounded memory."""
+"""3D people in a stream of frames from the caller, with a delay and bounded memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vidpose.tracking.tracker import MAX_GAP_S, Tracker
 from vidpose.video import Frame
 
 ROOT_BEFORE_S, ROOT_AFTER_S = 1.0, 0.25
-"""How far around a frame the root's trajectory is found. Poses after it are not known yet; within
-so short a time its own stands in for them, of which only the size matters here."""
+"""The part of the root trajectory that is estimated around a frame. The frames after it are not
+lifted yet, so its own pose replaces theirs; only the size of the pose matters here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +36,15 @@ class Person:
     joints_3d: NDArray[np.float32]
     """(17, 3) metres, camera frame, the root at 0."""
     root_3d: NDArray[np.float32]
-    """(3,) metres, camera frame: where the root is; NaN where unknown."""
+    """(3,) metres, camera frame: position of the root; NaN where unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class FramePeople:
-    """Everybody who was detected in one frame."""
+    """The people detected in one frame."""
 
     index: int
-    """The frame's number among those given, from 0."""
+    """Position among the given frames, from 0."""
     time_s: float
     people: tuple[Person, ...]
 
@@ -58,7 +58,7 @@ class _Seen:
     people: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
     """Joints (17, 2), pixels, and scores (17,)."""
     joints_3d: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    """(17, 3) metres, once the frame is lifted."""
+    """By id: (17, 3) metres, once the frame is lifted."""
 
 
 def stream(
@@ -83,13 +83,13 @@ def stream(
 
 
 def check_delay(delay_s: float) -> None:
-    """Raises UsageError: it is no number of seconds."""
+    """Raise UsageError unless the delay is 0 or more seconds."""
     if not 0 <= delay_s < np.inf:
         raise UsageError(f"delay_s {delay_s:g}: give 0 or more seconds.")
 
 
 class PeopleStream:
-    """Detections in, frame by frame; people in 3D out, some frames later. Memory is bounded."""
+    """Takes detections frame by frame, yields 3D people some frames later, in bounded memory."""
 
     def __init__(
         self,
@@ -99,27 +99,27 @@ class PeopleStream:
         focal_px: float | None = None,
         delay_s: float = 1.0,
     ) -> None:
-        """Begin a stream.
+        """Start a stream.
 
         Args:
-            lifter: what lifts.
-            frame_size: width and height of the pictures, pixels.
-            focal_px: focal length in pixels; by default the picture's longer side.
-            delay_s: of how many seconds after a frame the lifter sees the frames, too.
+            lifter: lifts 2D joints to 3D.
+            frame_size: width and height of the frames, pixels.
+            focal_px: focal length in pixels; by default the longer side of the frame.
+            delay_s: how many seconds of later frames the lifter sees.
         """
         self._lifter, self._frame_size, self._delay_s = lifter, frame_size, delay_s
         self._focal_px = float(assumed_focal_px(frame_size) if focal_px is None else focal_px)
         self._tracker = Tracker()
         self._seen: deque[_Seen] = deque()
-        self._given = 0  # frames of `_seen` that were given already
+        self._given = 0  # frames of `_seen` that were yielded already
         window_s = lifter.model.config.frames / lifter.checkpoint.fps
         self._memory_s = max(window_s, ROOT_BEFORE_S)
 
     def add(self, found: FrameDetections) -> Iterator[FramePeople]:
-        """The people of the frames that need not wait longer, in order.
+        """Add a frame; yield the people of the frames whose delay is over, in order.
 
         Args:
-            found: in the next frame; there is a conversion from its skeleton to h36m17.
+            found: detections of the next frame; their skeleton has a conversion to h36m17.
         """
         ids = self._tracker.update(found.detections, found.time_s)
         joints = found.detections.converted(H36M17)
@@ -128,7 +128,7 @@ class PeopleStream:
         return self._until(found.time_s - self._delay_s)
 
     def rest(self) -> Iterator[FramePeople]:
-        """The people of the last frames, after which none comes."""
+        """Yield the people of the remaining frames, at the end of the stream."""
         return self._until(np.inf)
 
     def _until(self, time_s: float) -> Iterator[FramePeople]:
@@ -161,7 +161,7 @@ class PeopleStream:
         return Person(person, keypoints[at], scores[at], lifted, root)
 
     def _track(self, frame: _Seen, person: int) -> list[_Seen]:
-        """The frames around one in which a person was detected, up to where they were away."""
+        """Return the frames around this one with the person, without a gap above `MAX_GAP_S`."""
         track: list[_Seen] = []
         for other in self._seen:
             if person not in other.people:
@@ -177,7 +177,7 @@ class PeopleStream:
 def _checked(
     frames: Iterable[tuple[NDArray[np.uint8], float]], size: list[tuple[int, int]]
 ) -> Iterator[Frame]:
-    """The frames with their numbers; notes their size."""
+    """Check and number the frames; store their size in `size`."""
     last_s = -np.inf
     for index, (image, time_s) in enumerate(frames):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vidpose.detect.base import Detections, FrameDetections
-from vidpose.detect.cache import DetectionCache, Resumed, remove_what_is_left
+from vidpose.detect.cache import DetectionCache, Resumed, remove_leftovers
 from vidpose.skeleton import COCO17
 
 KEY: dict[str, Any] = {"source": "abc", "options": {"start": None, "people": 8}}
@@ -140,9 +140,9 @@ def test_what_is_left_behind_a_result_is_removed_unless_it_is_younger(tmp_path: 
     cache = fill(target)
     target.touch()
     os.utime(target, (1, 1))
-    remove_what_is_left(target)
+    remove_leftovers(target)
     assert cache.folder.exists()
     os.utime(target)
-    remove_what_is_left(target)
+    remove_leftovers(target)
     assert not cache.folder.exists()
-    remove_what_is_left(target)
+    remove_leftovers(target)

@@ -51,7 +51,7 @@ def frames(images: Sequence[Image]) -> list[Frame]:
 
 
 class DotNetwork:
-    """Takes the brightest spot of a crop for a person, of a size that the crop does not change."""
+    """Finds a person of fixed size at the brightest spot of a crop."""
 
     name = "dots"
     skeleton = COCO17
@@ -122,7 +122,7 @@ def test_everybody_is_found_in_every_frame(detect_every: int) -> None:
     assert sum(people.batches) == -(-10 // detect_every)
 
 
-def test_several_frames_are_worked_on_at_once() -> None:
+def test_frames_are_processed_in_batches() -> None:
     network, people = DotNetwork(), DotDetector()
     list(TopDownDetector(network, people, detect_every=1).detect(frames(walk(6))))
     assert people.batches == [FRAMES_AT_ONCE, 6 - FRAMES_AT_ONCE]
@@ -135,7 +135,7 @@ def test_people_of_a_frame_are_one_batch() -> None:
     assert network.batches == [2] * 6
 
 
-def test_no_more_frames_are_read_ahead_than_are_worked_on() -> None:
+def test_no_more_frames_are_read_ahead_than_one_batch() -> None:
     read = []
 
     def reading() -> Any:
@@ -152,8 +152,8 @@ def test_no_more_frames_are_read_ahead_than_are_worked_on() -> None:
     assert len(read) == 1
 
 
-def test_who_comes_and_goes() -> None:
-    """A newcomer is seen from the next look on; who is gone is gone at once."""
+def test_people_who_come_and_go() -> None:
+    """A newcomer is found by the next person detection; a person who leaves is dropped at once."""
     here, both = picture((60, 60)), picture((60, 60), (200, 180))
     video = [here, both, both, both, both, here, picture(), both]
     found = TopDownDetector(DotNetwork(), DotDetector(), detect_every=3).detect(frames(video))
@@ -180,7 +180,7 @@ def test_its_memory_lets_another_one_go_on(detect_every: int, stop: int) -> None
 
 
 def test_one_detector_serves_many_videos() -> None:
-    """After `reset` it looks for people in the first frame, and follows nobody from before."""
+    """After `reset`, person detection runs on the first frame and no earlier person is followed."""
     detector = TopDownDetector(DotNetwork(), DotDetector(), detect_every=4)
     there, elsewhere = picture((60, 60)), picture((200, 180))
     assert [len(some) for some in detector.detect(frames([there] * 2))] == [1, 1]
@@ -188,7 +188,7 @@ def test_one_detector_serves_many_videos() -> None:
     assert [len(some) for some in detector.detect(frames([elsewhere] * 2))] == [1, 1]
 
 
-def test_who_is_missed_by_a_look_is_followed_on() -> None:
+def test_a_person_missed_by_person_detection_is_still_followed() -> None:
     class Forgetful(DotDetector):
         def people(self, images: Sequence[Image]) -> Any:
             first = not self.batches
@@ -199,8 +199,10 @@ def test_who_is_missed_by_a_look_is_followed_on() -> None:
     assert [len(some) for some in detector.detect(frames(walk(7)))] == [2] * 7
 
 
-def test_whoever_steps_into_the_box_of_one_who_is_gone_is_another_person() -> None:
-    """Between two looks the box follows one; another body in it must not move the first track."""
+def test_a_person_in_the_box_of_someone_who_left_is_another_person() -> None:
+    """Between two person detections the box follows one person; another one who steps into it must
+    not continue the first track.
+    """
     gone_at, x = 15, 60 + 3 * 14
     video = [picture((60 + 3 * t, 60)) for t in range(gone_at)]
     video += [picture((x + 20, 60))] * gone_at
@@ -221,7 +223,7 @@ def test_whoever_steps_into_the_box_of_one_who_is_gone_is_another_person() -> No
 
 
 @pytest.mark.parametrize("detect_every", [1, 4])
-def test_a_person_found_twice_is_told_once(detect_every: int) -> None:
+def test_a_person_found_twice_is_returned_once(detect_every: int) -> None:
     class Twice(DotDetector):
         def people(self, images: Sequence[Image]) -> Any:
             return [
@@ -235,7 +237,7 @@ def test_a_person_found_twice_is_told_once(detect_every: int) -> None:
 
 @pytest.mark.parametrize("detect_every", [1, 2])
 def test_no_more_people_than_asked_for(detect_every: int) -> None:
-    """And those known before stay, however sure the newcomer's box is."""
+    """People already followed stay, however confident the box of a newcomer."""
     video = [picture((160, 60)), *[picture((160, 60), (60, 60))] * 4]
     detector = TopDownDetector(DotNetwork(), DotDetector(), num_people=1, detect_every=detect_every)
     found = list(detector.detect(frames(video)))
@@ -272,7 +274,7 @@ def test_large_batches_are_cut() -> None:
     assert find_poses(network, [], []) == []
 
 
-def test_the_next_box_holds_the_sure_joints_and_a_margin() -> None:
+def test_the_next_box_holds_the_confident_joints_and_a_margin() -> None:
     pose = detections([stick(100, 100)])
     pose.keypoints[0, 3], pose.scores[0, 3] = (1000, 1000), 0.1
     pose.keypoints[0, 6], pose.scores[0, 6] = (np.nan, np.nan), 0
@@ -302,7 +304,7 @@ def test_overlaps() -> None:
     np.testing.assert_allclose(overlaps(a, b), [[1 / 3, 0.0], [0.0, 0.0]])
 
 
-def test_the_rhythm_is_checked() -> None:
+def test_detect_every_is_checked() -> None:
     with pytest.raises(ValueError, match="1 or more"):
         TopDownDetector(DotNetwork(), DotDetector(), detect_every=0)
 
@@ -316,13 +318,13 @@ def opened(**options: Any) -> tuple[Detector, str]:
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """What was fetched, by name; nothing at first."""
+    """The fetched weights, by name; none at first."""
     files: dict[str, Path] = {}
     monkeypatch.setattr(detect, "cached", files.get)
     return files
 
 
-def test_auto_without_weights_takes_the_embedded_one(cache: dict[str, Path]) -> None:
+def test_auto_without_weights_takes_the_embedded_detector(cache: dict[str, Path]) -> None:
     found, sentence = opened()
     with found:
         assert found.name == "mediapipe"
@@ -337,7 +339,7 @@ def test_auto_names_only_what_is_missing(cache: dict[str, Path], hrnet_file: Pat
     assert "`vidpose weights fetch rtmdet-m`" in sentence
 
 
-def test_auto_without_mmpose_takes_the_embedded_one(
+def test_auto_without_mmpose_takes_the_embedded_detector(
     monkeypatch: pytest.MonkeyPatch, cache: dict[str, Path]
 ) -> None:
     monkeypatch.setattr(detect, "missing_packages", lambda: ["mmpose"])
@@ -401,14 +403,14 @@ def test_weights_by_name(cache: dict[str, Path], hrnet_file: Path, rtmdet_file: 
         ("cpn", {"pose_weights": "x.pth"}, "RTMDet, .* fetch rtmdet-m`, .*--person-weights"),
     ],
 )
-def test_weights_that_are_not_here(
+def test_missing_weights(
     name: str, given: dict[str, str], message: str, cache: dict[str, Path]
 ) -> None:
     with pytest.raises(WeightsError, match=message):
         opened(detector=name, **given)
 
 
-def test_mmpose_that_is_not_here(monkeypatch: pytest.MonkeyPatch, cache: dict[str, Path]) -> None:
+def test_missing_mmpose(monkeypatch: pytest.MonkeyPatch, cache: dict[str, Path]) -> None:
     monkeypatch.setattr("vidpose.detect.mmcv_ops.missing_packages", lambda: ["mmdet"])
     for name in ("hrnet", "cpn"):
         with pytest.raises(MissingDependencyError, match="pip install"):
@@ -427,7 +429,7 @@ def test_options_that_make_no_sense(options: dict[str, Any], message: str) -> No
         opened(**options)
 
 
-def test_cpn_looks_at_crops_of_the_size_in_its_name(
+def test_cpn_takes_crops_of_the_size_in_its_name(
     monkeypatch: pytest.MonkeyPatch,
     cache: dict[str, Path],
     rtmdet_file: Path,
@@ -483,7 +485,5 @@ def test_a_gpu_that_is_too_small_gets_less_at_once(detect_every: int) -> None:
     for whole, parts in zip(*found, strict=True):
         np.testing.assert_array_equal(parts.keypoints, whole.keypoints)
     notes = " ".join(detector.notes)
-    assert "people's joints were computed " in notes
-    assert ("pictures in which people are looked for were computed 1 at" in notes) == (
-        detect_every == 1
-    )
+    assert "person crops were computed " in notes
+    assert ("frames for person detection were computed 1 at" in notes) == (detect_every == 1)

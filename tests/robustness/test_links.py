@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.detect.test_cache import KEY, fill, frame
-from vidpose.detect.cache import DetectionCache, cache_folder, remove_what_is_left
+from vidpose.detect.cache import DetectionCache, cache_folder, remove_leftovers
 from vidpose.errors import VidposeError, WeightsError
 from vidpose.events import Event
 from vidpose.skeleton import COCO17
@@ -51,7 +51,7 @@ def test_a_link_in_the_place_of_the_detection_cache(out: Path, precious: Path) -
         cache.begin_again()
         cache.remove()
     target.touch()
-    remove_what_is_left(target)
+    remove_leftovers(target)
     assert link.is_symlink()
     assert_untouched(precious)
     assert len(told) == 1
@@ -122,7 +122,7 @@ def test_two_runs_of_one_result_at_a_time(out: Path) -> None:
         with pytest.raises(VidposeError, match="another run works on the same result"):
             DetectionCache(out / "a.npz", KEY, COCO17)
         (out / "a.npz").touch()
-        remove_what_is_left(out / "a.npz")
+        remove_leftovers(out / "a.npz")
         assert cache_folder(out / "a.npz").exists()
     assert DetectionCache(out / "a.npz", KEY, COCO17).resumed.frames == 6
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vidpose.detect.cache import remove_what_is_left
+from vidpose.detect.cache import remove_leftovers
 from vidpose.errors import VidposeError
 from vidpose.events import Event, FileWritten, Report, ignore
 from vidpose.export import check_before, export_files
@@ -79,7 +79,7 @@ class Worker:
                     found, job.video, job.options, self._detector_of(job.options)
                 ):
                     write_what_is_missing(job, keep, progress)
-                    remove_what_is_left(job.target)
+                    remove_leftovers(job.target)
                     return outcome("was there", people=found.people, frames=found.frames)
             predictor = self._for(job.options)
             result = predictor(

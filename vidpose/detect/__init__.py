@@ -1,4 +1,4 @@
-"""2D detection: one file per detector behind one small protocol."""
+"""2D detection: one file per detector, all behind one small protocol."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["Detections", "Detector", "open_detector"]
 
 
 class _Networks(NamedTuple):
-    """Networks that can do one job, and their weights."""
+    """Interchangeable networks, and their weights."""
 
     label: str
     names: tuple[str, ...]
-    """Weights in the cache, the best first."""
+    """Names of their weights in the cache, the best first."""
     fetch: str
-    """The weights to begin with."""
+    """The weights to fetch first."""
     option: str
-    """Names other weights."""
+    """The option that chooses other weights."""
 
 
 HRNET = _Networks("HRNet", ("hrnet-w48", "hrnet-w32"), "hrnet-w32", "--pose-weights")
@@ -47,20 +47,20 @@ PEOPLE = _Networks(
 
 
 def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detector, str]:
-    """A detector, and a sentence for the user that says which one it is and why.
+    """Open a detector; also return a sentence for the user on which one it is and why.
 
-    Nothing is ever downloaded. `auto` with weights of the user's means HRNet. One detector serves
+    Nothing is downloaded. `auto` with weights given by the user means HRNet. One detector serves
     many videos, see `Detector.reset`.
 
     Args:
-        options: which one, and how it works; what is about a video (start, end, longest) plays no
-            part.
-        device: where HRNet, CPN and RTMDet compute; the embedded detector uses the CPU.
+        options: which detector, and its settings; those for a single video (start, end, longest)
+            are ignored.
+        device: of HRNet, CPN and RTMDet; the embedded detector uses the CPU.
 
     Raises:
         UsageError: an option does not go with the detector.
-        MissingDependencyError: MMPose is needed and not installed.
-        WeightsError: weights are needed and not here, or do not fit.
+        MissingDependencyError: MMPose is needed but not installed.
+        WeightsError: the weights are missing or do not fit.
     """
     name, why = options.detector, "chosen by name"
     own_weights = options.pose_weights is not None or options.person_weights is not None
@@ -83,11 +83,11 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
         own_weights or options.detect_every is not None or options.half != "auto"
     ):
         raise UsageError(
-            "MediaPipe has its own weights and its own ways; --pose-weights, --person-weights, "
-            "--detect-every and --half go with --detector hrnet or cpn."
+            "--pose-weights, --person-weights, --detect-every and --half go with --detector hrnet "
+            "or cpn, not with mediapipe."
         )
     if name == "mediapipe":
-        # Imported here, since it takes a while and `vidpose --help` must not.
+        # Imported here because it is slow, and `vidpose --help` must be fast.
         from vidpose.detect.blazepose import BlazePoseDetector
         from vidpose.detect.blazepose_network import DEFAULT_SIZE
 
@@ -100,7 +100,7 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
 
 
 def _missing_for_hrnet() -> str:
-    """What HRNet needs that is not here and how to get it; empty if it is all there."""
+    """Say what HRNet needs that is missing and how to get it; empty if nothing is missing."""
     if missing_packages():
         return f"HRNet is better; it needs MMPose: {INSTALL}"
     names = [kind.fetch for kind in (HRNET, PEOPLE) if _best_cached(kind) is None]
@@ -112,7 +112,7 @@ def _open_top_down(
 ) -> tuple[Detector, str]:
     from vidpose.detect.mmcv_ops import prepare_mmpose
 
-    prepare_mmpose()  # before any weights are read: what is missing is said at once
+    prepare_mmpose()  # before reading weights, so that a missing package is reported at once
     pose_file = _file(kind, options.pose_weights)
     person_file = _file(PEOPLE, options.person_weights)
     from vidpose.detect.mmdet import open_rtmdet
@@ -139,13 +139,13 @@ def _open_pose_network(kind: _Networks, path: Path, **options: Any) -> PoseNetwo
         return open_hrnet(path, **options)
     from vidpose.detect.cpn import open_cpn
 
-    # The weights do not tell the size they were trained at, but the public files' names do.
+    # Checkpoints do not state the input size they were trained at, but the public file names do.
     size = (288, 384) if "384x288" in path.name else (192, 256)
     return open_cpn(path, input_size=size, **options)
 
 
 def _file(kind: _Networks, given: str | Path | None) -> Path:
-    """The file of weights: the one given, by path or name, or the best in the cache."""
+    """Find the weights file: the one given, by path or name, or the best in the cache."""
     fetch = str(given) if str(given) in kind.names else kind.fetch
     if given is None:
         path = _best_cached(kind)

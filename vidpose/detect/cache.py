@@ -1,12 +1,12 @@
-"""What a detector has found so far, kept on disk while a video is worked on.
+"""The detection cache: detections so far, kept on disk while a video is processed.
 
 A folder next to the result, `.<name>.partial`, holds one .npz for every stretch of frames, each
-complete or not at all. Killed at any moment, the same job goes on after the last stretch:
-the detections are as they were, and so is the detector's memory (`Detector.memory`).
+written completely or not at all. If the job is killed, running it again continues after the last
+stretch, with the same detections and the same state of the detector (`Detector.memory`).
 
-The folder may lie where others write, too. It is used only if it is a real folder of this user's,
-one run at a time holds its lock, which ends with the process, and nothing is removed from it but
-what has a name of ours. What is in it may be damaged or forged, and is checked like any input.
+Other users may be able to write where the folder lies. It is used only if it is a real folder of
+this user. Its lock allows one run at a time and ends with the process. Only files with a name of
+ours are removed from it. Its content may be damaged or forged and is checked like any input.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ from vidpose.utils.outside import parse_object, reading
 
 FORMAT = "vidpose-partial/3"
 STRETCH_S = 5.0
-"""No more work than this, in seconds of the clock on the wall, is done twice."""
+"""Wall-clock time between writes, so an interrupted run repeats at most this much work."""
 MOST_FRAMES = 512
-"""Nor do more frames than this wait to be written."""
+"""Maximum number of frames that wait to be written."""
 _LONGEST_STEM = 100
-"""Bytes, for a file system bounds those of a name."""
+"""Bytes; file systems limit the length of a name."""
 
 
 def cache_folder(target: Path) -> Path:
-    """Where the detections of a result lie until it is written."""
+    """Return the folder for the detections of a result."""
     name = os.fsencode(target.stem)
-    stem = name[:_LONGEST_STEM].decode(errors="ignore")  # may end within a letter
+    stem = name[:_LONGEST_STEM].decode(errors="ignore")  # may be cut within a character
     if len(name) > _LONGEST_STEM:
-        stem += f"-{zlib.crc32(name):08x}"  # episodes of a series differ in their last letters
+        stem += f"-{zlib.crc32(name):08x}"  # long names may differ only at their end
     return target.with_name(f".{stem}.partial")
 
 
-def remove_what_is_left(target: Path) -> None:
-    """Remove detections that are older than the result that they were for.
+def remove_leftovers(target: Path) -> None:
+    """Remove cached detections that are older than the result itself.
 
-    They are of a job that was killed after it had written its result, or of one with other
-    options that was interrupted before.
+    A job left them that was killed after it had written its result, or an earlier one with other
+    options that was interrupted.
     """
     folder = cache_folder(target)
     with suppress(OSError):
@@ -74,7 +74,7 @@ _OURS = re.compile(r"\d{9,}\.npz|\.[0-9a-f]{8}-\d+-[0-9a-f]{16}-[0-9a-f]{8}\.par
 
 
 def _empty(folder: Path) -> None:
-    """Remove what vidpose has written there, and the folder if nothing else is in it."""
+    """Remove the files that vidpose wrote there, and the folder if it is then empty."""
     with suppress(OSError):
         if _foreign(folder):
             return
@@ -85,35 +85,35 @@ def _empty(folder: Path) -> None:
 
 
 def _foreign(folder: Path) -> str:
-    """Why a cache folder is none of this user's; empty if it is, or is not there yet."""
+    """Say why a cache folder is not this user's; empty if it is, or does not exist yet."""
     try:
         about = folder.lstat()
     except FileNotFoundError:
         return ""
     if not stat.S_ISDIR(about.st_mode):
         return "is a link" if stat.S_ISLNK(about.st_mode) else "is not a folder"
-    # A file server may give all files of its own to one user.
+    # On a file server all files may belong to one user.
     ours = is_own(about) or about.st_uid == owner_of_new_files(folder.parent)
     return "" if ours else "belongs to another user"
 
 
 class UnusableCacheError(VidposeError):
-    """What an earlier run has left does not go with this one, though it says that it does."""
+    """A cache with the key of this job cannot be used: it is damaged or of another video."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """What an earlier run has left."""
+    """The state that an earlier run left."""
 
     frames: int = 0
     memory: Any = None
-    """The detector's, after these frames."""
+    """Of the detector, after these frames."""
     warnings: tuple[str, ...] | None = None
-    """What was wrong with the video, if it had been read to its end; else None."""
+    """The video's warnings if it was read to its end; else None."""
 
 
 def _end(stretch: dict[str, Any]) -> tuple[Any, tuple[str, ...] | None]:
-    """The detector's memory after a stretch, and the video's warnings if it is the last."""
+    """Return the detector's memory after a stretch, and the video's warnings if it is the last."""
     end = parse_object("end", str(stretch["end"]))
     return end["memory"], None if end["warnings"] is None else tuple(map(str, end["warnings"]))
 
@@ -121,12 +121,12 @@ def _end(stretch: dict[str, Any]) -> tuple[Any, tuple[str, ...] | None]:
 class DetectionCache:
     """The detections of one job, on disk.
 
-    A context manager, which holds the folder's lock.
+    A context manager that holds the folder's lock.
 
     Args:
-        target: the result file it belongs to.
-        key: all that the detections depend on; JSON values. What lies there with another key is
-            not used, and removed as soon as there is something to put in its place.
+        target: the result file of the job.
+        key: everything that the detections depend on; JSON values. A cache with another key is
+            not used, and removed before the first write.
         skeleton: the detector's.
         report: takes warnings.
 
@@ -135,9 +135,9 @@ class DetectionCache:
     """
 
     resumed: Resumed
-    """What lay there when the cache was opened."""
+    """What was in the cache when it was opened."""
     frames: int
-    """How many frames are on the disk: those of `resumed`, and what was written since."""
+    """Number of frames on disk: those of `resumed`, and those written since."""
 
     def __init__(
         self, target: Path, key: dict[str, Any], skeleton: Skeleton, report: Report = ignore
@@ -162,13 +162,13 @@ class DetectionCache:
         self.close()
 
     def close(self) -> None:
-        """Let another run have the folder."""
+        """Release the folder's lock."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
     def _take(self) -> None:
-        """Take the folder for this run, if it is there and this user's; else do without."""
+        """Lock the folder if it exists and is this user's; else work without a cache."""
         if why := _foreign(self.folder):
             self._keeps = False
             self._report(
@@ -217,7 +217,7 @@ class DetectionCache:
         return tuple(files), Resumed(frames, memory, warnings)
 
     def _read(self, path: Path) -> dict[str, Any] | None:
-        """A stretch's arrays; None if they are another job's.
+        """Read the arrays of a stretch; None if they are of another job.
 
         Raises:
             UnusableCacheError: it is damaged.
@@ -228,17 +228,17 @@ class DetectionCache:
         return read_arrays(path, error=UnusableCacheError, problem="is damaged")
 
     def detections(self) -> Iterator[FrameDetections]:
-        """What an earlier run has found, frame by frame; read stretch by stretch.
+        """Yield the detections of an earlier run, frame by frame; read stretch by stretch.
 
         Raises:
-            UnusableCacheError: somebody removed or changed a stretch meanwhile.
+            UnusableCacheError: a stretch was removed or changed meanwhile.
         """
         last = -1, -np.inf
         for path in self._old_files:
             with reading(path, UnusableCacheError, "was removed or changed meanwhile"):
                 stretch = self._read(path)
                 if stretch is None:
-                    raise ValueError("another job's")
+                    raise ValueError("of another job")
                 last = _checked(stretch, self._skeleton, last)
             everybody, first = _everybody(stretch, self._skeleton), 0
             for index, time_s, count in zip(
@@ -251,20 +251,20 @@ class DetectionCache:
                 first += count
 
     def add(self, frame: FrameDetections) -> None:
-        """The detections of the next frame; `write` makes them last."""
+        """Add the detections of the next frame; they are kept in memory until `write`."""
         self._waiting.append(frame)
 
     def due(self) -> bool:
-        """Whether enough has come together to be written."""
+        """Whether it is time to `write`."""
         late = time.monotonic() - self._since >= STRETCH_S
         return late or len(self._waiting) >= MOST_FRAMES
 
     def write(self, memory: Any, warnings: list[str] | None = None) -> None:
-        """Write what was added since the last time.
+        """Write the frames added since the last write.
 
         Args:
-            memory: the detector's, after the last frame added; JSON values.
-            warnings: what was wrong with the video, if it has been read to its end.
+            memory: of the detector, after the last frame added; JSON values.
+            warnings: of the video, if it has been read to its end.
 
         Raises:
             VidposeError: the disk is full or the like.
@@ -272,7 +272,7 @@ class DetectionCache:
         if not self._waiting and warnings is None:
             return
         if not self._ours and self._keeps:
-            _empty(self.folder)  # of another job's
+            _empty(self.folder)  # it is another job's
             self._make_folder()
         if not self._keeps:
             self._waiting, self._since = [], time.monotonic()
@@ -304,28 +304,28 @@ class DetectionCache:
         self.close()
         with writing(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):  # then `_take` says what is there
+            with suppress(FileExistsError):  # then `_take` reports what it is
                 self.folder.mkdir(mode=0o700)
         self._take()
 
     def begin_again(self) -> None:
-        """Remove what an earlier run has left; it has turned out to be of no use."""
+        """Discard the detections of an earlier run and start from the first frame."""
         _empty(self.folder)
         self._old_files, self.resumed = (), Resumed()
         self._ours, self.frames, self._waiting = False, 0, []
 
     def remove(self) -> None:
-        """Leave nothing of this job on the disk; another's stays."""
+        """Remove this job's files; those of another job stay."""
         if self._ours:
             self._ours = False
             _empty(self.folder)
 
 
 def _everybody(stretch: dict[str, Any], skeleton: Skeleton) -> Detections:
-    """The people of all frames of a stretch, one after another.
+    """Return the people of all frames of a stretch, concatenated.
 
     Raises:
-        KeyError, ValueError: something is missing, or has another type or shape.
+        KeyError, ValueError: an array is missing, or has the wrong type or shape.
     """
     found, scores, disputed, shift = (
         stretch[name] for name in ("keypoints", "scores", "disputed", "shift")
@@ -336,23 +336,26 @@ def _everybody(stretch: dict[str, Any], skeleton: Skeleton) -> Detections:
 def _checked(
     stretch: dict[str, Any], skeleton: Skeleton, last: tuple[int, float]
 ) -> tuple[int, float]:
-    """Index and time of a stretch's last frame; `last` are those of the frame before it.
+    """Check a stretch; return index and time of its last frame.
+
+    Args:
+        last: index and time of the frame before the stretch.
 
     Raises:
-        KeyError, ValueError: something is missing, has another type or shape, or does not go on
-            from there.
+        KeyError, ValueError: an array is missing, has the wrong type or shape, or does not continue
+            from `last`.
     """
     indices, times, people = (stretch[key] for key in ("frame_indices", "timestamps", "people"))
     for array, dtype in ((indices, "int64"), (times, "float64"), (people, "int64")):
         if array.dtype != dtype or array.shape != indices.shape or array.ndim != 1:
-            raise ValueError("an array of another kind")
+            raise ValueError("an array of the wrong type or shape")
     everybody = _everybody(stretch, skeleton)
     if len(indices) and not (
         (np.diff(indices, prepend=last[0]) > 0).all()
         and np.isfinite(times).all()
         and (np.diff(times, prepend=last[1]) > 0).all()
     ):
-        raise ValueError("frames in another order")
+        raise ValueError("frame indices or times do not increase")
     if (people < 0).any() or people.sum() != len(everybody):
-        raise ValueError("frames with other people")
+        raise ValueError("numbers of people do not fit the joints")
     return (int(indices[-1]), float(times[-1])) if len(indices) else last

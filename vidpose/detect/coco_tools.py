@@ -1,7 +1,7 @@
-"""What MMPose uses of xtcocotools, made of pycocotools.
+"""The parts of xtcocotools that MMPose uses, on top of pycocotools.
 
-xtcocotools has no wheel from Python 3.12 on. It is pycocotools with more kinds of keypoints and
-some corrections; the corrections that matter for people with one set of keypoints are made here.
+xtcocotools has no wheels from Python 3.12 on. It is pycocotools with more kinds of keypoints and
+some fixes; the fixes that matter for people with one set of keypoints are repeated here.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vidpose.errors import MissingDependencyError
 __all__ = ["COCO", "COCOeval", "mask"]
 
 BOX_TO_AREA = 0.53
-"""Of a box's area, the share that a person covers where nothing else is known."""
+"""Share of a box's area that a person covers, where the annotation has no area."""
 
 
 class COCO(_COCO):  # type: ignore[misc]
-    """Annotations may lack what follows from others."""
+    """pycocotools' COCO, for annotations without `iscrowd` and `num_keypoints`."""
 
     def createIndex(self) -> None:  # noqa: N802 (pycocotools' name)
         for annotation in self.dataset.get("annotations", ()):
@@ -37,13 +37,13 @@ class COCOeval(_COCOeval):  # type: ignore[misc]
 
     Args:
         cocoGt: the ground truth.
-        cocoDt: what was found.
+        cocoDt: the detections.
         iouType: only `keypoints`.
-        sigmas: (K,) falloff of each keypoint; those of COCO's 17 if left out.
-        use_area: whether people are as large as `area` says, or as their box.
+        sigmas: (K,) falloff of each keypoint; by default those of COCO's 17.
+        use_area: take the size of people from `area`, else from their box.
 
     Raises:
-        MissingDependencyError: other kinds of keypoints.
+        MissingDependencyError: another `iouType`, which needs xtcocotools.
     """
 
     def __init__(

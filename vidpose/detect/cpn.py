@@ -1,4 +1,4 @@
-"""Cascaded Pyramid Network (Chen et al., CVPR 2018): the network, its files, and how it is used.
+"""Cascaded Pyramid Network (Chen et al., CVPR 2018): the network, its checkpoints and inference.
 
 GlobalNet is a feature pyramid with heat maps at every level; RefineNet joins the levels and
 corrects the joints that GlobalNet finds hard. Attributes are named as in the public PyTorch
@@ -29,19 +29,19 @@ RESNET50 = (3, 4, 6, 3)
 RESNET101 = (3, 4, 23, 3)
 """Bottlenecks in each of the backbone's four stages."""
 STAGE_CHANNELS = (2048, 1024, 512, 256)
-"""What the stages give, coarse to fine: c5, c4, c3, c2."""
+"""Output channels of the stages, coarse to fine: c5, c4, c3, c2."""
 FEATURES = 256
 
 MEAN_RGB = (122.7717, 115.9465, 102.9801)
-"""The mean colour; it is taken off before the network and fills what lies outside the picture."""
+"""The mean colour: subtracted from the input, and the fill colour outside the image."""
 WIDER, TALLER = 1.2, 1.3
 """A crop shows this many times the box: 10 % more on each side, 15 % above and below."""
 STRIDE = 4
-"""Pixels of the crop for one of the heat map."""
+"""Pixels of the crop per pixel of the heat map."""
 PEAK = 255.0
-"""What a heat map shows at a joint that is certain."""
+"""Value of a heat map at a certain joint."""
 BLUR = 21
-"""Side of the Gaussian kernel that smooths a heat map before its peak is looked for."""
+"""Side of the Gaussian kernel that smooths a heat map before the peak search."""
 
 
 class ResNet(resnet.ResNet):  # type: ignore[misc]
@@ -64,7 +64,7 @@ class ResNet(resnet.ResNet):  # type: ignore[misc]
 
 
 class Resize(nn.Module):
-    """Bilinear, with the corners of the pictures on each other."""
+    """Bilinear, with aligned corners."""
 
     def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         return F.interpolate(x, list(size), mode="bilinear", align_corners=True)
@@ -93,8 +93,8 @@ class GlobalNet(nn.Module):
     """The backbone's stages, coarse to fine -> features and heat maps of every level.
 
     Returns:
-        four (B, `features`, h, w), each of the size of its stage, and four (B, `joints`, H / 4,
-        W / 4), all of the size of the finest.
+        Four features (B, `features`, h, w), each of the size of its stage, and four heat maps (B,
+        `joints`, H / 4, W / 4), all of the size of the finest stage.
     """
 
     def __init__(self, features: int = FEATURES, joints: int = len(COCO17)) -> None:
@@ -151,7 +151,7 @@ class Bottleneck(nn.Module):
 class RefineNet(nn.Module):
     """GlobalNet's features, coarse to fine -> (B, `joints`, H / 4, W / 4) refined heat maps.
 
-    The coarser a level, the more bottlenecks it passes before all are joined.
+    The coarser a level, the more bottlenecks it passes before the levels are concatenated.
     """
 
     def __init__(self, features: int = FEATURES, joints: int = len(COCO17)) -> None:
@@ -202,14 +202,14 @@ class CPN(nn.Module):
 
 
 def load_cpn(path: str | Path) -> CPN:
-    """The network of a checkpoint, on the CPU, in float32 and eval mode.
+    """Load the network of a checkpoint, on the CPU, in float32 and eval mode.
 
-    It reads the public PyTorch checkpoints (a dict with `state_dict`, keys beginning with
-    `module.`), a state dict by itself, and what MMPose's runner writes with our config. Whether
-    the backbone is a ResNet-50 or -101 shows in the file.
+    Reads the public PyTorch checkpoints (a dict with `state_dict`, keys beginning with `module.`),
+    a plain state dict, and the checkpoints that MMPose's runner writes with our config. The file
+    tells whether the backbone is a ResNet-50 or -101.
 
     Raises:
-        WeightsError: the file is missing, holds anything but plain tensors and values, or does
+        WeightsError: the file is missing, holds anything except plain tensors and values, or does
             not fit the network.
     """
     path = Path(path)
@@ -225,7 +225,7 @@ MMPOSE_PREFIXES = {
     "neck.": "global_net.",
     "head.refine_net.": "refine_net.",
 }
-"""Where the parts are in the model that our MMPose config describes."""
+"""Prefixes in the model of our MMPose config, and ours."""
 
 
 def _own_name(key: str) -> str:
@@ -237,7 +237,7 @@ def _own_name(key: str) -> str:
 
 
 def normalise(crops: Tensor) -> Tensor:
-    """(N, H, W, 3) RGB, 0 to 255 -> (N, 3, H, W) float32 as the network wants it."""
+    """(N, H, W, 3) RGB, 0 to 255 -> (N, 3, H, W) float32, the network's input."""
     mean = torch.tensor(MEAN_RGB, device=crops.device)
     return ((crops - mean) / 255).permute(0, 3, 1, 2)
 
@@ -253,8 +253,8 @@ def decode_refined_maps(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Refined heat maps (N, J, H, W) -> joints (N, J, 2), pixels of the crop, and scores (N, J).
 
-    A joint is a quarter of a heat map's pixel from the best pixel towards the second best, after
-    a blur. The score is the heat map's value there over 255 plus a half, cut to 0..1. (The
+    After a blur, a joint is a quarter of a heat map's pixel from the highest pixel towards the
+    second highest. The score is the heat map's value there / 255 + 0.5, clipped to 0..1. (The
     published decoding also divides by the map's maximum, which moves no peak.)
     """
     people, joints, height, width = maps.shape
@@ -262,7 +262,7 @@ def decode_refined_maps(
     best = smooth.argmax(axis=2)[..., None]
     np.put_along_axis(smooth, best, -np.inf, axis=2)
     second = smooth.argmax(axis=2)[..., None]
-    # Peaks may lie in the border that the blur was given; it is as wide on each side.
+    # Peaks may lie in the border that `_blur` adds on each side.
     xy, second_xy = (
         np.concatenate([at % (width + BLUR - 1), at // (width + BLUR - 1)], axis=2) - BLUR // 2
         for at in (best, second)
@@ -276,10 +276,10 @@ def decode_refined_maps(
 
 
 def _blur(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Every map with a border of `BLUR // 2` zeros around it, blurred: (N, J, H + 20, W + 20)."""
+    """Pad every map with `BLUR // 2` zeros and blur it: (N, J, H + 20, W + 20)."""
     border = BLUR // 2
     padded = np.pad(maps.astype(np.float32), ((0, 0), (0, 0), (border, border), (border, border)))
-    # One tall picture is one call; the zeros between two maps are as high as the kernel reaches.
+    # One call for all maps, stacked vertically; the zeros between two maps keep them apart.
     tall = padded.reshape(-1, padded.shape[3])
     return np.asarray(cv2.GaussianBlur(tall, (BLUR, BLUR), 0), np.float32).reshape(padded.shape)
 
@@ -289,12 +289,12 @@ class CPNPoseNetwork(HeatmapNetwork):
 
     Args:
         network: in eval mode; it is moved to the device.
-        input_size: width and height of a crop, pixels, multiples of 32; the size that the network
+        input_size: width and height of a crop, pixels, multiples of 32: the size that the network
             was trained at, which its weights do not tell.
-        flip_test: also look at the mirrored crop and take the mean; twice the time.
-        device, half, weights: see `Network`. Equals among the pixels of the
-            coarser maps of 16-bit types do no harm: maps are blurred before their peak is looked
-            for.
+        flip_test: test-time flip augmentation: also process the mirrored crop and take the mean;
+            doubles the time.
+        device, half, weights: see `Network`. Equal values, which 16-bit types produce, do no harm:
+            maps are blurred before the peak search.
     """
 
     border_rgb = (round(MEAN_RGB[0]), round(MEAN_RGB[1]), round(MEAN_RGB[2]))
@@ -337,7 +337,7 @@ class CPNPoseNetwork(HeatmapNetwork):
 
 
 def open_cpn(path: str | Path, **options: Any) -> CPNPoseNetwork:
-    """A checkpoint, ready to find joints; see `CPNPoseNetwork` for the options.
+    """Open a checkpoint as a `PoseNetwork`; see `CPNPoseNetwork` for the options.
 
     Raises:
         WeightsError: as `load_cpn`.

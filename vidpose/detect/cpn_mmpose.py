@@ -1,6 +1,6 @@
 """CPN for MMPose: its modules, targets and transforms in MMPose's registries, for training.
 
-Importing this registers them; `configs/cpn_resnet50_coco_256x192.py` ties them together. The
+Importing this module registers them; `configs/cpn_resnet50_coco_256x192.py` uses them. The
 network is that of `cpn`, and `cpn.load_cpn` reads the checkpoints that MMPose's runner writes.
 """
 
@@ -30,7 +30,7 @@ with quiet():
     from mmpose.structures.bbox import get_warp_matrix
 
 Levels = tuple[list[Tensor], list[Tensor]]
-"""What `cpn.GlobalNet` gives: features and heat maps of every level."""
+"""Output of `cpn.GlobalNet`: features and heat maps of every level."""
 
 MODELS.register_module("CPNGlobalNet", module=cpn.GlobalNet)
 
@@ -51,10 +51,10 @@ class CPNHead(BaseHead):  # type: ignore[misc]
     """RefineNet, the losses of both nets, and the decoding.
 
     Args:
-        global_loss: MMPose's name for the loss of every level's heat maps against the targets of
-            that level; joints that are not visible weigh nothing.
+        global_loss: MMPose's config of the loss of every level's heat maps against the targets of
+            that level; joints that are not visible have weight 0.
         refined_loss: the same for the refined heat maps against the finest targets; joints that
-            are not labelled weigh nothing.
+            are not labelled have weight 0.
         decoder: a `CPNHeatmap`.
         features, joints: as for `cpn.RefineNet`.
     """
@@ -105,7 +105,7 @@ class CPNHead(BaseHead):  # type: ignore[misc]
         batch_data_samples: list[Any],
         test_cfg: dict[str, Any] | None = None,
     ) -> Any:
-        """The joints, as MMPose's `InstanceData`; with `flip_test`, from two sets of features."""
+        """Return joints as MMPose's `InstanceData`; with `flip_test`, from two sets of features."""
         if (test_cfg or {}).get("flip_test"):
             maps, mirrored = (self.forward(seen)[1] for seen in feats)  # type: ignore[arg-type]
             return self.decode(cpn.mean_with_mirrored(maps, mirrored))
@@ -114,7 +114,7 @@ class CPNHead(BaseHead):  # type: ignore[misc]
 
 @KEYPOINT_CODECS.register_module()
 class CPNHeatmap(BaseKeypointCodec):  # type: ignore[misc]
-    """Joints to CPN's targets, and its refined heat maps to joints.
+    """Encodes joints as CPN's targets, and decodes its refined heat maps to joints.
 
     Args:
         input_size: width and height of a crop, pixels.
@@ -151,7 +151,7 @@ class CPNHeatmap(BaseKeypointCodec):  # type: ignore[misc]
         keypoints_visible: NDArray[np.floating],
         keypoints_visible_weights: NDArray[np.floating] | None = None,
     ) -> dict[str, NDArray[np.float32]]:
-        """The targets of one person.
+        """Return the targets of one person.
 
         Args:
             keypoints: (1, K, 2), pixels of the crop.
@@ -160,7 +160,7 @@ class CPNHeatmap(BaseKeypointCodec):  # type: ignore[misc]
                 by default where it is labelled.
 
         Returns:
-            `heatmaps` (levels x K, h, w), 255 at their highest, nothing where there is no label;
+            `heatmaps` (levels x K, h, w), maximum 255, all 0 for joints without a label;
             `keypoint_weights` and `visible` (1, K): as given, 0 for joints outside the crop.
         """
         width, height = self.heatmap_size
@@ -184,13 +184,13 @@ class CPNHeatmap(BaseKeypointCodec):  # type: ignore[misc]
         return cpn.decode_refined_maps(encoded[None])
 
     def batch_decode(self, batch_encoded: Tensor) -> tuple[list[Any], list[Any]]:
-        """(B, K, h, w) -> for each of the batch what `decode` gives."""
+        """(B, K, h, w) -> the results of `decode` for each item of the batch."""
         found, scores = cpn.decode_refined_maps(batch_encoded.detach().float().cpu().numpy())
         return list(found[:, None]), list(scores[:, None])
 
 
 def _spread(dots: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Maps (K, h, w) with one dot or none -> blurred, and 255 at their highest."""
+    """Maps (K, h, w) with one dot or none -> blurred, scaled to a maximum of 255."""
     blurred = np.stack([cv2.GaussianBlur(dot, (side, side), 0) for dot in dots])
     highest = blurred.max(axis=(1, 2), keepdims=True)
     return np.asarray(blurred * (cpn.PEAK / np.where(highest > 0, highest, 1)), np.float32)
@@ -198,10 +198,10 @@ def _spread(dots: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 @TRANSFORMS.register_module()
 class CPNVisibility(BaseTransform):  # type: ignore[misc]
-    """Tell visible joints (2 in COCO's files) from hidden ones (1), which MMPose's dataset lumps.
+    """Separate visible joints (2 in COCO's files) from occluded ones (1), unlike MMPose's dataset.
 
-    `keypoints_visible` becomes (1, K, 2): labelled, visible. It is for the beginning of the
-    pipeline, before anything is mirrored.
+    `keypoints_visible` becomes (1, K, 2): labelled, visible. It must come before any flip in the
+    pipeline.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +212,7 @@ class CPNVisibility(BaseTransform):  # type: ignore[misc]
 
 @TRANSFORMS.register_module()
 class CPNAffine(TopdownAffine):  # type: ignore[misc]
-    """MMPose's crop, with the mean colour where it reaches beyond the picture."""
+    """MMPose's crop, with the mean colour where it reaches beyond the image."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         inside = np.ones(results["img"].shape[:2], np.float32)
@@ -224,6 +224,6 @@ class CPNAffine(TopdownAffine):  # type: ignore[misc]
             output_size=self.input_size,
         )
         beyond = 1 - cv2.warpAffine(inside, affine, self.input_size, flags=cv2.INTER_LINEAR)
-        fill = beyond[..., None] * np.array(cpn.MEAN_RGB[::-1])  # MMPose's pictures are BGR
+        fill = beyond[..., None] * np.array(cpn.MEAN_RGB[::-1])  # MMPose's images are BGR
         results["img"] = np.clip(np.rint(results["img"] + fill), 0, 255).astype(np.uint8)
         return results

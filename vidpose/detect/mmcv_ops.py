@@ -1,12 +1,12 @@
-"""MMPose, MMDet and MMCV without a compiler and on any Python: what stands in for what they import.
+"""Replacements for imports of MMPose, MMDet and MMCV, which then need no compiler on any Python.
 
-- `mmcv._ext`, MMCV's compiled operations, which `mmcv-lite` does not have. Of all of them the
-  networks used here need one, non-maximum suppression, and that is torchvision's; every other one
-  raises an error when it is called.
-- xtcocotools, which has no wheel from Python 3.12 on: see `coco_tools`.
-- `pkgutil.find_loader`, which Python 3.14 no longer has.
+- `mmcv._ext`, MMCV's compiled operations, which `mmcv-lite` does not have. The networks used here
+  need only one of them, non-maximum suppression, for which torchvision's is used; all others raise
+  an error when called.
+- xtcocotools, which has no wheels from Python 3.12 on: see `coco_tools`.
+- `pkgutil.find_loader`, which Python 3.14 removed.
 
-Where the real thing is installed, it is used.
+If the real module is installed, it is used.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ PACKAGES = (
     *("json_tricks", "mmcv", "mmdet", "mmengine", "mmpose", "munkres"),
     *("pkg_resources", "pycocotools", "shapely"),
 )
-"""What has to be importable, by module name."""
+"""Required modules."""
 ALONE = tuple(
     line.split()[0]
     for line in Path(__file__).with_name("mmpose.txt").read_text("utf-8").splitlines()
     if line and line[0] not in "# "
 )
-"""What pip installs without its dependencies; that file says why, and has their hashes."""
+"""Packages to install without their dependencies; that file says why, and has their hashes."""
 INSTALL = f"pip install -e '.[mmpose]' && pip install --no-deps {' '.join(ALONE)}"
 
 
 def missing_packages() -> list[str]:
-    """Those of `PACKAGES` that are not installed; nothing is imported to find out."""
+    """Return those of `PACKAGES` that are not installed, without importing any."""
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
@@ -52,7 +52,7 @@ def prepare_mmpose() -> None:
     """Make MMPose and MMDet importable. Import them inside `quiet`, as they warn about themselves.
 
     Raises:
-        MissingDependencyError: a package of theirs is not installed.
+        MissingDependencyError: one of `PACKAGES` is not installed.
     """
     if missing := missing_packages():
         raise MissingDependencyError(
@@ -65,7 +65,7 @@ def prepare_mmpose() -> None:
 
 
 def provide_ops() -> None:
-    """Register the stand-in for `mmcv._ext` unless the compiled one is there."""
+    """Register the stand-in for `mmcv._ext` unless the compiled module is installed."""
     if EXTENSION in sys.modules:
         return
     with quiet():
@@ -75,7 +75,7 @@ def provide_ops() -> None:
 
 
 def provide_coco_tools() -> None:
-    """Register `coco_tools` as xtcocotools unless that is there."""
+    """Register `coco_tools` as xtcocotools unless that is installed."""
     if XTCOCOTOOLS in sys.modules or importlib.util.find_spec(XTCOCOTOOLS):
         return
     from vidpose.detect import coco_tools
@@ -90,7 +90,7 @@ def provide_coco_tools() -> None:
 
 
 def provide_find_loader() -> None:
-    """MMCV and MMEngine ask with it whether there are compiled operations."""
+    """Restore `pkgutil.find_loader`, with which MMCV and MMEngine look for compiled operations."""
     if hasattr(pkgutil, "find_loader"):
         return
 
@@ -118,23 +118,23 @@ class StandIn(ModuleType):
             raise MissingDependencyError(
                 f"This network needs MMCV's operation '{op}', which mmcv-lite lacks; the full "
                 "package has it: pip uninstall mmcv-lite && pip install mmcv==2.1.0 "
-                "(it compiles itself, for some minutes)."
+                "(it is compiled on installation, which takes some minutes)."
             )
 
         return refuse
 
 
 def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Non-maximum suppression as MMCV's.
+    """Non-maximum suppression with MMCV's signature.
 
     Args:
         bboxes: (N, 4) x0 y0 x1 y1.
         scores: (N,).
-        iou_threshold: a box that overlaps a better one by more than this is dropped.
-        offset: a box is x1 - x0 + offset wide: 0, or 1 where coordinates mean whole pixels.
+        iou_threshold: drop a box whose IoU with one of higher score exceeds this.
+        offset: a box is x1 - x0 + offset wide: 0, or 1 if coordinates are whole pixels.
 
     Returns:
-        int64 positions of the boxes kept, best first.
+        int64 indices of the boxes kept, highest score first.
     """
     import torchvision
 
@@ -145,9 +145,8 @@ def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what MMPose's packages warn about in themselves from the user, who cannot change it:
-    their use of pkg_resources, of what Python and PyTorch are giving up, and of modules of their
-    own that have moved.
+    """Suppress the warnings of MMPose's packages about themselves, which the user cannot fix: about
+    pkg_resources, deprecated features of Python and PyTorch, and their own moved modules.
     """
     theirs = r"(mmengine|mmcv|mmdet|mmpose|xtcocotools|pkg_resources)(\.|$)"
     with warnings.catch_warnings():
@@ -159,12 +158,12 @@ def quiet() -> Iterator[None]:
 
 
 def build_model(package: str, config: str | Path, scope: str) -> tuple[Any, Any]:
-    """A model with random weights, and its config. Nothing is downloaded.
+    """Build a model with random weights; also return its config. Nothing is downloaded.
 
     Args:
-        package: in whose wheel the config lies, `mmpose` or `mmdet`.
-        config: the path in there.
-        scope: whose networks it names.
+        package: the package whose wheel has the config, `mmpose` or `mmdet`.
+        config: path of the config in that package.
+        scope: the package whose registry has the networks.
     """
     with quiet():
         from mmengine.config import Config

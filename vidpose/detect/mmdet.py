@@ -19,13 +19,13 @@ from vidpose.utils.files import sha256
 from vidpose.utils.state_dicts import load_strictly
 
 MIN_SCORE = 0.3
-"""A box less sure than this is not looked at further; MMPose's own demo takes the same."""
+"""Boxes with a lower score are dropped; MMPose's own demo has the same threshold."""
 PERSON = 0
-"""The label of people, among COCO's classes and where there is only this one."""
+"""The label of people, among COCO's classes and in networks for people only."""
 WIDTH_KEY = "backbone.stem.0.conv.weight"
-"""(width, 3, 3, 3): this tensor's shape tells the size of the network."""
+"""(width, 3, 3, 3): the shape of this tensor tells the size of the network."""
 CLASSES_KEY = "bbox_head.rtm_cls.0.weight"
-"""(classes, ...): this one's, how many classes it knows."""
+"""(classes, ...): the shape of this tensor tells the number of classes."""
 
 
 class Variant(NamedTuple):
@@ -48,8 +48,10 @@ WHAT = "RTMDet tiny, s, m or l (MMDet, COCO), or of RTMDet-m for people only"
 
 
 class RTMDet(Network):
-    """RTMDet as a `PersonDetector`. What counts as a box, and which boxes are one, is as its
-    config says, and those surer than `min_score` are kept.
+    """RTMDet as a `PersonDetector`.
+
+    Box thresholds and non-maximum suppression follow its config; boxes with scores above
+    `min_score` are kept.
 
     Args:
         model: MMDet's RTMDet, in eval mode.
@@ -72,12 +74,12 @@ class RTMDet(Network):
         from mmcv.cnn import fuse_conv_bn
 
         super().__init__("rtmdet", label, device, half, weights, {"min_score": min_score})
-        # Not the head: its levels share convolutions, each with normalisations of its own.
+        # Not the head: its levels share convolutions but not their normalisation layers.
         body: Any = nn.Sequential(fuse_conv_bn(model.backbone), fuse_conv_bn(model.neck))
         self._body = body.to(self._device, self._dtype, memory_format=torch.channels_last)
         self._head = model.bbox_head.to(self._device)
-        # Leaving out the unsure ones before boxes are compared changes nothing among the others:
-        # only a surer box ever drops one.
+        # Dropping boxes below min_score before non-maximum suppression does not change the others:
+        # only a box with a higher score suppresses one.
         self._head.test_cfg.score_thr = max(float(self._head.test_cfg.score_thr), min_score)
         steps = {step.type: step for step in config.test_dataloader.dataset.pipeline}
         self._fit = tuple(map(int, steps["Resize"].scale))
@@ -107,8 +109,8 @@ class RTMDet(Network):
         return [_only_people(instances) for instances in found]
 
     def _place(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> Any:
-        """Draw the image (H, W, 3) into the upper left of the canvas, as large as it fits; what
-        MMDet wants to know about it.
+        """Scale the image (H, W, 3) to fit into the top left of the canvas; return MMDet's metadata
+        about it.
         """
         from mmdet.structures import DetDataSample
 
@@ -131,9 +133,9 @@ def _only_people(instances: Any) -> tuple[NDArray[np.float32], NDArray[np.float3
 
 
 def open_rtmdet(path: str | Path, **options: Any) -> RTMDet:
-    """A checkpoint of MMDet, ready to find people; see `RTMDet` for the options.
+    """Open a checkpoint of MMDet; see `RTMDet` for the options.
 
-    Which of `VARIANTS` it is shows in the file.
+    The file tells which of `VARIANTS` it is.
 
     Raises:
         MissingDependencyError: MMDet is not installed.
@@ -159,7 +161,7 @@ def open_rtmdet(path: str | Path, **options: Any) -> RTMDet:
 
 
 def _build(variant: Variant) -> tuple[nn.Module, Any]:
-    """MMDet's model with random weights, and its config."""
+    """Build MMDet's model with random weights; also return its config."""
     model, config = build_model(variant.package, variant.config, "mmdet")
     with quiet():
         from mmengine.model import revert_sync_batchnorm

@@ -1,7 +1,7 @@
-"""HRNet, by MMPose's own configs and models, on batches of crops.
+"""HRNet with MMPose's configs and models, on batches of crops.
 
-The networks are MMPose's; crops, normalisation and the decoding of heat maps are ours, for whole
-batches at a time, with the same result.
+The networks are MMPose's; cropping, normalisation and heat map decoding are ours and work on whole
+batches, with the same results.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vidpose.utils.state_dicts import load_strictly
 CONFIGS = Path(".mim/configs/body_2d_keypoint/topdown_heatmap/coco")
 """Where the configs are in MMPose's wheel."""
 WIDTH_KEY = "head.final_layer.weight"
-"""(joints, width, 1, 1): this tensor's shape tells which HRNet a file is for."""
+"""(joints, width, 1, 1): the shape of this tensor tells which HRNet a file is for."""
 BOX_PADDING = 1.25
 """A crop is this many times as large as the box; the default of MMPose's GetBBoxCenterScale."""
 
@@ -46,12 +46,13 @@ class HRNet(HeatmapNetwork):
     """HRNet as a `PoseNetwork`.
 
     Args:
-        model: MMPose's TopdownPoseEstimator, in eval mode. It is taken apart.
+        model: MMPose's TopdownPoseEstimator, in eval mode. It is modified.
         config: MMPose's, of that model.
         label: the variant, for the description.
-        flip_test: also look at the mirrored crop and take the mean; twice the time.
-        device, half, weights: see `Network`. The last layer always computes in
-            float32: in heat maps of fewer digits the highest pixel has equals.
+        flip_test: test-time flip augmentation: also process the mirrored crop and take the mean;
+            doubles the time.
+        device, half, weights: see `Network`. The last layer always computes in float32: in 16-bit
+            heat maps several pixels may share the highest value.
     """
 
     border_rgb = (0, 0, 0)
@@ -98,7 +99,8 @@ class HRNet(HeatmapNetwork):
         if self._flip_test:
             mirrored = self._forward(x.flip(3)).flip(3)[:, self._mirrored]
             if self._shift:
-                # A mirrored map is off by a pixel, since its pixels stand for corners of the crop.
+                # A mirrored map is off by a pixel, since its pixels are aligned with the corners
+                # of the crop.
                 mirrored[..., 1:] = mirrored[..., :-1].clone()
             maps = (maps + mirrored) / 2
         return np.asarray(maps.cpu().numpy(), np.float32)
@@ -108,15 +110,15 @@ class HRNet(HeatmapNetwork):
 
 
 def decode_msra_maps(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where the joints are in heat maps, as MMPose's MSRAHeatmap codec has it: the highest pixel,
-    moved by a quarter pixel towards its higher neighbour along x and along y.
+    """Decode heat maps as MMPose's MSRAHeatmap codec does: the highest pixel, moved by a quarter
+    pixel towards its higher neighbour along x and along y.
 
     Args:
         maps: (N, J, H, W).
 
     Returns:
-        (N, J, 2) pixels of the maps, NaN where a map is nowhere above 0, and (N, J) scores, the
-        map's highest value, within 0 and 1.
+        (N, J, 2), pixels of the maps, NaN where a map is nowhere above 0; and (N, J) scores, the
+        map's highest value, clipped to 0..1.
     """
     people, joints, height, width = maps.shape
     flat = maps.reshape(people, joints, -1)
@@ -128,7 +130,7 @@ def decode_msra_maps(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], ND
         at = np.clip(y, 0, height - 1) * width + np.clip(x, 0, width - 1)
         return np.take_along_axis(flat, at[..., None], axis=2)[..., 0]
 
-    # MMPose leaves the first two and the last pixel where they are, and all of a map's first line.
+    # MMPose does not move joints in the first two or the last pixel, nor in the first row (column).
     inner_x = (x > 1) & (x < width - 1) & (y > 0)
     inner_y = (y > 1) & (y < height - 1) & (x > 0)
     dx = np.where(inner_x, np.sign(value(y, x + 1) - value(y, x - 1)), 0)
@@ -139,10 +141,10 @@ def decode_msra_maps(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], ND
 
 
 def open_hrnet(path: str | Path, **options: Any) -> HRNet:
-    """A checkpoint of MMPose, ready to find joints; see `HRNet` for the options.
+    """Open a checkpoint of MMPose as a `PoseNetwork`; see `HRNet` for the options.
 
-    Whether it is W32 or W48 shows in the file. The size of the crops does not: they are as large
-    as in the variant's config (`VARIANTS`).
+    The file tells whether it is W32 or W48, but not the size of the crops, which is that of the
+    variant's config (`VARIANTS`).
 
     Raises:
         MissingDependencyError: MMPose is not installed.
@@ -164,5 +166,5 @@ def open_hrnet(path: str | Path, **options: Any) -> HRNet:
 
 
 def _build(variant: Variant) -> tuple[nn.Module, Any]:
-    """MMPose's model with random weights, and its config."""
+    """Build MMPose's model with random weights; also return its config."""
     return build_model("mmpose", CONFIGS / variant.config, "mmpose")

@@ -1,4 +1,4 @@
-"""What the networks of all top-down detectors share: safe and strict weights, precision, crops."""
+"""Shared by the networks of all top-down detectors: safe loading of weights, precision, crops."""
 
 from __future__ import annotations
 
@@ -30,22 +30,21 @@ IGNORED = (
     *NUMPY_ARRAYS,
     "builtins.getattr",
 )
-"""Names in the checkpoints of MMEngine's runner, beyond those PyTorch's safe reader knows. What
-they would build is ignored; any other name makes a file one that is refused."""
+"""Names in the checkpoints of MMEngine's runner, in addition to those of PyTorch's safe reader. The
+objects they would build are ignored; a file with any other name is rejected."""
 
 
 def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
-    """The weights in a file of torch.save, on the CPU: its `state_dict`, or the file's dict itself.
+    """Read the weights of a torch.save file, on the CPU: its `state_dict`, or the file's own dict.
 
     No code in the file is run.
 
     Args:
         path: the file.
-        what: what the file should hold, for the message.
+        what: the expected network, for the message.
 
     Raises:
-        WeightsError: the file is missing, damaged, asks for anything that could run code, or holds
-            no weights.
+        WeightsError: the file is missing, damaged, could run code, or holds no weights.
     """
     if why := obstacle(path, f"give a checkpoint of {what}"):
         raise WeightsError(f"{path} {why}.")
@@ -65,7 +64,7 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
 
 
 def precision(device: torch.device, half: Half) -> torch.dtype:
-    """The type to compute in: float32, or bfloat16 on a CPU and float16 on a GPU."""
+    """Return the type to compute in: float32, or bfloat16 on a CPU and float16 on a GPU."""
     on_cpu = device.type == "cpu"
     if half == "auto":
         half = not on_cpu or computes_in_bf16(device)
@@ -75,15 +74,15 @@ def precision(device: torch.device, half: Half) -> torch.dtype:
 
 
 class Network:
-    """What all networks share: where and in what type they compute, and their description.
+    """Base of all networks: device, precision and description.
 
     Args:
-        name: what kind it is.
-        label: which of its variants, for the description.
+        name: kind of network.
+        label: its variant, for the description.
         device: where to compute.
         half: see `Half`.
         weights: file names and SHA-256, for the description.
-        options: what else the description says; JSON values.
+        options: further entries of the description; JSON values.
     """
 
     def __init__(
@@ -108,17 +107,17 @@ class Network:
 
 
 class HeatmapNetwork(Network, ABC):
-    """A `PoseNetwork` that gives heat maps of COCO's joints; see `Network` for its arguments."""
+    """A `PoseNetwork` that predicts heat maps of COCO's joints; see `Network` for the arguments."""
 
     input_size: tuple[int, int]
     border_rgb: tuple[int, int, int]
     padding: tuple[float, float]
-    """A crop shows so many times the box's width and height at least."""
+    """A crop shows at least this many times the box's width and height."""
     skeleton = COCO17
 
     def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
-        """See `PoseNetwork.affines`. The middle stays, nothing is turned, and the crop shows the
-        box, `padding` times as large, and as much more as its aspect ratio needs.
+        """See `PoseNetwork.affines`: upright crops with the box in the centre, `padding` times as
+        large and extended to the aspect ratio of the crop.
         """
         return crop_affines(boxes, self.input_size, self.padding)
 

@@ -1,4 +1,4 @@
-"""Top-down detection: boxes around people first, then a pose network on every box."""
+"""Top-down detection: a person detector, then a pose network on every bounding box."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from vidpose.video import Frame
 
 DETECT_EVERY = 8
-"""Frames from one look for people to the next: at 30 frames/s nobody is found later than a
-quarter of a second after coming into view, as by the embedded detector, and the looks cost less
+"""Frames from one person detection to the next. At 30 frames/s a person is found at most a quarter
+of a second after coming into view, as with the embedded detector, and person detection costs less
 than the poses of two people."""
 FRAMES_AT_ONCE = 4
-"""As many frames are read ahead when people are looked for in every one."""
+"""Frames in a batch when person detection runs on every frame."""
 CROPS_AT_ONCE = 16
-"""No more crops than this are one batch: more gain nothing and take memory."""
+"""Maximum batch size of crops: larger batches are no faster and take more memory."""
 FOLLOW_MARGIN = 0.1
-"""The next frame's box of a person lies around the sure joints of this one, wider by this part of
-its longer side in every direction: about how far beyond their joints hands, feet and the top of
-the head reach, or how far a sprinter gets in a frame."""
+"""A person's box in the next frame is the bounding box of the confident joints of this one, wider
+by this share of its longer side in every direction: about how far hands, feet and the top of the
+head reach beyond the joints, or how far a sprinter moves in a frame."""
 SAME_BOX = 0.3
-"""Boxes that share more than this, intersection over union, are taken to hold the same person."""
+"""Boxes with a larger intersection over union than this are taken to be of the same person."""
 
 Image = NDArray[np.uint8]
 
 
 class PoseNetwork(Protocol):
-    """A network that finds the joints of the one person in a crop."""
+    """A network that finds the joints of a person in a crop."""
 
     name: str
     skeleton: Skeleton
@@ -45,18 +45,18 @@ class PoseNetwork(Protocol):
     input_size: tuple[int, int]
     """Width and height of a crop, pixels."""
     border_rgb: tuple[int, int, int]
-    """What crops show beyond the picture's edge."""
+    """The colour of crops beyond the edge of the image."""
 
     def affines(self, boxes: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Where the network wants to look: (N, 4) boxes x0 y0 x1 y1 in pixels of the picture ->
-        (N, 2, 3) maps from pixels of the picture to pixels of the crop.
+        """Return the crops for some boxes: (N, 4) x0 y0 x1 y1 in pixels of the image -> (N, 2, 3)
+        affine maps from pixels of the image to pixels of the crop.
         """
         ...
 
     def joints(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(N, H, W, 3) RGB crops -> (N, J, 2) pixels of the crop and (N, J) scores, 0 to 1.
 
-        A joint that is not found is NaN with score 0.
+        A joint that was not found is NaN with score 0.
         """
         ...
 
@@ -64,15 +64,15 @@ class PoseNetwork(Protocol):
 def crop_affines(
     boxes: NDArray[np.floating], input_size: tuple[int, int], padding: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Crops around boxes, upright, as much larger as their aspect ratio needs.
+    """Return upright crops around boxes, enlarged to the aspect ratio of the crop.
 
     Args:
-        boxes: (N, 4), x0 y0 x1 y1, pixels of the picture.
+        boxes: (N, 4), x0 y0 x1 y1, pixels of the image.
         input_size: width and height of a crop, pixels.
-        padding: how many times the box's width and height a crop shows at least.
+        padding: a crop shows at least this many times the box's width and height.
 
     Returns:
-        (N, 2, 3) maps from pixels of the picture to pixels of the crop.
+        (N, 2, 3), affine maps from pixels of the image to pixels of the crop.
     """
     boxes = np.asarray(boxes, np.float64)
     size = np.array(input_size, np.float64)
@@ -86,7 +86,7 @@ def crop_affines(
 
 
 class PersonDetector(Protocol):
-    """Finds boxes around people."""
+    """Finds the bounding boxes of people."""
 
     description: dict[str, Any]
     """JSON values: name, weights with their SHA-256, options."""
@@ -95,23 +95,23 @@ class PersonDetector(Protocol):
         self, images: Sequence[Image]
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """For every image (H, W, 3) RGB: (N, 4) boxes x0 y0 x1 y1, pixels, and (N,) scores, 0 to 1,
-        the surest first.
+        the most confident first.
         """
         ...
 
 
 class TopDownDetector:
-    """A pose network on the boxes of a person detector, as a `Detector`.
+    """A person detector and a pose network on its boxes, as a `Detector`.
 
-    People are looked for in every `detect_every`-th frame. In between, a person is where the joints
-    of the last frame say (`FOLLOW_MARGIN`); so is one whom a look misses. Who is followed is
-    dropped as soon as the pose is no longer plausible, or is somebody else's, until the next look.
-    With `detect_every=1` frames are independent, and several are worked on at once.
+    Person detection runs on every `detect_every`-th frame. In between, and for people whom it
+    misses, the box comes from the joints of the last frame (`FOLLOW_MARGIN`). A person is dropped
+    until the next person detection when the pose is not plausible or duplicates another one. With
+    `detect_every=1` frames are independent and processed in batches.
 
     Args:
         network: finds the joints.
         person_detector: finds the people.
-        num_people: no more people than this are followed at a time.
+        num_people: maximum number of people to follow at a time.
         detect_every: frames, 1 or more.
     """
 
@@ -129,8 +129,8 @@ class TopDownDetector:
         self._person_detector = person_detector
         self._num_people = num_people
         self._detect_every = detect_every
-        self._pictures = Batches(FRAMES_AT_ONCE, "pictures in which people are looked for")
-        self._crops = Batches(CROPS_AT_ONCE, "people's joints")
+        self._images = Batches(FRAMES_AT_ONCE, "frames for person detection")
+        self._crops = Batches(CROPS_AT_ONCE, "person crops")
         self._frames: int
         self._followed: NDArray[np.float32]
         self.reset()
@@ -168,16 +168,16 @@ class TopDownDetector:
             yield poses
 
     def _people(self, images: list[Image]) -> list[NDArray[np.float32]]:
-        """The boxes of each image, (N, 4)."""
-        found = self._pictures.over(
+        """Return the boxes of each image, (N, 4)."""
+        found = self._images.over(
             0, len(images), lambda part: self._person_detector.people(images[part])
         )
         return [boxes for _, some in found for boxes, _ in some]
 
     @property
     def notes(self) -> list[str]:
-        """What the user should know about how it went."""
-        return [batches.note for batches in (self._pictures, self._crops) if batches.note]
+        """Notes for the user, such as batches made smaller for lack of GPU memory."""
+        return [batches.note for batches in (self._images, self._crops) if batches.note]
 
     def reset(self) -> None:
         """See `Detector.reset`."""
@@ -193,7 +193,7 @@ class TopDownDetector:
         self._followed = np.array(memory["followed"], np.float32).reshape(-1, 4)
 
     def _poses(self, images: list[Image], boxes: list[NDArray[np.float32]]) -> Iterator[Detections]:
-        """The plausible and distinct people in the boxes, (N, 4) for each image."""
+        """Yield the plausible and distinct people in the boxes, (N, 4) for each image."""
         poses = find_poses(self._network, images, boxes, self._crops)
         for image, found in zip(images, poses, strict=True):
             height, width = image.shape[:2]
@@ -201,7 +201,7 @@ class TopDownDetector:
             yield found[is_distinct(found)]
 
     def close(self) -> None:
-        """Nothing to close; the memory goes with the object."""
+        """Do nothing: memory is freed with the object."""
 
     def __enter__(self) -> TopDownDetector:
         return self
@@ -216,7 +216,7 @@ def find_poses(
     boxes: Sequence[NDArray[np.floating]],
     batches: Batches | None = None,
 ) -> list[Detections]:
-    """The pose in every box of every image, whatever it is worth.
+    """Find the pose in every box of every image, without filtering.
 
     Crops of all images go through the network together, `CROPS_AT_ONCE` at a time.
 
@@ -224,7 +224,7 @@ def find_poses(
         network: finds the joints.
         images: (H, W, 3) RGB, sizes may differ.
         boxes: for each image (N, 4) x0 y0 x1 y1, pixels; N may be 0.
-        batches: how many crops go together.
+        batches: batch size of the crops.
 
     Returns:
         For each image N poses, in the order of its boxes.
@@ -238,7 +238,7 @@ def find_poses(
     joints = len(network.skeleton)
     keypoints = np.zeros((len(owners), joints, 2), np.float32)
     scores = np.zeros((len(owners), joints), np.float32)
-    batches = batches or Batches(CROPS_AT_ONCE, "people's joints")
+    batches = batches or Batches(CROPS_AT_ONCE, "person crops")
     crops = np.empty((min(len(owners), batches.most), height, width, 3), np.uint8)
 
     def found(some: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -255,36 +255,37 @@ def find_poses(
             )
         return network.joints(batch)
 
-    for some, (in_crop, sure) in batches.over(0, len(owners), found):
-        keypoints[some], scores[some] = from_crops(affines[some], in_crop), sure
+    for some, (in_crop, confidence) in batches.over(0, len(owners), found):
+        keypoints[some], scores[some] = from_crops(affines[some], in_crop), confidence
     parts = [slice(end - count, end) for count, end in zip(counts, np.cumsum(counts), strict=True)]
     return [Detections(keypoints[part], scores[part], network.skeleton) for part in parts]
 
 
 def from_crops(affines: NDArray[np.float64], joints: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N, J, 2) pixels of crops -> pixels of the picture that (N, 2, 3) `affines` brought there."""
+    """(N, J, 2), pixels of crops -> pixels of the image; `affines` (N, 2, 3) map the other way."""
     back = np.linalg.inv(affines[:, :, :2])
     return np.einsum("nij,nkj->nki", back, joints - affines[:, None, :, 2])
 
 
 def boxes_around(poses: Detections) -> NDArray[np.float32]:
-    """(N, 4) x0 y0 x1 y1, pixels, where to look for the people in the next frame."""
+    """(N, 4), x0 y0 x1 y1, pixels: the boxes of the people for the next frame."""
     scores = poses.scores
-    sure = scores >= scores.mean(axis=1, keepdims=True) / 2
-    points = np.where(sure[..., None], poses.keypoints, np.nan)
-    low, high = np.nanmin(points, axis=1), np.nanmax(points, axis=1)  # some joint is always sure
+    confident = scores >= scores.mean(axis=1, keepdims=True) / 2  # at least one joint always is
+    points = np.where(confident[..., None], poses.keypoints, np.nan)
+    low, high = np.nanmin(points, axis=1), np.nanmax(points, axis=1)
     margin = np.maximum((high - low).max(axis=1, keepdims=True) * FOLLOW_MARGIN, MIN_SIZE_PX / 2)
     return np.concatenate([low - margin, high + margin], axis=1)
 
 
 def merge_boxes(followed: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One box (4,) for everybody: those found anew, and those followed whom no new box is for.
+    """Merge newly detected boxes with followed ones, one box for each person.
 
-    Those known before come first, then newcomers; each in the given order.
+    New boxes replace the followed ones that they overlap. People already followed come first, then
+    newcomers, each in the given order.
 
     Args:
         followed: (K, 4) x0 y0 x1 y1.
-        found: (N, 4) x0 y0 x1 y1.
+        found: (N, 4) x0 y0 x1 y1, newly detected.
     """
     same = overlaps(found, followed) > SAME_BOX
     known = same.any(axis=1)
@@ -292,7 +293,7 @@ def merge_boxes(followed: NDArray[np.float32], found: NDArray[np.float32]) -> ND
 
 
 def overlaps(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N, M) intersection over union of boxes (N, 4) and (M, 4), x0 y0 x1 y1."""
+    """(N, M), intersection over union of boxes (N, 4) and (M, 4), x0 y0 x1 y1."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(axis=2)

@@ -1,4 +1,4 @@
-"""The detections of one video, as a stream: decoded and detected in threads, kept on disk."""
+"""The detections of one video as a stream, decoded and detected in threads and cached on disk."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from vidpose.utils.threads import ahead
 from vidpose.video import VideoReader
 
 FRAMES_AHEAD = 4
-"""Pictures that wait for the detector; a detector's batch is no larger."""
+"""Decoded frames that wait for the detector; the batch of a detector is no larger."""
 DETECTIONS_AHEAD = 32
 
 
 class VideoDetections:
-    """What a detector finds in a video, frame after frame.
+    """The detections of a video, frame by frame.
 
         with VideoDetections(detector, video) as detections:
             for frame in detections: ...
 
-    Decoding and detecting have a thread each. With a cache, the frames that an interrupted run has
-    left come first, and what is new is kept, whatever ends the block.
+    Decoding and detection run in a thread each. With a cache, the frames of an interrupted run come
+    first, and new detections are cached even if an exception ends the block.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class VideoDetections:
         """Prepare to read a video.
 
         Args:
-            detector: is reset: it forgets the video before.
+            detector: is reset before the first frame.
             video: any file that FFmpeg reads, or a folder of pictures.
-            start, end: seconds from the first frame; only what lies between is read.
+            start, end: seconds from the first frame; only this part is read.
             fps: frames a second of a folder of pictures.
-            cache: of this very video and detector.
+            cache: of this video and detector.
             report: takes messages.
             progress: wraps the frames.
         """
@@ -60,7 +60,7 @@ class VideoDetections:
 
     @property
     def fps(self) -> float:
-        """Frames a second, as the container says."""
+        """Frames a second, from the container."""
         return self._reader.fps
 
     @property
@@ -70,7 +70,7 @@ class VideoDetections:
 
     @property
     def warnings(self) -> list[str]:
-        """What was wrong with the video; complete once all frames were read."""
+        """Problems of the video; complete once all frames were read."""
         earlier = None if self._cache is None else self._cache.resumed.warnings
         return self._reader.warnings if earlier is None else list(earlier)
 
@@ -93,8 +93,8 @@ class VideoDetections:
             try:
                 self._detector.remember(resumed.memory)
             except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-                raise UnusableCacheError("the detector's memory is of another kind") from None
-        if resumed is None or resumed.warnings is None:  # else the video had been read to its end
+                raise UnusableCacheError("the detector's memory is invalid") from None
+        if resumed is None or resumed.warnings is None:  # else the video was read to its end
             frames = self._stages.enter_context(ahead(self._reader, FRAMES_AHEAD, "decode"))
             new = self._kept(detect_frames(self._detector, frames))
             found = chain(found, self._stages.enter_context(ahead(new, DETECTIONS_AHEAD, "detect")))
@@ -103,12 +103,12 @@ class VideoDetections:
         yield from self._progress(found, self._reader.expected_frames, "detecting")
 
     def _kept(self, new: Iterable[FrameDetections]) -> Iterator[FrameDetections]:
-        """The new detections; the cache keeps them, whatever ends this."""
+        """Yield the new detections and cache them, even if an exception ends the iteration."""
         cache, detector = self._cache, self._detector
         if cache is None:
             yield from new
             return
-        long = cache.resumed.frames > 0  # else it is not worth a file
+        long = cache.resumed.frames > 0  # a short run is not worth a file
         ended = False
         try:
             for frame in new:
@@ -124,7 +124,7 @@ class VideoDetections:
 
 
 def _in_order(frames: Iterable[FrameDetections]) -> Iterator[FrameDetections]:
-    """The same frames, some from an earlier run.
+    """Yield the frames of an earlier and of this run, and check their order.
 
     Raises:
         UnusableCacheError: they cannot be of one video.
@@ -132,6 +132,6 @@ def _in_order(frames: Iterable[FrameDetections]) -> Iterator[FrameDetections]:
     last: FrameDetections | None = None
     for frame in frames:
         if last and not (frame.frame_index > last.frame_index and frame.time_s > last.time_s):
-            raise UnusableCacheError("what an earlier run has left is of another video")
+            raise UnusableCacheError("the detections of an earlier run are of another video")
         yield frame
         last = frame
