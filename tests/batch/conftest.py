@@ -15,7 +15,7 @@ from vidpose.video import VideoReader
 
 @pytest.fixture(scope="session")
 def folder(demo_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three clips of six frames, and one that is none."""
+    """Three clips of six frames, and a file that is no video."""
     folder = tmp_path_factory.mktemp("videos")
     with VideoReader(demo_video, 2.0, 3.0) as reader:
         frames = list(islice(reader, 18))
@@ -33,7 +33,7 @@ def folder(demo_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The joints of each clip, worked on one by one."""
+    """The joints of each clip, processed one by one."""
     out = tmp_path_factory.mktemp("alone")
     weights = tiny_weights(out / "tiny.safetensors")
     for name in ("a", "b", "d"):

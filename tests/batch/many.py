@@ -1,4 +1,4 @@
-"""Many videos: what is the same on one machine and on a cluster."""
+"""Checks of many videos that hold on one machine and on a cluster."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def check_many_at_a_time(
 
 
 class Deadly(Job):
-    """Whoever unpacks it dies."""
+    """Kills the process that unpickles it."""
 
     def __reduce__(self) -> Any:
         return os.abort, ()
 
 
 def check_a_lost_worker(run_jobs: Callable[[list[Job]], Iterator[Outcome]], tmp_path: Path) -> None:
-    """It is a failure with a name, and the other job goes on."""
+    """The failure names the video, and the other job runs on."""
     jobs = [
         Deadly(Path("a.mp4"), tmp_path / "a.npz"),
         Job(Path("missing.mp4"), tmp_path / "missing.npz", InferOptions.of(detector="mediapipe")),

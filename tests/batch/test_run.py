@@ -33,7 +33,7 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """A folder: a.mp4, sub/b.MOV, and what is none of them: a text, a hidden file, an overlay."""
+    """A folder with a.mp4, sub/b.MOV, and files that do not count: text, hidden, overlay."""
     folder = tmp_path / "clips"
     (folder / "sub").mkdir(parents=True)
     (folder / ".trash").mkdir()
@@ -96,7 +96,7 @@ def states(outcomes: list[Outcome]) -> list[str]:
     return [outcome.state for outcome in outcomes]
 
 
-def test_what_is_done_is_left_alone_and_nothing_else(
+def test_only_up_to_date_results_are_skipped(
     clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)
@@ -149,7 +149,7 @@ def test_a_result_that_was_not_drawn_is_drawn(
     ]
 
 
-def test_what_goes_beside_a_result_is_written_when_it_is_asked_for_later(
+def test_files_next_to_a_result_are_written_when_requested_later(
     clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)
@@ -163,7 +163,7 @@ def test_what_goes_beside_a_result_is_written_when_it_is_asked_for_later(
         assert files[0] == files[1]
 
 
-def test_exports_follow_their_options_also_where_the_result_was_there(
+def test_exports_are_rewritten_for_an_existing_result(
     clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)
@@ -188,7 +188,7 @@ def test_exports_follow_their_options_also_where_the_result_was_there(
     assert (out / "a.csv").read_text() == "mine"
 
 
-def test_what_a_job_that_was_killed_while_drawing_has_left_is_removed(
+def test_the_cache_of_a_job_killed_while_drawing_is_removed(
     clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)
@@ -200,7 +200,7 @@ def test_what_a_job_that_was_killed_while_drawing_has_left_is_removed(
     assert not left.folder.exists()
 
 
-def test_options_that_make_no_sense_are_told_once_and_before_the_work(
+def test_invalid_options_are_reported_once_before_any_work(
     clips: Path, tmp_path: Path, weights: Path
 ) -> None:
     with pytest.raises(UsageError, match="give --world"):
@@ -228,7 +228,7 @@ def test_a_bug_for_one_video_is_its_failure(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_the_table_has_a_line_for_each_and_the_sums() -> None:
+def test_the_table_has_a_line_for_each_video_and_totals() -> None:
     some = [
         Outcome(Path("a.mp4"), Path("a.npz"), "done", people=2, frames=230),
         Outcome(Path("longer.mp4"), Path("longer.npz"), "failed", reason="longer.mp4 is empty."),
@@ -255,7 +255,7 @@ def test_a_lost_worker_is_a_failure_with_a_name(tmp_path: Path) -> None:
     check_a_lost_worker(lambda jobs: run_in_processes(jobs, 1), tmp_path)
 
 
-def test_files_that_options_name_are_the_same_for_all_machines(
+def test_files_in_options_become_absolute_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -281,7 +281,7 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_end_with_a_first_process_that_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_the_main_process_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "first.py"
     script.write_text(WITH_A_WORKER)
     with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as first:
@@ -291,7 +291,7 @@ def test_workers_end_with_a_first_process_that_is_killed(tmp_path: Path) -> None
     worker.wait(timeout=120)
 
 
-def test_without_ray_it_is_said_what_to_install(
+def test_without_ray_the_message_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)

@@ -1,4 +1,4 @@
-"""Which videos are meant, and where the result of each goes."""
+"""Find the videos of a batch, and the result file of each."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
     *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
 )
-"""What counts as a video in a folder; a file that is named may be called anything."""
+"""Suffixes of videos in a folder; a file given by name may have any suffix."""
 
 
 def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[Path, Path]], bool]:
-    """The videos that are meant, and where the result of each goes.
+    """Find the videos of a batch, and the result file of each.
 
     Args:
-        sources: videos; folders, with all that is in them, deep down; patterns such as
-            `clips/*.mp4` (`**` for any folders between); or .txt files with a path a line,
-            relative to the list, where empty lines and those with a # in front count for nothing.
-            A folder with pictures and without a video is one video; so is each folder of
-            pictures in a folder without a video.
-        out: folder for the results; those of folders and patterns keep their sub-folders.
+        sources: videos; folders, searched recursively; patterns such as `clips/*.mp4` (`**` for
+            any folders in between); or .txt files with one path a line, relative to the list,
+            where empty lines and lines that start with # are ignored. A folder with pictures and
+            without a video is one video; so is each folder of pictures in a folder without a video.
+        out: folder for the results; those of folders and patterns keep their subfolders.
 
     Returns:
-        (video, result file) pairs, those of folders and patterns in the order of their names; and
-        whether they were looked for, rather than named one by one.
+        (video, result file) pairs, those of folders and patterns sorted by name; and whether any
+        of them came from a folder, pattern or list.
 
     Raises:
-        UsageError: nothing is there, or two results would have one name.
+        UsageError: there is no video, or two results would have the same name.
     """
     out = Path(out)
     found: dict[Path, Path] = {}
     looked = False
     for source in map(Path, sources):
-        # Of os.path, which answers no where pathlib raises: names too long, folders locked.
+        # os.path returns False where pathlib raises: names too long, folders locked.
         pattern = not os.path.exists(source) and has_magic(str(source))
         if os.path.isdir(source) or pattern:
             root = _root(source) if pattern else source
@@ -62,13 +61,14 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
     if len(set(targets)) < len(targets):
         twice = next(target for target in targets if targets.count(target) > 1)
         raise UsageError(
-            f"two of the videos would be written to {twice}; run them apart, each with another -o."
+            f"two of the videos would be written to {twice}; run them separately, each with its "
+            "own -o."
         )
     return list(found.items()), looked
 
 
 def _folders_of_pictures(folder: Path) -> list[Path]:
-    """The folder itself if pictures lie in it; else those within it in which some do."""
+    """List the folder itself if it has pictures; else those of its subfolders that have."""
     if pictures_in(folder):
         return [folder]
     return [
@@ -81,7 +81,7 @@ def _folders_of_pictures(folder: Path) -> list[Path]:
 
 
 def _root(pattern: Path) -> Path:
-    """The folder in which a pattern looks: what stands before its first wildcard."""
+    """Return the folder that a pattern searches: the part before its first wildcard."""
     plain = []
     for part in pattern.parts[:-1]:
         if has_magic(part):
@@ -91,7 +91,7 @@ def _root(pattern: Path) -> Path:
 
 
 def _is_source(path: Path, root: Path, pattern: bool) -> bool:
-    """Whether a path that was come across is a video to work on, and no overlay of ours."""
+    """Whether a path found in a search is a video, and not an overlay video of ours."""
     inner = path.relative_to(root)
     hidden = any(part.startswith(".") for part in inner.parts)
     video = pattern or path.suffix.lower() in VIDEO_SUFFIXES
@@ -100,7 +100,7 @@ def _is_source(path: Path, root: Path, pattern: bool) -> bool:
 
 def _listed(source: Path) -> list[Path]:
     try:
-        # Not splitlines(), which splits names at rarer signs, too.
+        # Not splitlines(), which also splits names at rare line separators.
         lines = source.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError):
         raise UsageError(f"{source} cannot be read as a list of videos, a path a line.") from None

@@ -1,6 +1,6 @@
-"""One video of many: what is to be done, what became of it, and the doing of it.
+"""One video of a batch: the job, its outcome, and the worker.
 
-It is the same in this process, in several and on a cluster, and so are results and failures.
+They are the same in one process, in several and on a cluster.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ State = Literal["done", "was there", "failed"]
 
 @dataclass(frozen=True)
 class Job:
-    """One video and where its result goes."""
+    """One video and its result file."""
 
     video: Path
     target: Path
     options: InferOptions = InferOptions()
     redo: bool = False
-    """Also where a result that would be the same is there."""
+    """Run even if an up-to-date result exists."""
     relift: bool = False
-    """Only lift the 2D joints of a result again."""
+    """Only lift the 2D joints of an existing result again."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video."""
+    """The outcome of one job."""
 
     video: Path
     target: Path
@@ -52,17 +52,17 @@ class Outcome:
     people: int = 0
     frames: int = 0
     events: tuple[Event, ...] = ()
-    """What the job reported: what is used and why, warnings, files."""
+    """The job's messages: detector and weights, warnings, files."""
 
 
 class Worker:
-    """Works on one job after another; keeps the predictor as long as the options stay the same."""
+    """Runs one job after another; keeps the predictor as long as the options stay the same."""
 
     def __init__(self) -> None:
         self._predictor: Predictor | None = None
 
     def __call__(self, job: Job, report: Report = ignore, progress: Progress = silent) -> Outcome:
-        """Work on one video, unless it is done. Whatever goes wrong is the outcome, not raised."""
+        """Run a job unless it is done. Errors are part of the outcome, not raised."""
         events: list[Event] = []
 
         def keep(event: Event) -> None:
@@ -88,13 +88,13 @@ class Worker:
             return outcome("done", people=result.people, frames=result.frames)
         except VidposeError as error:
             return outcome("failed", reason=str(error))
-        except Exception as error:  # a bug for this video is none for the next
+        except Exception as error:  # a bug must not stop the other videos
             traceback.print_exc()
             self.close()
             return outcome("failed", reason=f"{job.video}: {type(error).__name__}: {error} (a bug)")
 
     def close(self) -> None:
-        """Let go of the networks."""
+        """Free the networks."""
         if self._predictor is not None:
             self._predictor.close()
             self._predictor = None
@@ -112,16 +112,16 @@ class Worker:
         return self._predictor
 
     def _detector_of(self, options: InferOptions) -> dict[str, Any]:
-        """The description of the detector that would be used."""
+        """Return the description of the detector for these options."""
         return self._for(options).detector.description
 
 
 def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
-    """Write what goes next to a result that is there: it may not have been asked for before, or an
-    interrupted job may not have come to it.
+    """Write the missing files next to an existing result: they may not have been requested before,
+    or the job may have been interrupted.
 
-    Exports are written again in any case, as a file does not always tell which options it was made
-    with; that takes a small part of the time that the video took.
+    Exports are always written again, since a file does not always tell its options; this takes a
+    small part of the time that the video took.
     """
     target, output, render = job.target, job.options.output.to_dict(), job.options.render
     export, world = job.options.export, job.options.postprocess.world

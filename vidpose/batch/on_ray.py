@@ -1,7 +1,7 @@
-"""Jobs as tasks of a Ray cluster.
+"""Run jobs as tasks of a Ray cluster.
 
-Ray finds the machines, queues the tasks and tells of workers that are lost. Videos and results go
-through the file system, which all machines share.
+Ray finds the machines, queues the tasks and reports lost workers. Videos and results go through a
+file system that all machines share.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ LOCAL = "local"
 
 
 def run_on_ray(jobs: list[Job], address: str) -> Iterator[Outcome]:
-    """The outcomes of all jobs, as they come in.
+    """Yield the outcomes of all jobs as they arrive.
 
     Args:
         jobs: their paths are made absolute.
-        address: of the cluster, as `ray.init` wants it; `local` starts one on this machine.
+        address: of the cluster, for `ray.init`; `local` starts one on this machine.
 
     Raises:
         MissingDependencyError: Ray is not installed.
@@ -44,7 +44,7 @@ def run_on_ray(jobs: list[Job], address: str) -> Iterator[Outcome]:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **more)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(f"--ray {address}: there is no Ray cluster ({error}).") from None
-    # A lost worker's job failed, as on one machine; it is not begun again without a word.
+    # The job of a lost worker fails, as on one machine; it is not silently restarted.
     task = ray.remote(num_cpus=1, max_retries=0)(_work)
     gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
     running = {
@@ -69,7 +69,7 @@ def _outcomes(ray: Any, running: dict[Any, Job]) -> Iterator[Outcome]:
             job = running.pop(reference)
             try:
                 outcome = ray.get(reference)
-                # Told as they were named here.
+                # With the paths as given, not the absolute ones.
                 yield replace(outcome, video=job.video, target=job.target)
             except ray.exceptions.RayError as error:
                 why = str(error).strip().splitlines()[0]
@@ -81,14 +81,14 @@ _WORKER: Worker | None = None
 
 
 def _work(job: Job) -> Outcome:
-    """What runs on a machine. Ray keeps a process for many tasks, and this keeps its networks."""
+    """Run a job in a Ray worker process, which serves many tasks and keeps its networks."""
     global _WORKER
     _WORKER = _WORKER or Worker()
     return _WORKER(job)
 
 
 def _absolute(job: Job) -> Job:
-    """The same job with paths that mean the same wherever it runs."""
+    """Return the same job with absolute paths."""
     detector, lift = job.options.detector, job.options.lift
     options = replace(
         job.options,
@@ -103,7 +103,7 @@ def _absolute(job: Job) -> Job:
 
 
 def _file(weights: Any) -> Any:
-    """The absolute path of a file; weights that every machine has go by their name."""
+    """Return the absolute path of a file; weights shipped with vidpose keep their name."""
     if weights is None or str(weights) in shipped() or not Path(weights).is_file():
         return weights
     return str(Path(weights).absolute())

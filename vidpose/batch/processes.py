@@ -1,7 +1,7 @@
-"""Jobs in processes of their own, several at a time.
+"""Run jobs in several processes at a time.
 
-Each process works on one job after the other. One that ends in the middle (killed, out of memory,
-a crash in native code) costs the job it was at, and another takes its place.
+Each process runs one job after another. If a process dies (killed, out of memory, a crash in native
+code), only its current job fails, and a new process takes its place.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from vidpose.utils.devices import available_cores
 
 LOST = "{}: its process ended unexpectedly ({}); run it again, with fewer --jobs if memory is short"
 PATIENCE_S = 20.0
-"""A process that is to end has so long to write what it has found."""
+"""How long a terminated process may take to write its detections."""
 
 
 class _Process:
-    """A process, and this end of the line to it."""
+    """A process and our end of the pipe to it."""
 
     def __init__(self, cores: int) -> None:
-        # A fresh interpreter: forking one that has threads is not safe.
+        # A fresh interpreter: forking a process with threads is not safe.
         context: Any = multiprocessing.get_context("spawn")
-        self.line, theirs = context.Pipe()
+        self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, cores), daemon=True)
         self._process.start()
         theirs.close()
@@ -39,42 +39,42 @@ class _Process:
 
     def give(self, job: Job) -> None:
         self.job = job
-        with suppress(OSError):  # if the process is gone, `outcome` says so
-            self.line.send(job)
+        with suppress(OSError):  # if the process is gone, `outcome` reports it
+            self.pipe.send(job)
 
     def outcome(self) -> Outcome:
-        """Of the job it has; call when the line is ready."""
+        """Return the outcome of its job; call when the pipe is ready."""
         assert self.job is not None
         try:
-            outcome: Outcome = self.line.recv()
+            outcome: Outcome = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
             reason = LOST.format(self.job.video, _ending(self._process.exitcode))
             outcome = Outcome(self.job.video, self.job.target, "failed", reason=reason)
-            self.line.close()
+            self.pipe.close()
         self.job = None
         return outcome
 
     @property
     def lost(self) -> bool:
-        return bool(self.line.closed)
+        return bool(self.pipe.closed)
 
     def end(self) -> None:
-        """Now; what it was at keeps what is finished."""
+        """Terminate it; its current job keeps its detections so far."""
         self._process.terminate()
         self._process.join(PATIENCE_S)
-        if self._process.is_alive():  # waits inside a library for a disk that does not answer
+        if self._process.is_alive():  # blocked in a library, for example on a disk
             self._process.kill()
             self._process.join()
-        self.line.close()
+        self.pipe.close()
 
 
 def run_in_processes(jobs: list[Job], processes: int) -> Iterator[Outcome]:
-    """The outcomes of all jobs, as they come in.
+    """Yield the outcomes of all jobs as they arrive.
 
     Args:
-        jobs: in the order in which they are begun.
-        processes: so many at a time.
+        jobs: in the order in which they are started.
+        processes: number of processes.
     """
     cores = max(1, available_cores() // processes)
     waiting = deque(jobs)
@@ -89,21 +89,21 @@ def run_in_processes(jobs: list[Job], processes: int) -> Iterator[Outcome]:
                     idle = _Process(cores)
                     workers.append(idle)
                 idle.give(waiting.popleft())
-            lines: dict[Any, _Process] = {worker.line: worker for worker in workers if worker.job}
-            for line in wait(list(lines)):
-                yield lines[line].outcome()
+            pipes: dict[Any, _Process] = {worker.pipe: worker for worker in workers if worker.job}
+            for pipe in wait(list(pipes)):
+                yield pipes[pipe].outcome()
             workers = [worker for worker in workers if not worker.lost]
     finally:
         for worker in workers:
             worker.end()
 
 
-def _work(line: Connection, cores: int) -> None:
-    """What runs in the process."""
-    # Ctrl-C reaches all processes of a terminal at once; the first one ends the others.
+def _work(pipe: Connection, cores: int) -> None:
+    """Run jobs in a worker process."""
+    # Ctrl-C reaches all processes of a terminal at once; the main process ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    threading.Thread(target=_end_with_the_first_process, daemon=True).start()
+    threading.Thread(target=_end_with_main_process, daemon=True).start()
     import cv2
     import torch
 
@@ -112,19 +112,19 @@ def _work(line: Connection, cores: int) -> None:
     work = Worker()
     while True:
         try:
-            job: Job = line.recv()
-        except EOFError:  # the first process is gone
+            job: Job = pipe.recv()
+        except EOFError:  # the main process is gone
             return
-        line.send(work(job))
+        pipe.send(work(job))
 
 
-def _end_with_the_first_process() -> None:
-    """A killed process cannot end its workers, and the same command would soon start others on
-    the same videos.
+def _end_with_main_process() -> None:
+    """Exit when the main process is gone: a killed process cannot end its workers, and the user
+    would soon start others on the same videos.
     """
-    first = multiprocessing.parent_process()
-    assert first is not None
-    wait([first.sentinel])
+    main = multiprocessing.parent_process()
+    assert main is not None
+    wait([main.sentinel])
     os._exit(1)
 
 

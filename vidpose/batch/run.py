@@ -1,4 +1,4 @@
-"""Many videos: one after the other, in several processes, or on many machines with Ray."""
+"""Process many videos: one after another, in several processes, or on many machines with Ray."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ def infer_many(
     videos_progress: Progress = silent,
     **options: Any,
 ) -> list[Outcome]:
-    """Turn many videos into 3D joints; a video that fails does not stop the others.
+    """Estimate 3D joints in many videos; a video that fails does not stop the others.
 
-    What is done already is left alone: a result of this very video (by its SHA-256), with the
-    same detector, weights and options, by the same version of vidpose.
+    Videos that are done are skipped: those with a result of the same video (by its SHA-256), made
+    with the same detector, weights, options and version of vidpose.
 
     Args:
         videos: videos, folders, patterns or lists; see `vidpose.batch.find.find_videos`.
         out: folder for the results.
-        jobs: so many videos at a time, each in a process of its own.
-        ray: address of a Ray cluster on which the videos are worked on, or "local" for one that
-            is started here; it needs `pip install vidpose[ray]`, the same vidpose on all machines,
-            and paths that mean the same to all of them. A GPU is taken for each video, if there
-            are any.
-        redo: work on what is done, too.
+        jobs: number of videos at a time, each in its own process.
+        ray: address of a Ray cluster that processes the videos, or "local" to start one here; it
+            needs `pip install vidpose[ray]`, the same vidpose on all machines, and paths that are
+            valid on all of them. Each video takes a GPU, if there are any.
+        redo: also process videos that are done.
         relift: see `vidpose.infer`.
         options: see `vidpose.infer`.
         report: takes messages.
-        progress: wraps the frames of a video, where they are worked on one by one here.
+        progress: wraps the frames of a video, if the videos are processed one by one.
         videos_progress: wraps the videos.
 
     Returns:
-        For every video what became of it, in their order.
+        The outcome of every video, in their order.
 
     Raises:
-        UsageError: there is no video, two results would have one name, or an option is none.
+        UsageError: there is no video, two results would have the same name, or an option is
+            invalid.
         MissingDependencyError: Ray is not installed.
     """
     if jobs < 1:
@@ -99,27 +99,27 @@ def _one_by_one(tasks: list[Job], report: Report, progress: Progress) -> Iterato
 
 
 def _once(report: Report) -> Report:
-    """What is used is said once, not for every video."""
-    said: Event | None = None
+    """Report which detector and weights are used once, not for every video."""
+    last_setup: Event | None = None
 
-    def tell(event: Event) -> None:
-        nonlocal said
-        if event == said:
+    def report_once(event: Event) -> None:
+        nonlocal last_setup
+        if event == last_setup:
             return
         if isinstance(event, Setup):
-            said = event
+            last_setup = event
         report(event)
 
-    return tell
+    return report_once
 
 
 def _with_video(event: Event, video: Path) -> Event:
-    """A warning from one of several jobs at a time names its video."""
+    """Add the video's name to a warning, where several jobs run at a time."""
     return Warn(f"{event.message} ({video})") if isinstance(event, Warn) else event
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """The outcomes, a line each, and how many there are of each kind."""
+    """Format the outcomes as a table, with the number of each kind."""
     rows = [
         [outcome.video, *_found(outcome), outcome.state + (why and f": {why}")]
         for outcome in outcomes
