@@ -48,7 +48,7 @@ def copy(source: Path, target: Path) -> Path:
 
 @pytest.mark.parametrize("size", [(1877, 497), (1001, 333), (17, 17)])
 def test_any_size_can_be_written(tmp_path: Path, size: tuple[int, int]) -> None:
-    """FFmpeg's converter reads past the end of rows: what it is given must have room there."""
+    """FFmpeg's converter reads past the end of rows, so its input must have padding there."""
     for _ in range(3):
         with VideoWriter(tmp_path / "out.mp4", size) as out:
             for step in range(6):
@@ -98,7 +98,7 @@ def test_frames_are_upright(
 
 
 def test_a_phones_portrait_matrix_turns_clockwise(tmp_path: Path) -> None:
-    """The matrix phones write for portrait, as the MP4 standard reads it: x' = -y, y' = x."""
+    """The matrix that phones write for portrait; by the MP4 standard x' = -y, y' = x."""
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
@@ -195,7 +195,7 @@ def test_a_truncated_video_gives_its_readable_part(tmp_path: Path, name: str, co
 
 
 def test_a_truncated_transport_stream(tmp_path: Path) -> None:
-    """It tells its length nowhere, but it has packets of one size."""
+    """It does not state its length, but its packets have a fixed size."""
     path = make_clip(tmp_path / "a.ts", frames=40, noise=True)
     whole = read(path)
     with VideoReader(cut(path, 0.501)) as video:
@@ -348,7 +348,7 @@ def test_copy_keeps_frames_times_and_duration(
 
 
 def test_the_last_frame_lasts_to_the_end_of_the_track(tmp_path: Path) -> None:
-    """With B-frames it comes before others in the file, and seems to last as long as they do."""
+    """With B-frames it precedes others in the file, and its stored duration is theirs."""
     source = make_clip(
         tmp_path / "a.mp4",
         ticks=[0, 20, 40, 60, 80, 100, 110, 130, 150, 170],
@@ -406,9 +406,9 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["a.mp4"]
 
 
-def test_no_frame_is_no_video(tmp_path: Path) -> None:
+def test_a_video_without_frames_is_not_written(tmp_path: Path) -> None:
     with (
-        pytest.raises(VideoError, match="not a single frame"),
+        pytest.raises(VideoError, match="there is no frame"),
         VideoWriter(tmp_path / "a.mp4", (64, 48)),
     ):
         pass
@@ -426,7 +426,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "time_s", "says"),
-    [((48, 65, 3), 1.0, "expected shape"), ((48, 64, 3), 0.0, "does not rise")],
+    [((48, 65, 3), 1.0, "expected shape"), ((48, 64, 3), 0.0, "does not increase")],
 )
 def test_write_checks_its_frame(
     tmp_path: Path, shape: tuple[int, ...], time_s: float, says: str
@@ -467,7 +467,7 @@ def test_pictures_of_another_size(tmp_path: Path, rotation: int) -> None:
 
 
 def beeps(path: Path) -> list[float]:
-    """When the sound of a video gets loud, seconds; louder than it was for a third of a second."""
+    """Times, seconds, at which the sound gets loud after 0.3 s of quiet."""
     mono = av.AudioResampler("fltp", "mono")
     with av.open(str(path)) as container:
         pieces = [piece for frame in container.decode(audio=0) for piece in mono.resample(frame)]
@@ -485,7 +485,7 @@ def beeps(path: Path) -> list[float]:
         ("a.mp4", "aac", "aac"),
         ("a.ts", "aac", "aac"),
         ("a.mkv", "flac", "flac"),
-        ("a.mkv", "pcm_s16le", "aac"),  # coded anew, as browsers want it
+        ("a.mkv", "pcm_s16le", "aac"),  # re-encoded for browsers
         ("a.ts", "mp2", "aac"),
     ],
 )
@@ -522,7 +522,7 @@ def test_a_video_without_sound_has_none(tmp_path: Path) -> None:
 
 
 def test_sound_waits_for_any_number_of_frames(tmp_path: Path) -> None:
-    """Of a long video: without a step deeper for each frame."""
+    """The recursion depth does not grow with the number of frames of a long video."""
     path = make_clip(tmp_path / "a.mp4", sound_s=0.4)
     with (
         Sound(path) as sound,

@@ -1,4 +1,4 @@
-"""What the window shows."""
+"""The content of the live window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidpose.video import Image
 
 
 def frames_of(result: Pose3D, away: float = 0.0) -> list[FramePeople]:
-    """A result's frames as a stream gives them; `away` metres to the right."""
+    """The frames of a result as a stream yields them, `away` metres to the right."""
     return [
         FramePeople(
             int(result.frame_indices[t]),
@@ -44,7 +44,7 @@ def test_frames_become_a_result_again() -> None:
     assert (nobody.people, nobody.frames) == (0, 1)
 
 
-def test_the_scene_stays_put_until_somebody_leaves_it() -> None:
+def test_the_scene_does_not_move_until_somebody_leaves_it() -> None:
     result = make_result(people=1)
     picture = LivePicture(result.frame_size, VIEWS["three-quarter"], 400)
     image = np.zeros((*picture.layout.picture[::-1], 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Live sessions on files, a loopback stream and a test picture in place of a camera."""
+"""Live sessions on files, a loopback stream and a test pattern as a camera."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Run = Callable[..., Pose3D | None]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a session with tiny weights; what it says is in `run.said`."""
+    """Run a session with tiny weights; its messages are in `run.said`."""
     use_fake_detector(monkeypatch)
     weights = tiny_weights(tmp_path / "tiny.safetensors")
     said: list[Event] = []
@@ -63,7 +63,7 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def endless_camera(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Camera 0 is a test picture that never ends, and does not wait."""
+    """Camera 0 is an endless test pattern that delivers frames without delay."""
     picture = "testsrc=size=64x48:rate=30"
     monkeypatch.setattr(capture, "_device", lambda number: (picture, "lavfi", {}))
 
@@ -81,7 +81,7 @@ def slow_detector(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 EVERY_FRAME = {"realtime": False}
 
 
-def test_every_frame_of_a_file_gives_what_infer_gives(run: Run, tmp_path: Path) -> None:
+def test_every_frame_of_a_file_gives_the_same_as_infer(run: Run, tmp_path: Path) -> None:
     # It begins at 2 s and pauses, so that its rate is not frames by seconds.
     ticks = [*range(60, 90), *range(240, 255)]
     clip = make_clip(tmp_path / "a.mkv", rate=Fraction(30), ticks=ticks)
@@ -151,7 +151,7 @@ def test_ctrl_c_and_sigterm_leave_a_whole_result(
     assert vidpose.load(tmp_path / "a.npz").frames == result.frames
 
 
-def test_it_ends_in_another_thread_too(run: Run, clip: Path) -> None:
+def test_it_can_run_in_another_thread(run: Run, clip: Path) -> None:
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(run(clip, live=EVERY_FRAME)))
     thread.start()
@@ -175,7 +175,7 @@ def test_a_pulled_cable_keeps_the_result(
     assert warning in [event.message for event in run.said]  # type: ignore[attr-defined]
 
 
-def test_the_video_is_kept_and_the_result_is_of_it(
+def test_the_recorded_video_is_the_source_of_the_result(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow_detector(monkeypatch, 0.1)
@@ -208,7 +208,7 @@ def test_nothing_is_recorded_unless_asked(run: Run, clip: Path, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_that_cannot_be_opened_is_all_that_is_said(run: Run, tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_opened_is_the_only_message(run: Run, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     for source in (tmp_path / "text.mp4", "tcp://127.0.0.1:9"):
         with pytest.raises(VideoError):
@@ -227,7 +227,7 @@ def test_nobody_there(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_error_on_the_way_keeps_the_result(
+def test_an_error_during_a_session_keeps_the_result(
     run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sees(index: int) -> bool:
@@ -243,7 +243,7 @@ def test_an_error_on_the_way_keeps_the_result(
     render_video(result, tmp_path / "a.source.mp4", tmp_path / "drawn.mp4")
 
 
-def test_many_people_are_fewer_where_memory_is_short(
+def test_fewer_people_are_kept_when_memory_is_short(
     run: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from vidpose.live import session
@@ -271,7 +271,7 @@ def test_many_people_are_fewer_where_memory_is_short(
     assert "Memory is short" in "".join(map(str, run.said))  # type: ignore[attr-defined]
 
 
-def test_what_was_filmed_is_not_overwritten(run: Run, clip: Path, tmp_path: Path) -> None:
+def test_a_recording_is_not_overwritten(run: Run, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_text("precious")
     with pytest.raises(UsageError, match=r"a\.npz is there already"):
         run(clip, tmp_path / "a.npz")

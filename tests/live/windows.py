@@ -1,4 +1,4 @@
-"""A window that nobody sees, in place of a real one."""
+"""A fake window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vidpose.video import Image
 
 
 class FakeWindow:
-    """Keeps what is shown; calls `at` after each picture with the number of pictures so far."""
+    """Keeps the images shown; calls `at` after each with the number of images so far."""
 
     width = 320
 

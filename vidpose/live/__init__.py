@@ -1,4 +1,4 @@
-"""People while they are filmed: a camera or a stream in, a window, and a result at the end."""
+"""Live 3D pose from a camera or a stream: a window during capture, a result at the end."""
 
 from vidpose.live.session import live
 

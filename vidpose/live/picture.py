@@ -1,4 +1,4 @@
-"""What the window shows: the frame with its people, next to them in 3D."""
+"""The content of the live window: the frame with its people, next to a 3D panel."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from vidpose.streaming import FramePeople
 from vidpose.video import Image
 
 RECENT_S = 3.0
-"""What the scene shows, and where its floor is, follows from the people of so long."""
+"""The extent of the scene and its floor are found from this much of the recent past."""
 SETTLES_S = (0.5, 1.5, 3.0)
-"""Since somebody came into view: then there is more to know about the scene."""
+"""Times after the first person came into view at which the scene is found again."""
 AT_MOST_EVERY_S = 0.5
-"""How often the scene moves to keep people in it, newcomers too."""
+"""Minimum interval between changes of the scene to keep people and newcomers in it."""
 
 
 class LivePicture:
-    """Draws frame after frame; the scene stays put as long as everybody is in it.
+    """Draws frame after frame; the scene does not move as long as all people are in it.
 
     Args:
-        frame_size: width and height of the source's pictures, pixels.
-        view: where the 3D panel looks from.
-        width: of the picture, pixels, at most.
+        frame_size: width and height of the source's frames, pixels.
+        view: viewpoint of the 3D panel.
+        width: maximum width of the image, pixels.
     """
 
     def __init__(self, frame_size: tuple[int, int], view: View, width: int) -> None:
@@ -42,11 +42,11 @@ class LivePicture:
         self._began_s = self._made_s = -np.inf
 
     def draw(self, picture: Image, frame: FramePeople) -> Image:
-        """(H, W, 3) RGB of `layout.size`.
+        """Draw a frame: (H, W, 3) RGB of `layout.size`.
 
         Args:
             picture: (H, W, 3) RGB of `layout.picture`.
-            frame: the people in it; times rise from call to call.
+            frame: the people in it; times increase from call to call.
         """
         self._now = as_result([frame], self._frame_size)
         self._recent.append(frame)
@@ -75,7 +75,7 @@ class LivePicture:
 
 
 class _Now:
-    """The people of now in a scene that was made before."""
+    """Draws the current people in a scene that was made earlier."""
 
     def __init__(self, scene: ScenePanel, now: Pose3D) -> None:
         self._scene, self._now = scene, now
@@ -87,11 +87,11 @@ class _Now:
 
 
 def as_result(frames: Sequence[FramePeople], frame_size: tuple[int, int]) -> Pose3D:
-    """The people of some frames as one `Pose3D`; what is not there is NaN.
+    """Combine the people of some frames into one `Pose3D`; missing values are NaN.
 
     Args:
         frames: one or more, in order.
-        frame_size: width and height of the pictures, pixels.
+        frame_size: width and height of the frames, pixels.
     """
     ids = sorted({person.id for frame in frames for person in frame.people})
     shape = len(ids), len(frames), len(H36M17)

@@ -1,10 +1,10 @@
-"""A live session: detect, track, lift and show while frames come; a normal result at the end.
+"""A live session: detect, track, lift and show frames as they arrive; a normal result at the end.
 
     source -> newest few frames -> (video file) -> detector -> tracker -> lifter -> window
     [thread]                       [thread]        [thread]                         [main thread]
 
-What cannot keep up leaves out the oldest frames that wait, so that what is shown is never far
-behind. What was detected is kept, and at the end it is made into a result as `infer` would.
+If detection cannot keep up, the oldest waiting frames are dropped, so the window never lags far
+behind. The detections are kept and become a result at the end, as in `infer`.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ from vidpose.utils.threads import Newest, ahead
 from vidpose.video import Frame, Image, Shot, Source, VideoWriter, open_source
 
 WAITING = 2
-"""Frames that wait for the detector; a newer one takes the place of the oldest."""
+"""Frames that wait for the detector; a new one replaces the oldest."""
 WINDOW_S = 0.01
-"""How often the window is attended to."""
-NOBODY_WATCHES_S = 0.2
+"""Interval between updates of the window."""
+HEADLESS_S = 0.2
+"""The same without a window."""
 RECORDED = "recorded by vidpose"
-"""The comment in videos of cameras; nothing overwrites them, see `vidpose.video.is_ours`."""
+"""The comment in camera recordings, which are never overwritten, see `vidpose.video.is_ours`."""
 
 
 def live(
@@ -61,23 +62,22 @@ def live(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> Pose3D | None:
-    """Find people while they are filmed, until the source ends or somebody ends it.
+    """Estimate 3D poses live, until the source or the user ends it.
 
-    Q, Escape and closing the window end it; so do Ctrl-C and SIGTERM, where this runs in the main
-    thread. All of them leave a whole result.
+    Q, Escape and closing the window end it, and so do Ctrl-C and SIGTERM if this runs in the main
+    thread. All of them leave a complete result.
 
     Args:
         source: a camera's number, a stream's address, or a video file's path.
         out: where to write the result: an .npz, or a folder; None writes none.
         options: of detector, lifter and postprocessing, and the 3D panel's view.
         live_options: of the session.
-        open_window: opens the window, unless it is to be headless; by default one of Tk.
-        report: takes messages; from another thread, too.
+        open_window: opens the window, unless headless; by default a Tk window.
+        report: takes messages; also from another thread.
         progress: wraps the frames.
 
     Returns:
-        The result, with true times and without the frames that were dropped; None if nothing is
-        recorded.
+        The result, with true times and without the dropped frames; None if nothing is recorded.
 
     Raises:
         NoPersonError: nobody was found.
@@ -90,9 +90,9 @@ def live(
         title = f"vidpose live: {source if '://' not in source else 'stream'}"
         window = None if chosen.headless else opened.enter_context((open_window or TkWindow)(title))
         predictor = opened.enter_context(Predictor(options))
-        about = predictor.about()  # opens the detector; no frames wait for that
+        about = predictor.about()  # opens the detector, before frames arrive
         camera = open_source(source, chosen.size)
-        report(Setup(about))  # a source that cannot be opened is told alone
+        report(Setup(about))  # not if the source cannot be opened
         picture = None
         if window is not None:
             picture = LivePicture(camera.size, view, window.width)
@@ -112,18 +112,18 @@ def live(
 
 @dataclass(frozen=True)
 class _Files:
-    """Where results go."""
+    """The output files."""
 
     result: Path | None
     video: Path | None
 
     @classmethod
     def check(cls, out: str | Path | None, chosen: LiveOptions) -> _Files:
-        """Find out before anything is filmed whether the files can be written.
+        """Check before recording that the files can be written.
 
         Raises:
-            UsageError: a file is there already: what was filmed cannot be filmed again.
-            VidposeError: the place cannot be written to.
+            UsageError: a file exists; a recording cannot be repeated, so none is overwritten.
+            VidposeError: the place is not writable.
         """
         if out is None or not chosen.record:
             return cls(None, None)
@@ -141,7 +141,7 @@ class _Files:
 
 
 class _Session:
-    """One source from its first frame to its end."""
+    """Processes one source from its first frame to its end."""
 
     def __init__(
         self,
@@ -158,17 +158,20 @@ class _Session:
         self.began = datetime.now(timezone.utc)
         self.frames = self.dropped = 0
         self.first_frame_s = 0.0
-        """The time of the first frame, as `timestamps` counts."""
+        """The time of the first frame, on the time line of `timestamps`."""
         self._picture, self._video, self._progress = picture, video, progress
-        self._people = None  # nobody looks: all are lifted at the end
+        self._people = None  # without a window everything is lifted at the end
         if picture is not None:
             focal_px = predictor.options.lift.focal_px
             self._people = PeopleStream(
-                _quicker(predictor.lifter), source.size, focal_px=focal_px, delay_s=options.delay
+                _without_flip(predictor.lifter),
+                source.size,
+                focal_px=focal_px,
+                delay_s=options.delay,
             )
         self._came_s: dict[int, float] = {}
         self._waiting: deque[tuple[float, Image | None]] = deque()
-        """When frames came, and their pictures, until people are shown on them."""
+        """Arrival times of frames, and their images, until they are shown."""
         self._newest: tuple[Image, FramePeople] | None = None
         self._queue: Newest[tuple[float, Shot]] | None = None
         self._ended = threading.Event()
@@ -177,17 +180,17 @@ class _Session:
         self._done = 0
 
     def stop(self) -> None:
-        """End soon, from any thread; what has been filmed is kept."""
+        """End soon, from any thread; the recording so far is kept."""
         self._end_now.set()
         if self._queue is not None:
             self._queue.stop()
 
     def run(self, window: Window | None) -> None:
-        """Work until the source ends or `stop` is called, with a window or without."""
+        """Process frames until the source ends or `stop` is called, with or without a window."""
         worker = threading.Thread(target=self._work, name="vidpose live", daemon=True)
         worker.start()
         try:
-            while not self._ended.wait(NOBODY_WATCHES_S if window is None else WINDOW_S):
+            while not self._ended.wait(HEADLESS_S if window is None else WINDOW_S):
                 if window is not None:
                     self._show(window)
         finally:
@@ -204,7 +207,7 @@ class _Session:
             self.stop()
 
     def summary(self) -> str:
-        """How fast it is, in a sentence."""
+        """Say in one sentence how fast it is."""
         rate = self.frames / max(self._lasted_s, 1e-3)
         return (
             f"{self.source.name}: {self.frames} frames, {rate:.1f} a second, {self.dropped} "
@@ -213,7 +216,7 @@ class _Session:
 
     @property
     def behind_s(self) -> float:
-        """How long after a frame came it was done, on average."""
+        """Average time from a frame's arrival to its result."""
         return self._behind_s / max(self._done, 1)
 
     def _work(self) -> None:
@@ -223,9 +226,9 @@ class _Session:
             with ExitStack() as stages:
                 try:
                     self._detect(self._frames(stages))
-                except Exception as error:  # what has been filmed is saved before it is raised
+                except Exception as error:  # raised after the recording is saved
                     self.error = error
-        except BaseException as error:  # of a stage that ends
+        except BaseException as error:  # from a stage on exit
             self.error = self.error or error
         finally:
             self._ended.set()
@@ -235,7 +238,7 @@ class _Session:
         for number, frame in enumerate(self._progress(found, None, "live")):
             self.frames = number + 1
             if self.collector is not None:
-                # The position in the video that is kept, or in the source.
+                # The position in the recorded video, or in the source.
                 index = frame.frame_index if self._video is None else number
                 self.collector.add(frame._replace(frame_index=index))
             if self._people is None:
@@ -252,7 +255,7 @@ class _Session:
                 self._newest = image, frame
 
     def _note_delay(self) -> Image | None:
-        """The next frame is done. Gives its picture, if there is to be one."""
+        """Note that the next frame is done; return its image if there is a window."""
         came_s, image = self._waiting.popleft()
         now_s = time.monotonic()
         self._lasted_s = now_s - self._began_s
@@ -261,7 +264,7 @@ class _Session:
         return image
 
     def _frames(self, stages: ExitStack) -> Iterator[Frame]:
-        """The frames that are worked on; the stages before them run as long as `stages` is open."""
+        """Yield the frames to process; the stages before run as long as `stages` is open."""
         if self.options.realtime or not self.source.recorded:
             self._queue = stages.enter_context(Newest(self._shots(), WAITING, "source"))
             frames = self._taken(self._queue)
@@ -274,14 +277,14 @@ class _Session:
         return self._noted(frames)
 
     def _shots(self) -> Iterator[tuple[float, Shot]]:
-        """The source's frames, and when they came; those of a file at its own pace."""
+        """Yield the source's frames and their arrival times; a file at its own pace."""
         began_s: float | None = None
         try:
             for shot in self.source.shots():
                 now_s = time.monotonic()
                 if began_s is None:
                     began_s = now_s - shot.time_s
-                    # The video that is kept begins at 0.
+                    # The recorded video begins at 0.
                     self.first_frame_s = shot.time_s if self._video is None else 0.0
                 if self.source.recorded and self.options.realtime:
                     self._end_now.wait(max(0.0, began_s + shot.time_s - now_s))
@@ -292,7 +295,7 @@ class _Session:
             self.source.close()  # in the thread that reads it
 
     def _taken(self, shots: Iterator[tuple[float, Shot]]) -> Iterator[Frame]:
-        """The frames that are in time."""
+        """Yield the frames that were not dropped."""
         lasts_s = self.predictor.options.detector.end
         first_s: float | None = None
         for came_s, shot in shots:
@@ -304,7 +307,7 @@ class _Session:
             yield Frame(shot.index, shot.time_s, shot.picture(), 1 / self.source.fps)
 
     def _noted(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames; what is needed of them later waits."""
+        """Yield the frames; queue their arrival times and images for display."""
         for frame in frames:
             image: Any = None
             if self._picture is not None:
@@ -314,13 +317,13 @@ class _Session:
             yield frame
 
 
-def _quicker(lifter: Lifter) -> Lifter:
-    """The same without the mirror image, which would be half of the work; for what is shown."""
+def _without_flip(lifter: Lifter) -> Lifter:
+    """Copy a lifter without flip augmentation, which would be half of its work; for the window."""
     return Lifter(lifter.checkpoint, lifter.device, flip=False, precision=lifter.precision)
 
 
 def _written(frames: Iterator[Frame], writer: VideoWriter) -> Iterator[Frame]:
-    """The frames, once they are in the video."""
+    """Write the frames to the video, then yield them."""
     first_s: float | None = None
     for frame in frames:
         first_s = frame.time_s if first_s is None else first_s
@@ -330,7 +333,7 @@ def _written(frames: Iterator[Frame], writer: VideoWriter) -> Iterator[Frame]:
 
 @contextmanager
 def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask for the end, in the main thread; a second one is as always."""
+    """Call `stop` on Ctrl-C or SIGTERM, in the main thread; a second signal acts as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -365,7 +368,7 @@ def _finished(
     report: Report,
     progress: Progress,
 ) -> Pose3D | None:
-    """What was detected, made into a result as `infer` does."""
+    """Make a result from the detections, as `infer` does."""
     if session.collector is None:
         return None
     if not session.frames:
@@ -383,18 +386,18 @@ def _finished(
             save(result, files.result)
         report(FileWritten(extent(result.people, result.frames), files.result))
     if files.video is not None and files.video.is_file():
-        report(FileWritten("The pictures", files.video))
+        report(FileWritten("Recorded video", files.video))
     return result
 
 
 def _poses(
     session: _Session, collector: PoseCollector, options: InferOptions, report: Report
 ) -> Pose2D:
-    """Everybody; or of many, as many as fit into memory: it is too late to be asked for less."""
+    """Collect all people, or as many as fit into memory: a recording cannot be repeated."""
     source, longest = session.source, options.detector.longest
     kept = 0
 
-    def before_arrays(people: int, left_out: int, frames: int) -> None:
+    def before_arrays(people: int, dropped: int, frames: int) -> None:
         nonlocal kept
         kept = people
         check_memory(people, frames, options, None)
@@ -407,12 +410,12 @@ def _poses(
             if kept <= 1:
                 raise
             longest = kept // 2
-            report(Warn(f"Memory is short: the {longest} people who are seen longest are kept."))
+            report(Warn(f"Memory is short: only the {longest} people seen longest are kept."))
     return replace(poses, fps=average_fps(poses.timestamps, source.fps))
 
 
 def _metadata(session: _Session, files: _Files, options: InferOptions) -> dict[str, Any]:
-    """The `meta` of the 2D joints, with what is said only of live results."""
+    """Return the `meta` of the 2D joints, with the entries that only live results have."""
     source, chosen = session.source, session.options
     seen = files.video or getattr(source, "path", None)
     about = describe_file(seen) if seen is not None and seen.is_file() else None

@@ -1,4 +1,4 @@
-"""A window that shows pictures, by the Tk that comes with Python."""
+"""A window that shows images, with the Tk that comes with Python."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ KEYS = ("<q>", "<Q>", "<Escape>")
 
 
 class Window(Protocol):
-    """Where pictures are shown; used by the main thread only. A context manager."""
+    """Shows images; used by the main thread only. A context manager."""
 
     width: int
-    """Pictures are at most so many pixels wide."""
+    """Maximum width of images, pixels."""
     closed: bool
-    """Whoever watches wants to end: Q, Escape, or the window's own button."""
+    """The user has asked to end: Q, Escape, or the window's close button."""
 
     def show(self, image: Image, title: str) -> None:
-        """Show a picture, (H, W, 3) RGB."""
+        """Show an image, (H, W, 3) RGB."""
 
     def update(self) -> None:
-        """Attend to keys and to the system; to be called many times a second."""
+        """Process events; to be called many times a second."""
 
     def __enter__(self) -> Window: ...
 
@@ -52,7 +52,7 @@ class TkWindow:
             import tkinter
         except ImportError:
             raise MissingDependencyError(
-                "A window needs Tk, which this Python comes without; install it (on Debian and "
+                "A window needs Tk, which this Python lacks; install it (on Debian and "
                 "Ubuntu `apt install python3-tk`, with Homebrew `brew install python-tk`), or "
                 "give --headless."
             ) from None
@@ -77,7 +77,7 @@ class TkWindow:
     def show(self, image: Image, title: str) -> None:
         """See `Window`."""
         height, width = image.shape[:2]
-        # PPM: Tk takes it as it is, with no library in between.
+        # PPM, which Tk reads without another library.
         data = b"P6 %d %d 255 " % (width, height) + np.ascontiguousarray(image).tobytes()
         if not self.closed:
             self._photo.configure(data=data, format="ppm", width=width, height=height)
@@ -88,7 +88,7 @@ class TkWindow:
         """See `Window`."""
         try:
             self._root.update()
-        except self._gone:  # the display went away
+        except self._gone:  # the display is gone
             self.closed = True
 
     def _close(self, event: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Video as a stream: frames with exact times in, frames with exact times and sound out."""
+"""Read and write video as a stream of frames with exact times."""
 
 from vidpose.video.capture import Shot, Source, open_source
 from vidpose.video.colours import Image

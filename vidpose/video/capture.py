@@ -1,7 +1,7 @@
-"""Cameras and network streams: frames as they come, each at the time its source gives it.
+"""Cameras and network streams: frames as they arrive, with the time stamps of the source.
 
-PyAV opens both, as it opens files: it is here already, gives the driver's or the sender's own time
-stamps, and says within seconds that nothing comes any more.
+PyAV opens both, as it does files: it is a dependency already, keeps the time stamps of the driver
+or the sender, and times out within seconds when no more data arrive.
 """
 
 from __future__ import annotations
@@ -26,42 +26,41 @@ from vidpose.video.reader import VideoReader
 from vidpose.video.streams import LENIENT
 
 OPEN_S, READ_S = 10.0, 5.0
-"""A source that sends nothing for so long cannot be opened, or has ended."""
+"""Timeouts for opening a source and for reading its next data."""
 POLL_S = 0.005
-"""Some cameras say that there is no frame yet, in place of waiting for it."""
+"""Interval for polling cameras that do not block until the next frame."""
 PROBE_US = 1_000_000
-"""A stream is looked at for so many microseconds to find out what is in it; with FFmpeg's 5 s the
-first frame would be shown late."""
+"""Microseconds for probing a stream; with FFmpeg's 5 s the first frame would be shown late."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame whose picture is made when it is wanted: many are not."""
+    """A frame that is converted to RGB only on demand: many frames are dropped."""
 
     index: int
-    """Counts all frames that came, those that nobody took too."""
+    """Position among all frames that arrived, including dropped ones."""
     time_s: float
-    """Seconds, as the source says: of a file as its container counts, else from the first frame."""
+    """Seconds: the container's time of a file, else since the first frame."""
     picture: Callable[[], Image]
-    """(H, W, 3) RGB, of the source's size."""
+    """Returns (H, W, 3) RGB, of the source's size."""
 
 
 class Source(Protocol):
-    """Where frames come from, once."""
+    """A source of frames, to be read once."""
 
     name: str
     """For messages; without passwords."""
     size: tuple[int, int]
     """Width and height in pixels."""
     fps: float
-    """Frames a second, as far as the source says."""
+    """Nominal frames a second."""
     recorded: bool
-    """It is a file: it waits for whoever reads it, and has its own pace nevertheless."""
+    """Whether it is a recording, which can be read at any speed."""
     warnings: list[str]
-    """What was wrong with it, one sentence each; complete when `shots` has ended."""
+    """Problems, one sentence each; complete when `shots` has ended."""
 
     def shots(self) -> Iterator[Shot]:
-        """The frames, up to the end of the source."""
+        """Yield the frames up to the end of the source."""
         ...
 
     def close(self) -> None: ...
@@ -72,11 +71,11 @@ def open_source(name: str, size: tuple[int, int] | None = None) -> Source:
 
     Args:
         name: `0`, `rtsp://...`, `clip.mp4`.
-        size: width and height that a camera is asked for.
+        size: width and height to request from a camera.
 
     Raises:
-        UsageError: a size is given for what is no camera.
-        VideoError: it cannot be opened, or gives no picture.
+        UsageError: a size is given, and the source is no camera.
+        VideoError: it cannot be opened, or has no frame.
     """
     if size is not None and not name.isdecimal():
         raise UsageError(f"--size is for cameras; {without_password(name)} has its own size.")
@@ -84,7 +83,7 @@ def open_source(name: str, size: tuple[int, int] | None = None) -> Source:
 
 
 def is_file(name: str) -> bool:
-    """Whether a source is a file's path: neither a camera's number nor an address."""
+    """Whether a source is a path, not a camera's number or an address."""
     return not name.isdecimal() and "://" not in name
 
 
@@ -94,7 +93,7 @@ def without_password(address: str) -> str:
 
 
 class FileSource:
-    """A video file in place of a camera; see `Source`."""
+    """A video file as a `Source`."""
 
     recorded = True
 
@@ -121,10 +120,10 @@ def _as_it_is(image: Image) -> Image:
 
 
 class Capture:
-    """A camera or a network stream; see `Source`.
+    """A camera or a network stream as a `Source`.
 
-    Pixels are taken to be square. A size that changes on the way is brought to that of the first
-    frame. Frames that cannot be decoded are left out.
+    Pixels are taken to be square. Frames of another size are scaled to that of the first one.
+    Frames that cannot be decoded are skipped.
     """
 
     def __init__(self, name: str, size: tuple[int, int] | None = None) -> None:
@@ -185,13 +184,13 @@ def _frames_of(stream: Any, packet: Any) -> Iterator[VideoFrame]:
     try:
         yield from stream.decode(packet)
     except av.FFmpegError:
-        return  # damaged on the way
+        return  # damaged in transmission
 
 
 def _open_address(address: str) -> Any:
     options = {"analyzeduration": str(PROBE_US)}
     if address.lower().startswith("rtsp"):
-        options["rtsp_transport"] = "tcp"  # with UDP, what gets lost damages pictures
+        options["rtsp_transport"] = "tcp"  # with UDP, lost packets damage frames
     try:
         return av.open(address, options=options, timeout=(OPEN_S, READ_S), **LENIENT)
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -224,7 +223,7 @@ def _open_device(number: str, size: tuple[int, int] | None) -> Any:
 
 
 def _device(number: str) -> tuple[str, str, dict[str, str]]:
-    """A camera's name, the format that FFmpeg reads it with, and its options."""
+    """Return a camera's name, FFmpeg's input format for it, and its options."""
     if sys.platform == "darwin":
         return number, "avfoundation", {"framerate": "30"}  # its own default fits few cameras
     if sys.platform == "win32":

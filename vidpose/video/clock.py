@@ -1,4 +1,4 @@
-"""Time stamps of a container to times that rise."""
+"""Convert a container's time stamps to increasing times."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TypeGuard
 from vidpose.utils.gaps import NEAREST_S
 
 FARTHEST_S = 1e10
-"""A stamp further from 0 than this (317 years) is nonsense, and too coarse as a float."""
+"""A stamp further from 0 than this (317 years) is invalid, and too coarse as a float."""
 CLOCK_JUMP_S = 1.0
-"""A stamp that falls back further than this is a restarted clock, not a doubled stamp ..."""
+"""A stamp that goes back further than this means a restarted clock, not a repeated stamp ..."""
 RESTART_FRAMES = 2.5
-"""... and so is one that falls back by so many frames, if the next one does not catch up."""
+"""... and so does one that goes back by this many frames, if the next one does not catch up."""
 
 
 class Clock:
-    """Container stamps to times that rise.
+    """Converts container stamps to increasing times.
 
-    A frame without a usable stamp comes one frame duration after the one before it, or halfway to
-    the next stamp if that is sooner; these are counted in `corrected`. A stamp far off counts as
-    unusable if the next one goes on from the one before it. After a stamp far back, as in files
-    that were put together, time goes on from where it was: `restarts`.
+    A frame without a usable stamp gets the time one frame duration after the frame before, or
+    halfway to the next stamp if that is sooner; `corrected` counts these. A stamp far ahead is
+    unusable if the next one continues from the one before it. After a stamp far back, as in
+    concatenated files, time continues from where it was; `restarts` counts these.
     """
 
     def __init__(self) -> None:
@@ -34,10 +34,10 @@ class Clock:
     def __call__(
         self, stamp_s: float | None, duration_s: float, next_s: float | None = None
     ) -> float:
-        """The time of the next frame, seconds.
+        """Return the time of the next frame, seconds.
 
         Args:
-            stamp_s: as the container says; None where it does not.
+            stamp_s: the container's; None if it has none.
             duration_s: how long the frame is shown, `NEAREST_S` or more.
             next_s: the stamp of the frame after it.
         """
@@ -50,7 +50,7 @@ class Clock:
         return time
 
     def _time(self, stamp_s: float | None, next_s: float | None) -> float | None:
-        """By the stamp; None if it is of no use."""
+        """Return the time from the stamp; None if the stamp is unusable."""
         if not is_usable(stamp_s) or not is_usable(stamp_s + self._offset):
             return None
         time = stamp_s + self._offset
@@ -69,7 +69,7 @@ class Clock:
         return None
 
     def _between(self, next_s: float | None) -> float:
-        """After the frame before, and before the next one."""
+        """Return a time after the frame before and before the next one."""
         if self._last is None or not is_usable(next_s):
             return self._end
         until_next = next_s + self._offset - self._last
@@ -78,5 +78,5 @@ class Clock:
 
 
 def is_usable(stamp_s: float | None) -> TypeGuard[float]:
-    """Whether a stamp is there, and not absurd."""
+    """Whether a stamp exists and is valid."""
     return stamp_s is not None and abs(stamp_s) < FARTHEST_S

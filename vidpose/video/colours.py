@@ -1,4 +1,4 @@
-"""Decoded frames to 8-bit RGB as an ordinary screen shows it."""
+"""Convert decoded frames to 8-bit RGB for a standard dynamic range screen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 # FFmpeg's codes for the matrix (H.273).
 UNSPECIFIED = 2
 CONVERTED = {0, 1, UNSPECIFIED, 4, 5, 6, 7, 9}
-"""Matrices that FFmpeg's converter knows."""
+"""Matrices that FFmpeg's converter supports."""
 BT2020_RELATIVES = {10, 14}
 """BT.2020 with constant luminance, and ICtCp."""
 MATRIX_NAMES = {
@@ -39,28 +39,27 @@ MATRIX_NAMES = {
     17: "YCgCo-Ro",
 }
 HD_COLUMNS, HD_ROWS = 1280, 720
-"""Pictures without tags are BT.709 from this width or height on, BT.601 below; so players take
-them."""
+"""Untagged frames are BT.709 from this width or height on, BT.601 below, as in players."""
 
 WHITE_NITS = 203.0
-"""What HDR video shows white paper at (ITU-R BT.2408); it becomes an ordinary screen's white."""
+"""Reference white of HDR video (ITU-R BT.2408); it is mapped to SDR white."""
 PEAK_NITS = 1000.0
-"""The brightest light that still differs from what is less bright."""
+"""Brighter light is clipped."""
 KNEE = 0.5
-"""Up to this part of white, brightness stays as it is; what is brighter is compressed."""
+"""Up to this share of white, brightness is kept; above it, it is compressed."""
 SCREEN_GAMMA = 2.4
-"""Of an ordinary screen (ITU-R BT.1886)."""
+"""Of an SDR screen (ITU-R BT.1886)."""
 HLG_SYSTEM_GAMMA = 1.2
 """Of HLG on a screen of `PEAK_NITS` (ITU-R BT.2100)."""
 BT2020_TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
 )
-"""Linear RGB to linear RGB (ITU-R BT.2087). Here it is applied to 8-bit values: for detecting
-people that is near enough, greys are exact, and it takes a tenth of the time."""
+"""Linear RGB to linear RGB (ITU-R BT.2087). It is applied to 8-bit values here, which takes a tenth
+of the time, is exact for greys and accurate enough for detection."""
 
 
 class ToRGB:
-    """Converts a video's frames; `warnings` says what could only be guessed."""
+    """Converts a video's frames; `warnings` names what had to be assumed."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -68,17 +67,17 @@ class ToRGB:
         self._unknown: set[int] = set()
 
     def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> Image:
-        """(H, W, 3) uint8 RGB.
+        """Convert a frame to (H, W, 3) uint8 RGB.
 
         Args:
             frame: as decoded.
-            size: width and height of the image, before it is turned upright.
+            size: width and height of the image, before it is rotated upright.
         """
         transfer, primaries = int(frame.color_trc), int(frame.color_primaries)
         shrinks = size[0] < frame.width
         is_hd = frame.width >= HD_COLUMNS or frame.height >= HD_ROWS
         matrix = self._matrix(int(frame.colorspace), primaries, is_hd)
-        # Not the converter's argument: it has no names for all of the frame's.
+        # Not as the converter's argument, which does not take all of the codes of frames.
         frame.colorspace = matrix
         rgb = self._reformatter.reformat(
             frame,
@@ -97,7 +96,7 @@ class ToRGB:
         return image
 
     def _matrix(self, code: int, primaries: int, is_hd: bool) -> int:
-        """The code of a matrix that the converter knows."""
+        """Return the code of a matrix that the converter supports."""
         if code == UNSPECIFIED and is_hd:
             return int(Colorspace.ITU709)
         if code in CONVERTED:
@@ -106,15 +105,14 @@ class ToRGB:
         if code not in self._unknown:
             self._unknown.add(code)
             self.warnings.append(
-                f"its colours are coded in a way that cannot be converted here "
-                f"({MATRIX_NAMES.get(code, f'matrix {code}')}); they are taken for "
-                f"{'BT.2020' if wide else 'BT.709'} and may be off."
+                f"its colour matrix ({MATRIX_NAMES.get(code, f'code {code}')}) cannot be converted "
+                f"here; {'BT.2020' if wide else 'BT.709'} is assumed, so colours may be off."
             )
         return int(Colorspace.BT2020 if wide else Colorspace.ITU709)
 
 
 def _curve(transfer: int) -> Image | None:
-    """(256,) HDR values to those of an ordinary screen; None where they already are."""
+    """(256,) look-up table from HDR to SDR values; None for SDR video."""
     if transfer == ColorTrc.SMPTE2084:
         return _tone_curve("pq")
     if transfer == ColorTrc.ARIB_STD_B67:
@@ -146,7 +144,7 @@ def hlg_to_nits(coded: Floats) -> Floats:
 
 
 def compressed(light: Floats, peak: float) -> Floats:
-    """Linear light, 1 for white, into 0 to 1: as it is up to `KNEE`, `peak` and more to 1."""
+    """Compress linear light, 1 for white, to 0..1: unchanged up to `KNEE`, `peak` and more to 1."""
     over = np.maximum(np.minimum(light, peak) - KNEE, 0) / (1 - KNEE)
     most = (peak - KNEE) / (1 - KNEE)
     # Reinhard's curve: slope 1 at the knee, 1 at the peak.

@@ -1,4 +1,4 @@
-"""Interlaced frames to whole ones."""
+"""Deinterlace frames."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from vidpose.video.colours import CONVERTED
 
 FILTER = "bwdif"
 COMBED_FRAMES, COMBED_SHARE, MOVING_SHARE = 30, 0.9, 0.5
-"""Frames that are not marked count as interlaced once so many were combed with the same field
-first, and they are at least this share of those in which something moves, and these of all. Every
-third frame or so is combed in a film that was brought to television's rate; stripes that move up
-or down look combed now one way, now the other. Neither counts."""
+"""Unmarked frames count as interlaced once this many of them (the first number) are combed with the
+same field first, and these are at least this share of the frames with motion (the second) and of
+all frames (the third). This excludes telecined film, in which about every third frame is combed,
+and stripes that move up or down, which look combed with either field first."""
 LONGEST_LOOK = 300
-"""Frames in which combing is looked for: up to 4 ms each."""
+"""Frames to check for combing: up to 4 ms each."""
 MOST_ROWS = 1088
-"""No camera interlaces a higher picture."""
+"""No camera interlaces frames with more rows."""
 
 
 class Decoded(NamedTuple):
-    """A frame, and what the decoder said about it."""
+    """A frame with its deinterlaced image."""
 
     image: VideoFrame
-    """Its picture."""
+    """The image, deinterlaced where necessary."""
     source: VideoFrame
-    """The frame as it was decoded: time stamps and side data."""
+    """The frame as it was decoded, with its time stamps and side data."""
 
 
 class Combing:
-    """Looks at a video's first frames for interlacing that the file does not tell of."""
+    """Checks a video's first frames for interlacing that the file does not declare."""
 
     found = False
     """Whether they are interlaced."""
@@ -46,7 +46,7 @@ class Combing:
         self._combed = {"tff": 0, "bff": 0}
 
     def look(self, frame: VideoFrame) -> None:
-        """Look at the next frame, if those before have not decided it."""
+        """Check the next frame, unless the frames before it have decided."""
         planar = frame.format.name.startswith(("yuv4", "yuvj4"))  # as interlaced cameras write
         decided = self.found or self._looked >= LONGEST_LOOK
         if decided or not planar or frame.height > MOST_ROWS:
@@ -74,11 +74,15 @@ class Combing:
 def deinterlaced(
     frames: Iterator[VideoFrame], combing: Combing | None = None, marks_fields: bool = False
 ) -> Generator[Decoded, None, None]:
-    """The same frames, as many and in their order; interlaced ones without combing.
+    """Yield the same frames in the same order, interlaced ones deinterlaced.
 
-    Frames come as they are until one is marked as interlaced, or `combing` finds that they are;
-    from there on one frame late. With `marks_fields`, what is marked is a single field, which has
-    no combing.
+    Frames pass unchanged until one is marked as interlaced or `combing` finds interlacing; from
+    then on they are delayed by one frame.
+
+    Args:
+        frames: as decoded.
+        combing: detects interlacing without marks.
+        marks_fields: a marked frame is a single field, which has no combing.
     """
     graph: Graph | None = None
     waiting: deque[VideoFrame] = deque()
@@ -88,7 +92,7 @@ def deinterlaced(
             yield from _rest(graph, waiting)
             graph = None
         if graph is None:
-            # FFmpeg cannot bring colours that it does not know into a format that filters take.
+            # FFmpeg cannot convert unknown colour matrices to a format that the filter takes.
             known = int(frame.colorspace) in CONVERTED and bool(frame.time_base)
             if combing is not None and known and not frame.interlaced_frame:
                 combing.look(frame)
@@ -97,8 +101,8 @@ def deinterlaced(
             if not (marked or unmarked) or not known:
                 yield Decoded(frame, frame)
                 continue
-            which = "all" if unmarked else "interlaced"  # others pass
-            # One frame for each, at its first field's time.
+            which = "all" if unmarked else "interlaced"  # others pass unchanged
+            # One output frame for each input frame, at the time of its first field.
             graph = _graph(frame, FILTER, f"mode=send_frame:deint={which}")
             shape = _shape(frame)
         waiting.append(frame)
@@ -113,10 +117,9 @@ def _shape(frame: VideoFrame) -> tuple[int, int, str, int]:
 
 
 def _graph(frame: VideoFrame, name: str, options: str | None = None) -> Graph:
-    """Frames like this one through one filter."""
+    """Make a graph of one filter for frames like this one."""
     graph = Graph()
-    # `add_buffer` has no colours: where FFmpeg puts a converter before the filter, they would be
-    # guessed.
+    # `add_buffer` takes no colour space; a converter that FFmpeg inserts would have to guess it.
     buffer = graph.add(
         "buffer",
         width=str(frame.width),
@@ -142,6 +145,6 @@ def _ready(graph: Graph, waiting: deque[VideoFrame]) -> Iterator[Decoded]:
 def _rest(graph: Graph, waiting: deque[VideoFrame]) -> Iterator[Decoded]:
     graph.vpush(None)
     yield from _ready(graph, waiting)
-    while waiting:  # the filter never gives fewer; if it did, no frame would be lost
+    while waiting:  # if the filter returned fewer frames, none would be lost
         frame = waiting.popleft()
         yield Decoded(frame, frame)

@@ -1,4 +1,4 @@
-"""What of a video was lost, damaged, or not read, by counts of what came out of it."""
+"""Find out whether parts of a video were lost, damaged or not read, from counts of its frames."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from vidpose.video.stated import Stated
 from vidpose.video.streams import is_cut_off_transport_stream
 
 PACKETS_TO_THE_END = {"flv", "apng"}
-"""These have hardly anything after their last packet ..."""
+"""Containers with hardly any data after the last packet ..."""
 UNREAD_SHARE, UNREAD_BYTES = 0.1, 500
-"""... and with more than so much of the file there is another video in it, which is not read."""
+"""... so more than this means that the file has another video, which is not read."""
 SKIP_FRAMES, SKIP_ROUNDING_S = 1.5, 2e-3
-"""Frames that are further apart than so many of their own durations skip something, if all others
-are as far apart as they last, to rounding ..."""
+"""A step between frames longer than this many durations of the frame is a skip, if all other steps
+equal the duration, except for rounding ..."""
 SKIP_SHARE = 0.1
-"""... unless it is more of them than this: then the frame rate varies."""
+"""... unless the share of such steps is larger than this: then the frame rate varies."""
 
 
 class Tally:
-    """Counts what comes out of a video: packets, frames, and the steps between frames."""
+    """Counts packets, frames, and the steps between frames of a video."""
 
     def __init__(self) -> None:
         self.decoded = 0
@@ -41,7 +41,7 @@ class Tally:
         self._longest_skip_s = 0.0
 
     def packet(self, packet: Any, frame_s: float | None) -> None:
-        """A packet of any stream; `frame_s` is how long a frame lasts, if it is the video's."""
+        """Count a packet of any stream; `frame_s` is the frame duration, if it is the video's."""
         self._damaged_packets += packet.is_corrupt
         if packet.pos is not None:
             self._read_bytes = max(self._read_bytes, packet.pos + packet.size)
@@ -51,7 +51,7 @@ class Tally:
         stamp = packet.dts if packet.pts is None else packet.pts
         if stamp is not None and packet.time_base:
             lasts = float((packet.duration or 0) * packet.time_base)
-            if frame_s is not None:  # the last packet often does not say
+            if frame_s is not None:  # the last packet often has no duration
                 lasts = max(lasts, frame_s)
             self._reached_s = max(self._reached_s, float(stamp * packet.time_base) + lasts)
         if frame_s is not None and packet.size:
@@ -59,20 +59,20 @@ class Tally:
             self._sent += not packet.is_discard
 
     def unreadable(self) -> None:
-        """A packet of the video of which nothing came."""
+        """Count a packet of the video that could not be decoded."""
         self._damaged_packets += 1
 
     def frame(self, frame: VideoFrame) -> None:
-        """A frame that left the decoder."""
+        """Count a frame that left the decoder."""
         self.decoded += 1
         self._damaged_frames += frame.is_corrupt
         self.interlaced |= frame.interlaced_frame
 
     def step(self, step_s: float, lasts_s: float) -> None:
-        """From one frame to the next, and how long the first says that it lasts."""
+        """Count the step from one frame to the next; `lasts_s` is the duration of the first."""
         if step_s > LONGEST_STEP_S:
             self._gaps += 1
-            return  # a gap, which has a warning of its own
+            return  # gaps have a warning of their own
         self._steps += 1
         self._even_steps += abs(step_s - lasts_s) <= SKIP_ROUNDING_S
         if SKIP_FRAMES * lasts_s + SKIP_ROUNDING_S < step_s:
@@ -82,16 +82,16 @@ class Tally:
     def sentence(
         self, path: Path, container: InputContainer, stated: Stated, *, ended: bool
     ) -> str | None:
-        """What was damaged, is missing or too much; None if all is well.
+        """Say what was damaged, missing or unread; None if nothing was.
 
         Args:
             path: the video.
-            container: it, still open.
-            stated: what it says of itself.
+            container: of the video, still open.
+            stated: what the container states.
             ended: everything was read.
         """
         lost = self._lost(stated) if ended else 0
-        # A length with jumps of the clock in it says nothing about frames.
+        # A length that includes jumps of the clock does not tell the number of frames.
         jumps = self._gaps + self.restarts > 0 and not stated.counts_frames
         all_frames = 0 if jumps else stated.all_frames or 0
         expected = max(all_frames, self.decoded + lost)
@@ -105,18 +105,18 @@ class Tally:
             return f"{path} is {what}: {self.decoded}{of_all} frames could be read{errors}."
         if ended and stated.counts_frames and self.decoded > (stated.all_frames or self.decoded):
             return (
-                f"{path} says that it has {frames_text(stated.all_frames or 0)}, but "
-                f"{self.decoded} were read; it may be several videos in one file."
+                f"{path} states {frames_text(stated.all_frames or 0)}, but {self.decoded} were "
+                "read; it may be several videos in one file."
             )
         if ended and self._goes_on_unread(path, container):
             return (
-                f"{path} goes on after the end of its video; it may be several videos in one "
-                "file, of which only the first is read."
+                f"{path} has more data after the end of its video; it may be several videos in "
+                "one file, of which only the first is read."
             )
         if self._skips_stand_out():
             places = "one place" if self._skips == 1 else f"{self._skips} places"
             return (
-                f"{path} skips something in {places}: frames are up to "
+                f"{path} has irregular steps in {places}: frames are up to "
                 f"{self._longest_skip_s:.2f} s apart there, and {1 / stated.fps:.3f} s elsewhere; "
                 "some may be missing."
             )
@@ -134,7 +134,7 @@ class Tally:
         return few and self._even_steps + self._skips == self._steps
 
     def _lost(self, stated: Stated) -> int:
-        """How many frames were in the file and did not come out of the decoder."""
+        """Return how many frames of the file did not come out of the decoder."""
         if self.interlaced or self.restarts:  # a packet may be half a frame
             return 0
         counted = (stated.all_frames or 0) - self._discarded if stated.counts_frames else 0
@@ -147,9 +147,9 @@ class Tally:
             return False
         promised = (container.start_time or 0) / av.time_base + stated.length_s
         if stated.in_pieces or container.format.name == "flv":
-            # FLV, and pieces of MP4 (DASH), count from when their first packet is decoded.
+            # FLV and fragmented MP4 (DASH) count from the decoding time of their first packet.
             promised = min(promised, self._first_decoded_s + stated.length_s)
-        # Sound may well end a little before the container does.
+        # Sound may end a little before the container does.
         alone = len(container.streams) == 1
         slack = 0.75 / stated.fps if alone else max(0.2, 1.5 / stated.fps)
         slack = min(slack, LONGEST_STEP_S)

@@ -1,4 +1,4 @@
-"""How the pictures of a video are shown: turned, mirrored, fitted into one shape."""
+"""How frames are displayed: rotated, mirrored, fitted into one size."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 SLIGHT = 0.01
-"""No bars where they would take less of the picture: codecs round sizes."""
+"""Bars that would take a smaller share than this are left away: codecs round sizes."""
 BOTH_EYES = {
     1: "side by side",
     2: "one above the other",
     3: "in turns",
     **dict.fromkeys((4, 5, 6, 7), "interleaved"),
 }
-"""FFmpeg's codes for how a frame holds the pictures of both eyes."""
+"""FFmpeg's codes for how a frame of a 3D film holds the images of both eyes."""
 _KINDS = 40
-"""More than FFmpeg has of side data."""
+"""More than FFmpeg has kinds of side data."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """The display matrix's part that matters: transpose first, then mirror x, then y."""
+    """The relevant part of a display matrix: transpose first, then mirror x, then y."""
 
     transpose: bool = False
     mirror_x: bool = False
@@ -40,19 +40,19 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:
-        """What a decoded frame says; FFmpeg also makes a display matrix of an Exif orientation."""
+        """Read a decoded frame's display matrix, which FFmpeg also makes from Exif orientations."""
         matrix = _side_data(frame, "DISPLAYMATRIX")
         if matrix is None:
             return cls()
         # Row vectors: x' = a x + c y, y' = b x + d y, in 16.16 fixed point.
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
-        # An angle that is no quarter turn goes to the nearest one.
+        # Round to the nearest quarter turn.
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(True, c < 0, b < 0)
         return cls(False, a < 0, d < 0)
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height as stored to those as displayed, or back."""
+        """Convert width and height from stored to displayed, or back."""
         return (size[1], size[0]) if self.transpose else size
 
     def __call__(self, image: Image) -> Image:
@@ -64,7 +64,7 @@ class Orientation:
 
 @dataclass(frozen=True)
 class Shown:
-    """How a frame is shown."""
+    """How a frame is displayed."""
 
     orientation: Orientation
     size: Size
@@ -72,16 +72,16 @@ class Shown:
 
 
 def place(size: Size, whole: Size, picture: Size) -> tuple[int, int, int, int]:
-    """Where a frame lies in a video of another shape: all of it is seen, in the middle.
+    """Fit a frame into a video of another shape, centred, without cropping.
 
     Args:
-        size: the frame's, as it is displayed.
-        whole: the video's.
-        picture: that of the image to make, which shows the whole video at any size; a frame lies
-            at the same place in all of them.
+        size: of the frame, as displayed.
+        whole: of the video.
+        picture: of the output image, which shows the whole video at any scale; the frame is at the
+            same relative position in all of them.
 
     Returns:
-        x, y, width, height in the image, pixels.
+        x, y, width, height in the output image, pixels.
     """
     scale = min(whole[0] / size[0], whole[1] / size[1])
     corner, extent = [], []
@@ -93,12 +93,12 @@ def place(size: Size, whole: Size, picture: Size) -> tuple[int, int, int, int]:
 
 
 def eyes(frame: VideoFrame) -> str | None:
-    """How a frame of a 3D film holds both eyes' pictures, in words; None if it holds one."""
+    """Say how a frame of a 3D film holds the images of both eyes; None if it holds one."""
     stereo = _side_data(frame, "STEREO3D")
     if stereo is None:
         return None
     kind, _, view = np.frombuffer(stereo, np.int32)[:3].tolist()
-    # Of spatial video one eye's frames are decoded, which say whose they are.
+    # Of spatial video only one eye's frames are decoded; their `view` is not 0.
     return BOTH_EYES.get(kind) if view == 0 else None
 
 
@@ -106,18 +106,18 @@ def _side_data(frame: VideoFrame, kind: str) -> Any:
     found: Any
     try:
         found = frame.side_data.get(kind)
-    except ValueError:  # PyAV does not know all kinds of side data, such as Exif
+    except ValueError:  # PyAV does not support all kinds of side data, such as Exif
         found = _without_unknown_kinds(frame).side_data.get(kind)
     return found
 
 
 def _without_unknown_kinds(frame: VideoFrame) -> VideoFrame:
-    """The same frame without the side data that PyAV has no name for.
+    """Return the same frame without the side data that PyAV does not support.
 
-    It gives either all side data or none, and `VideoFrame.rotation` knows of no mirroring.
+    PyAV returns either all side data or none, and `VideoFrame.rotation` ignores mirroring.
     """
     graph = Graph()
-    # Its pixels do not matter here, nor does its time.
+    # The pixels and the time of the frame do not matter here.
     last = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
     )

@@ -28,22 +28,22 @@ OTHER_SUFFIXES = (
     *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jpe"),
     *(".jxl", ".nef", ".pgm", ".ppm", ".tga"),
 )
-"""Pictures that are not read."""
+"""Suffixes of pictures that cannot be read."""
 SAMPLE = 15
-"""Pictures that are looked at for the size that most of them have."""
+"""Number of pictures from which the most frequent size is found."""
 
 Parts = list[tuple[int, str]]
-"""A name's numbers, each with no letters, and letters, each with the number -1."""
+"""The parts of a name: numbers as (number, ""), other text as (-1, text)."""
 
 
 class PictureSequence:
     """The pictures of a folder, one frame each, in the order of the numbers in their names.
 
-    Only those that lie in the folder itself count, not those in folders within it.
+    Pictures in subfolders do not count.
 
     Raises:
         VideoError: the folder holds no picture.
-        UsageError: no sensible frame rate is given.
+        UsageError: no valid frame rate is given.
     """
 
     def __init__(self, folder: Path, fps: float | None) -> None:
@@ -71,16 +71,16 @@ class PictureSequence:
         self._cut_off: list[Path] = []
 
     def usual_size(self) -> Size | None:
-        """The size that most pictures have as they are shown; None if none can be read.
+        """Return the most frequent size as displayed; None if no picture can be read.
 
-        Of up to `SAMPLE` that lie evenly in the order; of equals it is the first one's.
+        It is found from up to `SAMPLE` evenly spaced pictures; ties go to the first one.
         """
         sample = map(_decoded, self.paths[:: -(-len(self.paths) // SAMPLE)])
         sizes = Counter(Orientation.of(f).size((f.width, f.height)) for f in sample if f)
         return sizes.most_common(1)[0][0] if sizes else None
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Every picture that can be read; `pts` is its place in the order, from 0."""
+        """Yield every picture that can be read; `pts` is its position, from 0."""
         for place, path in enumerate(self.paths):
             frame = _decoded(path)
             if frame is None:
@@ -95,10 +95,10 @@ class PictureSequence:
             yield frame
 
     def conclude(self, ended: bool) -> None:
-        """Say in `warnings` what was wrong with the pictures that were asked for.
+        """Add the problems of the pictures that were read to `warnings`.
 
         Args:
-            ended: `frames` has come to its end; else the names say nothing yet.
+            ended: `frames` was read to its end; only then are the names checked.
         """
         if self._unreadable:
             self.warnings.append(
@@ -124,9 +124,9 @@ class PictureSequence:
             before, after = breaks[0]
             places = "one place" if len(breaks) == 1 else f"{len(breaks)} places"
             self.warnings.append(
-                f"The names of the pictures in {self.folder} do not count on in {places}, first "
-                f"from {before.name} to {after.name}; all are taken as one video in this order: "
-                "give each video a folder of its own."
+                f"The numbering of the pictures in {self.folder} breaks in {places}, first from "
+                f"{before.name} to {after.name}; all are taken as one video in this order: give "
+                "each video a folder of its own."
             )
         kinds = sorted({path.suffix.lower().replace("jpeg", "jpg") for path in self.paths})
         if len(kinds) > 1:
@@ -142,7 +142,7 @@ class PictureSequence:
 
 
 def rate_of(fps: float) -> Fraction:
-    """Frames a second; NTSC's exactly, others as exactly as FFmpeg's clocks can be.
+    """Return the frame rate as a fraction: NTSC rates exactly, others to FFmpeg's precision.
 
     Raises:
         UsageError: a folder of pictures cannot have such a rate.
@@ -154,7 +154,7 @@ def rate_of(fps: float) -> Fraction:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie in a folder, `2.jpg` before `10.jpg`; hidden files are left out.
+    """List the pictures in a folder, `2.jpg` before `10.jpg`, without hidden files.
 
     Raises:
         VideoError: the folder may not be read.
@@ -176,7 +176,7 @@ def _files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def content_hash(video: Path) -> str:
-    """The SHA-256 of a video file; of a folder of pictures, that of their names and contents."""
+    """Return the SHA-256 of a video file, or of the names and contents of a folder of pictures."""
     if not video.is_dir():
         return sha256(video)
     digest = hashlib.sha256()
@@ -186,13 +186,13 @@ def content_hash(video: Path) -> str:
 
 
 def _natural(name: str) -> Parts:
-    """`a10b` -> letters and numbers that compare as such."""
+    """Split a name such as `a10b` into text and numbers, for natural sorting."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _hole(paths: list[Path]) -> Path | None:
-    """The picture after which the first number is missing."""
+    """Return the picture after which the first number is missing."""
     found = [re.findall(r"[0-9]+", path.stem) for path in paths]
     if not all(found):
         return None
@@ -218,8 +218,8 @@ def _has_pages(path: Path) -> bool:
 
 
 def _breaks(paths: list[Path]) -> list[tuple[Path, Path]]:
-    """Neighbours whose names do not count on: what differs is no number, or another one than
-    elsewhere. Another camera's pictures are like that, and a cover.
+    """Find neighbours whose names do not continue the numbering: they differ in text, or in another
+    number than elsewhere. Pictures of another camera do, or a cover.
     """
     names = [_natural(path.stem) for path in paths]
     places = [_first_difference(one, two) for one, two in pairwise(names)]
@@ -232,22 +232,22 @@ def _breaks(paths: list[Path]) -> list[tuple[Path, Path]]:
         if _is_time(one) and _is_time(two):
             return True
         if place < frame < min(len(one), len(two)) and one[frame] < two[frame]:
-            return True  # the day before the frame
-        return one[min(place, frame) + 1 : max(place, frame)] == [(-1, ".")]  # 12.5 seconds
+            return True  # such as a day in front of the frame number
+        return one[min(place, frame) + 1 : max(place, frame)] == [(-1, ".")]  # as in 12.5 seconds
 
     pairs = zip(pairwise(paths), pairwise(names), places, strict=True)
     return [paths for paths, names, place in pairs if not count_on(*names, place)]
 
 
 def _is_time(name: Parts) -> bool:
-    """Whether a name has a date or a time of day in it."""
+    """Whether a name contains a date or a time of day."""
     numbers = [number for number, _ in name if number >= 0]
     dates = any(19_000_101 <= n // 10**e <= 21_001_231 for n in numbers for e in (0, 6))
     return dates or (len(numbers) > 2 and max(numbers[-2:]) < 60)
 
 
 def _first_difference(one: Parts, two: Parts) -> int | None:
-    """Where names differ first, if that is a number."""
+    """Return the position of the first difference between two names, if that is a number."""
     for place, (a, b) in enumerate(zip(one, two, strict=False)):
         if a != b:
             return place if min(a, b) >= (0, "") else None
@@ -255,12 +255,12 @@ def _first_difference(one: Parts, two: Parts) -> int | None:
 
 
 def _is_cut_off_jpeg(path: Path) -> bool:
-    """Whether a JPEG lacks its end, which FFmpeg fills with grey."""
+    """Whether a JPEG is truncated; FFmpeg fills the missing part with grey."""
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         return False
     data = path.read_bytes()
     at = 2
-    # From segment to segment; one of them may hold a small picture with an end of its own.
+    # From segment to segment: one of them may hold a thumbnail with an end marker of its own.
     while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
         fill = data[at + 1 : at + 2] == b"\xff"
         at += 1 if fill else 2 + int.from_bytes(data[at + 2 : at + 4], "big")

@@ -1,7 +1,7 @@
-"""A video's frames as a stream, each at its exact time.
+"""Read the frames of a video as a stream, each with its exact time.
 
 Memory does not grow with the length of a video. Times are the container's own; no frame is
-dropped, doubled or reordered unseen, and `warnings` says what could not be read.
+silently dropped, duplicated or reordered, and `warnings` lists what could not be read.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from vidpose.video.streams import (
 )
 
 SHOWN_SIZES = 3
-"""That many sizes are listed in a message."""
+"""Maximum number of sizes in a message."""
 MOST_ACROSS, MOST_PIXELS = 32_000, 1 << 28
-"""OpenCV and FFmpeg take no larger pictures."""
+"""OpenCV and FFmpeg take no larger images: pixels along a side, and in total."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,42 +50,41 @@ class Frame:
     index: int
     """Position in the source video, counted from its first readable frame."""
     time_s: float
-    """When it is shown, seconds, as the container says."""
+    """When it is shown, seconds, from the container."""
     image: Image
-    """(H, W, 3) RGB, upright, square pixels; of the size that the reader was asked for."""
+    """(H, W, 3) RGB, upright, square pixels; of the size that was requested from the reader."""
     duration_s: float
-    """How long it is shown, seconds; one average frame where the container does not say."""
+    """How long it is shown, seconds; one average frame if the container has no duration."""
 
 
 class VideoReader:
-    """The frames of a video, upright, in the order they are shown, once.
+    """Reads the frames of a video, upright, in display order, once.
 
         with VideoReader("walk.mp4") as video:
             for frame in video:
                 ...
 
     Stored rotation and mirroring are applied, pixels are made square, interlaced frames are
-    deinterlaced, HDR is brought to what an ordinary screen shows, and frames of another size
-    or shape are fitted into that of the first one, with black bars. A damaged part is skipped and
-    reading goes on after it with true times; a video that is cut off ends where it is cut. The
-    last three leave a sentence in `warnings`, complete when the iteration has ended. A container
-    with neither its length nor its number of frames (MPEG-TS) cannot show that its end is missing,
-    if it is cut between two packets.
+    deinterlaced, HDR is tone-mapped to SDR, and frames of another size or shape are fitted into
+    that of the first one, with black bars. A damaged part is skipped, and reading continues after
+    it with true times; a truncated video ends where it is cut. The last three add a sentence to
+    `warnings`, which is complete when the iteration has ended. If a container states neither its
+    length nor its number of frames (MPEG-TS), a cut between two packets goes unnoticed.
 
-    Of several video streams it is the default one; pictures that are attached, such as covers, and
-    small previews are none.
+    Of several video streams the default one is read; attached pictures, such as covers, and small
+    previews do not count.
 
     Args:
         path: the video; or a folder of pictures, which are its frames in the order of the numbers
             in their names.
         start_s, end_s: keep the frames with start_s <= time since the first frame < end_s.
-            Frames before are decoded all the same, so that `Frame.index` is exact.
-        skip: leave out as many of these frames; they are decoded, too, so that times, indices
-            and warnings are what they are without it.
-        picture_size: width and height of the images, in place of `size`. Scaling while colours
-            are converted takes less than half the time of scaling afterwards.
-        fps: frames a second of a folder of pictures, or of a video without a container that does
-            not say them. Other videos say their own, and this changes nothing.
+            Earlier frames are decoded, too, so that `Frame.index` is exact.
+        skip: skip this many of these frames; they are decoded, too, so that times, indices and
+            warnings do not change.
+        picture_size: width and height of the images, instead of `size`. Scaling during colour
+            conversion takes less than half the time of scaling afterwards.
+        fps: frames a second of a folder of pictures, or of a video without a container that has no
+            frame rate. It is ignored for other videos.
 
     Raises:
         VideoError: the path is missing, no video or without a readable frame; or
@@ -94,19 +93,19 @@ class VideoReader:
     """
 
     size: tuple[int, int]
-    """Width and height in pixels as displayed; of pictures in a folder the most frequent one."""
+    """Width and height in pixels as displayed; for a folder of pictures the most frequent size."""
     fps: float
     """Average frames a second."""
     first_s: float
     """The time of the first frame, seconds, as `Frame.time_s` counts them."""
     duration_s: float | None
-    """Length of all of the video, seconds; None where the container does not say."""
+    """Length of the whole video, seconds; None if the container does not state it."""
     expected_frames: int | None
-    """How many frames there are between start and end, as far as the container says."""
+    """Estimated number of frames between start and end, from the container."""
     time_base: Fraction
     """The container's tick, seconds."""
     warnings: list[str]
-    """What was wrong with the video, one sentence each."""
+    """Problems of the video, one sentence each."""
 
     def __init__(
         self,
@@ -141,7 +140,7 @@ class VideoReader:
                 self._frames = deinterlaced(self._counted(self._pictures.frames()))
             else:
                 self._open_stream(on_error, fps)
-                # FFmpeg gives H.264's fields in pairs, and marks HEVC's fields only.
+                # FFmpeg returns H.264's fields in pairs, but HEVC's as single frames with a mark.
                 self._fields = self._stream.codec_context.name == "hevc"
                 self._frames = deinterlaced(self._decode(), self._combing, self._fields)
             self._stamps = Stamps(self._stated.time_base, self._stated.fps)
@@ -161,7 +160,7 @@ class VideoReader:
 
     @property
     def takes_fps(self) -> bool:
-        """Whether it does not say its frame rate itself, so that `fps` does."""
+        """Whether it has no frame rate of its own, so that `fps` is used."""
         return self.is_folder or self._stated.without_rate
 
     def __enter__(self) -> VideoReader:
@@ -171,7 +170,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        # Ended, the generators free the decoder's frames now, not when garbage is collected.
+        # Closing the generators frees the decoder's frames now, not at garbage collection.
         self._selected.close()
         self._stamped.close()
         self._frames.close()
@@ -182,7 +181,7 @@ class VideoReader:
         return self._selected
 
     def _describe(self, first: Stamped) -> None:
-        """What is known with the first frame."""
+        """Set the attributes that are known with the first frame."""
         stated = self._stated
         self.time_base, self.fps = stated.time_base, stated.fps
         self.duration_s = stated.duration_s
@@ -192,13 +191,13 @@ class VideoReader:
             self.size = self._pictures.usual_size() or self.size
         if max(self.size) > MOST_ACROSS or self.size[0] * self.size[1] > MOST_PIXELS:
             raise VideoError(
-                f"{self.path} has pictures of {self.size[0]}x{self.size[1]} pixels, which is too "
-                "large to be worked on; scale it down first."
+                f"{self.path} has frames of {self.size[0]}x{self.size[1]} pixels, which is too "
+                "large to process; scale it down first."
             )
         if self._pictures is None and (how := eyes(source)):
             self.warnings.append(
-                f"{self.path} is a 3D film with a picture for each eye, {how}; people count twice: "
-                "keep one eye's pictures first, as with FFmpeg's filter stereo3d."
+                f"{self.path} is a 3D film with an image for each eye, {how}, so people are found "
+                "twice; extract one eye's images first, as with FFmpeg's filter stereo3d."
             )
         self.first_s = first.stamp_s if is_usable(first.stamp_s) else 0.0
         self.expected_frames = stated.all_frames
@@ -209,7 +208,7 @@ class VideoReader:
     def _open_stream(self, opened: ExitStack, fps: float | None) -> None:
         self._container = opened.enter_context(open_container(self.path))
         self._stream = video_stream(self._container, self.path, self.warnings)
-        # Threads over frames lose the damage flag of some frames, another one each time.
+        # Frame threading loses the damage flag of some frames, of others in each run.
         self._stream.thread_type = "SLICE"
         self._stated = Stated.of_stream(
             self._container, self._stream, self.path, fps, self.warnings
@@ -217,7 +216,7 @@ class VideoReader:
         self._aspect = PixelAspect(self._stream)
 
     def _decode(self) -> Generator[VideoFrame, None, None]:
-        """Every readable frame; what cannot be read is counted and skipped."""
+        """Yield every readable frame; count and skip what cannot be read."""
         frame_s = 1 / self._stated.fps
         try:
             for packet in self._container.demux():
@@ -246,11 +245,11 @@ class VideoReader:
             yield frame
 
     def _shown(self, frame: VideoFrame) -> Shown:
-        # Each picture of a folder says its own. In a video what a key frame says holds for those
-        # after it; a look at it takes long, the angle is at hand.
+        # Each picture of a folder has its own orientation. In a video that of a key frame holds for
+        # the frames after it. Reading it is slow, so it is read when the angle changes.
         angle = frame.rotation
-        turned = self._rotation is None or (frame.key_frame and angle != self._rotation)
-        if turned or self._pictures is not None:
+        changed = self._rotation is None or (frame.key_frame and angle != self._rotation)
+        if changed or self._pictures is not None:
             self._orientation, self._rotation = Orientation.of(frame), angle
         aspect = None if self._aspect is None else self._aspect.of(frame)
         if self._fields and frame.interlaced_frame:
@@ -279,7 +278,7 @@ class VideoReader:
             if since >= self._end_s:
                 break
             if time < self._stated.end_s < float("inf"):
-                # With B-frames the last frame carries another one's duration.
+                # With B-frames the last frame carries the duration of another one.
                 left = self._stated.end_s - time
                 complete = following is None and self._tally.decoded == self._stated.all_frames
                 duration = left if complete else min(duration, left)
@@ -313,22 +312,22 @@ class VideoReader:
         self.warnings += [f"{self.path}: {warning}" for warning in self._to_rgb.warnings]
         if self._fields and self._tally.interlaced:
             self.warnings.append(
-                f"{self.path} is interlaced and holds each field as a picture of its own; each is "
-                "shown in full height, so there are two for every frame."
+                f"{self.path} is interlaced and stores each field separately; each field becomes a "
+                "frame of full height, so there are two for every frame."
             )
         if self._combing.found:
             self.warnings.append(
-                f"{self.path} is interlaced and does not say so; all but its first moving frames "
-                "were deinterlaced."
+                f"{self.path} is interlaced but not marked as such; all frames except the first "
+                "moving ones were deinterlaced."
             )
         if self._clock.restarts:
             times = "once" if self._clock.restarts == 1 else f"{self._clock.restarts} times"
             self.warnings.append(
-                f"{self.path}: its clock starts anew {times}, as in files that were put together; "
-                "time goes on from where it was."
+                f"{self.path}: its clock restarts {times}, as in concatenated files; time "
+                "continues from where it was."
             )
         corrected = self._clock.corrected + self._stamps.filled
-        if corrected and not self._stated.without_rate:  # else none has a stamp
+        if corrected and not self._stated.without_rate:  # else no frame has a stamp
             one = corrected == 1
             self.warnings.append(
                 f"{self.path} has {frames_text(corrected)} without a usable time stamp; "
@@ -346,7 +345,7 @@ class VideoReader:
             self.warnings.append(lost)
 
     def _conclude_sizes(self) -> None:
-        """Say which frames had to be fitted."""
+        """Add a warning if frames had to be fitted."""
         others = [(size, n) for size, n in self._sizes.most_common() if size != self.size]
         if not others:
             return
@@ -357,5 +356,5 @@ class VideoReader:
         self.warnings.append(
             f"{self.path} changes in size: it is {self.size[0]}x{self.size[1]} pixels, but "
             f"{' or '.join(sizes)} in {fitted} of its {self._tally.decoded} frames; these are "
-            "fitted in, with black bars where their shape is another."
+            "fitted in, with black bars where their aspect ratio differs."
         )

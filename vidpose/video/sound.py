@@ -1,4 +1,4 @@
-"""The sound of a video, for a video that is made from it."""
+"""Copy the sound of a video into a new one."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from av.container import OutputContainer
 from vidpose.video.streams import LENIENT
 
 COPIED = {"aac", "mp3", "opus", "flac"}
-"""What browsers play in an MP4. Everything else is coded anew, as AAC."""
+"""Codecs that browsers play in an MP4. Others are re-encoded as AAC."""
 AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
 OTHER_RATE = 48000
 AAC_FRAME = 1024
 
 
 class Sound:
-    """The first sound track of a video, packet by packet, as far as pictures have come.
+    """Copies the first sound track of a video, packet by packet, in step with the frames.
 
         with Sound("walk.mp4", start_s=8.0) as sound:
             sound.add_to(container)
             for ...:
                 sound.mux_until(time_s)
 
-    AAC, MP3, Opus and FLAC are copied, everything else is coded anew as AAC, without the gaps that
-    it may have. It begins at the start and ends at the last `mux_until`, to the packet, which is
-    some hundredths of a second.
+    AAC, MP3, Opus and FLAC are copied; others are re-encoded as AAC, without their gaps. The sound
+    begins at the start and ends at the last `mux_until`, to the precision of a packet, some
+    hundredths of a second.
 
     Args:
-        path: the video; one without sound is fine, and gives none.
+        path: the video; may have no sound.
         start_s: the container's time, seconds, that becomes 0.
     """
 
     warning: str | None = None
-    """A sentence, if some of the sound could not be kept."""
+    """A sentence if some of the sound could not be copied."""
 
     def __init__(self, path: str | Path, start_s: float = 0.0) -> None:
         self.path = Path(path)
@@ -48,7 +48,7 @@ class Sound:
         self._track = next(iter(self._source.streams.audio), None)
         self._packets: Iterator[Any] = iter(())
         self._waiting: Any = None
-        """The packet that was too late so far."""
+        """A packet after the last `mux_until`."""
 
     def __enter__(self) -> Sound:
         return self
@@ -57,7 +57,7 @@ class Sound:
         self._source.close()
 
     def add_to(self, container: OutputContainer) -> None:
-        """Add the track to a file that is being written, before its first packet."""
+        """Add the track to an output file, before its first packet."""
         track = self._track
         if track is None:
             return
@@ -72,12 +72,12 @@ class Sound:
                 rate = track.rate if track.rate in AAC_RATES else OTHER_RATE
                 layout = "mono" if track.layout.nb_channels == 1 else "stereo"
                 self._out = container.add_stream("aac", rate=rate, layout=layout)
-                self._packets = self._coded_anew()
+                self._packets = self._encoded()
         except (av.FFmpegError, ValueError) as error:
             self._give_up(error)
 
     def mux_until(self, time_s: float) -> None:
-        """Write the sound before a time of the new video, seconds."""
+        """Write the sound up to a time of the new video, seconds."""
         try:
             while (packet := self._waiting or next(self._packets, None)) is not None:
                 if packet.pts * packet.time_base >= time_s:
@@ -86,7 +86,7 @@ class Sound:
                 self._waiting = None
                 self._container.mux(packet)
         except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError):  # a full disk is not the sound's fault
+            if isinstance(error, OSError):  # such as a full disk
                 raise
             self._give_up(error)
 
@@ -101,14 +101,14 @@ class Sound:
                 continue
             start = round(self._start_s / packet.time_base)
             packet.pts, packet.dts = packet.pts - start, packet.dts - start
-            # Before 0 is what the decoder needs to get going; and a file's times must rise.
+            # Packets before 0 only prime the decoder; and times in a file must increase.
             if packet.pts < 0 or (last is not None and packet.dts <= last):
                 continue
             last = packet.dts
             packet.stream = self._out
             yield packet
 
-    def _coded_anew(self) -> Iterator[Any]:
+    def _encoded(self) -> Iterator[Any]:
         context = self._out.codec_context
         resampler = AudioResampler("fltp", context.layout, context.rate, AAC_FRAME)
         samples: int | None = None  # the new track's clock: it has no gaps

@@ -1,4 +1,4 @@
-"""When the container says that a video's frames are shown."""
+"""The presentation time stamps of frames, from the container."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from vidpose.video.clock import is_usable
 from vidpose.video.deinterlace import Decoded
 
 WAITING_FRAMES = 8
-"""So many frames without a stamp are held until there is one."""
+"""Maximum number of frames without a stamp to hold until there is one."""
 LONGEST_DURATION_S = 1e7
-"""A frame that lasts longer (four months) has no usable duration."""
+"""A longer duration (four months) is not used."""
 
 
 class Stamped(NamedTuple):
-    """A frame, and when the container says it is shown, seconds; None if it does not."""
+    """A frame and its presentation time in the container, seconds; None if it has none."""
 
     frame: Decoded
     stamp_s: float | None
 
 
 class Stamps:
-    """The stamps of a video's frames.
+    """Assigns time stamps to a video's frames.
 
     Args:
         time_base: the container's tick, seconds.
@@ -36,11 +36,13 @@ class Stamps:
     def __init__(self, time_base: Fraction, fps: float) -> None:
         self._time_base, self._fps = time_base, fps
         self.filled = 0
-        """Frames that got a stamp from those around them."""
+        """Number of frames with a stamp interpolated from those around them."""
 
     def of(self, frames: Iterable[Decoded]) -> Generator[Stamped, None, None]:
-        """Every frame with its stamp. The first ones are counted back from a later one if they have
-        none, others are put between those that have one; what is left is for the clock.
+        """Yield every frame with its stamp.
+
+        Missing stamps at the start are extrapolated back from the first stamp, later ones
+        interpolated between stamps; `Clock` handles the rest.
         """
         before: float | None = None
         first = True
@@ -63,8 +65,10 @@ class Stamps:
         yield from held
 
     def by_decoding(self, frames: Iterable[Decoded]) -> Generator[Stamped, None, None]:
-        """The stamps of AVI, which are of the order of decoding. What FFmpeg makes of them is wrong
-        where frames are reordered; but frames leave the decoder as evenly as packets enter it.
+        """Yield every frame with its stamp for AVI, whose stamps are in decoding order.
+
+        FFmpeg's presentation times are wrong where frames are reordered, but frames leave the
+        decoder at the same intervals at which packets enter it.
         """
         first = last = None
         step = max(1, round(1 / self._fps / self._time_base))
@@ -79,13 +83,13 @@ class Stamps:
             yield Stamped(frame, float((dts - first) * self._time_base))
 
     def duration(self, frame: VideoFrame) -> float:
-        """How long a frame is shown, as far as it says, seconds."""
+        """Return the frame's own duration, seconds, or one average frame if it has none."""
         stated = float((frame.duration or 0) * self._time_base)
         usable = NEAREST_S <= stated <= LONGEST_DURATION_S
         return stated if usable else max(1 / self._fps, NEAREST_S)
 
     def _fill(self, held: list[Stamped], before: float | None, stamp_s: float) -> None:
-        """Give stamps to all but the last of some frames.
+        """Set the stamps of all held frames except the last, which has one.
 
         Args:
             held: the frames.

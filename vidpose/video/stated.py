@@ -1,4 +1,4 @@
-"""What a video says of itself before it is decoded: rate, length, number of frames."""
+"""What a container states before decoding: frame rate, length, number of frames."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from vidpose.video.pictures import PictureSequence, rate_of
 from vidpose.video.streams import has_another_mp4
 
 USUAL_TICKS = 90_000
-"""Ticks a second where the container does not say, as in MPEG-TS."""
+"""Ticks a second if the container does not state them, as in MPEG-TS."""
 ASSUMED_RATE = Fraction(25)
-"""FFmpeg's own for coded pictures without a container, where `BARE` are the names of such."""
+"""FFmpeg's default for raw streams without a container; `BARE` are the names of their formats."""
 BARE = {
     *("av1", "avs2", "avs3", "cavsvideo", "dirac", "dnxhd", "evc", "h261", "h263", "h264", "hevc"),
     *("ingenient", "m4v", "mjpeg", "mjpeg_2000", "mpegvideo", "obu", "vc1", "vvc"),
 }
 STAMPS_ALONE = {"mpegts", "mpeg"}
-"""The length of these is taken from the stamps that are there, and promises nothing."""
+"""FFmpeg estimates the length of these from their stamps, so it does not tell what is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stated:
-    """What a video says of itself, as far as that can be believed."""
+    """The trustworthy part of what a container states."""
 
     time_base: Fraction
     """The container's tick, seconds."""
     fps: float
     """Average frames a second, or an assumed rate."""
     without_rate: bool = False
-    """It says none, having no container."""
+    """It is a raw stream without a frame rate."""
     duration_s: float | None = None
-    """Of the video; None where the container does not say."""
+    """Of the video; None if not stated."""
     end_s: float = float("inf")
     """The time at which the video's stream ends."""
     length_s: float | None = None
-    """Of all streams; None where nothing is promised."""
+    """Of all streams; None if not stated."""
     all_frames: int | None = None
-    """How many there are, counted or worked out; None if neither can be."""
+    """Number of frames, counted by the container or computed; None if unknown."""
     counts_frames: bool = False
     """`all_frames` is the container's own count."""
     by_decoding: bool = False
-    """Its stamps are of the order of decoding, see `vidpose.video.stamps`."""
+    """Its stamps are in decoding order, see `vidpose.video.stamps`."""
     in_pieces: bool = False
-    """An MP4 in pieces, as of DASH."""
+    """It is a fragmented MP4, as of DASH."""
 
     @classmethod
     def of_pictures(cls, pictures: PictureSequence) -> Stated:
-        """Of a folder of pictures."""
+        """Make it for a folder of pictures."""
         frames = len(pictures.paths)
         return cls(
             time_base=1 / pictures.rate,
@@ -71,14 +71,14 @@ class Stated:
         fps: float | None,
         warnings: list[str],
     ) -> Stated:
-        """Of a video file.
+        """Make it for a video file.
 
         Args:
-            container: it, opened.
-            stream: the video in it.
+            container: the open file.
+            stream: its video stream.
             path: the file.
             fps: frames a second, for a video without a container.
-            warnings: gets a sentence about what is assumed, or not read.
+            warnings: a sentence is added about what is assumed, or not read.
         """
         time_base = stream.time_base or Fraction(1, USUAL_TICKS)
         end_s = float("inf")
@@ -91,7 +91,7 @@ class Stated:
         if container.duration and container.format.name not in STAMPS_ALONE:
             start, length = container.start_time or 0, container.duration
             if "matroska" in container.format.name and 0 < start < length:
-                length -= start  # it says when it ends
+                length -= start  # Matroska states the end, not the length
                 if not stream.duration:
                     duration_s = length / av.time_base
             length_s = length / av.time_base
@@ -114,8 +114,7 @@ class Stated:
                 f"{path} is several videos, one after another, and only the first of them is "
                 "read; give them one by one, or join them with a video editor."
             )
-        # Only these containers count the frames themselves; those before and after the part that
-        # an edit list shows, too.
+        # Only these containers count the frames, including those that an edit list hides.
         edited = duration_s is not None and duration_s * float(rate) < stream.frames - 1.5
         counts_frames = mp4 and stream.frames > 0 and not edited
         all_frames = (stream.frames or None) if counts_frames or not (avi or mp4) else None
@@ -136,12 +135,12 @@ class Stated:
 
 
 def _rate(container: InputContainer, stream: VideoStream, time_base: Fraction) -> Fraction | None:
-    """Frames a second, as the file says; None if it does not."""
+    """Return the file's frames a second; None if it does not state them."""
     rates = [stream.average_rate, stream.guessed_rate]
-    if container.format.name == "avi":  # its own rate counts empty chunks, too
+    if container.format.name == "avi":  # the average counts empty chunks, too
         rates.reverse()
     elif container.format.name in BARE:
         rates = [stream.codec_context.framerate]
     elif not stream.average_rate and stream.guessed_rate == 1 / time_base >= 1000:
-        rates = []  # a tick of such a clock is no frame
+        rates = []  # this is the clock's tick, not a frame rate
     return next((rate for rate in rates if rate and 0 < rate < 1 / NEAREST_S), None)

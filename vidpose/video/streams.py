@@ -1,4 +1,4 @@
-"""Video files, what can be said of them before they are decoded, and which stream is the video."""
+"""Open and check video files, and choose the video stream."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from vidpose.utils.files import obstacle
 
 OLD_PYAV = int(av.__version__.partition(".")[0]) < 19
 AS_NAMED = {"pattern_type": "none"}
-"""`a%03d.png` is one picture of this name, not a row of others."""
+"""`a%03d.png` is one file of this name, not a pattern for several."""
 LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if OLD_PYAV else {}
-"""Titles that are not UTF-8 do no harm: from PyAV 19 on by itself."""
+"""Accept metadata that is not UTF-8; PyAV 19 and later do so by default."""
 TRANSPORT_PACKETS = (188, 192, 204)
-"""Bytes of the kinds of packets of MPEG-TS."""
+"""Packet sizes of MPEG-TS, bytes."""
 MOST_BOXES = 1000
-"""An MP4 that is not in pieces has few; further ones are not looked at."""
+"""Maximum number of boxes to read; an MP4 that is not fragmented has few."""
 FLAT = 0.8
-"""Pixels of frames are no flatter than 8:9 in television, those of fields no higher than 32:45."""
+"""Pixel aspect ratio between television's frames (8:9 or more) and fields (32:45 or less)."""
 PREVIEW_SHARE = 0.25
-"""A stream with a smaller part of the largest one's pixels is a preview."""
+"""A stream with a smaller share of the largest stream's pixels is a preview."""
 
 
 def check_file(path: Path) -> None:
-    """What can be said of a video, or a folder of pictures, before it is opened.
+    """Check a video file or folder of pictures without opening it.
 
     Raises:
-        VideoError: it is not there, or cannot be one.
+        VideoError: it is missing, or cannot be one.
     """
     if why := obstacle(path, "give the path of a video file", folder_will_do=True):
         raise VideoError(f"{path} {why}.")
@@ -70,7 +70,7 @@ def _why_not_a_video(path: Path) -> str:
 
 
 def video_stream(container: InputContainer, path: Path, warnings: list[str]) -> VideoStream:
-    """The video among the streams; `warnings` gets a sentence if there are others.
+    """Choose the video stream; add a sentence to `warnings` if there are several.
 
     Raises:
         VideoError: there is none, or its codec is unknown.
@@ -83,7 +83,7 @@ def video_stream(container: InputContainer, path: Path, warnings: list[str]) -> 
     known = [s for s in streams if s.codec_context is not None]
     if not known:
         raise VideoError(
-            f"{path} is coded in a way that cannot be decoded here; convert it to H.264 first."
+            f"{path} has a video codec that cannot be decoded here; convert it to H.264 first."
         )
     largest = max(map(_pixels, known))
     full = [s for s in known if _pixels(s) >= PREVIEW_SHARE * largest]
@@ -105,18 +105,18 @@ def _pixels(stream: VideoStream) -> int:
 
 
 def square_pixels(frame: VideoFrame, aspect: Fraction | None) -> tuple[int, int]:
-    """The size at which pixels are square; never smaller than what is stored."""
+    """Return the frame size with square pixels, never smaller than the stored one."""
     width, height = frame.width, frame.height
-    if not aspect or not Fraction(1, 8) <= aspect <= 8:  # absent or nonsense
+    if not aspect or not Fraction(1, 8) <= aspect <= 8:  # missing or invalid
         return width, height
     return round(width * max(aspect, Fraction(1))), round(height * max(1 / aspect, Fraction(1)))
 
 
 class PixelAspect:
-    """The shape of a stream's pixels, width by height.
+    """The aspect ratio of a stream's pixels, width by height.
 
-    What the container says holds for all frames. What the codec says may change with a key frame,
-    as in a transport stream from one programme to the next.
+    The container's ratio holds for all frames. The codec's may change with a key frame, as in a
+    transport stream from one programme to the next.
     """
 
     def __init__(self, stream: VideoStream) -> None:
@@ -125,24 +125,24 @@ class PixelAspect:
         self._is_codecs = self._aspect == self._codec.sample_aspect_ratio
 
     def of(self, frame: VideoFrame) -> Fraction | None:
-        """That of the frame that was decoded last; None if it is unknown."""
-        # The codec is ahead of the frames that the decoder holds back; all of them come before the
-        # key frame.
+        """Return that of the last decoded frame; None if unknown."""
+        # The codec context is ahead of the frames that the decoder holds back, so its ratio is only
+        # read with the key frame itself.
         if self._is_codecs and frame.key_frame:
             self._aspect = self._codec.sample_aspect_ratio
         return self._aspect
 
 
 def of_fields(aspect: Fraction | None) -> Fraction:
-    """The shape of pixels of a single field, which is shown as high as a frame.
+    """Return the pixel aspect ratio of a single field, which is displayed as high as a frame.
 
-    Files mostly say that of a frame's pixels; what is flat already is a field's.
+    Most files state the ratio of a frame's pixels; a ratio below `FLAT` is a field's already.
     """
     return aspect if aspect and aspect < FLAT else (aspect or Fraction(1)) / 2
 
 
 def no_frame(path: Path) -> str:
-    """Why a video has no frame that can be read, one sentence."""
+    """Say in one sentence why a video has no readable frame."""
     head = b""
     if path.is_file():
         with open(path, "rb") as stream:
@@ -159,8 +159,9 @@ def is_cut_off_transport_stream(path: Path) -> bool:
 
 
 def has_another_mp4(path: Path) -> bool:
-    """Whether an MP4 goes on with another one, which FFmpeg does not read. One in pieces, such as
-    DASH, may say again what it is.
+    """Whether another MP4 follows in the file, which FFmpeg does not read.
+
+    A fragmented MP4, such as DASH, may repeat its header.
     """
     movies = 0
     with open(path, "rb") as stream:

@@ -1,4 +1,4 @@
-"""Frames to H.264 in MP4, each at its exact time, with the sound of the source."""
+"""Write frames as H.264 in MP4, each at its exact time, with the sound of the source."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from vidpose.video.sound import Sound
 from vidpose.video.streams import LENIENT
 
 MARK = "written by vidpose"
-"""The comment in every video that is drawn, and may be drawn again."""
+"""The comment in videos that vidpose drew and may overwrite."""
 FINEST_TICKS = 90_000
-"""Ticks a second that `VideoWriter` offers at least; a round number of them is one frame at
-24, 25, 29.97, 30, 50, 59.94 and 60 frames/s."""
+"""Minimum number of ticks a second of `VideoWriter`; a frame is a whole number of them at 24, 25,
+29.97, 30, 50, 59.94 and 60 frames/s."""
 PRESET, CRF = "superfast", 23
-"""As good a picture as x264's `veryfast` at 20, a quarter more frames/s, and a file a fifth larger
-(`benchmarks/encoding_speed.py`)."""
+"""The same image quality as x264's `veryfast` at 20, with a quarter more frames/s and files a fifth
+larger (`benchmarks/encoding_speed.py`)."""
 
 
 class VideoWriter:
@@ -36,22 +36,22 @@ class VideoWriter:
         with VideoWriter("out.mp4", (1280, 720), time_base=video.time_base) as out:
             out.write(image, time_s)
 
-    Variable frame rates survive: a time that is a multiple of `time_base`, or of 1/90000 s,
-    is kept exactly, any other one to half a tick, at most 1/180000 s. A first time above zero
-    is kept as well, players then show the first frame later. A frame lasts until the next one,
-    the last one as long as `write` was asked for. The file appears when the block ends without an
-    error; else nothing is left behind. Odd sizes grow by one row or column.
+    Variable frame rates are kept: times that are multiples of `time_base`, or of 1/90000 s, are
+    exact, others are rounded by at most half a tick, 1/180000 s. A first time above zero is kept,
+    too; players then show the first frame later. A frame lasts until the next one, the last one for
+    the duration given to `write`. The file appears when the block ends without an error; otherwise
+    nothing is left behind. Odd sizes grow by one row or column.
 
     Args:
-        path: an .mp4; one that exists is replaced.
+        path: an .mp4; an existing one is replaced.
         size: width and height in pixels of the images.
-        time_base: the tick of the times to come, seconds; a source video's own. By default
+        time_base: the tick of the times, seconds, usually the source video's. By default
             1/90000 s.
-        sound: goes into it, too, up to the end of the last frame.
+        sound: copied up to the end of the last frame.
         crf: x264's quality, 0 (lossless) to 51.
-        key_frames: at least one of so many frames can be decoded by itself: fewer are quicker to
-            jump to, and take more space.
-        mark: the comment in the file; by default the one by which `is_ours` knows it.
+        key_frames: maximum distance of key frames, in frames: a smaller one makes seeking faster
+            and the file larger.
+        mark: the comment in the file; by default the one that `is_ours` checks.
 
     Raises:
         VideoError: not a single frame was written.
@@ -101,7 +101,7 @@ class VideoWriter:
             return
         with self._cleanup:
             if self._last_pts is None:
-                raise VideoError(f"{self.path} is not written, for there is not a single frame.")
+                raise VideoError(f"{self.path} was not written: there is no frame.")
             self._container.mux(self._stream.encode(None))
             self._mux_sound(self._end_s)
             self._container.close()
@@ -113,7 +113,7 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = self._time_base
-        # Without B-frames packets come in order of time; the last duration is the last frame's.
+        # Without B-frames packets are in display order; the last duration is the last frame's.
         context.max_b_frames = 0
         context.flags |= Flags.frame_duration
         context.colorspace = Colorspace.ITU709
@@ -126,19 +126,19 @@ class VideoWriter:
         """Append a frame.
 
         Args:
-            image: (H, W, 3) uint8 RGB, of the size given before.
+            image: (H, W, 3) uint8 RGB, of the writer's `size`.
             time_s: when it is shown, seconds, later than the frame before.
             duration_s: how long it is shown if it is the last one; 1/30 s by default.
 
         Raises:
-            ValueError: the image has another size, or the time does not rise.
+            ValueError: the image has another size, or the time does not increase.
         """
         width, height = self.size
         if image.shape != (height, width, 3):
             raise ValueError(f"image: expected shape {(height, width, 3)}, got {image.shape}")
         pts = round(time_s / self._time_base)
         if self._last_pts is not None and pts <= self._last_pts:
-            raise ValueError(f"time_s: {time_s} does not rise")
+            raise ValueError(f"time_s: {time_s} does not increase")
         self._last_pts = pts
         if width % 2 or height % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -162,7 +162,7 @@ class VideoWriter:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether `VideoWriter` made this file."""
+    """Whether vidpose drew this video and may overwrite it; see `MARK`."""
     try:
         with av.open(str(path.absolute()), **LENIENT) as container:
             return bool(container.metadata.get("comment") == MARK)
@@ -173,6 +173,6 @@ def is_ours(path: Path) -> bool:
 def _fine(time_base: Fraction) -> Fraction:
     """A tick that divides `time_base` and is 1/90000 s or shorter."""
     ticks = time_base.denominator
-    if ticks > 1_000_000:  # finer than MP4 clocks are made for
+    if ticks > 1_000_000:  # too fine for an MP4 clock
         return Fraction(1, FINEST_TICKS)
     return Fraction(1, ticks * -(-FINEST_TICKS // ticks))
