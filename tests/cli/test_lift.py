@@ -68,9 +68,9 @@ def test_warnings_of_a_file_are_told_and_kept(run: Run, tmp_path: Path) -> None:
     rows = [row | {"idx": 0} for row in json.loads(path.read_text())]
     result = run("lift", files.dump(path, rows), *TOLD[:4], *WITH, "-o", "out.npz")
     assert result.exit_code == 0, result.output
-    assert "one id stands for several people" in result.stderr
+    assert "one ID stands for several people" in result.stderr
     kept = vidpose.load(tmp_path / "out.npz").meta["warnings"]
-    assert "one id stands for several people" in kept[0]
+    assert "one ID stands for several people" in kept[0]
 
 
 def test_lift(run: Run, tmp_path: Path) -> None:

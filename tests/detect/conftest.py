@@ -42,7 +42,7 @@ def save_hrnet(width: int, path: Path) -> Path:
 def rtmdet_file(
     tmp_path_factory: pytest.TempPathFactory, pictures: list[NDArray[np.uint8]]
 ) -> Path:
-    """RTMDet-tiny that sees things everywhere, many of them people."""
+    """RTMDet-tiny with random weights that detects objects everywhere, many of them people."""
     prepare_mmpose()
     torch.manual_seed(0)
     model: Any

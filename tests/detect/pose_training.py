@@ -22,7 +22,7 @@ from vidpose.video import VideoReader
 FRAMES = (15, 75, 135)
 """Frames of the demo video in which one or two people show different poses."""
 SHRINK = 4
-"""The frames are made smaller by this factor, as reading them from files takes much of the time."""
+"""Frames are scaled down by this factor, since reading them from files is slow."""
 SURE = 0.5
 """Joints with a lower score are not labelled."""
 
@@ -126,7 +126,7 @@ def write_coco(people: list[Person], folder: Path) -> None:
 
 
 AUGMENTATIONS = ("RandomBBoxTransform", "RandomHalfBody", "YOLOXHSVRandomAug")
-"""Left out, so that little time is enough; mirroring stays."""
+"""Augmentations to remove, for a shorter training; flips stay."""
 
 
 def shorten(

@@ -136,5 +136,5 @@ def test_duplicates_among_missing_joints() -> None:
         (stick(-100), 0.9, False),  # outside
     ],
 )
-def test_what_cannot_be_a_person(pose: NDArray[np.float32], score: float, plausible: bool) -> None:
+def test_implausible_poses(pose: NDArray[np.float32], score: float, plausible: bool) -> None:
     assert is_plausible(detections([pose], score), 640, 480).tolist() == [plausible]

@@ -71,7 +71,7 @@ def test_turns_are_clockwise(circle: tuple[int, int], turn: float) -> None:
 
 
 def test_a_turned_region_contains_what_it_shows() -> None:
-    """Turned by an eighth, the square's corners point up, down and sideways."""
+    """Rotated by 45 degrees, the square's corners point up, down and sideways."""
     region = Region(100, 100, 20, np.pi / 4)
     points = np.array([[100, 100], [113, 100], [100, 87], [109, 109], [91, 109]])
     assert region.contains(points).tolist() == [True, True, True, False, False]
@@ -150,7 +150,7 @@ def test_small_pictures_have_no_small_tiles() -> None:
 
 
 def test_anchors() -> None:
-    """Two for each cell of 28 x 28 and 14 x 14, six for each of 7 x 7; from the upper left."""
+    """Two for each cell of 28 x 28 and 14 x 14, six for each of 7 x 7; from the top left."""
     at = anchors()
     assert at.shape == (2 * 28**2 + 2 * 14**2 + 6 * 7**2, 2) == (2254, 2)
     np.testing.assert_allclose(at[:4] * 224, [(4, 4), (4, 4), (12, 4), (12, 4)], rtol=1e-6)
@@ -159,7 +159,7 @@ def test_anchors() -> None:
 
 
 def encoded(box: tuple[float, ...], points: NDArray[np.float64], at: NDArray[Any]) -> Any:
-    """What the detector would have to say at the anchor; the inverse of `decode`."""
+    """The detector's output at an anchor; the inverse of `decode`."""
     x0, y0, x1, y1 = box
     middle = np.array([x0 + x1, y0 + y1]) / 2 + 0.5 - at
     parts = [middle, (x1 - x0, y1 - y0), (points + 0.5 - at).ravel()]
@@ -203,8 +203,8 @@ def test_the_most_confident_person_comes_first() -> None:
     assert len(people(values, logits, at, 0.99)) == 0
 
 
-def test_a_clear_heat_map_says_where_the_point_is() -> None:
-    """The first cell's middle is at 0, so cell (20, 30) of 64 is at (20, 30) / 64."""
+def test_a_clear_heat_map_refines_the_point() -> None:
+    """The centre of the first cell is at 0, so cell (20, 30) of 64 is at (20, 30) / 64."""
     heat = np.full((1, 3, 64, 64), -50, np.float32)
     heat[0, 0, 30, 20] = heat[0, 0, 30, 21] = 3
     heat[0, 1, 30, 20] = -1  # not clear
@@ -249,8 +249,8 @@ def test_a_damaged_file_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path:
         OnnxNetworks("full")
 
 
-def test_people_in_one_batch_are_as_by_themselves(frames: list[Frame]) -> None:
-    """More of them than go through the network at once."""
+def test_people_in_one_batch_are_the_same_as_one_by_one(frames: list[Frame]) -> None:
+    """More people than fit into one batch."""
     networks = OnnxNetworks("full")
     image = frames[0].image
     height, width = image.shape[:2]
@@ -279,7 +279,7 @@ def test_mirrored_crops_are_crops_of_the_mirrored_picture(frames: list[Frame]) -
 
 
 def test_joints_are_where_mediapipe_sees_them(frames: list[Frame]) -> None:
-    """What mediapipe 0.10.21 gives for these regions of the first frame, pixels."""
+    """Against mediapipe 0.10.21 for these regions of the first frame, in pixels."""
     expected = json.loads((Path(__file__).parent / "blazepose_reference.json").read_text())
     regions = [Region(*region) for region in expected["regions"]]
     networks = OnnxNetworks("full", from_corner=True)

@@ -35,12 +35,12 @@ def fill(target: Path, key: dict[str, Any] = KEY) -> DetectionCache:
 
 
 def resumed(target: Path, key: dict[str, Any] = KEY) -> Resumed:
-    """What another run would go on from; closed, so that the next one may look."""
+    """What another run would resume; the cache is closed again."""
     with closing(DetectionCache(target, key, COCO17)) as cache:
         return cache.resumed
 
 
-def test_what_was_written_comes_back_to_the_bit(tmp_path: Path) -> None:
+def test_written_detections_are_restored_bit_for_bit(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     cache = DetectionCache(tmp_path / "a.npz", KEY, COCO17)
     assert cache.resumed == Resumed(6, {"people": [[0.1, float("inf")]], "frames": 6}, None)
@@ -86,7 +86,7 @@ def test_a_cache_of_an_older_format_is_not_used(tmp_path: Path) -> None:
     assert resumed(tmp_path / "a.npz") == Resumed()
 
 
-def test_another_jobs_is_not_used(tmp_path: Path) -> None:
+def test_the_cache_of_another_job_is_not_used(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     other = fill(tmp_path / "a.npz", KEY | {"source": "def"})
     assert other.frames == 6
@@ -126,7 +126,7 @@ def test_long_names_that_begin_alike_have_folders_of_their_own(tmp_path: Path) -
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_removing_what_was_never_written_leaves_anothers(tmp_path: Path) -> None:
+def test_removing_an_unwritten_cache_leaves_that_of_another_job(tmp_path: Path) -> None:
     fill(tmp_path / "a.npz")
     short = DetectionCache(tmp_path / "a.npz", KEY | {"options": {"start": 1.0}}, COCO17)
     short.add(frame(0))
@@ -135,7 +135,7 @@ def test_removing_what_was_never_written_leaves_anothers(tmp_path: Path) -> None
     assert resumed(tmp_path / "a.npz").frames == 6
 
 
-def test_what_is_left_behind_a_result_is_removed_unless_it_is_younger(tmp_path: Path) -> None:
+def test_leftovers_are_removed_unless_newer_than_the_result(tmp_path: Path) -> None:
     target = tmp_path / "a.npz"
     cache = fill(target)
     target.touch()

@@ -1,4 +1,4 @@
-"""Average precision by the stand-in for xtcocotools, where it can be counted by hand."""
+"""Average precision by the stand-in for xtcocotools, in cases computed by hand."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_person_without_an_area_has_its_box(tmp_path: Path) -> None:
 
 
 def test_precision_of_one_found_and_one_missed(tmp_path: Path) -> None:
-    """The id 0 counts as any other."""
+    """An ID of 0 is valid."""
     keypoints = [50.0, 50, 2, 100, 50, 2]
     people = [person(0, 1, keypoints), person(1, 2, keypoints)]
     far = [150.0, 150, 1, 180, 150, 1]
@@ -86,7 +86,7 @@ def test_people_without_visible_joints_do_not_count(tmp_path: Path) -> None:
     assert evaluation.stats[5] == pytest.approx(1)
 
 
-def test_poses_without_a_sure_joint_do_not_count(tmp_path: Path) -> None:
+def test_poses_without_a_score_above_0_do_not_count(tmp_path: Path) -> None:
     keypoints = [50.0, 50, 2, 100, 50, 2]
     nothing = [150.0, 150, 0, 180, 150, 0]
     found = [detection(1, keypoints, 0.5), detection(1, nothing)]

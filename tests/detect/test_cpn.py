@@ -41,7 +41,7 @@ def network() -> CPN:
 
 @pytest.fixture(scope="module")
 def public(network: CPN, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file laid out like the public PyTorch checkpoints, which are older than batch counts."""
+    """A file like the public PyTorch checkpoints, which have no `num_batches_tracked`."""
     state = OrderedDict(
         (f"module.{key}", value)
         for key, value in network.state_dict().items()
@@ -54,7 +54,7 @@ def public(network: CPN, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small_adapter(**options: Any) -> CPNPoseNetwork:
-    """A small network with random weights, of which every joint's map is another."""
+    """A small network with random weights and a different map for each joint."""
     torch.manual_seed(0)
     network = CPN(**SMALL)
     network(torch.randn(4, 3, 128, 96))  # BatchNorm has seen something
@@ -228,7 +228,7 @@ def test_a_file_that_is_cut_off_is_refused(public: Path, tmp_path: Path) -> None
 def test_a_file_of_the_oldest_format_loads(
     network: CPN, public: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As PyTorch 0.3 wrote it, which the public checkpoints are as old as."""
+    """As written by PyTorch 0.3, the version of the public checkpoints."""
 
     def reduce(tensor: Tensor, _: int) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
         storage = torch.storage.TypedStorage(
@@ -244,7 +244,7 @@ def test_a_file_of_the_oldest_format_loads(
     assert same(load_cpn(tmp_path / "old.tar"), network)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="does not exist"):
         load_cpn(tmp_path / "none.pth")
 
@@ -264,7 +264,7 @@ def test_a_crop_shows_the_widened_box() -> None:
 
 
 def heatmap(x: float, y: float, height: int = 64, width: int = 48) -> NDArray[np.float32]:
-    """(H, W) a Gaussian peak of 255 at a place in pixels of the crop."""
+    """(H, W), a Gaussian peak of 255 at a position in pixels of the crop."""
     rows, columns = np.mgrid[:height, :width]
     square = (columns - (x - 2) / 4) ** 2 + (rows - (y - 2) / 4) ** 2
     return np.asarray(255 * np.exp(-square / (2 * 1.4**2)), np.float32)
@@ -433,7 +433,7 @@ def test_losses_by_hand(head: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_mmposes_crop_is_ours() -> None:
-    """The training's pipeline and `affines` cut the same pixels out, the border included."""
+    """The training pipeline and `affines` crop the same pixels, including the border."""
     prepare_mmpose()
     from vidpose.detect.cpn_mmpose import CPNAffine
 
@@ -456,7 +456,7 @@ def test_mmposes_crop_is_ours() -> None:
     assert apart.mean() < 0.5
 
 
-def test_visible_and_hidden_joints_are_told_apart() -> None:
+def test_visible_and_occluded_joints_are_distinguished() -> None:
     prepare_mmpose()
     from vidpose.detect.cpn_mmpose import CPNVisibility
 

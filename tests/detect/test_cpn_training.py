@@ -1,4 +1,4 @@
-"""Training with MMPose's own runner, as our config and MMPose's HRNet config have it.
+"""Training with MMPose's own runner, with our config and MMPose's HRNet config.
 
 A few steps on real frames must bring the loss down, and the network, looked through the same crops
 and decoding that `infer` uses, must then find the joints that it was shown.
@@ -49,7 +49,7 @@ def people(demo_video: Path) -> list[Person]:
 
 
 def train(config: Any, prepare: Any = None) -> Any:
-    """MMEngine's runner after the training."""
+    """MMEngine's runner after training."""
     with warnings.catch_warnings():
         # MMEngine's runner and what it loads warn about themselves in a dozen ways.
         warnings.simplefilter("ignore")

@@ -37,7 +37,7 @@ def test_no_boxes() -> None:
 
 
 def test_mmcv_thresholds_and_counts_around_it() -> None:
-    """Positions are those among all boxes, though the unsure ones are left out before."""
+    """Indices refer to all boxes, although those below the threshold are removed first."""
     prepare_mmpose()
     with quiet():
         from mmcv.ops import nms as mmcv_nms
@@ -47,7 +47,7 @@ def test_mmcv_thresholds_and_counts_around_it() -> None:
     assert mmcv_nms(BOXES, SCORES, 0.9, max_num=2)[1].tolist() == [1, 2]
 
 
-def test_any_other_operation_says_what_has_it() -> None:
+def test_any_other_operation_says_what_to_install() -> None:
     with pytest.raises(MissingDependencyError, match=r"'roi_align_forward'.*mmcv==2\.1\.0"):
         StandIn().roi_align_forward(1, size=2)
 
@@ -73,7 +73,7 @@ def test_a_compiled_extension_not_yet_imported_is_left_alone(
     assert EXTENSION not in sys.modules
 
 
-def test_what_python_gave_up_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removed_python_functions_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(pkgutil, "find_loader", raising=False)
     mmcv_ops.provide_find_loader()
     assert pkgutil.find_loader("json") is not None
@@ -88,7 +88,7 @@ def test_an_xtcocotools_that_is_installed_is_left_alone(monkeypatch: pytest.Monk
     assert "xtcocotools" not in sys.modules
 
 
-def test_its_stand_in_has_all_that_mmpose_imports() -> None:
+def test_the_stand_in_has_everything_mmpose_imports() -> None:
     prepare_mmpose()
     import xtcocotools.mask
     from xtcocotools.coco import COCO
@@ -104,7 +104,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         prepare_mmpose()
 
 
-def test_a_first_import_says_nothing() -> None:
+def test_a_first_import_prints_nothing() -> None:
     """In a new interpreter, where warnings are errors."""
     code = """
 from vidpose.detect.mmcv_ops import prepare_mmpose, quiet

@@ -47,7 +47,7 @@ def infer(model: Any, picture: NDArray[np.uint8]) -> Boxes:
 
 
 def assert_same(ours: Boxes, theirs: Boxes) -> None:
-    """Every box has its like among the others; equally sure ones may come in any order."""
+    """Both have the same boxes; those with equal scores may be in any order."""
     assert len(ours[0]) == len(theirs[0])
     rows = [np.column_stack([boxes, scores * 1000]) for boxes, scores in (ours, theirs)]
     apart = np.abs(rows[0][:, None] - rows[1][None]).max(axis=2)
@@ -80,7 +80,7 @@ def test_a_batch_is_the_same_as_one_by_one(
     assert rtmdet.people([]) == []
 
 
-def test_the_surest_come_first(rtmdet: RTMDet, pictures: list[NDArray[np.uint8]]) -> None:
+def test_the_most_confident_come_first(rtmdet: RTMDet, pictures: list[NDArray[np.uint8]]) -> None:
     ((_, scores),) = rtmdet.people(pictures[:1])
     assert (np.diff(scores) <= 0).all()
     assert scores.min() > mmdet.MIN_SCORE
@@ -101,13 +101,13 @@ def test_half_precision_finds_nearly_the_same(
     assert scores[0] == pytest.approx(exact[0], abs=0.05)
 
 
-def test_the_description_tells_all(rtmdet: RTMDet, rtmdet_file: Path) -> None:
+def test_the_description_is_complete(rtmdet: RTMDet, rtmdet_file: Path) -> None:
     assert rtmdet.description["network"] == "RTMDet-tiny"
     assert len(rtmdet.description["weights"][rtmdet_file.name]) == 64
 
 
 @pytest.mark.parametrize("key", [(24, 80), (24, 1)])
-def test_the_configs_are_what_they_are_taken_for(key: tuple[int, int]) -> None:
+def test_the_configs_match_their_variants(key: tuple[int, int]) -> None:
     prepare_mmpose()
     model, config = mmdet._build(mmdet.VARIANTS[key])
     tensors = model.state_dict()

@@ -24,7 +24,7 @@ BOXES = np.array(
     [[500, 100, 800, 500], [1300, 600, 1500, 900], [-50, -30, 200, 100], [700, 900, 1768, 994]],
     np.float32,
 )
-"""Both people; over the edges; and much wider than high."""
+"""Both people; beyond the edges; and much wider than high."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def hrnet(hrnet_file: Path) -> HRNet:
 def assert_same_as_mmpose(
     width: int, file: Path, picture: NDArray[np.uint8], boxes: NDArray[np.float32], flip_test: bool
 ) -> None:
-    """Our joints and those of MMPose's own call, with one file and the same boxes."""
+    """Our joints and those of MMPose's own API, with the same file and boxes."""
     network = open_hrnet(file, half=False, flip_test=flip_test)
     (ours,) = find_poses(network, [picture], [boxes])
     with warnings.catch_warnings():
@@ -91,7 +91,7 @@ def test_half_precision_gives_nearly_the_same_heat_maps(
     assert np.abs(maps - exact).mean() < 0.05 * exact.std()
 
 
-def test_the_description_tells_all(hrnet: HRNet, hrnet_file: Path) -> None:
+def test_the_description_is_complete(hrnet: HRNet, hrnet_file: Path) -> None:
     assert hrnet.description["network"] == "HRNet-W32 256x192"
     assert len(hrnet.description["weights"][hrnet_file.name]) == 64
     assert hrnet.description["options"] == {"flip_test": False, "precision": "float32"}
@@ -118,7 +118,7 @@ def test_nobody(hrnet: HRNet) -> None:
 
 
 def test_decoding_as_mmpose_does() -> None:
-    """Peaks anywhere, the rim included, and maps that are nowhere above 0."""
+    """Peaks anywhere, including the border, and maps that are nowhere above 0."""
     from mmpose.codecs import MSRAHeatmap
 
     maps = np.random.default_rng(0).normal(size=(60, 17, 8, 6)).astype(np.float32)
@@ -138,8 +138,8 @@ def tensors(hrnet_file: Path) -> dict[str, Any]:
     return read_tensors(hrnet_file, "")
 
 
-def test_which_hrnet_it_is_shows_in_the_file(tmp_path: Path, tensors: dict[str, Any]) -> None:
-    """W32's tensors with the last layer of W48 are refused as a W48."""
+def test_the_file_tells_which_hrnet_it_is(tmp_path: Path, tensors: dict[str, Any]) -> None:
+    """W32's tensors with the last layer of W48 are rejected as a W48."""
     tensors[mmpose.WIDTH_KEY] = torch.zeros(17, 48, 1, 1)
     torch.save(tensors, tmp_path / "w48.pth")
     with pytest.raises(WeightsError, match="is no HRNet-W48 384x288 for 17 COCO joints"):
@@ -208,8 +208,8 @@ def test_code_in_a_file_is_not_run(as_pickle: bool, tmp_path: Path) -> None:
     assert not target.exists()
 
 
-def test_what_a_training_leaves_beside_the_weights_is_ignored(tmp_path: Path) -> None:
-    """MMEngine's log has arrays in it, and methods by name."""
+def test_training_state_next_to_the_weights_is_ignored(tmp_path: Path) -> None:
+    """MMEngine's log contains arrays, and methods by name."""
     prepare_mmpose()
     with quiet():
         from mmengine.logging import HistoryBuffer
@@ -226,7 +226,7 @@ def test_weights_must_be_tensors(tmp_path: Path) -> None:
         read_tensors(tmp_path / "list.pth", "HRNet")
 
 
-def test_without_mmpose_there_is_a_line_to_mend_it(
+def test_without_mmpose_the_message_has_the_fix(
     monkeypatch: pytest.MonkeyPatch, hrnet_file: Path
 ) -> None:
     monkeypatch.setattr("vidpose.detect.mmcv_ops.missing_packages", lambda: ["mmpose"])

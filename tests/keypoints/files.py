@@ -34,7 +34,7 @@ def person(frame: int, who: int = 0) -> NDArray[np.float64]:
 
 
 def in_skeleton(skeleton: Skeleton, coco: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(J, 2): COCO's joints where they are called the same, the middles, and others at the nose."""
+    """(J, 2): COCO's joints where the names agree, the midpoints, and others at the nose."""
     joints = dict(zip(COCO17.joint_names, coco, strict=True))
     joints["neck"] = (joints["left_shoulder"] + joints["right_shoulder"]) / 2
     joints["hip"] = (joints["left_hip"] + joints["right_hip"]) / 2
@@ -46,7 +46,7 @@ def in_skeleton(skeleton: Skeleton, coco: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def in_h36m17(skeleton: Skeleton, frame: int, who: int = 0) -> NDArray[np.floating]:
-    """(17, 2): what reading a file in this skeleton should give."""
+    """(17, 2): the expected result of reading a file in this skeleton."""
     joints = in_skeleton(skeleton, person(frame, who))
     return conversion(skeleton.name, "h36m17")(joints)[0]
 
@@ -222,7 +222,7 @@ def openpose_old(folder: Path, frames: Iterable[int], people: int = 2) -> Path:
 
 
 def pose2sim(folder: Path, frames: Iterable[int], people: int = 2) -> Path:
-    """Pose2Sim's HALPE_26 in `cam_000000.json`, with somebody who is all NaN."""
+    """Pose2Sim's HALPE_26 in `cam_000000.json`, with a person who is all NaN."""
     for path in openpose(folder, frames, people, HALPE26).iterdir():
         content = json.loads(path.read_text())
         nobody = {"person_id": [-1], "pose_keypoints_2d": [float("nan")] * 78}
@@ -252,7 +252,7 @@ def mmpose_whole_body(path: Path, frames: Iterable[int], people: int = 2) -> Pat
 
 
 def part(joints: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pixels -> parts of width and height."""
+    """Pixels -> fractions of width and height."""
     return joints / SIZE
 
 
@@ -275,7 +275,7 @@ def yolo_labels(folder: Path, frames: Iterable[int], people: int = 2) -> Path:
 
 
 def ultralytics(path: Path, frames: Iterable[int], people: int = 2) -> Path:
-    """`to_json()` of every frame, by its number; a dog is in it, too."""
+    """`to_json()` of every frame, by its number; with a dog."""
     box = {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0}
 
     def one(i: int, w: int) -> dict[str, Any]:
@@ -327,7 +327,7 @@ def mediapipe_csv(path: Path, frames: Iterable[int], people: int = 2) -> Path:
 
 
 def mediapipe_long(path: Path, frames: Iterable[int], people: int = 2) -> Path:
-    """A row for each landmark, semicolons between."""
+    """A row for each landmark, separated by semicolons."""
     rows: list[list[Any]] = [["frame_id", "landmark_id", "landmark_name", "track", *"xyz", "vis"]]
     for i in frames:
         for w in range(people):
@@ -339,7 +339,7 @@ def mediapipe_long(path: Path, frames: Iterable[int], people: int = 2) -> Path:
 
 
 def sleap(path: Path, frames: Iterable[int], people: int = 2) -> Path:
-    """Analysis CSV; joints in an order and with names of their own."""
+    """Analysis CSV; joints in another order and with other names."""
     names = list(COCO17.joint_names)[::-1]
     own = [name.replace("left_", "L").replace("right_", "R").title() for name in names]
     head = [f"{name}.{what}" for name in own for what in ("x", "y", "score")]
@@ -352,7 +352,7 @@ def sleap(path: Path, frames: Iterable[int], people: int = 2) -> Path:
 
 
 def deeplabcut(path: Path, frames: Iterable[int], people: int = 2) -> Path:
-    """Several animals, one of which has body parts of its own."""
+    """Several individuals, one of which has other body parts."""
     names = COCO17.joint_names
     columns = [(f"ind{w}", name) for w in range(people) for name in names] + [("single", "ball")]
     each = [(*one, coord) for one in columns for coord in ("x", "y", "likelihood")]

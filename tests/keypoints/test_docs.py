@@ -1,4 +1,4 @@
-"""docs/keypoints.md and the help say of every format what the table of formats says."""
+"""docs/keypoints.md and the help agree with the table of formats."""
 
 from pathlib import Path
 

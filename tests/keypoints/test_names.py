@@ -1,4 +1,4 @@
-"""Frames by the names of pictures, and skeletons by the names of joints."""
+"""Frames from the names of pictures, and skeletons from the names of joints."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_one_picture_is_the_last_number() -> None:
 )
 @pytest.mark.parametrize("later", [0, 5, 20])
 def test_two_videos_are_told_apart(first: str, second: str, called: str, later: int) -> None:
-    """Even where the second's numbers go on from the first's."""
+    """Even if the numbers of the second continue those of the first."""
     later = 5 if later and second.startswith("{0") else later  # else it reads as a time
     names = [first.format(i) for i in range(20)]
     others = [second.format(i + later) for i in range(20)]
@@ -94,7 +94,7 @@ def test_two_videos_behind_the_hashes_of_label_studio() -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a.jpg", "b.jpg"], "without a frame's number"),
+        (["a.jpg", "b.jpg"], "without a frame number"),
         (["1.jpg", "1.png", "2.jpg"], "are both frame 1"),
         ([f"{h}.jpg" for h in ("a3f99", "71b1", "c0ffee12", "9d4a", "e55")], "tell their order"),
     ],

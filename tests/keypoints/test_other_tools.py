@@ -1,4 +1,4 @@
-"""Files as other people's tools write them, of kinds that bug reports tell of."""
+"""Files of other tools, of kinds known from bug reports."""
 
 import bz2
 import gzip
@@ -54,7 +54,7 @@ def test_one_id_for_everybody_is_none(idx: Any, tmp_path: Path) -> None:
     rows = [row | {"idx": idx} for row in json.loads(path.read_text())]
     poses, told = read_keypoints(dump(path, rows), fps=FPS, size=SIZE)
     assert_same_people(poses)
-    assert "one id stands for several people in 20 of 20" in told["warnings"][0]
+    assert "one ID stands for several people in 20 of 20" in told["warnings"][0]
 
 
 def test_an_id_that_is_doubled_now_and_then_is_kept(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_hands_without_a_body_are_nobody(nothing: Any, tmp_path: Path) -> None:
 
 
 def comfyui(tmp_path: Path, part: bool = False, people: int = 2) -> Path:
-    """As DWPose's node in ComfyUI saves it; nobody is in the first 12 frames."""
+    """As saved by ComfyUI's DWPose node; the first 12 frames have no people."""
     scale = [*SIZE, 1] if part else [1, 1, 1]
 
     def body(i: int, who: int) -> dict[str, Any]:
@@ -396,7 +396,7 @@ def test_17_joints_in_the_format_of_openpose_are_not_guessed(tmp_path: Path) -> 
 
 
 def test_body_25b_is_asked_for(tmp_path: Path) -> None:
-    """It has as many joints as BODY_25, but the middle of the hips is not between them."""
+    """It has as many joints as BODY_25, but its `hip` joint is not between the hips."""
     path = files.openpose(tmp_path / "x", range(20), 1, OPENPOSE25B)
     with pytest.raises(UsageError, match="its joints are not openpose25's"):
         read(path)
@@ -521,7 +521,7 @@ def test_labels_of_other_joints(tmp_path: Path) -> None:
         read(path)
     assert read(path, skeleton="halpe26").people == 1
     (path / "a_0.txt").write_text("person 0.5 0.5")
-    with pytest.raises(KeypointsError, match="is no label of YOLO"):
+    with pytest.raises(KeypointsError, match="is no label file of YOLO"):
         read(path)
 
 
@@ -565,7 +565,7 @@ def test_world_landmarks_are_refused(tmp_path: Path) -> None:
 
 
 def test_frames_without_a_number_are_counted_and_said(tmp_path: Path) -> None:
-    """The tutorials' CSV: a class, then x1, y1, z1, v1 ..., and rows only."""
+    """The CSV of tutorials: a class, then x1, y1, z1, v1 ..., without frame numbers."""
     path = files.mediapipe_csv(tmp_path / "x", range(20), 1)
     lines = [line.split(",")[2:] for line in path.read_text().splitlines()]
     lines = [["class" if n == 0 else "walk", *line] for n, line in enumerate(lines)]
@@ -694,7 +694,7 @@ def test_a_byte_order_mark(tmp_path: Path) -> None:
         ("a.xlsx", b"PK", "is a spreadsheet; save it as CSV"),
         ("a.trc", b"PathFileType", "save_pose"),
         ("a.c3d", b"\x02\x50", "needs no lifting"),
-        ("a.md", b"# Words\n", "no file of 2D joints that is read"),
+        ("a.md", b"# Words\n", "no supported file of 2D joints"),
         ("a.dat", b"a,b\n1,2\n", "no line that names its columns"),
         ("a.txt", b"frame;x\n1;2\n", "no column"),
         ("a.json", gzip.compress(b"[]", mtime=0), r"is compressed; unpack it first \(gunzip\)"),
@@ -716,7 +716,7 @@ def test_files_that_are_something_else(
 
 
 def test_the_reported_files() -> None:
-    """The files of the bug reports themselves, where they are at hand; above are their kinds."""
+    """The original files of the bug reports, if available; the tests above cover their kinds."""
     size: dict[str, Any] = {"size": (884, 498)}
     itself: dict[str, Any] = {"size": None}  # COCO's annotations say it
     reported: list[tuple[str, dict[str, Any], int]] = [

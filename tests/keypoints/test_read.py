@@ -26,18 +26,18 @@ from vidpose.skeleton import (
 
 @dataclass(frozen=True)
 class Case:
-    """A file as some program writes it, and what reading it gives."""
+    """A file of some program, and the expected result of reading it."""
 
     write: Callable[..., Path]
     format: str
     skeleton: Skeleton
     asked: str | None = None
-    """What to give as skeleton."""
+    """The `skeleton` option."""
     score: float = files.SCORE
     ids: tuple[int, ...] | None = None
-    """The file's; None where people are tracked here."""
+    """IDs in the file; None if people are tracked here."""
     size: tuple[int, int] | None = SIZE
-    """What to give as size; None if the file has it."""
+    """The `size` option; None if the file has it."""
     normalised: bool = False
 
 
@@ -104,7 +104,7 @@ def test_the_same_people_from_every_format(case: Case, asked: str, tmp_path: Pat
 
 @each_format
 def test_missing_frames_are_gaps(case: Case, tmp_path: Path) -> None:
-    """Short ones are interpolated and marked; in long ones nobody is there."""
+    """Short gaps are interpolated and marked; in long ones the person is absent."""
     kept = [*range(5, 25), *range(30, 50), *range(80, 100)]
     path = case.write(tmp_path / "x", kept, 1)
     poses = read(path, told_size=case.size is None, skeleton=case.asked)
@@ -292,13 +292,13 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "coco short": (coco_with(keypoints=[1, 2, 3]), r"\[0\].keypoints has 3 numbers, not 51"),
     "coco text": (coco_with(keypoints="1 2 3"), r"\[0\].keypoints holds something else"),
-    "coco far id": ([*coco_with(), *coco_with(image_id=10**9)], "no frame numbers of a video"),
+    "coco far id": ([*coco_with(), *coco_with(image_id=10**9)], "not the frame numbers of a video"),
     "annotations": ({"annotations": 5}, "annotations is not a list"),
     "stray annotation": (
         {"images": [{"id": 3}], "annotations": coco_with(image_id=4)},
         r"annotations\[0\].image_id is 4, which is none of the images",
     ),
-    "alphapose name": (alphapose_with(image_id="frame.jpg"), "without a frame's number"),
+    "alphapose name": (alphapose_with(image_id="frame.jpg"), "without a frame number"),
     "alphapose size": (alphapose_with(keypoints=[1.0] * 405), "has 405 numbers"),
     "alphapose id": (alphapose_with(idx=2**40), r"\[0\].idx is 1099511627776"),
     "alphapose far": (
@@ -373,7 +373,7 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder; coco is a file"):
         read(tmp_path / "x", format="coco")
     (tmp_path / "x" / "a_keypoints.json").write_text("{}")
-    with pytest.raises(KeypointsError, match="a name without a frame's number"):
+    with pytest.raises(KeypointsError, match="a name without a frame number"):
         read(tmp_path / "x")
     (tmp_path / "x" / "a_keypoints.json").unlink()
     for name in ("a_000", "a_001", "b_000", "b_001"):
@@ -423,7 +423,7 @@ def test_an_asked_skeleton_is_believed_where_the_file_is_silent(tmp_path: Path) 
 
 
 def test_scores_of_0_4_exchange_no_sides(tmp_path: Path) -> None:
-    """Legs and arms that come close to each other, as in somebody seen from the side."""
+    """Legs and arms come close to each other, as in a person seen from the side."""
     random = np.random.default_rng(0)
     frames: list[Any] = []
     for frame in range(40):

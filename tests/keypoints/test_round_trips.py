@@ -13,7 +13,7 @@ from vidpose.poses import Pose2D
 
 
 def make_poses(**changes: Any) -> Pose2D:
-    """Two people, one of them absent and unseen for a while, with a joint missing."""
+    """Two people, one of them absent and undetected for a while, with a missing joint."""
     result = make_result(frames=12)
     present, observed = np.ones((2, 12), bool), np.ones((2, 12), bool)
     present[1, :3] = observed[1, :4] = False
@@ -50,7 +50,7 @@ def test_a_result_file(tmp_path: Path) -> None:
 
 
 def test_mmpose_json(tmp_path: Path) -> None:
-    """All that the format can hold comes back: not the times, nor which joints are interpolated."""
+    """Everything the format can hold is restored, so not times or interpolation marks."""
     poses = make_poses()
     again, told = read_keypoints(write_mmpose(poses, tmp_path / "a.mmpose.json"))
     assert told == {"format": "mmpose", "skeleton": "h36m17"}

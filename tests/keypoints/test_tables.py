@@ -1,4 +1,4 @@
-"""Tables whose columns may be taken for something else."""
+"""Tables with ambiguous columns."""
 
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -17,7 +17,7 @@ from vidpose.poses import Pose2D
 from vidpose.skeleton import BLAZEPOSE33, COCO17, H36M17, Skeleton
 
 Cells = dict[str, Callable[..., Any]]
-"""A cell of each column, by its frame and person, and its joint where each has a row."""
+"""A cell of a column, from its frame and person, and its joint if each joint has a row."""
 FRAME: Cells = {"frame": lambda i, *_: i}
 
 
@@ -63,7 +63,7 @@ def who(_: int, w: int, *__: int) -> int:
 
 
 def swapping(i: int, w: int, *_: int) -> int:
-    """The person's place in a list whose order changes."""
+    """The person's position in a list whose order changes."""
     return (w + i // 3) % 2
 
 
@@ -149,7 +149,7 @@ def test_one_index_is_one_person(tmp_path: Path) -> None:
 
 
 def test_one_row_a_frame_of_two_people(tmp_path: Path) -> None:
-    """Of each frame only one of them is left."""
+    """Only one of them is left in each frame."""
     path = wide(tmp_path, FRAME | {"person_idx": lambda i, w: w})
     head, *rows = path.read_text().splitlines()
     path.write_text("\n".join([head, *rows[:20:2], *rows[21::2]]))
@@ -241,7 +241,7 @@ def test_times_are_no_frames(name: str, tmp_path: Path) -> None:
 def test_rows_of_several_people_are_no_frames(
     name: str, number: str | None, tmp_path: Path
 ) -> None:
-    """Nor are the numbers of rows that pandas writes."""
+    """Neither are the row numbers that pandas writes."""
     cells: Cells = {} if number is None else {number: row_numbers()}
     path = wide(tmp_path, cells | {name: who})
     with pytest.raises(KeypointsError, match="several people and no column of frame numbers; add"):

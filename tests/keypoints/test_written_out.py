@@ -1,4 +1,4 @@
-"""Results of libraries as people write them out: what tells frames, people, joints and scores."""
+"""Results of libraries as users save them: finding frames, people, joints and scores."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read(path: Path, **options: Any) -> tuple[Pose2D, dict[str, Any]]:
 
 
 def check(poses: Pose2D, people: int = 1, step: int = 1, of: Skeleton = BLAZEPOSE33) -> None:
-    """Everybody is where they are in the frames that there are."""
+    """All people are found in their places in all frames."""
     assert (poses.people, poses.observed.sum()) == (people, people * FRAMES)
     order = sorted(range(people), key=lambda p: float(np.nanmean(poses.keypoints_2d[p, 0, :, 0])))
     for who, p in enumerate(order):
@@ -118,7 +118,7 @@ def test_detections_that_are_counted_are_no_frames(tmp_path: Path) -> None:
 
 
 def test_a_crowd_is_no_video(tmp_path: Path) -> None:
-    """Eight people who stand beside each other in all frames."""
+    """Eight people next to each other in all frames."""
     rows = [{"frame": i, "poses": [landmarks(i, w) for w in range(8)]} for i in range(FRAMES)]
     poses, _ = read(dump(tmp_path / "x.json", rows), size=(3000, 480))
     assert poses.people == 8
@@ -259,7 +259,7 @@ def test_easy_vitpose(tmp_path: Path) -> None:
 
 
 def test_ids_that_people_exchange_are_none(tmp_path: Path) -> None:
-    """Each person's place in the frame, which is no track."""
+    """Each person's position in the frame, which is no track ID."""
     rows = [
         {
             "image_id": f"{i}.jpg",
@@ -272,14 +272,14 @@ def test_ids_that_people_exchange_are_none(tmp_path: Path) -> None:
     ]
     poses, told = read(dump(tmp_path / "x.json", rows))
     check(poses, people=2, of=COCO17)
-    assert "people exchange their ids 12 times" in told["warnings"][0]
+    assert "there are 12 ID switches" in told["warnings"][0]
     once = [row for row in rows if row["image_id"] not in ("7.jpg", "12.jpg", "17.jpg", "22.jpg")]
     once = [row for row in once if row["image_id"] != "27.jpg"]  # a tracker may be wrong once
     assert "warnings" not in read(dump(tmp_path / "x.json", once))[1]
 
 
 def test_a_long_video_keeps_its_ids(tmp_path: Path) -> None:
-    """Though its tracker was wrong in two frames of many."""
+    """Even with ID switches in two of many frames."""
     rows = [
         {
             "image_id": i,

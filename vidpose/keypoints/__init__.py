@@ -1,6 +1,6 @@
-"""2D joints from elsewhere, and ours for elsewhere: one file per format.
+"""Read 2D joints of other programs, and write ours for them: one file per format.
 
-`read_keypoints` turns any of them into `Pose2D` in h36m17. docs/keypoints.md describes the formats.
+`read_keypoints` converts any of them to `Pose2D` in h36m17; docs/keypoints.md has the formats.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SLOWEST_FPS, FASTEST_FPS = 0.1, 10_000.0
 _JSON: dict[str, folder.JsonReader] = {
     module.NAME: module for module in (vitpose, mmpose, coco, openpose, alphapose, yolo, mediapipe)
 }
-"""The readers of JSON. The first that knows the content reads it."""
+"""The readers of JSON. The first whose `matches` accepts the content reads it."""
 _TABLES = {module.NAME: module for module in (deeplabcut, table)}
 _IN_FOLDERS = ("openpose", "mmpose", "alphapose", "yolo", "mediapipe")
 """The formats that may be a folder with a file for every frame."""
@@ -63,18 +63,19 @@ def read_keypoints(
 
     Args:
         path: the file or folder.
-        format: one of `FORMATS`; auto tells by the content. coco takes MMPose's JSON, too.
-        skeleton: whose joints they are, one of `SKELETON_NAMES`; only where the file cannot tell.
-        fps: frames a second; only where the file does not tell.
-        size: width and height in pixels; only where the file does not tell.
-        video_name: which video (or camera), where the file holds several.
+        format: one of `FORMATS`; auto detects it from the content. coco takes MMPose's JSON, too.
+        skeleton: skeleton of the joints, one of `SKELETON_NAMES`; only if the file does not state
+            it.
+        fps: frames a second; only if the file does not state them.
+        size: width and height in pixels; only if the file does not state them.
+        video_name: which video (or camera), if the file holds several.
 
     Returns:
-        All people on one time line in h36m17, and what the result file tells about where they
-        come from: JSON values, among them `warnings` for the user if there are any.
+        All people on one time line in h36m17, and their provenance for the result file: JSON
+        values, including `warnings` for the user if there are any.
 
     Raises:
-        KeypointsError: the file cannot be used; the sentence names the file and the key.
+        KeypointsError: the file cannot be used; the message names the file and the key.
         UsageError: an option is missing or contradicts the file.
     """
     path = Path(path)
@@ -108,7 +109,7 @@ def read_keypoints(
 
 
 def _read(path: Path, format: str, asked: Asked) -> KeypointFile:
-    """What a file or a folder holds that is not ours."""
+    """Read a file or folder of another program."""
     if path.is_dir():
         return _read_folder(path, format, asked)
     suffix = path.suffix.lower()
@@ -123,7 +124,7 @@ def _read(path: Path, format: str, asked: Asked) -> KeypointFile:
         return _table_reader(path, rows, format).read(path, rows, asked)
     if kind is None:
         raise KeypointsError(
-            f"{path} is no file of 2D joints that is read; docs/keypoints.md lists them."
+            f"{path} is no supported file of 2D joints; docs/keypoints.md lists them."
         )
     item = read_json(path)
     return _json_reader(item, format).read(item, asked)
@@ -139,10 +140,10 @@ def _read_folder(path: Path, format: str, asked: Asked) -> KeypointFile:
 
 
 def _table_reader(path: Path, rows: list[list[str]], format: str) -> Any:
-    """The reader of a table.
+    """Choose the reader of a table.
 
     Raises:
-        KeypointsError: it is none, or not of the format asked for.
+        KeypointsError: it is no table, or not of the requested format.
     """
     matching = next((one for one in _TABLES.values() if one.matches(rows)), None)
     if matching is None:
@@ -156,19 +157,19 @@ def _table_reader(path: Path, rows: list[list[str]], format: str) -> Any:
 
 
 def _json_reader(item: Item, format: str) -> folder.JsonReader:
-    """The reader of a JSON file.
+    """Choose the reader of a JSON file.
 
     Raises:
-        KeypointsError: the content is of no known format, or not of the format asked for.
+        KeypointsError: the content is of no known format, or not of the requested format.
     """
-    if item.value == []:  # any format without anybody
+    if item.value == []:  # any format, without people
         return _JSON.get(format, coco)
     matching = [module for module in _JSON.values() if module.matches(item)]
     if format == "auto":
         if not matching:
             item.fail("holds 2D joints in no format known here; docs/keypoints.md lists them")
         return matching[0]
-    # MMPose's JSON holds COCO's joints, and many call it COCO JSON.
+    # MMPose's JSON holds COCO's joints, and many people call it COCO JSON.
     if format == coco.NAME and _JSON[mmpose.NAME] in matching:
         return _JSON[mmpose.NAME]
     if format not in _JSON:
@@ -180,7 +181,7 @@ def _json_reader(item: Item, format: str) -> folder.JsonReader:
 
 def _check_video_name(asked: str | None, path: Path, *, known: bool) -> None:
     if asked is not None and not known:
-        raise UsageError(f"--video-name {asked}: {path} names no videos; leave it away.")
+        raise UsageError(f"--video-name {asked}: {path} names no videos; leave the option out.")
 
 
 def _skeleton(name: str | None) -> Skeleton | None:
@@ -194,10 +195,10 @@ def _skeleton(name: str | None) -> Skeleton | None:
 def _known(
     found: KeypointFile, fps: float | None, size: tuple[int, int] | None
 ) -> tuple[float, tuple[int, int]]:
-    """Frame rate and picture size, from the file or the options.
+    """Return frame rate and frame size, from the file or the options.
 
     Raises:
-        UsageError: nobody tells, or both do and differ.
+        UsageError: neither states them, or both do and differ.
     """
     _must_agree("--fps", fps, found.fps, found.path)
     _must_agree("--size", size, found.frame_size, found.path)
@@ -224,4 +225,4 @@ def _of(missing: list[str]) -> str:
 def _must_agree(option: str, given: object, own: object, path: Path) -> None:
     if given is not None and own is not None and given != own:
         shown = "x".join(map(str, own)) if isinstance(own, tuple) else f"{own:g}"
-        raise UsageError(f"{option}: {path} itself says {shown}; leave the option away.")
+        raise UsageError(f"{option}: {path} itself says {shown}; leave the option out.")

@@ -4,16 +4,16 @@
       "score": s, "box": [...], "idx": 3}, ...]
 
 `--format open` and `--format cmu` write an object with an entry for each picture, in OpenPose's
-18 joints, and PoseFlow, which tracks, a list for each picture:
+18 joints; PoseFlow, a tracker, writes a list for each picture:
 
     {"12.jpg": {"version": "AlphaPose v0.3", "people": [{"pose_keypoints_2d": [...]}, ...]}, ...}
     {"12.jpg": {"version": "AlphaPose v0.3", "bodies": [{"joints": [...]}, ...]}, ...}
     {"12.jpg": [{"keypoints": [...], "scores": s, "idx": 3}, ...], ...}
 
 `--sp` writes the entries of the first two into a file for each picture. The frame is the number in
-the image's name; `idx`, which tracking gives, is the person. It may stand in lists, several where
-people were merged, and without tracking it is often 0 for everybody. COCO's results look the same
-where images have names, so of several categories only people's is read.
+the image's name; the person is `idx`, which comes from tracking. It may be a list, of several
+numbers if people were merged; without tracking it is often 0 for everybody. COCO's results look the
+same if images have names, so of several categories only people are read.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NAME = "alphapose"
 KNOWN = (COCO17, HALPE26, WHOLEBODY133, HALPE136)
 
 _OWN_KEYS = {"people": "pose_keypoints_2d", "bodies": "joints"}
-"""Where people stand with `--format open` and `cmu`, and where a person's joints."""
+"""Keys of people with `--format open` and `cmu`, and of a person's joints."""
 
 
 def matches(item: Item) -> bool:
@@ -59,15 +59,15 @@ def matches(item: Item) -> bool:
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of a JSON file.
+    """Parse the content of a JSON file.
 
     Args:
-        item: all of the file.
-        asked: the skeleton is by default that of AlphaPose's models, by the number of joints.
+        item: the whole file.
+        asked: by default the skeleton is chosen among AlphaPose's models by the number of joints.
 
     Raises:
         KeypointsError: the content is not AlphaPose's.
-        UsageError: it holds several videos and none is chosen.
+        UsageError: it holds several videos, and none was chosen.
     """
     among = People.unnamed(item, item.path) if isinstance(item.value, list) else People()
     rows = list(_rows(item, among))
@@ -101,15 +101,15 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
 
 
 def _name(image: Item | None, path: Path) -> str:
-    """A picture's name: its file's, in a file for one picture."""
+    """Return a picture's name; in a file for one picture, the file's name."""
     if image is not None:
         return image.text()
     return path.name if re.search("[0-9]", path.stem) else "0"
 
 
 Row = tuple["Item | None", "Item | None", "Item | None", bool]
-"""A picture's name, a person's joints and idx, if there are any, and whether the joints are those
-of `--format open` or `cmu`."""
+"""A picture's name, a person's joints and idx, if any, and whether the joints are those of
+`--format open` or `cmu`."""
 
 
 def _rows(item: Item, among: People) -> Iterator[Row]:

@@ -1,6 +1,6 @@
-"""People frame by frame become tracks on the video's time line: a `Pose2D` in h36m17.
+"""Turn people in frames into tracks on the video's time line: a `Pose2D` in h36m17.
 
-Frames that the file does not have are frames in which nobody was seen; none is closed up.
+Frames missing in the file are kept as frames without people.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from vidpose.tracking.tracker import MAX_GAP_S
 from vidpose.utils.gaps import known_joints, runs
 
 MOST_FRAMES = 2_000_000
-"""18 hours at 30 frames/s: what claims to be longer does not number its frames."""
+"""18 hours at 30 frames/s: larger numbers are not frame numbers."""
 MOST_PERSON_FRAMES = 10_000_000
 """People times frames: a result of this size fills several gigabytes."""
 FURTHEST_MIDDLE = 0.1
-"""The middle of the hips, where it is measured, lies this close to the hips' middle: part of the
+"""Maximum distance of a detected `hip` joint from the midpoint of both hips, as a share of the
 body's diagonal."""
 CROWD = 6
-"""So many people in a frame are looked at: whether they are people, or frames."""
+"""From this many people in a frame on, check whether they are frames taken for people."""
 SAME_PLACE = 0.1
-"""Joints this close together on average, in sizes of the body, are of the same person."""
-FEWEST_EXCHANGES, EXCHANGES = 4, 0.02
-"""A tracker may be wrong now and then; ids that people exchange more often, and in more than this
-share of the frames, are none."""
+"""Poses whose joints are this close on average, in body sizes, are of the same person."""
+FEWEST_SWITCHES, SWITCH_SHARE = 4, 0.02
+"""IDs are not used if there are at least this many ID switches (the first number), in at least this
+share of the frames (the second); a few are normal tracking errors."""
 MOST_COMPARED = 200
 SMALLEST_PX = 2.0
-"""All people of a video lie further apart than this; what does not is in other units."""
+"""All joints of a video span more than this; otherwise they are in another unit."""
 
 
 def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Pose2D:
-    """Everybody of a file on one time line, h36m17.
+    """Put all people of a file on one time line, h36m17.
 
-    People keep the ids of a file that has one for each of them; else they are tracked here.
+    People keep their IDs if the file has one for each of them; otherwise they are tracked here.
 
     Args:
-        found: what the file holds.
+        found: content of the file.
         fps: frames a second.
         frame_size: width and height, pixels.
 
     Raises:
-        KeypointsError: nobody is there, or the numbers cannot be a video's.
-        UsageError: the joints lie outside a picture of this size.
+        KeypointsError: there is nobody, or the values cannot be a video's.
+        UsageError: the joints lie outside a frame of this size.
     """
     _check_middle(found)
     frames = _in_h36m17(found)
@@ -72,33 +72,35 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
     first, last = min(frames), max(frames)
     if last - first >= MOST_FRAMES:
         raise KeypointsError(
-            f"{found.path}: frames {first} to {last} are more than {MOST_FRAMES}; these are no "
-            "frame numbers of a video."
+            f"{found.path}: frames {first} to {last} are more than {MOST_FRAMES}, so these are not "
+            "the frame numbers of a video."
         )
     if any(person.person is None for person in everybody):
         poses = _tracked_here(frames, fps, frame_size)
     else:
         poses = _tracked_there(found.path, frames, fps, frame_size)
     if not poses.people:
-        raise KeypointsError(f"{found.path}: nobody is in it for long enough to be followed.")
+        raise KeypointsError(f"{found.path}: nobody is in it for long enough to be tracked.")
     return poses
 
 
 def with_usable_ids(found: KeypointFile) -> KeypointFile:
-    """The same file, without its ids where they do not tell people apart.
+    """Remove the IDs of a file if they do not identify people.
 
-    Programs that were asked to track nobody give everybody the same id, which is then several
-    people in most of the frames that have several; or a number in the frame, which people exchange.
+    Without tracking, some programs give all people the same ID, or each person their position in
+    the frame, which leads to many ID switches.
     """
     ids = [[one.person for one in people] for people in found.frames.values() if len(people) > 1]
     several = [people for people in ids if None not in people]
     doubled = [people for people in several if len(set(people)) < len(people)]
     if 2 * len(doubled) > len(ids):
         what = (
-            f"one id stands for several people in {len(doubled)} of {len(ids)} frames with several"
+            f"one ID stands for several people in {len(doubled)} of {len(ids)} frames with several"
         )
-    elif (exchanged := _exchanges(found)) >= max(FEWEST_EXCHANGES, EXCHANGES * len(found.frames)):
-        what = f"people exchange their ids {exchanged} times"
+    elif (switches := _id_switches(found)) >= max(
+        FEWEST_SWITCHES, SWITCH_SHARE * len(found.frames)
+    ):
+        what = f"there are {switches} ID switches"
     else:
         return found
     return replace(
@@ -111,8 +113,8 @@ def with_usable_ids(found: KeypointFile) -> KeypointFile:
     )
 
 
-def _exchanges(found: KeypointFile) -> int:
-    """How often two people jump to where the other was in the frame before."""
+def _id_switches(found: KeypointFile) -> int:
+    """Count the ID switches: frames in which two people swap places."""
     count = 0
     frames = sorted(found.frames.items())
     for (index, people), (following, others) in pairwise(frames):
@@ -129,10 +131,10 @@ def _exchanges(found: KeypointFile) -> int:
 
 
 def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
-    """The same people in h36m17.
+    """Convert people to h36m17.
 
     Raises:
-        KeypointsError: somebody is present for a while without a single joint that is seen.
+        KeypointsError: a person is present for a while without any detected joint.
     """
     if poses.skeleton != H36M17:
         convert = conversion(poses.skeleton.name, H36M17.name)
@@ -154,7 +156,7 @@ def in_h36m17(poses: Pose2D, path: Path) -> Pose2D:
 
 
 def _in_h36m17(found: KeypointFile) -> dict[int, list[PersonKeypoints]]:
-    """The frames of a file; in them those people who have a joint of h36m17 that is seen."""
+    """Convert the frames of a file; drop people without any detected joint of h36m17."""
     everybody = [(index, one) for index, people in found.frames.items() for one in people]
     if not everybody:
         return found.frames
@@ -171,15 +173,16 @@ def _in_h36m17(found: KeypointFile) -> dict[int, list[PersonKeypoints]]:
 
 
 def _seen(joints: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(...), who of (..., J, 2) has a joint that counts: trackers that go on without seeing anybody
-    write pixels with a score of 0.
+    """(...), which people of (..., J, 2) have a detected joint.
+
+    Trackers that extrapolate unseen people write pixels with a score of 0.
     """
     return np.asarray((known_joints(joints) & (scores > 0)).any(axis=-1))
 
 
 def _check_middle(found: KeypointFile) -> None:
-    """Raises UsageError: the joints are in another order than the skeleton says, since the middle
-    of the hips is elsewhere in most people.
+    """Raise UsageError if the joints are not in the order of the skeleton: in most people its `hip`
+    joint is not between the hips.
     """
     names = found.skeleton.joint_names
     everybody = [one.keypoints for people in found.frames.values() for one in people]
@@ -219,7 +222,7 @@ def _check_pixels(
 def _mean_distances(
     some: NDArray[np.floating], others: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """(N, M) how far apart people are, (N, J, 2) and (M, J, 2), over the joints that both have."""
+    """(N, M), mean distances of people (N, J, 2) and (M, J, 2) over the joints that both have."""
     apart = np.linalg.norm(some[:, None] - others[None], axis=3)
     known = np.isfinite(apart)
     total = np.where(known, apart, 0).sum(axis=2)
@@ -227,9 +230,9 @@ def _mean_distances(
 
 
 def _check_apart(path: Path, frames: dict[int, list[PersonKeypoints]]) -> None:
-    """Raises KeypointsError: there are crowds in which everybody stands in somebody else's place.
+    """Raise KeypointsError if most frames have crowds whose people are all in the same place.
 
-    So frames were taken for people.
+    Then frames were taken for people.
     """
     crowds = [people for people in frames.values() if len(people) >= CROWD]
     if not crowds or 2 * len(crowds) < len(frames):
@@ -261,11 +264,11 @@ def _tracked_here(
 def _tracked_there(
     path: Path, frames: dict[int, list[PersonKeypoints]], fps: float, frame_size: tuple[int, int]
 ) -> Pose2D:
-    """Ids are the file's. Somebody unseen for longer than `MAX_GAP_S` is absent meanwhile."""
+    """Make tracks from the file's IDs. A person unseen for longer than `MAX_GAP_S` is absent."""
     first, last = min(frames), max(frames)
     rows: dict[int, dict[int, PersonKeypoints]] = {}
     for index in sorted(frames):
-        # A tracker may give two people of a frame one id; the surer one is taken.
+        # A tracker may give two people of a frame the same ID; take the more confident one.
         for one in sorted(frames[index], key=lambda one: float(one.scores.mean())):
             assert one.person is not None
             rows.setdefault(one.person, {})[index - first] = one
@@ -299,8 +302,8 @@ def _tracked_there(
 
 
 def _stretches(rows: NDArray[np.intp], times: NDArray[np.float64]) -> list[slice]:
-    """The rows of each stretch, cut where nobody was seen for longer than `MAX_GAP_S`, counted
-    to the last frame without them, as the tracker does.
+    """Split a track's rows at gaps longer than `MAX_GAP_S`, counted up to the last frame without
+    the person, as the tracker does.
     """
     cuts = np.flatnonzero(times[rows[1:] - 1] - times[rows[:-1]] > MAX_GAP_S + 1e-9) + 1
     return [slice(int(part[0]), int(part[-1]) + 1) for part in np.split(rows, cuts)]

@@ -1,4 +1,4 @@
-"""What an adapter makes of a file of 2D joints, and the care with which it reads it."""
+"""Common types of the adapters for files of 2D joints, and validation of what they read."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from vidpose.utils.files import obstacle
 from vidpose.utils.outside import parse_json, reading
 
 FURTHEST_PX = 1e6
-"""No joint lies further from the picture's corner than this; a number beyond it is no pixel."""
+"""Maximum distance of a joint from the frame's corner; larger numbers are not pixels."""
 LAST_FRAME = 2**31
-"""No video has a frame of this number."""
+"""Frame numbers are below this."""
 DIGITS = re.compile("[0-9]{1,18}")
-"""A whole number that is written as a text."""
+"""A whole number as text."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user says of a file, where the file leaves it open."""
+    """What the user states about a file that the file leaves open."""
 
     skeleton: Skeleton | None = None
-    """Whose joints they are."""
+    """Skeleton of the joints."""
     video: str | None = None
     """Which video of several."""
 
@@ -44,17 +44,17 @@ class PersonKeypoints:
     """One person in one frame, J joints."""
 
     keypoints: NDArray[np.float32]
-    """(J, 2), pixels, or parts of width and height (`KeypointFile.normalised`); NaN where
+    """(J, 2), pixels, or fractions of width and height (`KeypointFile.normalised`); NaN where
     missing."""
     scores: NDArray[np.float32]
     """(J,), 0 to 1; 0 where missing."""
     person: int | None = None
-    """Who it is, if the file knows."""
+    """The person's ID, if the file has one."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KeypointFile:
-    """What a file of 2D joints holds."""
+    """Content of a file of 2D joints."""
 
     path: Path
     format: str
@@ -65,19 +65,19 @@ class KeypointFile:
     frame_size: tuple[int, int] | None = None
     """Width and height, pixels."""
     video: str | None = None
-    """Which video was read, if it was asked for and the file names its videos."""
+    """The video that was read, if one was requested and the file names its videos."""
     normalised: bool = False
-    """Joints are parts of the picture's width and height, from its top left corner."""
+    """Joints are fractions of the frame's width and height, from its top left corner."""
     warnings: tuple[str, ...] = ()
-    """What the user should know about it, one sentence each."""
+    """Warnings for the user, one sentence each."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A value of a JSON file that knows its place, so that whatever is wrong can be named.
+    """A value of a JSON file with its place in the file, for error messages.
 
     Raises (all methods):
-        KeypointsError: it is not what it should be; names the file and the key.
+        KeypointsError: the value is invalid; names the file and the key.
     """
 
     value: Any
@@ -94,7 +94,7 @@ class Item:
         return found
 
     def get(self, key: str) -> Item | None:
-        """The entry `key` of an object; None if it is not there or null."""
+        """Return the entry `key` of an object; None if it is missing or null."""
         if not isinstance(self.value, dict):
             self.fail(f"is not an object (but {_shown(self.value)})")
         if self.value.get(key) is None:
@@ -102,14 +102,14 @@ class Item:
         return Item(self.value[key], self.path, f"{self.place}.{key}" if self.place else key)
 
     def __iter__(self) -> Iterator[Item]:
-        """The entries of a list."""
+        """Iterate over the entries of a list."""
         if not isinstance(self.value, list):
             self.fail(f"is not a list (but {_shown(self.value)})")
         for i, value in enumerate(self.value):
             yield Item(value, self.path, f"{self.place}[{i}]")
 
     def integer(self, last: int = LAST_FRAME) -> int:
-        """An integer from 0 to before `last`; 3.0 and "3" are one, too."""
+        """Return an integer from 0 to below `last`; 3.0 and "3" count as integers."""
         value = self.value
         if isinstance(value, str) and DIGITS.fullmatch(value):
             value = int(value)
@@ -121,9 +121,9 @@ class Item:
         return int(value)
 
     def person_id(self) -> int | None:
-        """Who a person is; None for -1, which is nobody in particular.
+        """Return a person's ID; None for -1, which means not tracked.
 
-        Some programs wrap the number in lists; where people were merged the first one counts.
+        Some programs wrap the number in lists; if people were merged, the first one counts.
         """
         one: Item | None = self
         while one is not None and isinstance(one.value, list):
@@ -131,7 +131,7 @@ class Item:
         return None if one is None or one.value in (-1, "-1") else one.integer()
 
     def positive(self) -> float:
-        """A positive number."""
+        """Return a positive number."""
         value = self.value
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value < np.inf:
@@ -139,8 +139,8 @@ class Item:
         return float(value)
 
     def picture_size(self, width: str, height: str) -> tuple[int, int] | None:
-        """A picture's width and height, which stand under these keys; None where one is 0, as
-        some programs write what they do not know.
+        """Return width and height from these keys; None if one is 0, as some programs write for
+        unknown.
         """
         across, high = self.get(width), self.get(height)
         numbers = (across.integer(), high.integer()) if across and high else (0, 0)
@@ -152,7 +152,7 @@ class Item:
         return self.value
 
     def array(self, *shape: int, of: Skeleton | None = None) -> NDArray[np.float64]:
-        """Numbers, nested to this shape; those of a skeleton's joints, for the message."""
+        """Return numbers nested to this shape; `of`: the skeleton, for the message."""
         array = _as_numbers(self.value)
         if array is None:
             self.fail("holds something else than numbers")
@@ -162,10 +162,10 @@ class Item:
         return array
 
     def triplets(self, skeleton: Skeleton) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x1, y1, score1, x2 ... -> (J, 2) and (J,) scores; nested as [[x1, y1, score1], ...], too.
+        """x1, y1, score1, x2 ... -> (J, 2) and (J,) scores; also nested as [[x1, y1, score1], ...].
 
         Raises:
-            KeypointsError: they are not this skeleton's.
+            KeypointsError: the number of values does not fit the skeleton.
         """
         array = _as_numbers(self.value)
         if array is None or array.shape != (len(skeleton), 3):
@@ -175,16 +175,15 @@ class Item:
     def person(
         self, xy: NDArray[np.floating], scores: NDArray[np.floating], id: int | None = None
     ) -> PersonKeypoints | None:
-        """Check the joints of the person that is here; None if there is not one joint.
+        """Check the joints of a person; None if all are missing.
 
-        A joint is missing where a coordinate is NaN, and where both are 0 or both -1, as most
-        programs write it; some keep the score that was too low. Scores beyond 0 to 1, which some
-        networks give, are brought to its ends.
+        A joint is missing if a coordinate is NaN, or both are 0 or both -1, as most programs write
+        it, whatever its score. Scores beyond 0 to 1, which some networks give, are clipped.
 
         Args:
             xy: (J, 2), pixels.
             scores: (J,).
-            id: who it is, if the file knows.
+            id: the person's ID, if the file has one.
         """
         missing = np.isnan(xy).any(axis=1)
         for nowhere in (0, -1):
@@ -201,13 +200,13 @@ class Item:
 
 
 def check_exists(path: Path) -> None:
-    """Raises KeypointsError: there is no such file or folder, or it cannot be read."""
+    """Raise KeypointsError if the file or folder is missing or cannot be read."""
     if why := obstacle(path, "give a file of 2D joints, or a folder of them", folder_will_do=True):
         raise KeypointsError(f"{path} {why}.")
 
 
 def read_json(path: Path) -> Item:
-    """A complete JSON file.
+    """Read a JSON file.
 
     Raises:
         KeypointsError: it is missing or not JSON.
@@ -217,15 +216,15 @@ def read_json(path: Path) -> Item:
 
 
 def skeleton_by_size(joints: Item, per_joint: int, *known: Skeleton) -> Skeleton:
-    """Which of a format's own skeletons has as many joints.
+    """Choose among the skeletons of a format by the number of joints.
 
     Args:
         joints: the joints of one person, a list.
-        per_joint: how many numbers of the list are one joint, unless each joint is a list.
-        known: the skeletons that the format has; no two have as many joints.
+        per_joint: numbers per joint if the list is flat.
+        known: the skeletons of the format, each with another number of joints.
 
     Raises:
-        KeypointsError: none of them.
+        KeypointsError: none of them fits.
     """
     entries = list(joints)
     if entries and isinstance(entries[0].value, list):
@@ -239,7 +238,7 @@ def skeleton_by_size(joints: Item, per_joint: int, *known: Skeleton) -> Skeleton
 
 
 def ask_for_17(path: Path, models: str) -> NoReturn:
-    """Raises UsageError: COCO and Human3.6M both have 17 joints, and the file names none."""
+    """Raise UsageError: COCO and Human3.6M both have 17 joints, and the file has no names."""
     raise UsageError(
         f"{path} does not say whose 17 joints it holds; give --skeleton coco17, which {models} "
         "have, or h36m17."
@@ -247,7 +246,7 @@ def ask_for_17(path: Path, models: str) -> NoReturn:
 
 
 def agreed(found: Skeleton, asked: Skeleton | None, path: Path) -> Skeleton:
-    """The skeleton that the file names, if nobody asked for another.
+    """Return the skeleton that the file states, if the user did not request another.
 
     Raises:
         UsageError: --skeleton contradicts the file.
@@ -261,7 +260,7 @@ def agreed(found: Skeleton, asked: Skeleton | None, path: Path) -> Skeleton:
 
 
 def _parsed(content: bytes) -> Any:
-    """JSON, or a JSON value in each line as a list of them.
+    """Parse JSON, or JSON lines as a list.
 
     Raises:
         ValueError: it is neither.
@@ -298,10 +297,9 @@ def _shown(value: Any) -> str:
 
 
 def are_normalised(frames: Mapping[int, Sequence[PersonKeypoints]]) -> bool:
-    """Whether joints are parts of the picture's width and height, and not pixels.
+    """Whether joints are fractions of the frame's width and height, not pixels.
 
-    In pixels nobody's joints lie this close together, and parts of a joint or two may lie far
-    outside of the picture.
+    In pixels no person's joints are this close together; a few joints may lie far outside.
     """
     joints = _all_joints(frames)
     return bool(len(joints) and np.mean((joints > -0.5) & (joints < 1.5)) > 0.9)
@@ -310,8 +308,8 @@ def are_normalised(frames: Mapping[int, Sequence[PersonKeypoints]]) -> bool:
 def check_not_world(
     path: Path, skeleton: Skeleton, frames: Mapping[int, Sequence[PersonKeypoints]]
 ) -> None:
-    """Raises KeypointsError: joints are metres from the middle of the hips, as MediaPipe's world
-    landmarks are.
+    """Raise KeypointsError if joints are in metres from the midpoint of the hips, as MediaPipe's
+    world landmarks are.
     """
     if not {"left_hip", "right_hip"} <= set(skeleton.joint_names) or not are_normalised(frames):
         return
@@ -326,7 +324,7 @@ def check_not_world(
 
 
 def _all_joints(frames: Mapping[int, Sequence[PersonKeypoints]]) -> NDArray[np.float32]:
-    """(N, 2) of everybody's joints that are there."""
+    """(N, 2), the known joints of all people."""
     everybody = [one.keypoints for people in frames.values() for one in people]
     joints = np.concatenate([np.zeros((0, 2), np.float32), *everybody])
     return joints[np.isfinite(joints).all(axis=1)]

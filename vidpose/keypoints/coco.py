@@ -6,11 +6,11 @@
      "annotations": [{"image_id": 7, "category_id": 1, "keypoints": [x1, y1, v1, ...]}, ...],
      "categories": [{"id": 1, "name": "person", "keypoints": ["nose", ...]}]}
 
-The frame is the number in the image's file name where there are names, else `image_id`. In
-annotations the third number is the visibility: 0 is missing, 1 (hidden) and 2 (seen) are there.
-If any is something else, they are scores. Only people are read: the category that is called so,
-or that has the joints of people. Of several without names it is COCO's own, 1; but a file that has
-a 0 counts its categories in a way of its own, and is refused.
+The frame is the number in the image's file name if there are names, else `image_id`. In
+annotations the third number is the visibility: 0 is missing, 1 (occluded) and 2 (visible) are
+known. With any other number they are scores. Only people are read: the category with such a name,
+or with the joints of people. Of several categories without names it is COCO's own, 1; a file with a
+category 0 has its own numbering and is rejected.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from vidpose.skeleton import COCO17, Skeleton
 
 NAME = "coco"
 PERSON_ID = 1
-"""People's category in COCO's own files, and so in results, which do not name categories."""
+"""The category of people in COCO's own files, and in results, which do not name categories."""
 COCO_IDS = range(1, 91)
 """All of COCO's own categories."""
 LAST_ID = 10**18
-"""Ids of images are below; longer numbers are not read exactly."""
+"""Image IDs are below this; longer numbers are not read exactly."""
 VISIBILITY = (0, 1, 2)
-"""Not labelled, hidden, seen."""
+"""Not labelled, occluded, visible."""
 SHOWN = 6
-"""That many categories are listed in a message."""
+"""Maximum number of categories in a message."""
 _PEOPLE = re.compile(r"(person|people|human|pedestrian)s?", re.I)
 
 
@@ -69,17 +69,17 @@ def matches(item: Item) -> bool:
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of a JSON file.
+    """Parse the content of a JSON file.
 
     Args:
-        item: all of the file.
-        asked: the skeleton is by default what the category says, and COCO's 17 where it says
-            nothing.
+        item: the whole file.
+        asked: by default the skeleton is that of the category's joint names, or COCO's 17 without
+            names.
 
     Raises:
         KeypointsError: the content is not COCO's, or its people have no joints known here.
-        UsageError: the skeleton that was asked for contradicts the file; or the file holds
-            several videos, and none is chosen.
+        UsageError: the requested skeleton contradicts the file; or the file holds several videos,
+            and none was chosen.
     """
     annotated = isinstance(item.value, dict)
     rows = [row for row in (item["annotations"] if annotated else item) if _has_joints(row)]
@@ -98,7 +98,7 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
     labelled = annotated and all(_are_visibilities(third) for *_, third in kept)
     frames: dict[int, list[PersonKeypoints]] = {index: [] for index in images.frames.values()}
     for index, row, xy, third in kept:
-        # Unlabelled joints carry 0, 0; whoever labels a joint is sure of it.
+        # Unlabelled joints have 0, 0; labelled ones are certain.
         scores = (third > 0).astype(float) if labelled else third
         seen = row["keypoints"].person(xy, scores, _track(row))
         frames.setdefault(index, []).extend([seen] if seen else [])
@@ -114,7 +114,7 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
 
 
 def _has_joints(row: Item) -> bool:
-    """Whether it is more than a box."""
+    """Whether a row has joints, not only a box."""
     joints = row.get("keypoints")
     return joints is not None and joints.value != []
 
@@ -134,7 +134,7 @@ def _category(row: Item) -> int | None:
 
 
 def _track(row: Item) -> int | None:
-    """Who it is: PoseTrack's and CVAT's track, if they have one."""
+    """Return the person's ID: the track of PoseTrack or CVAT, if there is one."""
     attributes = row.get("attributes")
     within = attributes if attributes and isinstance(attributes.value, dict) else None
     track = row.get("track_id") or (within.get("track_id") if within else None)
@@ -148,12 +148,12 @@ Categories = dict[int, tuple[str, tuple[str, ...]]]
 
 @dataclass(frozen=True)
 class People:
-    """The categories that are people."""
+    """The categories of people."""
 
     categories: frozenset[int] = frozenset()
-    """Their ids; empty if everybody is."""
+    """Their IDs; empty if all rows are people."""
     skeleton: Skeleton | None = None
-    """What their joints' names say."""
+    """The skeleton of their joint names."""
     warnings: tuple[str, ...] = ()
 
     def has(self, row: Item) -> bool:
@@ -162,7 +162,7 @@ class People:
 
     @classmethod
     def of(cls, item: Item, rows: Sequence[Item], asked: Skeleton | None) -> People:
-        """From the categories of a file and the rows that have joints.
+        """Find them from the categories of a file and the rows with joints.
 
         Raises:
             KeypointsError: no category has the joints of people, or several have no name.
@@ -187,7 +187,7 @@ class People:
 
     @classmethod
     def unnamed(cls, rows: Iterable[Item], path: Path) -> People:
-        """Where nothing names the categories of the rows.
+        """Find them if nothing names the categories of the rows.
 
         Args:
             rows: with joints, and perhaps a `category_id`.
@@ -196,7 +196,7 @@ class People:
         Raises:
             KeypointsError: there are several categories, and they are not COCO's own.
         """
-        # AlphaPose's rows are alike, and may name the one category that they have.
+        # AlphaPose's rows may name their only category instead of numbering it.
         rows_of = Counter(_category(row) for row in rows if _is_numbered(row))
         del rows_of[None]
         if len(rows_of) < 2:
@@ -216,7 +216,7 @@ class People:
 
     @classmethod
     def _by_name(cls, named: Categories, rows: Sequence[Item], path: Path) -> People:
-        """Where no category has names of joints."""
+        """Find them if no category has joint names."""
         names = {id: name for id, (name, _) in named.items() if name}
         if not names:
             return cls.unnamed(rows, path)
@@ -242,7 +242,7 @@ def _joint_names(categories: Item) -> Categories:
 
 
 def _of_size(categories: Item, named: Categories, asked: Skeleton) -> frozenset[int]:
-    """The categories with joints of their own names, which --skeleton says what they are."""
+    """Choose the categories with unknown joint names that fit the requested skeleton."""
     fitting = {id: one for id, one in named.items() if len(one[1]) == len(asked)}
     if not fitting:
         counts = " or ".join(sorted({str(len(joints)) for _, joints in named.values()}))
@@ -270,21 +270,21 @@ class _Images:
     """The images of an annotation file."""
 
     all: frozenset[int] = frozenset()
-    """Their ids."""
+    """Their IDs."""
     frames: dict[int, int] = field(default_factory=dict)
-    """Frame by id, for the images of the video that is read."""
+    """Frame by image ID, for the chosen video."""
     size: tuple[int, int] | None = None
-    """The size of them, if they say it and agree."""
+    """The size of the images, if it is stated and the same for all."""
     named: bool = False
-    """Whether names tell the frames, and so the videos."""
+    """Whether frames and videos come from the names of the images."""
 
     @classmethod
     def of(cls, item: Item, video: str | None) -> _Images:
-        """Frames by the names of the images where they have numbers, else by their ids.
+        """Number the frames by the names of the images if they have numbers, else by their IDs.
 
         Raises:
-            KeypointsError: the names do not tell the frames.
-            UsageError: there are several videos, and none is chosen.
+            KeypointsError: the frames cannot be found from the names.
+            UsageError: there are several videos, and none was chosen.
         """
         names: dict[int, str] = {}
         sizes: dict[int, tuple[int, int] | None] = {}

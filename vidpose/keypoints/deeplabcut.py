@@ -1,13 +1,13 @@
 """DeepLabCut's CSV: lines of headings, then a line for each frame.
 
     scorer,      DLC_resnet50,DLC_resnet50,DLC_resnet50,...
-    individuals, ind1,        ind1,        ind1,        ...      only with several animals
+    individuals, ind1,        ind1,        ind1,        ...      only with several individuals
     bodyparts,   nose,        nose,        nose,        ...
     coords,      x,           y,           likelihood,  ...
     0,           312.5,       104.2,       0.99,        ...
 
-The frame is the number in the first column, or in labels the picture's name there, whose path may
-take several columns. Body parts that belong to nobody ("unique") are left out.
+The frame is the number in the first column; in label files it is the picture's name, whose path may
+take several columns. Body parts that belong to no individual ("unique") are skipped.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def matches(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def read(path: Path, rows: Sequence[Sequence[str]], asked: Asked = NOTHING) -> KeypointFile:
-    """Understand a table.
+    """Parse a table.
 
     Args:
         path: the file.
         rows: all of its cells.
-        asked: the skeleton where the body parts have names of their own.
+        asked: the skeleton, if the names of the body parts are unknown.
 
     Raises:
         KeypointsError: it is not DeepLabCut's, or lacks the joints of people.
-        UsageError: the skeleton that was asked for contradicts the names.
+        UsageError: the requested skeleton contradicts the names.
     """
     heads = {row[0]: row for row in rows[:4]}
     if "bodyparts" not in heads or "coords" not in heads:
@@ -69,7 +69,7 @@ def read(path: Path, rows: Sequence[Sequence[str]], asked: Asked = NOTHING) -> K
 def _people(
     columns: dict[str, dict[str, dict[str, int]]], asked: Asked
 ) -> dict[str, dict[str, dict[str, int]]]:
-    """The individuals that have the first's body parts, in its order, or a person's."""
+    """Return the individuals that have the body parts of a person, or else of the first one."""
     usual = next(
         (list(parts) for parts in columns.values() if skeleton_of_names(list(parts))), None
     )

@@ -1,4 +1,4 @@
-"""A folder with a JSON file for every frame, in any format that has such files."""
+"""Read a folder with a JSON file for every frame, in any format with such files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidpose.skeleton import Skeleton
 
 
 class JsonReader(Protocol):
-    """What a module has that reads a JSON format."""
+    """A module that reads a JSON format."""
 
     NAME: str
 
@@ -25,7 +25,7 @@ class JsonReader(Protocol):
 
 
 def json_files(folder: Path) -> list[Path]:
-    """The files for frames: OpenPose's `*_keypoints.json` if there are any, else all JSON."""
+    """List the files of frames: OpenPose's `*_keypoints.json` if there are any, else all JSON."""
     visible = [path for path in sorted(folder.glob("*.json")) if not path.name.startswith(".")]
     return [path for path in visible if path.stem.endswith("_keypoints")] or visible
 
@@ -35,19 +35,19 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
 
     Args:
         folder: the folder.
-        readers: the formats that it may be.
+        readers: the possible formats.
         asked: passed on to the format's reader.
 
     Raises:
-        KeypointsError: there are none, or one is of no such format, or the names do not tell the
-            frames.
-        UsageError: there are several videos and none is chosen, or the skeleton must be given.
+        KeypointsError: there are no files, one has another format, or the frames cannot be found
+            from the names.
+        UsageError: there are several videos and none was chosen, or the skeleton must be given.
     """
     files = {path.name: path for path in json_files(folder)}
     if not files:
         _fail_empty(folder)
     numbers = frame_numbers(files, folder, asked.video)
-    if len(files) == 1:  # perhaps a whole video's
+    if len(files) == 1:  # perhaps of a whole video
         item = read_json(next(iter(files.values())))
         if item.value and _holds_frames(found := _reader(item, readers).read(item, asked)):
             return found
@@ -62,7 +62,7 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
         item = read_json(files[name])
         frames[index] = []
         if not item.value:
-            continue  # a frame without anybody
+            continue  # a frame without people
         reader = reader or _reader(item, readers)
         if not reader.matches(item):
             item.fail(f"is not of the format {reader.NAME}, as the files before it")
@@ -91,7 +91,7 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
 
 
 def _holds_frames(found: KeypointFile) -> bool:
-    """Whether it is a video, and not a picture, whose people may have been taken for frames."""
+    """Whether a file holds a video; up to `MOST_PEOPLE` entries may be the people of one frame."""
     return len(found.frames) > MOST_PEOPLE
 
 

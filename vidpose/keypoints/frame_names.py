@@ -1,9 +1,9 @@
-"""Which frame of which video a picture is, by the names of all of them.
+"""Find the frame number and the video of each picture from the names of all pictures.
 
-A name holds more than a frame's number: `0007_cam2.jpg`, `clip2_0007_jpg.rf.4e73a.jpg`,
-`cam1/0007.png`. So names are compared: the frame is the number that varies most, and what else
-differs tells videos apart. Of several numbers that tell all pictures apart it is the one behind a
-word such as `frame`: 70 in `sample_0007_frame_00070.jpg`.
+A name has more than a frame number in it: `0007_cam2.jpg`, `clip2_0007_jpg.rf.4e73a.jpg`,
+`cam1/0007.png`. So names are compared: the frame is the number that varies most, and the other
+differences distinguish videos. If several numbers are unique for each picture, the one after a word
+such as `frame` is the frame: 70 in `sample_0007_frame_00070.jpg`.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ SUFFIX = re.compile(
     r"(_keypoints)?\.(json|txt|jpe?g|png|bmp|tiff?|webp|ppm|pgm|heic|avif|gif|exr|jp2)$", re.I
 )
 ROBOFLOW = re.compile(r"([_.](jpe?g|png|bmp|tiff?|webp))?\.rf\.[0-9a-z]+$", re.I)
-"""What Roboflow appends: the old suffix and a hash, in which there are digits, too."""
+"""Roboflow appends the old suffix and a hash, which may contain digits."""
 LABEL_STUDIO = re.compile(r"(?<![^/])[0-9a-f]{8}-(?=[^/]*$)")
-"""What Label Studio puts in front: a part of a hash, another for each picture."""
+"""Label Studio prepends a part of a hash, different for each picture."""
 WORD = re.compile(r"(frames?|images?|img|frm)[_\-. ]?$", re.I)
-"""The number behind it is the frame's."""
+"""The number after it is the frame's."""
 LARGEST = 2_000_000
-"""A larger number behind such a word is a time, or an id."""
+"""A larger number after such a word is a time or an ID."""
 SHOWN = 6
-"""That many videos are listed in a message."""
+"""Maximum number of videos in a message."""
 LONGEST_NUMBER = 19
-"""Digits; a longer number is no frame's."""
+"""Digits; a longer number is not a frame number."""
 SPARSEST = 2
-"""Where nothing but the order of digits tells the frames, their numbers lie at most this many
-times as far apart as there are pictures; else they are parts of hashes."""
+"""If only the position of a number in the name identifies the frames, the numbers may span at most
+this many times the number of pictures; otherwise they are parts of hashes."""
 
 Texts = tuple[str, ...]
 Numbers = tuple[int, ...]
 
 
 def frame_numbers(names: Iterable[str], path: Path, video: str | None = None) -> dict[str, int]:
-    """The frame of every picture of one video; pictures of other videos are left out.
+    """Return the frame of every picture of one video, without pictures of other videos.
 
     Args:
         names: paths or names of pictures, or of files for pictures, with or without suffix.
-        path: the file that the names stand in, for messages.
+        path: the file with the names, for messages.
         video: which video, if there are several.
 
     Raises:
-        KeypointsError: the names do not tell the frames.
-        UsageError: there are several videos and none is chosen, or there is no such video.
+        KeypointsError: the frames cannot be found from the names.
+        UsageError: there are several videos and none was chosen, or there is no such video.
     """
     videos = _videos(sorted(set(names)), path)
     if not videos or (video is None and len(videos) == 1):
@@ -58,15 +58,15 @@ def frame_numbers(names: Iterable[str], path: Path, video: str | None = None) ->
 
 
 def chosen_video(videos: Mapping[str, Sized], path: Path, video: str | None) -> str:
-    """The name of the video to read.
+    """Return the name of the video to read.
 
     Args:
         videos: the frames of every video, by the videos' names.
-        path: the file they stand in, for messages.
-        video: what was asked for.
+        path: the file with the videos, for messages.
+        video: the requested one.
 
     Raises:
-        UsageError: there is no such video, or there are several and none was asked for.
+        UsageError: there is no such video, or there are several and none was requested.
     """
     if video is not None and video in videos:
         return video
@@ -83,13 +83,13 @@ def chosen_video(videos: Mapping[str, Sized], path: Path, video: str | None) -> 
 
 
 def _videos(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
-    """The frames of all pictures, by the names of videos and pictures."""
+    """Return the frames of all pictures, by the names of videos and pictures."""
     alike: dict[Texts, dict[str, Numbers]] = defaultdict(dict)
     for name, stem in sorted(_stems(names).items(), key=lambda one: one[1]):
         texts, numbers = _split(stem)
         if not numbers:
             raise KeypointsError(
-                f"{path}: {name[-80:]!r} is a name without a frame's number; number the pictures "
+                f"{path}: {name[-80:]!r} is a name without a frame number; number the pictures "
                 "as in 000012.jpg."
             )
         alike[texts][name] = numbers
@@ -109,30 +109,30 @@ def _videos(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
 
 
 def _stems(names: Sequence[str]) -> dict[str, str]:
-    """Names without what programs that label pictures add to them."""
+    """Remove what labelling programs add to names."""
     stems = {name: ROBOFLOW.sub("", SUFFIX.sub("", name.replace("\\", "/"))) for name in names}
     hashes = {match[0] for stem in stems.values() if (match := LABEL_STUDIO.search(stem))}
-    # Days are eight digits, too, and what several pictures have in common may be a video's name.
+    # Dates have eight digits, too, and a prefix shared by several pictures may be a video's name.
     if len(hashes) < len(names) or not re.search("[a-f]", "".join(hashes)):
         return stems
     return {name: LABEL_STUDIO.sub("", stem) for name, stem in stems.items()}
 
 
 def _split(stem: str) -> tuple[Texts, Numbers]:
-    """A name's texts and the numbers between them."""
+    """Split a name into texts and the numbers between them."""
     pieces = re.split("([0-9]+)", stem)
-    # The beginning of a number with more digits is too large for a frame already.
+    # Longer numbers are cut; the rest is still too large for a frame.
     numbers = tuple(int(n.lstrip("0")[:LONGEST_NUMBER] or "0") for n in pieces[1::2])
     return tuple(pieces[::2]), numbers
 
 
 def _columns(texts: Texts, rows: Sequence[Numbers]) -> tuple[int, list[int]]:
-    """Which number is the frame's, and which belong to the video's name.
+    """Find which number is the frame's, and which belong to the video's name.
 
-    The frame's number takes the most values, and of equals those that lie closest together, unless
-    a word such as `frame` stands before one that tells all pictures apart. A number that is another
-    one for (nearly) every picture belongs to none: a time, a hash. Nor does one behind a frame's
-    number that tells all pictures apart.
+    The frame's number has the most distinct values, preferably after a word such as `frame` if it
+    is unique for each picture, then in the smallest range. Numbers that differ in (nearly) every
+    picture, such as times and hashes, do not belong to the video's name; nor do varying numbers
+    after a frame number that is unique for each picture.
     """
     columns = [set(column) for column in zip(*rows, strict=True)]
 
@@ -149,14 +149,14 @@ def _columns(texts: Texts, rows: Sequence[Numbers]) -> tuple[int, list[int]]:
 
 
 def _label(texts: Texts, numbers: Numbers, columns: Sequence[int]) -> str:
-    """A video's name: the picture's without the frame's number."""
+    """Return a video's name: that of its pictures without the frame number."""
     kept = [str(number) if c in columns else "" for c, number in enumerate(numbers)]
     label = "".join(text + number for text, number in zip(texts, [*kept, ""], strict=True))
     return label.strip("_-. /")
 
 
 def _by_position(alike: Mapping[Texts, Mapping[str, Numbers]], path: Path) -> dict[str, int]:
-    """Frames where letters differ from picture to picture: the number behind a word such as
+    """Find the frames if the text differs from picture to picture: the number after a word such as
     `frame`, else the first or the last.
     """
     rows = {name: numbers for group in alike.values() for name, numbers in group.items()}

@@ -1,4 +1,4 @@
-"""Skeletons by the names of their joints, however they are spelled."""
+"""Recognise skeletons by the names of their joints, in various spellings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vidpose.skeleton import SKELETONS, Skeleton
 
 NAMED = "named"
-"""The name of a skeleton that is known by nothing but its joints' names."""
+"""The name of a skeleton that is defined by its joint names only."""
 
 _PARTS = {
     **{part: part for part in ("ankle", "knee", "hip", "wrist", "elbow", "shoulder", "eye", "ear")},
@@ -30,14 +30,14 @@ NEEDED = (
         for side in ("left", "right")
     ),
 )
-"""The joints without which nobody can be lifted well."""
+"""The joints required for lifting."""
 
 
 def skeleton_of_names(names: Sequence[str]) -> Skeleton | None:
-    """The skeleton whose joints are called like this, in this order.
+    """Return the skeleton with joints of these names, in this order.
 
-    That is a known one, or one that has at least `NEEDED`, however they are spelled
-    (`left_knee`, `LKnee`, `knee.l`, `Left Knee`), whatever else there is. None if it is neither.
+    It is a known one, or a new one that has at least `NEEDED`, in any spelling (`left_knee`,
+    `LKnee`, `knee.l`, `Left Knee`). None if joints are missing.
     """
     names = tuple(names)
     exact = [known for known in SKELETONS.values() if known.joint_names == names]
@@ -55,7 +55,7 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton | None:
 
 
 def missing_joints(names: Sequence[str]) -> list[str]:
-    """Those of `NEEDED` that no name stands for."""
+    """Return those of `NEEDED` that are not among the names."""
     found = {canonical(name) for name in names}
     return [joint for joint in NEEDED if joint not in found]
 
@@ -63,7 +63,7 @@ def missing_joints(names: Sequence[str]) -> list[str]:
 def canonical(name: str) -> str | None:
     """`LShoulder`, `shoulder.l`, `Left Shoulder` -> `left_shoulder`; None if it is unknown.
 
-    A plain `head` is unknown: with some it is the top of the head, with others its middle.
+    A plain `head` is unknown: it may be the top or the centre of the head.
     """
     words = _words(name)
     sides = [word for word in words if word in _SIDES]
@@ -76,7 +76,7 @@ def canonical(name: str) -> str | None:
 
 
 def _words(name: str) -> list[str]:
-    """Lower-case words, split at signs and capitals; a leading L or R is a word: `LKnee`."""
+    """Split into lower-case words at signs and capitals; a leading L or R is a word: `LKnee`."""
     spaced = re.sub("([a-z0-9])([A-Z])", r"\1 \2", name)
     spaced = re.sub(r"\b([LR])([A-Z][a-z])", r"\1 \2", spaced)
     words = [word for word in re.split("[^a-z0-9]+", spaced.lower()) if word]

@@ -1,11 +1,11 @@
-"""MediaPipe Pose's landmarks in JSON. MediaPipe writes none itself; people write them out as
+"""MediaPipe Pose's landmarks in JSON. MediaPipe writes no files itself; users save them as
 
     [{"frame": 0, "landmarks": [{"x": 0.5, "y": 0.4, "z": -0.1, "visibility": 0.99}, ...]}, ...]
 
-with other keys, objects by frame, several people a frame, or lists [x, y, z, visibility] as
-landmarks. There are 33, or whole-body models' with those 33 first. x and y are parts of width and
-height, or pixels if people multiplied them; z is no 2D. TensorFlow.js writes the same with a
-`name` and a `score` for each joint.
+or with other keys, objects by frame, several people a frame, or lists [x, y, z, visibility] as
+landmarks. There are 33, or those of a whole-body model, with these 33 first. x and y are fractions
+of width and height, or pixels if the user multiplied them; z is ignored. TensorFlow.js has the same
+layout with a `name` and a `score` for each joint.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from vidpose.skeleton import BLAZEPOSE33, Skeleton
 
 NAME = "mediapipe"
 FEWEST, FEWEST_NAMED = 17, 5
-"""A list of fewer points is no person; those that have names may leave out what was not seen."""
+"""Minimum number of points of a person; named points may lack those that were not detected."""
 SCORES = ("visibility", "score", "presence", "confidence")
 
 
 def matches(item: Item) -> bool:
-    """Whether the content of a JSON file is landmarks."""
+    """Whether a JSON file holds landmarks."""
     return nested.has_people(item.value, _is_person)
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of a JSON file.
+    """Parse the content of a JSON file.
 
     Args:
-        item: all of the file.
-        asked: the skeleton is by default what the joints' names say, else MediaPipe's 33.
+        item: the whole file.
+        asked: by default the skeleton is that of the joint names, else MediaPipe's 33.
 
     Raises:
-        KeypointsError: the content is no landmarks, or world landmarks.
-        UsageError: there are several videos and none is chosen.
+        KeypointsError: the file holds no landmarks, or world landmarks.
+        UsageError: there are several videos and none was chosen.
     """
     found, warnings = nested.frames(item, _is_person, asked.video)
     everybody = [person for people in found.values() for person in people]
@@ -82,7 +82,7 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
 
 
 def _is_person(value: Any) -> bool:
-    """Whether it is a list of landmarks, or an object of them by name."""
+    """Whether a value is a list of landmarks, or an object of landmarks by name."""
     points = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(points, list) or len(points) < FEWEST_NAMED:
         return False
@@ -103,7 +103,7 @@ def _is_person(value: Any) -> bool:
 
 
 def _points(person: Item) -> tuple[list[Item], list[str]]:
-    """The points, and their names if they have some."""
+    """Return the points, and their names if they have any."""
     if isinstance(person.value, dict):
         return [person[key] for key in person.value], list(person.value)
     points = list(person)
@@ -123,10 +123,10 @@ def _unnamed(person: Item) -> Skeleton:
 
 
 def _score_at(everybody: Sequence[Item], skeleton: Skeleton) -> int:
-    """Where the score stands in a landmark that is a list.
+    """Find the position of the score in landmarks that are lists.
 
-    MediaPipe's third number is a depth, which is negative for half of the joints; others have a
-    score there.
+    MediaPipe's third number is a depth, which is negative for half of the joints; in other formats
+    it is the score.
     """
     thirds = [
         point[2]
@@ -141,11 +141,11 @@ def _score_at(everybody: Sequence[Item], skeleton: Skeleton) -> int:
 
 @dataclass(frozen=True)
 class _Joints:
-    """How the joints of a file's people are read."""
+    """Reads the joints of the people of a file."""
 
     skeleton: Skeleton
     names: tuple[str, ...]
-    """Of the skeleton's joints, as the file spells them; empty where they go by position."""
+    """The joint names as in the file, in the skeleton's order; empty if joints go by position."""
     score_at: int
     """See `_score_at`."""
 
@@ -153,20 +153,22 @@ class _Joints:
         points, names = _points(person)
         count = len(self.skeleton)
         rows = np.tile([np.nan, np.nan, 0.0], (count, 1))
-        if self.names:  # in any order; what is not there was not seen
+        if self.names:  # in any order; missing ones were not detected
             place = {name: j for j, name in enumerate(self.names)}
             at = [place[name] for name in names]
         elif len(points) != count and len(points) not in WITH_FACE_OR_HANDS:
             person.fail(f"has {len(points)} landmarks, not {count} ({self.skeleton.name})")
         else:
             at = list(range(count))
-        for j, point in zip(at, points, strict=False):  # a whole body's come behind the pose's
+        for j, point in zip(
+            at, points, strict=False
+        ):  # those of the whole body come after the pose
             rows[j] = _numbers(point, self.score_at)
         return person.person(rows[:, :2], rows[:, 2], id)
 
 
 def _numbers(point: Item, score_at: int) -> NDArray[np.float64]:
-    """x, y and the score of a landmark, which in a list stands at `score_at`; by default 1."""
+    """Return x, y and the score of a landmark, in a list at `score_at`; by default 1."""
     if isinstance(point.value, list):
         numbers = point.array(len(point.value))
         return np.array([*numbers[:2], *numbers[score_at : score_at + 1], 1.0][:3])

@@ -5,12 +5,12 @@ MMPose 1.x writes two layouts. Its inferencers (`--pred-out-dir`) write the bare
     [{"frame_id": 0, "instances": [{"keypoints": [[x, y], ...], "keypoint_scores": [...],
                                     "bbox": [[x1, y1, x2, y2]], "bbox_score": s}, ...]}, ...]
 
-with frames counted from 0, and for a single picture the instances alone. Its demo scripts
-(`--save-predictions`) write the same list as `instance_info`, with frames counted from 1, next to
-a `meta_info` that names the joints. The second is what we write: a file that names its joints.
-People also write out what the inferencer returns for each frame, `{"predictions": [[{...}, ...]]}`.
-What RTMLib and ViTPose return is alike: `keypoints` with `scores`, of one person or of all people
-of a frame.
+with frames counted from 0, and for a single picture only the instances. Its demo scripts
+(`--save-predictions`) write the same list as `instance_info`, with frames counted from 1, and a
+`meta_info` that names the joints. We write the second, since it names its joints. Users also save
+the inferencer's return values for each frame, `{"predictions": [[{...}, ...]]}`, or those of RTMLib
+and ViTPose, which are similar: `keypoints` with `scores`, of one person or of all people of a
+frame.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ H36M_NAMES = (
     *("spine", "thorax", "neck_base", "head", "left_shoulder", "left_elbow", "left_wrist"),
     *("right_shoulder", "right_elbow", "right_wrist"),
 )
-"""What MMPose's dataset `h36m` calls the joints of h36m17, in the same order."""
+"""Names of h36m17's joints in MMPose's dataset `h36m`, in the same order."""
 
 
 def matches(item: Item) -> bool:
@@ -60,15 +60,15 @@ def matches(item: Item) -> bool:
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of a JSON file.
+    """Parse the content of a JSON file.
 
     Args:
-        item: all of the file.
-        asked: the skeleton is needed where `meta_info` does not name 17 joints.
+        item: the whole file.
+        asked: the skeleton is required if there are 17 joints without names in `meta_info`.
 
     Raises:
         KeypointsError: the content is not MMPose's, or not 2D joints.
-        UsageError: `skeleton` contradicts the file, or is needed and not given.
+        UsageError: the requested skeleton contradicts the file, or is required but not given.
     """
     meta, frames, first = None, item, 0
     if isinstance(item.value, dict) and not _written_out(item):
@@ -106,18 +106,18 @@ def _is_person(value: Any) -> bool:
         return False
     if "keypoint_scores" in value:
         return True
-    # Where other programs have a third number, it is the score.
+    # In other programs a third number is the score.
     pairs = all(len(joint) == 2 for joint in joints) and len(joints) != len(BLAZEPOSE33)
     return pairs and isinstance(scores, list) and len(scores) == len(joints)
 
 
 def _scores_key(value: dict[str, Any]) -> str | None:
-    """Where a person's scores stand; RTMLib and ViTPose call them `scores`."""
+    """Return the key of a person's scores; RTMLib and ViTPose call them `scores`."""
     return next((key for key in nested.SCORES if isinstance(value.get(key), list)), None)
 
 
 def _written_out(item: Item) -> bool:
-    """Whether people wrote it out of the inferencer's results, with `predictions` in it."""
+    """Whether a user saved the return values of an inferencer."""
     rows = item.value if isinstance(item.value, list) else [item.value]
     known = ("instances", "instance_info", "meta_info")
     first = rows[0] if rows else None
@@ -128,7 +128,7 @@ def _written_out(item: Item) -> bool:
 def _instances(
     frames: Item, first: int, video: str | None
 ) -> tuple[list[tuple[int, list[Item]]], tuple[str, ...]]:
-    """The people of every frame, which are counted from `first`, and warnings."""
+    """Return the people of every frame, with frames counted from `first`, and warnings."""
     if _written_out(frames):
         found, warnings = nested.frames(frames, _is_person, video)
         return list(found.items()), warnings
@@ -139,8 +139,8 @@ def write(poses: Pose2D, path: str | Path) -> Path:
     """Write 2D joints as MMPose's demo scripts do; the file appears complete or not at all.
 
     Frames in which a person is present become instances, interpolated ones too; a missing joint
-    is 0, 0 with score 0. Beyond MMPose's own keys, `meta_info` has the average frame rate and the
-    picture's size, and each instance its `track_id`, so that `read` gives the same people back.
+    is 0, 0 with score 0. In addition to MMPose's own keys, `meta_info` has the average frame rate
+    and the frame size, and each instance its `track_id`, so that `read` returns the same people.
     """
     names = H36M_NAMES if poses.skeleton == H36M17 else poses.skeleton.joint_names
     meta = {
@@ -182,7 +182,7 @@ def _instance(poses: Pose2D, person: int, frame: int) -> dict[str, Any]:
 
 
 def _person(person: Item, skeleton: Skeleton | None) -> PersonKeypoints | None:
-    assert skeleton is not None  # there is a person, so there was one to tell it by
+    assert skeleton is not None  # known, since there is a person
     joints = person["keypoints"]
     if joints.value and isinstance(joints.value, list) and _columns(joints.value) == 3:
         joints.fail("is 3D; lifting needs the 2D joints in pixels")
@@ -207,8 +207,8 @@ def _index(row: Item, first: int) -> int:
 
 
 def _skeleton(meta: Item | None, asked: Skeleton | None) -> Skeleton | None:
-    """The skeleton that `meta_info` tells by the names of its joints; None if nobody can tell it
-    by them, but it was asked for one.
+    """Return the skeleton of the joint names in `meta_info`; None without names, or if they are
+    unknown and the user requested a skeleton with as many joints.
     """
     named = meta.get("keypoint_id2name") if meta else None
     if meta is None or named is None:
@@ -223,10 +223,10 @@ def _skeleton(meta: Item | None, asked: Skeleton | None) -> Skeleton | None:
 
 
 def _unnamed_skeleton(instances: list[tuple[int, list[Item]]]) -> Skeleton | None:
-    """The skeleton of joints without names; None if there is nobody.
+    """Return the skeleton of joints without names; None if there are no people.
 
     Raises:
-        UsageError: there are 17, and MMPose has models for both COCO's and Human3.6M's.
+        UsageError: there are 17 joints, and MMPose has models for both COCO's and Human3.6M's.
     """
     for person in (person for _, row in instances for person in row):
         joints = person["keypoints"]

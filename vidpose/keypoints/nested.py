@@ -1,4 +1,4 @@
-"""JSON that people write out of a library's results: frames in lists or objects, as they like."""
+"""JSON that users save from a library's results: frames in lists or objects of any layout."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ FRAME_KEYS = (
     *("frameNumber", "frameId", "frame_no", "frame_count"),
 )
 PICTURE_KEYS = ("image", "image_name", "image_path", "image_id", "file_name", "filename", "file")
-"""Where an entry names its picture."""
+"""Keys of an entry's picture."""
 LIST_KEYS = ("frames", "data", "results", "predictions", "detections")
-"""Under these stand frames."""
+"""Keys of frames."""
 PEOPLE_KEYS = (
     *("people", "persons", "humans", "players", "pose", "poses", "bodies", "instances"),
     *("keypoints", "landmarks", "pose_landmarks", "poseLandmarks", "multi_pose_landmarks"),
 )
-"""Under these stand the people of a picture."""
+"""Keys of the people of a frame."""
 NO_POSE = ("world", "hand", "face")
-"""In keys of other landmarks, which stand next to a pose's."""
+"""Parts of the keys of other landmarks next to those of a pose."""
 SCORES = ("keypoint_scores", "scores", "keypoints_scores", "confidences", "confidence")
 """Lists of scores next to lists of joints."""
 DEEPEST = 6
-"""Nobody nests a person deeper than this."""
+"""Maximum nesting depth of a person."""
 MOST_PEOPLE = 20
-"""What has more entries than this, and more than there are around it, is no picture."""
+"""A value with more entries than this, and more than its parent has, is not a single frame."""
 
 IsPerson = Callable[[Any], bool]
 Frames = dict[int, list[Item]]
 
 
 def has_people(value: Any, is_person: IsPerson, depth: int = DEEPEST) -> bool:
-    """Whether there is a person in the first entries of a JSON value."""
+    """Whether the first entries of a JSON value contain a person."""
     if is_person(value):
         return True
     if depth == 0 or not isinstance(value, list | dict):
@@ -50,19 +50,19 @@ def has_people(value: Any, is_person: IsPerson, depth: int = DEEPEST) -> bool:
 
 
 def frames(item: Item, is_person: IsPerson, video: str | None) -> tuple[Frames, tuple[str, ...]]:
-    """The people of every frame, and warnings.
+    """Return the people of every frame, and warnings.
 
-    A frame is numbered by a key such as `frame`, by the name of its picture, by the key it stands
-    under, or else by its position.
+    A frame's number comes from a key such as `frame`, the name of its picture, the key of the frame
+    itself, or else its position.
 
     Args:
-        item: all of the file.
+        item: the whole file.
         is_person: whether a value is a person.
         video: which video, if keys are names of pictures and there are several.
 
     Raises:
-        KeypointsError: numbers are no numbers, names do not tell the frames, or nothing does.
-        UsageError: there are several videos, and none is chosen.
+        KeypointsError: numbers are invalid, or the frames cannot be found from names or otherwise.
+        UsageError: there are several videos, and none was chosen.
     """
     reading = _Reading(is_person, video)
     found = reading.frames_of(item)
@@ -71,14 +71,14 @@ def frames(item: Item, is_person: IsPerson, video: str | None) -> tuple[Frames, 
 
 @dataclass
 class _Reading:
-    """How one file is read."""
+    """Reads one file."""
 
     is_person: IsPerson
     video: str | None
     warnings: list[str] = field(default_factory=list)
 
     def frames_of(self, item: Item, key: str = "") -> Frames:
-        """The frames in a value that stands under a key."""
+        """Return the frames in the value of a key."""
         if self.is_person(item.value) and not _own_key(item.value):
             return {0: [item]}
         number = _own_number(item)
@@ -98,7 +98,7 @@ class _Reading:
         return _together(self.frames_of(parts[key], key) for key in likely)
 
     def _of_keys(self, item: Item, parts: dict[str, Item]) -> Frames:
-        """Frames by their keys; or people by theirs, and within each of them frames."""
+        """Read frames by their keys; or people by theirs, each with frames."""
         most = max(MOST_PEOPLE, len(parts))
         numbered = any(self._numbered_within(part) for part in parts.values())
         if numbered or all(self._length(part) > most for part in parts.values()):
@@ -147,7 +147,7 @@ class _Reading:
         return out
 
     def _is_picture(self, entries: list[Item]) -> bool:
-        """Whether they are one picture's people: each is an object that says no frame."""
+        """Whether the entries are the people of one frame: all objects without a frame number."""
         return bool(entries) and all(
             isinstance(entry.value, dict)
             and self.is_person(entry.value)
@@ -156,12 +156,12 @@ class _Reading:
         )
 
     def _names(self, entries: list[Item]) -> list[str]:
-        """What the entries call their frames, if each has a number in it, and not all the same."""
+        """Return the entries' frame names, if they have numbers that are not all equal."""
         pictures = [_picture(entry.value) for entry in entries]
         known = [name for name in pictures if name and re.search("[0-9]", name)]
         if len(known) == len(entries) > len(set(known)) > 1 or len(set(known)) == len(entries):
             return known
-        # A person's own index is their place in the frame.
+        # A person's own index is their position in the frame.
         counted = [None if self.is_person(e.value) else _index(e.value) for e in entries]
         indices = [index for index in counted if index is not None]
         return indices if len(set(indices)) == len(entries) else []
@@ -170,19 +170,19 @@ class _Reading:
         return next(self._people(item), None) is not None
 
     def _holds_frames(self, item: Item) -> bool:
-        """Whether an object's own number is a total: frames stand in it."""
+        """Whether an object contains frames, so that its own number is a total."""
         parts = self._parts(item)
         return any(key == LIST_KEYS[0] or self._numbered_within(parts[key]) for key in parts)
 
     def _numbered_within(self, item: Item, depth: int = DEEPEST) -> bool:
-        """Whether there is an object with a frame's number below this value, not in it itself."""
+        """Whether an object with a frame number is below this value, not counting itself."""
         if depth == 0 or self.is_person(item.value) or _own_key(item.value):
             return False
         parts = list(item)[:10] if isinstance(item.value, list) else _children(item).values()
         return any(_own_key(p.value) or self._numbered_within(p, depth - 1) for p in parts)
 
     def _length(self, item: Item) -> int:
-        """How many entries with people stand in a value."""
+        """Return the number of entries with people in a value."""
         if self.is_person(item.value):
             return 1
         entries = list(item) if isinstance(item.value, list) else list(_children(item).values())
@@ -190,7 +190,7 @@ class _Reading:
         return self._length(entries[0]) if inner == len(entries) == 1 else inner
 
     def _parts(self, item: Item) -> dict[str, Item]:
-        """What stands in an object and has people; of a pose and other landmarks only the pose."""
+        """Return an object's parts with people; of a pose and other landmarks only the pose."""
         parts = {
             key: child
             for key, child in _children(item).items()
@@ -256,7 +256,7 @@ def _own_number(entry: Item) -> int | None:
 
 
 def _picture(value: Any) -> str | None:
-    """What an object calls its picture."""
+    """Return an object's name for its picture."""
     if not isinstance(value, dict):
         return None
     names = (value.get(key) for key in PICTURE_KEYS)
@@ -264,13 +264,13 @@ def _picture(value: Any) -> str | None:
 
 
 def _index(value: Any) -> str | None:
-    """A plain `index`, which is the frame's if there are no two alike."""
+    """Return a plain `index`, which is the frame's if all are different."""
     index = value.get("index") if isinstance(value, dict) else None
     return str(index) if isinstance(index, int) and index >= 0 else None
 
 
 def _together(parts: Iterable[Frames]) -> Frames:
-    """The people of several people's or pictures' frames."""
+    """Merge the frames of several parts."""
     out: Frames = {}
     for part in parts:
         for number, people in part.items():

@@ -1,7 +1,7 @@
 """NumPy files: our own 2D file and result file, and bare arrays of one person.
 
-The 2D file (`vidpose-2d/1`) is the result file without its third dimension: the same keys, types
-and meanings, so whatever reads one reads the 2D part of the other.
+The 2D file (`vidpose-2d/1`) is the result file without its 3D arrays, with the same keys, types and
+meanings, so a reader of one can read the 2D part of the other.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ FORMAT_2D = "vidpose-2d/1"
 BARE_KEYS = ("keypoints_2d", "keypoints")
 SCORE_KEYS = ("scores_2d", "scores", "keypoint_scores", "keypoints_scores", "confidence", "conf")
 MOST_SCORE = 10.0
-"""Some networks' scores go beyond 1, none beyond this."""
+"""Scores of some networks exceed 1, but never this."""
 _APART = ("skeleton", "fps", "frame_size")
 _ARRAYS = tuple(f.name for f in fields(Pose2D) if f.name not in _APART)
 
 
 def write(poses: Pose2D, path: str | Path, meta: dict[str, Any]) -> Path:
-    """Write a 2D file; it appears complete or not at all.
+    """Write a 2D file, atomically.
 
     Args:
         poses: any skeleton.
         path: the .npz.
-        meta: where the joints come from; JSON values only.
+        meta: provenance of the joints; JSON values only.
     """
     return write_poses(path, poses, Pose2D, FORMAT_2D, meta)
 
 
 def read(path: Path, skeleton: Skeleton | None = None) -> tuple[Pose2D, dict[str, Any]]:
-    """Read a 2D file, or the 2D part of a result file. Nothing in it is ever executed.
+    """Read a 2D file, or the 2D part of a result file. No code in it is executed.
 
     Returns:
         The joints and `meta`.
@@ -84,14 +84,14 @@ def is_ours(path: Path) -> bool:
 def read_bare(path: Path, asked: Asked) -> KeypointFile:
     """Read an array of x, y and perhaps the score, in pixels; NaN = missing.
 
-    (T, J, 2 or 3) is one person, (T, P, J, 2 or 3) are P people in any order, and (1, T, J, 2 or 3)
-    is one, too. The scores may be an array of their own. FreeMoCap's arrays (cameras, T, points, 2
-    or 3) are read one camera at a time: their points are MediaPipe's, the body's 33 first, and
-    their third column is a depth.
+    (T, J, 2 or 3) and (1, T, J, 2 or 3) are one person, (T, P, J, 2 or 3) P people in any order.
+    The scores may be a separate array. FreeMoCap's arrays (cameras, T, points, 2 or 3) are read one
+    camera at a time: their points are MediaPipe's, with the 33 of the body first, and their third
+    column is a depth.
 
     Args:
         path: a .npy, or an .npz with one array or one called `keypoints_2d` or `keypoints`.
-        asked: whose joints they are, and the camera, which counts from 0.
+        asked: the skeleton, and the camera, counted from 0.
 
     Raises:
         UsageError: no skeleton is given, or no camera.
@@ -136,7 +136,7 @@ def read_bare(path: Path, asked: Asked) -> KeypointFile:
 def _with_scores(
     array: NDArray[Any], entries: dict[str, NDArray[Any]]
 ) -> tuple[NDArray[Any], str | None]:
-    """The joints with the scores that stand in an array of their own, if one fits, and its name."""
+    """Append the scores of a separate array, if one fits; also return its name."""
     shape = array.shape[:-1]
     if array.shape[-1:] != (2,):
         return array, None
@@ -149,7 +149,7 @@ def _with_scores(
 
 
 def _are_people(array: NDArray[Any], skeleton: Skeleton) -> bool:
-    """Whether (A, B, J, 2 or 3) are people in frames, and not the frames of cameras."""
+    """Whether (A, B, J, 2 or 3) are people in frames, not frames of cameras."""
     first, second, joints, numbers = array.shape
     depth = numbers == 3 and _is_depth(array[..., 2])
     return joints == len(skeleton) and not depth and (first == 1 or second < first)
@@ -175,8 +175,8 @@ def _are_scores(column: NDArray[Any]) -> bool:
 
 
 def _people(array: NDArray[Any], item: Item, skeleton: Skeleton) -> KeypointFile:
-    """One person's joints (T, J, 2 or 3), or those of several (T, P, J, 2 or 3), to be tracked."""
-    with np.errstate(invalid="ignore"):  # NaN of any kind is a missing joint
+    """Read one person (T, J, 2 or 3), or several people (T, P, J, 2 or 3) to be tracked."""
+    with np.errstate(invalid="ignore"):  # signalling NaN counts as missing, too
         numbers = array.astype(np.float64)
     alone = array.ndim == 3
     frames = {}
@@ -184,27 +184,27 @@ def _people(array: NDArray[Any], item: Item, skeleton: Skeleton) -> KeypointFile
         place = Item(None, item.path, f"{item.place}[{index}]")
         scores = people[..., 2] if people.shape[2] == 3 else np.ones(people.shape[:2])
         seen = [
-            place.person(joints[:, :2], sure, id=1 if alone else None)
-            for joints, sure in zip(people, scores, strict=True)
+            place.person(joints[:, :2], score, id=1 if alone else None)
+            for joints, score in zip(people, scores, strict=True)
         ]
         frames[index] = [one for one in seen if one is not None]
     return KeypointFile(path=item.path, format=NAME, skeleton=skeleton, frames=frames)
 
 
 def _is_depth(column: NDArray[Any]) -> bool:
-    """Whether a third column cannot be scores: most lie far outside of 0 to 1."""
+    """Whether a third column cannot be scores: many values are far outside 0 to 1."""
     known = column[np.isfinite(column)]
     return bool(len(known) and np.mean((known < -0.01) | (known > MOST_SCORE)) > 0.1)
 
 
 def _entries(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npy or .npz; of the latter only `keys`, if given."""
+    """Return the arrays of a .npy or .npz; of the latter only `keys`, if given."""
     found = read_arrays(path, *keys, error=KeypointsError)
     return {key or "the array": array for key, array in found.items()}
 
 
 def _check(poses: Pose2D) -> None:
-    """What `Pose2D` leaves open, but lifting needs."""
+    """Check what lifting requires in addition to `Pose2D`."""
     if not poses.people:
         raise ValueError("person_ids: there is nobody in it")
     check_values(poses)

@@ -2,14 +2,14 @@
 
     {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x1, y1, score1, ...]}]}
 
-OpenPose calls them `<video>_<frame>_keypoints.json`, others who write this format as they like:
-Pose2Sim `<camera>_<frame>.json`. BODY_25 has 25 joints, the older COCO model 18; Pose2Sim and
-Sports2D write the joints of their own models. 0, 0, 0 or NaN is a missing joint. Coordinates are
-pixels, or with `--keypoint_scale 3` parts of width and height. Versions before 1.2 called the
-joints `pose_keypoints`. Somebody without a body, but with hands or a face, is nobody here.
+OpenPose names the files `<video>_<frame>_keypoints.json`; other programs that write this format
+have other names: Pose2Sim `<camera>_<frame>.json`. BODY_25 has 25 joints, the older COCO model 18;
+Pose2Sim and Sports2D write the joints of their own models. 0, 0, 0 or NaN is a missing joint.
+Coordinates are pixels, or with `--keypoint_scale 3` fractions of width and height. Versions before
+1.2 called the joints `pose_keypoints`. People with only hands or a face are skipped.
 
 ComfyUI's DWPose and OpenPose nodes write a list with an entry for every frame, which also has the
-picture's size, `canvas_width` and `canvas_height`. Older ones write parts of it, newer ones pixels.
+frame size, `canvas_width` and `canvas_height`. Older nodes write fractions of it, newer pixels.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ def matches(item: Item) -> bool:
         return _is_frame(item.value)
     if not item.value or not all(_is_frame(frame) for frame in item.value):
         return False
-    # Others call their people so, too, whose joints are written differently.
+    # Other formats have a `people` key, too, with joints in another layout.
     return all(_is_person(person) for frame in item.value for person in frame["people"][:1])
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of one frame's file, or of a list of frames.
+    """Parse the content of one frame's file, or of a list of frames.
 
     Args:
-        item: all of the file.
-        asked: the skeleton is by default told by the number of joints.
+        item: the whole file.
+        asked: by default the skeleton is chosen by the number of joints.
 
     Raises:
         KeypointsError: the content is not OpenPose's.
@@ -104,12 +104,12 @@ def _is_person(value: Any) -> bool:
 
 
 def _is_bodiless(person: Item) -> bool:
-    """Whether only hands or a face were found of somebody."""
+    """Whether only hands or a face of a person were found."""
     return _is_person(person.value) and all(person.value.get(key) in (None, []) for key in KEYS)
 
 
 def _number(item: Item) -> int:
-    """The frame of a file for one of them, by its name."""
+    """Return the frame number from the name of a frame's file."""
     has_number = re.search("[0-9]", item.path.stem)
     index = next(iter(frame_numbers([item.path.name], item.path).values())) if has_number else 0
     return Item(index, item.path, "the number in its name").integer()
@@ -118,7 +118,7 @@ def _number(item: Item) -> int:
 def _people(people: Sequence[Item], skeleton: Skeleton | None) -> list[PersonKeypoints]:
     out = []
     for person in people:
-        assert skeleton is not None  # there is a person, so there was one to tell it by
+        assert skeleton is not None  # known, since there is a person
         joints, id = _joints(person), person.get("person_id")
         seen = joints.person(*joints.triplets(skeleton), id.person_id() if id else None)
         out += [seen] if seen else []
@@ -131,7 +131,7 @@ def _joints(person: Item) -> Item:
 
 
 def _skeleton(people: Sequence[Item]) -> Skeleton | None:
-    """Whose joints they are, by their number; None if nobody is there."""
+    """Choose the skeleton by the number of joints; None if there are no people."""
     for person in people:
         found = skeleton_by_size(_joints(person), 3, *KNOWN)
         if found == COCO17:

@@ -1,4 +1,4 @@
-"""Files that people try and that hold no 2D joints to read: what to do instead."""
+"""Recognise common files without readable 2D joints, and say what to do instead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (8, b"WEBP", _PICTURE),
     *((0, bytes([0x80, version]), _PICKLE) for version in (2, 3, 4, 5)),
 )
-"""Where a file has which bytes, and what it is then."""
+"""Offset, bytes and the message for a file that has them there."""
 _ARCHIVES = (
     (0, b"\x1f\x8b", "is compressed; unpack it first (gunzip)"),
     (0, b"\xfd7zXZ\0", "is compressed; unpack it first (unxz)"),
@@ -33,7 +33,7 @@ _ARCHIVES = (
     (0, b"PK\x03\x04", "is an archive; unpack it first (unzip)"),
     (0, b"7z\xbc\xaf\x27\x1c", "is an archive; unpack it first (7z x)"),
 )
-"""The same where the suffix says nothing else: spreadsheets are zip files, too."""
+"""The same, checked after the suffix: spreadsheets are zip files, too."""
 
 _HDF5 = (
     "is HDF5: of DeepLabCut, write it as CSV (deeplabcut.analyze_videos_converth5_to_csv), since "
@@ -56,7 +56,7 @@ _LINE = 4096
 
 
 def refuse_other_files(path: Path) -> None:
-    """Say what a file is and what to do, if it is known to hold no 2D joints that can be read.
+    """Raise an error that says what to do if a file is known to hold no readable 2D joints.
 
     Raises:
         UsageError: it is a video or a picture.
@@ -88,8 +88,8 @@ def _by_beginning(head: bytes, known: Iterable[tuple[int, bytes, str]]) -> str |
 
 
 def text_kind(path: Path) -> str | None:
-    """What a file of 2D joints that is not NumPy's may be: `json`, `csv` or `yolo`, by its
-    beginning; None if it is none of them.
+    """Detect the format of a text file from its suffix and beginning: `json`, `csv` or `yolo`; None
+    if it is none of them.
     """
     suffix = path.suffix.lower()
     with open(path, "rb") as stream:

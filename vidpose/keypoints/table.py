@@ -1,11 +1,11 @@
-"""Tables with a line of column names: a row for each person and frame, or for each joint.
+"""Tables with a header line: a row for each person and frame, or for each joint.
 
     frame,nose_x,nose_y,nose_visibility,left_eye_x,...            MediaPipe, your own
     class,x1,y1,z1,v1,x2,...                                      MediaPipe, as its tutorials do
     track,frame_idx,instance.score,nose.x,nose.y,nose.score,...   SLEAP's analysis CSV
     frame,landmark_id,landmark_name,x,y,z,visibility              a row for each joint
 
-Columns that are no video, no frame, no person and no joint are left out, and depths, too.
+Columns for anything except video, frame, person and joints are skipped, and so are depths.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ PERSON = re.compile(
     re.I,
 )
 BARE = re.compile(r"id|idx", re.I)
-"""A person's number, a joint's, or the row's."""
+"""The number of a person, a joint or the row."""
 INDEX = re.compile(
     r"person[ _]?(idx|index|no|nr|num|number)"
     r"|(instance|pose|detection)([ _]?(id|idx|index|no|nr|num|number))?|instance[ _]?name",
     re.I,
 )
-"""Counts the people of a frame, and is nobody's from frame to frame."""
+"""Counts the people of a frame, and does not identify them from frame to frame."""
 NOBODY = re.compile(r"|-1(\.0*)?|none|nan|null|n/?a|<na>", re.I)
-"""A cell for somebody who is not tracked."""
+"""A cell for a person who is not tracked."""
 WHOLE = re.compile(r"\d+(\.0*)?")
 JOINT = re.compile(
     r"(landmark|joint|keypoint|key[ _]point|bodypart|body[ _]part|part|point|kp)"
@@ -70,24 +70,24 @@ NO_JOINTS = re.compile(r"(b?box|center|centre|centroid|com|instance|world).*", r
 class _Table:
     path: Path
     head: Sequence[str]
-    """The columns' names."""
+    """The column names."""
     rows: Sequence[tuple[int, Sequence[str]]]
-    """Each with its line."""
+    """Each with its line number."""
 
     def first(self, names: re.Pattern[str]) -> int | None:
-        """The first column that is called like this."""
+        """Return the first column with a name like this."""
         return next((c for c, name in enumerate(self.head) if names.fullmatch(name)), None)
 
     def texts(self, column: int | None) -> list[str]:
-        """The cells of a column; empty ones where a row is too short, or without a column."""
+        """Return the cells of a column; empty ones if a row is too short, or without a column."""
         return [_text(row, column) for _, row in self.rows]
 
     def frames(self, column: int | None) -> list[str]:
-        """The cells of the frames' column, or the rows' numbers from 0."""
+        """Return the cells of the frame column, or the row numbers from 0."""
         return list(map(str, range(len(self.rows)))) if column is None else self.texts(column)
 
     def people(self, column: int | None) -> set[str]:
-        """Everybody in a column of people."""
+        """Return the distinct people in a column."""
         return {text for text in self.texts(column) if not NOBODY.fullmatch(text)}
 
     def number(self, line: int, row: Sequence[str], column: int) -> float:
@@ -96,7 +96,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column says what, besides coordinates."""
+    """The columns except those of coordinates."""
 
     frame: int | None
     person: int | None
@@ -106,29 +106,29 @@ class _Columns:
 
 
 def matches(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a table has a line of column names."""
+    """Whether a table has a header line."""
     return bool(rows) and any(re.fullmatch(r".*x\d*|x[ _.:/-].+", cell, re.I) for cell in rows[0])
 
 
 def read(path: Path, rows: Sequence[Sequence[str]], asked: Asked = NOTHING) -> KeypointFile:
-    """Understand a table.
+    """Parse a table.
 
     Args:
         path: the file.
         rows: all of its cells.
-        asked: the skeleton where joints have no names, and the video where there are several.
+        asked: the skeleton if joints have no names, and the video if there are several.
 
     Raises:
         KeypointsError: there are no columns of joints, or people or frames cannot be told apart.
         UsageError: the skeleton must be given, or contradicts the names; or there are several
-            videos and none is chosen.
+            videos and none was chosen.
     """
     head = [cell.strip().strip("\"'") for cell in rows[0]]
     table = _Table(path, head, list(enumerate(rows[1:], 2)))
     frame = _frame_column(table)
     table, of_video = _one_video(table, frame, asked)
     wide = _joints(head)
-    # Beside the columns of a whole person, x and y are its box.
+    # Next to the columns of a whole person, x and y are its box.
     long = {"x", "y"} <= {name.lower() for name in head} and len(wide) < len(NEEDED)
     columns = _columns(table, frame, long)
     if long:
@@ -140,8 +140,8 @@ def read(path: Path, rows: Sequence[Sequence[str]], asked: Asked = NOTHING) -> K
 
 
 def _frame_column(table: _Table) -> int | None:
-    """The first that is called like one of frames; one of files, or a count, may be the same in
-    many frames.
+    """Find the first column with a name for frames; columns of files or counts may have the same
+    value in many frames.
     """
     single = len(table.rows) < 2
     values = {
@@ -159,10 +159,10 @@ def _unsure(name: str) -> bool:
 
 
 def _one_video(table: _Table, frame: int | None, asked: Asked) -> tuple[_Table, Asked]:
-    """The rows of one video where columns name several, and what is asked of these.
+    """Select the rows of one video if columns name several; also return what remains requested.
 
     Raises:
-        UsageError: there are several videos and none is chosen, or there is no such video.
+        UsageError: there are several videos and none was chosen, or there is no such video.
     """
     frames = table.frames(frame)
     columns = [
@@ -181,14 +181,14 @@ def _one_video(table: _Table, frame: int | None, asked: Asked) -> tuple[_Table, 
     for name, at in zip(names, frames, strict=True):
         videos.setdefault(name, set()).add(at)
     if asked.video is None and len(set(frames)) == sum(map(len, videos.values())):
-        return table, asked  # frames that count on from one to the next are one video's
+        return table, asked  # frames numbered across the names are one video
     chosen = chosen_video(videos, table.path, asked.video)
     rows = [row for name, row in zip(names, table.rows, strict=True) if name == chosen]
     return replace(table, rows=rows), replace(asked, video=None)
 
 
 def _joints(head: Sequence[str]) -> dict[str, dict[str, int]]:
-    """The columns x, y and s (the score) of each joint in a table with a row for each person."""
+    """Find the columns x, y and s (score) of each joint in a table with a row for each person."""
     found: list[dict[str, dict[str, int]]] = []
     for patterns in ((NUMBER_LAST, NAME_FIRST), (NAME_LAST,)):
         joints: dict[str, dict[str, int]] = {}
@@ -203,8 +203,11 @@ def _joints(head: Sequence[str]) -> dict[str, dict[str, int]]:
 
 
 def _columns(table: _Table, frame: int | None, long: bool) -> _Columns:
-    """Raises KeypointsError: a row is no frame, and no column numbers them; or there is no column
-    of joints in a table with a row for each.
+    """Find the columns.
+
+    Raises:
+        KeypointsError: frames have several rows and no column numbers them, or a table with a row
+            for each joint has no column of joints.
     """
     joint = _joint_column(table) if long else None
     if long and frame is None:
@@ -225,7 +228,7 @@ def _columns(table: _Table, frame: int | None, long: bool) -> _Columns:
 
 
 def _joint_column(table: _Table) -> int | None:
-    """A joint's name rather than its number."""
+    """Find the column of joints, preferably of names, not numbers."""
     found = [c for c, name in enumerate(table.head) if JOINT.fullmatch(name)]
     words = [c for c in found if not all(text.isdigit() for text in table.texts(c)[:1])]
     return next(iter(words or found), table.first(BARE))
@@ -234,8 +237,8 @@ def _joint_column(table: _Table) -> int | None:
 def _people_column(
     table: _Table, frame: int | None, names: Sequence[re.Pattern[str]], joint: int | None
 ) -> int | None:
-    """The first column that is called like this and tells people apart; `joint` is the joint's,
-    if there is a row for each.
+    """Find the first column with such a name that distinguishes people; `joint` is the column of
+    joints, in a table with a row for each joint.
     """
     frames = table.frames(frame)
     for pattern in names:
@@ -244,23 +247,23 @@ def _people_column(
                 continue
             texts = table.texts(c)
             if name.lower() == "pose" and not all(map(WHOLE.fullmatch, texts)):
-                continue  # what somebody does
+                continue  # an activity
             rows = [at for at in zip(frames, texts, strict=True) if not NOBODY.fullmatch(at[1])]
             seen = set(rows)
             if not rows or (joint is not None and len(seen) == len(rows)):
-                continue  # it is another one for each joint
+                continue  # it differs for each joint
             if pattern is BARE and len(set(frames)) > 1 and len(seen) == len(table.people(c)):
-                continue  # a number that is never in two frames is the row's
+                continue  # a number that is never in two frames counts rows
             return c
     return None
 
 
 def _counting_column(table: _Table, several: bool) -> int | None:
-    """A column that numbers frames as pandas writes it, `index` or one without a name.
+    """Find a column that numbers frames as pandas writes it: `index`, or without a name.
 
     Args:
-        table: it has no other column of frames.
-        several: frames have several rows, so that a column that counts rows does not count frames.
+        table: without another column of frames.
+        several: frames have several rows, so a column that counts rows does not count frames.
     """
     for c, name in enumerate(table.head):
         texts = table.texts(c)
@@ -338,7 +341,7 @@ def _long(table: _Table, columns: _Columns) -> tuple[list[str], list[tables.Row]
 
 
 def _who(row: Sequence[str], column: int | None) -> str | None:
-    """A cell of a column of people; None if it names nobody."""
+    """Return a cell of a column of people; None if it names nobody."""
     text = _text(row, column)
     return None if NOBODY.fullmatch(text) else text
 

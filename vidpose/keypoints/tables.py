@@ -1,4 +1,4 @@
-"""Tables of 2D joints as text, whatever their columns are: rows of people, columns of joints."""
+"""Common code for text tables of 2D joints: rows of people, columns of joints."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from vidpose.skeleton import BLAZEPOSE33, Skeleton
 NUMBERED = re.compile(r"(?:[a-z]+[ _.-]?)?([0-9]{1,4})", re.I)
 """`landmark_12`: a joint without a name."""
 WITH_FACE_OR_HANDS = (75, 501, 543, 553)
-"""Numbers of points of MediaPipe's whole-body models; the first 33 are the pose's."""
+"""Numbers of points of MediaPipe's whole-body models; the first 33 are the pose."""
 FEWEST_OF_33 = 25
-"""So many numbers up to the last of MediaPipe's 33 are MediaPipe's, though some are missing."""
+"""With at least this many of the 33 numbers, including the last, joints are MediaPipe's."""
 SEPARATOR = re.compile(r'"?sep=(.)"?', re.I)
 """Excel's first line."""
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.I)
@@ -40,27 +40,27 @@ DECIMAL_POINT = re.compile(r"[-+]?\d*\.\d+(e[-+]?\d+)?", re.I)
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One person in one frame, or where nobody was found."""
+    """One person in one frame, or a frame without people."""
 
     line: int
-    """Where it stands, counted from 1, for messages."""
+    """Line number, from 1, for messages."""
     frame: str
     """A number, or a picture's name."""
     person: Hashable
-    """Who it is; None if the table does not say."""
+    """The person's ID or name; None if the table has none."""
     joints: NDArray[np.float64]
     """(J, 3): x, y and score; NaN where missing."""
     index: Hashable = None
-    """What tells people apart within the frame, but is nobody's from frame to frame."""
+    """Distinguishes people within the frame, but not from frame to frame."""
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    """The cells of a text, split at the sign that splits its first line: comma, tab or semicolon.
+    """Read the cells of a text file, with the separator of its first line: comma, tab or semicolon.
 
-    Decimal commas become points where no comma stands between the cells.
+    Decimal commas become points if the separator is not a comma.
 
     Raises:
-        KeypointsError: it is no text.
+        KeypointsError: it is no text file.
     """
     try:
         content = path.read_bytes()
@@ -86,10 +86,10 @@ def read_rows(path: Path) -> list[list[str]]:
 
 
 def number(cell: str, path: Path, line: int, column: str) -> float:
-    """A number; NaN for an empty cell.
+    """Parse a number; NaN for an empty cell.
 
     Raises:
-        KeypointsError: it is none.
+        KeypointsError: it is no number.
     """
     try:
         return float(cell) if cell else np.nan
@@ -108,20 +108,20 @@ def keypoint_file(
     asked: Asked,
     warnings: tuple[str, ...] = (),
 ) -> KeypointFile:
-    """What a table holds.
+    """Make a `KeypointFile` from the rows of a table.
 
     Args:
         path: the file.
-        format: its name.
+        format: name of its format.
         names: (J,) the joints' names, or numbers.
-        rows: everybody.
-        asked: the skeleton where the names leave it open, and the video.
-        warnings: what the user should know.
+        rows: all people in all frames.
+        asked: the skeleton if the names leave it open, and the video.
+        warnings: for the user.
 
     Raises:
-        KeypointsError: the frames or the joints cannot be told.
-        UsageError: the skeleton that was asked for contradicts the names, or must be given; or
-            there are several videos and none is chosen.
+        KeypointsError: the frames or the joints cannot be identified.
+        UsageError: the requested skeleton contradicts the names, or must be given; or there are
+            several videos and none was chosen.
     """
     skeleton, places = _skeleton(path, names, asked.skeleton)
     numbers, named = _frames(path, rows, asked.video)
@@ -149,7 +149,7 @@ def keypoint_file(
 def _skeleton(
     path: Path, names: Sequence[str], asked: Skeleton | None
 ) -> tuple[Skeleton, list[int]]:
-    """Whose joints they are, and the place in it of every joint that is read."""
+    """Return the skeleton, and the index in it of every joint in the table."""
     numbers = _numbers(names)
     if numbers is not None:
         return _numbered(path, names, numbers, asked)
@@ -173,7 +173,7 @@ def _skeleton(
 def _numbered(
     path: Path, names: Sequence[str], numbers: Sequence[int], asked: Skeleton | None
 ) -> tuple[Skeleton, list[int]]:
-    """The same of joints that are numbered. One that is never seen may lack its number."""
+    """The same for numbered joints, some of which may be missing in the table."""
     first, last = min(numbers), max(numbers)
     if last - first + 1 == len(names) and len(names) in WITH_FACE_OR_HANDS:
         return agreed(BLAZEPOSE33, asked, path), list(range(len(BLAZEPOSE33)))
@@ -192,8 +192,8 @@ def _numbered(
 
 
 def _start(path: Path, first: int, last: int, skeleton: Skeleton) -> int:
-    """The number of the skeleton's first joint, where the first and the last that were seen are
-    known.
+    """Return the number of the skeleton's first joint, from the first and last numbers in the
+    table.
     """
     count = len(skeleton)
     if last - first + 1 == count:
@@ -205,7 +205,7 @@ def _start(path: Path, first: int, last: int, skeleton: Skeleton) -> int:
     if last < count:
         raise KeypointsError(
             f"{path} has joints {first} to {last}, which may count from 0 or from 1; add joint 0 "
-            f"or {count}, empty if nobody shows it."
+            f"or {count}, with empty cells if it was never detected."
         )
     raise KeypointsError(
         f"{path} has joints {first} to {last}, not {count} joints ({skeleton.name})."
@@ -213,13 +213,13 @@ def _start(path: Path, first: int, last: int, skeleton: Skeleton) -> int:
 
 
 def _numbers(names: Sequence[str]) -> list[int] | None:
-    """The joints' numbers, if that is what they are called by and each has its own."""
+    """Return the joints' numbers, if all names are numbers and differ."""
     numbers = [int(found[1]) for name in names if (found := NUMBERED.fullmatch(name))]
     return numbers if len(set(numbers)) == len(names) else None
 
 
 def _frames(path: Path, rows: Sequence[Row], video: str | None) -> tuple[dict[str, int], bool]:
-    """The frame of each `Row.frame`, and whether these are names of pictures."""
+    """Return the frame of each `Row.frame`, and whether these are names of pictures."""
     cells = list(dict.fromkeys(row.frame for row in rows))
     out = {}
     for row in rows:
@@ -232,9 +232,9 @@ def _frames(path: Path, rows: Sequence[Row], video: str | None) -> tuple[dict[st
 
 
 def _ids(rows: Sequence[Row]) -> list[int | None]:
-    """Everybody's id: the table's number, else one for each name; None for whom it does not name.
+    """Return the ID of each row: the table's number, else one for each name; None without either.
 
-    A table that names nobody holds one person, if it has one row for each frame.
+    A table without IDs holds one person if it has one row for each frame.
     """
     people = list(dict.fromkeys(row.person for row in rows if row.person is not None))
     if not people:
@@ -252,7 +252,7 @@ def _ids(rows: Sequence[Row]) -> list[int | None]:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Joints in their order: of their numbers, if that is what they are called by."""
+    """Sort joints by their numbers, if their names are numbers."""
     names = list(names)
     numbers = _numbers(names)
     if numbers is None:
@@ -270,16 +270,16 @@ class JointCell:
     """As in `Row`, and so is `index`."""
     index: Hashable
     joint: str
-    """Its name, or number."""
+    """Name or number."""
     values: tuple[float, float, float]
     """x, y and score."""
 
 
 def grouped(path: Path, cells: Sequence[JointCell]) -> tuple[list[str], list[Row]]:
-    """Joints' names and rows of people, from a table with a row for each joint.
+    """Return joint names and rows of people, from a table with a row for each joint.
 
     Raises:
-        KeypointsError: somebody has a joint twice in a frame, in different places.
+        KeypointsError: a person has a joint twice in a frame, in different places.
     """
     names = in_order(dict.fromkeys(cell.joint for cell in cells))
     people: dict[tuple[str, Hashable, Hashable], dict[str, JointCell]] = {}

@@ -1,9 +1,9 @@
-"""easy_ViTPose's JSON (`--save-json`): all frames of a video, people by their track ids.
+"""easy_ViTPose's JSON (`--save-json`): all frames of a video, people by their track IDs.
 
     {"keypoints": [{"0": [[y1, x1, score1], [y2, x2, score2], ...]}, ...],
      "skeleton": {"0": "nose", "1": "left_eye", ...}}
 
-Points are y, x, in pixels. Frames go by their position in the list.
+Points are y, x, in pixels. The frame number is the position in the list.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def matches(item: Item) -> bool:
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of a JSON file.
+    """Parse the content of a JSON file.
 
     Args:
-        item: all of the file.
-        asked: the skeleton, where the joints' names are of none known here.
+        item: the whole file.
+        asked: the skeleton, if the joint names are unknown.
 
     Raises:
-        KeypointsError: the content is not easy_ViTPose's, or of joints not known here.
-        UsageError: the skeleton that was asked for contradicts the names.
+        KeypointsError: the content is not easy_ViTPose's, or its joints are unknown.
+        UsageError: the requested skeleton contradicts the names.
     """
     listed = item["skeleton"]
     names = tuple(listed[str(n)].text() for n in range(len(listed.value)))

@@ -1,17 +1,16 @@
-"""Ultralytics YOLO's poses: a text for every frame, or JSON.
+"""Ultralytics YOLO's poses: a text file for every frame, or JSON.
 
-`save_txt=True` and datasets have a text for each picture with anybody in it, with a line a person:
+`save_txt=True` and datasets have a text file for each picture with people, with a line per person:
 
     class x y width height x1 y1 [score1] x2 y2 [score2] ... [score of the person] [track id]
 
-all parts of the picture's width and height. `result.to_json()` gives for each picture
+all as fractions of the picture's width and height. `result.to_json()` returns for each picture
 
     [{"name": "person", "class": 0, "confidence": s, "box": {...}, "track_id": 3,
       "keypoints": {"x": [...], "y": [...], "visible": [...]}}, ...]
 
-in pixels, or normalised where asked for; people collect them in a list, an object by frame, or
-files. Joints that the network is unsure of are 0, 0 with their low score. Its models have COCO's
-joints.
+in pixels, or normalised if requested; users collect them in a list, an object by frame, or files.
+Joints with low confidence are 0, 0 with their low score. The models have COCO's joints.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ from vidpose.skeleton import COCO17, Skeleton
 
 NAME = "yolo"
 BEFORE = 5
-"""Numbers in a line before the joints: the class and the box."""
+"""Number of values in a line before the joints: class and box."""
 LISTS = ("classes.txt", "obj.txt", "train.txt", "val.txt", "test.txt", "notes.txt")
-"""Texts next to labels that are none."""
+"""Text files next to label files that are not labels."""
 
 
 def matches(item: Item) -> bool:
@@ -50,15 +49,15 @@ def matches(item: Item) -> bool:
 
 
 def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
-    """Understand the content of a JSON file.
+    """Parse the content of a JSON file.
 
     Args:
-        item: all of the file.
-        asked: the skeleton is by default COCO's.
+        item: the whole file.
+        asked: by default the skeleton is COCO's.
 
     Raises:
         KeypointsError: the content is not Ultralytics', or another skeleton's.
-        UsageError: there are several videos and none is chosen.
+        UsageError: there are several videos and none was chosen.
     """
     skeleton = asked.skeleton or COCO17
     found, warnings = nested.frames(item, _is_person, asked.video)
@@ -78,20 +77,20 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
 
 
 def text_files(folder: Path) -> list[Path]:
-    """The labels in a folder."""
+    """List the label files in a folder."""
     return [path for path in sorted(folder.glob("*.txt")) if path.name not in LISTS]
 
 
 def read_texts(path: Path, asked: Asked = NOTHING) -> KeypointFile:
-    """Read a folder of labels, or one picture's.
+    """Read a folder of label files, or a single one.
 
     Args:
         path: the folder or the file.
-        asked: the skeleton is by default COCO's; the video, if the folder has labels of several.
+        asked: by default the skeleton is COCO's; the video, if the folder has labels of several.
 
     Raises:
-        KeypointsError: a file is no label, or of another skeleton.
-        UsageError: there are several videos and none is chosen.
+        KeypointsError: a file is not a label file, or of another skeleton.
+        UsageError: there are several videos and none was chosen.
     """
     files = {one.name: one for one in (text_files(path) if path.is_dir() else [path])}
     numbers = frame_numbers(files, path, asked.video)
@@ -126,8 +125,9 @@ def read_texts(path: Path, asked: Asked = NOTHING) -> KeypointFile:
 
 
 def _first(numbers: Mapping[str, int]) -> int:
-    """What the first frame is called: Ultralytics calls those of a video `clip_1.txt`, `clip_2.txt`
-    ... without zeros in front. If nobody is in the first, this cannot be told from a count from 0.
+    """Return the number of the first frame: Ultralytics names those of a video `clip_1.txt`,
+    `clip_2.txt` ... without leading zeros. If the first frame has no people, this looks the same as
+    counting from 0.
     """
     plain = all(re.search(rf"_{number}\.txt$", name) for name, number in numbers.items())
     return int(plain and min(numbers.values(), default=0) == 1 and len(numbers) > 1)
@@ -161,13 +161,13 @@ def _rows(path: Path) -> list[Item]:
         raise KeypointsError(f"{path} cannot be read ({error.strerror}).") from None
     except ValueError:
         raise KeypointsError(
-            f"{path} is no label of YOLO (lines of numbers: class, box and joints)."
+            f"{path} is no label file of YOLO (lines of numbers: class, box and joints)."
         ) from None
     return [Item(row, path, f"line {n}") for n, row in enumerate(rows, 1)]
 
 
 def _layout(row: Item, skeleton: Skeleton) -> tuple[int, int]:
-    """How many numbers a joint has, and how many follow the joints."""
+    """Return the number of values per joint, and of values after the joints."""
     behind = len(row.value) - BEFORE
     each = next((n for n in (3, 2) if 0 <= behind - n * len(skeleton) <= 2), None)
     if each is None:
@@ -186,7 +186,7 @@ def _joints(row: Item, skeleton: Skeleton) -> NDArray[np.float64]:
 
 
 def _ids(rows: list[Item], skeleton: Skeleton) -> list[int | None]:
-    """Track ids: the second of two numbers behind the joints, or a single one if all are whole."""
+    """Return track IDs: the second of two values after the joints, or the only one if whole."""
     behind = [_layout(row, skeleton)[1] for row in rows]
     whole = all(row.value[-1].is_integer() and row.value[-1] >= 1 for row in rows)
     if not rows or len(set(behind)) > 1 or behind[0] == 0 or (behind[0] == 1 and not whole):
