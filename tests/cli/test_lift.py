@@ -132,7 +132,7 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
         (("lift", "a.npz", *WITH, "-o", "."), 2, "would overwrite a.npz"),
         (("lift", "no.json", *TOLD), 1, "no.json does not exist"),
         (("lift", "x.json", *TOLD, "--fps", "-3"), 2, "--fps -3"),
-        (("lift", "x.json", *WITH), 2, "whose 17 joints it holds; give --skeleton coco17"),
+        (("lift", "x.json", *WITH), 2, "skeleton of its 17 joints; give --skeleton coco17"),
         (("lift", "x.json", *WITH, "--skeleton", "coco17"), 2, "give --fps FRAMES_A_SECOND and"),
         (("lift", "x.json", *TOLD, "--size", "640"), 2, "as in 1920x1080"),
         (("lift", "x.json", *TOLD, "--size", "0x5"), 2, "as in 1920x1080"),

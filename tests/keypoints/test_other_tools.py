@@ -390,7 +390,7 @@ def test_people_of_others_are_not_openposes(tmp_path: Path) -> None:
 
 def test_17_joints_in_the_format_of_openpose_are_not_guessed(tmp_path: Path) -> None:
     path = files.openpose(tmp_path / "x", range(20), 2, COCO17)
-    with pytest.raises(UsageError, match="whose 17 joints it holds; give --skeleton coco17"):
+    with pytest.raises(UsageError, match="skeleton of its 17 joints; give --skeleton coco17"):
         read(path)
     assert_same_people(read(path, skeleton="coco17"))
 
@@ -592,7 +592,7 @@ def test_an_index_of_pandas_counts_the_frames(tmp_path: Path) -> None:
         ("1,2,3\n4,5,6\n", "no line that names its columns"),
         ("frame,weight\n1,2\n", "no line that names its columns"),
         ("frame,box_x,box_y\n1,2,3\n", "no columns of 2D joints such as nose_x"),
-        ("frame,tail_x,tail_y\n1,2,3\n", r"joints of no skeleton known here \(tail\); nose, left_"),
+        ("frame,tail_x,tail_y\n1,2,3\n", r"joints of no known skeleton \(tail\); nose, left_"),
         ("frame,x,y\n1,2,3\n", "a row for each joint, but no column 'joint'"),
         ("joint,x,y\nnose,2,3\n", "a row for each joint, but no column 'frame'"),
         ("scorer,a,a\nx,nose,nose\n", "lacks 'bodyparts' or 'coords'"),
@@ -618,7 +618,7 @@ def test_numbered_joints_of_17_are_not_guessed(tmp_path: Path) -> None:
     head = [f"kp{j}_{axis}" for j in range(17) for axis in "xy"]
     rows = [[i, *person(i).ravel().tolist()] for i in range(20)]
     path = files.table(tmp_path / "x", [["frame", *head], *rows])
-    with pytest.raises(UsageError, match="whose 17 joints it holds"):
+    with pytest.raises(UsageError, match="skeleton of its 17 joints"):
         read(path)
     assert_same_people(read(path, skeleton="coco17"), people=1)
 

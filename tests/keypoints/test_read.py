@@ -208,7 +208,7 @@ def test_who_is_seen_with_scores_of_0_only_is_not_there(skeleton: Skeleton, tmp_
     assert poses.person_ids.tolist() == [1]
     assert np.flatnonzero(~poses.present[0]).tolist() == list(range(20, 60))
     nobody = dump(tmp_path / "y", [row(i, 1, 0) for i in range(80)])
-    with pytest.raises(KeypointsError, match="nobody in it with a joint whose score is above 0"):
+    with pytest.raises(KeypointsError, match="no person in it with a joint whose score is above 0"):
         read(nobody, skeleton=skeleton.name)
 
 
@@ -221,7 +221,7 @@ def test_bare_arrays_need_a_skeleton(columns: int, suffix: str, tmp_path: Path) 
         joints = np.concatenate([joints, np.full((20, 17, 1), 0.5)], axis=2)
     path = tmp_path / f"x{suffix}"
     np.save(path, joints) if suffix == ".npy" else np.savez(path, anything=joints)
-    with pytest.raises(UsageError, match="does not say whose joints it holds"):
+    with pytest.raises(UsageError, match="does not state the skeleton of its joints"):
         read(path)
     poses = read(path, skeleton="coco17")
     np.testing.assert_allclose(poses.keypoints_2d[0, 5], in_h36m17(COCO17, 5), atol=1e-3)
@@ -234,7 +234,7 @@ def test_bare_arrays_need_a_skeleton(columns: int, suffix: str, tmp_path: Path) 
 def test_17_joints_without_names_are_not_guessed(tmp_path: Path) -> None:
     """COCO and Human3.6M both have 17."""
     path = files.mmpose(tmp_path / "x.json", range(20))
-    with pytest.raises(UsageError, match=r"whose 17 joints it holds; give --skeleton coco17, "):
+    with pytest.raises(UsageError, match=r"skeleton of its 17 joints; give --skeleton coco17, "):
         read(path)
     assert read(path, skeleton="coco17").people == 2
     dump(path, mmpose_with(keypoints=[[1, 2]] * 16))
@@ -259,11 +259,11 @@ def alphapose_with(**changes: Any) -> Any:
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "nothing": ([], "nobody in it"),
-    "a number": (3, "in no format known here"),
-    "other things": ({"boxes": []}, "in no format known here"),
-    "other lists": ([{"boxes": []}], "in no format known here"),
-    "no people": ([{"frame_id": 0, "instances": []}], "nobody in it"),
+    "nothing": ([], "no person in it"),
+    "a number": (3, "in no known format"),
+    "other things": ({"boxes": []}, "in no known format"),
+    "other lists": ([{"boxes": []}], "in no known format"),
+    "no people": ([{"frame_id": 0, "instances": []}], "no person in it"),
     "instances no list": ([{"frame_id": 0, "instances": 5}], r"\[0\].instances is not a list"),
     "no frame id": ([{"instances": []}], r"\[0\] has no 'frame_id'"),
     "text as frame": ([{"frame_id": "a", "instances": []}], r"\[0\].frame_id is not a whole"),
@@ -280,7 +280,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "far": (mmpose_with(keypoints=[[1e300, 2]] * 17), "more than 1000000 pixels away"),
     "few scores": (mmpose_with(keypoint_scores=[0.9] * 16), "keypoint_scores has 16 numbers"),
     "nan score": (mmpose_with(keypoint_scores=[float("nan")] * 17), "whose score is NaN"),
-    "all nan": (mmpose_with(keypoints=[[float("nan")] * 2] * 17), "nobody in it"),
+    "all nan": (mmpose_with(keypoints=[[float("nan")] * 2] * 17), "no person in it"),
     "normalised": (mmpose_with(keypoints=(person(0) / 640).tolist()), "not normalised"),
     "frame 0 of 1": (
         {"meta_info": {}, "instance_info": mmpose_with()},
@@ -288,7 +288,7 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "other names": (
         {"meta_info": {"keypoint_id2name": {"0": "tail"}}, "instance_info": []},
-        "joints of no skeleton known here",
+        "joints of no known skeleton",
     ),
     "coco short": (coco_with(keypoints=[1, 2, 3]), r"\[0\].keypoints has 3 numbers, not 51"),
     "coco text": (coco_with(keypoints="1 2 3"), r"\[0\].keypoints holds something else"),
@@ -339,11 +339,11 @@ def test_what_is_no_json(content: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((0, 17, 2)), "nobody in it"),
+        (np.zeros((0, 17, 2)), "no person in it"),
         (np.zeros((5, 17)), r"is float64 \(5, 17\), not \(frames, 17, 2 or 3\) numbers of coco17"),
         (np.zeros((5, 16, 2)), r"has the shape \(5, 16, 2\)"),
         (np.full((5, 17, 2), "a"), "is <U1"),
-        (np.full((5, 17, 2), np.nan), "nobody in it"),
+        (np.full((5, 17, 2), np.nan), "no person in it"),
         (np.full((5, 17, 2), np.inf), "pixels away"),
         (np.zeros((5, 17, 2), complex), "is complex128"),
     ],

@@ -81,7 +81,7 @@ def test_options_that_contradict_our_file(tmp_path: Path) -> None:
 
 def test_nobody(tmp_path: Path) -> None:
     path = write_2d(make_result(people=0), tmp_path / "a.npz", {})
-    with pytest.raises(KeypointsError, match="there is nobody in it"):
+    with pytest.raises(KeypointsError, match="there is no person in it"):
         read_keypoints(path)
 
 
@@ -99,7 +99,7 @@ def test_nobody(tmp_path: Path) -> None:
         ),
         ({"keypoints_2d": np.full((2, 12, 17, 2), np.nan, np.float32)}, "without a joint"),
         ({"keypoints_2d": np.zeros((2, 12, 16, 2), np.float32)}, "expected shape"),
-        ({"joint_names": np.array(["tail"])}, "joints of no skeleton known here"),
+        ({"joint_names": np.array(["tail"])}, "joints of no known skeleton"),
         ({"meta": np.array("[]")}, "meta: not a JSON object"),
         ({"frame_size": np.array([0, 1], np.int32)}, "frame_size"),
         ({"observed": np.zeros((2, 12), bool), "keypoints_2d": "nan"}, "without a single joint"),

@@ -357,7 +357,7 @@ def test_one_number_twice_is_no_order(tmp_path: Path) -> None:
     of = [f"pose_{j}" for j in range(33)] + [f"{s}_{j}" for s in "lr" for j in range(21)]
     head = [f"{name}_{axis}" for name in of for axis in "xy"]
     path = files.table(tmp_path / "x", [["frame", *head], [0, *range(len(head))]])
-    with pytest.raises(KeypointsError, match=r"no skeleton known here \(pose_0, pose_1"):
+    with pytest.raises(KeypointsError, match=r"no known skeleton \(pose_0, pose_1"):
         read(path)
 
 

@@ -167,7 +167,7 @@ def _json_reader(item: Item, format: str) -> folder.JsonReader:
     matching = [module for module in _JSON.values() if module.matches(item)]
     if format == "auto":
         if not matching:
-            item.fail("holds 2D joints in no format known here; docs/keypoints.md lists them")
+            item.fail("holds 2D joints in no known format; docs/keypoints.md lists them")
         return matching[0]
     # MMPose's JSON holds COCO's joints, and many people call it COCO JSON.
     if format == coco.NAME and _JSON[mmpose.NAME] in matching:

@@ -66,7 +66,7 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
     everybody = [person for people in frames.values() for person in people]
     if not everybody:
         unseen = " with a joint whose score is above 0" if any(found.frames.values()) else ""
-        raise KeypointsError(f"{found.path}: there is nobody in it{unseen}.")
+        raise KeypointsError(f"{found.path}: there is no person in it{unseen}.")
     _check_pixels(found.path, everybody, frame_size)
     _check_apart(found.path, frames)
     first, last = min(frames), max(frames)
@@ -80,7 +80,7 @@ def to_poses(found: KeypointFile, fps: float, frame_size: tuple[int, int]) -> Po
     else:
         poses = _tracked_there(found.path, frames, fps, frame_size)
     if not poses.people:
-        raise KeypointsError(f"{found.path}: nobody is in it for long enough to be tracked.")
+        raise KeypointsError(f"{found.path}: no person is in it for long enough to be tracked.")
     return poses
 
 
@@ -195,8 +195,8 @@ def _check_middle(found: KeypointFile) -> None:
     part = part[np.isfinite(part)]
     if len(part) and np.median(part) > FURTHEST_MIDDLE:
         raise UsageError(
-            f"{found.path}: its joints are not {found.skeleton.name}'s, since the middle of the "
-            "hips is not between them; name them with --skeleton (openpose25b has 25 joints, too)."
+            f"{found.path}: its joints are not {found.skeleton.name}'s, since the 'hip' joint is "
+            "not between the hips; give the right --skeleton (openpose25b has 25 joints, too)."
         )
 
 

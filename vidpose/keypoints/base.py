@@ -240,8 +240,8 @@ def skeleton_by_size(joints: Item, per_joint: int, *known: Skeleton) -> Skeleton
 def ask_for_17(path: Path, models: str) -> NoReturn:
     """Raise UsageError: COCO and Human3.6M both have 17 joints, and the file has no names."""
     raise UsageError(
-        f"{path} does not say whose 17 joints it holds; give --skeleton coco17, which {models} "
-        "have, or h36m17."
+        f"{path} does not state the skeleton of its 17 joints; give --skeleton coco17, which "
+        f"{models} have, or h36m17."
     )
 
 

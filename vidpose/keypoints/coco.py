@@ -77,7 +77,7 @@ def read(item: Item, asked: Asked = NOTHING) -> KeypointFile:
             names.
 
     Raises:
-        KeypointsError: the content is not COCO's, or its people have no joints known here.
+        KeypointsError: the content is not COCO's, or its people have no known joints.
         UsageError: the requested skeleton contradicts the file; or the file holds several videos,
             and none was chosen.
     """
@@ -259,7 +259,7 @@ def _fail_unknown(categories: Item, named: Categories) -> NoReturn:
     name, joints = next(iter(named.values()))
     missing = missing_joints(joints)
     categories.fail(
-        f"has joints of no skeleton known here: '{name}' lacks {', '.join(missing[:3])} "
+        f"has joints of no known skeleton: '{name}' lacks {', '.join(missing[:3])} "
         f"{'...' if len(missing) > 3 else ''}".rstrip()
         + " (give --skeleton if they are called otherwise)"
     )

@@ -78,7 +78,7 @@ def read(folder: Path, readers: Iterable[JsonReader], asked: Asked = NOTHING) ->
             skeleton = found.skeleton
             all_normalised &= found.normalised
     if first is None or reader is None:
-        raise KeypointsError(f"{folder}: there is nobody in it.")
+        raise KeypointsError(f"{folder}: there is no person in it.")
     return KeypointFile(
         path=folder,
         format=reader.NAME,

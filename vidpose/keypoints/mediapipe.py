@@ -116,8 +116,8 @@ def _unnamed(person: Item) -> Skeleton:
     points, _ = _points(person)
     if len(points) not in (len(BLAZEPOSE33), *WITH_FACE_OR_HANDS):
         person.fail(
-            f"has {len(points)} landmarks, not MediaPipe's {len(BLAZEPOSE33)}, and no names of "
-            "joints known here; name them with --skeleton"
+            f"has {len(points)} landmarks, not MediaPipe's {len(BLAZEPOSE33)}, and no known "
+            "joint names; give --skeleton"
         )
     return BLAZEPOSE33
 

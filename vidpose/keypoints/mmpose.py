@@ -218,7 +218,7 @@ def _skeleton(meta: Item | None, asked: Skeleton | None) -> Skeleton | None:
     names = tuple(str(named.value.get(str(i))) for i in range(len(named.value)))
     found = H36M17 if names == H36M_NAMES else skeleton_of_names(names)
     if found is None and (asked is None or len(asked) != len(names)):
-        named.fail(f"has joints of no skeleton known here ({', '.join(names)[:60]} ...)")
+        named.fail(f"has joints of no known skeleton ({', '.join(names)[:60]} ...)")
     return found
 
 

@@ -217,7 +217,7 @@ def _is_aside(key: str) -> bool:
 
 
 def _children(item: Item) -> dict[str, Item]:
-    """The lists and objects in an object, by their keys."""
+    """Return the lists and objects in an object, by their keys."""
     if not isinstance(item.value, dict):
         return {}
     prefix = f"{item.place}." if item.place else ""
@@ -229,19 +229,19 @@ def _children(item: Item) -> dict[str, Item]:
 
 
 def _with_scores(value: dict[str, Any]) -> list[Any]:
-    """A picture's people, each with their scores, where these stand in a list of their own."""
+    """Return the people of a frame with their scores, if the scores are in a separate list."""
     joints = value.get("keypoints")
-    # A list of numbers has the scores of one person's joints, or of whole people.
+    # Only nested lists: a flat one has the scores of one person's joints, or of whole people.
     lists = [value[key] for key in SCORES if isinstance(value.get(key), list)]
     scores = next((one for one in lists if one and all(isinstance(s, list) for s in one)), None)
     if not isinstance(joints, list) or scores is None or len(joints) != len(scores):
         return []
     pairs = zip(joints, scores, strict=True)
-    return [{"keypoints": one, SCORES[0]: sure} for one, sure in pairs]
+    return [{"keypoints": one, SCORES[0]: confidence} for one, confidence in pairs]
 
 
 def _own_key(value: Any) -> str | None:
-    """The key that numbers an object's frame."""
+    """Return the key of an object's frame number."""
     if not isinstance(value, dict):
         return None
     return next(

@@ -59,7 +59,7 @@ def read(path: Path, skeleton: Skeleton | None = None) -> tuple[Pose2D, dict[str
         names = tuple(str(name) for name in entries["joint_names"])
         found = skeleton_of_names(names)
         if found is None:
-            raise ValueError("joint_names: joints of no skeleton known here")
+            raise ValueError("joint_names: joints of no known skeleton")
         meta, (fps, size) = read_meta(entries), rate_and_size(entries)
         poses = Pose2D(
             **{name: entries[name] for name in _ARRAYS},
@@ -114,7 +114,7 @@ def read_bare(path: Path, asked: Asked) -> KeypointFile:
         return _read_cameras(array, item, asked)
     if skeleton is None:
         raise UsageError(
-            f"{path} does not say whose joints it holds; name them: --skeleton h36m17, coco17 ..."
+            f"{path} does not state the skeleton of its joints; give --skeleton h36m17, coco17 ..."
         )
     wanted = f"(frames, {len(skeleton)}, 2 or 3) numbers of {skeleton.name}"
     if not numbers or array.ndim not in (3, 4):
@@ -206,7 +206,7 @@ def _entries(path: Path, *keys: str) -> dict[str, NDArray[Any]]:
 def _check(poses: Pose2D) -> None:
     """Check what lifting requires in addition to `Pose2D`."""
     if not poses.people:
-        raise ValueError("person_ids: there is nobody in it")
+        raise ValueError("person_ids: there is no person in it")
     check_values(poses)
     there = known_joints(poses.keypoints_2d)
     if (poses.observed & ~there.any(axis=2)).any():

@@ -165,7 +165,7 @@ def _skeleton(
         return asked, list(range(len(names)))
     missing = missing_joints(names)
     raise KeypointsError(
-        f"{path} has joints of no skeleton known here ({', '.join(names)[:60]}); "
+        f"{path} has joints of no known skeleton ({', '.join(names)[:60]}); "
         f"{', '.join(missing[:3])} {'... are' if missing[3:] else 'are'} missing; see --skeleton."
     )
 

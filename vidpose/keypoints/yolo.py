@@ -173,7 +173,7 @@ def _layout(row: Item, skeleton: Skeleton) -> tuple[int, int]:
     if each is None:
         row.fail(
             f"has {len(row.value)} numbers, not class, box and 2 or 3 for each of {len(skeleton)} "
-            f"joints ({skeleton.name}); name them with --skeleton"
+            f"joints ({skeleton.name}); give the right --skeleton"
         )
     return each, behind - each * len(skeleton)
 
