@@ -1,10 +1,10 @@
 """Correct the frames between two keyframes of the detector from both keyframes.
 
-In about every third frame, the keyframes, a mixed detector runs its heavy landmark network
-(`Detections.shift`). In the in-between frames it runs only a faster one, which is less accurate and
-may swap left and right. There, interpolating the keyframes before and after is mostly better than
-what the fast network found. The exceptions are limbs so fast, or a camera so shaky, that a
-straight line misses the motion.
+A mixed detector runs its heavy landmark network in keyframes, about every third frame
+(`Detections.shift`). In the in-between frames it runs only a faster network, which is less accurate
+and may swap left and right. There, interpolation between the keyframes is mostly better than the
+detection, unless a limb moves so fast, or the camera shakes so much, that a straight line misses
+the motion.
 """
 
 from __future__ import annotations
