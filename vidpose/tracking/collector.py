@@ -145,7 +145,7 @@ class PoseCollector:
             people[p] = _Record()  # free its memory for the next
             span = slice(int(rows[0]), int(rows[-1]) + 1)
             undo_swaps(joints, confidence, disputed, shift, times[rows])
-            correct_between(joints, shift, times[rows])
+            correct_between(joints, confidence, shift, times[rows])
             wrong = is_outlier(joints, times[rows])
             joints[wrong], confidence[wrong] = np.nan, 0
             keypoints[p] = np.nan

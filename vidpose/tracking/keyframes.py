@@ -31,21 +31,32 @@ AGREED = 0.06
 """Body sizes: an in-between detection counts only if the two networks were this close at the next
 keyframe. Otherwise the fast network finds that joint in another place, probably in the frames
 before, too."""
+LOST = 0.4
+"""A joint in a keyframe whose confidence is less than this share of that in both keyframes around
+it is put on the line between them: an occluded leg is often found on the other one."""
+SURE = 0.8
+"""From this share on it stays where it was detected. The weight rises linearly from `LOST` to
+here."""
 
 
 def correct_between(
-    joints: NDArray[np.float32], shift: NDArray[np.float32], times: NDArray[np.float64]
+    joints: NDArray[np.float32],
+    confidence: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    times: NDArray[np.float64],
 ) -> None:
-    """Correct one person's joints between keyframes, in place.
+    """Correct one person's joints between keyframes, and those a keyframe doubts, in place.
 
     Args:
         joints: (T, 17, 2), pixels, NaN where missing.
-        shift: (T, 17, 2), see `Detections.shift`.
+        confidence: (T, 17), 0 to 1.
+        shift: (T, 17, 2), see `Detections.shift`; changed as the joints in keyframes are.
         times: (T,), seconds, increasing.
     """
     keyframes = np.flatnonzero(np.isfinite(shift).any(axis=(1, 2)))
     if len(keyframes) in (len(joints), 0):
         return
+    _correct_doubtful(joints, confidence, shift, times, keyframes)
     rows = np.setdiff1d(np.arange(keyframes[0], keyframes[-1]), keyframes)
     following = np.searchsorted(keyframes, rows)
     before, after = keyframes[following - 1], keyframes[following]
@@ -53,6 +64,36 @@ def correct_between(
     between = np.stack([rows, before, after])[:, near]
     for start in range(0, between.shape[1], AT_ONCE):
         _correct(joints, shift, times, *between[:, start : start + AT_ONCE])
+
+
+def _correct_doubtful(
+    joints: NDArray[np.float32],
+    confidence: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    times: NDArray[np.float64],
+    keyframes: NDArray[np.int64],
+) -> None:
+    """Interpolate joints in keyframes of far less confidence than the keyframes around them, in
+    place.
+
+    Args:
+        joints, confidence, shift, times: see `correct_between`.
+        keyframes: (K,), their rows.
+    """
+    before, here, after = keyframes[:-2], keyframes[1:-1], keyframes[2:]
+    near = times[after] - times[before] <= 2 * LONGEST_S + 1e-6
+    before, here, after = before[near], here[near], after[near]
+    around = np.minimum(confidence[before], confidence[after])
+    row, joint = np.nonzero(confidence[here] < SURE * around)
+    share = confidence[here[row], joint] / around[row, joint]
+    before, here, after = before[row], here[row], after[row]
+    part = ((times[here] - times[before]) / (times[after] - times[before]))[:, None]
+    first, last = joints[before, joint], joints[after, joint]
+    away = first + part * (last - first) - joints[here, joint]
+    away *= 1 - np.clip((share - LOST) / (SURE - LOST), 0, 1)[:, None]
+    away[~np.isfinite(away)] = 0
+    joints[here, joint] += away
+    shift[here, joint] += away
 
 
 def _correct(
