@@ -50,7 +50,7 @@ def test_values_become_json() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"detektor": "hrnet"}, "There is no option 'detektor'; there are: .*detector"),
+        ({"detektor": "hrnet"}, "There is no option 'detektor'; choose from .*detector"),
         ({"detector": "yolo"}, "--detector yolo: choose auto, mediapipe, hrnet, cpn"),
         ({"people": 0}, "--people 0: give 1 or more"),
         ({"people": float("nan")}, "--people nan: give a whole number"),
@@ -61,7 +61,7 @@ def test_values_become_json() -> None:
         ({"detect_every": "8"}, "--detect-every 8: give a whole number"),
         ({"width": 2**40}, "--width 1099511627776: give from 320 to 16,384"),
         ({"smooth": "median"}, "--smooth median: choose none, savgol, one-euro"),
-        ({"camera_roll": 3.0}, "--camera-roll is about the world's axes; give --world"),
+        ({"camera_roll": 3.0}, "--camera-roll needs --world"),
         ({"world": True, "camera_roll": 3.0}, "--camera-roll goes with --camera-pitch"),
         ({"height_cm": {}}, "--height-cm: give a height"),
         ({"height_cm": 1.8}, "--height-cm 1.8: give centimetres"),
@@ -75,6 +75,6 @@ def test_what_makes_no_sense(options: dict[str, Any], message: str) -> None:
 def test_heights_as_they_are_given() -> None:
     assert parse_heights("178") == 178.0
     assert parse_heights("1=178, 2=165.5") == {1: 178.0, 2: 165.5}
-    for text, message in (("tall", "give centimetres"), ("1=178,1=165", "two heights")):
+    for text, message in (("tall", "give centimetres"), ("1=178,1=165", "each person one height")):
         with pytest.raises(UsageError, match=message):
             parse_heights(text)

@@ -1,8 +1,9 @@
-"""What a user may choose: one frozen dataclass for each stage.
+"""User options: one frozen dataclass per stage.
 
-A field is an option. The command line is made from the fields (`vidpose.cli.options`), the Python
-functions take them as keywords, a result's `meta["options"]` is their `to_dict()`, and a batch
-compares that to see whether a result is there already. A new option is a new field.
+Each field is an option. The command line is generated from the fields (`vidpose.cli.options`),
+Python functions take them as keywords, and a result stores their `to_dict()` in
+`meta["options"]`, which a batch compares to find videos that are already done. To add an option,
+add a field.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from typing import Any, Literal, TypeVar
 from vidpose.errors import UsageError
 
 Heights = float | Mapping[int, float]
-"""Body height in centimetres: everybody's, or by person id."""
+"""Body height in centimetres: one for everybody, or one per person id."""
 Horizon = float | Sequence[float]
-"""Height in pixels from the top, or two points x1, y1, x2, y2 of it."""
+"""Its height in pixels from the top, or two points on it: x1, y1, x2, y2."""
 
 LARGEST = 1e9
-"""No number that an option takes is larger, unless it says so itself."""
+"""Default upper bound of numeric options."""
 SMALLEST_CM, TALLEST_CM = 50.0, 250.0
 FURTHEST_PX = 1e6
-"""No horizon that is of any use lies further from the picture."""
+"""Largest distance of a horizon from the image that is still usable."""
 LEAST_FPS, MOST_FPS = 1e-5, 10_000.0
-"""Of a folder of pictures: one picture a day, and as many as the quickest cameras take."""
+"""Frame rate of an image folder: from one image a day to the fastest cameras."""
 WIDEST_PX, NARROWEST_PX, MOST_PX = 1920, 320, 16384
-"""Of an overlay video: unless asked for otherwise it is no wider; narrower ones cannot be read,
-wider ones not encoded."""
+"""Width of an overlay video: the default maximum, the smallest legible, the largest that can be
+encoded."""
 
 LONGEST_DELAY_S = 10.0
-"""Of `vidpose live`: the pictures of so much wait in memory."""
+"""Maximum delay of `vidpose live`, which buffers that many seconds of frames in memory."""
 
 EXPORT_FORMATS = ("csv", "angles", "parquet", "json", "trc", "c3d", "bvh", "glb")
 
@@ -47,36 +48,36 @@ T = TypeVar("T", bound="Options")
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """How one field is shown and checked."""
+    """How to display and validate one field."""
 
     help: str
     heading: str
     default_text: str = ""
-    """What to show where the default itself would tell nothing."""
+    """Text to show instead of a default that explains nothing, such as None."""
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float = LARGEST
     parse: Callable[[str], Any] | None = None
-    """The text of the command line -> the value."""
+    """Converts command-line text to the value."""
     common: bool = False
-    """Among the options that most people need; shown first."""
+    """Whether most people need this option; such options are listed first."""
     kind: type = str
-    """The type on the command line: str, int, float or bool; numbers are finite."""
+    """The type on the command line: str, int, float or bool. Numbers must be finite."""
     identity: bool = True
-    """Whether results that differ in it are different results. Not where `meta` describes what was
-    made of it (the detector, the lifter's weights), or where it only decides on further files."""
+    """Whether a different value makes a different result. False where `meta` records what the
+    option resolved to (the detector, the lifter's weights), or where it only adds output files."""
 
 
 def option(default: Any, help: str, heading: str, **more: Any) -> Any:
-    """A dataclass field with what the command line needs to know about it; see `Option`."""
+    """Make a dataclass field that is an option; see `Option`."""
     if isinstance(default, (bool, int, float)):
         more.setdefault("kind", type(default))
     return field(default=default, metadata={"option": Option(help=help, heading=heading, **more)})
 
 
 def options_of(cls: type) -> dict[str, Option]:
-    """A dataclass's fields that are options, by name."""
+    """The option fields of a dataclass, by name."""
     return {f.name: f.metadata["option"] for f in fields(cls) if "option" in f.metadata}
 
 
@@ -92,17 +93,16 @@ def check_number(
     minimum: float | None = None,
     maximum: float = LARGEST,
 ) -> None:
-    """Find out whether an option's value is a number that it can take.
+    """Check the value of a numeric option.
 
     Args:
-        name: of the field.
-        value: what was given.
+        name: name of the field.
+        value: the value given.
         kind: int or float.
-        minimum, maximum: the least and the largest; without a minimum it may be as far below 0 as
-            above.
+        minimum, maximum: the allowed range; without a minimum, it is -maximum to maximum.
 
     Raises:
-        UsageError: it is something else, not finite, or out of range.
+        UsageError: the value is not a number of this kind, not finite, or out of range.
     """
     whole = kind is int
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
@@ -122,10 +122,10 @@ def check_number(
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The base of every stage's options.
+    """Base class of every stage's options.
 
     Raises:
-        UsageError: a value is none of the choices, out of range, or contradicts another.
+        UsageError: a value is not one of the choices, is out of range, or contradicts another.
     """
 
     def __post_init__(self) -> None:
@@ -140,33 +140,33 @@ class Options:
 
     @classmethod
     def pick(cls: type[T], values: Mapping[str, Any]) -> T:
-        """Those among the values that are options of this stage."""
+        """Make options from those values that belong to this stage."""
         names = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in names})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
+        """All fields as JSON values."""
         return {f.name: as_json(getattr(self, f.name)) for f in fields(self)}
 
     def identity(self) -> dict[str, Any]:
-        """Those of `to_dict` that tell one result from another, see `Option.identity`."""
+        """The part of `to_dict` that identifies a result, see `Option.identity`."""
         about = options_of(type(self))
         return {name: value for name, value in self.to_dict().items() if about[name].identity}
 
     def given(self) -> dict[str, Any]:
-        """Those of `to_dict` that are not the defaults."""
-        usual = type(self)().to_dict()
-        return {name: value for name, value in self.to_dict().items() if value != usual[name]}
+        """The part of `to_dict` that differs from the defaults."""
+        defaults = type(self)().to_dict()
+        return {name: value for name, value in self.to_dict().items() if value != defaults[name]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputOptions(Options):
-    """What a folder of pictures does not say itself."""
+    """Properties that some inputs, such as image folders, do not record."""
 
     fps: float | None = option(
         None,
-        "Frames a second of a folder of pictures, or of coded video without a container; other "
-        "videos say their own.",
+        "Frame rate of an image folder or of a raw video stream without a container; other videos "
+        "carry their own.",
         DETECTOR,
         metavar="N",
         kind=float,
@@ -176,18 +176,18 @@ class InputOptions(Options):
         super().__post_init__()
         if self.fps is not None and not LEAST_FPS <= self.fps <= MOST_FPS:
             raise UsageError(
-                f"--fps {self.fps:g}: give frames a second, from {LEAST_FPS:.5f} to {MOST_FPS:,g}."
+                f"--fps {self.fps:g}: give a frame rate from {LEAST_FPS:.5f} to {MOST_FPS:,g}."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorOptions(Options):
-    """Which frames are looked at, what finds the joints in them, and who is kept."""
+    """Which frames to process, which detector to use, and which people to keep."""
 
     detector: str = option(
         "auto",
-        "What finds the joints in the picture; auto: HRNet if its weights are here, else the "
-        "embedded MediaPipe.",
+        "2D pose detector; auto takes HRNet if its weights are installed, and the embedded "
+        "MediaPipe otherwise.",
         DETECTOR,
         choices=("auto", "mediapipe", "hrnet", "cpn"),
         common=True,
@@ -195,7 +195,7 @@ class DetectorOptions(Options):
     )
     start: float | None = option(
         None,
-        "Begin S seconds after the first frame.",
+        "Start S seconds after the first frame.",
         DETECTOR,
         metavar="S",
         kind=float,
@@ -206,7 +206,7 @@ class DetectorOptions(Options):
     )
     people: int = option(
         8,
-        "Follow no more people than this at a time.",
+        "Track at most N people at a time.",
         DETECTOR,
         kind=int,
         minimum=1,
@@ -214,7 +214,7 @@ class DetectorOptions(Options):
     )
     longest: int | None = option(
         None,
-        "Keep only the N people who are seen longest.",
+        "Keep only the N people who are visible longest.",
         DETECTOR,
         default_text="everybody",
         metavar="N",
@@ -224,8 +224,8 @@ class DetectorOptions(Options):
     )
     flip_test: bool | None = option(
         None,
-        "Test-time flip augmentation: detect the mirrored person, too. Nearly twice the work, "
-        "less jitter.",
+        "Test-time flip augmentation: detect on the mirrored image, too. Reduces jitter; takes "
+        "nearly twice as long.",
         DETECTOR,
         default_text="no",
         kind=bool,
@@ -233,9 +233,9 @@ class DetectorOptions(Options):
     )
     detector_size: str | None = option(
         None,
-        "The size of the embedded detector's landmark network. heavy takes more than twice as "
-        "long as full, and takes left for right far less often; lite is quicker and less exact; "
-        "mixed is heavy in every third frame, and full in the others.",
+        "Size of the embedded detector's landmark network. heavy takes more than twice as long as "
+        "full and confuses left and right far less often; lite is faster and less accurate; mixed "
+        "runs heavy in every third frame and full in the others.",
         DETECTOR,
         default_text="mixed",
         choices=("mixed", "lite", "full", "heavy"),
@@ -243,7 +243,7 @@ class DetectorOptions(Options):
     )
     pose_weights: str | Path | None = option(
         None,
-        "HRNet's or CPN's weights.",
+        "Weights of HRNet or CPN.",
         DETECTOR,
         default_text="the best in the cache",
         metavar="FILE|NAME",
@@ -251,7 +251,7 @@ class DetectorOptions(Options):
     )
     person_weights: str | Path | None = option(
         None,
-        "RTMDet's weights; it finds the people for HRNet and CPN.",
+        "Weights of RTMDet, which detects the people for HRNet and CPN.",
         DETECTOR,
         default_text="the best in the cache",
         metavar="FILE|NAME",
@@ -259,8 +259,8 @@ class DetectorOptions(Options):
     )
     detect_every: int | None = option(
         None,
-        "Look for people every N frames, for HRNet and CPN; in between they are where they were "
-        "last.",
+        "With HRNet and CPN, detect people every N frames; in between, their bounding boxes come "
+        "from the previous frame.",
         DETECTOR,
         default_text="8",
         metavar="N",
@@ -270,9 +270,9 @@ class DetectorOptions(Options):
     )
     half: bool | Literal["auto"] = option(
         "auto",
-        "Let HRNet and CPN compute in 16 bits.",
+        "Run HRNet and CPN in half precision.",
         DETECTOR,
-        default_text="where the hardware does",
+        default_text="if the hardware supports it",
         kind=bool,
         identity=False,
     )
@@ -281,18 +281,18 @@ class DetectorOptions(Options):
         super().__post_init__()
         start, end = self.start, self.end
         if start is not None and not 0 <= start < math.inf:
-            raise UsageError(f"--start {start:g}: seconds count from the video's first frame, 0.")
+            raise UsageError(f"--start {start:g}: give seconds from the first frame, 0 or more.")
         if end is not None and not (start or 0) < end < math.inf:
             raise UsageError(f"--end {end:g} is not after --start {start or 0:g}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiftOptions(Options):
-    """What lifts 2D joints to 3D, and how."""
+    """How to lift 2D joints to 3D."""
 
     weights: str | Path = option(
         "default",
-        "What lifts them to 3D: weights that come with vidpose, or a checkpoint.",
+        "Lifter: weights that come with vidpose, or a checkpoint.",
         LIFTER,
         metavar="NAME|PATH",
         common=True,
@@ -300,7 +300,7 @@ class LiftOptions(Options):
     )
     device: str = option(
         "auto",
-        "Where networks compute; auto takes a GPU if there is one.",
+        "Where networks run; auto takes a GPU if there is one.",
         LIFTER,
         choices=("auto", "cpu", "cuda"),
         identity=False,
@@ -309,22 +309,22 @@ class LiftOptions(Options):
         None,
         "The camera's focal length in pixels.",
         LIFTER,
-        default_text="the picture's longer side",
+        default_text="the longer side of the frame",
         metavar="PX",
         kind=float,
         common=True,
     )
     flip: bool = option(
         True,
-        "Test-time flip augmentation: lift the mirrored person, too, and average. Better, and "
-        "twice the work.",
+        "Test-time flip augmentation: lift the mirrored pose, too, and average both. More "
+        "accurate; takes twice as long.",
         LIFTER,
         kind=bool,
     )
     precision: str = option(
         "auto",
-        "What the lifter computes in; auto: bf16 where the hardware does. bf16 moves joints by "
-        "less than a millimetre.",
+        "Precision of the lifter; auto takes bf16 if the hardware supports it. bf16 moves joints "
+        "by less than a millimetre.",
         LIFTER,
         choices=("auto", "fp32", "bf16"),
         identity=False,
@@ -346,7 +346,7 @@ def parse_heights(text: str) -> Heights:
     """`178` -> 178.0; `1=178,2=165` -> {1: 178.0, 2: 165.0}.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text has neither form.
     """
     if len(numbers := _numbers(text)) == 1:
         return numbers[0]
@@ -358,12 +358,12 @@ def parse_heights(text: str) -> Heights:
         )
     heights = [(int(name), float(cm)) for name, cm in (p.split("=") for p in pairs[0].split(","))]
     if len(dict(heights)) < len(heights):
-        raise UsageError(f"--height-cm {text}: gives somebody two heights; give one.")
+        raise UsageError(f"--height-cm {text}: give each person one height.")
     return dict(heights)
 
 
 def _numbers(text: str) -> list[float]:
-    """`1,2.5` -> [1.0, 2.5]; empty if it is something else."""
+    """`1,2.5` -> [1.0, 2.5]; empty if the text is not a list of numbers."""
     try:
         return [float(number) for number in text.split(",")]
     except ValueError:
@@ -372,34 +372,35 @@ def _numbers(text: str) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class PostprocessOptions(Options):
-    """What is done with lifted poses."""
+    """What to do with lifted poses."""
 
     rigid: bool = option(
         True,
-        "Bring lifted joints nearer to the 2D joints, and give every bone of a person one length; "
-        "otherwise poses stay as the network gives them.",
+        "Move lifted joints closer to the 2D joints and keep bone lengths constant; without it, "
+        "poses stay as the network predicts them.",
         LIFTER,
         kind=bool,
     )
     world: bool = option(
         False,
-        "Find up and the floor, too, for a camera that stands still: joints_world in the result "
-        "has z up and the floor at 0.",
+        "Estimate the vertical and the floor, for a static camera: joints_world in the result has "
+        "z up and the floor at 0.",
         WORLD,
         kind=bool,
         common=True,
     )
     camera_pitch: float | None = option(
         None,
-        "For --world: the camera looks DEG degrees down.",
+        "For --world: camera pitch, in degrees below the horizontal.",
         WORLD,
-        default_text="up is found from the people's motion",
+        default_text="estimated from the people's motion",
         metavar="DEG",
         kind=float,
     )
     camera_roll: float | None = option(
         None,
-        "With --camera-pitch: upright things lean DEG degrees clockwise in the picture.",
+        "With --camera-pitch: camera roll, the degrees clockwise by which upright objects lean in "
+        "the image.",
         WORLD,
         default_text="0",
         metavar="DEG",
@@ -407,17 +408,17 @@ class PostprocessOptions(Options):
     )
     horizon: Horizon | None = option(
         None,
-        "For --world, instead of --camera-pitch: the horizon's height in pixels from the top, or "
-        "two of its points.",
+        "For --world, instead of --camera-pitch: the height of the horizon in pixels from the top, "
+        "or two points on it.",
         WORLD,
         metavar="Y|X1,Y1,X2,Y2",
         parse=parse_horizon,
     )
     height_cm: Heights | None = option(
         None,
-        "How tall people are: everybody, or by person id.",
+        "Body height: one for everybody, or one per person id.",
         WORLD,
-        default_text="as ordinary adults",
+        default_text="that of average adults",
         metavar="CM|ID=CM,...",
         parse=parse_heights,
         common=True,
@@ -426,7 +427,7 @@ class PostprocessOptions(Options):
         None,
         "Smooth the joints over time.",
         WORLD,
-        default_text="savgol in pictures, none in the result",
+        default_text="savgol for drawing, none in the result",
         choices=("none", "savgol", "one-euro"),
     )
 
@@ -434,7 +435,7 @@ class PostprocessOptions(Options):
         super().__post_init__()
         for name in ("camera_pitch", "camera_roll", "horizon"):
             if getattr(self, name) is not None and not self.world:
-                raise UsageError(f"{flag(name)} is about the world's axes; give --world, too.")
+                raise UsageError(f"{flag(name)} needs --world; give both.")
         check_camera(self.camera_pitch, self.camera_roll, self.horizon)
         if self.height_cm is not None:
             check_heights(self.height_cm)
@@ -443,46 +444,46 @@ class PostprocessOptions(Options):
 def check_camera(
     pitch_deg: float | None, roll_deg: float | None, horizon_px: Horizon | None
 ) -> None:
-    """Find out whether what is known about the camera makes sense.
+    """Check the camera's pitch, roll and horizon.
 
     Raises:
-        UsageError: it does not.
+        UsageError: a value is out of range, or two contradict each other.
     """
     if pitch_deg is not None and horizon_px is not None:
-        raise UsageError("--camera-pitch and --horizon say the same; give one of them.")
+        raise UsageError("--camera-pitch and --horizon set the same angle; give one of them.")
     if roll_deg is not None and pitch_deg is None:
         raise UsageError("--camera-roll goes with --camera-pitch; give both.")
     if pitch_deg is not None and not -90 <= pitch_deg <= 90:
         raise UsageError(
-            f"--camera-pitch {pitch_deg:g}: give how far down the camera looks, from -90 to 90 "
-            "degrees; level is 0, straight down 90."
+            f"--camera-pitch {pitch_deg:g}: give degrees from -90 to 90; level is 0, straight down "
+            "90."
         )
     if roll_deg is not None and not -90 <= roll_deg <= 90:
         raise UsageError(
-            f"--camera-roll {roll_deg:g}: give how far upright things lean in the picture, from "
-            "-90 to 90 degrees clockwise."
+            f"--camera-roll {roll_deg:g}: give degrees from -90 to 90; positive if upright objects "
+            "lean clockwise in the image."
         )
     if horizon_px is None:
         return
     numbers = [horizon_px] if isinstance(horizon_px, (int, float)) else list(horizon_px)
     if len(numbers) not in (1, 4) or not all(abs(number) <= FURTHEST_PX for number in numbers):
         raise UsageError(
-            "--horizon: give its height in pixels from the top, as in 420, or two of its points, "
+            "--horizon: give its height in pixels from the top, as in 420, or two points on it, "
             "as in 0,400,1919,440."
         )
     if len(numbers) == 4 and abs(numbers[2] - numbers[0]) <= abs(numbers[3] - numbers[1]):
         shown = ",".join(f"{number:g}" for number in numbers)
         raise UsageError(
-            f"--horizon {shown}: this line rises by more than 45 degrees; give two points far "
-            "apart from left to right."
+            f"--horizon {shown}: this line is steeper than 45 degrees; give two points far apart "
+            "horizontally."
         )
 
 
 def check_heights(height_cm: Heights) -> None:
-    """Find out whether body heights make sense.
+    """Check body heights.
 
     Raises:
-        UsageError: one is nobody's height in centimetres, or there is none.
+        UsageError: there is no height, or one is out of range.
     """
     heights = list(height_cm.values()) if isinstance(height_cm, Mapping) else [height_cm]
     if not heights:
@@ -501,7 +502,7 @@ class RenderOptions(Options):
 
     render: bool = option(
         False,
-        "Write a video with the 2D skeletons next to the 3D scene, too.",
+        "Also write a video with the 2D skeletons next to the 3D scene.",
         OUTPUT,
         kind=bool,
         common=True,
@@ -509,14 +510,14 @@ class RenderOptions(Options):
     )
     view: str = option(
         "three-quarter",
-        "Where the 3D panel looks from: three-quarter, front, side, top, or two angles in degrees.",
+        "Viewpoint of the 3D panel: three-quarter, front, side, top, or two angles in degrees.",
         OUTPUT,
         metavar="NAME|AZIMUTH,ELEVATION",
         identity=False,
     )
     width: int = option(
         WIDEST_PX,
-        "That video is at most so many pixels wide, both panels together; it is never enlarged.",
+        "Maximum width of that video, both panels together; it is never enlarged.",
         OUTPUT,
         metavar="PX",
         minimum=NARROWEST_PX,
@@ -531,7 +532,7 @@ class OutputOptions(Options):
 
     view_html: bool = option(
         False,
-        "Write a page for the browser with the people in 3D and the video, too: VIDEO.html.",
+        "Also write an HTML page with a 3D player and the video: VIDEO.html.",
         OUTPUT,
         kind=bool,
         common=True,
@@ -539,14 +540,14 @@ class OutputOptions(Options):
     )
     save_2d: bool = option(
         False,
-        "Write the 2D joints next to the result, too: VIDEO.2d.npz.",
+        "Also write the 2D joints: VIDEO.2d.npz.",
         OUTPUT,
         kind=bool,
         identity=False,
     )
     save_mmpose: bool = option(
         False,
-        "Write them as MMPose's prediction JSON, too: VIDEO.mmpose.json.",
+        "Also write the 2D joints as MMPose prediction JSON: VIDEO.mmpose.json.",
         OUTPUT,
         kind=bool,
         identity=False,
@@ -557,7 +558,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
     """`csv,trc` -> ("csv", "trc"), each once.
 
     Raises:
-        UsageError: one is none of `EXPORT_FORMATS`.
+        UsageError: a name is not in `EXPORT_FORMATS`.
     """
     names = tuple(dict.fromkeys(name.strip().lower().lstrip(".") for name in text.split(",")))
     for name in names:
@@ -566,9 +567,9 @@ def parse_formats(text: str) -> tuple[str, ...]:
 
 
 def check_format(name: str) -> None:
-    """Raises UsageError: it is none of `EXPORT_FORMATS`."""
+    """Raise a UsageError if the name is not in `EXPORT_FORMATS`."""
     if name not in EXPORT_FORMATS:
-        raise UsageError(f"'{name}' is no format to export to; choose {', '.join(EXPORT_FORMATS)}.")
+        raise UsageError(f"'{name}' is not an export format; choose {', '.join(EXPORT_FORMATS)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -577,8 +578,7 @@ class ExportOptions(Options):
 
     export: str | None = option(
         None,
-        f"Write the result for other programs, too: {', '.join(EXPORT_FORMATS)}, or several of "
-        "them.",
+        f"Also write the result for other programs; one or more of {', '.join(EXPORT_FORMATS)}.",
         EXPORT,
         metavar="FORMAT,...",
         common=True,
@@ -586,8 +586,8 @@ class ExportOptions(Options):
     )
     up: str | None = option(
         None,
-        "The axis that points up in TRC, C3D and BVH. CSV, Parquet and JSON have the result's own "
-        "axes; glTF is y up.",
+        "The axis that points up in TRC, C3D and BVH. CSV, Parquet and JSON keep the axes of the "
+        "result; glTF is always y up.",
         EXPORT,
         default_text="z in C3D, y in TRC and BVH",
         choices=("y", "z"),
@@ -595,7 +595,7 @@ class ExportOptions(Options):
     )
     unit: str | None = option(
         None,
-        "The unit of length in TRC, C3D and BVH; the others are in metres.",
+        "Unit of length in TRC, C3D and BVH; the other formats are in metres.",
         EXPORT,
         default_text="m in BVH, mm in TRC and C3D",
         choices=("mm", "cm", "m"),
@@ -603,8 +603,8 @@ class ExportOptions(Options):
     )
     axes: str = option(
         "world",
-        "Whose up it is in TRC, C3D, BVH and glTF: that of --world, or the camera's own, as if the "
-        "camera were level and the floor unknown.",
+        "Coordinate frame of TRC, C3D, BVH and glTF: the world frame of --world, or the camera "
+        "frame, as if the camera were level and the floor unknown.",
         EXPORT,
         choices=("world", "camera"),
         identity=False,
@@ -617,7 +617,7 @@ class ExportOptions(Options):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats that `export` names."""
+        """The formats in `export`."""
         return () if self.export is None else parse_formats(self.export)
 
 
@@ -625,7 +625,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """`1280x720` -> (1280, 720).
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text has another form.
     """
     if not re.fullmatch("[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", text.lower()):
         raise UsageError(f"--size {text}: give width and height in pixels, as in 1280x720.")
@@ -635,13 +635,13 @@ def parse_size(text: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions(Options):
-    """People while they are filmed; see docs/live.md."""
+    """Live capture; see docs/live.md."""
 
     headless: bool = option(False, "Show no window.", LIVE, kind=bool, common=True)
     delay: float = option(
         0.2,
-        "Wait for so many seconds of what comes after a frame before it is lifted: the network "
-        "looks into the future, too. 0 is causal, and less exact.",
+        "Delay lifting by S seconds, since the network also uses frames after the one it lifts. 0 "
+        "is causal and less accurate.",
         LIVE,
         metavar="S",
         minimum=0,
@@ -649,7 +649,7 @@ class LiveOptions(Options):
     )
     size: tuple[int, int] | None = option(
         None,
-        "Ask the camera for pictures of this size.",
+        "Request this frame size from the camera.",
         LIVE,
         default_text="the camera's own",
         metavar="WxH",
@@ -657,20 +657,20 @@ class LiveOptions(Options):
     )
     realtime: bool = option(
         True,
-        "A file plays at its own rate, and frames that come too fast are dropped, as a camera's "
-        "are; without it every frame of a file is taken.",
+        "Play a file at its own frame rate and drop frames that come too fast, as with a camera; "
+        "otherwise process every frame of a file.",
         LIVE,
         kind=bool,
     )
     record: bool = option(
         True,
-        "Write a result at the end; without it memory stays the same however long this runs.",
+        "Write a result at the end; --no-record keeps memory constant however long this runs.",
         LIVE,
         kind=bool,
     )
     save_video: bool = option(
         False,
-        "Keep the pictures, too: RESULT.source.mp4. `vidpose render` and `view` need them.",
+        "Also save the video, which `vidpose render` and `view` need: RESULT.source.mp4.",
         LIVE,
         kind=bool,
         common=True,
@@ -699,7 +699,7 @@ STAGES: tuple[type[Options], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class InferOptions:
-    """Everything `vidpose.infer` can be asked for, stage by stage."""
+    """All options of `vidpose.infer`, stage by stage."""
 
     input: InputOptions = InputOptions()
     detector: DetectorOptions = DetectorOptions()
@@ -711,10 +711,10 @@ class InferOptions:
 
     @classmethod
     def of(cls, **values: Any) -> InferOptions:
-        """From the fields of all stages, whose names are unique.
+        """Make options from the fields of all stages; field names are unique across stages.
 
         Raises:
-            UsageError: there is no such option, or a value makes no sense.
+            UsageError: there is no such option, or a value is invalid.
         """
         check_names(values, STAGES)
         return cls(
@@ -729,15 +729,17 @@ class InferOptions:
 
 
 def check_names(values: Mapping[str, Any], stages: Sequence[type[Options]]) -> None:
-    """Raises UsageError: a keyword is no option of these stages."""
+    """Raise a UsageError if a keyword is not an option of these stages."""
     known = {f.name for stage in stages for f in fields(stage)}
     for name in values:
         if name not in known:
-            raise UsageError(f"There is no option '{name}'; there are: {', '.join(sorted(known))}.")
+            raise UsageError(
+                f"There is no option '{name}'; choose from {', '.join(sorted(known))}."
+            )
 
 
 def as_json(value: Any) -> Any:
-    """A JSON value: numbers of NumPy, paths, and keys that are numbers included."""
+    """Convert to a JSON value, including NumPy numbers, paths, and mappings with numeric keys."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

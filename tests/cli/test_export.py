@@ -48,7 +48,7 @@ def test_export(run: Run, result: Path, tmp_path: Path) -> None:
         (
             ("--to", "fbx"),
             2,
-            "'fbx' is no format to export to; choose csv, angles, parquet",
+            "'fbx' is not an export format; choose csv, angles, parquet",
         ),
         (("--to", "csv", "--person", "3"), 2, "there is no person 3; there are 1, 2."),
         (("--to", "trc", "-o", "a.trc"), 2, "there are 2; give --person ID, or a folder"),

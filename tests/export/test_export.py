@@ -135,7 +135,7 @@ def test_a_package_that_is_not_installed(
 def test_formats_are_named() -> None:
     assert ExportOptions(export=" TRC, csv,.trc").formats == ("trc", "csv")
     assert InferOptions.of(export="csv", unit="m").export.unit == "m"
-    with pytest.raises(UsageError, match="'fbx' is no format to export to; choose csv,"):
+    with pytest.raises(UsageError, match="'fbx' is not an export format; choose csv,"):
         InferOptions.of(export="csv,fbx")
     with pytest.raises(UsageError, match="'xlsx' is no format"):
         export(passers_by(), "a.xlsx", "xlsx")

@@ -290,7 +290,7 @@ def test_the_horizon_goes_by_the_focal_length() -> None:
 @pytest.mark.parametrize(
     ("pitch", "roll", "horizon", "message"),
     [
-        (10, None, 300, "--camera-pitch and --horizon say the same"),
+        (10, None, 300, "--camera-pitch and --horizon set the same angle"),
         (None, 5, None, "--camera-roll goes with --camera-pitch"),
         (91, None, None, "from -90 to 90"),
         (float("nan"), None, None, "from -90 to 90"),
@@ -298,7 +298,7 @@ def test_the_horizon_goes_by_the_focal_length() -> None:
         (None, None, float("inf"), "in pixels from the top"),
         (None, None, [1, 2, 3], "in pixels from the top"),
         (None, None, [], "in pixels from the top"),
-        (None, None, [5, 0, 5, 100], "rises by more than 45 degrees"),
+        (None, None, [5, 0, 5, 100], "is steeper than 45 degrees"),
     ],
 )
 def test_cameras_that_make_no_sense(pitch: Any, roll: Any, horizon: Any, message: str) -> None:
