@@ -11,7 +11,7 @@
     result = vidpose.lift_file("predictions.json", fps=30, size=(1920, 1080))
     model = vidpose.load_model("weights/default.safetensors")
 
-What stands here is imported when it is first used, so that `import vidpose` is quick.
+Names are imported on first use, so that `import vidpose` is fast.
 """
 
 from __future__ import annotations

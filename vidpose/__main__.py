@@ -1,4 +1,4 @@
-"""`python -m vidpose` is `vidpose`."""
+"""Make `python -m vidpose` run `vidpose`."""
 
 from vidpose.cli import main
 

@@ -1,7 +1,7 @@
-"""Pixels and rays of a pinhole camera, and the focal length that stands in for an unknown one.
+"""Pixels and rays of a pinhole camera, and the focal length assumed when it is unknown.
 
 Rays are image coordinates at depth 1: (pixel - principal point) / focal length. The principal point
-is the middle of the picture.
+is the image centre.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 FOCAL_IN_LONG_SIDES = 1.0
-"""The focal length assumed when none is given, in longer sides of the picture: 53 degrees across.
-Phones film at about 0.8 to 0.9, camcorders and zoomed pictures at more."""
+"""Focal length assumed when none is given, as a multiple of the image's longer side: a field of
+view of 53 degrees. Phones have about 0.8 to 0.9; camcorders and zoomed videos have more."""
 
 
 def assumed_focal_px(frame_size: tuple[int, int]) -> float:
-    """The focal length in pixels that stands in for an unknown one."""
+    """Focal length in pixels to assume when it is unknown."""
     return FOCAL_IN_LONG_SIDES * max(frame_size)
 
 
 def pixels_to_rays(
     keypoints_px: NDArray[np.floating], frame_size: tuple[int, int], focal_px: float
 ) -> NDArray[np.float64]:
-    """(..., 2) pixels -> (..., 2) rays, for a principal point in the middle of the picture."""
+    """(..., 2) pixels -> (..., 2) rays, with the principal point at the image centre."""
     centre = (np.array(frame_size) - 1) / 2
     return np.asarray((keypoints_px - centre) / focal_px, dtype=np.float64)
 

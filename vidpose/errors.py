@@ -1,9 +1,9 @@
-"""Every failure that is not a bug.
+"""Exceptions for failures that are not bugs.
 
     VidposeError              the job failed: exit code 1
-    ├── UsageError            the request makes no sense: exit code 2
+    ├── UsageError            the request is invalid: exit code 2
     ├── VideoError            the video cannot be read or written
-    │   └── NoPersonError     it was read to its end and nobody is in it
+    │   └── NoPersonError     nobody was found in the whole video
     ├── ResultFileError       the .npz is not a vidpose result
     ├── KeypointsError        the file of 2D joints cannot be used
     ├── WeightsError          the checkpoint cannot be used
@@ -17,13 +17,13 @@ a VidposeError is a bug and keeps its traceback.
 from __future__ import annotations
 
 LONGEST_SENTENCE = 1200
-"""Letters. Sentences repeat what files say, and files may say anything."""
+"""Characters. Messages quote text from files, which may be arbitrarily long."""
 KEPT_END = 300
-"""Letters that are kept of a longer one's end, which says what to do."""
+"""Characters to keep at the end of a longer message, where it says what to do."""
 
 
 def printable(message: str) -> str:
-    """A message in bounds: not too long, and without what a terminal would obey or not print."""
+    """Shorten a message, and escape control and other non-printable characters."""
     if len(message) > LONGEST_SENTENCE:
         message = f"{message[: LONGEST_SENTENCE - KEPT_END]} ... {message[-KEPT_END:]}"
     shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
@@ -52,8 +52,8 @@ class NoPersonError(VideoError):
     def nobody_in(cls, what: str) -> NoPersonError:
         """The error for `any frame of walk.mp4` and the like."""
         return cls(
-            f"Nobody was found in {what}; vidpose needs people of whom most of the body is seen, "
-            "at least about 30 pixels tall."
+            f"Nobody was found in {what}; vidpose needs people at least about 30 pixels tall, with "
+            "most of the body visible."
         )
 
 

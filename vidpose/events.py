@@ -1,7 +1,7 @@
-"""What vidpose says while it works, as values: nothing has to be read out of a sentence.
+"""Progress messages as typed events, so that no program has to parse sentences.
 
-A function that has something to say takes `report` and calls it with each event. `str(event)` is
-the line for the user. The command line prints it; a batch keeps and counts events by their type.
+A function that emits messages takes `report` and calls it with each event. `str(event)` is the
+line for the user. The command line prints it; a batch collects and counts events by type.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ class Event:
 
 
 class Info(Event):
-    """What is being done, or was found."""
+    """What vidpose is doing, or has found."""
 
 
 class Setup(Event):
-    """Which detector, weights and device are used, and why. A batch shows equal ones once."""
+    """Which detector, weights and device are used, and why. A batch shows duplicates once."""
 
 
 class Warn(Event):
-    """The work goes on, but something about it needs a look."""
+    """A problem that does not stop the job but that the user should check."""
 
     def __str__(self) -> str:
         return f"Warning: {self.message}"
 
 
 class Failure(Event):
-    """One of many jobs failed; the others go on."""
+    """One job of a batch failed; the others continue."""
 
     def __str__(self) -> str:
         return f"Error: {self.message}"
@@ -57,4 +57,4 @@ Report = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """A `Report` that shows nothing."""
+    """A `Report` that discards events."""

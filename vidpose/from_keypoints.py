@@ -1,4 +1,4 @@
-"""From 2D joints to 3D: the pipeline without a video."""
+"""Lift 2D joints from a file or an array, without a video."""
 
 from __future__ import annotations
 
@@ -50,20 +50,19 @@ def lift_file(
 
     Args:
         keypoints: a file, or a folder with a file for every frame, in one of the formats of
-            docs/keypoints.md. A result of ours keeps the focal length that it was given.
-        out: where to write the result, too: an .npz, or a folder in which it takes the file's
-            name.
-        format: one of `vidpose.keypoints.FORMATS`; auto tells by the content.
-        skeleton: whose joints they are, if the file cannot tell: h36m17, coco17 ...
-        fps: frames a second, if the file does not tell.
-        size: width and height of the picture in pixels, if the file does not tell.
+            docs/keypoints.md. A vidpose result keeps its given focal length.
+        out: where to write the result: an .npz, or a folder, where it takes the file's name.
+        format: one of `vidpose.keypoints.FORMATS`; auto detects it from the content.
+        skeleton: the skeleton, if the file does not record it: h36m17, coco17 ...
+        fps: frames per second, if the file does not record it.
+        size: width and height of the frame in pixels, if the file does not record them.
         video_name: which video or camera, if the file holds several.
-        report: takes messages: what is used and why.
+        report: called with each message.
         progress: wraps the frames of each person.
         options: the fields of `vidpose.options.LiftOptions` and `PostprocessOptions`.
 
     Returns:
-        Everybody in the file, frame by frame.
+        The poses of everybody in the file.
 
     Raises:
         VidposeError: the file, the weights, the device or an option cannot be used.
@@ -134,20 +133,20 @@ def lift(
     Args:
         keypoints_2d: (T, 17, 2) pixels, h36m17 order; NaN = missing.
         frame_size: width and height in pixels.
-        fps: frames a second.
+        fps: frames per second.
         scores: (T, 17) confidence, 0 to 1; joints at 0 count as missing.
         weights: name of weights that come with vidpose, or a checkpoint's path.
         device: auto, cpu or cuda.
-        focal_px: focal length in pixels; by default the picture's longer side.
-        precision: fp32, bf16, or auto: bf16 where the hardware computes in it.
-        rigid: bring joints nearer to their lines of sight and give every bone one length, see
+        focal_px: focal length in pixels; by default the longer side of the frame.
+        precision: fp32, bf16, or auto: bf16 if the hardware supports it.
+        rigid: move joints closer to their lines of sight and keep bone lengths constant, see
             `vidpose.postprocess.refinement`.
 
     Returns:
         (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
 
     Raises:
-        ValueError: the arrays have the wrong shape, or no joint is there.
+        ValueError: an array has the wrong shape, a number is not positive, or no joint is known.
         VidposeError: the weights, the device or the precision cannot be used.
     """
     keypoints_2d = np.asarray(keypoints_2d, dtype=np.float64)

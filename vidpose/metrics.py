@@ -1,9 +1,8 @@
-"""Errors between predicted and true poses, as the field defines them.
+"""Standard error metrics between predicted and ground-truth poses.
 
-All functions take (N, J, 3) predicted and target joints in one unit and frame. Errors come back in
-that unit, PCK and AUC in percent; their threshold is in that unit too, and its default is for
-metres. The `_per_joint` forms come before any mean; what they are called in the literature is said
-with each.
+All functions take (N, J, 3) predicted and target joints in one unit and frame. Errors are in that
+unit, PCK and AUC in percent. Thresholds are in that unit, too; their default is for metres. The
+`_per_joint` functions return values before averaging.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 Joints = NDArray[np.floating]
 
 PCK_THRESHOLD_M = 0.150
-"""Within this distance a joint counts as found: half a head (Mehta et al., 3DV 2017)."""
+"""Distance within which a joint counts as correct: half a head (Mehta et al., 3DV 2017)."""
 AUC_THRESHOLDS = 31
-"""How many thresholds AUC averages over: 0, 5, 10 ... 150 mm."""
+"""Number of thresholds that AUC averages over: 0, 5, 10 ... 150 mm."""
 FARTHEST_JOINT_M = 10.0
-"""A joint this far from the middle of its pose: the pose is not in metres."""
+"""Beyond this distance of a joint from the centre of its pose, the unit cannot be metres."""
 
 
 def _check(predicted: Joints, target: Joints) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -30,7 +29,7 @@ def _check(predicted: Joints, target: Joints) -> tuple[NDArray[np.float64], NDAr
 
 
 def mpjpe_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
-    """(N, J): distance of each joint from where it should be."""
+    """(N, J): distance between each predicted joint and its target."""
     predicted, target = _check(predicted, target)
     return np.asarray(np.linalg.norm(predicted - target, axis=-1))
 
@@ -41,10 +40,10 @@ def mpjpe(predicted: Joints, target: Joints) -> float:
 
 
 def procrustes(predicted: Joints, target: Joints) -> NDArray[np.float64]:
-    """(N, J, 3): every predicted pose moved, turned and scaled to fit its target best.
+    """(N, J, 3): each predicted pose after Procrustes alignment to its target.
 
-    The similarity of least squares (S. Umeyama, "Least-squares estimation of transformation
-    parameters between two point patterns", 1991); mirror images are not allowed.
+    The least-squares similarity transform (S. Umeyama, "Least-squares estimation of transformation
+    parameters between two point patterns", 1991), without reflections.
     """
     predicted, target = _check(predicted, target)
     centre_p, centre_t = predicted.mean(axis=1, keepdims=True), target.mean(axis=1, keepdims=True)
@@ -60,7 +59,7 @@ def procrustes(predicted: Joints, target: Joints) -> NDArray[np.float64]:
 
 
 def p_mpjpe_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
-    """(N, J): distance of each joint after the similarity that fits its pose best."""
+    """(N, J): distance of each joint after Procrustes alignment."""
     return mpjpe_per_joint(procrustes(predicted, target), target)
 
 
@@ -70,10 +69,10 @@ def p_mpjpe(predicted: Joints, target: Joints) -> float:
 
 
 def scaled(predicted: Joints, target: Joints) -> NDArray[np.float64]:
-    """(N, J, 3): every predicted pose scaled about the origin to fit its target best.
+    """(N, J, 3): each predicted pose scaled about the origin to best fit its target.
 
-    The factor is <target, predicted> / <predicted, predicted>, frame by frame; nothing is moved or
-    turned, so the poses should be relative to their root (Rhodin et al., CVPR 2018).
+    The factor is <target, predicted> / <predicted, predicted>, per frame. There is no translation
+    or rotation, so poses should be root-relative (Rhodin et al., CVPR 2018).
     """
     predicted, target = _check(predicted, target)
     size = np.square(predicted).sum(axis=(1, 2))
@@ -82,7 +81,7 @@ def scaled(predicted: Joints, target: Joints) -> NDArray[np.float64]:
 
 
 def n_mpjpe_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
-    """(N, J): distance of each joint after the scale that fits its pose best."""
+    """(N, J): distance of each joint after optimal scaling."""
     return mpjpe_per_joint(scaled(predicted, target), target)
 
 
@@ -92,7 +91,7 @@ def n_mpjpe(predicted: Joints, target: Joints) -> float:
 
 
 def mpjve_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
-    """(N - 1, J): error of each joint's step from one frame to the next, in units a frame.
+    """(N - 1, J): error of each joint's displacement between frames, in units per frame.
 
     The N poses are consecutive frames of one sequence.
 
@@ -101,17 +100,17 @@ def mpjve_per_joint(predicted: Joints, target: Joints) -> NDArray[np.float64]:
     """
     predicted, target = _check(predicted, target)
     if len(predicted) < 2:
-        raise ValueError("a velocity needs two frames at least, got one")
+        raise ValueError("a velocity needs at least two frames, got one")
     return np.asarray(np.linalg.norm(np.diff(predicted - target, axis=0), axis=-1))
 
 
 def mpjve(predicted: Joints, target: Joints) -> float:
-    """Mean per-joint velocity error of consecutive frames, in units a frame."""
+    """Mean per-joint velocity error of consecutive frames, in units per frame."""
     return float(mpjve_per_joint(predicted, target).mean())
 
 
 def pck_of_errors(errors: Joints, threshold: float) -> NDArray[np.float64]:
-    """100 where a distance is less than the threshold, else 0; any shape, one unit for both."""
+    """100 where a distance is below the threshold, else 0; any shape, in the same unit."""
     return np.asarray(100.0 * (errors < threshold), np.float64)
 
 
@@ -125,13 +124,13 @@ def auc_of_errors(errors: Joints, threshold: float) -> NDArray[np.float64]:
 def pck_per_joint(
     predicted: Joints, target: Joints, threshold: float | None = None
 ) -> NDArray[np.float64]:
-    """(N, J): 100 for each joint that was found, 0 for the others; see `pck`."""
+    """(N, J): 100 for each correct joint, 0 for the others; see `pck`."""
     threshold = _threshold(target, threshold)
     return pck_of_errors(mpjpe_per_joint(predicted, target), threshold)
 
 
 def pck(predicted: Joints, target: Joints, threshold: float | None = None) -> float:
-    """Percentage of correct keypoints in 3D: joints less than `threshold` off, 0 to 100.
+    """Percentage of correct keypoints in 3D: joints with an error below `threshold`, 0 to 100.
 
     Args:
         predicted: (N, J, 3).
@@ -139,7 +138,7 @@ def pck(predicted: Joints, target: Joints, threshold: float | None = None) -> fl
         threshold: in the unit of the joints, so 150 for millimetres. By default 0.150, for metres.
 
     Raises:
-        ValueError: the threshold is left to the default, and the poses are too large for metres.
+        ValueError: no threshold is given, and the poses are too large for metres.
     """
     return float(pck_per_joint(predicted, target, threshold).mean())
 
@@ -147,24 +146,24 @@ def pck(predicted: Joints, target: Joints, threshold: float | None = None) -> fl
 def auc_per_joint(
     predicted: Joints, target: Joints, threshold: float | None = None
 ) -> NDArray[np.float64]:
-    """(N, J): the percentage of thresholds at which each joint was found; see `auc`."""
+    """(N, J): the percentage of thresholds at which each joint is correct; see `auc`."""
     threshold = _threshold(target, threshold)
     return auc_of_errors(mpjpe_per_joint(predicted, target), threshold)
 
 
 def auc(predicted: Joints, target: Joints, threshold: float | None = None) -> float:
-    """Area under the curve of PCK: its mean over 31 thresholds from 0 to `threshold`, in percent.
+    """Area under the PCK curve: its mean over 31 thresholds from 0 to `threshold`, in percent.
 
-    As MPI-INF-3DHP's evaluation has it (0, 5 ... 150 mm). No joint is less than 0 off, so perfect
-    poses reach 30/31, 96.8.
+    Follows the evaluation of MPI-INF-3DHP (0, 5 ... 150 mm). No error is below 0, so perfect poses
+    reach 30/31, 96.8.
 
     Args:
         predicted: (N, J, 3).
         target: (N, J, 3), the same unit and frame.
-        threshold: the last one, in the unit of the joints; by default 0.150, for metres.
+        threshold: the largest one, in the unit of the joints; by default 0.150, for metres.
 
     Raises:
-        ValueError: the threshold is left to the default, and the poses are too large for metres.
+        ValueError: no threshold is given, and the poses are too large for metres.
     """
     return float(auc_per_joint(predicted, target, threshold).mean())
 

@@ -1,4 +1,4 @@
-"""Where results go, what is written next to them, and whether they fit into memory."""
+"""Paths of results and of the files next to them, and a check that a result fits into memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from vidpose.poses import Pose2D
 
 BYTES, PICTURE_BYTES, WORLD_BYTES = 490, 560, 460
-"""Memory for one person in one frame: a result's arrays and what it takes to make them; to draw
-them; and to turn them into the world's axes."""
+"""Memory for one person in one frame: to compute and hold the arrays of a result, to draw it, and
+to transform it to the world frame."""
 
 
 def result_path(video: Path, out: str | Path, within: str | Path = "") -> Path:
-    """Where the result of a video goes: `out` itself if it is an .npz, else into that folder,
-    or a folder `within` it.
+    """Path of a video's result: `out` itself if it is an .npz, else a file in the folder `out`,
+    or in its subfolder `within`.
 
     Raises:
-        UsageError: `out` looks like the name of a video.
+        UsageError: `out` has the extension of a video.
     """
     out = Path(out)
     if out.suffix.lower() in (".mp4", ".mov", ".mkv", ".avi", ".webm"):
@@ -35,7 +35,7 @@ def result_path(video: Path, out: str | Path, within: str | Path = "") -> Path:
 
 
 def lifted_path(keypoints: Path, out: str | Path) -> Path:
-    """Where the result of a file of 2D joints goes: `clip.2d.npz` gives `clip.npz`."""
+    """Path of the result of a file of 2D joints: `clip.2d.npz` becomes `clip.npz`."""
     out = Path(out)
     if out.suffix == ".npz":
         return out
@@ -44,12 +44,12 @@ def lifted_path(keypoints: Path, out: str | Path) -> Path:
 
 
 def _folder_name(folder: Path) -> str:
-    """What it is called where it was named: a link has its own name, `.` and `..` have none."""
+    """The name as given, so that a link keeps its own; `.` and `..` are resolved."""
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
 def files_2d(target: Path) -> dict[str, Path]:
-    """Where the 2D joints go that are written next to a result, by the option that asks for it."""
+    """Paths of the files of 2D joints next to a result, by the option that requests each."""
     return {
         "save_2d": target.with_suffix(".2d.npz"),
         "save_mmpose": target.with_suffix(".mmpose.json"),
@@ -57,8 +57,8 @@ def files_2d(target: Path) -> dict[str, Path]:
 
 
 def write_files_2d(poses: Pose2D, files: dict[str, Path], meta: dict[str, Any]) -> None:
-    """Write some of `files_2d`; `meta` says where the joints come from."""
-    # Here, since where a result goes is told before anything large is imported.
+    """Write 2D joints to some of `files_2d`; `meta` records their provenance."""
+    # Imported here because the paths above are needed before anything large is imported.
     from vidpose.keypoints import write_2d, write_mmpose
     from vidpose.provenance import metadata_2d
 
@@ -71,13 +71,13 @@ def write_files_2d(poses: Pose2D, files: dict[str, Path], meta: dict[str, Any]) 
 def check_memory(
     people: int, frames: int, options: InferOptions, cache: DetectionCache | None
 ) -> None:
-    """Refuse a result that would not fit into the memory that is free.
+    """Check that a result fits into free memory.
 
-    Arrays have a row for everybody, as long as the video. Where many come and go in a long one they
-    grow with the square of its length.
+    Arrays have one row per person, each as long as the video. If people keep coming and going,
+    arrays grow with the square of the video's length.
 
     Raises:
-        VidposeError: it would not.
+        VidposeError: it does not fit.
     """
     each = BYTES + options.render.render * PICTURE_BYTES + options.postprocess.world * WORLD_BYTES
     needed, free = people * frames * each, psutil.virtual_memory().available
@@ -85,7 +85,7 @@ def check_memory(
         kept = cache is not None and cache.frames > 0
         raise VidposeError(
             f"the poses of {people} people in {frames} frames would take {needed / 1e9:.1f} GB of "
-            f"memory, and {free / 1e9:.1f} GB are free; --longest N keeps the N people who are "
-            "seen longest, and --start and --end do a part of the video."
-            + (" What was detected is kept." if kept else "")
+            f"memory, and {free / 1e9:.1f} GB are free; keep only the N people who are visible "
+            "longest with --longest N, or process a part of the video with --start and --end."
+            + (" Detections so far are kept." if kept else "")
         )

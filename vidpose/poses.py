@@ -1,8 +1,8 @@
-"""The two types that travel between stages, and the result file they end in.
+"""The two types that stages exchange, and the result file.
 
-`Pose2D` is what detection and tracking give, `Pose3D` what lifting adds to it. Both hold all
-people of a video on one time line; P is people, T frames, J joints. The fields carry the names
-of the result file's keys.
+Detection and tracking produce a `Pose2D`; lifting produces a `Pose3D`. Both hold all people of a
+video on one time axis: P people, T frames, J joints. Fields have the same names as the keys of the
+result file.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 FORMAT = "vidpose/1"
 SURE_OUTSIDE = 0.5
-"""A joint a little outside of the picture may be seen in part; then its score is higher."""
-# What a file may hold; numbers beyond are damage, and would become overflows and huge arrays.
+"""A joint slightly outside the frame may be partly visible; its score is then at least this."""
+# Limits for values in a file. Larger ones mean damage, and would cause overflows and huge arrays.
 LARGEST_PX = 100_000
 FURTHEST_PX, FURTHEST_M, LONGEST_S = 1e6, 1e5, 1e10
 SLOWEST_FPS, FASTEST_FPS = 0.5 / LONGEST_S, 1 / NEAREST_S
@@ -52,7 +52,7 @@ def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Pose2D:
-    """Where the joints of every person are in the picture.
+    """2D joints of every person in a video.
 
     Raises:
         ValueError: a field has the wrong shape or type, or the fields contradict each other.
@@ -63,18 +63,18 @@ class Pose2D:
     scores_2d: NDArray[np.float32]
     """(P, T, J), the detector's confidence, 0 to 1; 0 where unknown."""
     present: NDArray[np.bool_]
-    """(P, T), the person is in the scene."""
+    """(P, T), whether the person is in the scene."""
     observed: NDArray[np.bool_]
-    """(P, T), the person was detected in this very frame; single joints may be interpolated, with
-    half the score. False where all joints are."""
+    """(P, T), whether the person was detected in this frame; single joints may still be
+    interpolated, with half the score. False where all joints are interpolated."""
     person_ids: NDArray[np.int32]
     """(P,), stable over the video."""
     frame_indices: NDArray[np.int64]
-    """(T,), position of each frame in the source video, rising."""
+    """(T,), index of each frame in the source video, increasing."""
     timestamps: NDArray[np.float64]
-    """(T,), seconds, as the container says; rising."""
+    """(T,), seconds, from the container; increasing."""
     fps: float
-    """Average frames a second."""
+    """Average frames per second."""
     frame_size: tuple[int, int]
     """Width and height in pixels as displayed, after rotation."""
     skeleton: Skeleton = H36M17
@@ -91,13 +91,13 @@ class Pose2D:
         if frames == 0:
             raise ValueError("timestamps: there is no frame")
         if len(set(self.person_ids.tolist())) != people:
-            raise ValueError("person_ids: an id stands twice")
+            raise ValueError("person_ids: duplicate id")
         if (self.observed & ~self.present).any():
             raise ValueError("observed: a person is observed where they are not present")
         if not np.isfinite(self.timestamps).all() or (np.diff(self.timestamps) <= 0).any():
-            raise ValueError("timestamps: not finite and rising")
+            raise ValueError("timestamps: not finite and increasing")
         if (np.diff(self.frame_indices) <= 0).any():
-            raise ValueError("frame_indices: not rising")
+            raise ValueError("frame_indices: not increasing")
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"fps: expected a positive number, got {self.fps}")
         if len(self.frame_size) != 2 or min(self.frame_size) <= 0:
@@ -118,11 +118,11 @@ class Pose2D:
 
     @property
     def parents(self) -> tuple[int, ...]:
-        """(J,) the joint at the other end of the bone; -1 for the root."""
+        """(J,) parent of each joint; -1 for the root."""
         return self.skeleton.parents
 
     def __repr__(self) -> str:
-        """One line; a notebook would else print all numbers."""
+        """One line, instead of all array values."""
         ids = ", ".join(map(str, self.person_ids[:8].tolist())) + ", ..." * (self.people > 8)
         width, height = self.frame_size
         return (
@@ -132,11 +132,11 @@ class Pose2D:
         )
 
     def __iter__(self) -> Iterator[Self]:
-        """The people, one by one, each like `person` gives them."""
+        """Iterate over the people, each as returned by `person`."""
         return (self.part(slice(p, p + 1), slice(None)) for p in range(self.people))
 
     def index_of(self, person_id: int) -> int:
-        """The row of the person with this id.
+        """Return the row of the person with this id.
 
         Raises:
             UsageError: nobody has this id.
@@ -147,7 +147,7 @@ class Pose2D:
         return int(ids.index(person_id))
 
     def person(self, person_id: int) -> Self:
-        """The same poses of one person only: arrays (1, T, ...). `meta` still is about everybody.
+        """Select one person: arrays (1, T, ...). `meta` still describes everybody.
 
         Raises:
             UsageError: nobody has this id.
@@ -156,26 +156,26 @@ class Pose2D:
         return self.part(slice(row, row + 1), slice(None))
 
     def between(self, start_s: float = -np.inf, end_s: float = np.inf) -> Self:
-        """The same poses from one time to another, both included; everybody is kept.
+        """Select a time range, both ends included; everybody is kept.
 
         Args:
-            start_s: seconds, as `timestamps` counts them.
-            end_s: the same.
+            start_s: first time, seconds, on the scale of `timestamps`.
+            end_s: last time, likewise.
 
         Raises:
-            UsageError: there is no frame between them.
+            UsageError: there is no frame in this range.
         """
         chosen = np.flatnonzero((self.timestamps >= start_s) & (self.timestamps <= end_s))
         if not len(chosen):
             first, last = self.timestamps[[0, -1]].tolist()
             raise UsageError(
                 f"there is no frame from {start_s:g} to {end_s:g} s; "
-                f"there are some from {first:.3f} to {last:.3f} s."
+                f"frames go from {first:.3f} to {last:.3f} s."
             )
         return self.part(slice(None), slice(chosen[0], chosen[-1] + 1))
 
     def part(self, people: slice | list[int], frames: slice) -> Self:
-        """Some people, by their rows, in some frames; slices give views, no copies."""
+        """Select people by row, and frames; slices give views, not copies."""
         changes: dict[str, Any] = {"person_ids": self.person_ids[people]}
         for name in ("frame_indices", "timestamps"):
             changes[name] = getattr(self, name)[frames]
@@ -190,7 +190,7 @@ class Pose2D:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Pose3D(Pose2D):
-    """Pose2D and the third dimension: what `vidpose.infer` gives and the result file holds.
+    """2D and 3D joints: what `vidpose.infer` returns and the result file holds.
 
     Camera frame: x right, y down, z away from the camera, metres.
     """
@@ -198,10 +198,10 @@ class Pose3D(Pose2D):
     joints_3d: NDArray[np.float32]
     """(P, T, 17, 3), metres, camera frame, relative to the root joint; NaN where not present."""
     root_3d: NDArray[np.float32]
-    """(P, T, 3), metres, camera frame: where the root joint is; NaN where unknown."""
+    """(P, T, 3), metres, camera frame: position of the root joint; NaN where unknown."""
     camera_to_world: NDArray[np.float64] | None = None
-    """(4, 4) rigid motion from the camera frame to the world's (x right, y away from the camera,
-    z up, the floor at z = 0; metres), if it is known: see `vidpose.postprocess.ground_plane`."""
+    """(4, 4) rigid transform from the camera frame to the world frame (x right, y away from the
+    camera, z up, the floor at z = 0; metres), if known: see `vidpose.postprocess.ground_plane`."""
     meta: dict[str, Any] = field(default_factory=dict)
     """Versions, models, options and source; JSON values only."""
 
@@ -214,7 +214,7 @@ class Pose3D(Pose2D):
         _check("root_3d", self.root_3d, (people, frames, 3), np.float32)
         finite = np.isfinite(self.joints_3d).all(axis=(2, 3))
         if (finite != self.present).any():
-            raise ValueError("joints_3d: finite must mean present, and NaN absent")
+            raise ValueError("joints_3d: must be finite where present, and NaN elsewhere")
         if self.camera_to_world is not None:
             _check("camera_to_world", self.camera_to_world, (4, 4), np.float64)
             if not _is_rigid(self.camera_to_world):
@@ -222,32 +222,32 @@ class Pose3D(Pose2D):
 
     @property
     def first_frame_s(self) -> float:
-        """The time of the video's first frame, as `timestamps` counts them."""
+        """Timestamp of the video's first frame, seconds."""
         known = self.meta.get("first_frame_s")
         return float(known) if isinstance(known, float) and np.isfinite(known) else 0.0
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """(T,) seconds from the video's first frame: how `--start` counts, and how moments are
-        told. Containers may begin at any time.
+        """(T,) seconds from the video's first frame, as `--start` and the quality report use them.
+        Container timestamps may start at any value.
         """
         return self.timestamps - self.first_frame_s
 
     def joints_camera(self) -> NDArray[np.float32]:
-        """(P, T, 17, 3), metres, camera frame, at the person's place in the scene."""
+        """(P, T, 17, 3), metres, camera frame, at the person's position in the scene."""
         return self.joints_3d + self.root_3d[:, :, None]
 
     def joints_world(self) -> NDArray[np.float32]:
         """(P, T, 17, 3), metres, world frame: x right, y away from the camera, z up; the floor at
-        z = 0, the origin below the camera. NaN where the person's place is unknown.
+        z = 0, the origin below the camera. NaN where the person's position is unknown.
 
         Raises:
-            UsageError: the result has no world.
+            UsageError: the result has no world frame.
         """
         if self.camera_to_world is None:
             raise UsageError(
-                "this result has no world; make it with `vidpose infer --world`, or pass it "
-                "through vidpose.postprocess.ground_plane.place_in_world."
+                "this result has no world frame; run `vidpose infer --world`, or call "
+                "vidpose.postprocess.ground_plane.place_in_world."
             )
         rotation, translation = self.camera_to_world[:3, :3], self.camera_to_world[:3, 3]
         world: NDArray[np.float32] = self.joints_camera() @ rotation.T.astype(np.float32)
@@ -258,16 +258,16 @@ class Pose3D(Pose2D):
     def _by_person_and_frame(self) -> tuple[str, ...]:
         return (*super()._by_person_and_frame, "joints_3d", "root_3d")
 
-    # Shorthands for functions of rooms above, imported when they are called.
+    # Shorthands for functions of higher layers, imported when called.
 
     def angles(self) -> JointAngles:
-        """Angles of joints and segments: see `vidpose.postprocess.joint_angles`."""
+        """Compute joint and segment angles: see `vidpose.postprocess.joint_angles`."""
         from vidpose.postprocess.joint_angles import joint_angles
 
         return joint_angles(self)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """A row for each joint of each person in each frame: see `vidpose.export.joint_table`.
+        """Make a table with a row per joint, person and frame: see `vidpose.export.joint_table`.
 
         Raises:
             MissingDependencyError: pandas is not installed.
@@ -288,7 +288,7 @@ class Pose3D(Pose2D):
     def plot(
         self, what: str = "trajectories", *, person: int | None = None, joints: Sequence[str] = ()
     ) -> Figure:
-        """A figure of trajectories, angles, speeds or quality: see `vidpose.render.result_plots`.
+        """Draw trajectories, angles, speeds or quality: see `vidpose.render.result_plots`.
 
         Raises:
             UsageError: there is no such plot, person or joint.
@@ -298,14 +298,14 @@ class Pose3D(Pose2D):
         return plot(self, what, person=person, joints=joints)
 
     def _repr_html_(self) -> str:
-        """The player, which a notebook shows in place of `repr`."""
+        """The player, which notebooks show instead of `repr`."""
         from vidpose.viewer.page import inline
 
         return inline(self)
 
 
 def extent(people: int, frames: int) -> str:
-    """In words."""
+    """The size of a result in words."""
     who = "1 person" if people == 1 else f"{people} people"
     return f"{who} in {frames} frame{'s' if frames != 1 else ''}"
 
@@ -321,12 +321,12 @@ def _is_rigid(matrix: NDArray[np.float64]) -> bool:
 
 
 def save(result: Pose3D, path: str | Path) -> Path:
-    """Write a result file; it appears whole or not at all.
+    """Write a result file atomically.
 
-    A result with a world has `joints_world` in its file, for programs that only read arrays.
+    A result with a world frame also gets `joints_world`, for programs that only read arrays.
 
     Raises:
-        ResultFileError: a value is one that `load` would refuse.
+        ResultFileError: a value is out of the range that `load` accepts.
     """
     world = {} if result.camera_to_world is None else {"joints_world": result.joints_world()}
     return write_poses(path, result, Pose3D, FORMAT, result.meta, **world)
@@ -343,7 +343,7 @@ def write_poses(
     """Write the fields that `kind` has, and `more`, as a self-describing .npz.
 
     Raises:
-        ResultFileError: a value is one that readers would refuse.
+        ResultFileError: a value is out of the range that readers accept.
     """
     apart = ("skeleton", "meta", "fps", "frame_size")
     arrays = {f.name: getattr(poses, f.name) for f in fields(kind) if f.name not in apart} | more
@@ -354,7 +354,7 @@ def write_poses(
         check_values(poses)
     except ValueError as error:
         raise ResultFileError(
-            f"{path} is not written, for no video has such values: {error}."
+            f"{path} was not written, because a value is out of range: {error}."
         ) from None
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         np.savez_compressed(
@@ -371,10 +371,10 @@ def write_poses(
 
 
 def load(path: str | Path) -> Pose3D:
-    """Read a result file written by `save`. Nothing in it is ever executed.
+    """Read a result file written by `save`. No code in it is ever executed.
 
     Raises:
-        ResultFileError: the file is missing, is no result file, is damaged or contradicts itself.
+        ResultFileError: the file is missing, not a result file, damaged or inconsistent.
     """
     path = Path(path)
     if why := obstacle(path, "give a .npz written by `vidpose infer`"):
@@ -412,10 +412,10 @@ def load(path: str | Path) -> Pose3D:
 
 
 def read_meta(entries: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """`meta` of a file's entries. Parts of another form than ours count as missing.
+    """Read `meta` from a file's entries. Parts of the wrong type count as missing.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: it is not a JSON object.
         KeyError: it is missing.
     """
     meta = parse_object("meta", str(entries["meta"]))
@@ -434,10 +434,10 @@ def read_meta(entries: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 
 
 def rate_and_size(entries: Mapping[str, NDArray[Any]]) -> tuple[float, tuple[int, int]]:
-    """`fps` and `frame_size` of a file's entries.
+    """Read `fps` and `frame_size` from a file's entries.
 
     Raises:
-        ValueError: they are no video's.
+        ValueError: one is out of range.
         KeyError: one is missing.
     """
     width, height = np.atleast_1d(entries["frame_size"]).tolist()
@@ -446,24 +446,24 @@ def rate_and_size(entries: Mapping[str, NDArray[Any]]) -> tuple[float, tuple[int
 
 
 def check_rate(fps: Any) -> float:
-    """See that a file's frames a second can be a video's.
+    """Check the frame rate of a file.
 
     Raises:
-        ValueError: they cannot.
+        ValueError: it is out of range.
     """
     return number("fps", fps, SLOWEST_FPS, FASTEST_FPS)
 
 
 def check_values(poses: Pose2D) -> None:
-    """See that the values of a file can be a video's.
+    """Check the values of a file.
 
     Raises:
-        ValueError: they cannot; names the field.
+        ValueError: a value is out of range; the message names the field.
     """
     bounds = {"keypoints_2d": FURTHEST_PX, "joints_3d": FURTHEST_M, "root_3d": FURTHEST_M}
     for name, most in bounds.items():
         array = getattr(poses, name, None)
-        # NaN is a joint or a place that is not known.
+        # NaN is an unknown joint or position.
         if array is not None and (np.abs(array) > most).any():
             raise ValueError(f"{name}: a value beyond {most:,.0f}")
     if not ((poses.scores_2d >= 0) & (poses.scores_2d <= 1)).all():
@@ -473,7 +473,7 @@ def check_values(poses: Pose2D) -> None:
 
 
 class ResultMetadata(NamedTuple):
-    """What a result file says about itself."""
+    """The metadata and size of a result file."""
 
     meta: dict[str, Any]
     people: int
@@ -481,7 +481,7 @@ class ResultMetadata(NamedTuple):
 
 
 def read_metadata(path: Path) -> ResultMetadata | None:
-    """`meta` and the size of a result file, without reading its joints; None if it is none."""
+    """Read the metadata of a result file without its joints; None if it is not a result file."""
     if obstacle(path, ""):
         return None
     try:
@@ -496,13 +496,13 @@ def read_metadata(path: Path) -> ResultMetadata | None:
 
 
 def section(meta: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A part of `meta` that should be an object; empty if it is missing or something else."""
+    """A section of `meta`; empty if it is missing or not an object."""
     value = meta.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def who_is_there(ids: list[int]) -> str:
-    """`there is only person 1`, `there are 1, 2`: the end of a sentence about somebody else."""
+    """`there is only person 1`, `there are 1, 2`: to end an error message about an unknown id."""
     if not ids:
         return "there is nobody"
     if len(ids) == 1:
@@ -511,11 +511,11 @@ def who_is_there(ids: list[int]) -> str:
 
 
 def unseen_joints(poses: Pose2D) -> NDArray[np.bool_]:
-    """(P, T, J), joints that nobody can have seen: without a 2D place, or with one outside of the
-    picture of which the detector is not sure. In 3D they are made up.
+    """(P, T, J), joints that are not visible: without a 2D position, or with a low-confidence one
+    outside the frame. Their 3D positions are invented by the network.
     """
     out = poses.scores_2d == 0
-    for person, places in enumerate(poses.keypoints_2d):  # one by one: videos may be long
+    for person, places in enumerate(poses.keypoints_2d):  # one by one, to bound memory
         with np.errstate(invalid="ignore"):
             outside = (places < 0) | (places > np.array(poses.frame_size, np.float32) - 1)
         out[person] |= outside.any(axis=2) & (poses.scores_2d[person] < SURE_OUTSIDE)

@@ -1,4 +1,4 @@
-"""Where a result comes from: its `meta`, and whether it is what a command would make."""
+"""Provenance of results: their `meta`, and checks against what a command would produce."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASSUMED, GIVEN = "assumed: the picture's longer side", "given"
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """Path, size and SHA-256; a folder has neither of the latter."""
+    """Path, size and SHA-256 of a file; a folder has only a path."""
     is_file = path.is_file()
     return {
         "path": str(path.resolve()),
@@ -45,7 +45,7 @@ def describe_file(path: Path) -> dict[str, Any]:
 
 
 def describe_video(video: Path) -> dict[str, Any]:
-    """Path, size and SHA-256 of a video, or of the pictures in a folder, see `content_hash`."""
+    """Path, size and SHA-256 of a video, or of the images in a folder; see `content_hash`."""
     files = pictures_in(video) if video.is_dir() else [video]
     return {
         "path": str(video.resolve()),
@@ -55,7 +55,7 @@ def describe_video(video: Path) -> dict[str, Any]:
 
 
 def metadata_2d(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What the `meta` of a result says about its 2D joints."""
+    """The part of a result's `meta` that describes its 2D joints."""
     kept = {
         key: meta.get(key) for key in ("vidpose", "detector", "source", "warnings", "first_frame_s")
     }
@@ -64,7 +64,7 @@ def metadata_2d(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_lifter(lifter: Lifter) -> dict[str, Any]:
-    """Which network with which weights, and how it computes."""
+    """The lifter's network, weights and precision."""
     checkpoint = lifter.checkpoint
     return {
         "model": checkpoint.model.name,
@@ -80,7 +80,7 @@ def describe_lifter(lifter: Lifter) -> dict[str, Any]:
 
 
 def given_focal_px(meta: Mapping[str, Any]) -> float | None:
-    """The focal length a result was given; None where it was assumed."""
+    """The focal length that was given for a result; None if it was assumed."""
     camera = section(meta, "camera")
     return camera["focal_px"] if camera.get("focal") == GIVEN else None
 
@@ -96,10 +96,10 @@ def detection_metadata(
 
     Args:
         detector: the detector's description.
-        options: of detection.
-        source: from `describe_file`; None where no video is known.
-        warnings: what was wrong with the video.
-        first_frame_s: the time of the video's first frame, as `timestamps` counts; 0 by default.
+        options: the detection options.
+        source: from `describe_video`; None if the video is unknown.
+        warnings: warnings about the video.
+        first_frame_s: timestamp of the video's first frame; 0 by default.
     """
     return {
         "vidpose": vidpose.__version__,
@@ -118,7 +118,7 @@ def with_lifting_metadata(
     lift: LiftOptions,
     postprocess: PostprocessOptions,
 ) -> LiftedPoses:
-    """The same poses with `meta`: that of their 2D joints, and what they were lifted with."""
+    """Add `meta`: that of the 2D joints, and how they were lifted."""
     meta = dict(detected) | {
         "versions": {
             "torch": torch.__version__,
@@ -143,7 +143,7 @@ def cache_key(
     device: torch.device,
     fps: float | None = None,
 ) -> dict[str, Any]:
-    """Everything that the detections of a video, or of pictures at a rate, depend on."""
+    """Everything that the detections of a video, or of an image folder, depend on."""
     return {
         "source": source["sha256"],
         "detector": dict(detector),
@@ -163,7 +163,7 @@ def cache_key(
 def recorded_options(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The options that a result was made with, by name.
 
-    Results of the first versions say some of them in other sections of `meta`.
+    Early versions recorded some of them in other sections of `meta`.
     """
     lifter, world, scale = (section(meta, name) for name in ("lifter", "world", "scale"))
     camera, smoothing = section(world, "asked"), section(meta, "smoothing")
@@ -177,7 +177,7 @@ def recorded_options(meta: Mapping[str, Any]) -> dict[str, Any]:
         "camera_roll": camera.get("roll"),
         "horizon": camera.get("horizon"),
         "height_cm": scale.get("height_cm"),
-        # The default is none in the result and another method in pictures.
+        # By default, the result is not smoothed, but its drawings are.
         "smooth": smooth if smooth == smoothing.get("pictures") else None,
     }
     return earlier | section(meta, "options")
@@ -186,16 +186,16 @@ def recorded_options(meta: Mapping[str, Any]) -> dict[str, Any]:
 def is_up_to_date(
     found: ResultMetadata, video: Path, options: InferOptions, detector: Mapping[str, Any]
 ) -> bool:
-    """Whether a result is what `vidpose.infer` would make of a video now.
+    """Whether `vidpose.infer` would produce the same result for a video now.
 
     Args:
-        found: of the result.
+        found: metadata of the result.
         video: the video.
-        options: what is asked for.
-        detector: the description of the detector that would be used.
+        options: the options requested.
+        detector: description of the detector that would be used.
 
     Raises:
-        WeightsError: the lifter's weights are not there.
+        WeightsError: the lifter's weights are missing.
     """
     meta, lift = found.meta, options.lift
     wanted: dict[str, Any] = {}
@@ -203,7 +203,7 @@ def is_up_to_date(
         wanted |= stage.identity()
     recorded = recorded_options(meta)
     if recorded.get("longest") is None and found.people <= (wanted["longest"] or 0):
-        wanted["longest"] = None  # all of them are among the N
+        wanted["longest"] = None  # everybody is among the N
     precision = choose_precision(lift.precision, choose_device(lift.device)[0])
     lifter = section(meta, "lifter")
     return (
@@ -218,16 +218,16 @@ def is_up_to_date(
 
 
 def check_same_source(target: Path, source: Mapping[str, Any] | None) -> None:
-    """Refuse to replace what is not a result of the same video.
+    """Check that a target path is free or holds a result of the same video.
 
     Raises:
-        UsageError: it would be.
+        UsageError: the file there is another video's result, or not a result.
     """
     if not target.exists():
         return
     found = read_metadata(target)
     if found is None:
-        raise UsageError(f"{target} is there already and is no vidpose result; choose another -o.")
+        raise UsageError(f"{target} exists and is not a vidpose result; choose another -o.")
     theirs = section(found.meta, "source").get("sha256")
     if theirs not in (None, (source or {}).get("sha256")):
         raise UsageError(
@@ -236,22 +236,22 @@ def check_same_source(target: Path, source: Mapping[str, Any] | None) -> None:
 
 
 def check_same_detection(target: Path, meta: Mapping[str, Any], *asked: Options) -> None:
-    """Refuse to lift a result's 2D joints again where other ones are asked for.
+    """Check that a result's 2D joints were made with the requested options, before `--relift`.
 
     Args:
         target: the result.
-        meta: its own.
-        asked: options of input and detection; those that are not given are the result's own.
+        meta: its metadata.
+        asked: options of input and detection; those left at their default are not compared.
 
     Raises:
-        UsageError: an option that is given differs from what the result was made with.
+        UsageError: a given option differs from the one that the result was made with.
     """
     detector, recorded = section(meta, "detector"), recorded_options(meta)
     how = section(detector, "options")
     recorded |= {
         "detector": detector.get("name"),
         "flip_test": how.get("flip_test", False),
-        # Results of the first versions do not say it.
+        # Early versions did not record it.
         "detector_size": how.get("size", "full" if detector.get("name") == "mediapipe" else None),
     }
     given = {name: value for stage in asked for name, value in stage.given().items()}
@@ -266,4 +266,4 @@ def check_same_detection(target: Path, meta: Mapping[str, Any], *asked: Options)
 
 
 def _shown(value: Any) -> str:
-    return "as by default" if value is None else str(value)
+    return "by default" if value is None else str(value)
