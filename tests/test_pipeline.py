@@ -215,7 +215,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_file(
         assert caught.value is error
         assert not [t for t in threading.enumerate() if t.name.startswith("vidpose")]
         assert not (tmp_path / "out" / "in.npz").exists()
-    kept = [f"Stopped; {n} frames are kept for the same command." for n in (13, 22)]
+    kept = [f"Stopped; {n} frames are kept; run the same command to continue." for n in (13, 22)]
     assert [line for line in lines if "Stopped" in line] == (
         kept if not isinstance(error, RuntimeError) else []
     )
@@ -306,7 +306,7 @@ def test_a_result_beyond_the_memory_is_refused_and_its_detections_are_kept(
         longest=2,
         report=into(lines),
     )
-    assert "Those 2 of 4 people who are seen longest." in lines
+    assert "Kept the 2 of 4 people who are seen longest." in lines
     assert result.meta["options"]["longest"] == 2
     np.testing.assert_array_equal(result.joints_3d, everybody.joints_3d[:2])
 
@@ -343,12 +343,12 @@ def test_relift_takes_the_2d_of_the_result(
     np.testing.assert_array_equal(relift(flip_test=False).joints_3d, before.joints_3d)
     for options, told in (
         ({"people": 4}, "with --people 3, not --people 4"),
-        ({"end": 0.5}, "with --end as by default, not --end 0.5"),
+        ({"end": 0.5}, "with --end at its default, not --end 0.5"),
         ({"detector": "hrnet"}, "with --detector fake, not --detector hrnet"),
         ({"flip_test": True}, "with --flip-test False, not --flip-test True"),
-        ({"pose_weights": "hrnet-w48"}, "with --pose-weights as by default, not"),
-        ({"person_weights": "rtmdet-m"}, "with --person-weights as by default, not"),
-        ({"detect_every": 4}, "with --detect-every as by default, not --detect-every 4"),
+        ({"pose_weights": "hrnet-w48"}, "with --pose-weights at its default, not"),
+        ({"person_weights": "rtmdet-m"}, "with --person-weights at its default, not"),
+        ({"detect_every": 4}, "with --detect-every at its default, not --detect-every 4"),
         ({"half": True}, "with --half auto, not --half True"),
     ):
         with pytest.raises(UsageError, match=told):
@@ -436,7 +436,7 @@ def test_killed_and_run_again_it_ends_with_the_same_file(
     started.send_signal(how)
     told, _ = started.communicate()
     assert started.returncode != 0
-    assert ("frames are kept for the same command" in told) == (how == signal.SIGINT)
+    assert ("frames are kept; run the same command" in told) == (how == signal.SIGINT)
     assert not (tmp_path / "killed" / "in.npz").exists()
     assert (tmp_path / "killed" / ".in.partial").exists()
 
@@ -464,7 +464,7 @@ def test_first_line_and_meta_say_what_was_used(
         report=into(lines),
     )
     assert lines == [
-        f"Detector: a stand-in (this is a test). Weights: {weights} (named by you). "
+        f"Detector: a stand-in (this is a test). Weights: {weights} (as given). "
         "Device: cpu (as asked)."
     ]
     meta = result.meta

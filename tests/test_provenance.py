@@ -53,7 +53,7 @@ def test_a_result_whose_meta_is_no_object_is_not_overwritten(meta: str, tmp_path
     with np.load(vidpose.save(make_result(), path)) as archive:
         entries: dict[str, Any] = dict(archive)
     np.savez(path, **(entries | {"meta": np.array(meta)}))
-    with pytest.raises(UsageError, match="is there already and is no vidpose result"):
+    with pytest.raises(UsageError, match="exists and is not a vidpose result"):
         check_same_source(path, {"sha256": "0"})
 
 
@@ -71,11 +71,11 @@ def test_only_options_of_detection_that_are_given_must_agree() -> None:
     check_same_detection(Path("a.npz"), meta, DetectorOptions(people=3, detector="hrnet"))
     for given, message in (
         ({"people": 4}, "made with --people 3, not --people 4"),
-        ({"half": False}, "made with --half as by default, not --half False"),
-        ({"pose_weights": "a.pth"}, "--pose-weights as by default, not --pose-weights a.pth"),
-        ({"person_weights": "a.pth"}, "--person-weights as by default"),
-        ({"detector_size": "full"}, "--detector-size as by default, not --detector-size full"),
-        ({"detect_every": 2}, "--detect-every as by default, not --detect-every 2"),
+        ({"half": False}, "made with --half at its default, not --half False"),
+        ({"pose_weights": "a.pth"}, "--pose-weights at its default, not --pose-weights a.pth"),
+        ({"person_weights": "a.pth"}, "--person-weights at its default"),
+        ({"detector_size": "full"}, "--detector-size at its default, not --detector-size full"),
+        ({"detect_every": 2}, "--detect-every at its default, not --detect-every 2"),
     ):
         options: dict[str, Any] = given
         with pytest.raises(UsageError, match=message):

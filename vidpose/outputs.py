@@ -85,7 +85,7 @@ def check_memory(
         kept = cache is not None and cache.frames > 0
         raise VidposeError(
             f"the poses of {people} people in {frames} frames would take {needed / 1e9:.1f} GB of "
-            f"memory, and {free / 1e9:.1f} GB are free; keep only the N people who are visible "
+            f"memory, and {free / 1e9:.1f} GB are free; keep only the N people who are seen "
             "longest with --longest N, or process a part of the video with --start and --end."
             + (" Detections so far are kept." if kept else "")
         )

@@ -1,4 +1,4 @@
-"""The main job: detect, track, lift, postprocess, write. `Predictor` does it for many videos."""
+"""The main pipeline: detect, track, lift, postprocess, write."""
 
 from __future__ import annotations
 
@@ -56,25 +56,25 @@ RATE_TOLERANCE = 0.01
 
 
 class Predictor:
-    """A detector and a lifter, opened once and used for one video after another.
+    """A detector and a lifter, loaded once and used for many videos.
 
         with Predictor(weights="default") as predictor:
             for video in videos:
                 result = predictor(video, "outputs")
 
-    Not for several threads at once.
+    Not thread-safe.
     """
 
     def __init__(self, options: InferOptions | None = None, **fields: Any) -> None:
-        """Open what lifts; the detector is opened when it is first needed.
+        """Load the lifter; the detector is loaded on first use.
 
         Args:
-            options: everything that can be chosen; or its
-            fields: by name: detector="hrnet", weights="default", device="cpu", world=True ...;
-                see `vidpose.options`.
+            options: all options; or instead
+            fields: options by name: detector="hrnet", weights="default", device="cpu", world=True
+                ...; see `vidpose.options`.
 
         Raises:
-            UsageError: there is no such option, a value makes no sense, or both are given.
+            UsageError: there is no such option, a value is invalid, or both arguments are given.
             WeightsError: the lifter's weights cannot be used.
         """
         if options is not None and fields:
@@ -96,13 +96,11 @@ class Predictor:
         output = self.options.output
         further = (*output.to_dict().values(), self.options.render.render, relift)
         if out is None and (any(further) or self.options.export.formats):
-            raise UsageError(
-                "2D joints, pictures, exports and results to lift again need a place: give out."
-            )
+            raise UsageError("extra files and relift need an output path; give out.")
         job = _Job.check(Path(video), out, self.options, report, relift=relift)
         again = job.target if relift and job.target is not None and job.target.exists() else None
         cache = None if again is not None else self._cache(job, report)
-        with cache or nullcontext(), _stop_is_said(cache, report):
+        with cache or nullcontext(), _report_interruption(cache, report):
             if again is not None:
                 poses, meta = self._detected_before(job, again, report)
             else:
@@ -116,28 +114,28 @@ class Predictor:
             if cache is not None:
                 cache.remove()
         if cache is not None and job.target is not None:
-            remove_leftovers(job.target)  # of other options; a short run keeps nothing itself
+            remove_leftovers(job.target)  # of runs with other options
         return result
 
     def stream(
         self, frames: Iterable[tuple[NDArray[np.uint8], float]], *, delay_s: float = 1.0
     ) -> Iterator[FramePeople]:
-        """People in frames that the caller has, frame after frame; memory stays bounded.
+        """Process a stream of frames with bounded memory.
 
         Args:
-            frames: pictures, (H, W, 3) RGB uint8, all of one size, and their times in seconds,
-                rising.
-            delay_s: a frame's people come once the frames of so many seconds after it are there
-                (or the frames end): the network looks into the future, too. Less is less exact,
-                see docs/live.md; 0 is causal.
+            frames: images, (H, W, 3) RGB uint8, all of one size, and their times in seconds,
+                increasing.
+            delay_s: look-ahead: a frame is lifted once the frames of the next `delay_s` seconds
+                have arrived, or the stream has ended. A shorter delay is less accurate, see
+                docs/live.md; 0 is causal.
 
         Yields:
-            `FramePeople` for every frame, in order. Ids are those of the tracker. What needs the
-            whole video is left out: equal bone lengths, interpolated gaps, left and right put
-            back, people seen too shortly, and all that comes after lifting.
+            `FramePeople` for every frame, in order. Ids are those of the tracker. Steps that need
+            the whole video are skipped: constant bone lengths, interpolation of gaps, correction
+            of left/right swaps, removal of short tracks, and all postprocessing.
 
         Raises:
-            UsageError: the pictures change their size, or the times do not rise.
+            UsageError: the frame size changes, or the times do not increase.
         """
         return stream(
             frames,
@@ -153,19 +151,19 @@ class Predictor:
 
     @property
     def detector(self) -> Detector:
-        """The detector; it takes a second or more to open.
+        """The detector; loading it takes a second or more.
 
         Raises:
-            MissingDependencyError, WeightsError: it cannot be used here.
+            MissingDependencyError, WeightsError: it is not installed or its weights cannot be used.
         """
         return self._opened[0]
 
     def about(self) -> str:
-        """Which detector, weights and device are used, and why; opens the detector."""
+        """Describe the detector, weights and device in use, and why; loads the detector."""
         return f"Detector: {self._opened[1]}. {self._lifter_text()}"
 
     def close(self) -> None:
-        """Let go of the detector."""
+        """Close the detector."""
         if "_opened" in self.__dict__:
             self.detector.close()
             del self._opened
@@ -177,7 +175,7 @@ class Predictor:
         self.close()
 
     def _cache(self, job: _Job, report: Report) -> DetectionCache | None:
-        """What an interrupted run has left, and where this one keeps what it finds."""
+        """The cache with the detections of an interrupted run, where this run stores its own."""
         if job.target is None:
             return None
         chosen = self.options.detector
@@ -188,24 +186,24 @@ class Predictor:
     def _detected(
         self, job: _Job, cache: DetectionCache | None, report: Report, progress: Progress
     ) -> tuple[Pose2D, dict[str, Any]]:
-        """Steps 1 and 2; what an earlier run has left of them is taken if it is of any use."""
+        """Steps 1 and 2; continue from an interrupted run if they are usable."""
         try:
             with self._detect(job, cache, report, progress) as detections:
                 tracked = self._track(job, detections, cache, report)
-            for note in getattr(self.detector, "notes", ()):  # of those that run on a GPU
+            for note in getattr(self.detector, "notes", ()):  # only of detectors that run on a GPU
                 report(Warn(note))
             return tracked
         except UnusableCacheError as error:
             if cache is None or not cache.resumed.frames:
                 raise
-            report(Warn(f"{cache.folder} cannot be used ({error}); all is detected again."))
+            report(Warn(f"{cache.folder} cannot be used ({error}); detection starts over."))
             cache.begin_again()
         return self._detected(job, cache, report, progress)
 
     def _detect(
         self, job: _Job, cache: DetectionCache | None, report: Report, progress: Progress
     ) -> VideoDetections:
-        """Step 1: the detections of every frame, as a stream."""
+        """Step 1: stream the detections of every frame."""
         report(Setup(self.about()))
         chosen = self.options.detector
         return VideoDetections(
@@ -226,14 +224,16 @@ class Predictor:
         cache: DetectionCache | None,
         report: Report,
     ) -> tuple[Pose2D, dict[str, Any]]:
-        """Step 2: who is who; everybody on one time line, and the `meta` of that."""
+        """Step 2: track people; return their poses on one time axis, and `meta`."""
         collector = PoseCollector()
         for frame in detections:
             collector.add(frame)
 
         def before_arrays(people: int, left_out: int, frames: int) -> None:
             if left_out:
-                report(Info(f"Those {people} of {people + left_out} people who are seen longest."))
+                report(
+                    Info(f"Kept the {people} of {people + left_out} people who are seen longest.")
+                )
             check_memory(people, frames, self.options, cache)
 
         with announce_if_long(report, "Finishing the tracks"):
@@ -260,7 +260,7 @@ class Predictor:
     def _detected_before(
         self, job: _Job, target: Path, report: Report
     ) -> tuple[Pose2D, dict[str, Any]]:
-        """Steps 1 and 2, taken from a result that is there."""
+        """Steps 1 and 2, taken from an existing result."""
         before = load(target)
         check_same_detection(target, before.meta, self.options.input, self.options.detector)
         report(Setup(f"2D joints: {target} (lifted again). {self._lifter_text()}"))
@@ -279,13 +279,13 @@ class Predictor:
             write_files_2d(poses, files, meta)
 
     def _lift(self, poses: Pose2D, meta: dict[str, Any], progress: Progress) -> LiftedPoses:
-        """Step 3: everybody's poses, root-relative."""
+        """Step 3: lift to root-relative 3D poses."""
         lift, after = self.options.lift, self.options.postprocess
         lifted = lift_poses(poses, self.lifter, lift.focal_px, progress)
         return with_lifting_metadata(lifted, meta, self.lifter, lift, after)
 
     def _write(self, job: _Job, result: Pose3D, report: Report, progress: Progress) -> None:
-        """Step 5: the result file, files for other programs, the overlay video, the player."""
+        """Step 5: write the result file, the overlay video, the player and the exports."""
         if job.target is None:
             return
         with announce_if_long(report, f"Writing {job.target}"):
@@ -304,7 +304,7 @@ class Predictor:
             report(FileWritten("Video with skeletons", job.picture))
         if job.page is not None:
             write_page(result, job.page, job.video, report=report, progress=progress)
-        # Last: what only the whole result shows, such as too many frames, costs no picture.
+        # Last, so that an export that fails, such as for too many frames, loses no other file.
         if self.options.export.formats:
             export_files(result, job.target.with_suffix(""), self.options.export, report=report)
 
@@ -312,22 +312,22 @@ class Predictor:
         named = self.options.lift.weights != "default"
         return (
             f"Weights: {self.lifter.checkpoint.path} "
-            f"({'named by you' if named else 'the default'}). "
+            f"({'as given' if named else 'the default'}). "
             f"Device: {self.device.type} ({self._why})."
         )
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One video, and the files it leads to."""
+    """One video and its output files."""
 
     video: Path
     source: dict[str, Any]
     """See `describe_video`."""
     first_frame_s: float
-    """The time of the video's first frame, as the container says."""
+    """Timestamp of the video's first frame, from the container."""
     takes_fps: bool
-    """See `VideoReader.takes_fps`; the rate is then the one that was given, or assumed."""
+    """See `VideoReader.takes_fps`; the frame rate is then given or assumed."""
     target: Path | None
     """The result file."""
     picture: Path | None
@@ -345,10 +345,10 @@ class _Job:
         *,
         relift: bool,
     ) -> _Job:
-        """Find out before long work whether the video can be read and the files written.
+        """Check early that the video can be read and the files can be written.
 
         Raises:
-            UsageError, VideoError, VidposeError: they cannot.
+            UsageError, VideoError, VidposeError: a check failed.
         """
         target = None if out is None else result_path(video, out)
         picture = target.with_suffix(".mp4") if target and options.render.render else None
@@ -367,24 +367,26 @@ class _Job:
         with VideoReader(video, chosen.start, chosen.end, fps=fps) as reader:
             if fps is not None and not reader.takes_fps:
                 raise UsageError(
-                    f"{video} says its own frame rate; --fps is for folders of pictures, and for "
-                    "coded video without a container."
+                    f"{video} has its own frame rate; leave out --fps, which is for image folders "
+                    "and raw video streams without a container."
                 )
             first_s, takes_fps = reader.first_s, reader.takes_fps
         with announce_if_long(report, f"Reading {video} for its SHA-256"):
-            source = describe_video(video)  # now, for it may be gone at the end of a long run
+            source = describe_video(video)  # now; it may be gone at the end of a long run
         if target is not None:
             check_same_source(target, source)
         return cls(video, source, first_s, takes_fps, target, picture, page)
 
 
 @contextmanager
-def _stop_is_said(cache: DetectionCache | None, report: Report) -> Iterator[None]:
+def _report_interruption(cache: DetectionCache | None, report: Report) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         if cache is not None and cache.frames:
-            report(Info(f"Stopped; {cache.frames} frames are kept for the same command."))
+            report(
+                Info(f"Stopped; {cache.frames} frames are kept; run the same command to continue.")
+            )
         raise
 
 
@@ -399,23 +401,23 @@ def infer(
 ) -> Pose3D:
     """Turn a video of people into 3D joints: a `Predictor` for one video.
 
-    While a long video is worked on, what was found so far lies next to the result, in the folder
-    `.<name>.partial`. If the work is interrupted, however hard, the same call goes on from there
-    and ends with the same result. The folder is removed when all files are written.
+    While a long video is processed, detections so far are kept next to the result, in the folder
+    `.<name>.partial`. After an interruption, even by SIGKILL, the same call
+    continues from there and gives the same result. The folder is removed once all files are
+    written.
 
     Args:
-        video: any file that FFmpeg reads; or a folder of pictures, with `fps`.
-        out: where to write the result, too: an .npz, or a folder in which it takes the video's
-            name.
-        relift: take the 2D joints from the result that is there, if it is this video's, and only
-            lift them again; options of detection are the result's own and must not contradict it.
-        report: takes messages: first what is used and why, then warnings and files.
+        video: any file that FFmpeg reads; or a folder of images, with `fps`.
+        out: where to write the result: an .npz, or a folder, where it takes the video's name.
+        relift: take the 2D joints from the existing result of this video and only lift them
+            again; detection options that are given must match those of that result.
+        report: called with each message: first the setup, then warnings and files.
         progress: wraps the stream of frames.
         options: the fields of `vidpose.options.InputOptions`, `DetectorOptions`, `LiftOptions`,
             `PostprocessOptions`, `RenderOptions`, `OutputOptions` and `ExportOptions`.
 
     Returns:
-        Everybody in the video, frame by frame.
+        The poses of everybody in the video.
 
     Raises:
         NoPersonError: nobody was found.
@@ -426,17 +428,17 @@ def infer(
 
 
 def _rate_of(target: Path) -> float | None:
-    """The --fps that a result of a folder of pictures was made with; None if it says none."""
+    """The --fps that the result of an image folder was made with, if it records one."""
     found = read_metadata(target)
     recorded = None if found is None else recorded_options(found.meta).get("fps")
     return InputOptions(fps=recorded).fps
 
 
 def average_fps(timestamps: NDArray[np.float64], container_fps: float) -> float:
-    """Frames a second: the container's if the time stamps agree, else the time stamps', without
-    pauses.
+    """Frames per second: the container's rate if it agrees with the timestamps, else the average
+    rate of the timestamps without pauses.
     """
     measured = average_rate(timestamps)
     if measured is None or abs(measured / container_fps - 1) < RATE_TOLERANCE:
         return container_fps
-    return min(max(measured, SLOWEST_FPS), FASTEST_FPS)  # stamps may be rounded
+    return min(max(measured, SLOWEST_FPS), FASTEST_FPS)  # timestamps may be rounded

@@ -266,4 +266,4 @@ def check_same_detection(target: Path, meta: Mapping[str, Any], *asked: Options)
 
 
 def _shown(value: Any) -> str:
-    return "by default" if value is None else str(value)
+    return "at its default" if value is None else str(value)

@@ -88,7 +88,7 @@ def test_nobody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"timestamps": np.zeros(12)}, "not finite and rising"),
+        ({"timestamps": np.zeros(12)}, "not finite and increasing"),
         ({"timestamps": None}, "timestamps is missing"),
         ({"timestamps": np.arange(12) * 1e9}, "timestamps: a value beyond 10,000,000,000"),
         ({"scores_2d": np.full((2, 12, 17), 2, np.float32)}, "not between 0 and 1"),
