@@ -52,10 +52,10 @@ def test_export(run: Run, result: Path, tmp_path: Path) -> None:
         ),
         (("--to", "csv", "--person", "3"), 2, "there is no person 3; there are 1, 2."),
         (("--to", "trc", "-o", "a.trc"), 2, "there are 2; give --person ID, or a folder"),
-        (("--to", "csv,trc", "-o", "a.csv"), 2, "-o a.csv names a file, and --to says csv,trc"),
-        (("--to", "csv", "-o", "out/walk.npz"), 2, "names a file, and --to says csv"),
+        (("--to", "csv,trc", "-o", "a.csv"), 2, "-o a.csv does not fit --to csv,trc"),
+        (("--to", "csv", "-o", "out/walk.npz"), 2, "does not fit --to csv"),
         (("--to", "csv", "-o", "out/walk.npz/a"), 1, "a part of its path is a file"),
-        (("--to", "glb", "-o", "scene.gltf"), 2, "-o scene.gltf names a file, and --to says glb"),
+        (("--to", "glb", "-o", "scene.gltf"), 2, "-o scene.gltf does not fit --to glb"),
     ],
 )
 def test_bad_input_gets_one_sentence(

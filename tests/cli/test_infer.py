@@ -213,7 +213,7 @@ def test_rendering_without_the_video(
         (("infer", "a/x.mp4", "b/x.mp4"), "would be written to outputs/x.npz"),
         (("infer", "x.mov", "-o", "x.mp4"), "give a folder"),
         (("infer", "x.mp4", "--render", "--view", "behind"), "behind"),
-        (("infer", "x.mp4", "--view", "side"), "--view is of the video that --render writes"),
+        (("infer", "x.mp4", "--view", "side"), "--view needs --render"),
         (("infer", "x.mp4", "--ray", ""), "--ray: give the address of a cluster"),
         (("profile", "--detector", "cpn"), "--detector is for a VIDEO; name one"),
         (("infer", "x.mp4", "--start", "-1"), "--start -1"),

@@ -211,14 +211,14 @@ def test_official_checkpoints(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     first, assumed = result.stdout.splitlines()
     assert first == (
-        "PoseFormer, 9 frames, 17 joints (h36m17), 50 frames a second, epoch 58: "
+        "PoseFormer, 9 frames, 17 joints (h36m17), 50 frames/s, epoch 58: "
         "detected9f.safetensors"
     )
     assert "PoseFormer publishes such networks for h36m17 at 50" in assumed
     options = ("--skeleton", "mpi_inf_3dhp", "--fps", "25", "-o", "other.safetensors")
     result = run("weights", "import", "detected9f.bin", *options)
     (line,) = result.stdout.splitlines()
-    assert "17 joints (mpi_inf_3dhp), 25 frames a second" in line
+    assert "17 joints (mpi_inf_3dhp), 25 frames/s" in line
     joints = []
     for name in ("detected9f.bin", "detected9f.safetensors"):
         result = run("lift", "clip.json", *TOLD, "--weights", name, "-o", "out")

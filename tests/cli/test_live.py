@@ -92,7 +92,7 @@ def test_the_first_camera_is_meant_where_none_is_named(
         (("0", "--headless", "--no-record"), 2, "leave one out"),
         (("0", "--save-video", "--no-record"), 2, "leave out --no-record"),
         (("0", "--view", "behind"), 2, "'behind' is not a view"),
-        (("0", "--headless", "--view", "side"), 2, "--view is of the window"),
+        (("0", "--headless", "--view", "side"), 2, "--view has no effect with --headless"),
     ],
 )
 def test_requests_that_cannot_be_met_get_one_sentence(

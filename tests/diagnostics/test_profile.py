@@ -135,7 +135,7 @@ def test_command_with_a_video(clip: Path, weights: Path) -> None:
     ("arguments", "code", "sentence"),
     [
         (["--start", "1"], 2, "--start is for a VIDEO; name one."),
-        (["x.mp4", "--frames", "9"], 2, "--frames is for networks alone"),
+        (["x.mp4", "--frames", "9"], 2, "--frames measures networks only"),
         (["--frames", "8"], 2, "a window has a centre"),
         (["x.mp4"], 1, "x.mp4 does not exist"),
         (["--weights", "nonsense"], 1, "nonsense does not exist"),

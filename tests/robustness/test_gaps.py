@@ -195,7 +195,7 @@ def test_a_video_takes_no_rate(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)
-    with pytest.raises(UsageError, match="--fps is for folders of pictures"):
+    with pytest.raises(UsageError, match="leave out --fps"):
         vidpose.infer(make_clip(tmp_path / "in.mp4"), weights=weights, fps=30)
 
 

@@ -1,6 +1,6 @@
-"""The `vidpose` command. Each command parses, calls one library function, and prints.
+"""The `vidpose` command. Each subcommand parses, calls one library function, and prints.
 
-Nothing heavy is imported at the top of these modules: `vidpose --help` answers at once.
+Heavy imports stay inside the commands, so that `vidpose --help` is fast.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from vidpose.cli import diagnose, evaluate, infer, live, plot, prepare, train, v
 from vidpose.errors import VidposeError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What standard output answers that goes into a file on a full or broken disk."""
+"""Error codes of writes to standard output when it is a file on a full or broken disk."""
 
 
 class Commands(click.Group):
-    """Turns an error meant for the user into one sentence and an exit code."""
+    """Command group that turns a `VidposeError` into one line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -34,25 +34,25 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
 
     def main(self, *args: Any, **more: Any) -> Any:
-        """See `click.Command`; it deals with a pipe that nobody reads any more."""
+        """Also report a standard output that cannot be written; click handles a closed pipe."""
         try:
             return super().main(*args, **more)
         except OSError as error:
-            # Files that cannot be written are `VidposeError`s, and name the file.
+            # Other files that cannot be written raise a `VidposeError`, or have a filename here.
             if error.errno not in FULL or error.filename is not None:
                 raise
-            # So that Python, which writes what is left as it ends, does not fail once more.
+            # Python flushes standard output as it exits, which would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             click.echo(f"Error: the output cannot be written: {error.strerror}.", err=True)
             sys.exit(VidposeError.exit_code)
 
 
 def _prepare_output() -> None:
-    """See that standard output and error take whatever is written to them."""
+    """Make standard output and error accept any text, even if they are closed."""
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # closed, so that the next file opened would get what others print
+        except OSError:  # closed: the next file opened would receive printed text
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -65,14 +65,14 @@ def _prepare_output() -> None:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="vidpose %(version)s")
 def main() -> None:
-    """Video of people in, 3D joints out; and the place to train what lifts them."""
+    """Estimate 3D human poses from video, and train the networks that lift them from 2D."""
     _prepare_output()
-    # A job engine's SIGTERM ends the program like Ctrl-C: nothing half-written stays behind.
+    # A job scheduler's SIGTERM ends the program like Ctrl-C, so that no partial file is left.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # Threads that wait for work leave the cores to the other stages; read when torch is imported.
+    # Idle threads yield their cores to the other stages. PyTorch reads this on import.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # As Python ends it looks for garbage among all that PyTorch has made, for a quarter of a
-    # second. The memory goes back to the system anyway.
+    # Skips the final garbage collection over PyTorch's objects, a quarter of a second. The memory
+    # goes back to the system anyway.
     atexit.register(gc.freeze)
 
 

@@ -17,7 +17,7 @@ FILE = click.Path(path_type=Path)
 
 
 def results_to(help: str) -> Callable[[Any], Any]:
-    """`-o`, the folder for results, or one result's file."""
+    """The `-o` option: a folder for results, or the file of one result."""
     default = Path("outputs")
     return headed(COMMON, "-o", "--out", type=FILE, default=default, show_default=True, help=help)
 
@@ -31,13 +31,13 @@ DATA = click.option(
     "--data",
     type=FILE,
     metavar="DIR",
-    help="Where the dataset is. [default: data, or data/synthetic]",
+    help="Folder of the dataset. [default: data, or data/synthetic]",
 )
 TEST_SUBJECTS = click.option(
     "--test-subjects",
     callback=names,
     metavar="NAME,...",
-    help="Whom to test on, and not to train on. [default: as the field does; for mocap 02,10,12]",
+    help="Held-out subjects. [default: the usual ones of the dataset; for mocap 02,10,12]",
 )
 
 
@@ -51,10 +51,10 @@ def say(event: Event) -> None:
 
 
 def refuse_given(names: Iterable[str], why: str) -> None:
-    """Refuse options of this command that would have no effect, if they were given.
+    """Check that options without effect were not given on the command line.
 
     Raises:
-        UsageError: one was.
+        UsageError: one was given.
     """
     context = click.get_current_context()
     for name in names:

@@ -21,17 +21,17 @@ from vidpose.options import LiftOptions
     type=Number(int, 1, 100_001),
     multiple=True,
     metavar="N",
-    help="Windows of the paper's network to measure; may be given again. [default: 9, 27, 81]",
+    help="Receptive field of the paper's network to measure; repeatable. [default: 9, 27, 81]",
 )
 @click.option(
     "--detector",
     type=click.Choice(["auto", "mediapipe", "hrnet", "cpn"]),
     default="auto",
     show_default=True,
-    help="What finds the joints in VIDEO.",
+    help="2D pose detector for VIDEO.",
 )
 @click.option(
-    "--start", type=Number(float), metavar="S", help="Begin S seconds after the first frame."
+    "--start", type=Number(float), metavar="S", help="Start S seconds after the first frame."
 )
 @click.option("--end", type=Number(float), metavar="S", help="End S seconds after the first frame.")
 def profile(
@@ -42,11 +42,12 @@ def profile(
     end: float | None,
     **options: Any,
 ) -> None:
-    """Measure what lifting costs, or where the time goes with a VIDEO.
+    """Measure the cost of lifting, or with a VIDEO, the time of each stage.
 
-    Without a VIDEO: parameters, FLOPs a window and frames/s of the lifter, and of the paper's
-    network (its Table 6), slid over a track without the mirror image. With one: what each stage
-    takes on it, one after another; infer lets them overlap. Nothing is written.
+    Without a VIDEO: parameters, FLOPs per window and frames/s of the lifter and of the paper's
+    network (its Table 6), with sliding-window inference and without flip augmentation. With a
+    VIDEO: the time of each stage, run one after another; infer runs them in parallel. Writes no
+    files.
     """
     from vidpose.diagnostics.profile import PAPER_FRAMES, profile_networks, profile_run
     from vidpose.poses import extent
@@ -62,11 +63,11 @@ def profile(
             ]
             for network in profile_networks(frames=frames or PAPER_FRAMES, **options)
         ]
-        header = ["network", "frames", "parameters", "MFLOPs a window", "frames/s"]
+        header = ["network", "frames", "parameters", "MFLOPs/window", "frames/s"]
         click.echo(aligned(rows, header))
         return
     if frames:
-        raise UsageError("--frames is for networks alone; leave it out with a VIDEO.")
+        raise UsageError("--frames measures networks only; leave it out with a VIDEO.")
     stages, count, people = profile_run(
         video, detector=detector, start=start, end=end, progress=bar("frames"), **options
     )
@@ -79,18 +80,18 @@ def profile(
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Write the report as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
     "--data",
     type=FILE,
     metavar="DIR",
-    help="Look at the datasets in DIR instead: what is missing, or has the wrong shape.",
+    help="Check the datasets in DIR instead: missing files and wrong shapes.",
 )
 def doctor(as_json: bool, data: Path | None) -> None:
-    """Say what is installed, what is missing, and the command that fixes it.
+    """Report what is installed, what is missing, and the command that fixes it.
 
-    The exit code is 1 if something that `vidpose infer` needs is broken; with --data, if a dataset
-    cannot be opened as it is.
+    The exit code is 1 if something that `vidpose infer` needs is broken, or with --data, if a
+    dataset cannot be opened.
     """
     import json
 

@@ -19,35 +19,36 @@ from vidpose.options import LiftOptions
     "--dataset",
     type=click.Choice(["h36m", "humaneva", "mpi_inf_3dhp", "mocap", "synthetic", "custom"]),
     required=True,
-    help="Whose test sequences, and whose protocol.",
+    help="Dataset, with its test sequences and protocol.",
 )
 @DATA
 @TEST_SUBJECTS
-@click.option("--actions", callback=names, metavar="NAME,...", help="Only these groups of actions.")
+@click.option("--actions", callback=names, metavar="NAME,...", help="Only these actions.")
 @click.option(
     "--weights",
     "weights_options",
     multiple=True,
     metavar="NAME|PATH",
-    help="What is measured: weights that come with vidpose, or a checkpoint. [default: default]",
+    help="Weights to evaluate: a name of weights that come with vidpose, or a checkpoint; "
+    "repeatable. [default: default]",
 )
 @click.option(
     "--compare",
     "together",
     is_flag=True,
-    help="Measure two or more WEIGHTS, and draw them in one plot: --compare A B.",
+    help="Evaluate two or more WEIGHTS and plot them together: --compare A B.",
 )
 @click.option(
     "--keypoints",
     metavar="NAME",
     help="The 2D joints to lift, as in data_2d_h36m_NAME.npz: cpn_ft_h36m_dbb, gt ... "
-    "[default: the dataset's usual]",
+    "[default: those usual for the dataset]",
 )
 @from_fields(LiftOptions, only=("flip", "device"))
 @click.option(
     "--joints",
     type=click.Choice(["14", "16", "17"]),
-    help="Average over these joints: 16 leave out the root, 14 spine and nose, too. [default: all]",
+    help="Average over these joints: 16 excludes the root, 14 also spine and nose. [default: all]",
 )
 @click.option(
     "--show",
@@ -55,18 +56,20 @@ from vidpose.options import LiftOptions
     multiple=True,
     default=("action", "joint"),
     show_default=True,
-    help="A table to print; may be given several times.",
+    help="A table to print; repeatable.",
 )
 @click.option("--csv", type=FILE, metavar="FILE", help="Write every table as CSV.")
-@click.option("--json", type=FILE, metavar="FILE", help="Write all that tables and plots show.")
+@click.option(
+    "--json", type=FILE, metavar="FILE", help="Write the data of all tables and plots as JSON."
+)
 @click.option(
     "--plots",
     type=FILE,
     metavar="DIR",
-    help="Draw the errors into this folder. [default, with --compare: outputs/eval]",
+    help="Folder for error plots. [default, with --compare: outputs/eval]",
 )
 @click.option(
-    "--action", metavar="NAME", help="Draw the errors by joint of this row of the table only."
+    "--action", metavar="NAME", help="Plot the per-joint errors of this row of the table only."
 )
 def evaluate(
     more_weights: tuple[str, ...],
@@ -79,10 +82,10 @@ def evaluate(
     device: str,
     **options: Any,
 ) -> None:
-    """Measure weights on a dataset, by the protocol of its papers.
+    """Evaluate weights on a dataset, following its published protocol.
 
-    Every frame of the dataset's test sequences is lifted, at the dataset's own frame rate. The
-    numbers that papers print stand next to ours, each marked as read or as unverified.
+    Lifts every frame of the test sequences at the dataset's own frame rate. Tables show published
+    numbers next to ours, each marked as read or as unverified.
     """
     from vidpose.datasets import open_dataset
     from vidpose.evaluation.compare import Outputs, compare
@@ -121,42 +124,42 @@ def evaluate(
     type=FILE,
     default=Path("data"),
     show_default=True,
-    help="Where the datasets are. In place of a missing one DIR/mocap is used, if it is there, "
-    "else DIR/synthetic, which is made.",
+    help="Folder of the datasets. A missing one is replaced by DIR/mocap if that exists, else by "
+    "DIR/synthetic, which is generated.",
     metavar="DIR",
 )
 @click.option(
-    "--mocap", type=FILE, metavar="DIR", help="Run on this motion capture; table7: begin with it."
+    "--mocap", type=FILE, metavar="DIR", help="Run on this motion capture; table7: start from it."
 )
 @TEST_SUBJECTS
 @click.option(
     "--weights",
     multiple=True,
     metavar="NAME|PATH",
-    help="Measure, or look into, these weights, and train nothing; may be given several times.",
+    help="Evaluate or visualise these weights instead of training; repeatable.",
 )
 @click.option(
     "--size",
     type=click.Choice(["small", "paper"]),
-    help="What is trained: small networks that a CPU can train in a minute, or the paper's, with "
-    "the recipe of `vidpose train`. [default: small]",
+    help="Networks to train: small ones, a minute each on a CPU, or the paper's, with the recipe "
+    "of `vidpose train`. [default: small]",
 )
-@click.option("--epochs", type=Number(int, 1), metavar="N", help="Of each run.")
+@click.option("--epochs", type=Number(int, 1), metavar="N", help="Epochs per run.")
 @click.option(
     "--fraction",
     type=Number(float, 1e-6, 1),
     metavar="X",
-    help="The share of the training windows that an epoch goes through.",
+    help="Fraction of the training windows to use per epoch.",
 )
-@click.option("--seeds", type=Number(int, 1), metavar="N", help="Runs of each row. [default: 2]")
+@click.option("--seeds", type=Number(int, 1), metavar="N", help="Runs per row. [default: 2]")
 @click.option("--only", callback=names, metavar="ROW,...", help="Only these rows of the table.")
 @click.option("--action", metavar="NAME", help="figure3: the errors on this action.")
-@click.option("--video", type=FILE, help="figure4 to figure6: look at your own video.")
+@click.option("--video", type=FILE, help="figure4 to figure6: use your own video.")
 @click.option(
     "--result",
     type=FILE,
     metavar="RESULT.npz",
-    help="figure4 to figure6: look at a result of `vidpose infer`; nothing is detected again.",
+    help="figure4 to figure6: use a result of `vidpose infer`, without detecting again.",
 )
 @click.option(
     "--person",
@@ -165,20 +168,20 @@ def evaluate(
     help="The person in --result or --video. [default: the one seen longest]",
 )
 @click.option(
-    "--sequence", metavar="SUBJECT/ACTION/CAMERA", help="figure4 to figure6: a test sequence."
+    "--sequence", metavar="SUBJECT/ACTION/CAMERA", help="figure4 to figure6: use a test sequence."
 )
 @click.option(
     "--at",
     type=Number(float),
     metavar="S",
-    help="figure4 to figure6: the moment. [default: the middle]",
+    help="figure4 to figure6: time in seconds. [default: the middle]",
 )
 @from_fields(LiftOptions, only=("device",))
 def paper(name: str, out: Path, data: Path, device: str, **options: Any) -> None:
-    """Rerun a table or figure of the PoseFormer paper: table1 to table7, figure3 to figure6.
+    """Reproduce a table or figure of the PoseFormer paper: table1 to table7, figure3 to figure6.
 
-    Each runs on whatever data is there and says on which; our numbers stand next to the paper's,
-    each of those marked as read or as unverified. docs/paper.md has what each one shows.
+    Each uses whatever data is available and reports which; published numbers appear next to ours,
+    each marked as read or as unverified. docs/paper.md describes every table and figure.
     """
     from vidpose.paper import rerun
     from vidpose.utils.progress import bar

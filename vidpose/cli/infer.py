@@ -1,4 +1,4 @@
-"""`vidpose infer`, `lift`, `render`, `export`: from videos and 2D joints to 3D joints and on."""
+"""`vidpose infer`, `lift`, `render` and `export`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vidpose.options import (
 )
 
 MANY = "Many videos"
-INPUT = "The file"
+INPUT = "Input file"
 
 
 @click.command(cls=GroupedCommand)
@@ -33,16 +33,16 @@ INPUT = "The file"
     "videos", metavar="VIDEO|FOLDER|GLOB|LIST.txt...", nargs=-1, required=True, type=FILE
 )
 @results_to(
-    "Folder for the results: VIDEO's name with .npz, and with .mp4 for --render. Or, for one "
-    "VIDEO, an .npz.",
+    "Folder for the results: VIDEO.npz, and VIDEO.mp4 with --render. For a single VIDEO, also the "
+    "name of an .npz.",
 )
 @from_fields(*STAGES)
 @headed(
     OUTPUT,
     "--relift",
     is_flag=True,
-    help="Take the 2D joints from the result that is there, and only lift them again, with other "
-    "options of the lifter, or of what comes after it.",
+    help="Take the 2D joints from the existing result and only lift them again, with other options "
+    "of the lifter or of later stages.",
 )
 @headed(
     MANY,
@@ -50,15 +50,15 @@ INPUT = "The file"
     type=Number(int, 1),
     default=1,
     show_default=True,
-    help="Work on so many videos at a time, each in a process of its own.",
+    help="Process N videos in parallel, each in its own process.",
 )
 @headed(
     MANY,
     "--ray",
     metavar="ADDRESS",
-    help="Work on a Ray cluster; `local` starts one here. Needs vidpose[ray].",
+    help="Run on a Ray cluster; `local` starts one on this machine. Needs vidpose[ray].",
 )
-@headed(MANY, "--redo", is_flag=True, help="Of many videos, do those again that are done.")
+@headed(MANY, "--redo", is_flag=True, help="Process videos again that are already done.")
 def infer(
     videos: tuple[Path, ...],
     out: Path,
@@ -70,13 +70,12 @@ def infer(
 ) -> None:
     """Turn videos of people into 3D joints.
 
-    For every video a result file (.npz) is written into the output folder: 2D and 3D joints of
-    everybody in every frame, with times and all that was used. If it is interrupted, the same
-    command goes on where it was.
+    Writes a result file (.npz) for every video: 2D and 3D joints of everybody in every frame, with
+    timestamps, options and provenance. After an interruption, run the same command to continue.
 
     FOLDER stands for all videos in it, GLOB for those that match, such as 'clips/*.mp4', and
-    LIST.txt has a path a line. Of many videos those that are done are left alone, one that fails
-    does not stop the others, and a table at the end says what became of each.
+    LIST.txt has one path per line. With many videos, those already done are skipped, one that
+    fails does not stop the others, and a table at the end lists the outcome of each.
     """
     from vidpose.batch.find import find_videos
     from vidpose.utils.progress import bar
@@ -84,14 +83,14 @@ def infer(
 
     if options["half"] is None:
         options["half"] = "auto"
-    InferOptions.of(**options)  # checks them before PyTorch is imported
+    InferOptions.of(**options)  # checks them before the slow import of PyTorch
     if not options["render"]:
-        refuse_given(("view", "width"), "is of the video that --render writes; add it")
+        refuse_given(("view", "width"), "needs --render; add it")
     found, looked = find_videos(list(videos), out)
     one_by_one = jobs == 1 and ray is None
     only_one = len(found) == 1 and not looked and one_by_one
     if only_one:
-        check_file(found[0][0])  # a wrong path is told before PyTorch is imported
+        check_file(found[0][0])  # before the slow import of PyTorch
 
     from vidpose.batch.run import infer_many, table
     from vidpose.pipeline import infer
@@ -125,20 +124,20 @@ def infer(
     click.echo(table(outcomes))
     failed = sum(outcome.state == "failed" for outcome in outcomes)
     if failed:
-        raise VidposeError(f"{failed} of {len(outcomes)} videos failed; the reasons stand above.")
+        raise VidposeError(f"{failed} of {len(outcomes)} videos failed; see the reasons above.")
 
 
 @click.command()
 @click.argument("result", metavar="RESULT.npz", type=FILE)
-@click.option("--video", type=FILE, help="The video it was made from. [default: where it was]")
+@click.option("--video", type=FILE, help="The source video. [default: its recorded path]")
 @click.option("-o", "--out", type=FILE, help="The .mp4 to write. [default: RESULT.mp4]")
-@click.option("--no-video", is_flag=True, help="Draw the 3D scene alone.")
+@click.option("--no-video", is_flag=True, help="Draw only the 3D scene.")
 @from_fields(RenderOptions, only=("view", "width"))
 @click.option(
     "--smooth",
     type=click.Choice(["none", "savgol", "one-euro"]),
-    help="Smooth the joints over time, unless they are in the result. [default: as the result "
-    "says, or savgol]",
+    help="Smooth the joints over time, unless the result is already smoothed. [default: as the "
+    "result records, or savgol]",
 )
 def render(
     result: Path,
@@ -149,14 +148,14 @@ def render(
     width: int,
     smooth: str | None,
 ) -> None:
-    """Draw a result: the video with 2D skeletons next to the 3D scene.
+    """Draw a result as a video: 2D skeletons next to the 3D scene.
 
-    Of 2D joints from elsewhere, which have no video, it is the 3D scene alone.
+    For a result of `vidpose lift`, which has no video, only the 3D scene is drawn.
     """
     from vidpose.poses import load
     from vidpose.utils.progress import bar
 
-    poses = load(result)  # a wrong path is told before what draws is imported
+    poses = load(result)  # before the slow imports for drawing
 
     from vidpose.render import parse_view, render_video, source_video
 
@@ -197,7 +196,7 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
     if value is None:
         return None
     if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", value):
-        raise click.BadParameter(f"{value}: give a person's number, or several, as in 1,2.")
+        raise click.BadParameter(f"{value}: give one or more person ids, as in 1,2.")
     return tuple(int(number) for number in value.split(","))
 
 
@@ -210,7 +209,7 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
     type=FILE,
     default=Path("outputs"),
     show_default=True,
-    help="Folder for the result, which takes KEYPOINTS' name, or an .npz.",
+    help="Folder for the result, which is named after KEYPOINTS, or the name of an .npz.",
 )
 @headed(
     INPUT,
@@ -218,13 +217,13 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
     type=click.Choice(NAMES),
     default="auto",
     show_default=True,
-    help="What wrote the file; auto tells by its content.",
+    help="Format of the file; auto detects it from the content.",
 )
 @headed(
     INPUT,
     "--skeleton",
     metavar="NAME",
-    help="Whose joints they are, where the file cannot tell: h36m17, coco17, halpe26, halpe136, "
+    help="Skeleton, if the file does not record it: h36m17, coco17, halpe26, halpe136, "
     "wholebody133, openpose25, openpose25b, openpose18 or blazepose33.",
 )
 @headed(
@@ -232,34 +231,34 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
     "--fps",
     type=Number(float),
     metavar="N",
-    help="Frames a second, where the file is silent.",
+    help="Frames per second, if the file does not record it.",
 )
 @headed(
     INPUT,
     "--size",
     callback=_size,
     metavar="WxH",
-    help="Width and height of the picture in pixels, where the file is silent.",
+    help="Width and height of the frame in pixels, if the file does not record them.",
 )
 @headed(
     INPUT,
     "--video-name",
     metavar="NAME",
-    help="Which video or camera to lift, where the file holds several.",
+    help="Video or camera to lift, if the file holds several.",
 )
 @from_fields(LiftOptions, PostprocessOptions)
 def lift(keypoints: Path, out: Path, **options: Any) -> None:
-    """Lift 2D joints from elsewhere to 3D, without their video.
+    """Lift 2D joints from other programs to 3D, without the video.
 
-    KEYPOINTS is a file, or a folder with a file for every frame: JSON of MMPose, COCO, OpenPose,
-    Pose2Sim, AlphaPose, Ultralytics or MediaPipe; labels of YOLO; a table, as DeepLabCut and SLEAP
-    write them; an .npz of vidpose (`infer --save-2d`, or a result to lift again); or a bare array
-    (frames, joints, 2 or 3) in .npy or .npz. docs/keypoints.md describes them.
+    KEYPOINTS is a file, or a folder with one file per frame: JSON of MMPose, COCO, OpenPose,
+    Pose2Sim, AlphaPose, Ultralytics or MediaPipe; YOLO labels; a table of DeepLabCut or SLEAP; an
+    .npz of vidpose (`infer --save-2d`, or a result to lift again); or a bare array (frames,
+    joints, 2 or 3) in .npy or .npz. docs/keypoints.md describes all formats.
     """
     from vidpose.keypoints.base import check_exists
     from vidpose.keypoints.other_files import refuse_other_files
 
-    # What is wrong is told before PyTorch is imported.
+    # Checks that need no PyTorch, before its slow import.
     check_exists(keypoints)
     refuse_other_files(keypoints)
     LiftOptions.pick(options)
@@ -282,14 +281,14 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
     "--to",
     required=True,
     metavar="FORMAT,...",
-    help=f"{', '.join(EXPORT_FORMATS)}, or several of them.",
+    help=f"One or more of {', '.join(EXPORT_FORMATS)}.",
 )
 @click.option(
     "-o",
     "--out",
     type=FILE,
-    help="Folder for the files, which take RESULT's name. Or, for one file, its name. [default: "
-    "where RESULT is]",
+    help="Folder for the files, which are named after RESULT, or the name of a single file. "
+    "[default: the folder of RESULT]",
 )
 @click.option(
     "--person",
@@ -301,10 +300,10 @@ def lift(keypoints: Path, out: Path, **options: Any) -> None:
 def export(
     result: Path, to: str, out: Path | None, person: tuple[int, ...] | None, **options: Any
 ) -> None:
-    """Write a result for other programs: spreadsheets, OpenSim, Blender, the web.
+    """Export a result for other programs: spreadsheets, OpenSim, Blender, the web.
 
-    TRC, C3D and BVH hold one person a file: RESULT_person1.trc. docs/export.md says what is in the
-    files and what opens them.
+    TRC, C3D and BVH hold one person per file: RESULT_person1.trc. docs/export.md describes the
+    files and the programs that open them.
     """
     from vidpose.export import FORMATS, export, export_files
     from vidpose.export.motion import of_people
@@ -315,7 +314,7 @@ def export(
     if out is not None and out.suffix and not out.is_dir():
         (name, *more) = chosen.formats
         if more or not FORMATS[name].suffix.endswith(out.suffix.lower()):
-            raise UsageError(f"-o {out} names a file, and --to says {to}; give a folder.")
+            raise UsageError(f"-o {out} does not fit --to {to}; give a folder.")
         poses = poses if person is None else of_people(poses, person)
         export(poses, out, name, chosen, report=say)
         return

@@ -1,4 +1,4 @@
-"""`vidpose live`: people while they are filmed."""
+"""`vidpose live`."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ OFFERED = (
 
 @click.command(cls=GroupedCommand)
 @click.argument("source", metavar="[CAMERA|URL|FILE]", default="0")
-@results_to("Folder for the result, which is named after the time, or an .npz.")
+@results_to("Folder for the result, which is named after the time, or the name of an .npz.")
 @from_fields(*STAGES, RenderOptions, only=OFFERED)
 def live(source: str, out: Path, **options: Any) -> None:
-    """Find people in 3D while they are filmed.
+    """Estimate 3D poses live, from a camera or a stream.
 
-    CAMERA is a number, 0 for the first one; URL a stream, such as rtsp://..., udp://... or
-    http://...; FILE a video in place of a camera. A window shows the people in the picture and in
-    3D. It ends with Q or Ctrl-C, or when the source does, and then writes a result file.
+    CAMERA is a number, 0 for the first one; URL is a stream, such as rtsp://..., udp://... or
+    http://...; FILE is a video to play instead of a camera. A window shows the 2D and 3D poses.
+    Press Q or Ctrl-C to stop; vidpose then writes a result file.
     """
     from vidpose.utils.progress import bar
     from vidpose.video.capture import is_file
 
     chosen = LiveOptions.pick(options)
     if chosen.headless:
-        refuse_given(("view",), "is of the window that --headless does without; leave it out")
+        refuse_given(("view",), "has no effect with --headless; leave it out")
     if is_file(source):
         from vidpose.video import check_file
 
-        check_file(Path(source))  # a wrong path is told before PyTorch is imported
+        check_file(Path(source))  # before the slow import of PyTorch
 
     from vidpose.live import live
     from vidpose.postprocess.quality import quality_text

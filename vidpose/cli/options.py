@@ -1,4 +1,4 @@
-"""Command-line options made from the fields of option dataclasses, and help under headings."""
+"""Command-line options generated from option dataclasses, and help grouped by heading."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMMON = "Most used"
 
 
 class Field(click.Option):
-    """An option that knows the heading it stands under in `--help`."""
+    """An option with its heading in `--help`."""
 
     def __init__(self, *args: Any, heading: str = "Options", **more: Any) -> None:
         super().__init__(*args, **more)
@@ -23,17 +23,17 @@ class Field(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose `--help` groups options under headings, the most used ones first."""
+    """A command whose `--help` groups options by heading, the most used ones first."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """See `click.Command`."""
+        """Write the options by heading."""
         for heading, records in grouped(self, ctx).items():
             with formatter.section(heading):
                 formatter.write_dl(records)
 
 
 def grouped(command: click.Command, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
-    """By heading, the names and the help of a command's options, except for `--help`."""
+    """Names and help of a command's options, except `--help`, by heading."""
     groups: dict[str, list[tuple[str, str]]] = {COMMON: []}
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
@@ -55,15 +55,15 @@ def from_fields(
     changed_only: bool = False,
     defaults_for: Mapping[str, object] | None = None,
 ) -> Callable[[Any], Any]:
-    """A decorator that adds an option for every field of some dataclasses.
+    """Return a decorator that adds an option for every field of some dataclasses.
 
     Args:
         stages: dataclasses whose fields were made with `vidpose.options.option`.
         only: names of the fields to take; by default all.
         changed_only: an option that is not given is None, whatever the field's default: for
             commands whose defaults depend on another option.
-        defaults_for: with `changed_only`, objects with the fields' defaults in other cases, by the
-            case's name, for the help.
+        defaults_for: with `changed_only`, objects with the defaults in other cases, by the name
+            of the case; the help lists them.
     """
     made = [
         _click_option(
@@ -88,7 +88,7 @@ def from_fields(
 
 
 def _with_defaults(name: str, about: Option, default: Any, others: Mapping[str, object]) -> Option:
-    """The option with its defaults in words, if they are not obvious."""
+    """Add the defaults to the help text of an option."""
     if about.default_text or about.kind is bool or default is None:
         return about
     values = {"": default} | {f"for {case} ": getattr(o, name) for case, o in others.items()}
@@ -101,29 +101,29 @@ def _with_defaults(name: str, about: Option, default: Any, others: Mapping[str, 
 
 
 class Parsed(click.ParamType):
-    """A value that `Option.parse` reads."""
+    """Parameter type that calls `Option.parse`."""
 
     def __init__(self, parse: Callable[[str], Any]) -> None:
         self.parse = parse
         self.name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`."""
+        """Convert command-line text."""
         return self.parse(value) if isinstance(value, str) else value
 
 
 class Number(click.ParamType):
-    """A number that `vidpose.options.check_number` lets pass."""
+    """Parameter type of numbers, checked by `vidpose.options.check_number`."""
 
     def __init__(self, kind: type, minimum: float | None = None, maximum: float = LARGEST) -> None:
         self.kind, self.minimum, self.maximum = kind, minimum, maximum
         self.name = "integer" if kind is int else "float"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """See `click.ParamType`."""
+        """Convert command-line text."""
         name = param.name if param is not None and param.name else "value"
         if isinstance(value, str):
-            with suppress(ValueError):  # then it is checked as the text it is
+            with suppress(ValueError):  # then `check_number` rejects the text
                 value = self.kind(value)
         check_number(name, value, self.kind, self.minimum, self.maximum)
         return value
@@ -140,7 +140,7 @@ def _click_option(name: str, about: Option, default: Any, changed_only: bool) ->
     names = [flag(name)]
     kind: Any = about.kind
     if about.kind is bool:
-        # A switch that is on or undecided by default needs a way to say no.
+        # A switch that is on or undecided by default needs a `--no-` form.
         if default is not False or name == "render":
             names = [f"{flag(name)}/--no-{flag(name)[2:]}"]
         kind = None

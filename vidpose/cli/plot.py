@@ -1,4 +1,4 @@
-"""`vidpose plot`: pictures of results, and of how far they are from a reference."""
+"""`vidpose plot`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from vidpose.options import OUTPUT
     "--out",
     type=FILE,
     metavar="FOLDER",
-    help="Folder for the pictures. [default: RESULT_plots]",
+    help="Folder for the plots. [default: RESULT_plots]",
 )
 @headed(
     REFERENCE,
     "--reference",
     type=FILE,
     metavar="FILE",
-    help="Measure against this: another result (.npz), .trc, .c3d, .bvh or .npy.",
+    help="Reference to compare with: another result (.npz), .trc, .c3d, .bvh or .npy.",
 )
-@headed(REFERENCE, "--csv", type=FILE, metavar="FILE", help="Write every error as CSV, too.")
-@headed(REFERENCE, "--json", type=FILE, metavar="FILE", help="Write their means as JSON, too.")
+@headed(REFERENCE, "--csv", type=FILE, metavar="FILE", help="Also write every error as CSV.")
+@headed(REFERENCE, "--json", type=FILE, metavar="FILE", help="Also write the mean errors as JSON.")
 @from_fields(PlotOptions)
 def plot(
     results: tuple[Path, ...],
@@ -41,10 +41,10 @@ def plot(
     json: Path | None,
     **options: Any,
 ) -> None:
-    """Draw a result, two results of one video, or errors to a reference.
+    """Plot a result, compare two results of one video, or plot errors to a reference.
 
-    Of one RESULT: trajectories, joint angles, speeds, the quality report. Two are drawn on one
-    sheet. With --reference, errors by joint, by joint and time, over time, and cumulative.
+    One RESULT: trajectories, joint angles, speeds and the quality report. Two: both in one figure.
+    With --reference: errors by joint, by joint and time, over time, and cumulative.
     """
     from vidpose.evaluation.plot_results import plot_results
 

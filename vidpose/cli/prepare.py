@@ -1,4 +1,4 @@
-"""`vidpose prepare`: raw downloads to training files."""
+"""`vidpose prepare`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ DETECTION = ("detector_size", "pose_weights", "person_weights", "detect_every", 
 DATASETS = {
     "h36m": """Human3.6M: data_3d_h36m.npz and data_2d_h36m_gt.npz.
 
-    SOURCE holds S1/MyPoseFeatures/D3_Positions/*.cdf or *.cdf.mat, or the old
-    S1/MyPoses/3D_positions/*.h5, anywhere below it, or the archives they come in.
+    SOURCE contains, at any depth, S1/MyPoseFeatures/D3_Positions/*.cdf or *.cdf.mat, the old
+    S1/MyPoses/3D_positions/*.h5, or the archives they come in.
     """,
     "mpi_inf_3dhp": """MPI-INF-3DHP: data_train_3dhp.npz and data_test_3dhp.npz.
 
-    SOURCE holds S1/Seq1/annot.mat and TS1/annot_data.mat anywhere below it.
+    SOURCE contains, at any depth, S1/Seq1/annot.mat and TS1/annot_data.mat.
     """,
     "humaneva": """HumanEva-I: data_3d_humaneva15.npz and data_2d_humaneva15_gt.npz.
 
-    SOURCE holds Train/S1/Walking_1.mat and so on anywhere below it, as VideoPose3D's
-    ConvertHumanEva.m exports them.
+    SOURCE contains, at any depth, Train/S1/Walking_1.mat and so on, as exported by VideoPose3D's
+    ConvertHumanEva.m.
     """,
 }
 
@@ -52,10 +52,10 @@ def _written(paths: Iterable[Path]) -> None:
 
 @click.group()
 def prepare() -> None:
-    """Turn the raw download of a dataset into the files that training reads.
+    """Convert the raw download of a dataset to training files.
 
-    With --detector, the videos of the download are turned into 2D joints instead.
-    docs/prepare.md says what to download, and where it goes.
+    With --detector, detect 2D joints in the videos of the download instead. docs/prepare.md
+    describes what to download, and where to put it.
     """
 
 
@@ -66,7 +66,7 @@ def _add_command(dataset: str, text: str) -> None:
     @click.option(
         "--detector",
         type=click.Choice(DETECTORS),
-        help="Find the 2D joints in the videos below SOURCE, instead of reading its poses.",
+        help="Detect 2D joints in the videos in SOURCE instead of reading its poses.",
     )
     @from_fields(DetectorOptions, LiftOptions, only=DETECTION, changed_only=True)
     def command(source: Path, out: Path, detector: str | None, **options: Any) -> None:
@@ -92,36 +92,39 @@ for _dataset, _text in DATASETS.items():
 
 
 @prepare.command("synthetic")
-@_out("data/synthetic", "; those in it are replaced")
+@_out("data/synthetic", "; existing ones are replaced")
 @click.option(
     "--layout",
     type=click.Choice(list(DATASETS)),
     default="h36m",
     show_default=True,
-    help="The dataset whose files they are like.",
+    help="The dataset whose file layout to use.",
 )
 @click.option(
-    "--subjects", callback=names, metavar="NAME,...", help="As in that dataset. [default: all]"
+    "--subjects",
+    callback=names,
+    metavar="NAME,...",
+    help="Subjects of that dataset. [default: all]",
 )
 @click.option(
     "--actions",
     callback=names,
     metavar="NAME,...",
-    help="As in that dataset, or all. [default: some of Human3.6M's]",
+    help="Actions of that dataset, or all. [default: some of Human3.6M's]",
 )
 @click.option(
     "--seconds",
     type=Number(float, 0.1, 3600),
     default=3.0,
     show_default=True,
-    help="How long every take is.",
+    help="Length of each sequence.",
 )
 @click.option("--seed", type=Number(int, 0, 2**32 - 1), default=0, show_default=True)
 def prepare_synthetic(out: Path, actions: tuple[str, ...] | None, **options: Any) -> None:
-    """Synthetic people in the very files of a dataset.
+    """Generate synthetic people in the file layout of a dataset.
 
-    For trying out training and evaluation without licensed data: the numbers mean nothing for
-    real people.
+    For trying out training and evaluation without licensed data; the resulting errors say nothing
+    about real people.
     """
     from vidpose.datasets import h36m
     from vidpose.datasets.synthetic import write_synthetic

@@ -15,13 +15,13 @@ from vidpose.training.recipe import MOCAP, Recipe
 @click.command(cls=GroupedCommand)
 @from_fields(TrainOptions)
 @from_fields(Recipe, changed_only=True, defaults_for={"mocap": MOCAP})
-@click.option("--singles", is_flag=True, hidden=True)  # what --single-frame was called
+@click.option("--singles", is_flag=True, hidden=True)  # the former name of --single-frame
 def train(singles: bool, **given: Any) -> None:
     """Train PoseFormer, or another lifting network.
 
-    The run's folder gets log.csv, a line per epoch, and its picture; best.safetensors, the weights
-    with the least validation error, and last.safetensors, the newest; and state.pt, from which
-    --resume goes on. Ctrl-C saves the run. On several GPUs or machines:
+    Writes to the run folder: log.csv, one line per epoch, and its plot; best.safetensors, the
+    weights with the lowest validation error; last.safetensors, the latest ones; and state.pt, from
+    which --resume continues. Ctrl-C saves the run. On several GPUs or machines:
 
         torchrun --nproc-per-node 2 -m vidpose train ...
     """

@@ -1,4 +1,4 @@
-"""`vidpose view`: the player of a result, in one HTML file."""
+"""`vidpose view`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vidpose.viewer.options import ViewOptions
 
 @click.command(cls=GroupedCommand)
 @click.argument("result", metavar="RESULT.npz", type=FILE)
-@headed(COMMON, "--video", type=FILE, help="The video it was made from. [default: where it was]")
+@headed(COMMON, "--video", type=FILE, help="The source video. [default: its recorded path]")
 @headed(COMMON, "-o", "--out", type=FILE, help="The .html to write. [default: RESULT.html]")
 @from_fields(ViewOptions)
 def view(result: Path, video: Path | None, out: Path | None, **options: Any) -> None:
-    """Write a result as a page for the browser: one file, no server, no network.
+    """Write a result as an HTML page: one file, no server, no network.
 
-    It plays the people in 3D next to the video, and has curves of every joint and angle. Open it
-    by a double click.
+    The page plays the 3D poses next to the video, with curves of every joint and angle. Open it
+    with a double-click.
     """
     from vidpose.poses import load
     from vidpose.utils.progress import bar

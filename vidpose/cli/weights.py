@@ -12,20 +12,20 @@ from vidpose.cli.options import Number
 
 @click.group()
 def weights() -> None:
-    """Trained networks: which there are, and fetching them.
+    """List, download, import and export network weights.
 
-    Nothing else in vidpose ever downloads anything.
+    No other command downloads anything.
     """
 
 
 @weights.command("list")
 def weights_list() -> None:
-    """List all weights: what comes with vidpose, and what it can fetch."""
+    """List all weights: those that come with vidpose, and those it can download."""
     from vidpose.utils.tables import aligned
     from vidpose.zoo.registry import listing
 
     lines = listing()
-    sizes = ("not known" if line.size is None else f"{line.size / 1e6:.1f} MB" for line in lines)
+    sizes = ("unknown" if line.size is None else f"{line.size / 1e6:.1f} MB" for line in lines)
     rows = [
         [line.name, line.what, size, line.state] for line, size in zip(lines, sizes, strict=True)
     ]
@@ -39,7 +39,7 @@ def weights_list() -> None:
 @weights.command("fetch")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def weights_fetch(names: tuple[str, ...]) -> None:
-    """Fetch weights into the cache, or verify those that are there.
+    """Download weights to the cache, or verify those already there.
 
     The cache is the folder VIDPOSE_CACHE, by default ~/.cache/vidpose.
     """
@@ -56,20 +56,20 @@ def weights_fetch(names: tuple[str, ...]) -> None:
 @click.option(
     "--skeleton",
     metavar="NAME",
-    help="Whose joints they are. [default: h36m17 or humaneva15, whichever the program publishes "
-    "networks of that size for]",
+    help="Skeleton. [default: h36m17 or humaneva15, whichever the authors publish networks of that "
+    "size for]",
 )
 @click.option(
     "--fps",
     type=Number(float),
     metavar="N",
-    help="Frames a second of the training videos. [default: 50; for humaneva15 60]",
+    help="Frame rate of the training videos. [default: 50; for humaneva15 60]",
 )
 def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: float | None) -> None:
-    """Turn an official checkpoint of PoseFormer or VideoPose3D into one of vidpose's.
+    """Convert an official checkpoint of PoseFormer or VideoPose3D to vidpose's format.
 
-    FILE.bin is what their authors publish, detected81f.bin for example. No code in it is run. All
-    its weights must fit; those that do not are named.
+    FILE.bin is a file published by their authors, such as detected81f.bin. No code in it is
+    executed. All weights must match; the error names those that do not.
     """
     from vidpose.models.official import import_weights
 
@@ -78,13 +78,13 @@ def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: fl
     epoch = f", epoch {made.training['epoch']}" if "epoch" in made.training else ""
     click.echo(
         f"{program}, {config.frames} frames, {config.joints} joints ({made.skeleton}), "
-        f"{made.fps:g} frames a second{epoch}: {made.path}"
+        f"{made.fps:g} frames/s{epoch}: {made.path}"
     )
     assumed = [flag for flag, given in (("--skeleton", skeleton), ("--fps", fps)) if given is None]
     if assumed:
         click.echo(
-            f"The file does not say whose joints or which rate: {program} publishes such networks "
-            f"for {made.skeleton} at {made.fps:g}. If this one is for others, give "
+            f"The file does not record its skeleton or frame rate; {program} publishes such "
+            f"networks for {made.skeleton} at {made.fps:g} frames/s. If this one differs, give "
             f"{' and '.join(assumed)}."
         )
 
@@ -95,19 +95,19 @@ def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: fl
     "--to", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="The format."
 )
 @click.option(
-    "-o", "--out", type=FILE, help="The .onnx to write. [default: NAME.onnx in this folder]"
+    "-o", "--out", type=FILE, help="The .onnx to write. [default: NAME.onnx in the current folder]"
 )
 @click.option(
     "--flip/--no-flip",
     default=True,
     show_default=True,
-    help="Lift the mirrored person, too, and average, as infer does. Better, and twice the work.",
+    help="Include test-time flip augmentation, as in infer. More accurate; takes twice as long.",
 )
 def weights_export(name: str, to: str, out: Path | None, flip: bool) -> None:
-    """Write a lifter for programs without PyTorch, as ONNX.
+    """Export a lifter to ONNX, for programs without PyTorch.
 
-    NAME|PATH are weights that come with vidpose, or a checkpoint. The file takes one person's 2D
-    joints in pixels and gives metres; docs/onnx.md says how to use it.
+    NAME|PATH is the name of weights that come with vidpose, or a checkpoint. The model takes one
+    person's 2D joints in pixels and returns metres; docs/onnx.md describes how to use it.
     """
     from vidpose.lifting.onnx_export import export_onnx
 
