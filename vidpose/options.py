@@ -517,7 +517,7 @@ class RenderOptions(Options):
     )
     width: int = option(
         WIDEST_PX,
-        "Maximum width of that video, both panels together; it is never enlarged.",
+        "Maximum width of the video with skeletons, both panels together; it is never enlarged.",
         OUTPUT,
         metavar="PX",
         minimum=NARROWEST_PX,

@@ -211,8 +211,7 @@ def test_official_checkpoints(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     first, assumed = result.stdout.splitlines()
     assert first == (
-        "PoseFormer, 9 frames, 17 joints (h36m17), 50 frames/s, epoch 58: "
-        "detected9f.safetensors"
+        "PoseFormer, 9 frames, 17 joints (h36m17), 50 frames/s, epoch 58: detected9f.safetensors"
     )
     assert "PoseFormer publishes such networks for h36m17 at 50" in assumed
     options = ("--skeleton", "mpi_inf_3dhp", "--fps", "25", "-o", "other.safetensors")

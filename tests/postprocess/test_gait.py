@@ -133,7 +133,7 @@ def test_nobody_walks_on_the_spot_or_standing() -> None:
 def test_without_a_world_there_is_a_reason() -> None:
     (found,) = gait(walking(world=False))
     assert not found.measures
-    assert found.reason == "There is no world; run `vidpose infer --world`."
+    assert found.reason == "The result has no world frame; run `vidpose infer --world`."
 
 
 def test_an_absence_is_no_long_step() -> None:

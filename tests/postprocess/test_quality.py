@@ -122,20 +122,27 @@ def test_people_without_fault_raise_nothing() -> None:
 @pytest.mark.parametrize(
     ("spoil", "figure", "what", "where", "value", "said"),
     [
-        (growing, "bone_drift_percent", None, "shin", (45, 50), "shins are 50 % off their length"),
+        (
+            growing,
+            "bone_drift_percent",
+            None,
+            "shin",
+            (45, 50),
+            "shins deviate from their length by 50 %",
+        ),
         (lopsided, "asymmetry_percent", None, "shin", (55, 60), "left and right shin differ by 60"),
         (
             *(interpolated, "interpolated_percent", "interpolated_s", None),
-            *((0.43, 0.43), "not seen for 0.43 s, interpolated"),
+            *((0.43, 0.43), "not detected for 0.43 s, interpolated"),
         ),
         (
             *(merging, "merged_legs_percent", "merged_legs_s", None),
-            *((0.37, 0.37), "both legs lie on one for 0.37 s"),
+            *((0.37, 0.37), "both legs detected on the same leg for 0.37 s"),
         ),
         (unsure, "confidence_2d", None, None, (0.2, 0.2), "2D confidence is 0.20 (usually 0.90)"),
         (
             *(torn, "flip_disagreement_mm", None, None),
-            *((200, 200), "the mirror image is lifted 200 mm differently (usually 10)"),
+            *((200, 200), "lifting the mirrored pose differs by 200 mm (usually 10)"),
         ),
         (jittering, "jitter_mm", None, "Head", (80, 161), "head jumps by"),
     ],
@@ -174,7 +181,9 @@ def test_the_times_of_merged_legs_are_told_though_worse_happens_around_them() ->
     assert [one["merged_legs_times_s"] for one in trust["people"]] == [[], [[2.0, 2.367]]]
     (moment,) = trust["worst_moments"]
     assert moment["also"] == ["merged_legs_percent"]
-    assert "  Person 1: both legs lie on one from 0:02.0 to 0:02.4." in quality_text(trust)
+    assert "  Person 1: both legs detected on the same leg from 0:02.0 to 0:02.4." in quality_text(
+        trust
+    )
 
 
 def test_one_bone_that_grows_is_lopsided_too_and_one_moment() -> None:
@@ -207,7 +216,7 @@ def test_what_is_usual_for_somebody_is_no_moment_but_told() -> None:
     trust = quality_report(result, flip)
     assert trust["worst_moments"] == []
     assert trust["people"][1]["throughout"] == ["flip_disagreement_mm"]
-    assert "Person 1 is doubtful throughout: mirror image." in quality_text(trust)
+    assert "Person 1 is unreliable throughout: mirror image." in quality_text(trust)
 
 
 def test_everybody_is_the_mean_over_all_frames() -> None:

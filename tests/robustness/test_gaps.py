@@ -224,6 +224,6 @@ def test_legs_out_of_the_picture_are_told() -> None:
     assert first["unseen_joints"] == ["RKnee", "RFoot", "LFoot"]
     assert "unseen_joints" not in second
     assert (
-        "Person 1: not seen in most frames, so made up in 3D: right knee, right foot, left foot."
+        "Person 1: not visible in most frames, so invented in 3D: right knee, right foot, left foot."
         in quality_text(report)
     )

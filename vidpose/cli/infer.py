@@ -50,7 +50,7 @@ INPUT = "Input file"
     type=Number(int, 1),
     default=1,
     show_default=True,
-    help="Process N videos in parallel, each in its own process.",
+    help="Number of videos to process in parallel, each in its own process.",
 )
 @headed(
     MANY,

@@ -1,4 +1,4 @@
-"""What is done with lifted poses: each step takes a `Pose3D` and returns a new one."""
+"""Postprocessing of lifted poses: each step takes a `Pose3D` and returns a new one."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 def postprocess(
     lifted: LiftedPoses, options: PostprocessOptions, report: Report = ignore
 ) -> Pose3D:
-    """From lifted poses to a result: refinement, root trajectory, and what was asked for.
+    """Turn lifted poses into a result: refinement, root trajectory, and the optional steps.
 
     Args:
-        lifted: root-relative poses, as the network gives them.
-        options: what to do.
-        report: takes messages.
+        lifted: root-relative poses, as the network predicts them.
+        options: which steps to run.
+        report: called with each message.
 
     Returns:
-        A new result; `meta` says what was done.
+        A new result; `meta` records the steps.
     """
-    # Before bones get one length, or there would be nothing to see.
+    # Before refinement, which hides the signs that the report looks for.
     quality = quality_report(lifted.poses, lifted.flip_disagreement_m)
     result = lifted.poses
     if options.rigid:
@@ -41,7 +41,7 @@ def postprocess(
     used = _smoothing(options)
     meta = {"trust": quality, "world": None, "scale": None, "smoothing": used}
     result = replace(result, meta=result.meta | meta)
-    return _as_asked(result, options, used["data"], report)
+    return _optional_steps(result, options, used["data"], report)
 
 
 def _smoothing(options: PostprocessOptions) -> dict[str, Any]:
@@ -49,10 +49,10 @@ def _smoothing(options: PostprocessOptions) -> dict[str, Any]:
     return {"data": options.smooth or NONE, "pictures": pictures} | parameters(pictures)
 
 
-def _as_asked(
+def _optional_steps(
     result: Pose3D, options: PostprocessOptions, smoothing: str, report: Report
 ) -> Pose3D:
-    """Body height, smoothing and the world's axes, as far as they are asked for."""
+    """Apply body height, smoothing and the world frame, if requested."""
     if options.height_cm is not None:
         result = scale_to_height(result, options.height_cm)
         unknown = result.meta["scale"]["not_there"]
@@ -74,7 +74,7 @@ def _as_asked(
             report(
                 Warn(
                     "hardly anybody stands or walks, so up is little more than the camera's own; "
-                    "say it with --camera-pitch or --horizon."
+                    "give --camera-pitch or --horizon."
                 )
             )
     return result

@@ -1,7 +1,7 @@
-"""How tall people are, and their poses at their real size.
+"""Estimate body heights, and scale poses to known heights.
 
-One camera cannot tell a small person nearby from a tall one far away. If a person's height is
-known, the pose gets that size, and the distance that follows from it.
+A single camera cannot distinguish a small person nearby from a tall one far away. A known height
+fixes the scale of the pose, and with it the distance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
 
 BELOW_ANKLE = 0.046
-"""Of the height, in an adult: 8 cm of 1.74 m."""
+"""Height of the ankle joint as a fraction of body height, in an adult: 8 cm of 1.74 m."""
 SEGMENTS = (
     (("RKnee", "RFoot"), ("LKnee", "LFoot")),
     (("RHip", "RKnee"), ("LHip", "LKnee")),
@@ -26,13 +26,13 @@ SEGMENTS = (
     (("Spine", "Thorax"),),
     (("Thorax", "Head"),),
 )
-"""What adds up to the height of somebody who stands straight, from the ankle to the head top. Of
-left and right the mean counts."""
+"""Segments whose lengths add up to the height of a person standing straight, from the ankle to the
+head top. Left and right are averaged."""
 
 
 def body_heights(result: Pose3D) -> NDArray[np.float64]:
-    """(P,) how tall people are in a result, metres: the median lengths of their segments from
-    sole to head top, as if they stood straight; NaN for somebody who is never there.
+    """(P,) standing heights, metres: the sum of median segment lengths from sole to head top; NaN
+    for a person who is never present.
     """
     out = np.full(result.people, np.nan)
     for person, present in enumerate(result.present):
@@ -51,21 +51,21 @@ def _length(joints: NDArray[np.float32], start: str, end: str) -> float:
 
 
 def scale_to_height(result: Pose3D, height_cm: Heights) -> Pose3D:
-    """The same result with people of these heights.
+    """Scale people to given heights.
 
     Both `joints_3d` and `root_3d` of a person are multiplied by one factor, so that they project
-    onto the same 2D joints as before; `meta["scale"]` says by which.
+    onto the same 2D joints as before; `meta["scale"]` records the factor.
 
     Args:
-        result: the people, without a world: its floor would stay where it was.
-        height_cm: everybody's height; or by person id, the others stay as they are.
+        result: the people, without a world frame, whose floor would not move with them.
+        height_cm: one height for everybody, or heights by person id; other people stay as they are.
 
     Raises:
-        UsageError: a height is not one of a person, or the result has a world.
+        UsageError: a height is out of range, or the result has a world frame.
     """
     check_heights(height_cm)
     if result.camera_to_world is not None:
-        raise UsageError("The result is in a world already: scale people first, then place them.")
+        raise UsageError("The result has a world frame already; scale people before you add one.")
     ids = result.person_ids.tolist()
     by_id = height_cm if isinstance(height_cm, Mapping) else dict.fromkeys(ids, height_cm)
     joints, root = result.joints_3d.copy(), result.root_3d.copy()

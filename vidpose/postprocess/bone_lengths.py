@@ -1,8 +1,8 @@
-"""One person, one body: every bone has the same length in all frames.
+"""Constant bone lengths for each person.
 
-A network lifts window by window and guesses each time how long the bones are. It is least sure of
-depth: where a bone is too long or too short for the person, most likely it leans more or less
-towards the camera than was thought.
+The network lifts window by window and estimates bone lengths anew each time. Depth is its least
+certain coordinate: if a bone is too long or too short for the person, its inclination towards the
+camera is most likely wrong.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from vidpose.utils.gaps import runs
 Float = TypeVar("Float", bound=np.floating)
 
 ACROSS = 0.1
-"""Variance of a lifted bone across the line of sight, as a fraction of that along it."""
+"""Variance of a lifted bone across the line of sight, as a fraction of the variance along it."""
 SHORTEST_M = 1e-6
-"""Keeps divisions finite for a bone without length."""
+"""Keeps divisions finite for a bone of length zero."""
 
 
 def equal_bone_lengths(result: Pose3D, focal_px: float) -> Pose3D:
-    """The same result with one length for each bone of a person: the median over all frames.
+    """Give each bone of a person one length: the median over all frames.
 
     Args:
-        result: the people; where they are (`root_3d`) does not matter, and stays.
+        result: the people; `root_3d` is not used and does not change.
         focal_px: focal length in pixels, known or assumed.
     """
     joints = result.joints_3d.copy()
@@ -45,13 +45,13 @@ def equal_bone_lengths(result: Pose3D, focal_px: float) -> Pose3D:
 
 
 def bone_lengths(joints: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How long a person's bones are: the median over frames and both sides.
+    """Measure a person's bone lengths: the median over frames and both sides.
 
     Args:
         joints: (T, 17, 3) metres, h36m17; NaN in frames without the person.
 
     Returns:
-        (17,) metres, each that of the bone that ends in the joint; 0 for the root.
+        (17,) metres, the length of the bone from each joint to its parent; 0 for the root.
     """
     lengths = np.zeros(len(H36M17))
     for parent, child in H36M17.bones:
@@ -67,18 +67,18 @@ def bone_lengths(joints: NDArray[np.floating]) -> NDArray[np.float64]:
 def with_bone_lengths(
     joints: NDArray[Float], rays: NDArray[np.floating], lengths: NDArray[np.floating]
 ) -> NDArray[Float]:
-    """The same poses with bones of these lengths in every frame.
+    """Set the bone lengths of every frame.
 
-    Bone by bone from the root on, each turns, mostly towards or away from the camera. A bone of
+    Starting at the root, each bone is rotated, mostly towards or away from the camera. A bone of
     length n and direction d moves by (length - n) W d / (d' W d), where s is the line of sight to
-    its end and W = ACROSS + (1 - ACROSS) s s' its covariance. This is a first step to the bone of
-    the right length that is nearest in W's metric; scaling does the rest. A bone never comes to
-    lean the other way: there it lies in the picture's plane.
+    its end and W = ACROSS + (1 - ACROSS) s s' its covariance. This is the first step towards the
+    closest bone of the right length in W's metric; scaling does the rest. A bone never flips its
+    inclination towards the camera; it stops parallel to the image plane.
 
     Args:
         joints: (T, 17, 3) metres, camera frame, relative to the root.
-        rays: (T, 17, 2), where the 2D joints are at depth 1. Where one is NaN, the mean of the
-            frame's others stands in.
+        rays: (T, 17, 2), rays of the 2D joints; NaN is replaced by the mean of the frame's other
+            joints.
         lengths: (17,) metres, from `bone_lengths`.
 
     Returns:
@@ -94,7 +94,7 @@ def with_bone_lengths(
             length = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), SHORTEST_M)
             along = bone / length
             likely = ACROSS * along + (1 - ACROSS) * _dot(along, towards) * towards
-            # It is less than ACROSS only for a bone without length.
+            # Only a bone of length zero has a smaller variance than ACROSS.
             variance = np.maximum(_dot(along, likely), ACROSS)
             turned = bone + (lengths[child] - length) / variance * likely
             depth = _dot(turned, towards)

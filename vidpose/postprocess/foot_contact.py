@@ -1,4 +1,4 @@
-"""When and where feet rest on the ground."""
+"""Detection of foot contacts with the ground."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from vidpose.utils.gaps import gaps_in, runs, runs_between
 
 FEET = (H36M17.index("RFoot"), H36M17.index("LFoot"))
 ANKLE_HEIGHT_M = 0.08
-"""The ankle joint above the sole, in an adult."""
+"""Height of the ankle joint above the sole, in an adult."""
 CONTACT_SPEED = 0.35
-"""Metres a second across the line of sight: a foot slower than this rests on the ground."""
+"""Metres per second across the line of sight: a slower foot counts as in contact."""
 SPEED_OVER_S = 0.2
-"""Seconds over which speed is measured, against jitter."""
+"""Seconds over which to measure speed, to suppress jitter."""
 SHORTEST_S = 0.15
-"""Seconds; what is shorter is a turning point, not a contact."""
+"""Seconds; a shorter rest is a turning point, not a contact."""
 
 
 @dataclass(frozen=True, eq=False)
 class FootContacts:
-    """Where and when one person's feet rest on the ground, in the order of time."""
+    """Contacts of one person's feet with the ground, in order of time; R of them."""
 
     places: NDArray[np.float64]
-    """(R, 3) of the ankle, camera frame, metres."""
+    """(R, 3) ankle positions, camera frame, metres."""
     seconds: NDArray[np.float64]
-    """(R,) how long."""
+    """(R,) durations."""
     frames: NDArray[np.intp]
-    """(R,) the frame in the middle."""
+    """(R,) middle frame."""
     feet: NDArray[np.intp]
-    """(R,) which of `FEET`."""
+    """(R,) index into `FEET`."""
 
 
 def foot_contacts(
@@ -42,7 +42,7 @@ def foot_contacts(
 
     Args:
         feet: (T, 2, 3) both ankles, camera frame, metres.
-        known: (T,) the frames in which they are known.
+        known: (T,) whether both are known.
         timestamps: (T,) seconds.
     """
     found: list[tuple[int, float, NDArray[np.float64], int]] = []
@@ -65,9 +65,9 @@ def foot_contacts(
 
 
 def _is_slow(path: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(T, 3) path of a foot to the (T,) frames in which it rests.
+    """(T, 3) path of a foot -> (T,) whether it is at rest.
 
-    Speed counts across the line of sight only: along it, jitter would be taken for steps.
+    Only speed across the line of sight counts, since jitter along it would look like steps.
     """
     if len(path) < 2:
         return np.zeros(len(path), bool)

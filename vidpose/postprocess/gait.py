@@ -1,11 +1,11 @@
-"""Foot strikes of people who walk, and what follows from them: cadence, steps, strides, speed.
+"""Gait analysis: foot strikes, cadence, steps, strides and walking speed.
 
-A foot strikes where its ankle is furthest ahead of the hip: J. Zeni, J. Richards, J. Higginson,
+A foot strike is where the ankle is furthest ahead of the hip: J. Zeni, J. Richards, J. Higginson,
 "Two simple methods for determining gait events during treadmill and overground walking using
-kinematic data", Gait & Posture 27 (2008), 710-714. Ahead is where the hips face. Only the pose is
-needed for that, not how far away somebody is, which one camera knows least. Somebody walks if such
-strikes alternate, the feet rest on the ground after them (`vidpose.postprocess.foot_contact`), and
-the hip gets on with each step.
+kinematic data", Gait & Posture 27 (2008), 710-714. Ahead means the direction that the hips face.
+This needs only the pose, not the distance from the camera, the least certain quantity with a single
+camera. A person counts as walking if strikes alternate, the feet are in contact with the ground
+after them (`vidpose.postprocess.foot_contact`), and the hip advances with each step.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import gaps_in, known_joints, runs_between
 
 SHORTEST_SWING_M = 0.2
-"""An ankle comes at least this much forward and goes back again, or it is no step."""
+"""Minimum forward and backward motion of the ankle in a step."""
 STEP_S = (0.25, 1.5)
-"""The shortest and the longest step; what is outside is none, or one was missed."""
+"""Shortest and longest step; anything outside is not a step, or a step was missed."""
 HEADING_OVER_S = 1.0
-"""The hips turn with each step; over about two steps they face where somebody goes."""
+"""The hips turn with each step; averaged over about two steps, they face the walking direction."""
 RESTS_WITHIN_S = 0.3
-"""After its strike a foot rests on the ground ..."""
+"""After a strike, the foot is in contact with the ground within this time ..."""
 RESTING_SHARE = 0.5
-"""... at so many of the strikes; the others may be hidden by jitter. Pedals fail this."""
+"""... for at least this fraction of strikes; jitter may hide the others. Cycling fails this."""
 SETTLES_S = 0.15
-"""After its strike the foot still comes forward for as long as this."""
+"""The foot still moves forward for this long after its strike."""
 PROGRESS = 0.5
-"""In a step the hip gets on by this part of the step's length at least; else it is on the spot."""
+"""Minimum advance of the hip in a step, as a fraction of step length; less is walking in place."""
 FEWEST_STEPS = 4
-"""Fewer say nothing about how somebody walks."""
+"""Minimum number of steps for measures."""
 HIPS = (H36M17.index("RHip"), H36M17.index("LHip"))
 NOTE = (
     "sd is over the steps; it does not include the error of the 3D joints, which is larger "
@@ -55,9 +55,9 @@ class FootStrike:
     side: str
     """`right` or `left`."""
     time_s: float
-    """As `timestamps`; to a frame or two."""
+    """On the scale of `timestamps`; accurate to a frame or two."""
     step_m: float
-    """How far its ankle comes ahead of the other one, where the hips face."""
+    """Distance of its ankle ahead of the other one, in the direction that the hips face."""
     row: int
     """The frame, in the arrays of the result."""
 
@@ -70,20 +70,20 @@ class Measure:
     sd: float
     """Standard deviation over the steps or strides, not of the mean: see `NOTE`."""
     count: int
-    """Steps or strides."""
+    """Number of steps or strides."""
 
 
 @dataclass(frozen=True)
 class Gait:
-    """How one person walks."""
+    """Gait of one person."""
 
     person: int
     strikes: tuple[FootStrike, ...]
-    """Of the walk, in the order of time."""
+    """Foot strikes of all walks, in order of time."""
     measures: Mapping[str, Measure] = field(default_factory=dict)
     """By name: `cadence_per_min`, `step_time_s`, `step_length_m`, `stride_time_s`,
-    `stride_length_m`, `speed_m_s`, and each for `right_` and `left_`, except cadence and speed. A
-    right step ends with the strike of the right foot. Empty if there is a `reason`."""
+    `stride_length_m`, `speed_m_s`; all except cadence and speed also with the prefix `right_` or
+    `left_`. A right step ends with the strike of the right foot. Empty if there is a `reason`."""
     reason: str = ""
     """Why there are no measures, one sentence."""
     note: str = NOTE
@@ -92,27 +92,30 @@ class Gait:
 def gait(result: Pose3D) -> tuple[Gait, ...]:
     """The gait of each person, in the order of `person_ids`.
 
-    Lengths and speeds are as good as the body's size: give `--height-cm`. Nobody walks on a
-    treadmill: the hip stays where it is. Running gives strikes a little early.
+    Lengths and speeds are only as accurate as the body height: give `--height-cm`. Walking on a
+    treadmill is not detected, because the hip does not advance. In running, strikes are slightly
+    early.
 
     Args:
-        result: with a world, for up and for feet that rest.
+        result: with a world frame, for the vertical and the foot contacts.
     """
     return tuple(_gait(person) for person in result)
 
 
 def _gait(one: Pose3D) -> Gait:
-    """Of a single person."""
+    """The gait of a single person."""
     person = int(one.person_ids[0])
     if one.camera_to_world is None:
-        return Gait(person, (), reason="There is no world; run `vidpose infer --world`.")
+        return Gait(
+            person, (), reason="The result has no world frame; run `vidpose infer --world`."
+        )
     feet = one.joints_camera()[0][:, FEET].astype(np.float64)
     contacts = foot_contacts(feet, known_joints(feet, (1, 2)), one.timestamps)
     hip = one.root_3d[0].astype(np.float64)
     walks = [
         walk
         for walk in _walks(_strikes(one))
-        if _feet_rest(walk, contacts, one.timestamps) and _gets_on(walk, hip)
+        if _feet_rest(walk, contacts, one.timestamps) and _advances(walk, hip)
     ]
     strikes = tuple(strike for walk in walks for strike in walk)
     steps = len(strikes) - len(walks)
@@ -123,7 +126,7 @@ def _gait(one: Pose3D) -> Gait:
 
 
 def _strikes(one: Pose3D) -> list[FootStrike]:
-    """All that may be foot strikes, in the order of time."""
+    """Candidate foot strikes, in order of time."""
     assert one.camera_to_world is not None
     axes = one.camera_to_world[:3, :3]
     joints = one.joints_3d[0].astype(np.float64) @ axes.T  # z up, the hip at 0
@@ -144,7 +147,7 @@ def _strikes(one: Pose3D) -> list[FootStrike]:
 
 
 def _ahead(joints: Floats, frame_s: float) -> Floats:
-    """(T, 2) how far the ankles are ahead of the hip, metres; joints (T, 17, 3), z up."""
+    """(T, 2) distance of the ankles ahead of the hip, metres; joints (T, 17, 3), z up."""
     across = (joints[:, HIPS[0]] - joints[:, HIPS[1]])[:, :2]
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
     across = uniform_filter1d(across, max(1, round(HEADING_OVER_S / frame_s)), axis=0)
@@ -154,7 +157,7 @@ def _ahead(joints: Floats, frame_s: float) -> Floats:
 
 
 def _walks(strikes: list[FootStrike]) -> Iterator[list[FootStrike]]:
-    """Strikes that alternate, at least two steps in a row."""
+    """Sequences of alternating strikes with at least two steps."""
     walk: list[FootStrike] = []
     for strike in strikes:
         if walk and not (
@@ -183,7 +186,7 @@ def _feet_rest(walk: list[FootStrike], contacts: FootContacts, timestamps: Float
     return bool(np.mean(resting) >= RESTING_SHARE)
 
 
-def _gets_on(walk: list[FootStrike], hip: Floats) -> bool:
+def _advances(walk: list[FootStrike], hip: Floats) -> bool:
     moved = np.linalg.norm(np.diff(hip[[strike.row for strike in walk]], axis=0), axis=1)
     return bool(np.nanmedian(moved) >= PROGRESS * np.median([s.step_m for s in walk[1:]]))
 

@@ -1,7 +1,7 @@
-"""Which way is up, from the people.
+"""Estimate the vertical from people.
 
-Nothing in a picture of unknown pitch says where up is, except the people: on average somebody who
-stands or walks stands upright, and the places where their feet rest are level with each other.
+In an image of unknown pitch, people are the only cue: on average, a person who stands or walks is
+upright, and the positions of their feet at rest are level with each other.
 """
 
 from __future__ import annotations
@@ -17,58 +17,57 @@ from vidpose.skeleton import H36M17
 
 CAMERA_UP = np.array([0.0, -1.0, 0.0])
 
-# How people stand. Left to right they are level; forward they lean, and more so when they walk.
+# Standing people are level from left to right; they lean forward, and more so when they walk.
 SIDEWAYS_SD = np.radians(8.0)
 FORWARD_SD = np.radians(20.0)
 CAMERA_SD = np.radians(30.0)
-"""How far from level a camera is held: what is left to believe where nobody stands."""
+"""Prior on the tilt of a camera, which is all there is if nobody stands."""
 POSES_PER_SECOND = 2.0
-"""Poses closer in time than half a second say the same."""
+"""Poses less than half a second apart are not independent."""
 BENT_DEG, STRAIGHT_DEG = 110.0, 150.0
-"""Opening of knees and hips of somebody who does not stand, and of somebody who does."""
+"""Angle at knees and hips below which a person is not standing, and above which they are."""
 FARTHEST_TILT_DEG = 60.0
-"""Somebody further from the camera's own up than this lies rather than stands."""
+"""A person tilted further from the camera's up direction counts as lying."""
 FARTHEST_LEAN_DEG = 30.0
-"""Somebody further from the others' up than this leans rather than stands."""
+"""A person tilted further from the estimated vertical counts as leaning."""
 
-# How level the places are where feet rest.
+# How level foot contacts are.
 CONTACT_SD = 0.05
-"""Metres; how well the height of a resting foot is known ..."""
+"""Metres; uncertainty of the height of a foot at rest ..."""
 DEPTH_SD = 0.04
-"""... and how well its distance, as a fraction: under a camera that looks down it is height."""
+"""... and of its distance, as a fraction; if the camera looks down, distance affects height."""
 LEVEL_M, LEVEL_SLOPE = 0.3, 0.15
 """A foot that comes to rest higher or lower than before by more than this, and by more than this
-fraction of the way, rests on something else."""
+fraction of the distance moved, is on another surface."""
 SLOPE_SD = np.radians(5.0)
-"""Floors are level to about this."""
+"""Typical slope of floors."""
 
 BIAS_SD = np.radians(2.0)
-"""What is wrong with all poses alike, however many there are."""
+"""Systematic error common to all poses, which more poses do not reduce."""
 
 
 def estimate_up(
     result: Pose3D, contacts: Sequence[FootContacts]
 ) -> tuple[NDArray[np.float64], float]:
-    """The direction in which people stand.
+    """Estimate the up direction.
 
-    It is the direction that fits best to four things, each as much as it can be trusted: who
-    stands is level from left to right (`SIDEWAYS_SD`) and upright from front to back
-    (`FORWARD_SD`); the places where somebody's feet rest are level with each other
-    (`CONTACT_SD`, `DEPTH_SD`); and the camera is about level (`CAMERA_SD`), which is all there is
-    where nobody stands.
+    It is the best fit to four cues, each weighted by its uncertainty: standing people are level
+    from left to right (`SIDEWAYS_SD`) and upright from front to back (`FORWARD_SD`); a person's
+    foot contacts are level with each other (`CONTACT_SD`, `DEPTH_SD`); and the camera is about
+    level (`CAMERA_SD`), the only cue if nobody stands.
 
     Args:
-        result: the people; the camera must have stood still.
-        contacts: where their feet rest, by person.
+        result: the people; the camera must be static.
+        contacts: foot contacts, by person.
 
     Returns:
-        (3,) unit vector, camera frame; and how far off it is expected to be, radians.
+        (3,) unit vector, camera frame; and its expected error, radians.
     """
     leftward, forward, body, straight = _standing_poses(result)
     stands = straight * _within(body, CAMERA_UP, FARTHEST_TILT_DEG)
     # Each pose counts for this many independent ones.
     weight = min(1.0, POSES_PER_SECOND / result.fps)
-    # Up is at right angles to all of these directions: it is where their spread is least.
+    # Up is perpendicular to all of these directions: their scatter along it is smallest.
     camera = np.diag([1.0, 0.0, 1.0]) / CAMERA_SD**2
     up, _ = _least_spread(camera + _spread(leftward, forward, weight * stands))
     stands *= _within(body, up, FARTHEST_LEAN_DEG)
@@ -87,8 +86,8 @@ def estimate_up(
 
 
 def _standing_poses(result: Pose3D) -> tuple[NDArray[np.float64], ...]:
-    """Of all N poses: to the left, forward and from the feet up, each (N, 3) unit vectors; and how
-    straight knees and hips are, (N,), 0 to 1.
+    """For all N poses: left, forward and feet-to-thorax directions, (N, 3) unit vectors each; and
+    how straight knees and hips are, (N,), 0 to 1.
     """
     poses = result.joints_3d[result.present].astype(np.float64)
 
@@ -110,13 +109,12 @@ def _standing_poses(result: Pose3D) -> tuple[NDArray[np.float64], ...]:
 def _spread_of_contacts(
     contacts: FootContacts, standing: NDArray[np.float64], up: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(3, 3) scatter of the ways between places where one person's feet rest, in standard
-    deviations of their height; `up` is what is believed so far.
+    """(3, 3) scatter of one person's foot contacts, in standard deviations of their height.
 
     Args:
         contacts: of the person.
-        standing: (T,) how far the person stands, 0 to 1.
-        up: (3,).
+        standing: (T,) how upright the person stands, 0 to 1.
+        up: (3,) current estimate.
     """
     scatter: NDArray[np.float64] = np.zeros((3, 3))
     stands = standing[contacts.frames]
@@ -131,7 +129,7 @@ def _spread_of_contacts(
         variance = CONTACT_SD**2 + (DEPTH_SD * height[part]) ** 2
         weight = stands[part] / variance
         apart = places[part] - np.average(places[part], axis=0, weights=weight)
-        # Robust against feet that rest on something, or not at all (Cauchy).
+        # Cauchy weights, against feet on objects and false contacts.
         allowed = variance + (SLOPE_SD * np.linalg.norm(apart, axis=1)) ** 2
         weight = weight / (1 + (apart @ up) ** 2 / (4 * allowed))
         scatter += (apart * weight[:, None]).T @ apart
@@ -141,7 +139,7 @@ def _spread_of_contacts(
 def _spread(
     leftward: NDArray[np.float64], forward: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, 3) directions and (N,) weights to their (3, 3) scatter in standard deviations."""
+    """(N, 3) directions and (N,) weights -> their (3, 3) scatter in standard deviations."""
     scatter: NDArray[np.float64] = np.zeros((3, 3))
     for directions, sd in ((leftward, SIDEWAYS_SD), (forward, FORWARD_SD)):
         scatter += (directions * weights[:, None]).T @ directions / sd**2
@@ -149,8 +147,8 @@ def _spread(
 
 
 def _least_spread(scatter: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """(3, 3) scatter to the (3,) unit vector along which it is least, on the camera's up side,
-    and how far off that is expected to be, radians.
+    """(3, 3) scatter -> (3,) unit vector along which it is smallest, in the half-space of the
+    camera's up, and its expected error, radians.
     """
     values, vectors = np.linalg.eigh(scatter)
     direction: NDArray[np.float64] = vectors[:, 0]
@@ -169,7 +167,7 @@ def _within(
 def _opening(
     a: NDArray[np.float64], corner: NDArray[np.float64], b: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, 3) points to the (N,) angles a-corner-b in degrees."""
+    """(N, 3) points -> (N,) angles a-corner-b in degrees."""
     cosine = (unit_vectors(a - corner) * unit_vectors(b - corner)).sum(axis=-1)
     opening: NDArray[np.float64] = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     return opening

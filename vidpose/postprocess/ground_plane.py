@@ -1,7 +1,7 @@
-"""Where the floor is, from the people who stand on it, and the world's axes that follow from it.
+"""Estimate the floor from foot contacts, and derive the world frame.
 
-The floor is the lowest level on which feet rest.
-Up is known, or estimated from the people too (`vidpose.postprocess.gravity`).
+The floor is the lowest level of foot contacts. The up direction is given, or estimated from the
+people (`vidpose.postprocess.gravity`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from vidpose.utils.gaps import known_joints
 
 AXES = "x right, y away from the camera, z up; metres; floor at z = 0, origin below the camera"
 SURE_SD = np.radians(10.0)
-"""An up direction that is less well known is called uncertain."""
+"""Largest expected error of an up direction that counts as certain."""
 LOWEST_SHARE, FLOOR_BAND_M = 0.15, 0.3
-"""The floor is the lowest band of this height in which feet spend this share of their contacts."""
+"""The floor is the lowest band of this height that holds this share of the contact time."""
 FLOOR_PERCENTILE = 20.0
-"""Where no foot rests, of the lowest foot's heights: near the floor in some frames, in the air in
-others."""
+"""Percentile of the lower foot's height to take if there are no contacts: the foot is near the
+floor in some frames and in the air in others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +37,17 @@ class Ground:
     up: NDArray[np.float64]
     """(3,) unit vector away from the floor."""
     point: NDArray[np.float64]
-    """(3,) a point of the floor."""
+    """(3,) a point on the floor."""
     tilt_sd: float = 0.0
-    """How far off `up` is expected to be, radians; 0 if it was given."""
+    """Expected error of `up`, radians; 0 if it was given."""
     floor_sd: float = np.nan
-    """How far apart the heights are at which feet rest on the floor, metres; NaN if none rests."""
+    """Spread of contact heights on the floor, metres; NaN if there are no contacts."""
 
     @property
     def world_from_camera(self) -> NDArray[np.float64]:
         """(3, 3) rotation to axes x right, y away from the camera along the floor, z up."""
-        # A camera that looks straight down sees "away" in the direction of the picture's top; one
-        # that looks straight up, of its bottom.
+        # If the camera looks straight down, "away" is towards the top of the image; if straight up,
+        # towards the bottom.
         steep = abs(self.up[2]) >= 0.98
         looking = -np.sign(self.up[2]) * CAMERA_UP if steep else np.array([0.0, 0.0, 1.0])
         right = np.cross(looking, self.up)
@@ -56,8 +56,8 @@ class Ground:
 
     @property
     def camera_to_world(self) -> NDArray[np.float64]:
-        """(4, 4) camera frame to world: x right, y away, z height over the floor; the origin is
-        the point of the floor under the camera.
+        """(4, 4) camera frame -> world frame: x right, y away, z height above the floor; the origin
+        is the point on the floor below the camera.
         """
         matrix = np.eye(4)
         matrix[:3, :3] = self.world_from_camera
@@ -71,24 +71,24 @@ class Ground:
         return cls(up, -camera_to_world[2, 3] * up)
 
     def to_world(self, points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """(..., 3) camera frame to world, see `camera_to_world`."""
+        """(..., 3) camera frame -> world frame, see `camera_to_world`."""
         world: NDArray[np.float64] = points @ self.world_from_camera.T
         world[..., 2] -= self.point @ self.up
         return world
 
     @property
     def pitch_deg(self) -> float:
-        """How far down the camera looks; negative: up."""
+        """Camera pitch below the horizontal; negative if it looks up."""
         return float(np.degrees(np.arcsin(np.clip(-self.up[2], -1, 1))))
 
     @property
     def roll_deg(self) -> float:
-        """How far what is upright leans in the picture, clockwise."""
+        """Camera roll: clockwise lean of upright objects in the image."""
         return float(np.degrees(np.arctan2(self.up[0], -self.up[1])))
 
     @property
     def camera_height(self) -> float:
-        """Of the camera over the floor, metres."""
+        """Height of the camera above the floor, metres."""
         return float(-self.point @ self.up)
 
 
@@ -96,8 +96,8 @@ def up_of_camera(pitch_deg: float, roll_deg: float = 0.0) -> NDArray[np.float64]
     """(3,) up in the camera frame; the inverse of `Ground.pitch_deg` and `Ground.roll_deg`.
 
     Args:
-        pitch_deg: how far down the camera looks.
-        roll_deg: how far what is upright leans in the picture, clockwise.
+        pitch_deg: camera pitch below the horizontal.
+        roll_deg: clockwise lean of upright objects in the image.
     """
     pitch, roll = np.radians([pitch_deg, roll_deg])
     return np.array([np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)])
@@ -106,11 +106,11 @@ def up_of_camera(pitch_deg: float, roll_deg: float = 0.0) -> NDArray[np.float64]
 def up_of_horizon(
     horizon_px: Horizon, frame_size: tuple[int, int], focal_px: float
 ) -> NDArray[np.float64]:
-    """(3,) up in the camera frame, from where the horizon is in the picture.
+    """(3,) up in the camera frame, from the horizon in the image.
 
     Args:
-        horizon_px: its height, pixels from the top; or x1, y1, x2, y2, two of its points. It may
-            lie outside the picture.
+        horizon_px: its height, pixels from the top; or two points on it, x1, y1, x2, y2. It may
+            lie outside the image.
         frame_size: width and height, pixels.
         focal_px: focal length, pixels.
     """
@@ -118,7 +118,7 @@ def up_of_horizon(
         horizon_px = (0.0, horizon_px, 1.0, horizon_px)
     points = np.array(horizon_px, np.float64).reshape(2, 2)
     rays = pixels_to_rays(points[points[:, 0].argsort()], frame_size, focal_px)
-    # Up is at right angles to both lines of sight.
+    # Up is perpendicular to both lines of sight.
     towards = np.column_stack([rays, np.ones(2)])
     return unit_vectors(np.cross(towards[1], towards[0]))
 
@@ -130,18 +130,17 @@ def place_in_world(
     camera_roll: float | None = None,
     horizon: Horizon | None = None,
 ) -> Pose3D:
-    """The same result with `camera_to_world`, and `meta["world"]`, which says where it is from.
+    """Add a world frame: `camera_to_world`, and `meta["world"]` with its provenance.
 
     Args:
-        result: the people, seen by a camera that stood still.
-        camera_pitch: how far down the camera looks, degrees; by default up is found from the
-            people's motion, see `estimate_ground`.
-        camera_roll: how far what is upright leans in the picture, degrees clockwise; 0 unless
-            given.
-        horizon: instead, where the horizon is in the picture, see `up_of_horizon`.
+        result: the people, seen by a static camera.
+        camera_pitch: degrees below the horizontal; by default the up direction is estimated from
+            the people's motion, see `estimate_ground`.
+        camera_roll: clockwise lean of upright objects in the image, degrees; 0 by default.
+        horizon: instead of the pitch, the horizon in the image, see `up_of_horizon`.
 
     Raises:
-        UsageError: the pitch, the roll or the horizon makes no sense.
+        UsageError: the pitch, the roll or the horizon is invalid.
     """
     check_camera(camera_pitch, camera_roll, horizon)
     up: NDArray[np.float64] | None = None
@@ -164,7 +163,7 @@ def _focal_px(result: Pose3D) -> float:
 
 
 def _describe(result: Pose3D, ground: Ground, source: str) -> dict[str, Any]:
-    """What `meta` says about a world; JSON values only."""
+    """`meta["world"]`; JSON values only."""
     found = source == "motion"
     heights = ground.to_world(result.joints_camera()[:, :, FEET].astype(np.float64))[..., 2]
     lowest = heights.min(axis=2) - ANKLE_HEIGHT_M
@@ -187,20 +186,20 @@ def _describe(result: Pose3D, ground: Ground, source: str) -> dict[str, Any]:
 
 
 def ground_of(result: Pose3D) -> Ground:
-    """The floor of the result's world, or else the one that is estimated from its people."""
+    """The floor of the result's world frame, or if it has none, an estimate."""
     known = result.camera_to_world
     return estimate_ground(result) if known is None else Ground.from_matrix(known)
 
 
 def estimate_ground(result: Pose3D, up: NDArray[np.float64] | None = None) -> Ground:
-    """The floor under the people of a result; the camera must have stood still.
+    """Estimate the floor from the people of a result; the camera must be static.
 
-    It lies `ANKLE_HEIGHT_M` under the ankles of feet that rest, on the lowest level if there are
-    several: somebody may stand on something.
+    It lies `ANKLE_HEIGHT_M` below the ankles of feet in contact. With contacts on several levels,
+    as when a person stands on an object, the lowest level counts.
 
     Args:
         result: the people.
-        up: (3,) unit vector, camera frame, if it is known; else see `estimate_up`.
+        up: (3,) unit vector, camera frame; by default from `estimate_up`.
     """
     joints = result.joints_camera()[:, :, (0, *FEET)].astype(np.float64)
     known = known_joints(joints, (2, 3))
@@ -212,7 +211,7 @@ def estimate_ground(result: Pose3D, up: NDArray[np.float64] | None = None) -> Gr
     if up is None:
         up, tilt_sd = estimate_up(result, contacts)
     seen = joints[known]
-    if len(seen) == 0:  # nobody's place is known: the floor is under the bodies as they are
+    if len(seen) == 0:  # nobody's position is known: put the floor under the root-relative poses
         seen = result.joints_3d[result.present][:, (0, *FEET)].astype(np.float64)
     if len(seen) == 0:
         return Ground(up, -up, tilt_sd)
@@ -225,7 +224,7 @@ def estimate_ground(result: Pose3D, up: NDArray[np.float64] | None = None) -> Gr
 def _floor_height(
     contacts: Sequence[FootContacts], feet: NDArray[np.float64], up: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """How high ankles are on the floor, along `up`, and how far apart these heights are, metres.
+    """Height of ankles on the floor, along `up`, and the spread of these heights, metres.
 
     Args:
         contacts: by person.
@@ -242,13 +241,13 @@ def _floor_height(
 
 
 def _lowest_level(heights: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which contacts are on the lowest level: `LOWEST_SHARE` of all, within `FLOOR_BAND_M`."""
+    """Select the contacts on the lowest level: `LOWEST_SHARE` of all, within `FLOOR_BAND_M`."""
     enough = LOWEST_SHARE * seconds.sum()
     for bottom in np.sort(heights):
         band = (heights >= bottom) & (heights <= bottom + FLOOR_BAND_M)
         if seconds[band].sum() >= enough:
             return np.asarray(band)
-    return np.ones(len(heights), bool)  # everybody is on a level of their own
+    return np.ones(len(heights), bool)  # no level has enough contacts
 
 
 def _median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

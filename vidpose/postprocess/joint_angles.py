@@ -1,7 +1,7 @@
-"""Angles of joints and segments, in degrees.
+"""Joint and segment angles, in degrees.
 
-`ANGLES` lists them, each with its zero, its sign and where the definition is from. They follow the
-recommendations of the International Society of Biomechanics (ISB) as far as 17 joints go:
+`ANGLES` lists them, each with its zero, its sign and the source of its definition. They follow the
+recommendations of the International Society of Biomechanics (ISB) as far as 17 joints allow:
 
     Wu et al. 2002       ISB recommendation on joint coordinate systems, part I: ankle, hip and
                          spine, J. Biomechanics 35, 543-548
@@ -9,10 +9,10 @@ recommendations of the International Society of Biomechanics (ISB) as far as 17 
     Grood & Suntay 1983  A joint coordinate system for the clinical description of three-
                          dimensional motions: application to the knee, J. Biomech. Eng. 105, 136-144
 
-One point a joint does not say how a segment is turned about its long axis, so there are no internal
-and external rotations, no pronation and no varus of the knee. `RFoot` and `LFoot` are the ankles,
-so the ankle has no angle. Where a definition does not hold, as the direction of an arm that points
-along the axis it turns about, the angle is NaN.
+With one point per joint, the rotation of a segment about its long axis is unknown, so there is no
+internal or external rotation, no pronation and no knee varus. `RFoot` and `LFoot` are the ankles,
+so there is no ankle angle. Where an angle is undefined, such as for an arm that points along the
+axis of rotation, it is NaN.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import gaps_in, runs_between
 
 UNDEFINED_WITHIN_DEG = 15.0
-"""An angle in a plane is undefined for a segment that is so close to the plane's normal, and a
-body's axes where two of the directions they are made from are so close to parallel: an error of
-the joints would show four times as large."""
+"""An in-plane angle is undefined if the segment is this close to the plane's normal, and body axes
+are undefined if two directions that define them are this close to parallel: errors of the joints
+would be amplified four times."""
 SHORTEST_M = 0.01
-"""Two joints closer than this have no direction."""
+"""The direction between two joints closer than this is undefined."""
 AMBIGUOUS_DEG = 90.0
-"""From a larger step between two frames nobody knows which way round it went."""
+"""For a larger step between two frames, the direction of rotation is ambiguous."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """One person, looked at for one side: axes and segments, unit vectors or NaN."""
+    """Axes and segments of one side of a person: unit vectors or NaN."""
 
     joints: Floats
     """(T, 17, 3) metres, a right-handed frame."""
@@ -52,7 +52,7 @@ class _Body:
     left: bool
 
     def direction(self, start: str, end: str) -> Floats:
-        """(T, 3) from joint to joint; names of the right side also mean the left side's."""
+        """(T, 3) from joint to joint; for the left side, names are mirrored."""
         order = H36M17.mirrored if self.left else range(len(H36M17))
         first, last = (order[H36M17.index(joint)] for joint in (start, end))
         return _unit(self.joints[:, last] - self.joints[:, first], SHORTEST_M)
@@ -68,46 +68,48 @@ class _Body:
         return np.broadcast_to(self.up, (len(self.joints), 3))
 
     def forward(self, up: Floats, outward: Floats) -> Floats:
-        """(T, 3) where the body faces; `outward` is towards the side looked at."""
+        """(T, 3) the direction that the body faces; `outward` points to this side of the body."""
         return np.cross(outward, up) if self.left else np.cross(up, outward)
 
     def pelvis(self) -> tuple[Floats, Floats]:
-        """Forward and up, both perpendicular to the line of the hips; up leans with the trunk."""
+        """Forward and up, both perpendicular to the line of the hips; up is the trunk without its
+        component along that line.
+        """
         outward = self.direction("LHip", "RHip")
         up = _square(self.trunk, outward)
         return self.forward(up, outward), up
 
     def thorax(self) -> tuple[Floats, Floats, Floats]:
-        """Forward, up and outward. Up is the trunk: shoulders are raised one by one."""
+        """Forward, up and outward. Up is the trunk, because shoulders are raised independently."""
         outward = _square(self.direction("LShoulder", "RShoulder"), self.trunk)
         return self.forward(self.trunk, outward), self.trunk, outward
 
     def heading(self) -> tuple[Floats, Floats, Floats]:
-        """Forward, up and outward. Up is the world's, outward the line of the hips, level."""
+        """Forward, up and outward. Up is vertical, outward the horizontal part of the hip line."""
         outward = _square(self.direction("LHip", "RHip"), self.vertical)
         return self.forward(self.vertical, outward), self.vertical, outward
 
 
 def _unit(vectors: Floats, shortest: float) -> Floats:
-    """(T, 3) of length one; NaN for those that are too short to have a direction."""
+    """(T, 3) unit vectors; NaN where a vector is too short to have a direction."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length < shortest, np.nan, length)
 
 
 def _square(vectors: Floats, axis: Floats) -> Floats:
-    """(T, 3) unit vectors, made perpendicular to unit vectors; NaN if about parallel to them."""
+    """(T, 3) unit vectors, orthogonalised against unit vectors; NaN if nearly parallel to them."""
     along = (vectors * axis).sum(axis=-1, keepdims=True)
     return _unit(vectors - along * axis, float(np.sin(np.radians(UNDEFINED_WITHIN_DEG))))
 
 
 def _between(a: Floats, b: Floats) -> Floats:
-    """(T,) angle of unit vectors, 0 to 180 degrees; exact near both ends, as arccos is not."""
+    """(T,) angle between unit vectors, 0 to 180 degrees; unlike arccos, exact near both ends."""
     across = np.linalg.norm(np.cross(a, b), axis=-1)
     return np.degrees(np.arctan2(across, (a * b).sum(axis=-1)))
 
 
 def _in_plane(segment: Floats, zero: Floats, positive: Floats) -> Floats:
-    """(T,) direction of a segment as seen along the normal of a plane, -180 to 180 degrees.
+    """(T,) direction of a segment projected onto a plane, -180 to 180 degrees.
 
     Args:
         segment: unit vectors.
@@ -124,7 +126,7 @@ def _bend(joints: tuple[str, str, str], body: _Body) -> Floats:
 
 
 def _to_vertical(joints: tuple[str, str], body: _Body) -> Floats:
-    """Of a segment that hangs; joints from top to bottom."""
+    """Angle of a hanging segment to the vertical; joints from top to bottom."""
     return _between(body.direction(*joints), -body.vertical)
 
 
@@ -176,15 +178,15 @@ SIDES = ("right", "left")
 
 @dataclass(frozen=True, kw_only=True)
 class Angle:
-    """The definition of an angle, for both sides if it has sides."""
+    """Definition of an angle, for both sides if it has sides."""
 
     name: str
     sides: tuple[str, ...] = SIDES
     """Empty for an angle of the trunk."""
     points: tuple[str, ...]
-    """Joints that are used, those of the right side."""
+    """Joints used, for the right side."""
     about: str
-    """What is measured."""
+    """What the angle measures."""
     zero: str
     """The pose in which it is 0."""
     sign: str
@@ -192,13 +194,13 @@ class Angle:
     source: str
     needs_world: bool = False
     middle_deg: float | None = None
-    """Of the 360 degrees in which a signed angle is given: its ends are out of a body's reach. None
-    if it cannot go round."""
+    """Middle of the 360-degree range of a signed angle, whose ends no body reaches. None if the
+    angle cannot wrap around."""
     measure: Callable[[_Body], Floats]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """`right_knee_flexion`, `left_knee_flexion`; the trunk's have no side."""
+        """`right_knee_flexion`, `left_knee_flexion`; angles of the trunk have no side."""
         return tuple(f"{side}_{self.name}" for side in self.sides) or (self.name,)
 
 
@@ -329,15 +331,15 @@ class JointAngles:
         if name in self.names:
             return self.degrees[..., self.names.index(name)]
         if any(name in angle.names for angle in ANGLES):
-            raise UsageError(f"{name} needs a world; make the result with `vidpose infer --world`.")
+            raise UsageError(f"{name} needs a world frame; run `vidpose infer --world`.")
         raise UsageError(f"there is no angle {name}; there are {', '.join(self.names)}.")
 
     def velocity(self) -> NDArray[np.float32]:
-        """(P, T, A) degrees a second.
+        """(P, T, A) degrees per second.
 
-        The slope at each frame of the parabola through it and its two neighbours, by their own time
-        stamps; of the line to the only neighbour next to a gap or at the ends. NaN where an angle
-        is NaN, and where both neighbours are missing, beyond a gap
+        The slope at each frame of the parabola through it and its two neighbours, at their
+        timestamps; next to a gap or at the ends, of the line to the only neighbour. NaN where an
+        angle is NaN, and where both neighbours are missing, beyond a gap
         (`vidpose.utils.gaps.LONGEST_STEP_S`), or `AMBIGUOUS_DEG` away.
         Differences amplify jitter: smooth the joints first (`vidpose infer --smooth`).
         """
@@ -357,11 +359,11 @@ def joint_angles(poses: Pose3D) -> JointAngles:
     """The angles of `ANGLES`, for each person in each frame.
 
     Args:
-        poses: with a world (`camera_to_world`), those that need one are there, too.
+        poses: with a world frame (`camera_to_world`) for the angles that need one.
 
     Returns:
-        Angles without a jump by 360 degrees: a signed one lies around the middle of its range, and
-        goes on beyond while somebody swings an arm round and round.
+        Angles without jumps by 360 degrees: a signed angle lies around the middle of its range, and
+        continues beyond while an arm swings in full circles.
     """
     up = None if poses.camera_to_world is None else poses.camera_to_world[2, :3]
     angles = [angle for angle in ANGLES if up is not None or not angle.needs_world]
@@ -375,7 +377,7 @@ def joint_angles(poses: Pose3D) -> JointAngles:
 
 
 def _measure(joints: Floats, up: Floats | None, angles: list[Angle]) -> Iterator[Floats]:
-    """(T,) of each angle and side."""
+    """Yield (T,) for each angle and side."""
     for angle in angles:
         for side in angle.sides or SIDES[:1]:
             values = angle.measure(_Body(joints, up, left=side == "left"))
@@ -383,7 +385,7 @@ def _measure(joints: Floats, up: Floats | None, angles: list[Angle]) -> Iterator
 
 
 def _continuous(values: Floats, middle: float) -> Floats:
-    """(T,) the same directions, without jumps by 360, in turns around `middle`."""
+    """(T,) the same directions, unwrapped by multiples of 360 to lie around `middle`."""
     steps = (np.diff(values) + 180) % 360 - 180
     out = values.copy()
     for piece in runs_between(np.isfinite(values), np.abs(steps) >= AMBIGUOUS_DEG):

@@ -1,9 +1,9 @@
-"""Both legs of a person laid on one leg by the 2D detector, where they are apart.
+"""Find frames in which the 2D detector places both legs of a person on the same leg.
 
-In the picture, legs lie on one another when somebody is seen from the side and stands. So it is
-their coming and going that gives it away: knees and ankles of both sides coincide for a while, and
-a moment before and a moment after they do not. Legs that pass each other in a step bend, so that
-knees and ankles coincide at different times.
+Legs also coincide in the image of a person who stands and is seen from the side. The sign of an
+error is that it comes and goes: knees and ankles of both sides coincide for a while, but not just
+before and just after. Legs that pass each other in a step bend, so that knees and ankles coincide
+at different times.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import runs
 
 TOGETHER = 0.12
-"""Knees and ankles of both sides are this close, in lengths of the leg in the picture."""
+"""Merged: left and right knees and ankles are closer than this, in leg lengths in the image."""
 APART = 0.25
-"""Those of one pair at least are further from each other than this."""
+"""Apart: left and right knees or ankles are farther apart than this, in leg lengths."""
 NEAR_S, MOSTLY = 0.3, 0.5
-"""The legs are apart in this share of the frames so shortly before and after they are together."""
+"""The legs must be apart in this share of the frames within this time before and after."""
 SHORTEST_S, LONGEST_S = 0.2, 1.0
-"""For less, legs may truly pass each other; for more, somebody may have stood still."""
+"""In a shorter time legs may really pass each other; for longer, a person may stand still."""
 
 
 def merged_legs_s(
@@ -29,7 +29,7 @@ def merged_legs_s(
     observed: NDArray[np.bool_],
     timestamps: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Where both legs of one person lie on one, by mistake as it seems.
+    """Find the frames in which both legs of one person are detected on the same leg.
 
     Args:
         keypoints_2d: (T, 17, 2), h36m17, pixels.
@@ -37,7 +37,7 @@ def merged_legs_s(
         timestamps: (T,) seconds.
 
     Returns:
-        (T,) for how many seconds they do, in each frame of such a while; 0 in others.
+        (T,) duration of the error in seconds, in each of its frames; 0 in other frames.
     """
     widest = np.full(len(timestamps), np.nan)
     widest[observed] = _distance(keypoints_2d[observed])
@@ -55,13 +55,13 @@ def merged_legs_s(
 
 
 def times_s(flags: NDArray[np.bool_], timestamps: NDArray[np.float64]) -> list[list[float]]:
-    """The times of the first and the last frame of each run of flags, (T,), seconds."""
+    """Times of the first and last frame of each run of flags, seconds; flags (T,)."""
     ends = [(timestamps[run.start], timestamps[run.stop - 1]) for run in runs(flags)]
     return [[round(float(time), 3) for time in pair] for pair in ends]
 
 
 def _distance(keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, 17, 2) -> (N,) of left and right knee or ankle, whichever is larger, in leg lengths."""
+    """(N, 17, 2) -> (N,) larger distance of left to right knee or ankle, in leg lengths."""
     hips, knees, feet = (
         keypoints[:, [H36M17.index(side + joint) for side in "LR"]]
         for joint in ("Hip", "Knee", "Foot")

@@ -1,10 +1,9 @@
-"""The quality report: signs that a result is wrong, and when.
+"""The quality report: signs of errors in a result, and their times.
 
-Without ground truth nobody can say how exact a result is. What is measured here are proxies, not
-accuracy: bones whose length changes, a left limb that is not as long as the right one, joints that
-jump, both legs on one, two passes of the network that disagree, frames in which nothing was seen.
-Where they are
-high, something is wrong. Where they are low, something may still be wrong.
+Accuracy cannot be measured without ground truth. The report has proxies instead: bones that change
+length, left and right limbs of different length, jitter, merged legs, disagreement between the
+plain and the mirrored pass of the network, and interpolated frames. High values mean that something
+is wrong; low values do not mean that all is right.
 """
 
 from __future__ import annotations
@@ -30,23 +29,22 @@ LIMBS = {
     "upper arm": ("Shoulder", "Elbow"),
     "forearm": ("Elbow", "Wrist"),
 }
-"""The bones that are measured, on both sides. Each has a joint at either end, so that no movement
-changes its length."""
+"""The bones measured on both sides. Both ends are joints, so that no motion changes the length."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """One thing that is measured, when a frame stands out, and how that is printed."""
+    """One proxy: its threshold, and how to print it."""
 
     name: str
     """Its column in the printed table."""
     floor: float
-    """What a frame must exceed to stand out, however good the others are: the eye sees this much.
-    In the proxy's unit; for the confidence what is missing to 1, for `IN_SECONDS` seconds."""
+    """Minimum value of a frame that stands out; errors this large are visible. In the proxy's unit,
+    except for the confidence (1 - confidence) and the proxies in `IN_SECONDS` (seconds)."""
     form: str
-    """How the figure for all frames is printed."""
+    """Format of the value for all frames."""
     moment: str
-    """How one moment is printed."""
+    """Format of one moment."""
 
 
 PROXIES = {
@@ -54,7 +52,7 @@ PROXIES = {
         name="bone drift",
         floor=25.0,
         form="{:.0f} %",
-        moment="{where}s are {value:.0f} % off their length (usually {usually:.0f})",
+        moment="{where}s deviate from their length by {value:.0f} % (usually {usually:.0f})",
     ),
     "asymmetry_percent": Proxy(
         name="asymmetry",
@@ -66,13 +64,13 @@ PROXIES = {
         name="interpolated",
         floor=0.15,
         form="{:.0f} %",
-        moment="not seen for {value:.2f} s, interpolated",
+        moment="not detected for {value:.2f} s, interpolated",
     ),
     "merged_legs_percent": Proxy(
         name="merged legs",
         floor=0.1,
         form="{:.0f} %",
-        moment="both legs lie on one for {value:.2f} s",
+        moment="both legs detected on the same leg for {value:.2f} s",
     ),
     "confidence_2d": Proxy(
         name="2D confidence",
@@ -84,7 +82,7 @@ PROXIES = {
         name="mirror image",
         floor=60.0,
         form="{:.0f} mm",
-        moment="the mirror image is lifted {value:.0f} mm differently (usually {usually:.0f})",
+        moment="lifting the mirrored pose differs by {value:.0f} mm (usually {usually:.0f})",
     ),
     "jitter_mm": Proxy(
         name="jitter",
@@ -93,24 +91,24 @@ PROXIES = {
         moment="{where} jumps by {value:.0f} mm (usually {usually:.0f})",
     ),
 }
-"""By the figures' names in `meta`."""
+"""By name in `meta`."""
 IN_SECONDS = {"interpolated_percent": "interpolated_s", "merged_legs_percent": "merged_legs_s"}
-"""Figures that are shares of frames, and what a moment says instead: for how long."""
+"""Proxies that are shares of frames, and the duration that moments have instead."""
 TIMES_USUAL = 3.0
-"""And so many times what is usual for this person, their median."""
+"""A frame that stands out also exceeds the person's median by this factor."""
 SAME_MOMENT_S = 0.5
 """Frames that stand out and are no further apart than this are one moment."""
 MOST_MOMENTS = 5
-"""No more moments than these are reported."""
+"""Maximum number of moments to report."""
 JITTER_STEP_S = 1 / 30
-"""Between the frames that say where a joint should have been, about; so that 30 and 60 frames a
-second give the same figure."""
+"""Approximate time between the frames used for interpolation, so that 30 and 60 frames/s give the
+same value."""
 JITTER_REACH_S = 0.3
-"""No further than this may the first of them be from the last: beyond it movements would count."""
+"""Maximum time from the first to the last of these frames; beyond it, motion would count."""
 UNSEEN_SHARE = 0.5
-"""A joint that is not seen in so many of a person's frames is reported as made up."""
+"""A joint that is not visible in this share of a person's frames is reported as invented."""
 MOST_PEOPLE = 8
-"""No more people than these are printed, those who are there longest."""
+"""Maximum number of people to print: those who are seen longest."""
 
 Series = NDArray[np.float32]
 
@@ -120,47 +118,47 @@ class _Sign:
     """One proxy of one person."""
 
     figure: float | None
-    """For all frames together."""
+    """The value for all frames together."""
     worst: Series
-    """(T,), in each frame that of the limb or joint that is worst; NaN where it is not known."""
+    """(T,), the value of the worst limb or joint in each frame; NaN where unknown."""
     where: NDArray[np.intp] | None = None
-    """(T,), which one that is, of `names`."""
+    """(T,), its index into `names`."""
     names: tuple[str, ...] = ()
 
 
 def quality_report(
     result: Pose3D, flip_disagreement_m: NDArray[np.floating] | None = None
 ) -> dict[str, Any]:
-    """Proxies for how far a result can be trusted, for its `meta["trust"]`.
+    """Compute the proxies of a result, for `meta["trust"]`.
 
     Args:
-        result: as it was lifted: before bones get one length, or anything is smoothed.
-        flip_disagreement_m: (P, T), see `vidpose.lifting.lifter.Lifter`; NaN where it is not known.
+        result: lifted poses, before refinement and smoothing.
+        flip_disagreement_m: (P, T), see `vidpose.lifting.lifter.Lifter`; NaN where unknown.
 
     Returns:
-        JSON values. `people`, and `everybody` as the mean over all their frames, have
+        JSON values. Each of `people`, and `everybody` as the mean over all their frames, has
 
-        - `bone_drift_percent`: how far thigh, shin, upper arm and forearm (each the mean of left
-          and right) are from their median length, mean over frames and limbs;
-        - `asymmetry_percent`: how far left and right differ from each other, likewise;
-        - `interpolated_percent`: the frames in which the person was not detected;
-        - `merged_legs_percent`: the other frames in which both legs lie on one, by mistake as it
-          seems, see `merged_legs_s`;
-        - `confidence_2d`: the detector's, 0 to 1, mean over the others;
-        - `flip_disagreement_mm`: how far the plain and the mirrored pass lie apart, mean over
+        - `bone_drift_percent`: deviation of thigh, shin, upper arm and forearm (each the mean of
+          left and right) from their median length, mean over frames and limbs;
+        - `asymmetry_percent`: difference between left and right, likewise;
+        - `interpolated_percent`: frames in which the person was not detected;
+        - `merged_legs_percent`: share of the other frames in which both legs are detected on the
+          same leg, see `merged_legs_s`;
+        - `confidence_2d`: confidence of the detector, 0 to 1, mean over the same frames;
+        - `flip_disagreement_mm`: distance between the plain and the mirrored pass, mean over
           joints;
-        - `jitter_mm`: how far joints are from a smooth path through the frames before and after,
+        - `jitter_mm`: distance of joints from a smooth path through the frames before and after,
           mean over joints;
 
-        each None where it is unknown. `throughout` names those that are bad in half of the
-        frames, and `merged_legs_times_s` from when to when the legs are on one.
-        `unseen_joints`, if there are any, are those that are not in the picture in half of the
-        frames or more, see `vidpose.poses.unseen_joints`: the network made them up, as the legs of
-        people with only the upper body in the picture.
-        `worst_moments` are the times at which one of these is far above what is usual for
-        the person, and the eye should see it: `what` it is, `where`, its `value` there (that of the
-        limb or joint that is worst) and `usually`; and what else stands out, `also`, between
-        `from_s` and `to_s`. Moments are seconds from the video's first frame.
+        each None if unknown. `throughout` lists the proxies that are bad in half of the frames or
+        more, and `merged_legs_times_s` the start and end of each stretch with merged legs.
+        `unseen_joints`, if any, lists joints that are not visible in half of the frames or more,
+        see `vidpose.poses.unseen_joints`: the network invented them, such as the legs of people
+        whose upper body alone is in the frame.
+        `worst_moments` are the times at which a proxy is far above the person's usual value and
+        the error should be visible: `what` (the proxy), `where` and `value` (of the worst limb or
+        joint), `usually`, the time span `from_s` to `to_s`, and `also`, the other proxies that
+        stand out in it. Times are seconds from the video's first frame.
     """
     people: list[dict[str, Any]] = []
     moments: list[tuple[float, dict[str, Any]]] = []
@@ -169,7 +167,7 @@ def quality_report(
         person, frames = int(result.person_ids[p]), int(result.present[p].sum())
         signs = dict(_signs(result, p, flip_disagreement_m))
         figures = {name: _round(name, sign.figure) for name, sign in signs.items()}
-        # Where all is bad nothing stands out.
+        # If all frames are bad, none stands out.
         throughout = [n for n, sign in signs.items() if _usual(sign.worst) > PROXIES[n].floor]
         times = times_s(signs["merged_legs_percent"].worst > 0, result.seconds)
         people.append(
@@ -189,7 +187,7 @@ def quality_report(
 
 
 def _hardly_seen(unseen: NDArray[np.bool_], present: NDArray[np.bool_]) -> dict[str, list[str]]:
-    """`unseen_joints` of one person, of (T, 17), or nothing."""
+    """The `unseen_joints` entry of one person, (T, 17), if there are any."""
     if not present.any():
         return {}
     mostly = unseen[present].mean(axis=0) >= UNSEEN_SHARE
@@ -229,7 +227,7 @@ def _signs(
 
 
 def _sign(values: Series, names: tuple[str, ...] = ()) -> _Sign:
-    """(T, N), NaN in frames where it is not known."""
+    """Make a sign from values (T, N); NaN in frames where unknown."""
     known = known_joints(values, 1)
     figure = float(values[known].mean(dtype=np.float64)) if known.any() else None
     values = np.where(known[:, None], values, -np.inf)
@@ -252,7 +250,7 @@ def _limb_lengths(joints: NDArray[np.float32]) -> Series:
 def _interpolated(
     present: NDArray[np.bool_], observed: NDArray[np.bool_], timestamps: NDArray[np.float64]
 ) -> _Sign:
-    """In every frame that is interpolated, the seconds between the observed ones around it."""
+    """For each interpolated frame, the seconds between the observed frames around it."""
     gaps = present & ~observed
     worst = np.where(present, 0, np.nan).astype(np.float32)
     for gap in runs(gaps):
@@ -263,7 +261,7 @@ def _interpolated(
 
 
 def _merged_legs(result: Pose3D, p: int) -> _Sign:
-    """In every frame in which both legs lie on one, for how many seconds they do."""
+    """For each frame with merged legs, the duration of the error in seconds."""
     observed = result.observed[p]
     seconds = merged_legs_s(result.keypoints_2d[p], observed, result.timestamps)
     share = 100 * (seconds > 0).sum() / observed.sum() if observed.any() else None
@@ -271,10 +269,10 @@ def _merged_legs(result: Pose3D, p: int) -> _Sign:
 
 
 def _doubt(scores: NDArray[np.float32], observed: NDArray[np.bool_]) -> _Sign:
-    """1 - confidence, so that more is worse; but as a figure the confidence.
+    """1 - confidence per frame, so that larger is worse; the overall value is the confidence.
 
-    Interpolated joints have no confidence of their own. Where all are certain, a file of 2D joints
-    came without.
+    Interpolated joints have no confidence. If all confidences are 1, the file of 2D joints had
+    none.
     """
     seen = scores[observed]
     if (seen[seen > 0] == 1).all():
@@ -284,9 +282,9 @@ def _doubt(scores: NDArray[np.float32], observed: NDArray[np.bool_]) -> _Sign:
 
 
 def _jitter(joints: NDArray[np.float32], timestamps: NDArray[np.float64]) -> Series:
-    """How far each joint but the root is from the cubic through two frames before and two after.
+    """Distance of each joint, except the root, from the cubic through two frames before and after.
 
-    Any movement that is smooth over these frames gives nearly 0.
+    Motion that is smooth over these frames gives nearly 0.
 
     Returns:
         (T, J - 1) metres; NaN where one of these frames is missing or too far away.
@@ -301,12 +299,12 @@ def _jitter(joints: NDArray[np.float32], timestamps: NDArray[np.float64]) -> Ser
     near = times[3] - times[0] <= JITTER_REACH_S if len(inner) else np.zeros(0, bool)
     inner, around, times = inner[near], around[:, near], times[:, near]
     at = timestamps[inner]
-    weights = np.ones(times.shape)  # Lagrange's, for frames need not be evenly spaced
+    weights = np.ones(times.shape)  # Lagrange weights; frames need not be evenly spaced
     for i in range(4):
         for j in range(4):
             if i != j:
                 weights[i] *= (at - times[j]) / (times[i] - times[j])
-    for joint in range(1, count):  # one by one, for the track may be long
+    for joint in range(1, count):  # one by one, to bound memory
         path = sum(weights[i, :, None] * joints[around[i], joint] for i in range(4))
         jitter[inner, joint - 1] = np.linalg.norm(joints[inner, joint] - path, axis=1)
     return jitter
@@ -315,7 +313,7 @@ def _jitter(joints: NDArray[np.float32], timestamps: NDArray[np.float64]) -> Ser
 def _moments(
     timestamps: NDArray[np.float64], person: int, signs: dict[str, _Sign]
 ) -> Iterator[tuple[float, dict[str, Any]]]:
-    """The stretches in which something stands out, each with how far; 1 is just so."""
+    """Yield the moments that stand out, each with its ratio to the threshold."""
     names = list(signs)
     usual = [_usual(signs[name].worst) for name in names]
     height = np.stack(
@@ -351,7 +349,7 @@ def _moments(
 
 
 def _together(people: list[dict[str, Any]]) -> dict[str, Any]:
-    """The mean over the frames of all people for whom a figure is known."""
+    """Mean over the frames of all people with known values."""
     out: dict[str, Any] = {"frames": sum(one["frames"] for one in people)}
     for name in PROXIES:
         known = [(one[name], one["frames"]) for one in people if one[name] is not None]
@@ -361,7 +359,7 @@ def _together(people: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def quality_text(report: dict[str, Any]) -> str:
-    """A report for the terminal: a line for each person, then what to look at, and when.
+    """Format a report for the terminal: a line per person, then the moments to look at.
 
     Args:
         report: from `quality_report`.
@@ -377,15 +375,17 @@ def quality_text(report: dict[str, Any]) -> str:
     for one in shown:
         if one["throughout"]:
             what = ", ".join(PROXIES[name].name for name in one["throughout"])
-            lines.append(f"  Person {one['person']} is doubtful throughout: {what}.")
+            lines.append(f"  Person {one['person']} is unreliable throughout: {what}.")
         if unseen := one.get("unseen_joints"):
             what = ", ".join(joint_in_words(joint) for joint in unseen)
             lines.append(
-                f"  Person {one['person']}: not seen in most frames, so made up in 3D: {what}."
+                f"  Person {one['person']}: not visible in most frames, so invented in 3D: {what}."
             )
         if times := one.get("merged_legs_times_s"):
             when = ", ".join(f"{clock(start)} to {clock(end)}" for start, end in times)
-            lines.append(f"  Person {one['person']}: both legs lie on one from {when}.")
+            lines.append(
+                f"  Person {one['person']}: both legs detected on the same leg from {when}."
+            )
     if report["worst_moments"]:
         lines.append("  Worst moments, to look at:")
     lines += [f"    {moment_text(moment)}" for moment in report["worst_moments"]]
@@ -394,12 +394,12 @@ def quality_text(report: dict[str, Any]) -> str:
 
 def _cells(one: dict[str, Any]) -> Iterator[str]:
     for name, proxy in PROXIES.items():
-        value = one.get(name)  # older results have fewer
+        value = one.get(name)  # older results have fewer proxies
         yield "-" if value is None else proxy.form.format(value)
 
 
 def moment_text(moment: dict[str, Any]) -> str:
-    """One of a report's worst moments, as a sentence."""
+    """Format one of the worst moments as a sentence."""
     name = {what: share for share, what in IN_SECONDS.items()}.get(moment["what"], moment["what"])
     where = joint_in_words(moment["where"]) if moment["where"] else ""
     what = PROXIES[name].moment.format(**moment | {"where": where})

@@ -1,4 +1,4 @@
-"""The lines of sight to a result's 2D joints, and long tracks a part at a time."""
+"""Lines of sight to 2D joints, and chunks of long tracks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vidpose.camera import pixels_to_rays
 from vidpose.poses import Pose2D
 
 FRAMES_AT_ONCE = 4096
-"""Bounds the memory that long tracks take while they are worked on."""
+"""Bounds the memory for processing long tracks."""
 
 
 def chunks(frames: int) -> list[slice]:
-    """Slices of at most `FRAMES_AT_ONCE` frames, which together cover all."""
+    """Slices of at most `FRAMES_AT_ONCE` frames that cover all frames."""
     return [slice(start, start + FRAMES_AT_ONCE) for start in range(0, frames, FRAMES_AT_ONCE)]
 
 
@@ -24,16 +24,16 @@ def directions(rays: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def joint_rays(poses: Pose2D, person: int, run: slice, focal_px: float) -> NDArray[np.float32]:
-    """Where a person's 2D joints are at depth 1.
+    """Rays of a person's 2D joints: image coordinates at depth 1.
 
     Args:
-        poses: whose joints.
-        person: its row.
-        run: which frames.
+        poses: the poses.
+        person: row of the person.
+        run: frames.
         focal_px: focal length in pixels.
 
     Returns:
-        (T, J, 2); NaN where a joint is missing: its score is 0.
+        (T, J, 2); NaN where a joint is missing (score 0).
     """
     seen = poses.scores_2d[person, run, :, None] > 0
     rays = np.where(seen, poses.keypoints_2d[person, run], np.float32(np.nan))

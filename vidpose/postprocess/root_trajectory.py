@@ -1,4 +1,4 @@
-"""Where a person is: the translation that projects their 3D pose onto their 2D joints.
+"""Root trajectory: the translation that projects a person's 3D pose onto their 2D joints.
 
 Camera frame throughout: x right, y down, z away from the camera, metres. Rays are image
 coordinates at depth 1: (pixel - principal point) / focal length.
@@ -17,23 +17,23 @@ from vidpose.postprocess.rays import chunks, joint_rays
 from vidpose.utils.gaps import runs
 
 REPROJECTION_SD = 0.08
-"""What a reprojected joint is off by, in the person's size (mean distance of the joints from the
-root, about 0.45 m): the lifter's error and the detector's together."""
+"""Expected reprojection error, relative to the person's size (mean distance of the joints from the
+root, about 0.45 m): the combined error of lifter and detector."""
 ERROR_SECONDS = 0.1
-"""How long such an error lasts; frames closer than this say little new."""
+"""Correlation time of that error; frames closer than this add little information."""
 ACCELERATION = 2.0
-"""Spectral density of the root's acceleration, (m/s^2)^2 s: brisk human movement."""
+"""Spectral density of the root's acceleration, (m/s^2)^2 s: brisk human motion."""
 NEAREST_FRAMES_S = 1e-3
-"""Frames nearer together than this count as so far apart: the prior must not outweigh all else."""
+"""Minimum time between frames in the prior, which would otherwise outweigh the data."""
 NEAREST = 0.3
-"""Metres; no root is placed nearer to the camera."""
+"""Minimum distance of the root from the camera, metres."""
 
 
 def root_trajectory(result: Pose3D, focal_px: float) -> Pose3D:
-    """The same result with everybody's `root_3d`.
+    """Compute `root_3d` for everybody.
 
     Args:
-        result: the people, as they are relative to their root.
+        result: root-relative poses.
         focal_px: focal length in pixels, known or assumed.
     """
     root = result.root_3d.copy()
@@ -51,17 +51,17 @@ def root_positions(
     scores: NDArray[np.floating],
     timestamps: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Place a person in every frame, smoothly.
+    """Compute a smooth root trajectory.
 
-    Least squares of the reprojection error (weighted by confidence, robust against single
-    joints, in units of its expected size) plus a prior on the root's acceleration, over all
-    frames at once: a banded linear system, solved again with new weights a few times.
+    Iteratively reweighted least squares over all frames at once: the reprojection error, weighted
+    by confidence, with a Cauchy loss per joint, in units of its expected size, plus a prior on the
+    root's acceleration. Each iteration solves a banded linear system.
 
     Args:
         joints: (T, J, 3) metres, relative to the root.
         rays: (T, J, 2), NaN where a joint is missing.
         scores: (T, J), 0 to 1.
-        timestamps: (T,) seconds, rising.
+        timestamps: (T,) seconds, increasing.
 
     Returns:
         (T, 3) metres; NaN throughout if no frame has enough joints.
@@ -69,13 +69,13 @@ def root_positions(
     frames = len(joints)
     parts = chunks(frames)
     weight = np.where(np.isfinite(rays).all(axis=-1), np.maximum(scores, 0.05), 0)
-    # A frame needs three joints that do not fall on one spot.
+    # A frame needs three joints that do not coincide.
     spread = np.concatenate([_spread(rays[part], weight[part]) for part in parts])
     usable = ((weight > 0).sum(axis=1) >= 3) & (spread > 1e-6)
     if not usable.any():
         return np.full((frames, 3), np.nan)
     sd = np.where(usable, REPROJECTION_SD * spread, 1.0)
-    # The errors of neighbouring frames are alike, so a frame counts for the time it covers.
+    # Errors of neighbouring frames are correlated, so weight frames by the time they cover.
     counts = np.where(usable, np.minimum(_frame_seconds(timestamps) / ERROR_SECONDS, 1), 0)
     weight *= counts[:, None].astype(weight.dtype)
     prior = _acceleration_prior(timestamps)
@@ -105,13 +105,13 @@ def _equations(
     sd: NDArray[np.float64],
     root: NDArray[np.float64] | np.floating | float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Normal equations of every frame, around where the root is taken to be so far.
+    """Normal equations of every frame, linearised at the current root.
 
     Args:
         joints, rays: see `root_positions`.
         weight: (T, J), 0 where a joint is missing.
-        sd: (T, 1), what a reprojected joint is off by, rays.
-        root: (T, 3) metres, or at first one distance for all.
+        sd: (T, 1), expected reprojection error, rays.
+        root: (T, 3) metres, or initially one distance for all.
 
     Returns:
         (T, 3, 3) and (T, 3).
@@ -137,7 +137,7 @@ def _equations(
 
 
 def _spread(rays: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(T,): size of the person in rays, the mean distance of the joints from their middle."""
+    """(T,): size of the person in rays, the mean distance of the joints from their centre."""
     total = np.maximum(weight.sum(axis=1), 1e-9)
     points = np.nan_to_num(rays)
     middle = (points * weight[..., None]).sum(axis=1, keepdims=True) / total[:, None, None]
@@ -156,7 +156,7 @@ def _size(joints: NDArray[np.floating]) -> float:
 
 
 def _frame_seconds(timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T,): the time each frame covers."""
+    """(T,): the time that each frame covers."""
     if len(timestamps) == 1:
         return np.array([ERROR_SECONDS])
     return np.gradient(timestamps)
@@ -183,7 +183,7 @@ def _acceleration_prior(timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
 def _solve(
     information: NDArray[np.float64], vector: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Minimise sum_t (t' I t - 2 v' t) + acceleration prior; banded, 3 unknowns a frame."""
+    """Minimise sum_t (t' I t - 2 v' t) + acceleration prior; banded, 3 unknowns per frame."""
     frames = len(vector)
     # Lower form: band[d, i] = M[i + d, i]; in LAPACK's order, so that it is not copied.
     band = np.zeros((7, 3 * frames), order="F")

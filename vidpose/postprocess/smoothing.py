@@ -1,13 +1,12 @@
-"""Smoothing joints over time, without lag.
+"""Zero-lag smoothing of joints over time.
 
-There are two methods. Both take tracks with gaps whose frames are unevenly spaced:
+There are two methods. Both accept tracks with gaps and with unevenly spaced frames:
 
     savgol     a Savitzky-Golay filter: a parabola through the frames around each
     one-euro   the one-euro filter of G. Casiez, N. Roussel, D. Vogel, "1 Euro Filter: A Simple
                Speed-based Low-pass Filter for Noisy Input in Interactive Systems", CHI 2012: an
-               exponential mean that follows fast movement closely and smooths strongly what
-               stands still. Alone it lags. A file has a future, so it is run in both
-               directions, and their lags cancel.
+               exponential mean that smooths strongly at rest and follows fast motion closely. It
+               lags, so it runs forwards and backwards, and the lags cancel.
 """
 
 from __future__ import annotations
@@ -24,44 +23,44 @@ from vidpose.poses import Pose3D
 from vidpose.utils.gaps import gaps_in, runs_between
 
 WINDOW_S = 0.2
-"""Of the Savitzky-Golay filter, if that is `SMALLEST_WINDOW` or more. Steps and punches keep their
-full extent."""
+"""Window of the Savitzky-Golay filter, but at least `SMALLEST_WINDOW`. Short enough to keep the
+amplitude of steps and punches."""
 ORDER = 2
 SMALLEST_WINDOW = ORDER + 3
-"""Frames; with fewer the parabola would go (almost) through each of them."""
+"""Frames; with fewer, the parabola would pass (almost) through each of them."""
 EVEN_STEPS = 0.05
-"""Steps between frames that differ by no more than this part are even."""
+"""Frames count as evenly spaced if steps differ by no more than this fraction."""
 
 MIN_CUTOFF_HZ = 2.0
-"""Of the one-euro filter: what stands still is smoothed over about a tenth of a second ..."""
+"""Cut-off of the one-euro filter at rest: smooths over about a tenth of a second ..."""
 BETA = 8.0
-"""... and the cut-off rises by this many Hz for each metre a second."""
+"""... and the cut-off rises by this many Hz per metre per second."""
 SPEED_CUTOFF_HZ = 1.0
-"""Of the filter on the speed itself, as in the paper."""
+"""Cut-off of the filter on the speed itself, as in the paper."""
 EXTENSION_S = 0.5
-"""Tracks are continued by so much at both ends, for the filter to settle."""
+"""Padding at both ends, for the filter to settle."""
 
 MOST_STEPS = 10
-"""Unevenly spaced frames are interpolated to no more even steps than so many each."""
+"""Maximum number of even steps per frame when interpolating unevenly spaced frames."""
 MOST_EXTENSION = 2000
-"""Frames; half a second at 4,000 frames/s."""
+"""Maximum padding in frames: half a second at 4,000 frames/s."""
 BODY_M = 0.45
-"""Mean distance of the joints of a standing person from the root: what makes metres of pixels."""
+"""Mean distance of the joints of a standing person from the root, to convert pixels to metres."""
 
 NONE = "none"
 PICTURES = "savgol"
-"""The method for pictures, if none is given."""
+"""The default method for drawing."""
 
 
 def check_method(method: str) -> None:
-    """Raises UsageError: there is no such method."""
+    """Raise a UsageError if there is no such method."""
     if method != NONE and method not in METHODS:
         known = ", ".join((NONE, *METHODS))
         raise UsageError(f"--smooth {method}: give one of {known}.")
 
 
 def parameters(method: str) -> dict[str, float]:
-    """The method's parameters; for `meta`."""
+    """Parameters of a method, for `meta`."""
     return {
         "savgol": {"window_s": WINDOW_S, "order": ORDER},
         "one-euro": {"min_cutoff_hz": MIN_CUTOFF_HZ, "beta": BETA},
@@ -77,14 +76,14 @@ def smooth_track(
     """Smooth points over time.
 
     Args:
-        values: (T, J, D); NaN where a point is not there. Nothing is smoothed across such a gap,
-            nor between frames with a gap (`vidpose.utils.gaps.LONGEST_STEP_S`), and gaps stay.
-        timestamps: (T,) seconds, rising.
+        values: (T, J, D); NaN where a point is missing. There is no smoothing across such a gap, or
+            across a gap between frames (`vidpose.utils.gaps.LONGEST_STEP_S`); gaps stay.
+        timestamps: (T,) seconds, increasing.
         method: `none`, `savgol` or `one-euro`.
-        unit: what a metre is in the values' unit; for `one-euro`.
+        unit: a metre in the unit of the values; for `one-euro`.
 
     Returns:
-        (T, J, D), as `values`.
+        (T, J, D), in the unit of `values`.
 
     Raises:
         UsageError: there is no such method.
@@ -95,7 +94,7 @@ def smooth_track(
         return out
     smooth = METHODS[method]
     there = np.isfinite(values).all(axis=2)
-    # Points that are there in the same frames are smoothed together.
+    # Points that are known in the same frames are smoothed together.
     patterns, which = np.unique(there.T, axis=0, return_inverse=True)
     breaks = gaps_in(timestamps)
     for number, pattern in enumerate(patterns):
@@ -115,7 +114,7 @@ def savgol(
     Unevenly spaced frames are interpolated to even steps (PCHIP) and back.
     """
     steps = np.diff(times)
-    # Seldom more than the median; it bounds the work where most frames are hardly apart.
+    # Rarely more than the median; bounds the work if most frames are very close together.
     step = max(float(np.median(steps)), float(times[-1] - times[0]) / (MOST_STEPS * len(times)))
     if (np.abs(steps / step - 1) <= EVEN_STEPS).all():
         return _savgol(values, step)
@@ -123,9 +122,9 @@ def savgol(
 
     grid = times[0] + np.arange(np.ceil((times[-1] - times[0]) / step) + 1) * step
     out = np.empty_like(values)
-    for j in range(values.shape[1]):  # one by one, for tracks may be long
+    for j in range(values.shape[1]):  # one by one, to bound memory
         even = PchipInterpolator(times, values[:, j])(np.minimum(grid, times[-1]))
-        # The last step is cut short by the track's end; a line goes on to the grid's.
+        # The last step ends early, at the end of the track; extrapolate linearly to the grid.
         even[-1] += (grid[-1] - times[-1]) * (values[-1, j] - values[-2, j]) / steps[-1]
         out[:, j] = PchipInterpolator(grid, _savgol(even, step))(times)
     return out
@@ -148,9 +147,9 @@ def one_euro(
     """The one-euro filter of (T, J, D) without gaps, forwards and backwards, averaged.
 
     Args:
-        unit: what a metre is in the values' unit.
+        unit: a metre in the unit of the values.
     """
-    # Continued at both ends as mirrored in the end point: what moves evenly goes on evenly.
+    # Padded by point reflection, so that uniform motion continues uniformly.
     more = min(int(np.ceil(EXTENSION_S / np.median(np.diff(times)))), MOST_EXTENSION)
     values = np.pad(values, ((more, more), (0, 0), (0, 0)), "reflect", reflect_type="odd")
     times = np.pad(times, more, "reflect", reflect_type="odd")
@@ -168,7 +167,7 @@ def _one_euro(
     for t, step in enumerate(steps.tolist(), start=1):
         velocity = (values[t] - values[t - 1]) / step
         speed += _share(SPEED_CUTOFF_HZ, step) * (velocity - speed)
-        # The speed of the point in all axes together, whatever their directions.
+        # The norm of the velocity, so that the result does not depend on the axes.
         metres = np.sqrt(np.square(speed).sum(axis=-1, keepdims=True)) / unit
         share = _share(MIN_CUTOFF_HZ + BETA * metres, step)
         out[t] = out[t - 1] + share * (values[t] - out[t - 1])
@@ -176,7 +175,7 @@ def _one_euro(
 
 
 def _share(cutoff_hz: Any, step: float) -> Any:
-    """What a new value counts for, in an exponential mean with that cut-off."""
+    """Weight of a new value in an exponential mean with this cut-off."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * step))
 
 
@@ -185,10 +184,10 @@ METHODS: Mapping[str, Method] = {"one-euro": one_euro, "savgol": savgol}
 
 
 def smooth_joints(result: Pose3D, method: str) -> Pose3D:
-    """The same result with its 3D joints smoothed; 2D joints stay as they were detected.
+    """Smooth 3D joints; 2D joints stay as detected.
 
-    Joints are smoothed where they are in the scene, not relative to the moving root, so that a
-    foot on the ground stays still. Only where the place is unknown, it is relative to the root.
+    Joints are smoothed at their positions in the scene, so that a foot on the ground stays still,
+    and relative to the root only where the root's position is unknown.
 
     Raises:
         UsageError: there is no such method.
@@ -211,10 +210,10 @@ def smooth_joints(result: Pose3D, method: str) -> Pose3D:
 
 
 def smooth_pictures(result: Pose3D, method: str | None = None) -> Pose3D:
-    """The result as it is drawn: its 2D joints smoothed, and its 3D joints if they are not yet.
+    """Smooth a result for drawing: its 2D joints, and its 3D joints if they are not smoothed yet.
 
     Args:
-        method: by default that of `meta`, or else `PICTURES`.
+        method: by default that in `meta`, or else `PICTURES`.
 
     Raises:
         UsageError: there is no such method.
@@ -236,7 +235,7 @@ def smooth_pictures(result: Pose3D, method: str | None = None) -> Pose3D:
 
 
 def _pixels_per_metre(keypoints: NDArray[np.float32]) -> float:
-    """Of one person's (T, 17, 2) joints; 0 if it is unknown."""
+    """Scale of one person's (T, 17, 2) joints; 0 if unknown."""
     around = np.linalg.norm(keypoints - keypoints[:, :1], axis=2)[:, 1:]
     around = around[np.isfinite(around)]
     return float(around.mean()) / BODY_M if len(around) else 0.0

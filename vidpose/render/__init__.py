@@ -1,4 +1,4 @@
-"""Pictures of a result: the overlay video and its 3D scene."""
+"""Drawings of a result: the overlay video and its 3D scene."""
 
 from vidpose.render.compose import check_out, render_video, source_video
 from vidpose.render.overlay import draw_people

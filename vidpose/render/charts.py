@@ -1,4 +1,4 @@
-"""Kinds of charts that several plots share: bars by joint, lines over time, shares of joints."""
+"""Chart types shared by several plots: per-joint bars, lines over time, cumulative curves."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_SERIES = len(COLOURS)
-"""What one chart can show next to each other."""
+"""Maximum number of series in one chart."""
 MOST_COLUMNS = 600
-"""Of a heat map over time."""
+"""Maximum number of columns of a heat map over time."""
 BROKEN_FROM = 1.5
-"""Frames so many times farther apart than usual have others left out between them."""
+"""A step between frames that exceeds the median step by this factor is a gap."""
 PCK_MM = 150.0
 
 
@@ -39,12 +39,12 @@ class Bars(NamedTuple):
     label: str
     mean: NDArray[np.floating]
     low: NDArray[np.floating]
-    """Where its whiskers begin and end."""
+    """Whiskers go from `low` to `high`."""
     high: NDArray[np.floating]
 
 
 def joint_bars(axes: Axes, joints: Sequence[str], series: Sequence[Bars]) -> None:
-    """A bar for each joint and series, in the same order as in the legend."""
+    """Draw a bar for each joint and series, in the order of the legend."""
     width = 0.8 / len(series)
     places = np.arange(len(joints))
     for i, one in enumerate(series):
@@ -60,7 +60,7 @@ def joint_bars(axes: Axes, joints: Sequence[str], series: Sequence[Bars]) -> Non
 def joint_map(
     axes: Axes, joints: Sequence[str], values: NDArray[np.floating], label: str, **options: Any
 ) -> None:
-    """A heat map of (J, columns) from 0 on, a row for each joint, and what its colours mean.
+    """Draw a heat map of (J, columns) that starts at 0, with a row per joint and a colour bar.
 
     `options` are those of `Axes.imshow`.
     """
@@ -77,9 +77,9 @@ def joint_time_map(
     label: str,
     highest: float,
 ) -> None:
-    """A heat map of (T, J) over time, a row for each joint; blank where NaN.
+    """Draw a heat map of (T, J) over time, with a row per joint; blank where NaN.
 
-    No more than `MOST_COLUMNS` columns are drawn: of more frames, the mean of a few at a time.
+    More frames than `MOST_COLUMNS` are averaged in groups.
     """
     together = -(-len(values) // MOST_COLUMNS)
     starts = np.arange(0, len(values), together)
@@ -104,13 +104,13 @@ def joint_time_map(
 def over_time(
     axes: Axes, seconds: NDArray[np.floating], values: NDArray[np.floating], **style: Any
 ) -> None:
-    """A line (T,) that is broken where values or frames are missing.
+    """Draw a line (T,) that breaks where values or frames are missing.
 
-    `style` is that of `Axes.plot`.
+    `style` is passed to `Axes.plot`.
     """
     times, values = broken(seconds, values)
     known = np.isfinite(values)
-    # A marker, so that a frame without neighbours is seen, too.
+    # A marker makes a frame without neighbours visible.
     alone = known & ~np.append(known[1:], False) & ~np.insert(known[:-1], 0, False)
     axes.plot(times, values, **style)
     if alone.any():
@@ -120,7 +120,7 @@ def over_time(
 def broken(
     seconds: NDArray[np.floating], values: NDArray[np.floating]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """With NaN where frames are left out, so that no line is drawn across."""
+    """Insert NaN at gaps between frames, so that no line is drawn across."""
     if len(seconds) < 2:
         return seconds, values
     steps = np.diff(seconds)
@@ -131,7 +131,7 @@ def broken(
 def cumulative_curves(
     axes: Axes, shares: Sequence[tuple[str, NDArray[np.floating]]], limits_mm: NDArray[np.floating]
 ) -> None:
-    """How many joints are less than a distance off, in percent, for every distance."""
+    """Draw the percentage of joints with an error below each distance."""
     for number, (name, share) in enumerate(shares):
         label = f"{name}: half within {np.interp(50, share, limits_mm):.0f} mm"
         if share[-1] < 50:

@@ -1,7 +1,7 @@
 """All colours of the overlay video and of its 3D scene.
 
-Everybody has one colour of `PALETTE`, by their id. Their left arm and leg have a lighter shade of
-it, the right ones a darker shade (`side_colours`).
+Each person has a colour of `PALETTE`, by id. The left arm and leg have a lighter shade of it, the
+right ones a darker shade (`side_colours`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ PALETTE: tuple[Colour, ...] = (
 WHITE: Colour = (255, 255, 255)
 BLACKISH: Colour = (16, 16, 32)
 LEFT_LIGHTER, RIGHT_DARKER = 0.5, 0.4
-"""How much white is mixed into the colour of left limbs, and how much black into that of right."""
+"""Fraction of white mixed into the colour of left limbs, and of black for right limbs."""
 
-# The overlay on the picture.
+# The overlay on the video frame.
 OVERLAY_OUTLINE: Colour = (18, 20, 26)
 
 # The 3D scene.
@@ -35,13 +35,13 @@ FLOOR: Colour = (224, 228, 234)
 GRID: Colour = (178, 186, 198)
 SCENE_OUTLINE: Colour = (20, 24, 34)
 OUTLINE_SHARE = 0.62
-"""How much of the outline's colour is mixed into a limb's."""
+"""Fraction of the outline colour mixed into a limb's."""
 SHINE_SHARE = 0.4
-"""How much white is mixed in where the light falls."""
+"""Fraction of white mixed in for highlights."""
 HAZE_SHARE = 0.35
-"""How much of the sky is mixed into who is farthest away."""
+"""Fraction of the sky colour mixed into the farthest people."""
 INTERPOLATED_SHARE = 0.55
-"""How much of the sky is mixed into interpolated people."""
+"""Fraction of the sky colour mixed into interpolated people."""
 
 # The captions of the 3D panel.
 INK: Colour = (86, 96, 112)
@@ -60,7 +60,7 @@ JOINT_SIDES = tuple(side(joint) for joint in range(len(H36M17)))
 
 
 def mix(colour: Colour, other: Colour, amount: float) -> Colour:
-    """`colour` with `amount` (0 to 1) of `other` in it."""
+    """Blend `colour` with `amount` (0 to 1) of `other`."""
     (r, g, b), (red, green, blue) = colour, other
     return (
         round(r + (red - r) * amount),
@@ -85,10 +85,10 @@ def edge(colour: Colour) -> Colour:
 
 
 def shine(colour: Colour) -> Colour:
-    """Where the light falls on a limb in the 3D scene."""
+    """The highlight of a limb in the 3D scene."""
     return mix(colour, WHITE, SHINE_SHARE)
 
 
 def hazy(colour: Colour, haze: float, *, interpolated: bool) -> Colour:
-    """Paler with distance (`haze`, 0 to 1), and paler still what is interpolated or not seen."""
+    """Make a colour paler with distance (`haze`, 0 to 1), or if interpolated or not visible."""
     return mix(colour, SKY, INTERPOLATED_SHARE if interpolated else HAZE_SHARE * haze)

@@ -1,4 +1,4 @@
-"""The overlay video: the source with its skeletons, next to the 3D scene; or the scene alone."""
+"""The overlay video: the source with 2D skeletons next to the 3D scene, or only the scene."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from vidpose.utils.threads import ahead
 from vidpose.video import Frame, Sound, VideoReader, VideoWriter, is_ours
 
 SMALLEST_HEIGHT = 360
-"""Pixels; smaller videos are enlarged to it, or framed where that would make them too wide."""
+"""Pixels; smaller videos are enlarged to it, or padded if that would make them too wide."""
 WIDEST_ENLARGED = 960
 SCENE_ALONE = (1280, 720)
-"""Pixels of the 3D panel where there is no video next to it."""
+"""Size of the 3D panel without a video, pixels."""
 SAME_TIME_S = 1e-3
 PICTURES_AHEAD = 3
-"""Pictures that wait for the next stage; more only take memory."""
+"""Queue length between stages; a longer one only takes memory."""
 LATEST_START_S = 1.0
-"""A source that starts later than this (an odd clock) gets an overlay that starts at 0."""
+"""If the source starts later than this (an odd clock), the overlay starts at 0."""
 
 
 def render_video(
@@ -51,29 +51,29 @@ def render_video(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> list[str]:
-    """Write the video with 2D skeletons, next to the 3D scene, and with its sound.
+    """Write the video with 2D skeletons next to the 3D scene, with its sound.
 
-    Only the frames of the result are in it, each at its own time, so that an overlay of an entire
-    video has its frame count, time stamps and duration. A part that begins later starts at 0.
+    It contains the frames of the result at their own times, so that the overlay of an entire video
+    has the same frame count, timestamps and duration. A part that begins later starts at 0.
     Frames of more than a minute are shown for a second, see `vidpose.utils.gaps.shown_times`.
 
     Args:
         result: the people.
-        video: the video the result was made from; None draws the 3D scene alone.
+        video: the video the result was made from; None draws only the 3D scene.
         out: an .mp4.
-        view: where to look at the scene from, see `parse_view`.
-        width: the picture's, pixels, at most.
-        smooth: none, savgol or one-euro: how joints are smoothed for the picture, unless they are
-            in the result; by default as `infer` would have, see `vidpose.postprocess.smoothing`.
-        report: takes a warning if the sound could not be kept.
+        view: viewpoint of the scene, see `parse_view`.
+        width: maximum width of the overlay, pixels.
+        smooth: none, savgol or one-euro: how to smooth joints for drawing, unless the result is
+            smoothed; by default as in `infer`, see `vidpose.postprocess.smoothing`.
+        report: called with a warning if the sound cannot be kept.
         progress: wraps the stream of frames.
 
     Returns:
-        What was wrong with the video, one sentence each.
+        Warnings about the video, one sentence each.
 
     Raises:
         UsageError: there is no such view or smoothing, or `out` is the video itself.
-        VideoError: the video cannot be read, or is not the result's.
+        VideoError: the video cannot be read, or is not the source of the result.
         VidposeError: `out` cannot be written.
     """
     out = Path(out)
@@ -102,7 +102,7 @@ def render_video(
                 yield Frame(frame.index, time - start, image, shown_s(frame.duration_s))
 
         tick = None if reader is None else reader.time_base
-        # Decoding, drawing and encoding at the same time.
+        # Decode, draw and encode in parallel.
         with (
             VideoWriter(out, layout.size, time_base=tick, sound=sound) as writer,
             ahead(frames, PICTURES_AHEAD, "decode") as decoded,
@@ -114,7 +114,7 @@ def render_video(
             report(
                 Info(
                     f"Frames that would be shown for more than {LONGEST_SHOWN_S:g} s are shown for "
-                    f"{SHOWN_S:g} s in {out}, which is without sound then."
+                    f"{SHOWN_S:g} s in {out}, which therefore has no sound."
                 )
             )
         if sound is not None and sound.warning is not None:
@@ -123,10 +123,10 @@ def render_video(
 
 
 def source_video(result: Pose3D) -> Path | None:
-    """The video a result was made from; None if it was made from 2D joints of elsewhere.
+    """The video a result was made from; None if it was made from 2D joints of other programs.
 
     Raises:
-        UsageError: the video is no longer there.
+        UsageError: the video no longer exists.
     """
     source = result.meta.get("source")
     path = source.get("path") if isinstance(source, dict) else None
@@ -134,45 +134,43 @@ def source_video(result: Pose3D) -> Path | None:
         return None
     if not os.path.exists(path):
         raise UsageError(
-            f"{path}, from which this result was made, is no longer there; "
-            "name the video with --video, or draw the 3D scene alone with --no-video."
+            f"{path}, from which this result was made, no longer exists; "
+            "give the video with --video, or draw only the 3D scene with --no-video."
         )
     return Path(path)
 
 
 def check_out(out: Path) -> None:
-    """Find out before long work whether the overlay could be written to `out` at its end.
+    """Check early that the overlay can be written to `out`.
 
     Raises:
-        UsageError: there is a file already that vidpose did not write, such as the video itself.
-        VidposeError: its folder cannot be written to.
+        UsageError: the file exists and vidpose did not write it, such as the video itself.
+        VidposeError: its folder is not writable.
     """
     check_writable(out)
     if out.exists() and not is_ours(out):
-        raise UsageError(
-            f"{out} is there already and is not vidpose's to overwrite; choose another -o."
-        )
+        raise UsageError(f"{out} exists and was not written by vidpose; choose another -o.")
 
 
 def _start(result: Pose3D) -> float:
-    """The time that becomes 0, seconds."""
+    """The source time that becomes 0 in the overlay, seconds."""
     first = float(result.timestamps[0])
     from_start = result.frame_indices[0] == 0
     return 0.0 if from_start and 0 <= first <= LATEST_START_S else first
 
 
 def check_size(result: Pose3D, reader: VideoReader) -> None:
-    """Raises VideoError: a video's pictures have another size than those of the result's video."""
+    """Raise a VideoError if a video's frame size differs from that of the result."""
     if reader.size != result.frame_size:
         theirs, ours = ("x".join(map(str, s)) for s in (reader.size, result.frame_size))
-        raise wrong_video(reader.path, f"its pictures are {theirs} pixels, not {ours}")
+        raise wrong_video(reader.path, f"its frames are {theirs} pixels, not {ours}")
 
 
 def frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
-    """The result's frames of a video, each checked to be the one it was made from.
+    """Iterate over the result's frames in a video, and check the index and time of each.
 
     Raises:
-        VideoError: a frame is missing, or is at another time.
+        VideoError: a frame is missing or has another time.
     """
     indices, times = result.frame_indices.tolist(), result.timestamps.tolist()
     t = 0
@@ -182,7 +180,7 @@ def frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
         if frame.index < indices[t]:
             continue
         if abs(frame.time_s - times[t]) > SAME_TIME_S:
-            raise wrong_video(reader.path, f"frame {frame.index} is at another time")
+            raise wrong_video(reader.path, f"frame {frame.index} has another time")
         yield frame
         t += 1
     if t < len(indices):
@@ -190,14 +188,14 @@ def frames_of(result: Pose3D, reader: VideoReader) -> Iterator[Frame]:
 
 
 def _frames_alone(result: Pose3D) -> Iterator[Frame]:
-    """A frame without a picture at each of the result's times."""
+    """Empty frames at the result's times."""
     nothing = np.zeros((0, 0, 3), np.uint8)
     for index, time in zip(result.frame_indices.tolist(), result.timestamps.tolist(), strict=True):
         yield Frame(index, time, nothing, 1 / result.fps)
 
 
 def wrong_video(video: Path, why: str) -> VideoError:
-    """The error that says so."""
+    """The error for a video that is not the source of a result."""
     return VideoError(
         f"{video} is not the video of this result ({why}); give the one it was made from."
     )
@@ -205,16 +203,16 @@ def wrong_video(video: Path, why: str) -> VideoError:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where picture and panel go: side by side, equally high. All sizes (width, height)."""
+    """Layout of video and panel: side by side, of equal height. All sizes (width, height)."""
 
     picture: tuple[int, int]
-    """Of the video as drawn; (0, 0) without one."""
+    """Size of the video as drawn; (0, 0) without one."""
     panel: tuple[int, int]
 
     @classmethod
     def of(cls, frame_size: tuple[int, int], width: int = WIDEST_PX) -> Layout:
-        """The layout for videos of a size, at most `width` pixels wide in all; the panel is
-        square; next to portrait videos it is as narrow as they are.
+        """The layout for videos of a size, with a total width of at most `width` pixels. The panel
+        is square, or as narrow as the video if that is in portrait format.
         """
         across, high = frame_size
         panel_height = max(high, SMALLEST_HEIGHT)
@@ -238,18 +236,18 @@ class Layout:
 
 
 class Scene(Protocol):
-    """What draws the 3D panel of a result."""
+    """Draws the 3D panel of a result."""
 
     def draw(self, t: int, image: Image) -> Image:
-        """The result's frame `t`, in `image`."""
+        """Draw frame `t` of the result into `image`."""
         ...
 
 
 def compose_frame(result: Pose3D, t: int, picture: Image, scene: Scene, layout: Layout) -> Image:
-    """(H, W, 3) RGB of `layout.size`: the result's frame `t`, drawn.
+    """(H, W, 3) RGB of `layout.size`: one frame of the overlay.
 
     Args:
-        picture: (H, W, 3) RGB of `layout.picture`, the video's frame.
+        picture: (H, W, 3) RGB of `layout.picture`, the video frame.
     """
     width = layout.picture[0]
     canvas = np.empty((layout.size[1], layout.size[0], 3), np.uint8)
@@ -262,13 +260,13 @@ def compose_frame(result: Pose3D, t: int, picture: Image, scene: Scene, layout: 
 
 
 def _draw_picture(result: Pose3D, t: int, picture: Image, side: Image) -> None:
-    """The video's frame with its people, in the middle of its side, framed in black."""
+    """Draw the video frame with its people, vertically centred on black."""
     height, width = picture.shape[:2]
     top = (len(side) - height) // 2
     side[:top] = side[top + height :] = 0
     target = side[top : top + height]
     target[:] = picture
-    # The middle of the first pixel stays the middle of the pixels it becomes.
+    # Pixel centres map to pixel centres.
     scale = np.array((width, height)) / result.frame_size
     keypoints = (result.keypoints_2d[:, t] + 0.5) * scale - 0.5
     keypoints[~result.present[:, t]] = np.nan

@@ -1,4 +1,4 @@
-"""What overlay and scene share: shapes with sub-pixel edges, and text."""
+"""Drawing primitives of overlay and scene: shapes with sub-pixel edges, and text."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
 SUBPIXEL_BITS = 4
 FARTHEST_PX = 16_000
 ROUND_STEPS = 7
-"""Corners of half a circle."""
+"""Segments of half a circle."""
 _ANGLES = np.linspace(-np.pi / 2, np.pi / 2, ROUND_STEPS + 1)
 HALF_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
-"""(steps, 2) the corners, along the line and across it."""
+"""(steps + 1, 2) its corners, along the line and across it."""
 
 
 def capsules(
@@ -43,7 +43,7 @@ def capsules(
     length = np.hypot(along[:, 0], along[:, 1])
     ahead = np.divide(along, length[:, None], where=length[:, None] > 0, out=_to_the_right(along))
     aside = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
-    # (N, steps, 2): half a circle around where the line heads.
+    # (N, steps + 1, 2): half a circle around the direction of the line.
     cap = HALF_CIRCLE[:, :1] * ahead[:, None] + HALF_CIRCLE[:, 1:] * aside[:, None]
     outline = np.concatenate(
         [
@@ -56,23 +56,23 @@ def capsules(
 
 
 def _to_the_right(along: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """(N, 2): where lines without a length head."""
+    """(N, 2): direction of lines of length zero."""
     return np.broadcast_to((1.0, 0.0), along.shape).copy()
 
 
 def fixed(points: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
-    """Pixels to fixed point; what lies far outside is pulled in to stay representable."""
+    """Pixels -> fixed point; points far outside are clipped to stay representable."""
     inside = np.minimum(np.maximum(points, -FARTHEST_PX), FARTHEST_PX)
     return np.rint(inside * (1 << SUBPIXEL_BITS)).astype(np.int32)
 
 
 def _fixed(pixel: float) -> int:
-    """`fixed` for one number, which is quicker without NumPy."""
+    """`fixed` for one number, which is faster without NumPy."""
     return round(min(max(pixel, -FARTHEST_PX), FARTHEST_PX) * (1 << SUBPIXEL_BITS))
 
 
 def fill(image: Image, outline: NDArray[np.int32], colour: Colour | int) -> None:
-    """Fill a convex outline in fixed point, with smooth edges."""
+    """Fill a convex outline in fixed point, with antialiasing."""
     cv2.fillConvexPoly(image, outline, _scalar(colour), cv2.LINE_AA, SUBPIXEL_BITS)
 
 
@@ -113,7 +113,7 @@ def text_size(text: str, height: float) -> tuple[int, int]:
 def write(
     image: Image, text: str, left: float, baseline: float, height: float, colour: Colour
 ) -> None:
-    """A line of text with capitals `height` pixels high."""
+    """Draw a line of text with capitals `height` pixels high."""
     cv2.putText(
         image,
         text,

@@ -1,4 +1,4 @@
-"""2D skeletons over the picture."""
+"""2D skeletons on a video frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import known_joints
 
 SURE_SCORE = 0.3
-"""Bones between joints less sure than this are drawn faintly."""
+"""Bones of joints with a lower score are drawn faintly."""
 FAINT = 0.4
-"""How much of a faint bone covers the picture."""
+"""Opacity of a faint bone."""
 THORAX, NOSE, HEAD = (H36M17.index(name) for name in ("Thorax", "Neck/Nose", "Head"))
 MIDDLE = len(H36M17)
-"""A point halfway from the thorax to the head top, inside the head. The neck goes straight through
-it, and the nose is a spur on it: a line through the nose would run down the face in profile."""
+"""Index of an extra point halfway between thorax and head top. The neck is drawn straight through
+it, and the nose branches off: a line through the nose would run down the face in profile."""
 BONES = [bone for bone in H36M17.bones if not {NOSE, HEAD} & set(bone)]
 BONES += [(THORAX, HEAD), (MIDDLE, NOSE)]
 PARENTS, CHILDREN = (np.array(ends) for ends in zip(*BONES, strict=True))
@@ -37,14 +37,14 @@ def draw_people(
 ) -> None:
     """Draw the people of one frame onto `image`, in place.
 
-    Interpolated people (not `observed`) and bones of unsure joints (score below `SURE_SCORE`) are
-    faint and thinner. `vidpose.render.colours` has the colours.
+    Interpolated people (not `observed`) and bones of joints with a score below `SURE_SCORE` are
+    faint and thinner. The colours are in `vidpose.render.colours`.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        keypoints_px: (P, 17, 2) h36m17 joints in pixels of `image`; NaN joints are left out.
+        keypoints_px: (P, 17, 2) h36m17 joints in pixels of `image`; NaN joints are not drawn.
         scores: (P, 17) confidence, 0 to 1.
-        observed: (P,) the joints were detected in this very frame.
+        observed: (P,) whether the person was detected in this frame.
         person_ids: (P,).
     """
     people = [
@@ -52,7 +52,7 @@ def draw_people(
         for person in zip(keypoints_px, scores, observed, person_ids.tolist(), strict=True)
         if _in_picture(person[0], image)
     ]
-    people.sort(key=lambda person: person.height)  # the nearest last
+    people.sort(key=lambda person: person.height)  # the nearest (tallest) last
     for person in people:
         person.draw_faint(image)
     for person in people:
@@ -80,7 +80,7 @@ class _Person:
         self.colours = colours.person_colours(person_id)
         self.joints = known_joints(self.keypoints)
         known = self.keypoints[self.joints]
-        # Without the head top the nose is all there is of the head.
+        # Without the head top, attach the nose to the thorax.
         end = HEAD if self.joints[HEAD] else THORAX
         ends = [THORAX, end]
         self.points = np.vstack([self.keypoints, self.keypoints[ends].mean(axis=0)])
@@ -97,7 +97,7 @@ class _Person:
         self.bones = there[PARENTS] & there[CHILDREN]
         sure = (np.append(scores, scores[ends].min()) >= SURE_SCORE) & observed
         self.sure_bones = self.bones & sure[PARENTS] & sure[CHILDREN]
-        # A joint is as clear as the clearest bone that ends in it.
+        # A joint is drawn like the clearest of its bones.
         clear = np.zeros_like(there)
         clear[PARENTS[self.sure_bones]] = True
         clear[CHILDREN[self.sure_bones]] = True
@@ -118,7 +118,7 @@ class _Person:
         cv2.addWeighted(window, FAINT, before, 1 - FAINT, 0, dst=window)
 
     def _window(self, image: Image) -> Image:
-        """The part of the picture the person is in, as a view."""
+        """The part of the image around the person, as a view."""
         margin = 4 * self.radius + 2
         known = self.keypoints[self.joints]
         left, top = np.maximum(known.min(axis=0) - margin, 0).astype(int)
@@ -132,7 +132,7 @@ class _Person:
         radii = np.full((len(start), 2), radius)
         outer = draw.capsules(start, end, radii + self.edge)
         inner = draw.capsules(start, end, radii)
-        # All outlines first: they frame the figure and cut no bone.
+        # All outlines first, so that they do not cut through bones.
         for outline in outer:
             draw.fill(image, outline, OUTLINE)
         for joint in np.flatnonzero(joints):

@@ -1,9 +1,9 @@
-"""The style of every plot of the project, and how a plot becomes a file.
+"""The common style of all plots, and saving them to files.
 
-matplotlib is loaded by the first picture, and its global state is left alone. Colours are Okabe and
-Ito's (M. Okabe, K. Ito, "Color Universal Design", 2008), which colour-blind people can tell apart.
-The first ones differ in lightness, too, lines also differ in their dashes, and heat maps are
-cividis, which gets lighter throughout: a plot that is printed in grey can be read.
+matplotlib is imported by the first plot, and its global state does not change. Colours are those of
+M. Okabe and K. Ito, "Color Universal Design", 2008, which colour-blind people can distinguish. For
+printing in grey, the first colours also differ in lightness, lines in their dashes, and heat maps
+use cividis, whose lightness increases monotonically.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1, 1.5)))
 """matplotlib's line styles, in the order of the colours."""
 LEFT, RIGHT, MIDDLE = COLOURS[1], COLOURS[0], "#555555"
-"""The sides of a body."""
+"""Colours of the body's sides."""
 MARK = COLOURS[5]
-"""What stands out: the best epoch, the centre frame, the worst moments."""
+"""Colour of highlights: the best epoch, the centre frame, the worst moments."""
 INK = "#333333"
 FAINT = "#777777"
 GHOST = "#BBBBBB"
@@ -39,25 +39,25 @@ HEAT = "cividis"
 
 DPI = 150
 TITLE_PT, LABEL_PT, TICK_PT, NOTE_PT = 10, 9, 8, 7
-"""Sizes of letters: of titles, axes and panels, ticks and legends, and what is written inside."""
+"""Font sizes of titles, axes and panels, ticks and legends, and annotations."""
 LINE_PT = 1.5
 PAGE_IN = 7.0
-"""The width of a plot that is to fill a printed page."""
+"""Width of a plot that fills a printed page."""
 LETTERS_AN_INCH = 12.5
-"""Of titles."""
+"""Characters per inch in titles."""
 MOST_PEOPLE = 4
-"""So many people are in a plot of everybody at most: those who are seen longest."""
+"""Maximum number of people in a plot: those who are seen longest."""
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches; pyplot's global state is left alone."""
+    """An empty figure, in inches, without pyplot's global state."""
     from matplotlib.figure import Figure
 
     return Figure((width, height), dpi=DPI, layout="constrained", facecolor="white")
 
 
 def plain(axes: Axes) -> Axes:
-    """Axes in the style of all plots."""
+    """Apply the common style to axes."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_color(GRID)
     axes.tick_params(color=GRID, labelcolor=INK, labelsize=TICK_PT)
@@ -68,7 +68,7 @@ def plain(axes: Axes) -> Axes:
 
 
 def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure, inches, and its panels one below the other."""
+    """A figure, in inches, and its panels, stacked vertically."""
     figure = new_figure(width, height)
     return figure, [plain(figure.add_subplot(count, 1, i + 1)) for i in range(count)]
 
@@ -78,7 +78,7 @@ def grid_lines(axes: Axes, axis: Literal["both", "x", "y"] = "y") -> None:
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """How the line with this number is drawn: colour, dashes and width, for `Axes.plot`."""
+    """Colour, dashes and width of the line with this number, for `Axes.plot`."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": DASHES[number % len(DASHES)],
@@ -87,12 +87,12 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def title(axes: Axes, text: str, size: float = TITLE_PT) -> None:
-    """Above one panel, on its left."""
+    """Set the title of a panel, left-aligned."""
     axes.set_title(text, loc="left", fontsize=size, color=INK)
 
 
 def figure_title(figure: Figure, text: str) -> None:
-    """Above everything; lines that are wider than the figure are broken."""
+    """Set the title of a figure, wrapped to its width."""
     across = int(LETTERS_AN_INCH * figure.get_figwidth())
     text = "\n".join(part for line in text.splitlines() for part in wrap(line, across))
     figure.suptitle(text, x=0.01, ha="left", fontsize=TITLE_PT, color=INK)
@@ -103,7 +103,7 @@ def legend(axes: Axes, loc: Literal["upper right", "upper left", "best"] = "uppe
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
-    """One legend for all panels, under them, of what is drawn in one of them."""
+    """Add one legend below all panels, with the entries of one of them."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
         handles,
@@ -117,12 +117,12 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
 
 
 def names_below(axes: Axes, places: Iterable[float], names: Sequence[str]) -> None:
-    """Names under the horizontal axis, turned so that they do not overlap."""
+    """Label the horizontal axis with names, rotated so that they do not overlap."""
     axes.set_xticks(list(places), names, rotation=40, ha="right", rotation_mode="anchor")
 
 
 def heat_map(axes: Axes, values: NDArray[np.floating], **options: Any) -> Any:
-    """An image of numbers without a frame; `options` are those of `Axes.imshow`."""
+    """Draw a heat map without a frame; `options` are those of `Axes.imshow`."""
     shown = axes.imshow(values, cmap=HEAT, **options)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -130,7 +130,7 @@ def heat_map(axes: Axes, values: NDArray[np.floating], **options: Any) -> Any:
 
 
 def colour_bar(shown: Any, of: Axes | Sequence[Axes], label: str, **options: Any) -> Colorbar:
-    """What the colours of a heat map mean; `options` are those of `Figure.colorbar`."""
+    """Add the colour bar of a heat map; `options` are those of `Figure.colorbar`."""
     first = of[0] if isinstance(of, Sequence) else of
     bar = cast("Figure", first.get_figure()).colorbar(shown, ax=of, label=label, **options)
     cast(Any, bar.outline).set_visible(False)
@@ -140,13 +140,13 @@ def colour_bar(shown: Any, of: Axes | Sequence[Axes], label: str, **options: Any
 
 
 def save(figure: Figure, out: Path, **options: Any) -> Path:
-    """Write a figure as its suffix says, PNG, SVG or PDF; it appears whole or not at all.
+    """Write a figure as PNG, SVG or PDF, by suffix, atomically.
 
-    The same figure gives the same file. Letters of a PDF are TrueType, which journals ask for;
-    those of an SVG are outlines, which look alike everywhere.
+    The same figure gives the same file. PDF fonts are TrueType, which journals require; SVG text
+    is outlines, which look the same everywhere.
 
     Args:
-        figure: what to write.
+        figure: the figure.
         out: .png, .svg or .pdf.
         options: those of `Figure.savefig`.
 

@@ -1,6 +1,6 @@
-"""Plots of a result: where people go, their joint angles and speeds, the quality report.
+"""Plots of a result: trajectories, joint angles, speeds and the quality report.
 
-`plot` gives a matplotlib figure; nothing is written.
+`plot` returns a matplotlib figure and writes no file.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 SPEED_JOINTS = ("Hip", "RWrist", "LWrist", "RFoot", "LFoot")
 ANGLES_DRAWN = ("knee_flexion", "hip_flexion", "elbow_flexion", "shoulder_elevation")
 TRUNK_DRAWN = ("trunk_forward_lean", "trunk_side_lean")
-"""With a world."""
+"""Drawn if there is a world frame."""
 INTERPOLATED = {"linewidth": 0.7, "alpha": 0.6}
 
 Floats = NDArray[np.float64]
@@ -66,11 +66,12 @@ def plot(
     """Draw a result.
 
     Args:
-        result: with a world, positions are those in it; else those in the camera's frame.
+        result: the result; positions are in the world frame if it has one, else in the camera
+            frame.
         what: one of `PLOTS`.
-        person: only this one, by id; by default the `MOST_PEOPLE` who are seen longest.
-        joints: whose trajectories (by default the hip's) or speeds (`SPEED_JOINTS`).
-        name: of the result, for the title.
+        person: id of the only person to draw; by default the `MOST_PEOPLE` who are seen longest.
+        joints: joints to draw; by default the hip for trajectories and `SPEED_JOINTS` for speeds.
+        name: name of the result, for the title.
 
     Returns:
         A matplotlib figure with its own canvas: `figure.savefig("speeds.pdf")`.
@@ -98,7 +99,7 @@ def plot(
 
 
 def places(result: Pose3D, *, in_world: bool) -> tuple[Floats, tuple[str, str, str]]:
-    """(P, T, 17, 3) metres to the right, away from the camera, up; and the names of these axes."""
+    """(P, T, 17, 3) metres right, away from the camera, up; and the names of these axes."""
     if in_world:
         names = ("to the right, m", "away from the camera, m", "height over the floor, m")
         return result.joints_world().astype(np.float64), names
@@ -108,10 +109,10 @@ def places(result: Pose3D, *, in_world: bool) -> tuple[Floats, tuple[str, str, s
 
 
 def speeds(result: Pose3D) -> Floats:
-    """(P, T, 17) metres a second, of each joint in the scene.
+    """(P, T, 17) speed of each joint in the scene, metres per second.
 
-    The length of the slope at each frame of the parabola through it and its two neighbours, by
-    their own time stamps; of the line to the only neighbour next to a gap. NaN where the joint is
+    The norm of the slope at each frame of the parabola through it and its two neighbours, at their
+    timestamps; next to a gap, of the line to the only neighbour. NaN where the joint is
     missing, or both neighbours are missing or beyond a gap (`vidpose.utils.gaps.LONGEST_STEP_S`).
     """
     joints = result.joints_camera().astype(np.float64)
@@ -127,12 +128,12 @@ def speeds(result: Pose3D) -> Floats:
 
 
 def _line(axes: Axes, result: Pose3D, p: int, values: NDArray[np.floating], **style: Any) -> None:
-    """A line over time that is thinner where the person is interpolated."""
+    """Draw a line over time that is thinner where the person is interpolated."""
     observed = result.observed[p]
     over_time(axes, result.seconds, np.where(observed, values, np.nan), **style)
     gaps = result.present[p] & ~observed
     if gaps.any():
-        # With the frames around a gap, so that the line goes on.
+        # Include the frames around a gap, so that the line is continuous.
         gaps = gaps | np.append(gaps[1:], False) | np.insert(gaps[:-1], 0, False)
         thin = style | INTERPOLATED | {"label": "_"}
         over_time(axes, result.seconds, np.where(gaps, values, np.nan), **thin)
@@ -238,7 +239,7 @@ def _angles(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name: 
 
 
 def _columns(angle: str, names: Sequence[str]) -> dict[str, str]:
-    """The sides of an angle, and what these are called."""
+    """Names of an angle by side, as far as they are in `names`."""
     full = {side: f"{side}_{angle}" for side in ("right", "left")} | {"middle": angle}
     return {side: name for side, name in full.items() if name in names}
 
@@ -253,7 +254,7 @@ def _quality(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name:
     }
     if set(people) != set(ids):
         raise UsageError(
-            "this result has no quality report of everybody; make it again with `vidpose infer`."
+            "this result has no quality report for everybody; run `vidpose infer` again."
         )
     moments = [m for m in report.get("worst_moments", ()) if m["person"] in ids]
     figure = new_figure(PAGE_IN, 2.2 + 0.95 * len(rows) + 0.24 * len(rows) + 0.19 * len(moments))
@@ -264,7 +265,7 @@ def _quality(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name:
         for place, one in enumerate(ids):
             _figure_bar(axes, place, people[one].get(key), proxy.form, COLOURS[place])
         axes.set_yticks(range(len(ids)), [f"person {one}" for one in ids] if not column else [])
-        # On the right of the longest bar there is room for its figure.
+        # Leave room for the value to the right of the longest bar.
         axes.set_xlim(0, 1.9 * max(people[one].get(key) or 1e-9 for one in ids))
         axes.invert_yaxis()
         axes.set_xticks([])
@@ -292,7 +293,7 @@ def _figure_bar(axes: Axes, place: int, value: float | None, form: str, colour: 
 
 
 def _confidence(axes: Axes, result: Pose3D, p: int, colour: str) -> None:
-    """The mean 2D confidence of a person's joints, and when they are interpolated or absent."""
+    """Draw a person's mean 2D confidence, and mark where they are interpolated or absent."""
     observed, present = result.observed[p], result.present[p]
     mean = np.where(observed, result.scores_2d[p].mean(axis=1), np.nan)
     over_time(axes, result.seconds, mean, color=colour, linewidth=LINE_PT)
@@ -331,4 +332,4 @@ PLOTS: dict[str, Callable[..., Figure]] = {
     "speeds": _speeds,
     "quality": _quality,
 }
-"""By the name of what they show."""
+"""Plots by name."""

@@ -1,4 +1,4 @@
-"""The 3D panel: everybody in one scene, on a floor, seen from a viewpoint next to the camera."""
+"""The 3D panel: everybody in one scene on a floor, seen from a fixed viewpoint."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ RADII_M = np.array(
 )
 
 MOST_LOOKED_AT = 20_000
-"""Bodies, evenly among all, that decide what the panel shows."""
+"""Maximum number of poses, sampled evenly, to fit the view to."""
 WIDEST_SCENE_M = 10.0
-"""The scene is a square of at most this size around its middle. Who leaves it may leave the panel:
-a scene that keeps everybody would make everybody tiny."""
+"""Maximum side of the scene, a square around its centre. People outside it may be outside the panel;
+a scene that keeps everybody could make everybody tiny."""
 SMALLEST_SCENE_M = (1.2, 1.2, 1.9)
 HIGHEST_SCENE_M = 6.0
 OUTLIERS_PERCENT = 1.0
 DEFAULT_PLACE = np.array([0.0, 0.0, 4.0])
-"""Where people stand whose place is unknown, camera frame."""
+"""Position of people whose position is unknown, camera frame."""
 
 LINE_M = 0.012
 BAND_PX = 90
 SHADOW = 130.0
-"""Darkness of the shadow of what touches the floor, 0 to 255."""
+"""Darkness of the shadow at floor contact, 0 to 255."""
 SHADOW_FADES_M = 0.55
 FAR_SHADOW = 0.16
-"""What is left of it under somebody high above the floor, so that their place can be seen."""
+"""Fraction of it that remains under a person high above the floor, to show their position."""
 SHADOW_SPREAD = 1.6
 SHINE_OFFSET = np.array([-0.27, -0.35])
-"""Where the light falls on a round limb, in its radii."""
+"""Offset of the highlight on a limb, in radii."""
 THIN = 0.5
-"""Interpolated people are this much thinner, and limbs that were not seen: they are made up."""
+"""Thickness factor of interpolated people and of limbs that are not visible."""
 NEAREST_M = 0.5
-"""A limb nearer to the viewer than this is not drawn: it would hide everybody else."""
+"""Limbs nearer to the viewer than this are not drawn, because they would hide everybody else."""
 
 
 class ScenePanel:
-    """Draws the people of a result, frame by frame, from a viewpoint that stays put.
+    """Draws the people of a result, frame by frame, from a fixed viewpoint.
 
     Args:
         result: the people.
         size: width and height of the panel, pixels.
-        view: where to look from.
+        view: the viewpoint.
     """
 
     def __init__(self, result: Pose3D, size: tuple[int, int], view: View) -> None:
@@ -82,16 +82,16 @@ class ScenePanel:
         self._background = _background(self._viewpoint, size, box)
 
     def _in_world(self, placed: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(N, 17, 3) camera frame to world, as bodies are drawn."""
+        """(N, 17, 3) camera frame -> world frame, adjusted for drawing."""
         joints = self._ground.to_world(placed)
-        # The neck ends in the middle of the head: through the nose it would lean forwards.
+        # The neck ends in the centre of the head; through the nose, it would lean forwards.
         joints[..., NOSE, :] = (joints[..., NOSE, :] + joints[..., HEAD, :]) / 2
-        # A drawn leg ends at the ankle; that end touches the floor.
+        # Lower the body so that the end of the drawn leg, at the ankle, touches the floor.
         joints[..., 2] -= ANKLE_HEIGHT_M - LIMB_RADIUS_M
         return joints
 
     def draw(self, t: int, image: Image | None = None) -> Image:
-        """(H, W, 3) RGB: the scene at the result's frame `t`, in `image` if one is given."""
+        """(H, W, 3) RGB: the scene at frame `t` of the result, drawn into `image` if given."""
         people = np.flatnonzero(self._present[:, t])
         thin = self._thin[people, t][:, None] | self._unseen[people, t][:, CHILDREN]
         return self.draw_people(self._placed[people, t], self._ids[people], thin, image)
@@ -103,13 +103,13 @@ class ScenePanel:
         thin: NDArray[np.bool_],
         image: Image | None = None,
     ) -> Image:
-        """(H, W, 3) RGB: people in this scene, whether they are in its result or not.
+        """(H, W, 3) RGB: any people in this scene, even if they are not in its result.
 
         Args:
-            placed: (P, 17, 3) metres, camera frame, as of `placed_joints`.
+            placed: (P, 17, 3) metres, camera frame, as from `placed_joints`.
             person_ids: (P,).
-            thin: (P,) or, by bone, (P, 16): draw them thinner.
-            image: what to draw in.
+            thin: (P,) or, per bone, (P, 16): what to draw thinner.
+            image: image to draw into.
         """
         image = np.empty_like(self._background) if image is None else image
         image[:] = self._background
@@ -121,14 +121,14 @@ class ScenePanel:
         return image
 
     def shows(self, placed: NDArray[np.float32]) -> bool:
-        """Whether these people, as for `draw_people`, are in the shown part of the world."""
+        """Whether these people, as for `draw_people`, are within the scene."""
         low, high = self._box
         roots = self._in_world(placed)[:, 0]
         return bool(((roots >= low) & (roots <= high)).all())
 
     def _draw_shadows(self, image: Image, joints: NDArray[np.float64]) -> None:
         pixels, depth = self._viewpoint.project(joints * (1.0, 1.0, 0.0))
-        # At half the size: they are blurred anyway.
+        # At half resolution, since they are blurred anyway.
         pixels, scale = pixels / 2, self._viewpoint.focal_px / depth / 2
         outlines = draw.capsules(*_bones(pixels), _bone_radii(scale) * SHADOW_SPREAD)
         height = np.maximum(joints[:, PARENTS, 2] + joints[:, CHILDREN, 2], 0).reshape(-1) / 2
@@ -158,7 +158,7 @@ class ScenePanel:
         person_ids: NDArray[np.integer[Any]],
         thin: NDArray[np.bool_],
     ) -> None:
-        """Draw limbs from far to near; `thin` (N, bones) says which are interpolated or unseen."""
+        """Draw limbs from far to near; `thin` (P, bones): interpolated or not visible."""
         pixels, depth = self._viewpoint.project(joints)
         scale = self._viewpoint.focal_px / depth
         start, end = _bones(pixels)
@@ -216,22 +216,22 @@ class ScenePanel:
 
 
 def _bones(pixels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(P, 17, 2) joints to (P * 16, 2) starts and ends of bones."""
+    """(P, 17, 2) joints -> (P * 16, 2) starts and ends of bones."""
     return pixels[:, PARENTS].reshape(-1, 2), pixels[:, CHILDREN].reshape(-1, 2)
 
 
 def _bone_radii(scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P, 17) pixels a metre at each joint to (P * 16, 2) radii at each bone's start and end."""
+    """(P, 17) pixels per metre at each joint -> (P * 16, 2) radii at each bone's start and end."""
     at_ends = np.stack([scale[:, PARENTS], scale[:, CHILDREN]], axis=-1)
     radii: NDArray[np.float64] = RADII_M[:, None] * at_ends
     return radii.reshape(-1, 2)
 
 
 def placed_joints(result: Pose3D) -> NDArray[np.float32]:
-    """(P, T, 17, 3) camera frame, metres: everybody at a place, for a picture only.
+    """(P, T, 17, 3) camera frame, metres: everybody at some position, for drawing only.
 
-    Where a place is unknown it is interpolated in time; somebody without any known place goes
-    where the others are, or to `DEFAULT_PLACE`.
+    Unknown positions are interpolated in time; a person without any known position goes to the
+    median position of the others, or to `DEFAULT_PLACE`.
     """
     known = known_joints(result.root_3d)
     fallback = np.median(result.root_3d[known], axis=0) if known.any() else DEFAULT_PLACE
@@ -249,13 +249,13 @@ def placed_joints(result: Pose3D) -> NDArray[np.float32]:
 
 
 def scene_box(bodies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The part of the world to show: where the people are, except for outliers.
+    """The part of the world to show: the range of the people without outliers.
 
     Args:
         bodies: (N, 17, 3) world, metres.
 
     Returns:
-        (2, 3) lowest and highest corner; the floor is always in it.
+        (2, 3) lowest and highest corner; always includes the floor.
     """
     if len(bodies) == 0:
         bodies = np.zeros((1, 1, 3))
@@ -274,8 +274,8 @@ def scene_box(bodies: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _to_show(bodies: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 3) points inside a box that are to be in the picture: the people and their shadows,
-    and a body's height over the middle of the floor.
+    """(N, 3) points inside a box that the view must include: the people, their shadows, and a body
+    height above the centre of the floor.
     """
     points = bodies.reshape(-1, 3)
     points = np.clip(points[:: max(1, len(points) // 20_000)], *box)
@@ -287,7 +287,7 @@ def _to_show(bodies: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[n
 
 
 def _corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, 3) box to its (8, 3) corners."""
+    """(2, 3) box -> its (8, 3) corners."""
     x, y, z = np.meshgrid(*box.T, indexing="ij")
     corners: NDArray[np.float64] = np.stack([x, y, z], axis=-1).reshape(-1, 3)
     return corners
@@ -309,7 +309,7 @@ def _background(viewpoint: Viewpoint, size: tuple[int, int], box: NDArray[np.flo
 def _floor_colours(
     floor: NDArray[np.float64], shown: NDArray[np.bool_], box: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(H, W, 2) places on the floor and (H, W) where it is seen to (H, W, 3) colours."""
+    """(H, W, 2) floor coordinates, and (H, W) whether it is visible -> (H, W, 3) colours."""
     middle = box[:, :2].mean(axis=0)
     radius = max(2.0, float(np.linalg.norm(box[1, :2] - box[0, :2])) / 2)
     away = np.linalg.norm(floor - middle, axis=-1) / radius
@@ -318,8 +318,8 @@ def _floor_colours(
     bare = np.ones(shown.shape)
     for axis in (0, 1):
         place = floor[..., axis]
-        # A pixel shows this much of the floor: a line covers its exact part of it, and lines
-        # too dense to be seen one by one fade out.
+        # Size of a pixel on the floor. Lines cover their exact fraction of it, and fade out where
+        # they are too dense to be distinguished.
         shows = sum(np.abs(slope) for slope in np.gradient(place)) + 1e-9
         to_line = np.abs(place - np.round(place))
         covered = np.clip((np.maximum(LINE_M, shows) / 2 - to_line) / shows + 0.5, 0, 1)
@@ -333,6 +333,6 @@ def _floor_colours(
 
 
 def _smooth(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 below 0, 1 above 1, and a smooth step between."""
+    """Smoothstep: 0 below 0, 1 above 1."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)

@@ -1,4 +1,4 @@
-"""From where a scene is looked at, and how that becomes pixels."""
+"""Viewpoints of the 3D scene, and projection to pixels."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from vidpose.errors import UsageError
 
 MARGIN = 0.06
-"""Free rim of the panel, as a part of its smaller side."""
+"""Margin of the panel, as a fraction of its smaller side."""
 DISTANCE = 2.0
-"""Of the viewer from the scene's centre, in scene diameters: enough perspective to tell near
-from far, not so much that it distorts."""
+"""Distance of the viewer from the scene centre, in scene diameters: enough perspective to see depth,
+without distortion."""
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the viewer stands, going around the centre of the scene."""
+    """Direction of the viewer from the centre of the scene."""
 
     azimuth_deg: float
-    """0: where the camera is; 90: to the camera's right; 180: behind the people."""
+    """0: at the camera; 90: to the camera's right; 180: behind the people."""
     elevation_deg: float
     """0: on the floor; 90: straight above."""
 
@@ -36,10 +36,10 @@ VIEWS = {
 
 
 def parse_view(text: str) -> View:
-    """A view by name (`VIEWS`) or as "AZIMUTH,ELEVATION" in degrees.
+    """Parse a view, by name (`VIEWS`) or as "AZIMUTH,ELEVATION" in degrees.
 
     Raises:
-        UsageError: it is neither, or the elevation is below the floor or beyond the zenith.
+        UsageError: the text is neither, or the elevation is not from 0 to 90.
     """
     if text in VIEWS:
         return VIEWS[text]
@@ -57,22 +57,22 @@ def parse_view(text: str) -> View:
 
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
-    """A pinhole that looks at a scene; world axes x right, y away from the camera, z up, metres."""
+    """A pinhole camera; world axes x right, y away from the video camera, z up, metres."""
 
     axes: NDArray[np.float64]
     """(3, 3) rows: the panel's right, its up, and away from the viewer."""
     eye: NDArray[np.float64]
-    """(3,) where the viewer is."""
+    """(3,) position of the viewer."""
     focal_px: float
     middle_px: NDArray[np.float64]
-    """(2,) the pixel the viewer looks at straight."""
+    """(2,) principal point."""
 
     @classmethod
     def fit(cls, view: View, points: NDArray[np.floating[Any]], size: tuple[int, int]) -> Viewpoint:
         """The viewpoint from which `points` fill a panel.
 
         Args:
-            view: the direction.
+            view: direction of the viewer.
             points: (N, 3) world, metres.
             size: width and height of the panel, pixels.
         """
@@ -102,9 +102,9 @@ class Viewpoint:
     def project(
         self, points: NDArray[np.floating[Any]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(..., 3) world to (..., 2) pixels and (...) distance along the line of sight, metres.
+        """(..., 3) world -> (..., 2) pixels and (...) depth along the optical axis, metres.
 
-        What is behind the viewer comes out just before the eye, far outside the panel.
+        Points behind the viewer are moved just in front of the eye, far outside the panel.
         """
         seen = (points - self.eye) @ self.axes.T
         depth = np.maximum(seen[..., 2], 0.05)
@@ -115,7 +115,7 @@ class Viewpoint:
     def floor_at(
         self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """What pixels show of the floor.
+        """Intersect the rays of pixels with the floor.
 
         Args:
             x, y: (...) pixels.
