@@ -96,4 +96,4 @@ def test_infer_exports(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert "TRC: outputs/a_person1.trc" in done.stdout
     assert names(tmp_path / "outputs") == ["a.csv", "a.npz", "a_person1.trc"]
     (tmp_path / "outputs" / "a.csv").write_text("mine")
-    assert "is not vidpose's to overwrite" in sentence(run(*command, "csv", *world), 2)
+    assert "was not written by vidpose" in sentence(run(*command, "csv", *world), 2)

@@ -105,7 +105,7 @@ def test_several_results_against_a_reference(run: Run) -> None:
         (("a.npz", "b.npz", "--csv", "e.x", "--json", "e.x"), "--csv and --json are both e.x"),
         (
             ("a.npz", "b.npz", "--csv", "a.npz.txt"),
-            "not vidpose's to overwrite; choose another --csv",
+            "was not written by vidpose; choose another --csv",
         ),
         (("a.npz", "--align", "root"), "--align goes with --reference"),
         (("a.npz", "--offset", "1"), "--offset goes with --reference FILE"),

@@ -68,7 +68,7 @@ def test_a_batch_writes_pages_that_are_missing(
     [
         (["no.npz"], 1, "no.npz does not exist"),
         (["a.npz", "-o", "a.txt"], 2, "give the name of the .html"),
-        (["a.npz", "-o", "mine.html"], 2, "not vidpose's to overwrite"),
+        (["a.npz", "-o", "mine.html"], 2, "was not written by vidpose"),
         (["a.npz", "--video", "other.mp4"], 1, "is not the video of this result"),
         (["a.npz", "--start", "5"], 2, "give another --start or --end"),
         (["a.npz", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),

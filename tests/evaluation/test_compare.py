@@ -136,7 +136,7 @@ def test_files_of_others_are_not_overwritten(
     for option in ("--json", "--csv"):
         result = run("--weights", weights[0], option, tmp_path / "file")
         assert result.exit_code == 2
-        assert f"not vidpose's to overwrite; choose another {option}" in result.output
+        assert f"was not written by vidpose; choose another {option}" in result.output
     both = ("--csv", tmp_path / "x", "--json", tmp_path / "x")
     assert "give two names" in run("--weights", weights[0], *both).output
     assert (tmp_path / "file").read_text() == "mine"

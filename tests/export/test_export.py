@@ -67,10 +67,10 @@ def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
         ours = theirs.read_bytes()
         theirs.write_text("mine")
         before = {path: path.stat().st_mtime_ns for path in files}
-        with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+        with pytest.raises(UsageError, match="was not written by vidpose"):
             export_files(result, tmp_path / "a", options)
         assert before == {path: path.stat().st_mtime_ns for path in files}
-        with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+        with pytest.raises(UsageError, match="was not written by vidpose"):
             check_before(tmp_path / "a", options, world=True)
         assert theirs.read_text() == "mine"
         theirs.write_bytes(ours)
@@ -163,7 +163,7 @@ def test_files_of_others_are_not_taken_for_ours(name: str, tmp_path: Path) -> No
     path.write_text(others[name])
     before = path.read_bytes()
     result = passers_by().person(1)
-    with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+    with pytest.raises(UsageError, match="was not written by vidpose"):
         export(result, path, name)
     assert path.read_bytes() == before
     path.unlink()

@@ -28,7 +28,7 @@ def test_gaps_are_null(tmp_path: Path) -> None:
 def test_files_of_others_are_not_taken_for_ours(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pd.DataFrame({"person": [1]}).to_parquet(path)
-    with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+    with pytest.raises(UsageError, match="was not written by vidpose"):
         export(passers_by(), path, "parquet")
     path.unlink()
     export(passers_by(), path, "parquet")

@@ -170,7 +170,7 @@ def test_only_files_of_vidposes_are_replaced(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("net.onnx").write_bytes(b"somebody else's")
-    with pytest.raises(UsageError, match="not vidpose's to overwrite"):
+    with pytest.raises(UsageError, match="was not written by vidpose"):
         export_onnx("default", "net.onnx")
     assert Path("net.onnx").read_bytes() == b"somebody else's"
     with pytest.raises(UsageError, match=r"ends in \.onnx"):

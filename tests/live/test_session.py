@@ -191,7 +191,7 @@ def test_the_recorded_video_is_the_source_of_the_result(
     assert result.first_frame_s == 0
     assert result.frame_indices.tolist() == list(range(len(times)))
     render_video(result, video, tmp_path / "drawn.mp4")
-    with pytest.raises(UsageError, match="not vidpose's to overwrite"):
+    with pytest.raises(UsageError, match="was not written by vidpose"):
         render_video(result, video, video)
 
 

@@ -213,7 +213,7 @@ def test_source_video(tmp_path: Path) -> None:
     result = dataclasses.replace(result_of(path), meta={"source": {"path": str(path)}})
     assert source_video(result) == path
     path.unlink()
-    with pytest.raises(UsageError, match=r"a\.mp4, from .* no longer there; .* or .* --no-video"):
+    with pytest.raises(UsageError, match=r"a\.mp4, from .* no longer exists; .* or .* --no-video"):
         source_video(result)
     metas: list[dict[str, Any]] = [{}, {"source": None}, {"source": {}}]
     for meta in metas:
@@ -225,8 +225,8 @@ def test_another_video_is_refused(tmp_path: Path) -> None:
     result = result_of(path)
     out = tmp_path / "out.mp4"
     others = {
-        "its pictures are 64x64 pixels, not 64x48": make_clip(tmp_path / "b.mp4", size=(64, 64)),
-        "frame 1 is at another time": make_clip(tmp_path / "c.mp4", rate=Fraction(25)),
+        "its frames are 64x64 pixels, not 64x48": make_clip(tmp_path / "b.mp4", size=(64, 64)),
+        "frame 1 has another time": make_clip(tmp_path / "c.mp4", rate=Fraction(25)),
         "it ends before frame 6": make_clip(tmp_path / "d.mp4", frames=6),
     }
     for why, other in others.items():
@@ -240,7 +240,7 @@ def test_another_video_is_refused(tmp_path: Path) -> None:
 def test_the_video_itself_is_no_output(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4")
     before = path.read_bytes()
-    with pytest.raises(UsageError, match="is not vidpose's to overwrite"):
+    with pytest.raises(UsageError, match="was not written by vidpose"):
         render_video(result_of(path), path, path)
     assert path.read_bytes() == before
 

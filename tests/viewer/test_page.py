@@ -335,7 +335,7 @@ def test_another_video(
 def test_a_video_of_other_times(filmed: tuple[Pose3D, Path], tmp_path: Path) -> None:
     result, video = filmed
     unknown = replace(result, meta={}, timestamps=np.arange(30) / 25)
-    with pytest.raises(VideoError, match="frame 1 is at another time"):
+    with pytest.raises(VideoError, match="frame 1 has another time"):
         write_page(unknown, tmp_path / "a.html", video)
     assert not (tmp_path / "a.html").exists()
 
@@ -346,7 +346,7 @@ def test_a_video_of_other_times(filmed: tuple[Pose3D, Path], tmp_path: Path) -> 
 def test_only_pages_are_replaced(tmp_path: Path) -> None:
     out = tmp_path / "a.html"
     out.write_text("<p>mine</p>")
-    with pytest.raises(UsageError, match="not vidpose's to overwrite"):
+    with pytest.raises(UsageError, match="was not written by vidpose"):
         write_page(two_people(), out, options=WITHOUT)
     assert out.read_text() == "<p>mine</p>"
     out.unlink()

@@ -31,8 +31,8 @@ RADII_M = np.array(
 MOST_LOOKED_AT = 20_000
 """Maximum number of poses, sampled evenly, to fit the view to."""
 WIDEST_SCENE_M = 10.0
-"""Maximum side of the scene, a square around its centre. People outside it may be outside the panel;
-a scene that keeps everybody could make everybody tiny."""
+"""Maximum side of the scene, a square around its centre. People outside it may leave the panel; a
+scene that keeps everybody could make everybody tiny."""
 SMALLEST_SCENE_M = (1.2, 1.2, 1.9)
 HIGHEST_SCENE_M = 6.0
 OUTLIERS_PERCENT = 1.0

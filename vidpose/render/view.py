@@ -13,8 +13,8 @@ from vidpose.errors import UsageError
 MARGIN = 0.06
 """Margin of the panel, as a fraction of its smaller side."""
 DISTANCE = 2.0
-"""Distance of the viewer from the scene centre, in scene diameters: enough perspective to see depth,
-without distortion."""
+"""Distance of the viewer from the scene centre, in scene diameters: enough perspective to show
+depth, without distortion."""
 
 
 @dataclass(frozen=True)

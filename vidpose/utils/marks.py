@@ -1,4 +1,4 @@
-"""Whose a file is: vidpose replaces and removes only what it wrote itself."""
+"""Marks in files that vidpose wrote; it replaces and removes no others."""
 
 from __future__ import annotations
 
@@ -9,34 +9,32 @@ from vidpose.errors import UsageError
 from vidpose.utils.files import check_writable
 
 LOOKED_AT_BYTES = 1 << 16
-"""So much of a file's beginning, and of its end, is looked at."""
+"""Bytes to search at the beginning and at the end of a file."""
 
 
 def check_replaceable(path: Path, mark: bytes, option: str = "-o") -> None:
-    """Before long work: a file can be written there, and replaces none that vidpose did not write.
+    """Check early that a file can be written and replaces no file that vidpose did not write.
 
     Args:
-        path: of the file.
+        path: the file.
         mark: see `holds_mark`.
-        option: what the user gives to choose another name.
+        option: the option that sets the path, for the message.
 
     Raises:
-        UsageError: a file of somebody else's is there.
-        VidposeError: none can be written there.
+        UsageError: the file exists and vidpose did not write it.
+        VidposeError: the file cannot be written.
     """
     check_writable(path)
     try:
         replaceable = not path.exists() or holds_mark(path, mark)
-    except OSError:  # it may not be read
+    except OSError:  # not readable
         replaceable = False
     if not replaceable:
-        raise UsageError(
-            f"{path} is there already and is not vidpose's to overwrite; choose another {option}."
-        )
+        raise UsageError(f"{path} exists and was not written by vidpose; choose another {option}.")
 
 
 def check_numbers(csv: Path | None, csv_mark: bytes, json: Path | None, json_mark: bytes) -> None:
-    """See `check_replaceable`, for the files of --csv and --json, which may not be the same."""
+    """`check_replaceable` for the files of --csv and --json, which must differ."""
     if csv is not None and json is not None and os.path.realpath(csv) == os.path.realpath(json):
         raise UsageError(f"--csv and --json are both {csv}; give two names.")
     for path, mark, option in ((csv, csv_mark, "--csv"), (json, json_mark, "--json")):
@@ -45,7 +43,7 @@ def check_numbers(csv: Path | None, csv_mark: bytes, json: Path | None, json_mar
 
 
 def holds_mark(path: Path, mark: bytes) -> bool:
-    """Whether a file's beginning or end holds what only files of vidpose's hold there.
+    """Whether a mark of vidpose is at the beginning or end of a file.
 
     Raises:
         OSError: the file cannot be read.

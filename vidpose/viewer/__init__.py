@@ -1,1 +1,1 @@
-"""The player: one HTML file with the people in 3D, their curves and their video."""
+"""The 3D player: one HTML file with poses, curves and video."""

@@ -1,4 +1,4 @@
-"""What the page knows about a result, except for its numbers: JSON values."""
+"""The header of a page: everything about a result except its arrays, as JSON values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_TITLE = "vidpose result"
 
 
 def title_of(result: Pose3D) -> str:
-    """The name of the video, on whatever system it was."""
+    """File name of the video, from a path of any operating system."""
     path = section(result.meta, "source").get("path")
     if not isinstance(path, str):
         return NO_TITLE
@@ -56,7 +56,7 @@ def header_of(part: Pose3D, packed: Packed) -> dict[str, Any]:
         "head": {"joints": (NOSE, HEAD), "radius_m": HEAD_RADIUS_M},
         "interpolated": {"thin": THIN, "paler": colours.INTERPOLATED_SHARE},
         "overlay": {"sure_score": SURE_SCORE, "faint": FAINT, "sure_outside": SURE_OUTSIDE},
-        # A drawn leg ends at the ankle: that end touches the floor as it is drawn.
+        # The drawn leg ends at the ankle, and that end touches the floor.
         "floor_m": ANKLE_HEIGHT_M - LIMB_RADIUS_M,
         "box_m": scene_box(packed.bodies).tolist(),
         "views": {name: (view.azimuth_deg, view.elevation_deg) for name, view in VIEWS.items()},
@@ -94,7 +94,7 @@ def _focal_px(result: Pose3D) -> float:
 
 
 def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
-    """The worst moments that lie in this part; those that are damaged are left out."""
+    """The worst moments within this part; malformed ones are skipped."""
     moments = section(part.meta, "trust").get("worst_moments")
     seconds, shown = part.seconds, page_times(part)
     for moment in moments if isinstance(moments, list) else []:
@@ -110,7 +110,7 @@ def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
 
 
 def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:
-    """What a reader wants to know about the numbers."""
+    """Facts for the About tab of the page."""
     meta = part.meta
     detector, lifter, camera = (section(meta, name) for name in ("detector", "lifter", "camera"))
     width, height = part.frame_size
@@ -118,15 +118,15 @@ def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:
     if part.camera_to_world is None:
         yield (
             "Axes",
-            "x to the right, y away from the camera, z up as the camera is held: the result was "
-            "made without --world. The floor is put under the lowest resting feet.",
+            "x right, y away from the camera, z up in the camera's orientation, since the result was "
+            "made without --world. The floor is under the lowest feet at rest.",
         )
     else:
-        yield "Axes", "the result's world: x to the right, y away from the camera, z up, floor at 0"
+        yield "Axes", "world frame: x right, y away from the camera, z up, floor at 0"
     yield "Detector", " ".join(str(detector.get(key, "")) for key in ("name", "network")).strip()
-    yield "Lifter", str(lifter.get("weights") or lifter.get("model") or "not said")
+    yield "Lifter", str(lifter.get("weights") or lifter.get("model") or "not recorded")
     yield "Focal length", f"{_focal_px(part):.0f} px, {camera.get('focal', 'assumed')}"
-    yield "Smoothing", str(section(meta, "smoothing").get("data", "not said"))
+    yield "Smoothing", str(section(meta, "smoothing").get("data", "not recorded"))
     steps = packed.steps
     yield (
         "Rounding",
@@ -136,5 +136,5 @@ def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:
     warnings = meta.get("warnings")
     for warning in warnings if isinstance(warnings, list) else []:
         yield "Warning", str(warning)
-    made = str(meta.get("vidpose", "not said"))
+    made = str(meta.get("vidpose", "(version not recorded)"))
     yield "Made by", f"vidpose {made}, this page by vidpose {vidpose.__version__}"

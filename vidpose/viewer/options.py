@@ -1,4 +1,4 @@
-"""What can be chosen about a page."""
+"""Options of `vidpose view`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ PAGE = "Page"
 
 @dataclass(frozen=True, kw_only=True)
 class ViewOptions(Options):
-    """What goes into the page of a result."""
+    """What the page of a result contains."""
 
     link_video: bool = option(
         False,
-        "Play the video from where it lies instead of putting a small copy of it into the page. "
-        "The page then needs it at that place, and a browser that can play it.",
+        "Link to the video file instead of embedding a small copy. The page then needs the video "
+        "at its current path, and a browser that can play it.",
         PAGE,
         kind=bool,
     )
     without_video: bool = option(False, "Leave the video out.", PAGE, kind=bool)
     start: float | None = option(
-        None, "Begin at this time, in seconds, as the page shows it.", PAGE, metavar="S", kind=float
+        None, "Start at this time, in seconds, as the page shows it.", PAGE, metavar="S", kind=float
     )
     end: float | None = option(None, "End at this time.", PAGE, metavar="S", kind=float)
-    every: int = option(1, "Take only every Nth frame.", PAGE, metavar="N", kind=int, minimum=1)
+    every: int = option(1, "Keep only every Nth frame.", PAGE, metavar="N", kind=int, minimum=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,8 +1,8 @@
-"""A result's numbers as the page holds them: small, and quick to read for a browser.
+"""The binary format of a page's arrays: compact, and fast to parse in a browser.
 
-Everybody has a string of bytes, from the first frame in which they are present to the last: one
-block after another, frame after frame, little-endian (`BLOCKS`). Integers are steps of the size
-that the page's header gives, `UNKNOWN` is NaN.
+Each person has a byte string for the frames from the first to the last in which they are present:
+one block after another (`blocks`), each frame by frame, little-endian. Integers count steps whose
+size is in the page's header; `UNKNOWN` is NaN.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from vidpose.viewer.options import ViewOptions
 UNKNOWN = -32768
 LARGEST = 32767
 STEP_M, STEP_PX, STEP_DEG = 1e-4, 1 / 16, 0.01
-"""Of joints relative to the root, of keypoints, and of angles; larger where a number would not fit
+"""Quantisation steps of root-relative joints, keypoints and angles; larger if a value would not fit
 into 16 bits."""
 PRESENT, OBSERVED, PLACED = 1, 2, 4
-"""Bits of a person's flags in a frame; placed: it is known where they are."""
+"""Bits of a person's flags in a frame; placed: their position is known."""
 JOINTS = len(H36M17)
 MOST_BODIES = 20_000
-"""Bodies that decide what the page shows at first."""
+"""Maximum number of poses to fit the initial view to."""
 
 Floats = NDArray[np.floating[Any]]
 
 
 class Block(NamedTuple):
-    """One part of a person's bytes; `values` of a type in each frame."""
+    """One part of a person's bytes, with `values` numbers of a type per frame."""
 
     name: str
     type: str
@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 
 def blocks(angles: int) -> tuple[Block, ...]:
-    """The blocks in their order: longer types first, so that each is aligned."""
+    """The blocks in order: longer types first, so that each is aligned."""
     return (
         Block("root", "float32", 3),  # metres, scene axes
         Block("joints", "int16", JOINTS * 3),  # relative to the root, scene axes
@@ -59,7 +59,7 @@ def blocks(angles: int) -> tuple[Block, ...]:
 
 @dataclass(frozen=True, eq=False)
 class PackedPerson:
-    """Somebody's bytes, and the frames they are for."""
+    """The bytes of a person, and their range of frames."""
 
     id: int
     first: int
@@ -69,16 +69,16 @@ class PackedPerson:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """A result's numbers for the page."""
+    """The arrays of a page."""
 
     ground: Ground
-    """The floor; its `camera_to_world` leads to the scene's axes."""
+    """The floor; its `camera_to_world` transforms to the scene's axes."""
     steps: dict[str, float]
     """The size of a step of `joints`, `keypoints` and `angles`."""
     angle_names: tuple[str, ...]
     people: tuple[PackedPerson, ...]
     bodies: NDArray[np.float64]
-    """(N, 17, 3) metres, scene axes: some people, evenly among all; what the page has to show."""
+    """(N, 17, 3) metres, scene axes: a sample of poses, to fit the initial view to."""
 
     @property
     def bytes(self) -> int:
@@ -86,10 +86,10 @@ class Packed:
 
 
 def part_of(result: Pose3D, options: ViewOptions) -> NDArray[np.intp]:
-    """The frames that the options choose, by their place in the result.
+    """Indices of the frames that the options select.
 
     Raises:
-        UsageError: there is none, or nobody in any of them.
+        UsageError: there is no such frame, or nobody is in any of them.
     """
     times = result.seconds
     chosen = np.ones(len(times), bool)
@@ -100,21 +100,21 @@ def part_of(result: Pose3D, options: ViewOptions) -> NDArray[np.intp]:
     frames = np.flatnonzero(chosen)[:: options.every]
     if not len(frames):
         raise UsageError(
-            f"no frame is there; the result goes from {times[0]:.2f} s to {times[-1]:.2f} s, so "
-            "give another --start or --end."
+            f"no frame is in this range; the result goes from {times[0]:.2f} s to {times[-1]:.2f} "
+            "s, so give another --start or --end."
         )
     if not result.present[:, frames].any():
-        raise UsageError("nobody is in these frames; give a result, or a part of it, with people.")
+        raise UsageError("nobody is in these frames; select frames with people.")
     return frames
 
 
 def page_times(part: Pose3D) -> Floats:
-    """(T,) seconds of the frames on the page: from the video's first frame, see `shown_times`."""
+    """(T,) times of the frames on the page, in seconds from the first frame; see `shown_times`."""
     return shown_times(part.seconds)
 
 
 def take_frames(result: Pose3D, frames: NDArray[np.intp]) -> Pose3D:
-    """Some frames of a result, and only the people who are in them."""
+    """Select frames of a result, and the people who are in them."""
     people = result.present[:, frames].any(axis=1)
     by_person_and_frame = (
         *("keypoints_2d", "scores_2d", "present", "observed"),
@@ -136,15 +136,15 @@ def take_frames(result: Pose3D, frames: NDArray[np.intp]) -> Pose3D:
 
 
 def scene_ground(result: Pose3D) -> Ground:
-    """The floor of the result's world; without one, up is up for the camera."""
+    """The floor of the result's world frame; without one, an estimate with the camera's own up."""
     known = result.camera_to_world
     return estimate_ground(result, CAMERA_UP) if known is None else Ground.from_matrix(known)
 
 
 def pack(result: Pose3D, frames: NDArray[np.intp]) -> Packed:
-    """The numbers of some of a result's frames.
+    """Pack selected frames of a result.
 
-    The floor and the angles are those of the whole result, whatever part of it is taken.
+    The floor and the angles are computed from the whole result.
     """
     ground = scene_ground(result)
     angles = joint_angles(result)

@@ -1,7 +1,7 @@
-"""The page: one HTML file that holds the player, the result and the video.
+"""The page: one HTML file with the player, the result and the video.
 
-It loads nothing: a content security policy forbids it, and allows the player as the only script.
-What a result says about itself goes in as text, whatever it is.
+Its content security policy forbids loading anything, and allows only the player as a script. All
+strings from a result are embedded as text.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from vidpose.viewer.proxy import address, check_video, small_copy
 LARGE_BYTES = 60_000_000
 """Browsers open larger pages slowly."""
 LARGEST_VIDEO_BYTES = 390_000_000
-"""Beyond it, in base64, is the longest text that Chromium holds, 2^29 characters."""
+"""A larger video, in base64, exceeds Chromium's longest string, 2^29 characters."""
 VIDEO_BYTES_A_FRAME = 5_000
-"""Of the small copy, about: the demo video's takes so much."""
+"""Estimate for the small copy, from the demo video."""
 INLINE_BYTES = 6_000_000
-"""Of a page in a notebook, which keeps it in its file."""
+"""Maximum size of a page in a notebook, which stores it in its file."""
 INLINE_HEIGHT_PX = 620
 MARK = '<meta name="generator" content="vidpose '
-"""In every page, near its start."""
+"""Identifies our pages; near the start of the file."""
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _NO_VIDEO = ViewOptions(without_video=True)
@@ -56,22 +56,22 @@ def write_page(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> Path:
-    """Write the player of a result: an HTML file that needs no server and no network.
+    """Write the 3D player of a result: an HTML file that needs no server and no network.
 
     Joints are rounded to 0.1 mm relative to the root, angles to 0.01 degrees, confidences to 1/255.
 
     Args:
         result: the people.
         out: an .html.
-        video: the video the result was made from; by default the one that the result names. If
-            that is no longer there, the page goes without, and a warning says so.
-        options: which part of the result, and what becomes of the video.
-        report: takes warnings, and the file.
+        video: the video the result was made from; by default the path recorded in the result. If
+            that no longer exists, the page has no video, and there is a warning.
+        options: the part of the result, and how to include the video.
+        report: called with warnings and the file written.
         progress: wraps the frames of the video.
 
     Raises:
-        UsageError: `out` is a file that is not a page, or the options choose nobody.
-        VideoError: the video is not the result's, or cannot be read.
+        UsageError: `out` exists and is not a page, or the options select nobody.
+        VideoError: the video is not the source of the result, or cannot be read.
         VidposeError: `out` cannot be written.
     """
     out, options = Path(out), options or ViewOptions()
@@ -94,8 +94,8 @@ def write_page(
         copy = small_copy(part, source, progress) if embedded else None
         if copy is not None and len(copy) > LARGEST_VIDEO_BYTES:
             raise UsageError(
-                f"a copy of {source} takes {len(copy) / 1e6:.0f} MB, which no browser opens inside "
-                "a page; give --link-video, or take a part of it with --start and --end."
+                f"a copy of {source} takes {len(copy) / 1e6:.0f} MB, which is too large for a page; "
+                "give --link-video, or select a part with --start and --end."
             )
         start = float(page_times(part)[0]) if embedded else -part.first_frame_s
         link = None if embedded else address(source, out)
@@ -107,25 +107,23 @@ def write_page(
 
 
 def check_page(out: Path) -> None:
-    """Find out before long work whether a page could be written to `out` at its end.
+    """Check early that a page can be written to `out`.
 
     Raises:
-        UsageError: it has another suffix, or there is a file already that is no page of vidpose's.
-        VidposeError: its folder cannot be written to.
+        UsageError: it has another suffix, or the file exists and vidpose did not write it.
+        VidposeError: its folder is not writable.
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"-o {out}: give the name of the .html to write.")
     check_writable(out)
     if out.exists() and not _is_ours(out):
-        raise UsageError(
-            f"{out} is there already and is not vidpose's to overwrite; choose another -o."
-        )
+        raise UsageError(f"{out} exists and was not written by vidpose; choose another -o.")
 
 
 def inline(result: Pose3D) -> str:
-    """HTML with the player for a notebook's cell, without the video; a line where it is too long.
+    """HTML of the player for a notebook cell, without the video; one line if it is too large.
 
-    The player runs in a frame of its own that can reach neither the notebook nor the network.
+    The player runs in a sandboxed frame with no access to the notebook or the network.
     """
     what = extent(result.people, result.frames)
     if not result.present.any():
@@ -134,9 +132,9 @@ def inline(result: Pose3D) -> str:
     part, packed = take_frames(result, frames), pack(result, frames)
     if packed.bytes > INLINE_BYTES:
         return (
-            f"<p>vidpose: {escape(what)}, too many for a player in a notebook. "
-            "<code>vidpose.viewer.page.write_page(result, 'result.html')</code> writes one for the "
-            "browser.</p>"
+            f"<p>vidpose: {escape(what)}, too large for a notebook. Call "
+            "<code>vidpose.viewer.page.write_page(result, 'result.html')</code> to write an HTML "
+            "page.</p>"
         )
     document = escape("".join(page(part, packed, None, None)))
     style = f"width: 100%; height: {INLINE_HEIGHT_PX}px; border: 0"
@@ -149,13 +147,13 @@ def inline(result: Pose3D) -> str:
 def page(
     part: Pose3D, packed: Packed, copy: bytes | None, video: dict[str, Any] | None
 ) -> Iterator[str]:
-    """The page's text, piece by piece.
+    """Yield the text of the page in pieces.
 
     Args:
-        part: the frames that are in it.
-        packed: their numbers.
+        part: the selected frames.
+        packed: their packed arrays.
         copy: an MP4 to embed.
-        video: what the header says about the video.
+        video: the header entry about the video.
     """
     assets = files("vidpose.viewer") / "assets"
     player = (assets / "player.js").read_text(encoding="utf-8").strip()
@@ -172,7 +170,7 @@ def page(
         "player": player,
     }
     template = (files("vidpose.viewer") / "page.html").read_text(encoding="utf-8")
-    pieces = _PLACE.split(template)  # text and names in turn
+    pieces = _PLACE.split(template)  # text and names alternate
     for text, name in zip(pieces[::2], [*pieces[1::2], None], strict=True):
         yield text
         if name == "data":
@@ -185,7 +183,7 @@ def _data(
     part: Pose3D, packed: Packed, copy: bytes | None, video: dict[str, Any] | None
 ) -> Iterator[str]:
     header = json.dumps(header_of(part, packed) | {"video": video}, allow_nan=False)
-    # No text of a result can end the element that it is in, or open a comment.
+    # Escaped, so that no string can end the element or open a comment.
     yield _script("header", "application/json", header.replace("<", "\\u003c"))
     yield _bytes("times", page_times(part).astype("<f8").tobytes())
     yield _bytes("frames", part.frame_indices.astype("<f8").tobytes())
@@ -220,7 +218,9 @@ def _video(
         source = source_video(result)
         if source is None and options.link_video:
             report(
-                Warn("The page has no video: this result was made without one; give it by --video.")
+                Warn(
+                    "The page has no video: this result was made without one; give it with --video."
+                )
             )
         return source
     except UsageError as missing:
@@ -233,26 +233,26 @@ def _warn_if_large(part: Pose3D, packed: Packed, embedded: bool, report: Report)
     size = (packed.bytes + video) * 4 / 3  # base64
     if size > LARGE_BYTES:
         every = -int(-size // LARGE_BYTES)
-        link = ", and --link-video leaves the video where it is" if embedded else ""
+        link = ", or link the video with --link-video" if embedded else ""
         report(
             Warn(
-                f"This page takes about {size / 1e6:.0f} MB, which browsers open slowly; --start "
-                f"and --end take a part of it, --every {every} only some of the frames{link}."
+                f"This page takes about {size / 1e6:.0f} MB, which browsers open slowly; select a "
+                f"part with --start and --end, or fewer frames with --every {every}{link}."
             )
         )
 
 
 def _warn_of_pauses(part: Pose3D, report: Report) -> None:
-    """A small copy shows long pauses as the page does; the video itself has them whole."""
+    """Warn if a linked video has long pauses, which the page and a small copy shorten."""
     steps = np.diff(part.seconds)
     if not len(steps) or steps.max() <= LONGEST_SHOWN_S:
         return
     at = clock(float(part.seconds[np.argmax(steps > LONGEST_SHOWN_S)]))
     report(
         Warn(
-            f"The linked video is out of step with the people after {at}: there it pauses for "
-            f"more than {LONGEST_SHOWN_S:g} s, which the page shows as {SHOWN_S:g} s; leave out "
-            "--link-video, or take a part without the pause with --start and --end."
+            f"The linked video is out of sync with the poses after {at}, because it pauses there "
+            f"for more than {LONGEST_SHOWN_S:g} s, which the page shortens to {SHOWN_S:g} s; leave "
+            "out --link-video, or select a part without the pause with --start and --end."
         )
     )
 

@@ -1,4 +1,4 @@
-"""The small copy of the video that a page holds, or its address."""
+"""The small copy of the video to embed in a page, or its link."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vidpose.video import VideoReader, VideoWriter, content_hash
 LONG_SIDE_PX = 640
 CRF = 27
 KEY_FRAMES = 12
-"""So that a browser shows any frame at once when the timeline is dragged."""
+"""Keyframe interval of the copy, short for fast seeking."""
 
 
 def check_video(result: Pose3D, video: Path) -> None:
-    """Find out whether a result was made from a video, by its size and its SHA-256.
+    """Check that a result was made from a video, by frame size and SHA-256.
 
     Raises:
         VideoError: it was not, or the video cannot be read.
@@ -36,10 +36,10 @@ def check_video(result: Pose3D, video: Path) -> None:
 
 
 def small_copy(result: Pose3D, video: Path, progress: Progress) -> bytes:
-    """An H.264 MP4 of the result's frames, the first of them at 0 s; see `shown_times`.
+    """Encode the result's frames as an H.264 MP4 that starts at 0 s; see `shown_times`.
 
     Raises:
-        VideoError: a frame is missing, or is at another time.
+        VideoError: a frame is missing or has another time.
     """
     width, height = result.frame_size
     scale = min(1.0, LONG_SIDE_PX / max(width, height))
@@ -61,7 +61,7 @@ def small_copy(result: Pose3D, video: Path, progress: Progress) -> bytes:
 
 
 def address(video: Path, page: Path) -> str:
-    """Where a page finds a video: relative to itself, or absolute on another drive."""
+    """Link from a page to a video: relative, or absolute if on another drive."""
     video, folder = video.resolve(), page.resolve().parent
     try:
         return quote(os.fsencode(Path(os.path.relpath(video, folder)).as_posix()))
