@@ -1,18 +1,18 @@
-# make demo    set everything up, run the main job on a real video, say where the result is
+# make demo    set everything up, run `vidpose infer` on a real video, print where the result is
 # make test    set everything up, run every check and test
-# make docs    build the documentation as a site, into build/docs/site; needs Python 3.11 or newer
-# make viewer  rebuild the player's script from vidpose/viewer/web, which takes Node
-# make lock    resolve anew what `make` installs, for every Python, into requirements/
-# make soak    kill it, fill the disk, damage videos and files, two hours of video: takes many hours
+# make docs    build the documentation site in build/docs/site; needs Python 3.11 or newer
+# make viewer  rebuild the player's script from vidpose/viewer/web; needs Node
+# make lock    update the lock files in requirements/, for every Python
+# make soak    stress tests: kills, a full disk, damaged videos and files, two hours of video; takes hours
 # make clean   remove the virtual environment, the demo video, the site and all caches
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3.10 python3.14 python3,$(shell command -v $(p))))
 BIN := .venv/bin
 VIDEO := demo_videos/demo.mp4
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# What not every Python and machine can have. The main job and most tests do without.
+# Extras that are not available for every Python and machine. `vidpose infer` and most tests run without.
 PARTS := datasets c3d parquet tensorboard ray browser mmpose
-# `make LOCK=no` installs what pyproject.toml admits, whatever the lock files say.
+# `make LOCK=no` ignores the lock files and installs what pyproject.toml allows.
 LOCK ?= yes
 
 .DELETE_ON_ERROR:
@@ -24,7 +24,7 @@ demo: .venv/ready $(VIDEO)
 test: .venv/ready $(VIDEO)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@# On one Python only: NumPy's types differ from release to release, and so by Python.
+	@# On one Python only, since NumPy's type stubs differ between releases, and so between Pythons.
 	$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] == (3, 11))' || $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
@@ -48,7 +48,7 @@ soak: .venv/ready $(VIDEO)
 	$(BIN)/python benchmarks/robustness.py data
 	$(BIN)/python benchmarks/one_process.py
 
-# The stamp is written last: an installation that was interrupted is taken up again.
+# The stamp is written last, so that an interrupted installation is run again.
 .venv/ready: pyproject.toml vidpose/detect/mmpose.txt requirements/install.py $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python requirements/install.py $(if $(filter no,$(LOCK)),--no-lock) $(PARTS)

@@ -106,7 +106,7 @@ class Lie:
 
 SHORT, LONG = CONTENT[:-1000], CONTENT + b"x" * 1000
 _SIZES = f"the file there has {len(SHORT)} bytes, not {len(CONTENT)}"
-_WRONG = "what came from .* is not .*: its SHA-256 begins .*; it was removed"
+_WRONG = "the file from .* is not .*: its SHA-256 begins .*; it was removed"
 _CIRCLE = "the site redirects in a circle, or to no web address"
 _OUT_OF_REACH = "the site cannot be reached "
 

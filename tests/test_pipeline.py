@@ -465,7 +465,7 @@ def test_first_line_and_meta_say_what_was_used(
     )
     assert lines == [
         f"Detector: a stand-in (this is a test). Weights: {weights} (as given). "
-        "Device: cpu (as asked)."
+        "Device: cpu (as given)."
     ]
     meta = result.meta
     assert meta["source"] == {

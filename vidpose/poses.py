@@ -512,7 +512,7 @@ def who_is_there(ids: list[int]) -> str:
 
 def unseen_joints(poses: Pose2D) -> NDArray[np.bool_]:
     """(P, T, J), joints that are not visible: without a 2D position, or with a low-confidence one
-    outside the frame. Their 3D positions are invented by the network.
+    outside the frame. Their 3D positions are guesses of the network.
     """
     out = poses.scores_2d == 0
     for person, places in enumerate(poses.keypoints_2d):  # one by one, to bound memory

@@ -1,7 +1,7 @@
-"""Skeletons as frozen tuples, and the named conversions between them.
+"""Skeleton definitions, and the named conversions between them.
 
-A skeleton is always passed along by name, never guessed from the number of joints: COCO and
-Human3.6M both have 17.
+Skeletons are always identified by name, never by the number of joints: COCO and Human3.6M both have
+17.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Skeleton:
-    """Joint names and the tree that links them.
+    """Joint names and their tree.
 
-    Names of sided joints contain `left` or `right`, or begin with L or R.
+    Names of left and right joints contain `left` or `right`, or begin with L or R.
     """
 
     name: str
     joint_names: tuple[str, ...]
     parents: tuple[int, ...]
-    """Parent of every joint, -1 for a joint without."""
+    """Parent of every joint; -1 for a joint without a parent."""
 
     def __post_init__(self) -> None:
         if len(self.parents) != len(self.joint_names):
@@ -35,7 +35,7 @@ class Skeleton:
         return len(self.joint_names)
 
     def index(self, joint: str) -> int:
-        """The number of a joint."""
+        """The index of a joint."""
         return self.joint_names.index(joint)
 
     @cached_property
@@ -45,12 +45,12 @@ class Skeleton:
 
     @cached_property
     def right(self) -> tuple[int, ...]:
-        """The mirror images of `left`, one by one."""
+        """The right counterparts of `left`, in the same order."""
         return tuple(self.index(_mirror_name(self.joint_names[joint])) for joint in self.left)
 
     @cached_property
     def root(self) -> int:
-        """The joint that positions are relative to: the first without a parent."""
+        """The root joint: the first without a parent."""
         return self.parents.index(-1)
 
     @cached_property
@@ -60,14 +60,14 @@ class Skeleton:
 
     @cached_property
     def mirrored(self) -> NDArray[np.intp]:
-        """(J,) permutation: `joints[..., mirrored, :]` exchanges left and right."""
+        """(J,) permutation: `joints[..., mirrored, :]` swaps left and right."""
         order = np.arange(len(self))
         order[list(self.left)], order[list(self.right)] = self.right, self.left
         return order
 
 
 def _mirror_name(name: str) -> str:
-    """The name of a left joint's mirror image; empty for any other joint."""
+    """The name of a left joint's right counterpart; empty for any other joint."""
     if "left" in name:
         return name.replace("left", "right")
     return f"R{name[1:]}" if name[0] == "L" else ""
@@ -89,7 +89,7 @@ COCO17 = _skeleton(
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow "
     "right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle "
     "right_ankle",
-    # COCO's own limbs make a graph with loops; this is its tree, with the nose as its root.
+    # COCO's own limbs form a graph with cycles; this is a tree of it, with the nose as its root.
     (-1, 0, 0, 1, 2, 0, 0, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
 )
 
@@ -139,11 +139,11 @@ OPENPOSE25B = _skeleton(
     "right_big_toe right_small_toe right_heel",
     (17, 0, 0, 1, 2, 17, 17, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14, -1, 0, 15, 19, 15, 16, 22, 16),
 )
-"""OpenPose's experimental model. It has as many joints as BODY_25, in another order."""
+"""OpenPose's experimental model: as many joints as BODY_25, in another order."""
 
 
 def _hand(side: str, root: int) -> tuple[str, tuple[int, ...]]:
-    """A hand's 21 joints, of which the first, at the wrist, is joint number `root`."""
+    """Names and parents of a hand's 21 joints; the first, at the wrist, has index `root`."""
     fingers = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
     names = [f"{side}_{finger}{n}" for finger in fingers for n in range(1, 5)]
     parents = [root if n % 4 == 0 else root + n for n in range(20)]
@@ -153,7 +153,7 @@ def _hand(side: str, root: int) -> tuple[str, tuple[int, ...]]:
 def _with_face_and_hands(
     name: str, joints: str, parents: tuple[int, ...], wrists: tuple[int, int]
 ) -> Skeleton:
-    """A body, then the 68 points of a face, then the left and the right hand."""
+    """A body, followed by 68 face landmarks, the left and the right hand."""
     face = " ".join(f"face-{n}" for n in range(68))
     left = len(parents) + 68
     left_hand, left_parents = _hand("left", left)
@@ -207,9 +207,9 @@ Formula = dict[str, float]
 class Conversion:
     """Every target joint as a weighted sum of source joints, with fallbacks.
 
-    `formulas[j]` lists the ways to derive target joint j, best first: the first whose source
-    joints are all there is used. A joint none of whose formulas can be used stays missing.
-    The sums are affine, so they hold in pixels and in metres alike.
+    `formulas[j]` lists the formulas of target joint j, best first: the first one whose source
+    joints are all present is used. If there is none, the joint is missing. The sums are affine, so
+    they work in pixels and in metres.
     """
 
     source: Skeleton
@@ -223,11 +223,11 @@ class Conversion:
 
         Args:
             joints: (..., J_source, D), any unit and frame; NaN where a joint is missing.
-            scores: (..., J_source), 0 to 1; by default 1 where a joint is there.
+            scores: (..., J_source), 0 to 1; by default 1 where a joint is present.
 
         Returns:
-            joints (..., J_target, D), NaN where missing, and scores (..., J_target): a derived
-            joint is as sure as the least sure joint it is made of, 0 where it is missing.
+            joints (..., J_target, D), NaN where missing, and scores (..., J_target): the minimum
+            score of the source joints, 0 where missing.
         """
         if joints.shape[-2] != len(self.source):
             raise ValueError(
@@ -252,8 +252,8 @@ class Conversion:
 
 
 HEAD_TOP_BEYOND_EARS = 0.6
-"""The head top lies on the line from the thorax (middle of the shoulder joints) through the
-middle of the ears, this fraction of their distance further: about 13 cm above the ear canal
+"""The head top lies on the line from the thorax (midpoint of the shoulder joints) through the
+midpoint of the ears, this fraction of their distance beyond: about 13 cm above the ear canal
 (tragion to vertex) over about 22 cm from the shoulder joints to the ears in an adult."""
 
 
@@ -266,7 +266,7 @@ def _mean(*formulas: Formula) -> Formula:
 
 
 def _beyond(start: Formula, through: Formula, fraction: float) -> Formula:
-    """The point `fraction` of the way from `start` to `through` past `through`."""
+    """The point beyond `through` on the line from `start`, by `fraction` of their distance."""
     out = {joint: -fraction * weight for joint, weight in start.items()}
     for joint, weight in through.items():
         out[joint] = out.get(joint, 0.0) + (1 + fraction) * weight
@@ -276,15 +276,15 @@ def _beyond(start: Formula, through: Formula, fraction: float) -> Formula:
 def conversion_to_h36m17(source: Skeleton) -> Conversion:
     """From any skeleton with COCO's joint names to h36m17.
 
-    Limbs are taken as they are. Hip is the middle of the hips, Thorax the middle of the
-    shoulders, Spine the middle of those two, Neck/Nose the nose, and Head the head top
-    (`HEAD_TOP_BEYOND_EARS`); where an ear is missing the eyes stand in for the ears, and
-    where an eye is missing too, the nose.
+    Limb joints are unchanged. Hip is the midpoint of the hips, Thorax the midpoint of the
+    shoulders, Spine the midpoint of those two, Neck/Nose the nose, and Head the head top
+    (`HEAD_TOP_BEYOND_EARS`). If an ear is missing, the eyes replace the ears, and if an eye is
+    missing, too, the nose does.
 
-    A skeleton may have `head` (the head top), `neck` (OpenPose and Halpe define it as the middle
-    of the shoulders) and `hip` (the middle of the hips): the head top is better measured than
-    derived; neck and hip only stand in where a shoulder or a hip is missing, so that these
-    joints mean the same whatever the source.
+    A skeleton may have `head` (the head top), `neck` (in OpenPose and Halpe the midpoint of the
+    shoulders) and `hip` (the midpoint of the hips). A detected head top is better than a derived
+    one. Neck and hip are only used if a shoulder or a hip is missing, so that these joints mean the
+    same for every source.
     """
 
     def joint(name: str) -> Formula:
@@ -325,15 +325,15 @@ _FROM_H36M17: dict[str, dict[str, Formula]] = {
         **{"head_top": {"Head": 1}, "head": {"Neck/Nose": 0.5, "Head": 0.5}},
     },
 }
-"""The joints of the trunk; limbs are the same everywhere."""
+"""The joints of the trunk; limb joints are the same in all skeletons."""
 _H36M17_LIMBS = {"ankle": "Foot"}
 
 
 def _from_h36m17(target: Skeleton) -> Conversion:
-    """To another dataset's joints, for what our detectors see in its videos.
+    """To another dataset's skeleton, for our detections in its videos.
 
-    These are h36m17's places under the other's names; annotators may have marked others, most of
-    all on the head.
+    Positions are those of h36m17 under the other's names; the dataset's own annotations may differ,
+    especially on the head.
     """
     formulas = []
     for name in target.joint_names:
@@ -356,7 +356,7 @@ CONVERSIONS = {
 
 
 def conversion(source: str, target: str) -> Conversion:
-    """The conversion between two skeletons, by their names.
+    """The conversion between two skeletons, by name.
 
     Raises:
         ValueError: there is none.
@@ -365,4 +365,4 @@ def conversion(source: str, target: str) -> Conversion:
         return CONVERSIONS[source, target]
     except KeyError:
         known = ", ".join(f"{a} to {b}" for a, b in CONVERSIONS)
-        raise ValueError(f"no conversion from {source} to {target}; known are {known}") from None
+        raise ValueError(f"no conversion from {source} to {target}; choose from {known}") from None

@@ -68,4 +68,4 @@ def test_what_makes_no_sense(
 def test_a_folder_without_a_dataset(tmp_path: Path) -> None:
     code, output = run("doctor", "--data", str(tmp_path))
     assert code == 1
-    assert "no file of a dataset known here" in output
+    assert "no file of a known dataset" in output

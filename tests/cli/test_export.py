@@ -26,7 +26,7 @@ def test_export(run: Run, result: Path, tmp_path: Path) -> None:
     done = run("export", "out/walk.npz", "--to", "csv,bvh")
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines() == [
-        "BVH has no gaps; where person 2 is absent, the last pose is held.",
+        "BVH cannot represent gaps; while person 2 is absent, the last pose is held.",
         "CSV: out/walk.csv",
         "BVH: out/walk_person1.bvh",
         "BVH: out/walk_person2.bvh",
@@ -69,7 +69,7 @@ def test_bad_input_gets_one_sentence(
 def test_a_result_without_a_world(run: Run, tmp_path: Path) -> None:
     vidpose.save(passers_by(world=False), tmp_path / "walk.npz")
     line = sentence(run("export", "walk.npz", "--to", "csv,trc"), 2)
-    assert "TRC needs to know where up is: make the result with --world, or give --axes" in line
+    assert "TRC needs a world frame; make the result with --world, or give --axes" in line
     assert names(tmp_path) == ["walk.npz"]
     assert run("export", "walk.npz", "--to", "csv,trc", "--axes", "camera").exit_code == 0
 
@@ -88,7 +88,7 @@ def test_infer_exports(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     weights = tiny_weights(tmp_path / "tiny.safetensors")
     command = ("infer", "a.mp4", "--weights", weights, "--export")
     line = sentence(run(*command, "csv,trc"), 2)
-    assert "TRC needs to know where up is" in line
+    assert "TRC needs a world frame" in line
     assert not (tmp_path / "outputs").exists()
     world = ("--world", "--camera-pitch", "0")
     done = run(*command, "csv,trc", *world)

@@ -138,7 +138,7 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
         (("lift", "x.json", *TOLD, "--size", "0x5"), 2, "as in 1920x1080"),
         (("lift", "x.json", *TOLD, "--format", "npz"), 1, "x.json is not a readable NumPy file"),
         (("lift", "x.json", *TOLD, "--focal-px", "0"), 2, "--focal-px 0"),
-        (("weights", "fetch", "hrnet"), 2, "no weights are called hrnet; there are: hrnet-w32"),
+        (("weights", "fetch", "hrnet"), 2, "there are no weights hrnet; choose from hrnet-w32"),
         (("weights", "fetch", "cpn-r50-256x192"), 1, "download it from https://drive.google.com"),
     ],
 )
@@ -154,7 +154,7 @@ def test_weights_list_and_fetch(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     with serving(Site(b"network")) as site:
         entry = Weights(name="net", what="a network", file="n.pth", source=site.url)
         monkeypatch.setattr(weights, "REGISTRY", {"net": entry})
-        assert "not here" in run("weights", "list").stdout
+        assert "not downloaded" in run("weights", "list").stdout
         result = run("weights", "fetch", "net")
     assert result.exit_code == 0, result.output
     path = tmp_path / "cache" / "weights" / "n.pth"
@@ -162,7 +162,7 @@ def test_weights_list_and_fetch(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     table = run("weights", "list").stdout
     assert table.startswith("default")
     assert f"    file     {path}\n    from     {site.url} (licence: Apache-2.0)\n" in table
-    assert "here, verified" in table
+    assert "in the cache, verified" in table
 
 
 @pytest.mark.usefixtures("offline")

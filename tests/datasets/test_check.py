@@ -122,7 +122,7 @@ def test_half_downloaded(copy: Path) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     (finding,) = by_file(check_dataset("h36m", copy / "h36m"))[DETECTED]
     assert finding.state == "broken"
-    assert "it is incomplete, as if half downloaded" in finding.found
+    assert "it is incomplete, like an interrupted download" in finding.found
     assert finding.fix is not None
     assert finding.fix.startswith("curl")
 

@@ -256,7 +256,7 @@ def test_files_that_are_missing_or_half_there(made: Path, tmp_path: Path) -> Non
     content = (made / DETECTED).read_bytes()
     (tmp_path / WORLD).write_bytes((made / WORLD).read_bytes())
     (tmp_path / DETECTED).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match=r"cpn_ft_h36m_dbb\.npz is not .*incomplete, as if half"):
+    with pytest.raises(DataError, match=r"cpn_ft_h36m_dbb\.npz is not .*incomplete, like an"):
         open_dataset("h36m", tmp_path, **SUBJECTS)
     with pytest.raises(UsageError, match="dataset coco: choose h36m, humaneva"):
         open_dataset("coco", tmp_path)

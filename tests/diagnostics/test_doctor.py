@@ -134,7 +134,7 @@ def test_compiled_operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         submodule_search_locations = (str(tmp_path),)
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec)
-    assert doctor._compiled_operations().found == "not compiled; vidpose's stand-in is used"
+    assert doctor._compiled_operations().found == "not compiled; using vidpose's replacement"
     (tmp_path / "_ext.cpython-311-x86_64-linux-gnu.so").touch()
     assert doctor._compiled_operations().found == "compiled"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

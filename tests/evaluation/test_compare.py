@@ -57,7 +57,7 @@ def test_eval(weights: list[str], asked: dict[str, Any], tmp_path: Path) -> None
         "test_subjects": None,
         "actions": None,
     }
-    assert "Measuring best on h36m. Device: cpu (as asked)." in result.output
+    assert "Measuring best on h36m. Device: cpu (as given)." in result.output
     assert "16 joints (without Hip)" in result.output
     assert "S9/Sitting 2/1" in result.output
     assert "mean of actions" not in result.output.split("Written")[0]  # --show sequence alone

@@ -33,7 +33,9 @@ def test_files_take_their_names_from_the_stem(tmp_path: Path) -> None:
     ]
     assert [event.path for event in said if isinstance(event, FileWritten)] == files
     sentences = [str(event) for event in said if isinstance(event, Info)]
-    assert sentences == ["BVH has no gaps; where person 2 is absent, the last pose is held."]
+    assert sentences == [
+        "BVH cannot represent gaps; while person 2 is absent, the last pose is held."
+    ]
 
 
 def test_a_varying_rate_is_said(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_a_varying_rate_is_said(tmp_path: Path) -> None:
     export_files(varying(passers_by()), tmp_path / "a", options, report=said.append)
     (sentence,) = (str(event) for event in said if isinstance(event, Info))
     assert sentence == (
-        "The video's frame rate varies; in TRC the joints are interpolated at its average, 29.97 "
+        "The video's frame rate varies; in TRC the joints are interpolated to its average, 29.97 "
         "frames/s."
     )
 
@@ -50,7 +52,7 @@ def test_a_varying_rate_is_said(tmp_path: Path) -> None:
 def test_without_a_world(tmp_path: Path) -> None:
     result = passers_by(world=False)
     for format in ("trc", "bvh", "glb"):
-        with pytest.raises(UsageError, match="needs to know where up is: make the result with --w"):
+        with pytest.raises(UsageError, match="needs a world frame; make the result with --world"):
             export_files(result, tmp_path / "a", ExportOptions(export=f"csv,{format}"))
     assert names(tmp_path) == []
     export_files(result, tmp_path / "a", ExportOptions(export="csv,json"))
@@ -86,7 +88,7 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
 
 
 def test_several_people_in_a_file_for_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="TRC holds one person a file, and there are 2"):
+    with pytest.raises(UsageError, match="TRC holds one person per file, and there are 2"):
         export(passers_by(), tmp_path / "a.trc", "trc")
     assert names(tmp_path) == []
 
@@ -99,10 +101,11 @@ def test_people_whose_place_is_not_known(tmp_path: Path) -> None:
     files = export_files(result, tmp_path / "a", options, report=said.append)
     assert [path.name for path in files] == ["a.csv", "a_person1.trc", "a.glb"]
     assert str(said[0]) == (
-        "Warning: It is never known where person 2 is in the scene; TRC, glTF do without."
+        "Warning: The position of person 2 in the scene is unknown; TRC, glTF do not contain this "
+        "person."
     )
     result.root_3d[0] = np.nan
-    with pytest.raises(UsageError, match="Nobody's place is known"):
+    with pytest.raises(UsageError, match="No person's position is known"):
         export_files(result, tmp_path / "b", ExportOptions(export="trc"))
 
 
@@ -152,7 +155,7 @@ def test_a_jump_in_time_asks_for_no_memory(tmp_path: Path) -> None:
     result = passers_by()
     result.timestamps[5:] += 1e10
     assert export(result, tmp_path / "a.csv", "csv").is_file()
-    with pytest.raises(UsageError, match="has one frame rate, and this result's times have gaps"):
+    with pytest.raises(UsageError, match="has a constant frame rate, and gaps in this result"):
         export_files(result, tmp_path / "b", ExportOptions(export="trc"))
 
 
@@ -174,23 +177,23 @@ def test_files_of_others_are_not_taken_for_ours(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("given", [{"up": "z"}, {"unit": "cm"}, {"axes": "camera"}])
 def test_options_that_a_format_does_not_take(given: dict[str, str], tmp_path: Path) -> None:
     (name,) = given
-    with pytest.raises(UsageError, match=f"--{name} changes nothing in CSV, COCO JSON; leave it"):
+    with pytest.raises(UsageError, match=f"--{name} has no effect on CSV, COCO JSON; leave it"):
         export_files(passers_by(), tmp_path / "a", ExportOptions(export="csv,json", **given))
-    with pytest.raises(UsageError, match=f"--{name} changes nothing in CSV; leave it out"):
+    with pytest.raises(UsageError, match=f"--{name} has no effect on CSV; leave it out"):
         check_before(tmp_path / "a", ExportOptions(export="csv", **given), world=True)
-    with pytest.raises(UsageError, match=f"--{name} is about exported files"):
+    with pytest.raises(UsageError, match=f"--{name} needs --export"):
         check_before(tmp_path / "a", ExportOptions(**given), world=True)
     assert names(tmp_path) == []
     said: list[Event] = []
     options = ExportOptions(export="csv,trc", **given)
     export_files(passers_by(), tmp_path / "a", options, report=said.append)
-    assert str(said[0]) == f"--{name} changes nothing in CSV."
+    assert str(said[0]) == f"--{name} has no effect on CSV."
 
 
 def test_gltf_takes_axes_but_no_unit(tmp_path: Path) -> None:
     result = passers_by(world=False)
     export(result, tmp_path / "a.glb", "glb", ExportOptions(axes="camera"))
-    with pytest.raises(UsageError, match=r"--unit changes nothing in glTF; .* trc or c3d or bvh"):
+    with pytest.raises(UsageError, match=r"--unit has no effect on glTF; .* trc or c3d or bvh"):
         export(result, tmp_path / "a.glb", "glb", ExportOptions(axes="camera", unit="m"))
 
 
@@ -209,5 +212,5 @@ def test_files_of_people_who_are_no_longer_there_are_removed(tmp_path: Path) -> 
     export_files(result.person(1), stem, options, report=said.append)
     assert names(tmp_path) == [name for name in before if name != "a_person2.trc"]
     assert str(said[-1]) == (
-        f"Removed {tmp_path / 'a_person2.trc'}, of an earlier export: person 2 is not in it now."
+        f"Removed {tmp_path / 'a_person2.trc'} of an earlier export: the result has no person 2."
     )

@@ -71,7 +71,7 @@ def _rewrite(path: Path, metadata: dict[str, str], drop: str = "", **tensors: An
         ({"config": '{"mlp_ratio": Infinity}'}, {}, "mlp_ratio: expected above 0, 64 at most"),
         ({"config": f'{{"heads": {"9" * 400}}}'}, {}, "heads: expected a positive whole number"),
         ({"config": json.dumps({"colour": 1})}, {}, "poseformer has no 'colour'"),
-        ({"config": "[" * 500_000}, {}, "config: it is nested too deep"),
+        ({"config": "[" * 500_000}, {}, "config: it is nested too deeply"),
         ({"fps": "9" * 400}, {}, "fps: expected a number"),
         ({"training": "[]"}, {}, "training: not a JSON object"),
         ({"model": "[" * 100_000}, {}, r"^.{,300}$"),

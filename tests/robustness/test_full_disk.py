@@ -82,6 +82,6 @@ def test_every_writer(tmp_path: Path) -> None:
     )
     told, left = json.loads(done.stdout.splitlines()[-1])
     for name, message in told.items():
-        assert "cannot be written: it would be larger than a file may be there" in message, name
+        assert "cannot be written: it exceeds the maximum file size there" in message, name
     assert left == []
     assert done.stderr == ""

@@ -73,8 +73,8 @@ def test_the_rate_leaves_out_pauses() -> None:
 def test_gaps_are_told_from_the_first_frame() -> None:
     assert gaps_sentence(LAPSE / 600) is None
     assert gaps_sentence(500.0 + BURSTS, 500.0) == (
-        "There is a gap after 0:00.2, of 100,000,000 s; nothing is filled in there, and movement "
-        "is not followed across."
+        "There is a gap after 0:00.2, of 100,000,000 s; poses are not "
+        "interpolated or smoothed across."
     )
     several = gaps_sentence(LAPSE)
     assert several is not None
@@ -224,6 +224,6 @@ def test_legs_out_of_the_picture_are_told() -> None:
     assert first["unseen_joints"] == ["RKnee", "RFoot", "LFoot"]
     assert "unseen_joints" not in second
     assert (
-        "Person 1: not visible in most frames, so invented in 3D: right knee, right foot, left foot."
+        "Person 1: not visible in most frames, so guessed in 3D: right knee, right foot, left foot."
         in quality_text(report)
     )

@@ -85,4 +85,4 @@ def test_lifting_on_a_gpu_that_is_too_small(
     parts = vidpose.infer(video, weights=weights, report=told.append)
     np.testing.assert_allclose(parts.joints_3d, whole.joints_3d, atol=1e-5)
     (warning,) = (str(event) for event in told if isinstance(event, Warn))
-    assert "the GPU's memory ran out; frames were computed 15 at a time" in warning
+    assert "the GPU ran out of memory; frames were then computed 15 at a time" in warning

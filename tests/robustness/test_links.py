@@ -182,6 +182,6 @@ def test_a_download_that_is_a_link(
     path = registry.cache_path("hrnet-w32")
     path.parent.mkdir(parents=True)
     path.with_name(f"{path.name}.part").symlink_to(precious / "victim.txt")
-    with pytest.raises(WeightsError, match="is not a file that vidpose made"):
+    with pytest.raises(WeightsError, match="was not written by vidpose; move it"):
         registry.fetch("hrnet-w32")
     assert_untouched(precious)

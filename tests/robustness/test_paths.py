@@ -74,7 +74,7 @@ def test_a_name_that_no_file_can_have(
     monkeypatch.chdir(tmp_path)
     assert_told(run(*command(Path("n" * 300))), "too long")
     Path("circle").symlink_to("circle")
-    assert_told(run(*command(Path("circle"))), "is no path of a file")
+    assert_told(run(*command(Path("circle"))), "is not a valid path")
 
 
 def test_a_locked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +87,8 @@ def test_a_locked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         return look(name, *args, **how)
 
     monkeypatch.setattr(os, "stat", refuse)
-    assert obstacle(path, "") == "may not be read; change the permissions of its folder"
-    assert_told(run("infer", path), "a.mp4 may not be read")
+    assert obstacle(path, "") == "cannot be read; change the permissions of its folder"
+    assert_told(run("infer", path), "a.mp4 cannot be read")
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +113,9 @@ def test_a_name_that_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("folder", ["/dev", "/proc", "/proc/self", "/sys/class", "/dev/../dev"])
 def test_places_of_the_system(folder: str) -> None:
-    with pytest.raises(VidposeError, match="a place of the system's own"):
+    with pytest.raises(VidposeError, match="it is in a system folder"):
         check_writable(Path(folder) / "new" / "a.npz")
-    with pytest.raises(VidposeError, match="a place of the system's own"):
+    with pytest.raises(VidposeError, match="it is in a system folder"):
         check_writable(Path(folder) / "null")
 
 
@@ -125,7 +125,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, fifo: Path) -> None:
     for path, why in (
         (fifo, "it is a pipe, a socket or a device"),
         (tmp_path / "link", "it is a folder"),
-        (tmp_path / "circle" / "a.npz", "its path leads in a circle of links"),
+        (tmp_path / "circle" / "a.npz", "its path is a loop of links"),
         (tmp_path / ("n" * 300), "its name is too long"),
     ):
         with pytest.raises(VidposeError, match=why):
@@ -186,7 +186,7 @@ def test_a_signal_while_a_pipe_is_named(fifo: Path) -> None:
     ) as started:
         _, told = started.communicate(timeout=60)
     assert started.returncode not in (-signal.SIGTERM, 0)
-    assert b"copy what comes from it into a file first" in told
+    assert b"copy its content to a file first" in told
 
 
 FULL_OUTPUT = ["--help"], ["weights", "list"], ["doctor"]

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 def test_device_is_refused_if_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == (CPU, "no GPU found")
-    assert choose_device("cpu") == (CPU, "as asked")
+    assert choose_device("cpu") == (CPU, "as given")
     with pytest.raises(UsageError, match="finds no GPU here"):
         choose_device("cuda")
     with pytest.raises(UsageError, match="choose auto, cpu or cuda"):

@@ -10,13 +10,13 @@ from vidpose.utils.outside import name_of, number, parse_json, parse_object, rea
     ("raised", "sentence"),
     [
         (ValueError("bad\n  header."), "a.x is no x (bad header); get another."),
-        (RecursionError("maximum"), "a.x is no x (it is nested too deep); get another."),
+        (RecursionError("maximum"), "a.x is no x (it is nested too deeply); get another."),
         (MemoryError(), "a.x is no x (it asks for more memory than there is); get another."),
         (KeyError("fps"), "a.x is no x (fps is missing); get another."),
-        (StopIteration(), "a.x is no x (its reader says StopIteration); get another."),
+        (StopIteration(), "a.x is no x (its reader raised StopIteration); get another."),
         (FileNotFoundError(), "a.x does not exist; get another."),
         (IsADirectoryError(), "a.x is a folder, not a file; get another."),
-        (PermissionError(), "a.x cannot be read: reading it is not permitted."),
+        (PermissionError(), "a.x cannot be read; change its permissions."),
         (DataError("as it is."), "as it is."),
     ],
 )
@@ -45,7 +45,7 @@ def test_json_of_any_kind() -> None:
             parse_json(text)
     with pytest.raises(ValueError, match="meta: not a JSON object"):
         parse_object("meta", "[]")
-    with pytest.raises(ValueError, match="meta: it is nested too deep"):
+    with pytest.raises(ValueError, match="meta: it is nested too deeply"):
         parse_object("meta", '{"a": ' + "[" * 100 + "]" * 100 + "}")
 
 

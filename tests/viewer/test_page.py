@@ -299,7 +299,10 @@ def test_a_linked_video_with_a_long_pause_is_out_of_step(
         return [str(event) for event in said if isinstance(event, Warn)]
 
     (warning,) = warnings(100)
-    assert "out of step with the people after 0:00.3: there it pauses for more than 60 s" in warning
+    assert (
+        "out of sync with the poses after 0:00.3, because it pauses there for more than 60 s"
+        in warning
+    )
     assert warnings(50) == []
     assert warnings(100, end=1.0) == []
 
@@ -402,4 +405,4 @@ def test_inline() -> None:
 
 def test_inline_of_a_long_result(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "INLINE_BYTES", 1000)
-    assert inline(two_people()).startswith("<p>vidpose: 2 people in 30 frames, too many")
+    assert inline(two_people()).startswith("<p>vidpose: 2 people in 30 frames, too large")

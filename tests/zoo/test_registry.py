@@ -219,7 +219,7 @@ def test_a_hash_recorded_once_holds(
     site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(monkeypatch, site, fetchable=False, sha256="", size=None)
-    with pytest.raises(WeightsError, match="with a browser and put it at") as error:
+    with pytest.raises(WeightsError, match="with a browser and save it as") as error:
         fetch("net")
     assert site.url in str(error.value)
     cache.mkdir(parents=True)
@@ -247,7 +247,7 @@ def test_two_programs_do_not_write_one_file(
     cache.mkdir(parents=True)
     with open(cache / "net.pth.part", "ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(WeightsError, match="another program is fetching net"):
+        with pytest.raises(WeightsError, match="another process is downloading net"):
             fetch("net")
 
 
@@ -309,12 +309,12 @@ def test_unknown_names() -> None:
 def test_listing() -> None:
     lines = {line.name: line for line in listing()}
     assert lines["default"].state == "comes with vidpose"
-    assert lines["rtmdet-m"].state == "not here"
+    assert lines["rtmdet-m"].state == "not downloaded"
     assert lines["rtmdet-m"].size == 224_299_609
     assert len(lines["rtmdet-m"].sha256) == len(lines["default"].sha256) == 64
     assert lines["hrnet-w32"].sha256 == "81c58e40... (no more is public)"
     assert lines["hrnet-w32"].size is None
-    assert lines["cpn-r50-256x192"].state == "not here, to be downloaded by hand"
+    assert lines["cpn-r50-256x192"].state == "not downloaded; needs a browser"
 
 
 def test_sha256_of_an_empty_file(tmp_path: Path) -> None:

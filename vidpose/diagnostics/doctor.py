@@ -1,7 +1,7 @@
-"""What is installed, what is missing or does not fit, and the exact command that fixes it.
+"""Report what is installed, what is missing or incompatible, and the command that fixes it.
 
-The version bounds are read from vidpose's own package metadata, that is from pyproject.toml, so
-that they stand in one place. Only what metadata cannot tell is imported.
+Version bounds are read from vidpose's package metadata, which comes from pyproject.toml, so that
+they are defined once. Packages are imported only if their metadata is not enough.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OPENCVS = (
     *("opencv-python-headless", "opencv-python"),
     *("opencv-contrib-python-headless", "opencv-contrib-python"),
 )
-"""All of them install the same package cv2, over one another."""
+"""All of these install the same package cv2, and overwrite each other."""
 
 ABSENT = "not installed"
 
@@ -40,14 +40,14 @@ class Check:
 
     name: str
     state: State
-    """note: an optional part is missing or does not fit; broken: the main job cannot run."""
+    """note: an optional part is missing or incompatible; broken: `vidpose infer` cannot run."""
     found: str
     fix: str | None = None
     """The command that fixes it."""
 
 
 def examine() -> list[Check]:
-    """Look at everything; nothing is changed or downloaded."""
+    """Run all checks, without changing or downloading anything."""
     return [
         *_system(),
         *_dependencies(),
@@ -63,17 +63,17 @@ def examine() -> list[Check]:
 
 
 def examine_data(folder: Path) -> list[Check]:
-    """Look at the datasets in a folder, or in folders in it; nothing is changed or downloaded.
+    """Check the datasets in a folder and its subfolders, without changing or downloading anything.
 
     Raises:
-        UsageError: it is no folder.
+        UsageError: it is not a folder.
     """
     from vidpose.datasets import check_dataset, find_datasets
 
     there = find_datasets(folder)
     if not there:
-        found = "no file of a dataset known here"
-        return [Check(str(folder), "broken", found, "see docs/datasets.md for what goes where")]
+        found = "no file of a known dataset"
+        return [Check(str(folder), "broken", found, "see docs/datasets.md for the layout of files")]
     return [
         Check(f"{finding.dataset}: {finding.file}", finding.state, finding.found, finding.fix)
         for name, place in there
@@ -82,12 +82,12 @@ def examine_data(folder: Path) -> list[Check]:
 
 
 def is_well(checks: list[Check]) -> bool:
-    """Whether the main job can run."""
+    """Whether `vidpose infer` can run."""
     return all(check.state != "broken" for check in checks)
 
 
 def as_json(checks: list[Check]) -> dict[str, Any]:
-    """The report for programs."""
+    """The report as JSON values."""
     return {"well": is_well(checks), "checks": [asdict(check) for check in checks]}
 
 
@@ -117,7 +117,7 @@ def _version(package: str) -> str | None:
 
 
 def _requirements(extra: str = "") -> list[Requirement]:
-    """What vidpose asks for, or what an extra adds; without what is for other systems."""
+    """Requirements of vidpose, or those that an extra adds, for this system."""
     wanted = []
     for requirement in map(Requirement, metadata.requires("vidpose") or []):
         marker = requirement.marker
@@ -128,7 +128,7 @@ def _requirements(extra: str = "") -> list[Requirement]:
 
 
 def _check_requirement(requirement: Requirement, missing: State, fix: str | None = None) -> Check:
-    """Whether a package is there in a version that fits."""
+    """Check that a package is installed in a compatible version."""
     version = _version(requirement.name)
     plain = f"{requirement.name}{requirement.specifier}"
     fix = fix or _pip(plain)
@@ -161,7 +161,7 @@ def _dependencies() -> list[Check]:
 
 
 def _torch_pair() -> Check:
-    """A torchvision built for another torch imports, but its operations are not there."""
+    """Check torchvision's operations, which fail if it was built for another torch."""
 
     def found() -> str:
         import torch
@@ -169,7 +169,7 @@ def _torch_pair() -> Check:
 
         boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 2.0]])
         if nms(boxes, torch.tensor([0.9, 0.8]), 0.5).tolist() != [0]:
-            raise RuntimeError("it keeps two equal boxes")
+            raise RuntimeError("NMS keeps two equal boxes")
         return f"works; torch {_version('torch')} with {_version('torchvision')}"
 
     fix = _pip("torch", "torchvision", options="--force-reinstall ")
@@ -181,13 +181,13 @@ def _gpu() -> Check:
         import torch
 
         gpu = torch.cuda.is_available()
-        return torch.cuda.get_device_name() if gpu else "none found; the CPU computes"
+        return torch.cuda.get_device_name() if gpu else "none found; using the CPU"
 
     return _tried("gpu", found, "note")
 
 
 def _tried(name: str, found: Callable[[], str], failed: State, fix: str | None = None) -> Check:
-    """What was found; any failure of a foreign library is a finding, too."""
+    """Run a check; any exception of a third-party library is a finding, too."""
     try:
         return Check(name, "ok", found())
     except Exception as error:
@@ -195,15 +195,15 @@ def _tried(name: str, found: Callable[[], str], failed: State, fix: str | None =
 
 
 def _opencv() -> Check:
-    """Several builds of OpenCV overwrite each other, which is harmless for equal versions only."""
+    """Check OpenCV; several builds overwrite each other, harmless only if versions agree."""
     there = {name: version for name in OPENCVS if (version := _version(name))}
     found = ", ".join(f"{name} {version}" for name, version in there.items()) or "none"
     if len(set(there.values())) > 1:
         wanted = there.get(OPENCVS[0]) or max(there.values())
         fix = _pip(*(f"{name}=={wanted}" for name in there), options="--force-reinstall --no-deps ")
-        return Check("opencv builds", "broken", f"{found}: of different versions", fix)
+        return Check("opencv builds", "broken", f"{found}: different versions", fix)
     if importlib.util.find_spec("cv2") is None:
-        return Check("opencv builds", "broken", f"{found}: cv2 is not there", _pip(OPENCVS[0]))
+        return Check("opencv builds", "broken", f"{found}: cv2 is missing", _pip(OPENCVS[0]))
     return Check("opencv builds", "ok", found)
 
 
@@ -229,14 +229,14 @@ def _video() -> Check:
 
         if "libx264" not in av.codecs_available:
             raise RuntimeError("this build of av has no libx264")
-        return "there"
+        return "available"
 
     fix = _pip("av", options="--force-reinstall --no-deps --only-binary :all: ")
     return _tried("libx264 in av", found, "broken", fix)
 
 
 def _openmmlab() -> Iterator[Check]:
-    """HRNet, CPN and RTMDet; everything here is optional."""
+    """Check the optional packages of HRNet, CPN and RTMDet."""
     wanted = _requirements("mmpose")
     if not wanted:
         found = "vidpose's package metadata is older than its source"
@@ -274,31 +274,31 @@ def _compiled_operations() -> Check:
         return Check(name, "note", "mmcv is not installed", _install_mmpose())
     if any(file.suffix in (".so", ".pyd") for p in places for file in Path(p).glob("_ext*")):
         return Check(name, "ok", "compiled")
-    return Check(name, "ok", "not compiled; vidpose's stand-in is used")
+    return Check(name, "ok", "not compiled; using vidpose's replacement")
 
 
 def _parts() -> Iterator[Check]:
-    """Optional: raw downloads of datasets, formats of files, learning curves, many machines."""
+    """Check the packages of the other extras."""
     for extra in ("datasets", "c3d", "parquet", "onnx", "tensorboard", "ray"):
         for requirement in _requirements(extra):
             yield _optional(extra, requirement)
 
 
 def _optional(extra: str, requirement: Requirement, fix: str | None = None) -> Check:
-    """With pip's last words if `make` tried to install it in vain."""
+    """Check an optional package; if `make` failed to install it, include pip's error."""
     check = _check_requirement(requirement, "note", fix)
     log = Path(sys.prefix, "missing", f"{extra}.log")
     if check.found != ABSENT or not log.is_file():
         return check
     lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["no words"]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["nothing"]
     return replace(check, found=f"{ABSENT}; pip said: {errors[-1].strip()}")
 
 
 def _weights() -> Iterator[Check]:
     lines = listing()
     if not any(line.name == "default" for line in lines):
-        yield Check("weights default", "broken", "not here", _restore_weights())
+        yield Check("weights default", "broken", "missing", _restore_weights())
     for line in lines:
         name = f"weights {line.name}"
         fetch = f"{Path(sys.executable).with_name('vidpose')} weights fetch {line.name}"
@@ -319,7 +319,7 @@ def _shipped(name: str, line: Listed) -> Check:
         load_checkpoint(line.path)
     except VidposeError as error:
         return Check(name, "broken", str(error), _restore_weights())
-    except Exception as error:  # torch is broken, and has its own line
+    except Exception as error:  # torch is broken, which has a check of its own
         return Check(name, "broken", _line(error))
     return Check(name, "ok", f"SHA-256 {line.sha256}")
 

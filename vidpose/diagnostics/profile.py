@@ -1,4 +1,4 @@
-"""Where the time goes: a lifter's size, operations and speed, and the stages of a real run."""
+"""Profiling: size, FLOPs and speed of lifters, and the time of each stage on a video."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from vidpose.utils.progress import Progress, silent
 from vidpose.video import VideoReader, VideoWriter
 
 PAPER_FRAMES = (9, 27, 81)
-"""The windows of the paper's Table 6."""
+"""The receptive fields of the paper's Table 6."""
 MEASURED_S = 1.0
-"""A network's speed is measured for at least so long."""
+"""Minimum duration of a speed measurement."""
 STAGES = ("decode", "detect", "track", "lift", "postprocess", "draw", "encode")
 
 Item = TypeVar("Item")
@@ -44,12 +44,12 @@ class NetworkProfile:
 
     name: str
     frames: int
-    """In a window."""
+    """Receptive field."""
     parameters: int
     flops: int
-    """For one window, see `vidpose.models.flops.per_window`."""
+    """Per window, see `vidpose.models.flops.per_window`."""
     frames_per_s: float
-    """Slid over a long track, without the mirror image."""
+    """Sliding-window inference on a long track, without flip augmentation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class StageProfile:
     seconds: float
     frames_per_s: float
     share: float
-    """Of the time of all stages."""
+    """Fraction of the time of all stages."""
 
 
 def profile_networks(
@@ -71,17 +71,18 @@ def profile_networks(
     device: str = "auto",
     precision: str = "auto",
 ) -> list[NetworkProfile]:
-    """Size, operations and speed of a checkpoint's network and of the paper's.
+    """Measure size, FLOPs and speed of a checkpoint's network and of the paper's.
 
     Args:
         weights: name of weights that come with vidpose, or a checkpoint's path.
-        frames: windows of the paper's networks, which are random: that changes no cost.
+        frames: receptive fields of the paper's networks; their weights are random, which does not
+            affect the cost.
         device: auto, cpu or cuda.
-        precision: fp32, bf16, or auto: bf16 where the hardware computes in it.
+        precision: fp32, bf16, or auto: bf16 if the hardware supports it.
 
     Raises:
-        UsageError: a window has no centre, or the device or precision is not there.
-        WeightsError: the weights are not there or cannot be read.
+        UsageError: a receptive field is even, or the device or precision is not available.
+        WeightsError: the weights do not exist or cannot be read.
     """
     chosen, _ = choose_device(device)
     dtype = PRECISIONS[choose_precision(precision, chosen)]
@@ -106,14 +107,14 @@ def profile_networks(
 
 
 def _sliding_speed(model: LiftingModel, dtype: torch.dtype) -> float:
-    """Frames a second."""
+    """Frames per second."""
     ready = sliding_form(model, dtype)
     device = next(model.parameters()).device
 
     def lift(frames: int) -> float:
         track = torch.zeros(frames, model.config.joints, 2, device=device)
         start = time.perf_counter()
-        slide(ready, track, None).poses.cpu()  # waits for a GPU
+        slide(ready, track, None).poses.cpu()  # also waits for the GPU
         return time.perf_counter() - start
 
     frames = 64
@@ -134,9 +135,9 @@ def profile_run(
     end: float | None = None,
     progress: Progress = silent,
 ) -> tuple[list[StageProfile], int, int]:
-    """Run all stages on a video, one after another, and time each; nothing is kept.
+    """Run all stages on a video, one after another, and time each; writes no results.
 
-    `infer` lets them overlap, so that it takes less time than all of them together.
+    `infer` runs stages in parallel, so it takes less than the total.
 
     Args:
         video: any file that FFmpeg reads.
@@ -144,7 +145,7 @@ def profile_run(
         progress: wraps the stream of frames.
 
     Returns:
-        The stages in order, and how many frames and people there were.
+        The stages in order, and the number of frames and of people.
 
     Raises:
         NoPersonError: nobody was found.
@@ -179,7 +180,7 @@ def profile_run(
     with (
         TemporaryDirectory() as folder,
         VideoReader(video, start, end, picture_size=layout.picture) as reader,
-        watch("encode"),  # to the very end, where the encoder gives what it has kept
+        watch("encode"),  # until the encoder is flushed
         VideoWriter(Path(folder) / "out.mp4", layout.size, time_base=reader.time_base) as writer,
     ):
         first = float(result.timestamps[0])
@@ -202,7 +203,7 @@ def profile_run(
 
 
 class Stopwatch:
-    """Adds up what stages take; a stage that another one calls is not counted to the caller."""
+    """Adds up the time of stages; a nested stage does not count towards the outer one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -220,7 +221,7 @@ class Stopwatch:
             self._running.pop()
 
     def each(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
-        """The items; getting each of them counts to the stage."""
+        """Yield the items; the time to get each counts towards the stage."""
         iterator = iter(items)
         while True:
             with self(stage):

@@ -1,4 +1,4 @@
-"""A result as files for other programs: one file per format. docs/export.md describes them."""
+"""Export of results to other programs: one module per format, see docs/export.md."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from vidpose.utils.files import replacing
 from vidpose.utils.marks import check_replaceable, holds_mark
 
 MOST_TIMES_LONGER = 100
-"""Times as many frames as the result's that a format of one rate may get."""
+"""Maximum ratio of exported frames to the result's, in formats with a constant frame rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A format that results can be written in."""
+    """An export format."""
 
     name: str
-    """Also the suffix of its files, unless `ending` is."""
+    """Also the suffix of its files, unless `ending` is given."""
     title: str
     """For messages."""
     write: Callable[[Pose3D, Path, str, ExportOptions], None]
-    """Takes a result, where to write to, the name that the file will have, and options."""
+    """Takes a result, the path to write to, the final name of the file, and options."""
     ending: str | None = None
     mark: bytes
-    """What the beginning or the end of our files holds, and of no others."""
+    """Bytes near the beginning or end of our files that are in no other programs' files."""
     one_person: bool = False
     """A file holds one person."""
     has_up: bool = False
-    """Its axes say where up is."""
+    """Its axes define up."""
     has_unit: bool = False
-    """Which axis points up, and the unit of length, can be chosen."""
+    """Takes the options `up` and `unit`."""
     one_rate: bool = False
     """Its frames are evenly spaced."""
     most_frames: int | None = None
-    """A file holds no more."""
+    """Maximum number of frames in a file."""
     check_installed: Callable[[], None] = lambda: None
-    """Raises MissingDependencyError: what it needs is not installed."""
+    """Raises a MissingDependencyError if a package that it needs is not installed."""
 
     @property
     def suffix(self) -> str:
@@ -117,20 +117,20 @@ def export(
     *,
     report: Report = ignore,
 ) -> Path:
-    """Write a result to one file of another format; it appears whole or not at all.
+    """Export a result to one file, atomically.
 
     Args:
         result: the people.
         path: the file to write.
         format: one of `FORMATS`.
         options: axes, up and unit.
-        report: takes messages.
+        report: called with each message.
 
     Raises:
-        UsageError: there is no such format; nobody is in the result, or several people for a
-            format of one; the format needs to know where up is and the result does not; or `path`
-            is a file that vidpose did not write.
-        MissingDependencyError: what the format needs is not installed.
+        UsageError: there is no such format; nobody is in the result, or several people are and
+            the format holds one; the format needs a world frame and the result has none; or
+            `path` exists and vidpose did not write it.
+        MissingDependencyError: a package that the format needs is not installed.
         VidposeError: the file cannot be written.
     """
     path, options = Path(path), options or ExportOptions()
@@ -138,12 +138,12 @@ def export(
     chosen = FORMATS[format]
     if chosen.one_person and result.people > 1:
         raise UsageError(
-            f"{path}: {chosen.title} holds one person a file, and there are {result.people}; give "
-            "--person ID, or a folder for all of them."
+            f"{path}: {chosen.title} holds one person per file, and there are {result.people}; "
+            "give --person ID, or a folder for all of them."
         )
     _check_chosen([chosen], options)
     _check(result, [(chosen, path)], options)
-    _say_what_is_lost(result, [chosen], options, report)
+    _report_losses(result, [chosen], options, report)
     _write(result, path, chosen, options, report)
     return path
 
@@ -156,48 +156,48 @@ def export_files(
     *,
     report: Report = ignore,
 ) -> list[Path]:
-    """Write a result in all formats that `options.export` names.
+    """Export a result to all formats in `options.export`.
 
-    In formats of one person a file, files of an earlier export whose person is not in the result
-    are removed.
+    In formats with one person per file, files of an earlier export are removed if their person is
+    not in the result.
 
     Args:
         result: the people.
-        stem: where to, without the suffix: `out/walk` gives `out/walk.csv`, and
-            `out/walk_person1.trc` in formats with one person a file.
+        stem: output path without the suffix: `out/walk` gives `out/walk.csv`, and
+            `out/walk_person1.trc` in formats with one person per file.
         options: formats, axes, up and unit.
-        people: only these, by id; by default everybody.
-        report: takes messages.
+        people: ids of the people to export; by default everybody.
+        report: called with each message.
 
     Returns:
-        The files. Nothing is written if one of them cannot be, see `export`.
+        The files written. If one of them cannot be written, see `export`, none is.
     """
     stem, formats = Path(stem), [FORMATS[name] for name in options.formats]
     part = result if people is None else of_people(result, people)
     jobs = [job for format in formats for job in _files(part, stem, format)]
     _check_chosen(formats, options)
     _check(part, [(format, path) for format, path, _ in jobs], options)
-    _say_what_is_lost(part, formats, options, report)
+    _report_losses(part, formats, options, report)
     for format, path, rows in jobs:
         _write(only(part, rows), path, format, options, report)
     written = [path for _, path, _ in jobs]
     kept: set[int] = set() if people is None else set(result.person_ids.tolist()) - set(people)
     for format in formats:
         if format.one_person:
-            _remove_of_nobody(stem, format, written, kept, report)
+            _remove_stale(stem, format, written, kept, report)
     return written
 
 
 def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
-    """Find out before long work whether its result could be exported at its end.
+    """Check early that a result can be exported.
 
     Args:
         stem: see `export_files`.
         options: formats, axes, up and unit.
-        world: whether the result will know where up is.
+        world: whether the result will have a world frame.
 
     Raises:
-        UsageError, MissingDependencyError, VidposeError: it could not.
+        UsageError, MissingDependencyError, VidposeError: a check failed.
     """
     formats = [FORMATS[name] for name in options.formats]
     _check_chosen(formats, options)
@@ -225,17 +225,17 @@ def _files(result: Pose3D, stem: Path, format: Format) -> list[tuple[Format, Pat
     ]
 
 
-def _remove_of_nobody(
+def _remove_stale(
     stem: Path, format: Format, written: Sequence[Path], kept: Container[int], report: Report
 ) -> None:
-    """Remove our own files of people who are not in the result: an earlier one had them.
+    """Remove our files of people who were in an earlier result but are not in this one.
 
     Args:
         stem: see `export_files`.
-        format: one person a file.
-        written: what has just been written.
-        kept: ids of people whose files stay all the same.
-        report: takes what was removed.
+        format: a format with one person per file.
+        written: the files just written.
+        kept: ids of people whose files stay anyway.
+        report: called with each file removed.
     """
     for path in sorted(_of_any_person(stem, format)):
         number = path.name.removeprefix(f"{stem.name}_person").removesuffix(format.suffix)
@@ -243,16 +243,16 @@ def _remove_of_nobody(
             continue
         if path.is_file() and not path.is_symlink() and holds_mark(path, format.mark):
             path.unlink()
-            report(Info(f"Removed {path}, of an earlier export: person {number} is not in it now."))
+            report(Info(f"Removed {path} of an earlier export: the result has no person {number}."))
 
 
 def _of_any_person(stem: Path, format: Format) -> Iterator[Path]:
-    """The files that are there."""
+    """Existing files of any person."""
     return stem.parent.glob(f"{glob.escape(stem.name)}_person*{format.suffix}")
 
 
 def _placed(result: Pose3D, row: int) -> bool:
-    """Whether it is known in some frame where a person is."""
+    """Whether a person's position is known in any frame."""
     return bool((result.present[row] & np.isfinite(result.root_3d[row]).all(axis=1)).any())
 
 
@@ -260,15 +260,15 @@ def _check(result: Pose3D, files: list[tuple[Format, Path]], options: ExportOpti
     """See `export`."""
     placed = any(_placed(result, row) for row in range(result.people))
     if not placed and (not files or any(format.has_up for format, _ in files)):
-        raise UsageError("Nobody's place is known in any frame of this result; nothing is written.")
+        raise UsageError("No person's position is known in this result; nothing was written.")
     if not result.present.any():
-        raise UsageError("There is nobody in this result; nothing is written.")
+        raise UsageError("There is nobody in this result; nothing was written.")
     frames = even_count(result.timestamps, result.fps)
     for format, path in files:
         if format.one_rate and frames > MOST_TIMES_LONGER * result.frames:
             raise UsageError(
-                f"{format.title} has one frame rate, and this result's times have gaps that would "
-                f"take {frames} frames; make results of its parts with --start and --end."
+                f"{format.title} has a constant frame rate, and gaps in this result would take "
+                f"{frames} frames; make results of parts of the video with --start and --end."
             )
         if format.most_frames is not None and frames > format.most_frames:
             raise UsageError(
@@ -283,13 +283,13 @@ def _check(result: Pose3D, files: list[tuple[Format, Path]], options: ExportOpti
 def _check_up(format: Format, options: ExportOptions, world: bool) -> None:
     if format.has_up and options.axes == "world" and not world:
         raise UsageError(
-            f"{format.title} needs to know where up is: make the result with --world, or give "
-            "--axes camera to take the camera's own up, as if it were level."
+            f"{format.title} needs a world frame; make the result with --world, or give --axes "
+            "camera to use the camera frame, as if the camera were level."
         )
 
 
 def _chosen(options: ExportOptions) -> dict[str, Callable[[Format], bool]]:
-    """By the name of an option that was given: whether a format takes it."""
+    """For each option that was given, whether a format takes it."""
     given = {"up": options.up, "unit": options.unit}
     takes: dict[str, Callable[[Format], bool]]
     takes = {name: lambda f: f.has_unit for name, value in given.items() if value is not None}
@@ -299,11 +299,11 @@ def _chosen(options: ExportOptions) -> dict[str, Callable[[Format], bool]]:
 
 
 def _check_chosen(formats: Sequence[Format], options: ExportOptions) -> None:
-    """Raises UsageError: an option was given that none of the formats takes."""
+    """Raise a UsageError if an option was given that none of the formats takes."""
     for name, takes in _chosen(options).items():
         if not any(takes(format) for format in formats):
             able = " or ".join(format.name for format in FORMATS.values() if takes(format))
-            why = f"changes nothing in {_titles(formats)}" if formats else "is about exported files"
+            why = f"has no effect on {_titles(formats)}" if formats else "needs --export"
             raise UsageError(f"{flag(name)} {why}; leave it out, or export to {able}.")
 
 
@@ -311,13 +311,13 @@ def _titles(formats: Sequence[Format]) -> str:
     return ", ".join(format.title for format in formats)
 
 
-def _say_what_is_lost(
+def _report_losses(
     result: Pose3D, formats: Sequence[Format], options: ExportOptions, report: Report
 ) -> None:
-    """What formats cannot hold or do not take, one sentence for each matter."""
+    """Report what formats cannot represent, and options that they do not take."""
     for name, takes in _chosen(options).items():
         if without := [format for format in formats if not takes(format)]:
-            report(Info(f"{flag(name)} changes nothing in {_titles(without)}."))
+            report(Info(f"{flag(name)} has no effect on {_titles(without)}."))
     nowhere = [
         str(number)
         for row, number in enumerate(result.person_ids.tolist())
@@ -326,9 +326,9 @@ def _say_what_is_lost(
     if nowhere and (placing := [format for format in formats if format.has_up]):
         report(
             Warn(
-                f"It is never known where person {', '.join(nowhere)} "
-                f"{'is' if len(nowhere) == 1 else 'are'} in the scene; {_titles(placing)} "
-                f"{'does' if len(placing) == 1 else 'do'} without."
+                f"The position of person {', '.join(nowhere)} in the scene is unknown; "
+                f"{_titles(placing)} {'does' if len(placing) == 1 else 'do'} not contain "
+                f"{'this person' if len(nowhere) == 1 else 'these people'}."
             )
         )
     even = [format.title for format in formats if format.one_rate]
@@ -336,7 +336,7 @@ def _say_what_is_lost(
         report(
             Info(
                 f"The video's frame rate varies; in {', '.join(even)} the joints are interpolated "
-                f"at its average, {result.fps:g} frames/s."
+                f"to its average, {result.fps:g} frames/s."
             )
         )
     absent = ~(result.present & np.isfinite(result.root_3d).all(axis=2))
@@ -344,7 +344,7 @@ def _say_what_is_lost(
         who = [str(number) for number in result.person_ids[absent.any(axis=1)].tolist()]
         report(
             Info(
-                f"BVH has no gaps; where person {', '.join(who)} "
+                f"BVH cannot represent gaps; while person {', '.join(who)} "
                 f"{'is' if len(who) == 1 else 'are'} absent, the last pose is held."
             )
         )

@@ -28,7 +28,7 @@ def angle_table(result: Pose3D) -> Iterator[Table]:
     Yields:
         Parts with the columns `COLUMNS`: person (id), frame (in the source video), time (seconds),
         angle (its name), degrees and degrees_per_s; NaN where the angle is undefined or the person
-        absent. What the angles are: `vidpose.postprocess.joint_angles.ANGLES`.
+        absent. `vidpose.postprocess.joint_angles.ANGLES` defines the angles.
     """
     angles = joint_angles(result)
     names, velocity = np.array(angles.names), angles.velocity()

@@ -1,8 +1,8 @@
 """BVH: a skeleton and its rotations as text, for Blender, Maya, MotionBuilder and the like.
 
-One person a file; the skeleton and what its rotations mean are in `rigid_skeleton`. BVH has one
-frame rate and knows no gaps: where the person is absent, the nearest earlier pose is held, and
-before the first one that first pose, so that the files of all people run in step with the video.
+One person per file; `rigid_skeleton` defines the skeleton and its rotations. BVH has a constant
+frame rate and no gaps. While the person is absent, the last pose is held, or before the first one,
+that pose, so that the files of all people stay in sync with the video.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 
 MARK = b"JOINT RPelvis\n"
-"""One of the nodes that only our skeleton has."""
+"""A node that only our skeleton has."""
 ORDER = "ZXY"
-"""Of the rotations, as most programs write it; about axes that turn along."""
+"""Order of the intrinsic rotations, as in most programs."""
 PLACE = "Xposition Yposition Zposition"
 TURN = " ".join(f"{axis}rotation" for axis in ORDER)
 
@@ -32,8 +32,8 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 
     Args:
         result: with one person, whose joints are known in some frame.
-        path: where to.
-        name: of the file that it will be.
+        path: path to write to.
+        name: final name of the file.
         options: axes, up (y unless given) and unit (m unless given).
     """
     unit = options.unit or "m"
@@ -51,15 +51,15 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 
 
 def held_frames(motion: Motion) -> NDArray[np.int64]:
-    """For each frame, which of the frames with known joints stands for it."""
+    """For each frame, the index of the known frame whose pose it holds."""
     return np.maximum(np.cumsum(motion.known) - 1, 0)
 
 
 def _channels(rigid: RigidMotion, per_metre: float) -> NDArray[np.float64]:
-    """(frames, 3 + 3 nodes): the place of the root, then degrees, nodes depth first."""
+    """(frames, 3 + 3 nodes): position of the root, then degrees, nodes depth first."""
     columns = [rigid.root * per_metre]
     with warnings.catch_warnings():
-        # Where two axes fall together their angles are not unique; any that fit will do.
+        # In gimbal lock the angles are not unique; any solution will do.
         warnings.filterwarnings("ignore", "Gimbal lock detected")
         for n in _depth_first(0):
             angles = rigid.rotations[n].as_euler(ORDER, degrees=True)
@@ -76,11 +76,11 @@ def _depth_first(n: int) -> list[int]:
 
 
 def _hierarchy(n: int, offsets: NDArray[np.float64], number: str, depth: int = 0) -> str:
-    """A node and what hangs on it, as BVH writes it."""
+    """BVH text of a node and its descendants."""
     pad, place = "\t" * depth, " ".join(number % (value + 0.0) for value in offsets[n])
     kind, channels = ("JOINT", f"3 {TURN}") if depth else ("ROOT", f"6 {PLACE} {TURN}")
     below = "".join(_hierarchy(child, offsets, number, depth + 1) for child in _children(n))
-    # Every branch has to end in a site; nothing is known beyond the last joint.
+    # Every branch must end in a site; it is at the last joint.
     end = f"{pad}\tEnd Site\n{pad}\t{{\n{pad}\t\tOFFSET 0 0 0\n{pad}\t}}\n"
     return (
         f"{pad}{kind} {NODES[n].name}\n{pad}{{\n{pad}\tOFFSET {place}\n"

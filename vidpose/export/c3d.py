@@ -1,7 +1,7 @@
 """C3D: the binary format of motion-capture laboratories, written with ezc3d.
 
-One person a file, a joint a point, evenly spaced frames. Where the person is absent, the point is
-marked as not valid by a residual of -1, as the format has it.
+One person per file, one point per joint, evenly spaced frames. While the person is absent, points
+have a residual of -1, the format's mark of invalid points.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from vidpose.poses import Pose3D
 
 MARK = b"vidpose"
 MOST_FRAMES = 65535
-"""The header counts them in 16 bits, and ezc3d reads no more."""
+"""The header has 16 bits for the count, and ezc3d reads no more."""
 
 
 def check_installed() -> None:
-    """Raises MissingDependencyError: ezc3d is not installed."""
+    """Raise a MissingDependencyError if ezc3d is not installed."""
     try:
         import ezc3d  # noqa: F401
     except ImportError:
@@ -38,8 +38,8 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 
     Args:
         result: with one person.
-        path: where to.
-        name: of the file that it will be.
+        path: path to write to.
+        name: final name of the file.
         options: axes, up (z unless given) and unit (mm unless given).
     """
     import ezc3d
@@ -60,7 +60,7 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
     c3d["parameters"]["POINT"]["UNITS"]["value"] = [unit]
     c3d["parameters"]["POINT"]["LABELS"]["value"] = list(JOINT_NAMES)
     c3d["parameters"]["POINT"]["DESCRIPTIONS"]["value"] = list(result.skeleton.joint_names)
-    # How the axes lie on a screen in front of which the camera stands.
+    # Orientation of the axes on a screen, as seen from the camera.
     c3d.add_parameter("POINT", "X_SCREEN", ["+X"])
     c3d.add_parameter("POINT", "Y_SCREEN", [f"+{up.upper()}"])
     c3d.add_parameter("MANUFACTURER", "SOFTWARE", [f"vidpose {vidpose.__version__}"])

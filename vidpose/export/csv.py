@@ -1,4 +1,4 @@
-"""CSV: a table as text. Fields of unknown numbers are empty."""
+"""CSV: a table as text; fields of unknown numbers are empty."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 def write_table(parts: Iterable[Table], columns: Iterable[str], path: Path) -> None:
     """Write a table in parts, with a header.
 
-    Numbers are rounded to `DECIMALS`, those in double precision (times) are exact.
+    Numbers are rounded to `DECIMALS`, except those in double precision (times).
     """
     with open(path, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -1,9 +1,9 @@
-"""glTF in one binary file (.glb): everybody in one scene, as an animated skeleton with a body.
+"""Binary glTF (.glb): everybody in one scene, as animated skeletons with bodies.
 
-The skeleton and what its rotations mean are in `rigid_skeleton`; the body is a spindle for each
-bone, because most viewers do not draw a bare skeleton. Metres and y up, as glTF has it; time 0 is
-the result's first frame. Keyframes are at the frames' own times, and only where the person is
-there; somebody who is absent has size 0, so that nobody sees them.
+`rigid_skeleton` defines the skeleton and its rotations. The body has a spindle for each bone,
+because most viewers do not draw bare skeletons. Metres and y up, as glTF requires; time 0 is the
+first frame of the result. Animation keys are at the times of frames in which the person is
+present; an absent person is scaled to 0.
 
 Reference: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
 """
@@ -33,9 +33,9 @@ SHAPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 
 THICKNESS, THICKEST_M = 0.12, 0.05
-"""Half the width of a bone's spindle: this fraction of its length, but no more than that."""
+"""Half-width of a bone's spindle: this fraction of its length, up to the maximum."""
 WIDEST_AT = 0.25
-"""Of the way from the upper end of a bone."""
+"""Position of the maximum width, as a fraction of the length from the upper end."""
 
 
 def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None:
@@ -43,8 +43,8 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 
     Args:
         result: the people.
-        path: where to.
-        name: of the file that it will be.
+        path: path to write to.
+        name: final name of the file.
         options: axes.
     """
     scene = _Scene()
@@ -56,7 +56,7 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 
 
 class _Scene:
-    """The two parts of the file while they grow: the JSON and the numbers it points to."""
+    """Builder of the two parts of a file: the JSON and the numbers it refers to."""
 
     def __init__(self) -> None:
         self.numbers = bytearray()
@@ -68,7 +68,7 @@ class _Scene:
         }
 
     def add(self, kind: str, item: dict[str, Any]) -> int:
-        """Add to one of the file's lists; gives the item's number there."""
+        """Append to one of the file's lists; return the index."""
         items = self.json.setdefault(kind, [])
         items.append(item)
         return len(items) - 1
@@ -80,8 +80,8 @@ class _Scene:
 
         Args:
             values: float32 or uint8.
-            vertices: they are an attribute of vertices.
-            limits: say the least and the greatest, which glTF asks for of positions and times.
+            vertices: whether they are a vertex attribute.
+            limits: write minimum and maximum, which glTF requires for positions and times.
         """
         columns = 1 if values.ndim == 1 else values.shape[1]
         view = {"buffer": 0, "byteOffset": len(self.numbers), "byteLength": values.nbytes}
@@ -111,7 +111,7 @@ class _Scene:
         animation["channels"].append({"sampler": sampler, "target": {"node": node, "path": path}})
 
     def to_bytes(self) -> bytes:
-        """The file."""
+        """The bytes of the file."""
         self.json["buffers"] = [{"byteLength": len(self.numbers)}]
         text = json.dumps(self.json, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 4)
@@ -137,7 +137,7 @@ def _add_person(scene: _Scene, motion: Motion, number: int) -> None:
     body = {"name": f"person {number}", **_body(scene, rigid, first, number)}
     scene.json["scenes"][0]["nodes"] += [first, scene.add("nodes", body)]
 
-    # Its times are 32-bit: across a long gap they would not rise.
+    # Times are 32-bit; after a long gap they could not resolve single frames.
     since_start = (shown_times(motion.times) - motion.times[0]).astype(np.float32)
     times = scene.add_numbers(since_start[known], limits=True)
     scene.add_channel(first, "translation", times, rigid.root.astype(np.float32))
@@ -152,8 +152,8 @@ def _add_person(scene: _Scene, motion: Motion, number: int) -> None:
 
 
 def continuous(quaternions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(T, 4): the same rotations, each with the one of its two signs that is nearer to the frame
-    before, so that viewers turn the short way.
+    """(T, 4): the same rotations, each with the sign that is closer to the previous frame, so that
+    viewers interpolate the short way.
     """
     opposite = (quaternions[1:] * quaternions[:-1]).sum(axis=1) < 0
     signs = np.where(np.append(False, np.cumsum(opposite) % 2 == 1), -1, 1)
@@ -161,7 +161,7 @@ def continuous(quaternions: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _body(scene: _Scene, rigid: RigidMotion, first: int, number: int) -> dict[str, Any]:
-    """The mesh of a person and the skin that ties it to the nodes, which begin with `first`."""
+    """A person's mesh, and the skin that binds it to the nodes, which start at index `first`."""
     rest = np.zeros_like(rigid.offsets)
     for n, node in enumerate(NODES[1:], start=1):
         rest[n] = rest[node.parent] + rigid.offsets[n]
@@ -178,7 +178,7 @@ def _body(scene: _Scene, rigid: RigidMotion, first: int, number: int) -> dict[st
                 _primitive(scene, spindles(rest[uppers], rest[bones]), uppers, colour)
             )
     inverse = np.tile(np.eye(4, dtype=np.float32), (len(NODES), 1, 1))
-    inverse[:, 3, :3] = -rest  # columns first, as glTF has its matrices
+    inverse[:, 3, :3] = -rest  # glTF matrices are column-major
     skin = {
         "joints": list(range(first, first + len(NODES))),
         "skeleton": first,
@@ -191,7 +191,7 @@ def _body(scene: _Scene, rigid: RigidMotion, first: int, number: int) -> dict[st
 def _primitive(
     scene: _Scene, corners: NDArray[np.float32], uppers: list[int], colour: Colour
 ) -> dict[str, Any]:
-    """The spindles of some bones, which turn with the nodes at their upper ends."""
+    """The spindles of some bones, which rotate with the nodes at their upper ends."""
     edges = corners[:, :, 1:] - corners[:, :, :1]
     normals = np.cross(edges[:, :, 0], edges[:, :, 1])
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
@@ -199,7 +199,7 @@ def _primitive(
     joints = np.zeros((len(vertices), 4), np.uint8)
     joints[:, 0] = np.repeat(uppers, len(vertices) // len(uppers))
     weights = np.tile(np.array([1, 0, 0, 0], np.float32), (len(vertices), 1))
-    # glTF's colours are linear, those of a screen are about a power of 2.2 of it.
+    # glTF colours are linear; a gamma of 2.2 approximates sRGB.
     linear = [round((value / 255) ** 2.2, 4) for value in colour]
     material = {"baseColorFactor": [*linear, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.8}
     return {
@@ -216,17 +216,17 @@ def _primitive(
 
 
 def spindles(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The faces of an eight-sided body around each bone.
+    """The faces of an octahedron around each bone.
 
     Args:
-        starts, ends: (B, 3) metres, the upper and lower ends; not the same.
+        starts, ends: (B, 3) metres, the upper and lower ends, which must differ.
 
     Returns:
         (B, 8, 3, 3) metres: corners of triangles, counter-clockwise seen from outside.
     """
     along = ends - starts
     length = np.linalg.norm(along, axis=1, keepdims=True)
-    # At right angles to the bone: to the axis that it follows least, crosswise.
+    # Perpendicular to the bone and to the axis that it is least aligned with.
     helper = np.eye(3)[np.abs(along).argmin(axis=1)]
     aside = np.cross(along, helper)
     aside *= np.minimum(THICKNESS * length, THICKEST_M) / np.linalg.norm(aside, axis=1)[:, None]

@@ -1,6 +1,6 @@
-"""A result as a table, for spreadsheets and data frames: a row for each joint in each frame.
+"""A result as a table, for spreadsheets and data frames: a row per joint and frame.
 
-A table is made in parts: it is many times as large as the result.
+Tables are made in parts, because they are many times as large as the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidpose.poses import Pose3D
 
 Table = dict[str, NDArray]
-"""Columns of one length, by name, in order; NaN where a number is not known."""
+"""Columns of equal length, by name, in order; NaN where a number is unknown."""
 
 FRAMES_AT_ONCE = 2048
 WORLD = ("world_x", "world_y", "world_z")
@@ -32,7 +32,7 @@ def joint_table(result: Pose3D) -> Iterator[Table]:
     Yields:
         Parts with the columns `COLUMNS`: person (id), frame (in the source video), time (seconds),
         joint (its name), x, y, z (metres, camera frame), world_x, world_y, world_z (metres, world
-        frame; NaN without a world), u, v (pixels of the upright frame), score (0 to 1) and
+        frame; NaN without one), u, v (pixels of the upright frame), score (0 to 1) and
         observed.
     """
     joints = np.array(result.skeleton.joint_names)
@@ -51,7 +51,7 @@ def joint_table(result: Pose3D) -> Iterator[Table]:
 
 
 def stretches(result: Pose3D) -> Iterator[tuple[int, slice]]:
-    """Each person's row and frames, from the first to the last with them, `FRAMES_AT_ONCE`."""
+    """Row and frames of each person, first to last, in chunks of at most `FRAMES_AT_ONCE`."""
     for person, present in enumerate(result.present):
         there = np.flatnonzero(present)
         if len(there):
@@ -61,7 +61,7 @@ def stretches(result: Pose3D) -> Iterator[tuple[int, slice]]:
 
 
 def keys(result: Pose3D, person: int, part: slice, what: str, names: NDArray[np.str_]) -> Table:
-    """The columns that say what a row is about: person, frame, time, and the column `what`."""
+    """The key columns: person, frame, time, and the column `what`."""
     frames, each = part.stop - part.start, len(names)
     return {
         "person": np.full(frames * each, result.person_ids[person]),

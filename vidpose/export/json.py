@@ -1,4 +1,4 @@
-"""JSON in COCO's layout, with the third dimension.
+"""JSON in COCO's layout, with 3D joints.
 
     {"info": {"description": "vidpose ...", ...},
      "images": [{"id": 7, "file_name": "000007.jpg", "width": w, "height": h, "timestamp": s}, ...],
@@ -7,12 +7,11 @@
                       "keypoints": [x1, y1, v1, ...], "keypoint_scores": [...],
                       "keypoints_3d": [[x, y, z], ...], "keypoints_world": [[x, y, z], ...]}, ...]}
 
-An image is a frame of the video, by its number there; the file names are those that a program
-would give which takes the video apart. A person has an annotation in every frame in which they are
-present. `v` is COCO's visibility: 2 where the person was detected in this frame (single joints may
-be interpolated, with half the score), 1 where all joints are interpolated, 0 where a joint's pixels
-are not known. 3D joints are in metres, in the camera frame and in the world's; null where they are
-not known.
+Images are frames of the video, by index; file names are those of frames extracted from the video.
+A person has an annotation in every frame in which they are present. `v` is COCO's visibility: 2 if
+the person was detected in this frame (single joints may be interpolated, with half the score), 1 if
+all joints are interpolated, 0 if a joint's pixels are unknown. 3D joints are in metres, in the
+camera frame and in the world frame; null where unknown.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ def _annotations(result: Pose3D) -> Iterator[dict[str, Any]]:
 
 
 def _picture(result: Pose3D, person: int, t: int) -> dict[str, Any]:
-    """The part of an annotation that COCO knows."""
+    """The standard COCO fields of an annotation."""
     xy, scores = result.keypoints_2d[person, t].astype(float), result.scores_2d[person, t]
     known = known_joints(xy)
     visible = np.where(known, 2 if result.observed[person, t] else 1, 0)
@@ -107,12 +106,12 @@ def _picture(result: Pose3D, person: int, t: int) -> dict[str, Any]:
     if known.any():
         low, high = xy[known].min(axis=0), xy[known].max(axis=0)
         box = np.round([*low, *(high - low)], PIXEL_DECIMALS).tolist()
-    # COCO's sign for a joint that is not labelled: 0, 0, 0.
+    # COCO marks unlabelled joints as 0, 0, 0.
     places = np.where(known[:, None], xy, 0).round(PIXEL_DECIMALS).tolist()
     keypoints = [
         value for (x, y), v in zip(places, visible.tolist(), strict=True) for value in (x, y, v)
     ]
-    scores = np.nan_to_num(scores)  # of 2D joints from elsewhere
+    scores = np.nan_to_num(scores)  # 2D joints from other programs may have NaN
     return {
         "keypoints": keypoints,
         "num_keypoints": int(known.sum()),

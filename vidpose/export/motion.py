@@ -1,4 +1,4 @@
-"""One person's joints as other programs want them: their own axes and one frame rate."""
+"""One person's joints, converted to other axes and a constant frame rate."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import known_joints
 
 JOINT_NAMES = tuple("Nose" if name == "Neck/Nose" else name for name in H36M17.joint_names)
-"""OpenSim and three.js take a slash in a name for a path. The joint is the nose."""
+"""The joint is the nose; OpenSim and three.js interpret a slash in a name as a path."""
 
 ROUNDING_S = 1.01e-3
-"""Containers round times to milliseconds; frames that are hardly further off are evenly spaced."""
+"""Tolerance of evenly spaced frames: containers round times to milliseconds."""
 
 SAME_TIME_S = 1e-6
-"""Times that differ by less are one; they are sums of steps."""
+"""Times that differ by less are equal; they are sums of steps."""
 
 SAME_FRAME = 1e-3
-"""Part of a frame: a motion that is shorter by no more than this has its last frame."""
+"""Tolerance for the last frame of a motion, as a fraction of a frame."""
 
 QUARTER_TURN = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-"""(x, y, z) -> (x, z, -y): from z up to y up, and from the camera frame, where y points down, to
-z up. Always right-handed."""
+"""(x, y, z) -> (x, z, -y): from z up to y up, or from the camera frame (y down) to z up. Stays
+right-handed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +35,11 @@ class Motion:
 
     joints: NDArray[np.float64]
     """(T, 17, 3) metres, h36m17, x right; y or z up. NaN in frames without the person, or where
-    it is not known where the person is."""
+    their position is unknown."""
     times: NDArray[np.float64]
     """(T,) seconds, as in the result."""
     fps: float
-    """Frames a second, if `times` are evenly spaced."""
+    """Frames per second, if `times` are evenly spaced."""
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -48,30 +48,30 @@ class Motion:
 
 
 def only(result: Pose3D, rows: Sequence[int]) -> Pose3D:
-    """The result with some of its people, by their rows."""
+    """Select people by row."""
     return result.part(list(rows), slice(None))
 
 
 def of_people(result: Pose3D, ids: Sequence[int]) -> Pose3D:
-    """The result with some of its people, by their ids.
+    """Select people by id.
 
     Raises:
-        UsageError: one of them is not there.
+        UsageError: there is no person with one of the ids.
     """
     return only(result, sorted({result.index_of(number) for number in ids}))
 
 
 def motion_of(result: Pose3D, person: int, *, axes: str, up: str) -> Motion:
-    """The joints of a person, frame by frame.
+    """The joints of a person over time.
 
     Args:
         result: the people.
         person: their row.
-        axes: world, or camera: the camera's own axes, as if the camera were level.
+        axes: world, or camera: the camera frame, as if the camera were level.
         up: y (x right, z towards the camera) or z (x right, y away from the camera).
 
     Raises:
-        UsageError: the world's axes are asked for, and the result has none.
+        UsageError: `axes` is world, and the result has no world frame.
     """
     result = only(result, [person])
     joints = result.joints_world() if axes == "world" else result.joints_camera() @ QUARTER_TURN.T
@@ -82,11 +82,11 @@ def motion_of(result: Pose3D, person: int, *, axes: str, up: str) -> Motion:
 
 
 def constant_rate(timestamps: NDArray[np.float64], fps: float) -> float | None:
-    """Frames a second of evenly spaced times; None if they are not.
+    """Frame rate of evenly spaced times; None if they are not evenly spaced.
 
     Args:
-        timestamps: (T,) seconds, rising.
-        fps: the rate that the container says, which is more exact than rounded times.
+        timestamps: (T,) seconds, increasing.
+        fps: the container's frame rate, which is more exact than rounded times.
     """
     if len(timestamps) < 2:
         return fps
@@ -100,23 +100,23 @@ def constant_rate(timestamps: NDArray[np.float64], fps: float) -> float | None:
 
 
 def even_times(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
-    """(N,) seconds: evenly spaced times for the frames, or from the first to the last of them."""
+    """(N,) seconds: evenly spaced times from the first frame to the last."""
     rate = constant_rate(timestamps, fps) or fps
     return np.asarray(timestamps[0] + np.arange(even_count(timestamps, fps)) / rate, np.float64)
 
 
 def even_count(timestamps: NDArray[np.float64], fps: float) -> int:
-    """How many `even_times` there are."""
+    """The number of `even_times`."""
     if constant_rate(timestamps, fps) is not None:
         return len(timestamps)
     return int(float(timestamps[-1] - timestamps[0]) * fps + SAME_FRAME) + 1
 
 
 def at_constant_rate(motion: Motion) -> Motion:
-    """The same motion on evenly spaced times.
+    """Resample a motion to evenly spaced times.
 
     Evenly spaced frames stay as they are. Others are interpolated linearly, at the average rate,
-    between neighbouring frames in both of which the person is there.
+    between neighbouring frames if the person is present in both.
     """
     even, times = even_times(motion.times, motion.fps), motion.times
     rate = constant_rate(times, motion.fps)
@@ -125,7 +125,7 @@ def at_constant_rate(motion: Motion) -> Motion:
     before = np.clip(np.searchsorted(times, even, "right") - 1, 0, len(times) - 2)
     steps = times[before + 1] - times[before]
     share = (even - times[before]) / steps
-    # A frame at that very time counts alone: the one after it may have nobody.
+    # If a frame has exactly this time, use it alone: the next one may have no joints.
     at_frame = np.abs(share - share.round()) * steps <= SAME_TIME_S
     share = np.where(at_frame, share.round(), share)[:, None, None]
     first, last = motion.joints[before], motion.joints[before + 1]

@@ -1,4 +1,4 @@
-"""Parquet: a table in columns, written with pyarrow. Unknown numbers are null."""
+"""Parquet: a columnar table, written with pyarrow; unknown numbers are null."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 
 MARK = b"vidpose joint table"
-"""In the metadata, at the end of the file."""
+"""In the metadata at the end of the file."""
 
 
 def check_installed() -> None:
-    """Raises MissingDependencyError: pyarrow is not installed."""
+    """Raise a MissingDependencyError if pyarrow is not installed."""
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
@@ -31,7 +31,7 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 
 
 def write_table(parts: Iterable[Table], path: Path) -> None:
-    """Write a table in parts, of which there is at least one."""
+    """Write a table from one or more parts."""
     import pyarrow as pa
     from pyarrow import parquet
 

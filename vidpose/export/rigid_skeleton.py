@@ -1,15 +1,15 @@
-"""Joint positions as rotations of a skeleton with fixed bone lengths, and back.
+"""Convert joint positions to rotations of a skeleton with fixed bone lengths, and back.
 
-The skeleton rests in a T-pose: y up, facing z, the left hand towards x. A node turns with its
-parent and by its own rotation, which points the bone below it. Hip and Thorax carry several bones,
-which nothing holds at fixed angles; each of these bones hangs on a node of its own in the same
-place (`LowerBack`, `LPelvis`, `LCollar` ...), as in CMU's motion capture. So every direction is
-kept, and joints deviate only as far as the lengths of bones do.
+The rest pose is a T-pose: y up, facing z, the left hand towards x. The rotation of a node is
+relative to its parent, and points the bone below the node. Several bones start at Hip and Thorax,
+at varying angles to each other; each of them has a node of its own at the same position
+(`LowerBack`, `LPelvis`, `LCollar` ...), as in CMU's motion capture. The conversion thus keeps all
+bone directions, and joint positions differ only because bone lengths are fixed.
 
-Joints say nothing about how a bone is turned about itself, its twist. What is known is used: the
-pelvis and the chest turn with the lines of hips and shoulders, and a thigh or an upper arm is
-turned so that knee and elbow bend about one fixed axis of it. Every other twist is zero: the
-rotation relative to the parent is the shortest arc from rest.
+Joint positions do not determine the twist of a bone about its own axis. Pelvis and chest turn with
+the lines of hips and shoulders, and thighs and upper arms are twisted so that knees and elbows bend
+about one fixed axis. Every other twist is zero: the rotation relative to the parent is the shortest
+arc from rest.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from vidpose.postprocess.bone_lengths import bone_lengths
 from vidpose.utils.gaps import runs
 
 HINGE_DEG = 15.0
-"""A limb that is bent by less than this does not say where its plane is."""
+"""The plane of a limb that is bent by less than this is undefined."""
 MOMENT_S = 0.2
-"""A limb that is bent backwards for less than this is taken for a straight one, seen inexactly."""
+"""A limb that is bent backwards for less than this is treated as a straight limb with noise."""
 SMALLEST = 1e-9
 """Keeps divisions finite; metres, or the sine of an angle."""
 
@@ -36,14 +36,14 @@ LEFT, RIGHT, UP, DOWN = (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0
 
 
 class Node(NamedTuple):
-    """A part of the hierarchy."""
+    """A node of the hierarchy."""
 
     name: str
     parent: int
     joint: int
-    """Where it is, in h36m17."""
+    """The joint at its position, in h36m17."""
     rest: tuple[float, float, float]
-    """The direction from the parent at rest; zero where it is in the same place."""
+    """Direction from the parent at rest; zero if at the same position."""
 
 
 def _tree() -> tuple[Node, ...]:
@@ -79,29 +79,29 @@ _FRAMES = {
     "Hip": ("RHip", "LHip", "Hip", "Spine"),
     "Thorax": ("RShoulder", "LShoulder", "Spine", "Thorax"),
 }
-"""Nodes that turn as a whole: from right to left, and up from below."""
+"""Nodes with a full orientation, from joints: right, left, below, above."""
 _HINGES = {
     **{f"{side}Hip": (f"{side}Foot", LEFT) for side in "LR"},
     "LShoulder": ("LWrist", DOWN),
     "RShoulder": ("RWrist", UP),
 }
-"""Nodes of thighs and upper arms: the end of the limb, and the axis at rest about which knee or
-elbow bends by a positive angle: heels go back, hands go forward."""
+"""Nodes of thighs and upper arms: the end of the limb, and the axis at rest about which positive
+angles bend knee or elbow (heels move back, hands move forward)."""
 
 
 @dataclass(frozen=True, eq=False)
 class RigidMotion:
-    """A skeleton with fixed bone lengths that moves; N nodes, see `NODES`, and T frames."""
+    """Motion of a skeleton with fixed bone lengths; N nodes, see `NODES`, and T frames."""
 
     offsets: NDArray[np.float64]
     """(N, 3) metres, from the parent, at rest."""
     root: NDArray[np.float64]
-    """(T, 3) metres, where the hip is."""
+    """(T, 3) position of the hip, metres."""
     rotations: tuple[Rotation, ...]
-    """N, each of T frames: from a node's own axes to its parent's."""
+    """N of T frames each: from a node's axes to its parent's."""
 
     def nodes(self) -> NDArray[np.float64]:
-        """Forward kinematics: (T, N, 3) metres, where every node is."""
+        """Forward kinematics: (T, N, 3) positions of the nodes, metres."""
         places = np.empty((len(self.root), len(NODES), 3))
         turned: list[Rotation] = []
         for n, node in enumerate(NODES):
@@ -130,9 +130,9 @@ class RigidMotion:
 
 
 def rigid_motion(joints: NDArray[np.float64], times: NDArray[np.float64]) -> RigidMotion:
-    """The rotations that take the skeleton from rest to each of these poses.
+    """Compute the rotations that take the skeleton from rest to each pose.
 
-    Each bone has the median of its lengths, left and right alike, and each frame's direction.
+    Each bone has its median length over frames and both sides, and its direction in each frame.
 
     Args:
         joints: (T, 17, 3) metres, h36m17, y up.
@@ -173,15 +173,15 @@ def _pointing(
 
 
 def shortest_arc(start: NDArray[np.float64], ends: NDArray[np.float64]) -> Rotation:
-    """The rotations without twist that take one direction to others.
+    """The rotations without twist from one direction to others.
 
     Args:
         start: (3,) unit vector.
-        ends: (T, 3), of any length; where it is zero, nothing turns.
+        ends: (T, 3), of any length; a zero vector gives the identity.
     """
     ends = np.where(np.linalg.norm(ends, axis=1, keepdims=True) > SMALLEST, _unit(ends), start)
     quaternions = np.column_stack([np.cross(start, ends), 1 + ends @ start])
-    # Half a turn has no shortest arc; any axis at right angles will do.
+    # The shortest arc of half a turn is not unique; any perpendicular axis will do.
     across = np.append(np.roll(start, 1), 0.0)
     opposite = np.linalg.norm(quaternions, axis=1, keepdims=True) < SMALLEST
     return Rotation.from_quat(np.where(opposite, across, quaternions))
@@ -193,15 +193,14 @@ def hinge_twist(
     lower: NDArray[np.float64],
     times: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """How far a limb's upper bone must be twisted for its hinge to lie across the limb's plane.
+    """Twist of a limb's upper bone that makes its hinge axis perpendicular to the limb's plane.
 
-    The plane is known where the limb is bent by `HINGE_DEG` or more. In between the twist is
-    interpolated over time, before and after it is held; it is zero for a limb that never bends.
-    A limb bends forwards; where it seems to bend backwards for a moment, the hinge does, rather
-    than the whole limb turning round.
+    The plane is defined where the limb is bent by `HINGE_DEG` or more. The twist is interpolated
+    in between and held before and after; it is zero for a limb that never bends. If a limb briefly
+    seems to bend backwards, the hinge overextends instead of the whole limb turning around.
 
     Args:
-        axes: (T, 3) unit vectors, where the hinge's axis would be without twist.
+        axes: (T, 3) unit vectors, the hinge axis without twist.
         upper: (T, 3) unit vectors along the upper bone.
         lower: (T, 3) unit vectors along the lower bone.
         times: (T,) seconds.
@@ -225,7 +224,7 @@ def hinge_twist(
 
 
 def _frame(joints: NDArray[np.float64], name: str) -> Rotation:
-    """How pelvis or chest are turned: x from right to left, y as nearly up as that allows."""
+    """Orientation of pelvis or chest: x from right to left, y as close to up as possible."""
     right, left, below, above = (JOINT_NAMES.index(joint) for joint in _FRAMES[name])
     across = joints[:, left] - joints[:, right]
     arc = shortest_arc(np.array(LEFT), across)

@@ -1,7 +1,7 @@
 """TRC: Motion Analysis' text format for marker positions, which OpenSim reads.
 
-One person a file, a joint a marker, evenly spaced frames. Where the person is absent, fields are
-empty, which OpenSim and other readers take for a gap.
+One person per file, one marker per joint, evenly spaced frames. While the person is absent, fields
+are empty, which OpenSim and other readers treat as a gap.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from vidpose.poses import Pose3D
 
 PER_METRE = {"mm": 1000.0, "cm": 100.0, "m": 1.0}
 DECIMALS = {"mm": 4, "cm": 5, "m": 7}
-"""A ten thousandth of a millimetre."""
+"""To a ten-thousandth of a millimetre."""
 MARK = "\t".join(["Frame#", "Time", "\t\t\t".join(JOINT_NAMES)]).encode()
-"""All markers in our order: other programs have a Hip, too."""
+"""All markers in our order, since other programs also have a Hip."""
 
 
 def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None:
@@ -26,13 +26,13 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
 
     Args:
         result: with one person.
-        path: where to.
-        name: of the file that it will be.
+        path: path to write to.
+        name: final name of the file.
         options: axes, up (y unless given) and unit (mm unless given).
     """
     unit = options.unit or "mm"
     motion = at_constant_rate(motion_of(result, 0, axes=options.axes, up=options.up or "y"))
-    decimals = 6 if motion.fps > 0.1 else 15  # of a time-lapse
+    decimals = 6 if motion.fps > 0.1 else 15  # for a time-lapse
     rate = f"{motion.fps:.{decimals}f}"
     frames, markers = len(motion.times), len(JOINT_NAMES)
     columns = [f"{axis}{n}" for n in range(1, markers + 1) for axis in "XYZ"]
@@ -52,7 +52,7 @@ def write(result: Pose3D, path: Path, name: str, options: ExportOptions) -> None
         stream.write("\n".join(head) + "\n")
         rows = zip(motion.times.tolist(), values, motion.known.tolist(), strict=True)
         for frame, (time, row, known) in enumerate(rows, start=1):
-            # Plus 0.0, as -0.0000 looks odd.
+            # Adding 0.0 avoids -0.0000.
             place = number % tuple((np.round(row, DECIMALS[unit]) + 0.0).tolist()) if known else gap
-            # OpenSim does not count an empty field at the very end of a line; hence the last tab.
+            # OpenSim does not count an empty field at the end of a line, hence the last tab.
             stream.write(f"{frame}\t{time:.6f}\t{place}\t\n")

@@ -106,7 +106,7 @@ same value."""
 JITTER_REACH_S = 0.3
 """Maximum time from the first to the last of these frames; beyond it, motion would count."""
 UNSEEN_SHARE = 0.5
-"""A joint that is not visible in this share of a person's frames is reported as invented."""
+"""A joint that is not visible in this share of a person's frames is reported as guessed."""
 MOST_PEOPLE = 8
 """Maximum number of people to print: those who are seen longest."""
 
@@ -153,7 +153,7 @@ def quality_report(
         each None if unknown. `throughout` lists the proxies that are bad in half of the frames or
         more, and `merged_legs_times_s` the start and end of each stretch with merged legs.
         `unseen_joints`, if any, lists joints that are not visible in half of the frames or more,
-        see `vidpose.poses.unseen_joints`: the network invented them, such as the legs of people
+        see `vidpose.poses.unseen_joints`: the network guessed them, such as the legs of people
         whose upper body alone is in the frame.
         `worst_moments` are the times at which a proxy is far above the person's usual value and
         the error should be visible: `what` (the proxy), `where` and `value` (of the worst limb or
@@ -379,7 +379,7 @@ def quality_text(report: dict[str, Any]) -> str:
         if unseen := one.get("unseen_joints"):
             what = ", ".join(joint_in_words(joint) for joint in unseen)
             lines.append(
-                f"  Person {one['person']}: not visible in most frames, so invented in 3D: {what}."
+                f"  Person {one['person']}: not visible in most frames, so guessed in 3D: {what}."
             )
         if times := one.get("merged_legs_times_s"):
             when = ", ".join(f"{clock(start)} to {clock(end)}" for start, end in times)

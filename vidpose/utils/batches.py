@@ -1,4 +1,4 @@
-"""Work in batches that become smaller where a GPU's memory runs out."""
+"""Batches that shrink when a GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ T = TypeVar("T")
 
 
 class Batches:
-    """How much is computed at once: half as much, from then on, whenever it does not fit.
+    """A batch size that is halved whenever a batch does not fit into memory.
 
-    Other programs use a GPU too, so what fits is known only when it is tried.
+    Other programs also use the GPU, so the size that fits is only known by trying.
 
     Args:
-        most: items in a batch, at first.
-        what: the items are, in the plural, for messages.
-        step: batches are of a multiple of so many items, except the last.
+        most: initial batch size.
+        what: name of the items, in the plural, for messages.
+        step: batch sizes are multiples of this, except the last.
     """
 
     def __init__(self, most: int, what: str, step: int = 1) -> None:
         self._step = step
         self.most = self._whole_steps(most)
         self.note = ""
-        """What to tell the user; empty if nothing happened."""
+        """Message for the user; empty if no batch was too large."""
         self._what = what
 
     def over(
         self, first: int, last: int, compute: Callable[[slice], T]
     ) -> Iterator[tuple[slice, T]]:
-        """Each batch of the items from `first` to before `last`, and what is computed of it.
+        """Yield each batch of the items from `first` to `last` (exclusive), and its result.
 
         Raises:
-            VidposeError: the memory is too small for a single item, or a step of them.
+            VidposeError: the memory is too small for a single step of items.
         """
         start = first
         while start < last:
@@ -46,7 +46,7 @@ class Batches:
                 found = compute(batch)
             except torch.cuda.OutOfMemoryError:
                 fits = False
-            if not fits:  # not above, where the error still holds on to what was computed
+            if not fits:  # outside the except block, where the error keeps tensors alive
                 self._halve(batch.stop - start)
                 continue
             yield batch, found
@@ -61,8 +61,7 @@ class Batches:
             )
         self.most = self._whole_steps(size // 2)
         self.note = (
-            f"the GPU's memory ran out; {self._what} were computed {self.most} at a time from "
-            "then on."
+            f"the GPU ran out of memory; {self._what} were then computed {self.most} at a time."
         )
         torch.cuda.empty_cache()
 

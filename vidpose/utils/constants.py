@@ -1,4 +1,4 @@
-"""Constant tensors, sent to a device once: a GPU is waited for whenever one is sent."""
+"""Constant tensors, copied to a device once, because each copy waits for the GPU."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from torch import Tensor
 
 @lru_cache(maxsize=256)
 def constant(values: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A tensor of (nested) tuples of numbers; not to be written into."""
+    """A tensor from (nested) tuples of numbers; must not be modified."""
     return torch.tensor(values, device=device, dtype=dtype)

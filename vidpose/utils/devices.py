@@ -1,4 +1,4 @@
-"""Which device computes, in which type, and why; and how many cores there are."""
+"""Choice of device and precision, and the number of available cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def choose_device(name: str) -> tuple[torch.device, str]:
     """`auto`, `cpu` or `cuda` -> the device and the reason for it.
 
     Raises:
-        UsageError: the device is not there, or the name means none.
+        UsageError: the device is not available, or the name is unknown.
     """
     gpu = torch.cuda.is_available()
     if name == "auto":
@@ -25,17 +25,17 @@ def choose_device(name: str) -> tuple[torch.device, str]:
         raise UsageError("--device cuda: PyTorch finds no GPU here; use --device auto or cpu.")
     if name not in ("cpu", "cuda"):
         raise UsageError(f"--device {name}: choose auto, cpu or cuda.")
-    return torch.device(name), "as asked"
+    return torch.device(name), "as given"
 
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """`auto`, or a key of `PRECISIONS`, -> that key; auto: bf16 where the hardware computes in it.
+    """`auto` or a key of `PRECISIONS` -> the key; auto is bf16 if the hardware supports it.
 
     Raises:
-        UsageError: the name means none.
+        UsageError: the name is unknown.
     """
     if name == "auto":
         return "bf16" if computes_in_bf16(device) else "fp32"
@@ -45,14 +45,14 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def computes_in_bf16(device: torch.device) -> bool:
-    """Whether the hardware has instructions for it; without them bf16 is slower than fp32."""
+    """Whether the hardware has bf16 instructions; without them, bf16 is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def available_cores() -> int:
-    """How many cores this process may use, as far as the system says; at least 1."""
+    """Number of cores that this process may use, as far as the system tells; at least 1."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
         return len(os.sched_getaffinity(0))
     count = getattr(os, "process_cpu_count", os.cpu_count)  # the first from Python 3.13 on
@@ -61,7 +61,7 @@ def available_cores() -> int:
 
 @contextmanager
 def mixed_precision(device: torch.device, precision: str = "auto") -> Iterator[None]:
-    """Matrix products in what `choose_precision` chooses, in a block that may also be trained."""
+    """Autocast to the precision from `choose_precision`; works in training, too."""
     enabled = choose_precision(precision, device) == "bf16"
     with torch.autocast(device.type, torch.bfloat16) if enabled else nullcontext():
         yield

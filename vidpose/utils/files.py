@@ -1,8 +1,8 @@
-"""Files that appear complete or not at all, what stands in the way of a path, and hashes.
+"""Atomic file writing, path checks and hashes.
 
-What vidpose writes goes through here. Folders may be shared: with other users, other
-machines and whoever can guess a name. So new files get names that nobody can guess, links are
-replaced and never written through, and only files that vidpose made are removed.
+All files that vidpose writes go through this module. Folders may be shared with other users and
+machines. So temporary files get unguessable names, links are replaced and never followed, and only
+files that vidpose made are removed.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",
-    errno.EFBIG: "it would be larger than a file may be there",
+    errno.EFBIG: "it exceeds the maximum file size there",
     errno.EIO: "the disk reports an error",
     errno.EACCES: "writing there is not permitted",
     errno.EPERM: "writing there is not permitted",
     errno.ENOTDIR: "a part of its path is a file, not a folder",
     errno.EEXIST: "a part of its path is a file, not a folder",
     errno.EISDIR: "it is a folder",
-    errno.ELOOP: "its path leads in a circle of links",
+    errno.ELOOP: "its path is a loop of links",
     errno.ENAMETOOLONG: "its name is too long",
     errno.EILSEQ: "its name is not permitted there",
 }
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
-"""Windows has none; there only administrators make links."""
+"""Not on Windows, where only administrators can make links."""
 _SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")
 SMALL_BYTES = 4096
 _LONGEST_SUFFIX = 16
-"""Bytes; a longer one is part of a name, and temporary names have to be short."""
+"""Bytes; a longer suffix counts as part of the name, since temporary names must be short."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file next to `path` that takes its place when the block ends without an error.
+    """Yield a temporary file next to `path` that replaces it when the block ends without an error.
 
-    However else the block ends, Ctrl-C included, no temporary file is left and `path` is what it
-    was before. A process that was killed cannot clean up; what one of this user's on this machine
-    has left of this very file is removed here. The content is on the disk before the file appears.
-    A link at `path` is replaced by the file; what it points to stays as it is.
+    If the block fails, even by Ctrl-C, no temporary file is left and `path` is unchanged. A killed
+    process cannot clean up; temporary files for this path that killed processes of this user on
+    this machine have left are removed here. The content is synced to disk before the file appears.
+    A link at `path` is replaced by the file; its target does not change.
 
     Raises:
         VidposeError: the disk is full, the folder is read-only or the like.
@@ -76,12 +76,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def new_file(path: Path) -> BinaryIO:
-    """Open a new file for reading and writing; one that was there, or a link, is removed first.
+    """Open a new file for reading and writing; an existing file or link is removed first.
 
-    For files of a run's own that are of no use when it is over; `replacing` is for all others.
+    For working files that are useless after a run; use `replacing` for all others.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     path.unlink(missing_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
@@ -89,18 +89,18 @@ def new_file(path: Path) -> BinaryIO:
 
 
 def no_links(path: str, flags: int) -> int:
-    """An `opener` for `open` that refuses links."""
+    """An `opener` for `open` that does not follow links."""
     return os.open(path, flags | _NO_FOLLOW, 0o666)
 
 
 def check_writable(path: Path) -> None:
-    """Find out before long work whether `path` could be written at its end; nothing is left there.
+    """Check early that `path` can be written.
 
-    A file is made and removed, since nothing else tells for certain.
+    Creates and removes a temporary file, the only reliable test.
 
     Raises:
-        VidposeError: a folder or a device is in its place, or a file in the place of its folder,
-            or no file can be made there.
+        VidposeError: `path` is a folder or a device, its folder is a file, or no file can be
+            created there.
     """
     with writing(path):
         _check_place(path)
@@ -115,7 +115,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in a sentence why `path` cannot be written, if the user can do something about it.
+    """Turn an OSError about writing `path` into a sentence, if the user can do something about it.
 
     Raises:
         VidposeError: the disk is full, the folder is read-only or the like.
@@ -129,34 +129,34 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def obstacle(path: Path, advice: str, *, folder_will_do: bool = False) -> str | None:
-    """What stands in the way of reading a file, as the rest of a sentence; None if nothing does.
+    """The reason why a file cannot be read, to follow its path in a sentence; None if it can.
 
     Args:
-        path: of the file; it is not opened, for that may wait for ever.
-        advice: what to do if nothing of use is there, such as "give a video file".
-        folder_will_do: it may be a folder, too.
+        path: the file; it is not opened, because opening a pipe may block.
+        advice: what to do if there is no usable file, such as "give a video file".
+        folder_will_do: whether a folder is allowed, too.
     """
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         return f"does not exist; {advice}"
     except PermissionError:
-        return "may not be read; change the permissions of its folder"
-    except (OSError, ValueError) as error:  # a name that is too long, links in a circle, a NUL
-        return f"is no path of a file ({getattr(error, 'strerror', None) or error}); {advice}"
+        return "cannot be read; change the permissions of its folder"
+    except (OSError, ValueError) as error:  # a name that is too long, a loop of links, a NUL
+        return f"is not a valid path ({getattr(error, 'strerror', None) or error}); {advice}"
     if stat.S_ISDIR(mode) and not folder_will_do:
         return f"is a directory; {advice}"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        return "is a pipe, a socket or a device; copy what comes from it into a file first"
+        return "is a pipe, a socket or a device; copy its content to a file first"
     if not os.access(path, os.R_OK):
-        return "may not be read; change its permissions"
+        return "cannot be read; change its permissions"
     return None
 
 
 def small_text(path: Path) -> str | None:
-    """The text of a small file that stands next to another; None if there is none that can be read.
+    """The text of a small file; None if there is no readable one.
 
-    Pipes, which may wait for ever, and whatever is larger than `SMALL_BYTES` count as none.
+    Pipes, which may block, and files larger than `SMALL_BYTES` count as unreadable.
     """
     try:
         if not os.path.isfile(path):
@@ -169,7 +169,7 @@ def small_text(path: Path) -> str | None:
 
 
 def owner_of_new_files(folder: Path) -> int:
-    """The number of the user who owns a file that is made there now; -1 if none can be made."""
+    """User id that owns new files in a folder; -1 if none can be created."""
     try:
         temporary, _ = _create(folder, "-owner.part")
     except OSError:
@@ -181,12 +181,12 @@ def owner_of_new_files(folder: Path) -> int:
 
 
 def is_own(about: os.stat_result) -> bool:
-    """Whether a file or folder belongs to the user who runs this. Windows does not say."""
+    """Whether a file or folder belongs to the current user; always true on Windows."""
     return not hasattr(os, "getuid") or about.st_uid == os.geteuid()
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while chunk := stream.read(1 << 20):
@@ -199,15 +199,15 @@ def _cannot(path: Path, why: str) -> VidposeError:
 
 
 def _check_place(path: Path) -> None:
-    """Refuse to replace anything but a file or a link to one, before any work.
+    """Check that `path` is free, or a file or link that may be replaced.
 
     Raises:
-        VidposeError, OSError: something else is there.
+        VidposeError, OSError: it is not.
     """
     folder = Path(os.path.realpath(path.parent))
     system = any(folder.is_relative_to(name) for name in _SYSTEM_FOLDERS)
     if system and not folder.is_relative_to("/dev/shm"):
-        raise _cannot(path, "it is a place of the system's own")
+        raise _cannot(path, "it is in a system folder")
     try:
         about = path.lstat()
     except FileNotFoundError:
@@ -217,13 +217,13 @@ def _check_place(path: Path) -> None:
     if not stat.S_ISREG(about.st_mode) and not stat.S_ISLNK(about.st_mode):
         raise _cannot(path, "it is a pipe, a socket or a device")
     shared = folder.stat()
-    sticky = bool(shared.st_mode & stat.S_ISVTX)  # everybody writes, nobody removes another's
+    sticky = bool(shared.st_mode & stat.S_ISVTX)  # everybody can write, only owners can remove
     if sticky and not (is_own(about) or is_own(shared) or os.geteuid() == 0):
         raise _cannot(path, "it belongs to another user")
 
 
 def _ending(path: Path) -> str:
-    """How the names of temporary files for `path` end.
+    """End of the names of temporary files for `path`.
 
     The suffix stays last, since libraries choose the format by it.
     """
@@ -233,7 +233,7 @@ def _ending(path: Path) -> str:
 
 @cache
 def _machine() -> str:
-    """Where a process number means something: this machine, and in it this container."""
+    """Identifies the scope of process ids: this machine, and this container on it."""
     try:
         numbers = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -242,13 +242,13 @@ def _machine() -> str:
 
 
 def _create(folder: Path, end: str) -> tuple[Path, int]:
-    """A new, empty file that nobody could expect, and the mode of an ordinary new file there."""
+    """Create an empty file with an unguessable name; return it and the default mode there."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW
-    # A short name of its own, as file systems limit the length of names.
+    # Short, since file systems limit the length of names.
     path = folder / f".{_machine()}-{os.getpid()}-{secrets.token_hex(8)}{end}"
     try:
         descriptor = os.open(path, flags, 0o666)
-    except FileNotFoundError:  # what /proc answers
+    except FileNotFoundError:  # the error of /proc
         raise OSError(errno.EACCES, "") from None
     try:
         return path, stat.S_IMODE(os.fstat(descriptor).st_mode)
@@ -257,7 +257,7 @@ def _create(folder: Path, end: str) -> tuple[Path, int]:
 
 
 def _complete(temporary: Path, mode: int) -> None:
-    """Bring a file that is written onto the disk; some libraries let only its owner read it."""
+    """Sync a written file to disk, and set its mode, which some libraries restrict."""
     descriptor = os.open(temporary, os.O_RDWR | _NO_FOLLOW)
     try:
         if hasattr(os, "fchmod"):
@@ -268,7 +268,7 @@ def _complete(temporary: Path, mode: int) -> None:
 
 
 def _remove_left_behind(folder: Path, end: str) -> None:
-    """Remove temporary files of processes of this user's, on this machine, that are no more."""
+    """Remove temporary files of ended processes of this user on this machine."""
     start = f".{_machine()}-"
     for left in folder.glob(f"{start}*{glob.escape(end)}"):
         writer = left.name[len(start) :].partition("-")[0]

@@ -1,8 +1,8 @@
-"""Readers of binary formats by libraries in C, which a damaged file can crash or make hang.
+"""Readers of binary formats that use C libraries, which damaged files can crash or hang.
 
-They run in a process of their own: `serve` is all that this process does, and
-`vidpose.utils.isolated` is its other end. What they give are plain arrays by name; a cell array of
-MATLAB is a `Cells`. Nothing in a file is executed, and no file leads to another one.
+They run in a separate process, which runs `serve`; `vidpose.utils.isolated` is its client. Readers
+return plain arrays by name, and MATLAB cell arrays as `Cells`. They execute nothing in a file, and
+do not follow references to other files.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MATLAB_PREAMBLE = 512
 """Bytes before the HDF5 part of a MATLAB 7.3 file."""
 MOST_VALUES = 1 << 28
-"""No array of the datasets has so many; a file that claims one is damaged, or a trap."""
+"""More than any array of the datasets has; a file that claims more is damaged or hostile."""
 MOST_CELLS = 10_000
 PLAIN = "biufcSU"
-"""Kinds of arrays that may leave this process: truth values, numbers, text."""
+"""Dtype kinds that may leave this process: booleans, numbers, text."""
 
 
 class Cells(NamedTuple):
-    """A cell array: arrays in C order, and its shape."""
+    """A MATLAB cell array: items in C order, and the shape."""
 
     items: list[Any]
     shape: tuple[int, ...]
@@ -47,10 +47,10 @@ def is_hdf5(path: str) -> bool:
 
 
 def read_mat(path: str, names: list[str]) -> Values:
-    """Variables of a MATLAB file of a version before 7.3."""
+    """Read variables of a MATLAB file of a version before 7.3."""
     from scipy.io import loadmat
 
-    # MATLAB saves integers small; mat_dtype gives them the type they had there.
+    # MATLAB stores numbers in smaller types; mat_dtype restores the original ones.
     found = loadmat(path, variable_names=names, mat_dtype=True)
     return {name: _cells(np.asarray(found[name])) for name in names}
 
@@ -62,7 +62,7 @@ def _cells(value: NDArray[Any]) -> Any:
 
 
 def read_mat73(path: str, names: list[str]) -> Values:
-    """The same of version 7.3: HDF5 has MATLAB's axes in reverse, cells are references."""
+    """Read variables of a MATLAB 7.3 file: HDF5 with reversed axes, and references as cells."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -83,7 +83,7 @@ def _mat73_value(file: Any, name: str) -> Any:
 
 
 def read_hdf5(path: str, names: list[str]) -> Values:
-    """Datasets of an HDF5 file, their axes as they are stored."""
+    """Read datasets of an HDF5 file, with axes as stored."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -91,14 +91,14 @@ def read_hdf5(path: str, names: list[str]) -> Values:
 
 
 def _hdf5_array(file: Any, name: str) -> Any:
-    """A dataset whose numbers lie in this very file: HDF5 can point into any other."""
+    """A dataset stored in this file, since HDF5 can also refer to other files."""
     import h5py
 
     if name not in file:
         raise KeyError(name)
     array = file[name]
     if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
-        raise ValueError(f"{name} is no array of this file")
+        raise ValueError(f"{name} is not an array of this file")
     if array.file.filename != file.filename:
         raise ValueError(f"{name} is in another file")
     if array.size > MOST_VALUES:
@@ -107,7 +107,7 @@ def _hdf5_array(file: Any, name: str) -> Any:
 
 
 def read_cdf(path: str, names: list[str]) -> Values:
-    """Variables of a CDF file, with all their records."""
+    """Read variables of a CDF file, with all records."""
     import cdflib
 
     file = cdflib.CDF(path)
@@ -115,7 +115,7 @@ def read_cdf(path: str, names: list[str]) -> Values:
 
 
 def read_c3d(path: str, names: list[str]) -> Values:
-    """Markers of a C3D file: points (3, N, T), residuals (1, N, T), labels, unit, rate, first."""
+    """Read a C3D file: points (3, N, T), residuals (1, N, T), labels, unit, rate, first."""
     import ezc3d
 
     file = ezc3d.c3d(path)
@@ -140,14 +140,14 @@ READERS: dict[str, tuple[str, Callable[[str, list[str]], Values]]] = {
     "cdf": ("cdflib", read_cdf),
     "c3d": ("ezc3d", read_c3d),
 }
-"""By format: the package, and what reads."""
+"""By format: the package that it needs, and the reader."""
 
 
 def serve() -> None:
-    """Answer requests, a JSON line each on standard input, until it ends."""
+    """Answer requests, one JSON line each, from standard input until it ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    nowhere = open(os.devnull, "w")  # noqa: SIM115 - for as long as this process lives
-    os.dup2(nowhere.fileno(), 1)  # what a library prints is no answer
+    nowhere = open(os.devnull, "w")  # noqa: SIM115 - open as long as this process
+    os.dup2(nowhere.fileno(), 1)  # so that libraries do not print into the answers
     warnings.simplefilter("ignore")
     answers.write(b"ready\n")
     answers.flush()
@@ -161,7 +161,7 @@ def serve() -> None:
                 values = read(request["path"], request["names"])
                 described, arrays = _described(values)
             head: dict[str, Any] = {"values": described}
-        except Exception as error:  # any, and the other end makes a sentence of it
+        except Exception as error:  # any error; the client turns it into a message
             arrays = []
             missing = str(error.args[0]) if isinstance(error, KeyError) and error.args else None
             text = str(error) or type(error).__name__
@@ -174,10 +174,10 @@ def serve() -> None:
 
 @contextlib.contextmanager
 def _limits(seconds: float, memory: int, nowhere: IO[str]) -> Any:
-    """End this process if the block takes longer; let it run out of memory before the system does.
+    """Limit time and memory of the block; exceeding the time ends this process.
 
-    The watch is a thread in C, so it also ends a reader that never gives back control. The
-    memory's limit is Linux's; other systems have none that holds.
+    The watchdog is a C thread, so it also ends a reader that never returns. Memory is limited on
+    Linux only; other systems do not enforce such a limit.
     """
     faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
     try:
@@ -199,7 +199,7 @@ def _limits(seconds: float, memory: int, nowhere: IO[str]) -> Any:
 
 
 def _described(values: Values) -> tuple[Any, list[NDArray[Any]]]:
-    """What the arrays are, for JSON, and the arrays in that order."""
+    """JSON description of the arrays, and the arrays in the same order."""
     arrays: list[NDArray[Any]] = []
 
     def one(name: str, value: Any) -> Any:

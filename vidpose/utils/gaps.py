@@ -1,4 +1,4 @@
-"""Joints over time: where they are there, and what is missing between frames."""
+"""Missing joints, gaps between frames, and interpolation over time."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEAREST_S = 5e-5
-"""Frames nearer together than this have no usable times: no camera takes 20,000 frames a second."""
+"""Minimum time between frames; no camera records 20,000 frames/s, so smaller steps are errors."""
 
 LONGEST_STEP_S = 0.5
-"""Frames further apart than this have a gap between them: nothing is interpolated, lifted or
-smoothed across it."""
+"""A longer step between frames is a gap; nothing is interpolated, lifted or smoothed across it."""
 
 PAUSE_S, PAUSE_STEPS = 2.0, 10.0
-"""A step longer than this, and than so many usual ones, is a pause in the video: nobody can say who
-is who on both sides. In a time-lapse all steps are long, and none is a pause."""
+"""A step longer than this, and than this many median steps, is a pause in the video, across which
+people cannot be tracked. In a time-lapse all steps are long, and none is a pause."""
 
 LONGEST_SHOWN_S, SHOWN_S = 60.0, 1.0
-"""In videos and players that are made of a result, a frame that would be shown for longer than the
-first is shown for the second."""
+"""Overlay videos and players show a frame for the second duration if it lasts longer than the
+first."""
 
 
 def gaps_in(timestamps: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(T - 1,), whether there is a gap behind each frame; see `LONGEST_STEP_S`."""
+    """(T - 1,), whether there is a gap after each frame; see `LONGEST_STEP_S`."""
     return np.asarray(np.diff(timestamps) > LONGEST_STEP_S, np.bool_)
 
 
 def pauses_in(timestamps: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(T - 1,), whether there is a pause behind each frame; see `PAUSE_S`."""
+    """(T - 1,), whether there is a pause after each frame; see `PAUSE_S`."""
     steps = np.diff(timestamps)
     usual = float(np.median(steps)) if len(steps) else 0.0
     return np.asarray((steps > PAUSE_S) & (steps > PAUSE_STEPS * usual), np.bool_)
 
 
 def average_rate(timestamps: NDArray[np.float64]) -> float | None:
-    """Frames a second, pauses left out; None for a single frame."""
+    """Average frame rate without pauses; None for a single frame."""
     steps = np.diff(timestamps)[~pauses_in(timestamps)]
     return float(len(steps) / steps.sum()) if len(steps) else None
 
@@ -56,16 +55,16 @@ def shown_times(timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def shown_s(duration_s: float) -> float:
-    """How long a single frame is shown, seconds; see `LONGEST_SHOWN_S`."""
+    """Duration for which to show a frame, seconds; see `LONGEST_SHOWN_S`."""
     return duration_s if duration_s <= LONGEST_SHOWN_S else SHOWN_S
 
 
 def gaps_sentence(timestamps: NDArray[np.float64], first_s: float = 0.0) -> str | None:
-    """What to say about gaps between frames; None if there are none.
+    """A warning about gaps between frames; None if there are none.
 
     Args:
         timestamps: (T,) seconds.
-        first_s: the time of the video's first frame, from which moments are counted.
+        first_s: timestamp of the video's first frame, the origin of times in the message.
     """
     gaps = np.flatnonzero(gaps_in(timestamps))
     if not len(gaps):
@@ -76,7 +75,7 @@ def gaps_sentence(timestamps: NDArray[np.float64], first_s: float = 0.0) -> str 
     most = f"{'of up to' if len(gaps) > 1 else 'of'} {_seconds(longest)} s"
     return (
         f"There {'are' if len(gaps) > 1 else 'is'} {first} after {clock(at)}, {most}; "
-        "nothing is filled in there, and movement is not followed across."
+        "poses are not interpolated or smoothed across."
     )
 
 
@@ -88,14 +87,14 @@ def clock(seconds: float) -> str:
 
 
 def known_joints(values: NDArray[Any], axis: int | tuple[int, ...] = -1) -> NDArray[np.bool_]:
-    """Where all numbers along some axes are finite: joints that are known, in (..., J, 2 or 3)."""
+    """Whether all numbers along some axes are finite: known joints, for (..., J, 2 or 3)."""
     return np.asarray(np.isfinite(values).all(axis=axis), np.bool_)
 
 
 def fill_missing(
     joints: NDArray[np.floating], timestamps: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Interpolate missing joints in time, hold the first and last; a joint never seen stays NaN.
+    """Interpolate missing joints in time, and hold the first and last; unseen joints stay NaN.
 
     Args:
         joints: (T, J, D), NaN where missing.
@@ -117,17 +116,17 @@ def fill_missing(
 
 def interpolate(joints: Tensor, timestamps: Tensor) -> Tensor:
     """`fill_missing` of many tracks at once: (..., T, J, D) and (T,) -> (..., T, J, D)."""
-    import torch  # here, since most of those who count gaps need no PyTorch
+    import torch  # imported here, because most users of this module need no PyTorch
 
-    # An export to ONNX follows this: so no len(), which is constant there, no cummax, which ONNX
-    # lacks, and no take_along_dim, which makes all sizes constant.
+    # This must export to ONNX: no len(), which becomes a constant, no cummax, which ONNX lacks, and
+    # no take_along_dim, which makes all sizes constant.
     present = joints.isfinite().all(dim=-1)
     count = joints.shape[-3]
-    # The frames in which a joint is there, in a row: one for each time that it has been there.
+    # Per joint, the list of frames in which it is present.
     times_there = present.cumsum(dim=-2)
     frame = torch.arange(count, device=joints.device)[:, None].expand(present.shape)
     there = frame.new_zeros(*present.shape[:-2], count + 1, present.shape[-1])
-    there = there.scatter(-2, times_there * present, frame)  # place 0 is for all other frames
+    there = there.scatter(-2, times_there * present, frame)  # index 0 collects all other frames
     total = times_there[..., -1:, :]
     nearest = there.gather(-2, times_there.clamp(min=1))
     other = there.gather(-2, (times_there + 1).minimum(total).clamp(min=1))
@@ -141,17 +140,17 @@ def interpolate(joints: Tensor, timestamps: Tensor) -> Tensor:
 
 
 def runs(flags: NDArray[np.bool_]) -> list[slice]:
-    """The stretches of consecutive True."""
+    """Slices of consecutive True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def runs_between(flags: NDArray[np.bool_], breaks: NDArray[np.bool_]) -> list[slice]:
-    """`runs`, cut where there is a break between two frames.
+    """`runs`, split at breaks between frames.
 
     Args:
         flags: (T,)
-        breaks: (T - 1,), whether there is one behind each frame.
+        breaks: (T - 1,), whether there is a break after each frame.
     """
     cuts = np.flatnonzero(breaks) + 1
     parts = []

@@ -1,7 +1,7 @@
-"""Reading binary formats in another process, whose death is an error of the file.
+"""Read binary formats in a separate process, so that a crash of a reader is only a file error.
 
-One such process reads all files of a run: it is started with the first of them and ends with this
-one. Only bytes of plain arrays come back.
+One such process reads all files of a run. It starts with the first file and ends with this process,
+and sends back only the bytes of plain arrays.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 SECONDS, SECONDS_A_MEGABYTE = 10.0, 1.0
-"""A file may take so long. A good one of 100 MB takes two seconds."""
+"""Time limit per file. An undamaged file of 100 MB takes two seconds."""
 MEMORY, MEMORY_A_BYTE = 1 << 30, 20
-"""And so many bytes, for itself and for each of its bytes."""
+"""Memory limit: a fixed number of bytes, plus this many for each byte of the file."""
 _PACKAGES = Path(__file__).parents[2]
 _START = "from vidpose.utils.formats import serve; serve()"
 
 
 class UnreadableError(ValueError):
-    """Why a file was not read, to complete "it cannot be read"."""
+    """Why a file cannot be read, to complete "it cannot be read"."""
 
 
 def read(format: str, path: Path, *names: str, seconds: float = SECONDS) -> dict[str, Any]:
     """Read variables of a file with one of `vidpose.utils.formats.READERS`.
 
     Args:
-        format: which of them.
+        format: name of the reader.
         path: the file.
-        names: the variables that are wanted.
-        seconds: how long it may take, for small files.
+        names: the variables to read.
+        seconds: time limit for small files.
 
     Returns:
-        Arrays by name; a cell array of MATLAB is an array of objects, each of them an array.
+        Arrays by name; a MATLAB cell array is an object array of arrays.
 
     Raises:
-        UnreadableError: the file is damaged: its reader fails, dies, takes too long or too much
+        UnreadableError: the file is damaged: its reader fails, crashes, or takes too much time or
             memory.
         KeyError: it has no such variable.
         OSError: it cannot be opened.
@@ -101,7 +101,7 @@ _running: subprocess.Popen[bytes] | None = None
 
 
 def _process() -> subprocess.Popen[bytes]:
-    """The process that reads, started where there is none.
+    """The reader process; starts it if necessary.
 
     Raises:
         RuntimeError: it does not start.
@@ -110,14 +110,14 @@ def _process() -> subprocess.Popen[bytes]:
     if _running is not None and _running.poll() is None:
         return _running
     path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
-    # No threads for linear algebra: each would reserve memory, which is limited.
+    # One BLAS thread, since each reserves memory, which is limited.
     settings = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "OPENBLAS_NUM_THREADS": "1"}
     _running = subprocess.Popen(
         [sys.executable, "-c", _START],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        cwd=_PACKAGES,  # before Python 3.11 modules are looked for there, too
+        cwd=_PACKAGES,  # before Python 3.11, also a module search path
         env={**os.environ, **settings},
     )
     assert _running.stdout is not None
@@ -128,7 +128,7 @@ def _process() -> subprocess.Popen[bytes]:
 
 @atexit.register
 def _end() -> int:
-    """End the process, if there is one; its exit code."""
+    """End the reader process, if there is one; return its exit code."""
     global _running
     if _running is None:
         return 0
@@ -147,6 +147,6 @@ def _end() -> int:
 def _why(code: int, limit: float) -> str:
     if code == 1:
         return f"reading it takes longer than {limit:.0f} s"
-    if code == -9:  # by the system
+    if code == -9:  # killed by the system
         return "it takes more memory than there is"
     return "its reader crashes on it"

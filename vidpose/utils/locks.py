@@ -1,4 +1,4 @@
-"""Folders that one process at a time works in."""
+"""Locks on folders that only one process at a time may use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if sys.platform != "win32":
 
 
 class FolderLock:
-    """Held by one process at a time, and by none that is no more: the system keeps it."""
+    """A lock held by one process at a time; the system releases it when the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Try to take it; raises OSError if the folder is gone or cannot be read."""
+        """Try to acquire it, see `held`; raises OSError if the folder is missing or unreadable."""
         self._descriptor: int | None = None
         self.held = True
         if sys.platform == "win32":
@@ -26,7 +26,7 @@ class FolderLock:
         except BlockingIOError:
             self.release()
         except OSError:
-            pass  # a file system without locks, some of the network's
+            pass  # a file system without locks, such as some network file systems
 
     def release(self) -> None:
         self.held = False

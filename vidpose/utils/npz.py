@@ -1,10 +1,10 @@
-"""NumPy's files, read without ever running what they hold, and without trusting what they claim.
+"""Read NumPy files without executing their content or trusting their headers.
 
-`read_arrays` is for files of plain arrays. `read_npz` is for those of the public datasets, which
-have pickles inside. A pickle is a program that may call anything. The one that reads these files
-here can name only the stand-ins below, which make numbers, arrays and plain containers, and check
-what they are given: not even NumPy's own functions are called with what a file says, for a forged
-dtype makes NumPy take a file's bytes for addresses.
+`read_arrays` reads files of plain arrays. `read_npz` reads those of the public datasets, which
+contain pickles. A pickle is a program that may call any function. The unpickler here only resolves
+names to the stand-ins below, which build numbers, arrays and plain containers, and validate their
+arguments. Not even NumPy's own functions are called with values from a file, because a forged dtype
+makes NumPy interpret a file's bytes as pointers.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from vidpose.utils.outside import reading
 
 AGAIN = "download or prepare it again"
 ALWAYS_INFLATED = 1 << 28
-"""Bytes that every .npz may unpack to."""
+"""Bytes that any .npz may unpack to."""
 MOST_INFLATED = 100
-"""A larger .npz may unpack to so many times its size: joints barely shrink, except for people who
-are absent, whose NaN shrink to nothing."""
+"""Maximum compression ratio of a larger .npz: joints hardly compress, except the NaN of absent
+people."""
 PLAIN = "biufcSU"
-"""Kinds of plain arrays: truth values, numbers, text."""
+"""Dtype kinds of plain arrays: booleans, numbers, text."""
 CHUNK = 1 << 20
 
 
@@ -46,16 +46,16 @@ def read_arrays(
     problem: str = "is not a readable NumPy file",
     advice: str = "",
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz; of an .npy the one it has, under the key "". Pickles are refused.
+    """Read the arrays of an .npz, or that of an .npy, under the key "". Pickles are an error.
 
     Args:
         path: the file.
-        keys: read those of them that are there; everything by default.
+        keys: keys to read, if they exist; everything by default.
         error, problem, advice: see `vidpose.utils.outside.reading`.
 
     Raises:
-        error: the file is missing, damaged or something else, or holds anything but numbers, truth
-            values and text.
+        error: the file is missing, damaged or of another format, or holds anything but numbers,
+            booleans and text.
     """
     with reading(path, error, problem, advice):
         with open(path, "rb") as stream:
@@ -77,11 +77,11 @@ def read_arrays(
 
 @contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An .npz as an archive.
+    """Open an .npz as an archive.
 
     Raises:
-        ValueError: unpacked it would fill the memory.
-        Exception: it is no archive.
+        ValueError: unpacked, it would not fit into memory.
+        Exception: it is not an archive.
     """
     _check_archive(path)
     with zipfile.ZipFile(path) as archive:
@@ -95,7 +95,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _read_plain(stream: IO[bytes], size: int) -> NDArray[Any]:
-    """An array of a stream of `size` bytes; memory is asked for only as far as these reach."""
+    """Read an array from a stream of `size` bytes, after a check that they hold all of it."""
     shape, fortran, dtype = _read_header(stream)
     if dtype.kind not in PLAIN:
         raise ValueError(f"it has values of the type {dtype}")
@@ -116,22 +116,22 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
     version = npy.read_magic(stream)
     read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in read_header:
-        raise ValueError(f"it is of version {version}")
+        raise ValueError(f"its format has version {version}")
     shape, fortran, dtype = read_header[version](stream)
     return shape, fortran, dtype
 
 
 def _check_size(shape: tuple[int, ...], dtype: np.dtype[Any], there: int) -> None:
-    """Raise ValueError unless an array's header fits the bytes that follow it."""
+    """Raise a ValueError unless the size in an array's header matches the bytes that follow."""
     claimed = math.prod(shape) * max(dtype.itemsize, 1)
     if any(n < 0 for n in shape) or not (claimed == there or (not dtype.itemsize and claimed < 2)):
         raise ValueError(f"it claims {claimed:.3g} bytes and has {there}")
 
 
 def _check_text(flat: NDArray[Any]) -> None:
-    """Raise ValueError if an array of text (N,) has characters beyond Unicode.
+    """Raise a ValueError if a text array (N,) has characters beyond Unicode.
 
-    NumPy makes texts of them that Python's own functions fail on.
+    NumPy would make strings of them that Python's own functions fail on.
     """
     if flat.dtype.kind == "U" and flat.nbytes:
         characters = flat.view(np.dtype("u4").newbyteorder(flat.dtype.byteorder))
@@ -140,18 +140,18 @@ def _check_text(flat: NDArray[Any]) -> None:
 
 
 def read_npz(path: Path, *keys: str) -> dict[str, Any]:
-    """Read entries of an .npz, pickled ones included. Nothing in it is ever executed.
+    """Read entries of an .npz, including pickled ones. No code in it is ever executed.
 
     Args:
         path: the file.
-        keys: what to read; everything by default.
+        keys: keys to read; everything by default.
 
     Returns:
-        By key: arrays (read-only, maybe), and plain values where the file holds a single object,
-        such as the dict that these files hold.
+        By key: arrays (possibly read-only), and plain values for entries with a single object,
+        such as the dicts in these files.
 
     Raises:
-        DataError: the file is missing, damaged or something else, has no such key, or holds
+        DataError: the file is missing, damaged or of another format, has no such key, or holds
             anything but numbers, text, arrays and plain containers.
     """
     with (
@@ -172,7 +172,7 @@ def keys_of(archive: zipfile.ZipFile) -> list[str]:
 
 
 def keys_in(path: Path) -> set[str] | None:
-    """Those of an .npz; None if it cannot be opened; what reads it says why."""
+    """The keys of an .npz; None if it cannot be opened."""
     try:
         with reading(path, DataError, "is no archive"), opened(path) as archive:
             return set(keys_of(archive))
@@ -181,10 +181,10 @@ def keys_in(path: Path) -> set[str] | None:
 
 
 def write_pickled_npz(path: Path, entries: Mapping[str, Any]) -> Path:
-    """Write arrays, and pickled dicts as the public datasets have them; complete or not at all."""
+    """Write arrays, and pickled dicts as in the public datasets, atomically."""
     with (
         replacing(path) as temporary,
-        # As np.savez_compressed, whose level takes three times as long and gains little on floats.
+        # Like np.savez_compressed, whose level takes three times as long for little gain on floats.
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
         for key, value in entries.items():
@@ -202,17 +202,17 @@ def _entry(value: Any) -> NDArray[Any]:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise ValueError if a file is no zip archive; it says what the file is."""
+    """Raise a ValueError if a file is not a zip archive; the message says what it is."""
     with open(path, "rb") as stream:
         if zipfile.is_zipfile(stream):
             return
         stream.seek(0)
         start = stream.read(64).lstrip().lower()
     if start.startswith(b"pk"):
-        raise ValueError("it is incomplete, as if half downloaded")
+        raise ValueError("it is incomplete, like an interrupted download")
     if start.startswith((b"<!doctype", b"<html")):
         raise ValueError("it is a web page; download it with a browser")
-    raise ValueError("it is no archive")
+    raise ValueError("it is not an archive")
 
 
 def _read_entry(path: Path, archive: zipfile.ZipFile, key: str) -> Any:
@@ -222,8 +222,8 @@ def _read_entry(path: Path, archive: zipfile.ZipFile, key: str) -> Any:
             return _read_array(stream, info.file_size)
     except _RefusedError as refused:
         raise DataError(
-            f"{path}: {key} holds {refused}, which is no data; nothing of it was run, and the "
-            "file cannot be used."
+            f"{path}: {key} holds {refused}, which is not plain data; vidpose did not execute it "
+            "and cannot use the file."
         ) from None
     except Exception as error:  # NumPy, zipfile and pickles raise every error there is
         raise DataError(f"{path}: {key} is damaged; {AGAIN}.") from error
@@ -248,11 +248,11 @@ def _read_array(stream: IO[bytes], size: int) -> Any:
 
 
 class _RefusedError(Exception):
-    """Something that is no data; the message names it."""
+    """Something that is not plain data; the message names it."""
 
 
 class _StandIn:
-    """What a pickle gets in the place of something that it names."""
+    """Base class of replacements for the objects that a pickle names."""
 
     __slots__ = ("value",)
 
@@ -261,14 +261,14 @@ class _StandIn:
 
 
 class _Ndarray(_StandIn):
-    """The name of the array type: only said, never called."""
+    """The array type: may be named, but not called."""
 
     def __new__(cls, *_: Any) -> Any:
         raise _RefusedError("an array of no known form")
 
 
 class _Dtype(_StandIn):
-    """A plain dtype: numbers, truth values, text, or objects."""
+    """A plain dtype: numbers, booleans, text, or objects."""
 
     __slots__ = ()
 
@@ -285,7 +285,7 @@ class _Dtype(_StandIn):
 
 
 class _Array(_StandIn):
-    """An array, made empty first and filled by its state, as NumPy pickles it."""
+    """An array, created empty and filled by its state, as NumPy pickles it."""
 
     __slots__ = ()
 
@@ -300,7 +300,7 @@ class _Array(_StandIn):
 
 
 class _Buffer(_StandIn):
-    """An array of the newest pickles, which comes with its bytes."""
+    """An array in pickles of protocol 5, which includes its bytes."""
 
     __slots__ = ()
 
@@ -327,14 +327,14 @@ class _Encoded(_StandIn):
 
 
 class _NoBytes(_StandIn):
-    """No bytes at all in old pickles: `bytes()`."""
+    """Empty bytes in old pickles: `bytes()`."""
 
     def __new__(cls) -> Any:
         return b""
 
 
 class _Mapping(_StandIn):
-    """An OrderedDict, whose pairs come after it."""
+    """An OrderedDict, whose items follow in the pickle."""
 
     def __new__(cls) -> Any:
         return {}
@@ -375,7 +375,7 @@ _STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
 
 
 class _Unpickler(pickle._Unpickler):
-    """Python's own and not the one in C, which reserves what a few bytes of a pickle claim."""
+    """Based on the pure-Python unpickler; the one in C allocates any size that a pickle claims."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream, encoding="latin1")  # Python 2 wrote bytes as text
@@ -387,14 +387,14 @@ class _Unpickler(pickle._Unpickler):
             raise _RefusedError(f"{module}.{name}"[:100]) from None
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _RefusedError("a reference to something outside")
+        raise _RefusedError("an external reference")
 
 
 def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    """(*shape) of a plain dtype from its bytes, or from a list of objects.
+    """An array of a plain dtype from its bytes, or from a list of objects.
 
     Raises:
-        ValueError: bytes and shape do not fit.
+        ValueError: bytes and shape do not match.
     """
     whole = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
     if not isinstance(dtype, _Dtype) or not whole or order not in ("C", "F"):
@@ -404,7 +404,7 @@ def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
             raise ValueError("objects do not fit the shape")
         flat = np.empty(len(raw), object)
         for i, item in enumerate(raw):
-            flat[i] = item  # and not at once, which would take apart items that are lists
+            flat[i] = item  # one by one, since NumPy would unpack items that are lists
         return flat.reshape(shape, order=order)
     if isinstance(raw, str):
         raw = raw.encode("latin1")
@@ -419,7 +419,7 @@ _PLAIN = (bool, int, float, str, bytes, bytearray, type(None), np.generic)
 
 
 def _plain(value: Any, done: dict[int, Any] | None = None) -> Any:
-    """The same with arrays in the place of their stand-ins, all the way down.
+    """Replace stand-ins by arrays, recursively.
 
     Raises:
         ValueError: a container holds itself.

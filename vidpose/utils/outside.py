@@ -1,8 +1,8 @@
-"""Files from elsewhere: whatever goes wrong while one is read becomes one sentence.
+"""Reading of untrusted files: every failure becomes a one-sentence error.
 
-A damaged or hostile file makes its reader raise anything: NumPy alone raises seven kinds of error
-on headers. So the readers of outside files run inside `reading`, which turns every exception into
-the error of the file's kind, and values from files pass the checks below, which say what is sane.
+A damaged or hostile file can make its reader raise anything: NumPy alone raises seven kinds of
+error on headers. So readers of external files run inside `reading`, which turns every exception
+into the error class of the file's kind, and the functions below validate values from files.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import Any
 from vidpose.errors import VidposeError
 
 LONGEST_REASON = 400
-"""Letters that are repeated of what a reader or a file says."""
+"""Characters to quote from a reader's error or a file."""
 LONGEST_INTEGER = 18
 """Digits that fit into 64 bits."""
 LONGEST_NAME = 200
 DEEPEST = 64
-"""No file that is read here nests its values deeper; Python's own recursion ends at 1000."""
+"""Maximum nesting of values, more than any valid file has; Python's recursion limit is 1000."""
 
 
 @contextmanager
 def reading(
     path: Path, error: type[VidposeError], problem: str, advice: str = ""
 ) -> Iterator[None]:
-    """Turn whatever a reader raises into one sentence; errors that are sentences already pass.
+    """Turn any exception of a reader into a one-sentence error; VidposeErrors pass unchanged.
 
     Args:
         path: the file, which begins the sentence.
-        error: its class.
-        problem: goes on with it: "is not a readable NumPy file".
-        advice: what to do, its end.
+        error: class of the error.
+        problem: continues the sentence: "is not a readable NumPy file".
+        advice: ends it: what to do.
 
     Raises:
-        error: in the place of every exception.
+        error: instead of every other exception.
     """
     end = f"; {advice}." if advice else "."
     try:
@@ -50,38 +50,38 @@ def reading(
     except IsADirectoryError as found:
         raise error(f"{path} is a folder, not a file{end}") from found
     except PermissionError as found:
-        raise error(f"{path} cannot be read: reading it is not permitted.") from found
-    except Exception as found:  # hostile bytes make readers raise every error there is
+        raise error(f"{path} cannot be read; change its permissions.") from found
+    except Exception as found:  # hostile bytes can make readers raise anything
         raise error(f"{path} {problem} ({reason(found)}){end}") from found
 
 
 def reason(error: Exception) -> str:
-    """Why, in a few words on one line."""
+    """The reason for an error in a few words on one line."""
     if isinstance(error, KeyError) and error.args:
         return f"{str(error.args[0])[:LONGEST_REASON]} is missing"
     if isinstance(error, RecursionError):
-        return "it is nested too deep"
+        return "it is nested too deeply"
     said = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
     text = " ".join(said.split()).rstrip(".")
     if isinstance(error, MemoryError):
         return "it asks for more memory than there is"
-    return text[:LONGEST_REASON] or f"its reader says {type(error).__name__}"
+    return text[:LONGEST_REASON] or f"its reader raised {type(error).__name__}"
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Whole numbers beyond 64 bits become floats.
+    """Parse a JSON text. Integers beyond 64 bits become floats.
 
     Raises:
-        ValueError: it is no JSON, nests too deep, or has text that is not Unicode.
+        ValueError: it is not JSON, is nested too deeply, or has text that is not Unicode.
     """
     try:
         value = json.loads(text, parse_int=_integer)
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
     marker = b"\\ud" if isinstance(text, bytes) else "\\ud"
     if marker in text.lower():  # type: ignore[operator]
-        try:  # a half of a pair of surrogates cannot be printed, nor written to another file
-            # Names of files that are not UTF-8 have halves of their own, and are known to be such.
+        try:  # a lone surrogate cannot be printed or written to another file
+            # Lone surrogates from file names that are not UTF-8 are valid.
             json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             raise ValueError("a text in it is not valid Unicode") from None
@@ -89,10 +89,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def parse_object(name: str, text: str | bytes) -> dict[str, Any]:
-    """The same for a JSON object that will be written to other files again.
+    """Parse a JSON object that will be written to other files again.
 
     Raises:
-        ValueError: it is none, or nests deeper than `DEEPEST`; begins with `name`.
+        ValueError: it is not an object, or is nested deeper than `DEEPEST`; begins with `name`.
     """
     try:
         value = parse_json(text)
@@ -106,7 +106,7 @@ def parse_object(name: str, text: str | bytes) -> dict[str, Any]:
         level = [v for values in inner for v in values if isinstance(v, dict | list)]
         if not level:
             return value
-    raise ValueError(f"{name}: it is nested too deep")
+    raise ValueError(f"{name}: it is nested too deeply")
 
 
 def _integer(digits: str) -> int | float:
@@ -114,10 +114,10 @@ def _integer(digits: str) -> int | float:
 
 
 def number(name: str, value: Any, low: float, high: float) -> float:
-    """A finite number from `low` to `high`; Python's, NumPy's, or an array of one.
+    """Validate a finite number from `low` to `high`, from Python, NumPy, or an array of one.
 
     Raises:
-        ValueError: it is none; names what it is.
+        ValueError: it is not such a number; shows the value.
     """
     if getattr(value, "size", 0) == 1:
         value = value.item()
@@ -128,10 +128,10 @@ def number(name: str, value: Any, low: float, high: float) -> float:
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
-    """A whole number from `low` to `high`; 3.0 is one, too.
+    """Validate a whole number from `low` to `high`, such as 3 or 3.0.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not such a number.
     """
     found = number(name, value, low, high)
     if found != int(found):
@@ -140,10 +140,10 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
 
 
 def name_of(name: str, value: Any) -> str:
-    """A short text of one line that can be printed everywhere.
+    """Validate a short, printable text of one line.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not.
     """
     text = str(value)
     if len(text) > LONGEST_NAME or not text.isprintable():

@@ -1,4 +1,4 @@
-"""How long work shows how far it is, without knowing who is watching."""
+"""Progress of long work, independent of how it is displayed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from vidpose.events import Info, Report
 Item = TypeVar("Item")
 
 LONG_S = 2.0
-"""What takes no longer needs no word."""
+"""Shorter work shows no progress."""
 
 Progress = Callable[[Iterable[Any], "int | None", str], Iterable[Any]]
-"""Wraps the steps of a piece of work: (steps, how many or None, what it is called) -> steps."""
+"""Wraps the steps of some work: (steps, count or None, label) -> steps."""
 
 
 def silent(steps: Iterable[Item], total: int | None, label: str) -> Iterable[Item]:
@@ -24,7 +24,7 @@ def silent(steps: Iterable[Item], total: int | None, label: str) -> Iterable[Ite
 
 
 def bar(unit: str) -> Progress:
-    """A bar on the terminal with units/s and time left, once the work takes over `LONG_S`."""
+    """A progress bar on the terminal with units/s and time left, after `LONG_S` seconds."""
 
     def show(steps: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
         from tqdm import tqdm
@@ -38,7 +38,7 @@ def bar(unit: str) -> Progress:
 
 @contextmanager
 def announce_if_long(report: Report, what: str) -> Iterator[None]:
-    """Say what is being done, where it has no steps to count, once it takes over `LONG_S`.
+    """Report work that has no steps to count, if it takes longer than `LONG_S`.
 
     Args:
         report: called from another thread, but not after the block.

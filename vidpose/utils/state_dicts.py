@@ -1,4 +1,4 @@
-"""Weights into a network, strictly: every tensor must fit, or the misfits are named."""
+"""Strict loading of weights: every tensor must match, or the error names those that do not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidpose.errors import WeightsError
 
 NAMED_MISFITS = 5
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""What weights are stored in; what is quantised further means nothing without its scales."""
+"""Dtypes of stored weights; quantised tensors are meaningless without their scales."""
 
 
 def load_strictly(
@@ -20,16 +20,15 @@ def load_strictly(
     problem: str,
     key_in_file: Callable[[str], str] = lambda key: key,
 ) -> None:
-    """Give a network its tensors, in its own types; it may be on the meta device.
+    """Load tensors into a network, in its own dtypes; it may be on the meta device.
 
-    The counts of batches, which old files lack and which matter to training at most, may be
-    missing.
+    `num_batches_tracked` may be missing: old files lack it, and only training uses it.
 
     Args:
-        network: whose weights and statistics are replaced.
+        network: its weights and statistics are replaced.
         tensors: by the file's keys.
-        problem: begins the sentence if they do not fit, such as "FILE is no CPN".
-        key_in_file: the network's key of a tensor -> the file's.
+        problem: begins the message if they do not match, such as "FILE is not a CPN".
+        key_in_file: converts a network's key to the file's.
 
     Raises:
         WeightsError: a tensor is missing, unknown, of another shape or type, or not finite.
@@ -40,14 +39,14 @@ def load_strictly(
     if wrong := misfits({key_in_file(key): tensor for key, tensor in own.items()}, found):
         raise WeightsError(f"{problem}: {wrong}.")
     fitting = {key: found[key_in_file(key)].detach().to(t.dtype) for key, t in own.items()}
-    # Clones, so that nothing holds on to the memory that a file's tensors may share.
+    # Clones, so that memory shared by the file's tensors is freed.
     network.load_state_dict(
         {k: t.clone(memory_format=torch.contiguous_format) for k, t in fitting.items()}, assign=True
     )
 
 
 def misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """What is missing, unknown, of another shape or type, or not finite; empty if all fits."""
+    """Describe tensors that are missing, unknown, of wrong shape or dtype, or not finite."""
     wrong = [f"{key} is missing" for key in expected.keys() - found.keys()]
     wrong += [f"{key[:80]} is not part of the network" for key in found.keys() - expected.keys()]
     wrong += [

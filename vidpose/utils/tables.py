@@ -10,12 +10,12 @@ from tabulate import tabulate
 def aligned(
     rows: Iterable[Sequence[object]], header: Sequence[str] = (), *, left: Sequence[int] = (0,)
 ) -> str:
-    """Columns as wide as their widest cell, two spaces apart; cells are shown by `str`.
+    """Align columns, two spaces apart; cells are converted with `str`.
 
     Args:
-        rows: may be of different lengths; an empty one is an empty line.
+        rows: may have different lengths; an empty one is an empty line.
         header: the first line.
-        left: numbers of the columns that are aligned to the left; the others, to the right.
+        left: indices of left-aligned columns; the others are right-aligned.
     """
     lines = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
     columns = max(map(len, lines), default=0)

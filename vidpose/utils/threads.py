@@ -1,7 +1,7 @@
-"""Stages of the pipeline that work at the same time, each in a thread of its own.
+"""Pipeline stages that run in parallel, each in its own thread.
 
-PyAV, OpenCV, ONNX Runtime and PyTorch let go of Python's lock while they compute, so threads are
-enough; and pictures are handed over, not copied.
+PyAV, OpenCV, ONNX Runtime and PyTorch release the GIL while they compute, so threads are enough,
+and images are passed without copying.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Item = TypeVar("Item")
 
 _WAIT_S = 0.02
 LONGEST_JOIN_S = 1.0
-"""A thread that waits for a network longer than this is left behind; it ends by itself."""
+"""A thread that waits for a network longer than this is abandoned; it ends by itself."""
 
 
 class _End:
-    """The last thing in a queue: the steps have come to their end, or to an error."""
+    """Last item of a queue: the steps have ended, perhaps with an error."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
@@ -29,20 +29,20 @@ class _End:
 
 @contextmanager
 def ahead(steps: Iterable[Item], depth: int, name: str) -> Iterator[Iterator[Item]]:
-    """Let a thread take the steps, up to `depth` of them ahead of whoever uses them.
+    """Iterate over steps in a thread, up to `depth` ahead of the consumer.
 
         with ahead(reader, 4, "decode") as frames, ahead(detect(frames), 8, "detect") as found:
             for detections in found:
                 ...
 
-    An error in the steps comes out of the iterator as itself, after the steps before it, and so
-    passes from stage to stage. When the block ends, however it does, the thread ends after the
-    step it is at, and the steps' own `finally` runs.
+    The iterator re-raises an error in the steps, after the steps before it, so that errors pass
+    from stage to stage. When the block ends, even by an exception, the thread ends after its
+    current step, and `finally` clauses of the steps run.
 
     Args:
-        steps: only the thread touches them from here on.
-        depth: bounds the memory.
-        name: of the thread, for whoever looks at a stack.
+        steps: from now on used only by the thread.
+        depth: maximum number of waiting steps, which bounds the memory.
+        name: name of the thread, for stack traces.
     """
     queue: Queue[Any] = Queue(depth)
     stop = Event()
@@ -55,7 +55,7 @@ def ahead(steps: Iterable[Item], depth: int, name: str) -> Iterator[Iterator[Ite
                 queue.put(step)
                 if stop.is_set():
                     break
-        except BaseException as error:  # whoever waits at the other end raises it
+        except BaseException as error:  # re-raised by the consumer
             end = _End(error)
         try:
             if hasattr(iterator, "close"):
@@ -68,7 +68,7 @@ def ahead(steps: Iterable[Item], depth: int, name: str) -> Iterator[Iterator[Ite
         while True:
             step = queue.get()
             if isinstance(step, _End):
-                queue.put(step)  # for whoever asks once more
+                queue.put(step)  # for further calls of next()
                 if step.error is not None:
                     raise step.error
                 return
@@ -81,7 +81,7 @@ def ahead(steps: Iterable[Item], depth: int, name: str) -> Iterator[Iterator[Ite
     finally:
         stop.set()
         while thread.is_alive():
-            try:  # make room, for the thread may be waiting for it
+            try:  # make room; the thread may be waiting for it
                 while True:
                     queue.get_nowait()
             except Empty:
@@ -89,24 +89,24 @@ def ahead(steps: Iterable[Item], depth: int, name: str) -> Iterator[Iterator[Ite
 
 
 class Newest(Generic[Item]):
-    """Steps that do not wait for whoever takes them: of those not taken the newest stay.
+    """A bounded buffer between threads that drops the oldest steps when it is full.
 
         with Newest(camera, 3, "camera") as frames:
             for frame in frames:
                 ...
 
-    An error in the steps comes out of the iterator as itself, after the steps that are left.
-    `stop` ends the iterator at once, from any thread, even while the steps wait for something.
+    The iterator re-raises an error in the steps, after the remaining steps. `stop` ends the
+    iterator at once, from any thread, even while the producer is blocked.
 
     Args:
-        steps: only a thread of this touches them from here on, and closes them.
-        depth: how many steps may lie here.
-        name: of the thread, for whoever looks at a stack.
+        steps: from now on used, and closed, only by the producer thread.
+        depth: maximum number of waiting steps.
+        name: name of the thread, for stack traces.
     """
 
     def __init__(self, steps: Iterator[Item], depth: int, name: str) -> None:
         self.dropped = 0
-        """Steps that made room for newer ones."""
+        """Number of dropped steps."""
         self._steps, self._depth = steps, depth
         self._waiting: deque[Item] = deque()
         self._changed = Condition()
@@ -136,7 +136,7 @@ class Newest(Generic[Item]):
         raise StopIteration
 
     def stop(self) -> None:
-        """No further step is taken or given."""
+        """Stop producing and returning steps."""
         with self._changed:
             self._ended = True
             self._waiting.clear()
@@ -154,7 +154,7 @@ class Newest(Generic[Item]):
                         self._waiting.popleft()
                         self.dropped += 1
                     self._changed.notify_all()
-        except BaseException as raised:  # whoever takes the steps raises it
+        except BaseException as raised:  # re-raised by the consumer
             error = raised
         finally:
             if hasattr(self._steps, "close"):

@@ -1,9 +1,9 @@
-"""Files of torch.save, read without running anything in them.
+"""Read files of torch.save without executing code in them.
 
-Such a file is a pickle, which may ask for any function to be called. PyTorch's own safe reader
-(`weights_only`) builds tensors and plain containers and refuses a file that names anything else;
-what is known to lie next to weights, a random generator for example, is named to it here together
-with a stand-in that does nothing.
+Such a file is a pickle, which may call any function. PyTorch's safe reader (`weights_only`) builds
+only tensors and plain containers, and rejects a file that names anything else. For objects that are
+known to be stored next to weights, such as a random generator, it gets a stand-in that does
+nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 
 class Ignored:
-    """Stands for what is saved next to the weights and never looked at: nothing of it is run."""
+    """Stand-in for an object stored next to the weights; runs no code."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -33,7 +33,7 @@ NUMPY_ARRAYS = (
     *(f"{core}.multiarray.scalar" for core in _ARRAYS),
     *("numpy.ndarray", "numpy.dtype"),
 )
-"""The names in the pickle of a NumPy array or number."""
+"""Names in the pickle of a NumPy array or number."""
 NUMPY_RANDOM = (
     "numpy.random.__RandomState_ctor",  # before NumPy 1.17
     "numpy.random._pickle.__randomstate_ctor",
@@ -42,19 +42,19 @@ NUMPY_RANDOM = (
     "numpy.random.bit_generator.SeedSequence",
     "numpy.random.bit_generator.__pyx_unpickle_SeedSequence",
 )
-"""The names, beyond those of arrays, in the pickle of a `numpy.random.RandomState`."""
+"""Names, besides those of arrays, in the pickle of a `numpy.random.RandomState`."""
 
 
 class UnreadableError(ValueError):
-    """Why a file was not read, to complete "the file cannot be read: ..."."""
+    """Why a file cannot be read, to complete "the file cannot be read: ..."."""
 
 
 def read(path: Path, ignored: Iterable[str] = ()) -> Any:
-    """What torch.save wrote, in its zip format or the one before, on the CPU.
+    """Read a file of torch.save, in its zip or legacy format, to the CPU.
 
     Args:
         path: the file.
-        ignored: full names of classes and functions; whatever they would build is an `Ignored`.
+        ignored: full names of classes and functions to replace by `Ignored`.
 
     Raises:
         UnreadableError: the file is damaged, was not written by torch.save, or names something

@@ -118,8 +118,8 @@ def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:
     if part.camera_to_world is None:
         yield (
             "Axes",
-            "x right, y away from the camera, z up in the camera's orientation, since the result was "
-            "made without --world. The floor is under the lowest feet at rest.",
+            "x right, y away from the camera, z up in the camera's orientation, since the result "
+            "was made without --world. The floor is under the lowest feet at rest.",
         )
     else:
         yield "Axes", "world frame: x right, y away from the camera, z up, floor at 0"

@@ -94,8 +94,8 @@ def write_page(
         copy = small_copy(part, source, progress) if embedded else None
         if copy is not None and len(copy) > LARGEST_VIDEO_BYTES:
             raise UsageError(
-                f"a copy of {source} takes {len(copy) / 1e6:.0f} MB, which is too large for a page; "
-                "give --link-video, or select a part with --start and --end."
+                f"a copy of {source} takes {len(copy) / 1e6:.0f} MB, which is too large for a "
+                "page; give --link-video, or select a part with --start and --end."
             )
         start = float(page_times(part)[0]) if embedded else -part.first_frame_s
         link = None if embedded else address(source, out)

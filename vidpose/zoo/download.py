@@ -1,7 +1,7 @@
-"""One large file over HTTP: in chunks, resumed after a break, never mixed from two versions.
+"""Download one large file over HTTP: in chunks, resumable, and never mixed from two versions.
 
-urllib of the standard library does all that is needed (TLS with verification, redirects, the
-environment's proxies, time limits), so no HTTP library is a dependency for one GET request.
+The standard library's urllib has all that this needs (verified TLS, redirects, proxies from the
+environment, timeouts), so that a single GET request needs no HTTP library.
 """
 
 from __future__ import annotations
@@ -24,40 +24,41 @@ from vidpose.utils.progress import Progress
 
 CHUNK_BYTES = 1_000_000
 TIMEOUT_S = 30.0
-"""For a connection, and for the next bytes of a running download; twice as long for all of the
-answer's head."""
+"""Timeout of a connection, and of the next bytes of a download; the complete response headers may
+take twice as long."""
 SLOWEST_BYTES_S = 1000
-"""A download that is slower than that for `TIMEOUT_S` has broken."""
+"""A download that is slower than this for `TIMEOUT_S` counts as broken."""
 ATTEMPTS = 3
-"""How often one call goes on after a break; the next call goes on, too."""
+"""Attempts per call after a broken connection; the next call resumes, too."""
 LARGEST = 1_000_000_000
-"""Bytes; no weights are as large, and a server that never ends does not fill the disk."""
+"""Maximum bytes, more than any weights have, so that an endless response cannot fill the disk."""
 
 
 class DownloadError(Exception):
-    """Why a download failed: half a sentence for the user."""
+    """Why a download failed, as a clause for an error message."""
 
 
 class _BrokenError(DownloadError):
-    """The connection broke; what came so far is good."""
+    """The connection broke; the bytes received so far are valid."""
 
 
 def download(url: str, part: Path, size: int | None, progress: Progress, label: str) -> None:
-    """Download `url` to `part`, going on from what `part` already holds.
+    """Download `url` to `part`, resuming after the bytes that `part` already has.
 
-    Going on is asked for with the ETag (or date) under which the first bytes came, kept next to
-    `part`; a server that has another version by now, or knows no ranges, sends all of it again.
+    The request to resume contains the ETag (or date) of the first bytes, which is stored next to
+    `part`. A server that has another version by now, or does not support ranges, sends everything
+    again.
 
     Args:
         url: http or https.
-        part: where the bytes go; it stays where a break leaves it.
+        part: file to write to; keeps the bytes received if the connection breaks.
         size: bytes, if known.
-        progress: wraps the chunks, a megabyte each.
-        label: what the progress is called.
+        progress: wraps the chunks of a megabyte.
+        label: label of the progress.
 
     Raises:
-        DownloadError: the site cannot be reached, has no such file, has one of another size, or
-            breaks off again and again.
+        DownloadError: the site cannot be reached, has no such file, has a file of another size, or
+            the connection keeps breaking.
     """
     part.touch()
     for attempt in range(1, ATTEMPTS + 1):
@@ -72,7 +73,7 @@ def download(url: str, part: Path, size: int | None, progress: Progress, label: 
 
 def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: str) -> None:
     version = _read_version(part)
-    start = part.stat().st_size if version else 0  # Without it, whose bytes these are is not known.
+    start = part.stat().st_size if version else 0  # Without a version, discard them.
     headers = {"User-Agent": f"vidpose/{__version__}", "Accept-Encoding": "identity"}
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": version}
@@ -80,13 +81,13 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
         response = _answer(urllib.request.Request(url, headers=headers))
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and start:  # All was there, or more than there is.
+        if error.code == 416 and start:  # `part` is complete or too long.
             _forget(part)
-            raise _BrokenError("the site refuses to go on with a broken download") from error
-        if 300 <= error.code < 400:  # Its reason is a text of several lines.
+            raise _BrokenError("the site refuses to resume the download") from error
+        if 300 <= error.code < 400:  # Its reason has several lines.
             raise DownloadError("the site redirects in a circle, or to no web address") from error
         raise DownloadError(f"the site answers {error.code} {error.reason}") from error
-    # ValueError and OverflowError: the site redirects to an address that can be none.
+    # ValueError and OverflowError: the site redirects to an invalid address.
     except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise DownloadError(f"the site cannot be reached ({reason})") from error
@@ -100,7 +101,7 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
         if total is not None and size is not None and total != size:
             raise DownloadError(f"the file there has {total} bytes, not {size}")
         if not start:
-            _forget(part)  # before the new version is written, lest old bytes pass for its own
+            _forget(part)  # before writing the new version, so that old bytes never belong to it
             _write_version(part, response.headers)
         end = size or total or LARGEST
         with open(part, "r+b") as stream:
@@ -122,13 +123,13 @@ def _attempt(url: str, part: Path, size: int | None, progress: Progress, label: 
 
 
 def _answer(request: urllib.request.Request) -> http.client.HTTPResponse:
-    """The answer's head, after all redirects.
+    """The response, with its headers read, after all redirects.
 
-    urllib bounds the time to each byte only, so a thread waits for it. If the site sends its head
-    byte by byte, the thread is abandoned.
+    urllib limits only the time between bytes, so a thread waits for the headers, and is abandoned
+    if the site sends them byte by byte.
 
     Raises:
-        TimeoutError: there is none within twice `TIMEOUT_S`.
+        TimeoutError: there is no response within twice `TIMEOUT_S`.
         Exception: what urllib raises.
     """
     answers: queue.SimpleQueue[http.client.HTTPResponse | Exception] = queue.SimpleQueue()
@@ -158,12 +159,12 @@ def _answer(request: urllib.request.Request) -> http.client.HTTPResponse:
 
 
 def _chunks(response: http.client.HTTPResponse, length: int | None) -> Iterator[bytes]:
-    """Chunks until the end, or until the connection breaks: the caller counts the bytes.
+    """Yield chunks until the end, or until the connection breaks; the caller counts the bytes.
 
     Args:
-        response: the answer.
-        length: bytes that it says to have, if it does; what comes after them is not read. Before
-            Python 3.13 `read1` does not count them itself.
+        response: the response.
+        length: its content length, if given; later bytes are not read. Before Python 3.13, `read1`
+            does not enforce it.
     """
     chunk = bytearray()
     begun, came = time.monotonic(), 0
@@ -191,22 +192,22 @@ def _chunks(response: http.client.HTTPResponse, length: int | None) -> Iterator[
 
 
 def _continues(status: int, headers: Message, start: int, version: str) -> bool:
-    """Whether the answer goes on at byte `start` of the same version."""
+    """Whether the response resumes at byte `start` of the same version."""
     span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
     same = _version(headers) in ("", version)
     return status == 206 and span is not None and int(span[1]) == start and same
 
 
 def _total(headers: Message, start: int) -> int | None:
-    """Bytes of the complete file, if the server says."""
+    """Size of the complete file in bytes, if the server gives it."""
     length = headers.get("Content-Length", "")
     return start + int(length) if re.fullmatch(r"[0-9]{1,15}", length) else None
 
 
 def _version(headers: Message) -> str:
-    """What tells this version of the file from another; empty if nothing does."""
+    """Identifier of this version of the file; empty if there is none."""
     tag = str(headers.get("ETag", ""))
-    # A weak tag says that two versions mean the same, not that their bytes are the same.
+    # A weak ETag does not guarantee equal bytes.
     return tag if tag and not tag.startswith("W/") else str(headers.get("Last-Modified", ""))
 
 
@@ -224,6 +225,6 @@ def _read_version(part: Path) -> str:
 
 
 def _forget(part: Path) -> None:
-    """Throw away what came; the file itself stays, as its lock is held."""
+    """Discard the bytes received; the file itself stays, because it is locked."""
     _version_path(part).unlink(missing_ok=True)
     os.truncate(part, 0)

@@ -1,7 +1,7 @@
-"""Weights: those that come with vidpose, others by their path, and third-party ones by name.
+"""Registry of weights: those that come with vidpose, third-party ones by name, others by path.
 
-Third-party weights lie in the user's cache. Nothing but `fetch` (`vidpose weights fetch`) ever
-downloads, and nothing is used whose SHA-256 is not what the registry says.
+Third-party weights are in the user's cache. Only `fetch` (`vidpose weights fetch`) downloads, and
+files whose SHA-256 does not match the registry are never used.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ OWN_FOLDER = PACKAGE / "weights" if (PACKAGE / "weights").is_dir() else PACKAGE.
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A third party's file: what it is, where it is, and how to know it."""
+    """A third-party file: description, source, and how to verify it."""
 
     name: str
     what: str
     file: str
-    """What the file is called in the cache."""
+    """File name in the cache."""
     source: str
-    """The file's URL; for a file that only a browser can get, the page it is on."""
+    """URL of the file, or of its download page if only a browser can get it."""
     fetchable: bool = True
     """Whether `source` is the file itself."""
     size: int | None = None
-    """Bytes; None where no public source tells."""
+    """Bytes; None if no public source states it."""
     sha256: str = ""
-    """The SHA-256 in hexadecimal, or as many of its first digits as are public: OpenMMLab ends
-    its files' names with the first eight."""
+    """SHA-256 in hexadecimal, or as many of its first digits as are public: OpenMMLab's file names
+    end with the first eight."""
     licence: str = "Apache-2.0"
 
 
@@ -68,7 +68,7 @@ def _cpn(name: str, what: str, file: str, drive_id: str) -> Weights:
     )
 
 
-# docs/detectors.md says where each size and hash was found, and why some are not known.
+# docs/detectors.md has the source of each size and hash, and why some are unknown.
 REGISTRY = {
     weights.name: weights
     for weights in (
@@ -80,7 +80,7 @@ REGISTRY = {
         ),
         _openmmlab(
             "hrnet-w48",
-            "HRNet-W48, 384x288, COCO: better and slower",
+            "HRNet-W48, 384x288, COCO: more accurate, slower",
             f"{_TOP_DOWN}/td-hm_hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915.pth",
             "c161b7de",
         ),
@@ -92,7 +92,7 @@ REGISTRY = {
         ),
         _openmmlab(
             "rtmdet-m",
-            "RTMDet-m, COCO: boxes of 80 kinds of things",
+            "RTMDet-m, COCO: boxes of 80 classes",
             "mmdetection/v3.0/rtmdet/rtmdet_m_8xb32-300e_coco/"
             "rtmdet_m_8xb32-300e_coco_20220719_112220-229f527c.pth",
             "229f527ca88498e8894a778a62a878a322b4a3ea2cae09ea537d34b7e907792b",
@@ -128,25 +128,25 @@ REGISTRY = {
 }
 
 
-SHIPPED, HERE, OTHER = "comes with vidpose", "here, verified", "another file is in its place"
-ABSENT, ABSENT_BY_HAND = "not here", "not here, to be downloaded by hand"
+SHIPPED, HERE, OTHER = "comes with vidpose", "in the cache, verified", "wrong file in the cache"
+ABSENT, ABSENT_BY_HAND = "not downloaded", "not downloaded; needs a browser"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed(Weights):
-    """A line of `vidpose weights list`: size and SHA-256 as far as known, in words."""
+    """A line of `vidpose weights list`."""
 
     state: str
     """One of the five above."""
     path: Path
-    """Where it is, or where it goes."""
+    """Path of the file, even if it does not exist yet."""
 
 
 def find_weights(name: str | Path) -> Path:
-    """The file of named weights (`default`), or the path itself.
+    """The file of weights that come with vidpose (`default`), or the path itself.
 
     Raises:
-        WeightsError: there are none of that name and no such file.
+        WeightsError: there are no such weights and no such file.
     """
     files, path = shipped(), Path(name)
     if str(name) in files:
@@ -163,59 +163,62 @@ def shipped() -> dict[str, Path]:
 
 
 def cache_folder() -> Path:
-    """Where fetched weights lie: `VIDPOSE_CACHE`, else vidpose in the system's place for caches."""
+    """Folder of downloaded weights: `VIDPOSE_CACHE`, or vidpose in the user's cache folder."""
     if own := os.environ.get("VIDPOSE_CACHE"):
         return Path(own).expanduser()
     return platformdirs.user_cache_path("vidpose", appauthor=False)
 
 
 def cache_path(name: str) -> Path:
-    """Where the file of a third party's weights lies, or would.
+    """Path of third-party weights in the cache, even if not downloaded.
 
     Raises:
-        UsageError: the registry has none of that name.
+        UsageError: the registry has no weights of that name.
     """
     return cache_folder() / "weights" / _entry(name).file
 
 
 def cached(name: str) -> Path | None:
-    """The verified file of a third party's weights; None if it is not here. Never downloads.
+    """The verified file of third-party weights; None if not in the cache. Never downloads.
 
     Raises:
-        UsageError: the registry has none of that name.
-        WeightsError: a file is there, but it is another.
+        UsageError: the registry has no weights of that name.
+        WeightsError: the file in the cache is not these weights.
     """
     path = cache_path(name)
-    if not os.path.isfile(path):  # pathlib's raises where a folder may not be entered
+    if not os.path.isfile(path):  # pathlib's raises if a folder is not accessible
         return None
     _verify(_entry(name), path)
     return path
 
 
 def fetch(name: str, progress: Progress = silent) -> Path:
-    """Download a third party's weights into the cache, or verify them if they are there.
+    """Download third-party weights to the cache, or verify them if they are there.
 
-    A download that breaks off goes on where it stopped, now or at the next call. Under its own
-    name the file appears only when its size and SHA-256 are right.
+    A broken download resumes where it stopped, now or at the next call. The file gets its final
+    name only after its size and SHA-256 are verified.
 
     Args:
         name: in `REGISTRY`.
-        progress: wraps the chunks, a megabyte each.
+        progress: wraps the chunks of a megabyte.
 
     Raises:
-        UsageError: the registry has none of that name.
-        WeightsError: it cannot be downloaded (the sentence says how to do it by hand), or what
-            came is another file.
+        UsageError: the registry has no weights of that name.
+        WeightsError: the download failed (the message explains how to download manually), or the
+            file is not these weights.
     """
-    from vidpose.zoo.download import DownloadError, download  # HTTP, which nothing else needs
+    from vidpose.zoo.download import (
+        DownloadError,
+        download,
+    )  # imports HTTP, which nothing else needs
 
     weights, path = _entry(name), cache_path(name)
     if found := cached(name):
         return found
     if not weights.fetchable:
         raise WeightsError(
-            f"{name} cannot be fetched by a program; download it from {weights.source} with a "
-            f"browser and put it at {path}."
+            f"{name} cannot be downloaded by a program; download it from {weights.source} with a "
+            f"browser and save it as {path}."
         )
     check_writable(path)
     with writing(path):
@@ -226,14 +229,14 @@ def fetch(name: str, progress: Progress = silent) -> Path:
                 download(weights.source, part, weights.size, progress, name)
             except DownloadError as error:
                 raise WeightsError(
-                    f"{name} could not be fetched from {weights.source}: {error}; try again, or "
-                    f"download it by other means and put it at {path}."
+                    f"{name} could not be downloaded from {weights.source}: {error}; try again, or "
+                    f"download it by other means and save it as {path}."
                 ) from error
             digest = sha256(part)
             if not digest.startswith(weights.sha256):
                 part.unlink()
                 raise WeightsError(
-                    f"what came from {weights.source} is not {name}: {_differs(weights, digest)}; "
+                    f"the file from {weights.source} is not {name}: {_differs(weights, digest)}; "
                     "it was removed."
                 )
             os.replace(part, path)
@@ -242,7 +245,7 @@ def fetch(name: str, progress: Progress = silent) -> Path:
 
 
 def listing() -> list[Listed]:
-    """All weights vidpose knows by name: its own first, then third parties'."""
+    """All weights in the registry: those that come with vidpose, then third-party ones."""
     own = [
         Listed(
             name=name,
@@ -278,18 +281,18 @@ def _listed(weights: Weights) -> Listed:
 
 def _entry(name: str) -> Weights:
     if name not in REGISTRY:
-        raise UsageError(f"no weights are called {name}; there are: {', '.join(REGISTRY)}.")
+        raise UsageError(f"there are no weights {name}; choose from {', '.join(REGISTRY)}.")
     return REGISTRY[name]
 
 
 def _verify(weights: Weights, path: Path) -> None:
-    """Refuse a file that is not what its place says.
+    """Verify a file in the cache.
 
-    What was found once is recorded next to the file, so that a quarter of a gigabyte is not
-    hashed at every start; a file newer than its record is hashed again.
+    Its hash is recorded next to it, so that a quarter of a gigabyte is not hashed at every start;
+    a file newer than its record is hashed again.
 
     Raises:
-        WeightsError: size or SHA-256 differ, from the registry's or from the record.
+        WeightsError: size or SHA-256 differ from the registry or from the record.
     """
     record = _record_path(path)
     known = _recorded(record)
@@ -325,27 +328,27 @@ def _record_path(path: Path) -> Path:
 
 
 def _record(path: Path, digest: str) -> None:
-    """Write the hash next to the file, as `sha256sum -c` reads it."""
-    # A shared cache may be read-only; then the file is hashed at every start.
+    """Write the hash next to the file, in the format of `sha256sum -c`."""
+    # In a read-only shared cache, the file is hashed at every start.
     with suppress(OSError, VidposeError), replacing(_record_path(path)) as temporary:
         temporary.write_text(f"{digest}  {path.name}\n")
 
 
 def _recorded(record: Path) -> str | None:
-    """The inverse of `_record`; None if there is no record, or no hash in it."""
+    """The inverse of `_record`; None if there is no record, or it has no hash."""
     digest = ((small_text(record) or "").split() or [""])[0]
     return digest if len(digest) == 64 and set(digest) <= set("0123456789abcdef") else None
 
 
 @contextmanager
 def _alone(part: Path, name: str) -> Iterator[None]:
-    """Keep two programs from writing one download.
+    """Prevent two processes from writing the same download.
 
     Raises:
-        WeightsError: another one is at it.
+        WeightsError: another process is downloading it.
     """
     if os.path.lexists(part) and (part.is_symlink() or not part.is_file()):
-        raise WeightsError(f"{part} is not a file that vidpose made; move it away.")
+        raise WeightsError(f"{part} was not written by vidpose; move it away.")
     with open(part, "ab", opener=no_links) as stream:
         if sys.platform != "win32":
             import fcntl
@@ -354,7 +357,7 @@ def _alone(part: Path, name: str) -> Iterator[None]:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise WeightsError(
-                    f"another program is fetching {name} into {part.parent}; wait for it to end."
+                    f"another process is downloading {name} to {part.parent}; wait for it to end."
                 ) from None
         try:
             yield
