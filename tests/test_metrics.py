@@ -73,7 +73,7 @@ def test_p_mpjpe_agrees_with_scipy(predicted: NDArray[np.float64]) -> None:
     assert p_mpjpe(predicted, target) == pytest.approx(np.mean(expected), abs=1e-9)
 
 
-def test_a_pose_in_one_point_is_no_division_by_zero() -> None:
+def test_a_pose_in_one_point_does_not_divide_by_zero() -> None:
     assert np.isfinite(p_mpjpe(np.zeros((1, 17, 3)), poses()[:1]))
 
 
@@ -135,7 +135,7 @@ def test_auc_by_hand() -> None:
 
 
 @pytest.mark.parametrize("metric", [pck, auc])
-def test_millimetres_are_not_taken_for_metres(metric: Callable[..., float]) -> None:
+def test_millimetres_without_a_threshold_are_an_error(metric: Callable[..., float]) -> None:
     target_mm = 300 * poses()
     with pytest.raises(ValueError, match="too large for metres; give the threshold"):
         metric(target_mm, target_mm)

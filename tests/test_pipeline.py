@@ -120,7 +120,7 @@ def test_a_person_from_the_middle_on(
     assert np.isfinite(result.joints_3d[0, 10:]).all()
 
 
-def test_a_short_gap_is_interpolated_and_said(
+def test_a_short_gap_is_interpolated_and_reported(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch, lambda index: index not in (8, 9, 10))
@@ -192,7 +192,7 @@ def use(monkeypatch: pytest.MonkeyPatch, detector: FakeDetector) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143), RuntimeError("broken")])
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_file(
+def test_an_interrupted_run_resumes_and_gives_the_same_file(
     error: BaseException, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "STRETCH_S", 0.0)
@@ -395,7 +395,7 @@ def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.Monk
         vidpose.infer(video, weights=weights, render=True)
 
 
-def test_infer_tells_what_it_is_at(
+def test_infer_reports_long_steps(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)
@@ -419,7 +419,7 @@ def test_infer_tells_what_it_is_at(
 @pytest.mark.parametrize(
     ("how", "frame"), [(signal.SIGKILL, 18), (signal.SIGKILL, 42), (signal.SIGINT, 30)]
 )
-def test_killed_and_run_again_it_ends_with_the_same_file(
+def test_a_killed_run_resumes_and_gives_the_same_file(
     how: signal.Signals, frame: int, tmp_path: Path, weights: Path
 ) -> None:
     video = make_clip(tmp_path / "in.mp4", frames=60)
@@ -448,7 +448,7 @@ def test_killed_and_run_again_it_ends_with_the_same_file(
     assert files[0] == files[1]
 
 
-def test_first_line_and_meta_say_what_was_used(
+def test_first_line_and_meta_record_the_setup(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)

@@ -94,7 +94,7 @@ def test_stream_gives_every_frame_and_what_infer_gives(
     assert all(np.isfinite(person.root_3d).all() for person in people)
 
 
-def test_stream_gives_people_after_the_delay_and_forgets_what_is_past(
+def test_stream_yields_people_after_the_delay_and_forgets_old_frames(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)
@@ -116,7 +116,7 @@ def test_stream_gives_people_after_the_delay_and_forgets_what_is_past(
     assert min(behind[:-1]) >= 0.5 - 0.05
 
 
-def test_a_causal_stream_knows_nothing_of_what_comes(
+def test_a_causal_stream_ignores_later_frames(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)

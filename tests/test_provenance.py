@@ -16,7 +16,7 @@ FIRST_VERSION = Path(__file__).parent / "fixtures" / "first_version_result.npz"
 --smooth savgol --no-flip."""
 
 
-def test_a_result_of_the_first_version_loads_and_says_its_options() -> None:
+def test_a_result_of_the_first_version_loads_with_its_options() -> None:
     result = vidpose.load(FIRST_VERSION)
     assert result.joints_world().shape == (1, 24, 17, 3)
     found = recorded_options(result.meta)
@@ -48,7 +48,7 @@ def test_lifting_a_result_again_keeps_the_focal_length_it_was_given(tmp_path: Pa
 
 
 @pytest.mark.parametrize("meta", ["[1, 2]", "3", '"text"', "null", "no JSON"])
-def test_a_result_whose_meta_is_no_object_is_not_overwritten(meta: str, tmp_path: Path) -> None:
+def test_a_file_with_invalid_meta_is_not_overwritten(meta: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     with np.load(vidpose.save(make_result(), path)) as archive:
         entries: dict[str, Any] = dict(archive)

@@ -109,7 +109,7 @@ def test_other_datasets_joints_are_h36m17s_under_their_names(target: Skeleton) -
     assert np.isfinite(out).all()
 
 
-def test_scores_are_those_of_the_least_sure_joint() -> None:
+def test_scores_are_the_minimum_of_the_source_joints() -> None:
     scores = np.full(17, 0.9)
     scores[COCO17.index("left_hip")] = 0.2
     _, out = conversion("coco17", "h36m17")(np.zeros((17, 2)), scores)

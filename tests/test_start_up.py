@@ -30,14 +30,14 @@ COMMAND = "from vidpose.cli import main; main()"
 
 
 @pytest.mark.parametrize("code", ["import vidpose", "import sys; sys.argv[1:] = ['--help']"])
-def test_help_and_the_package_import_nothing_large(code: str) -> None:
+def test_help_and_the_package_import_nothing_heavy(code: str) -> None:
     large = ("numpy", "torch", "scipy", "cv2", "av", "onnxruntime", *NEVER)
     run = code if code == "import vidpose" else f"{code}; {COMMAND}"
     assert imported(run, large) == []
 
 
 @pytest.mark.parametrize("command", ["infer", "lift", "render"])
-def test_a_wrong_path_is_told_before_anything_large_is_imported(
+def test_a_wrong_path_is_reported_before_heavy_imports(
     command: str, tmp_path: Path
 ) -> None:
     large = ("torch", "scipy", "onnxruntime", *NEVER)

@@ -13,7 +13,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_dataset_is_made_up_and_looked_at(tmp_path: Path) -> None:
+def test_synthetic_data_is_written_and_checked(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     options = ("--layout", "humaneva", "--seconds", "0.3")
     code, output = run("prepare", "synthetic", "-o", str(folder), *options)

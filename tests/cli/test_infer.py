@@ -273,7 +273,7 @@ def test_anothers_result_is_not_overwritten(
     assert "is no vidpose result" in line
 
 
-def test_an_unusable_output_is_told_before_the_work(
+def test_an_unusable_output_is_reported_before_the_work(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use_fake_detector(monkeypatch)

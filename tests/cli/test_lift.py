@@ -63,7 +63,7 @@ def test_a_video_is_for_infer(run: Run, tmp_path: Path) -> None:
     assert said.startswith(f"Error: {clip} is a video; `vidpose infer {clip}` finds the 2D joints")
 
 
-def test_warnings_of_a_file_are_told_and_kept(run: Run, tmp_path: Path) -> None:
+def test_warnings_about_a_file_are_printed_and_recorded(run: Run, tmp_path: Path) -> None:
     path = files.alphapose(tmp_path / "x.json", range(20))
     rows = [row | {"idx": 0} for row in json.loads(path.read_text())]
     result = run("lift", files.dump(path, rows), *TOLD[:4], *WITH, "-o", "out.npz")

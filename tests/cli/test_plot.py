@@ -58,7 +58,7 @@ def test_one_result(run: Run) -> None:
     }
 
 
-def test_what_and_whose(run: Run) -> None:
+def test_plots_of_chosen_kinds_and_people(run: Run) -> None:
     done = run("a.npz", "-o", "o", "--what", "speeds", "--joints", "Head", "--person", "2")
     assert done.exit_code == 0, done.output
     assert pictures("o") == {"speeds.png"}

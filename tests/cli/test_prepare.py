@@ -110,7 +110,7 @@ def test_synthetic_of_some(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["h36m", "mpi_inf_3dhp", "humaneva"])
-def test_sources_that_are_none(dataset: str, run: Run, tmp_path: Path) -> None:
+def test_invalid_sources(dataset: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for detector in ((), ("--detector", "mediapipe")):
         line = sentence(run("prepare", dataset, "nowhere", *detector))

@@ -87,7 +87,7 @@ def test_mistakes(run: Run, tmp_path: Path, arguments: list[str], code: int, say
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_video_to_link_that_there_never_was(run: Run, tmp_path: Path) -> None:
+def test_link_video_without_a_source_video(run: Run, tmp_path: Path) -> None:
     save(walk(), tmp_path / "a.npz")
     made = run("view", "a.npz", "--link-video")
     assert made.exit_code == 0, made.output

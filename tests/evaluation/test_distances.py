@@ -22,7 +22,7 @@ TRUE = RNG.normal(size=(20, 17, 3)) + RNG.normal(size=(20, 1, 3))
 TURN = Rotation.from_euler("xyz", [20, 130, -40], degrees=True).as_matrix()
 
 
-def test_the_options_names_are_those_there_are() -> None:
+def test_option_names_match_the_plots() -> None:
     assert tuple(ALIGNMENTS) == NAMES
 
 

@@ -38,7 +38,7 @@ def test_files_take_their_names_from_the_stem(tmp_path: Path) -> None:
     ]
 
 
-def test_a_varying_rate_is_said(tmp_path: Path) -> None:
+def test_a_varying_rate_is_reported(tmp_path: Path) -> None:
     said: list[Event] = []
     options = ExportOptions(export="trc,csv,glb")
     export_files(varying(passers_by()), tmp_path / "a", options, report=said.append)
@@ -93,7 +93,7 @@ def test_several_people_in_a_file_for_one(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_people_whose_place_is_not_known(tmp_path: Path) -> None:
+def test_people_of_unknown_position(tmp_path: Path) -> None:
     result = passers_by()
     result.root_3d[1] = np.nan
     said: list[Event] = []
@@ -140,18 +140,18 @@ def test_formats_are_named() -> None:
     assert InferOptions.of(export="csv", unit="m").export.unit == "m"
     with pytest.raises(UsageError, match="'fbx' is not an export format; choose csv,"):
         InferOptions.of(export="csv,fbx")
-    with pytest.raises(UsageError, match="'xlsx' is no format"):
+    with pytest.raises(UsageError, match="'xlsx' is not an export format"):
         export(passers_by(), "a.xlsx", "xlsx")
 
 
-def test_places_are_asked_for_only_where_they_are_written(tmp_path: Path) -> None:
+def test_positions_are_required_only_by_formats_that_write_them(tmp_path: Path) -> None:
     result = passers_by()
     result.root_3d[:] = np.nan
     files = export_files(result, tmp_path / "a", ExportOptions(export="csv,angles,json"))
     assert len(files) == 3
 
 
-def test_a_jump_in_time_asks_for_no_memory(tmp_path: Path) -> None:
+def test_a_long_gap_allocates_no_memory(tmp_path: Path) -> None:
     result = passers_by()
     result.timestamps[5:] += 1e10
     assert export(result, tmp_path / "a.csv", "csv").is_file()
@@ -160,7 +160,7 @@ def test_a_jump_in_time_asks_for_no_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["trc", "bvh"])
-def test_files_of_others_are_not_taken_for_ours(name: str, tmp_path: Path) -> None:
+def test_files_of_other_programs_are_not_recognised_as_ours(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{name}"
     others = {"trc": "Frame#\tTime\tHip\t\t\tRHip\n", "bvh": "HIERARCHY\nROOT Hip\n"}
     path.write_text(others[name])
@@ -197,7 +197,7 @@ def test_gltf_takes_axes_but_no_unit(tmp_path: Path) -> None:
         export(result, tmp_path / "a.glb", "glb", ExportOptions(axes="camera", unit="m"))
 
 
-def test_files_of_people_who_are_no_longer_there_are_removed(tmp_path: Path) -> None:
+def test_files_of_people_no_longer_in_the_result_are_removed(tmp_path: Path) -> None:
     result, options = passers_by(), ExportOptions(export="trc,csv")
     stem = tmp_path / "a"
     export_files(result, stem, options)

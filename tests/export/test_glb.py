@@ -81,7 +81,7 @@ def test_keyframes_are_at_the_frames_own_times(tmp_path: Path) -> None:
     check(result, export(result, tmp_path / "walk.glb", "glb"))
 
 
-def test_who_is_absent_has_no_size(tmp_path: Path) -> None:
+def test_absent_people_are_scaled_to_zero(tmp_path: Path) -> None:
     result = passers_by()
     glb = pygltflib.GLTF2().load(str(export(result, tmp_path / "walk.glb", "glb")))
     found = channels(glb)

@@ -42,7 +42,7 @@ def test_read_by_another_program(tmp_path: Path) -> None:
                 assert annotation["num_keypoints"] == seen.sum()
 
 
-def test_joints_whose_place_is_not_known_are_null(tmp_path: Path) -> None:
+def test_unknown_joints_are_null(tmp_path: Path) -> None:
     result = passers_by(world=False)
     result.root_3d[0, 4] = np.nan
     content = json.loads(export(result, tmp_path / "walk.json", "json").read_text())

@@ -25,7 +25,7 @@ def test_gaps_are_null(tmp_path: Path) -> None:
     assert table["x"].null_count == 4 * 17
 
 
-def test_files_of_others_are_not_taken_for_ours(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_not_recognised_as_ours(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pd.DataFrame({"person": [1]}).to_parquet(path)
     with pytest.raises(UsageError, match="was not written by vidpose"):

@@ -169,7 +169,7 @@ def test_the_shortest_arc() -> None:
     np.testing.assert_allclose(moved[:3], [[0, 1, 0], [1, 0, 0], [-1, 0, 0]], atol=1e-9)
 
 
-def test_no_twist_but_where_it_is_known() -> None:
+def test_twist_is_zero_where_it_is_unknown() -> None:
     joints, times = random_poses()
     motion = rigid_motion(joints, times)
     for name in ("LowerBack", "Spine", "NeckBase", "Nose", "LCollar", "RKnee", "LElbow"):

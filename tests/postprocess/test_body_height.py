@@ -59,7 +59,7 @@ def test_somebody_who_is_never_there_stays_so() -> None:
 
 def test_people_in_a_world_are_not_scaled_off_its_floor() -> None:
     placed = place_in_world(walk(frames=10, **TWO))
-    with pytest.raises(UsageError, match="scale people first"):
+    with pytest.raises(UsageError, match="scale people before"):
         scale_to_height(placed, 180)
 
 

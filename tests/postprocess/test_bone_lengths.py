@@ -64,7 +64,7 @@ def test_bones_keep_their_length_and_right_ones_stay() -> None:
     assert (fixed[:, 0] == 0).all()
 
 
-def test_a_bone_of_wrong_length_turns_rather_than_leave_its_place_in_the_picture() -> None:
+def test_a_bone_of_wrong_length_rotates_and_keeps_its_projection() -> None:
     joints, rays = somebody()
     usual = bone_lengths(joints)
     joints = with_bone_lengths(joints, rays, usual)
@@ -84,7 +84,7 @@ def test_a_bone_of_wrong_length_turns_rather_than_leave_its_place_in_the_picture
 
 @pytest.mark.parametrize("degrees", [-20, -5, 0, 5, 20])
 @pytest.mark.parametrize("factor", [0.3, 0.7, 1.0, 1.6])
-def test_a_bone_never_comes_to_lean_the_other_way(degrees: float, factor: float) -> None:
+def test_a_bone_never_flips_its_inclination(degrees: float, factor: float) -> None:
     angle, child = np.radians(degrees), H36M17.index("RKnee")
     joints, rays = np.zeros((1, 17, 3)), np.zeros((1, 17, 2))
     for parent, end in H36M17.bones:
@@ -116,7 +116,7 @@ def test_errors_of_depth_get_smaller() -> None:
     assert after < 0.95 * before
 
 
-def test_everybody_has_a_body_of_their_own() -> None:
+def test_bone_lengths_are_per_person() -> None:
     two = walk(frames=40, starts=((-1.0, 4.0), (1.0, 5.0)), speeds=((0.5, 0.0), (-0.4, 0.0)))
     joints, present = two.joints_3d.copy(), two.present.copy()
     root = two.root_3d.copy()
@@ -163,7 +163,7 @@ def test_somebody_who_is_never_there_is_no_reason_to_warn() -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 7, 30])
-def test_long_tracks_are_worked_on_in_parts(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_tracks_are_processed_in_chunks(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     result = walk(frames=30)
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.02, result.joints_3d.shape).astype(np.float32)
@@ -176,7 +176,7 @@ def test_long_tracks_are_worked_on_in_parts(frames: int, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(in_parts.root_3d, at_once.root_3d)
 
 
-def test_infer_and_lift_keep_bones_unless_told_otherwise(
+def test_infer_and_lift_keep_bone_lengths_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_fake_detector(monkeypatch)

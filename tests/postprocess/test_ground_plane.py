@@ -173,7 +173,7 @@ def test_the_world_of_somebody_who_walks_or_stands(
     assert np.median(world[0, :, 10, 2]) > 1.4  # the head is up
 
 
-def test_feet_at_rest_tell_up_where_bodies_do_not() -> None:
+def test_foot_contacts_determine_up_if_bodies_do_not() -> None:
     """Everybody seems to lean the same way, as a lifter that is off makes them; the places where
     their feet rest are level all the same.
     """
@@ -190,7 +190,7 @@ def test_feet_at_rest_tell_up_where_bodies_do_not() -> None:
     assert angle_deg(estimate_ground(leaning).up, up) < 0.7 * bodies_alone
 
 
-def test_the_floor_is_below_who_stands_on_something() -> None:
+def test_the_floor_is_below_a_person_on_an_object() -> None:
     result = moving("Walking", "Waiting", pitch_deg=5)
     roots = result.root_3d.copy()
     roots[1] += (up_of_camera(5) * 2).astype(np.float32)
@@ -218,7 +218,7 @@ def test_a_camera_that_turns_leaves_no_foot_at_rest() -> None:
     assert place_in_world(result).meta["world"]["floor"] == "feet at rest"
 
 
-def test_a_person_who_lies_is_told_as_uncertain() -> None:
+def test_a_lying_person_makes_up_uncertain() -> None:
     result = walk(frames=90)
     lying = without(result, joints_3d=result.joints_3d[..., [1, 0, 2]])
     told = place_in_world(lying).meta["world"]

@@ -161,7 +161,7 @@ def test_without_a_world_nothing_is_measured_from_the_vertical() -> None:
     needing = {name for angle in ANGLES if angle.needs_world for name in angle.names}
     assert "trunk_lean" in needing
     assert not needing & set(angles.names)
-    with pytest.raises(UsageError, match=r"trunk_lean needs a world; .* --world"):
+    with pytest.raises(UsageError, match=r"trunk_lean needs a world frame; .* --world"):
         angles.of("trunk_lean")
     with pytest.raises(UsageError, match="there is no angle ankle; there are right_hip_flexion"):
         angles.of("ankle")

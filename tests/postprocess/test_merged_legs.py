@@ -34,7 +34,7 @@ def seconds(knees_px: NDArray[np.float64], feet_px: NDArray[np.float64]) -> NDAr
     return merged_legs_s(legs(knees_px, feet_px), np.ones(len(knees_px), bool), TIMES)
 
 
-def test_legs_that_are_on_one_for_a_while() -> None:
+def test_merged_legs_are_found() -> None:
     found = seconds(together(40, 52), together(40, 52))
     assert np.flatnonzero(found).tolist() == list(range(40, 52))
     np.testing.assert_allclose(found[40:52], 11 / FPS, atol=1e-6)
@@ -60,11 +60,11 @@ def test_it_goes_by_the_time(fps: float) -> None:
         pytest.param((0, 0), (0, 0), id="legs apart"),
     ],
 )
-def test_what_legs_really_do_is_no_mistake(knees: tuple[int, int], feet: tuple[int, int]) -> None:
+def test_real_leg_motion_is_not_reported(knees: tuple[int, int], feet: tuple[int, int]) -> None:
     assert not seconds(together(*knees), together(*feet)).any()
 
 
-def test_a_single_wild_frame_is_no_sign_that_legs_are_apart() -> None:
+def test_a_single_outlier_does_not_count_as_legs_apart() -> None:
     away = together(0, FRAMES)
     away[[39, 52]] = APART
     assert not seconds(away, away).any()

@@ -23,7 +23,7 @@ def done(result: Pose3D, events: list[Event] | None = None, **options: Any) -> P
     return postprocess(lifted, chosen, (lambda event: None) if events is None else events.append)
 
 
-def test_nothing_asked_for_changes_no_pose() -> None:
+def test_without_options_poses_do_not_change() -> None:
     result = walk(frames=20)
     found = done(result)
     np.testing.assert_array_equal(found.joints_3d, result.joints_3d)
@@ -55,7 +55,7 @@ def test_all_of_it() -> None:
     json.dumps(found.meta)
 
 
-def test_a_world_that_is_not_sure_is_warned_of() -> None:
+def test_an_uncertain_world_gives_a_warning() -> None:
     events: list[Event] = []
     result = walk(frames=4)
     done(result, events, world=True)
@@ -69,7 +69,7 @@ def test_a_world_that_is_not_sure_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize("rigid", [False, True])
-def test_what_is_given_stays_as_it_is(rigid: bool) -> None:
+def test_the_input_does_not_change(rigid: bool) -> None:
     result = walk(frames=40)
     before = {name: np.copy(getattr(result, name)) for name in ("joints_3d", "root_3d")}
     meta = json.dumps(result.meta)

@@ -103,7 +103,7 @@ def jittering(result: Pose3D, flip: NDArray[np.float32]) -> Spoilt:
     return replace(result, joints_3d=joints), flip
 
 
-def test_people_without_fault_raise_nothing() -> None:
+def test_clean_poses_raise_no_proxy() -> None:
     trust = quality_report(*people())
     assert trust["note"] == "proxies, not accuracy"
     assert trust["worst_moments"] == []
@@ -147,7 +147,7 @@ def test_people_without_fault_raise_nothing() -> None:
         (jittering, "jitter_mm", None, "Head", (80, 161), "head jumps by"),
     ],
 )
-def test_each_fault_raises_its_own_figure_and_names_its_time(
+def test_each_error_raises_its_own_proxy_at_its_time(
     spoil: Callable[..., Spoilt],
     figure: str,
     what: str | None,
@@ -174,7 +174,7 @@ def test_each_fault_raises_its_own_figure_and_names_its_time(
     assert text.splitlines()[-1].startswith("    0:02.")
 
 
-def test_the_times_of_merged_legs_are_told_though_worse_happens_around_them() -> None:
+def test_merged_legs_are_reported_next_to_worse_errors() -> None:
     result, flip = merging(*people())
     flip[1, BAD.start - 10 : BAD.stop + 10] = 1.0
     trust = quality_report(result, flip)
@@ -186,7 +186,7 @@ def test_the_times_of_merged_legs_are_told_though_worse_happens_around_them() ->
     )
 
 
-def test_one_bone_that_grows_is_lopsided_too_and_one_moment() -> None:
+def test_a_growing_bone_is_one_moment_with_asymmetry() -> None:
     result, flip = people()
     joints = result.joints_3d.copy()
     stretched(joints, "L", 1 + 0.8 * bump())
@@ -210,7 +210,7 @@ def test_moments_near_in_time_are_one_and_there_are_few() -> None:
     assert min(m["value"] for m in moments) > 160
 
 
-def test_what_is_usual_for_somebody_is_no_moment_but_told() -> None:
+def test_errors_throughout_are_reported_but_are_no_moment() -> None:
     result, flip = people()
     flip[1] = 0.1
     trust = quality_report(result, flip)
@@ -261,7 +261,7 @@ def test_uneven_frames_are_no_jitter() -> None:
     assert quality_report(stamped_evenly)["people"][0]["jitter_mm"] > 2
 
 
-def test_frames_too_far_apart_tell_nothing_of_jitter() -> None:
+def test_jitter_is_unknown_for_frames_far_apart() -> None:
     result, _ = people(frames=20, fps=5.0)
     assert quality_report(result)["people"][0]["jitter_mm"] is None
 

@@ -45,7 +45,7 @@ def test_joints_go_towards_lines_of_sight_and_keep_their_depth() -> None:
     assert not nearer[:, 0].any()
 
 
-def test_shaky_detections_count_little() -> None:
+def test_detections_with_jitter_have_little_weight() -> None:
     true, rays = somebody()
     wrong = true + lifted()
     moved = []
@@ -57,14 +57,14 @@ def test_shaky_detections_count_little() -> None:
     assert moved[2] / moved[0] < 0.15
 
 
-def test_poses_do_not_shake_with_the_detections() -> None:
+def test_poses_do_not_follow_detection_jitter() -> None:
     true, rays = somebody()
     shaking = rays + np.random.default_rng(0).normal(0, 0.006 / ROOT[2], rays.shape)
     nearer = towards_rays(true, shaking, times(true))
     assert np.abs(np.diff(nearer - true, 2, axis=0)).mean() < 0.001
 
 
-def test_a_wrong_detection_counts_little() -> None:
+def test_an_outlier_has_little_weight() -> None:
     true, rays = somebody()
     wrong = rays.copy()
     wrong[20:40, WRIST] += 0.5 / ROOT[2]
@@ -91,7 +91,7 @@ def test_unseen_joints_stay() -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 14])
-def test_a_short_track_counts_half(frames: int) -> None:
+def test_a_short_track_has_half_weight(frames: int) -> None:
     true, rays = somebody()
     wrong = (true + lifted())[:frames]
     short = towards_rays(wrong, rays[:frames], times(wrong))
@@ -109,7 +109,7 @@ def test_types_stay_and_bones_keep_their_length() -> None:
     assert np.ptp(lengths_of(fixed), axis=0).max() < 1e-5
 
 
-def test_interpolated_frames_do_not_count() -> None:
+def test_interpolated_frames_have_no_weight() -> None:
     result = walk(frames=60)
     focal_px = float(max(result.frame_size))
     keypoints, observed = result.keypoints_2d.copy(), result.observed.copy()

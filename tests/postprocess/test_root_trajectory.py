@@ -19,13 +19,13 @@ def scene(seed: int = 0) -> tuple[NDArray[np.float64], ...]:
     return joints, root, points[..., :2] / points[..., 2:], time
 
 
-def test_exact_2d_gives_the_place() -> None:
+def test_exact_2d_gives_the_position() -> None:
     joints, root, rays, time = scene()
     found = root_positions(joints, rays, np.ones((FRAMES, 17)), time)
     np.testing.assert_allclose(found, root, atol=0.03)
 
 
-def test_outliers_noise_and_gaps_do_not_throw_it_off() -> None:
+def test_outliers_noise_and_gaps_have_little_effect() -> None:
     joints, root, rays, time = scene()
     rng = np.random.default_rng(1)
     rays = rays + 0.005 * rng.normal(size=rays.shape)
@@ -38,7 +38,7 @@ def test_outliers_noise_and_gaps_do_not_throw_it_off() -> None:
     assert np.abs(np.diff(found, 2, axis=0)).max() < 0.02  # smooth: no frame jumps
 
 
-def test_confidence_counts() -> None:
+def test_confidence_is_a_weight() -> None:
     joints, root, rays, time = scene()
     rays[:, 8:] += 0.1  # half of the joints are off, and the detector says so
     scores = np.ones((FRAMES, 17))
@@ -55,7 +55,7 @@ def test_short_tracks(frames: int) -> None:
     np.testing.assert_allclose(found, root, atol=0.03)
 
 
-def test_nothing_to_go_by_is_nan() -> None:
+def test_too_few_joints_give_nan() -> None:
     joints, _, rays, time = scene()
     scores = np.ones((FRAMES, 17))
     assert np.isnan(root_positions(joints, np.full_like(rays, np.nan), scores, time)).all()

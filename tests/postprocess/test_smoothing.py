@@ -46,7 +46,7 @@ def test_a_slow_video_is_smoothed_too() -> None:
 @both_methods
 @pytest.mark.parametrize("times", [EVEN, UNEVEN, EVEN[:4], EVEN[:3]], ids=len)
 @pytest.mark.parametrize("speed", [0.3, 5.0])
-def test_what_moves_evenly_does_not_lag(
+def test_uniform_motion_does_not_lag(
     method: str, times: NDArray[np.float64], speed: float
 ) -> None:
     track = 1.0 + speed * times[:, None, None] * np.ones((1, 2, 3))
@@ -99,7 +99,7 @@ def test_short_tracks(method: str, frames: int) -> None:
         np.testing.assert_array_equal(smooth, track)
 
 
-def test_the_one_euro_filter_smooths_rest_more_than_haste() -> None:
+def test_the_one_euro_filter_smooths_rest_more_than_fast_motion() -> None:
     still, fast = noise(90), noise(90) + 3.0 * EVEN[:, None, None]
     left = [
         np.std(smooth_track(track, EVEN, "one-euro") - true)
@@ -135,7 +135,7 @@ def test_joints_are_smoothed_where_they_are(method: str) -> None:
     assert acceleration(smooth.joints_3d[0, 30:]) < 0.7 * acceleration(result.joints_3d[0, 30:])
 
 
-def test_pictures_are_smooth_and_data_stays() -> None:
+def test_drawings_are_smooth_and_data_stays() -> None:
     result = walk(frames=60)
     shaken = result.keypoints_2d + np.random.default_rng(3).normal(0, 3, (1, 60, 17, 2))
     shaken[0, 20:24, 5] = np.nan

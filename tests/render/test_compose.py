@@ -75,7 +75,7 @@ def test_the_video_is_on_the_left_as_it_was(tmp_path: Path) -> None:
     assert (difference > 60).sum() > 200  # the skeleton
 
 
-def test_pictures_are_smoothed_unless_told_otherwise(tmp_path: Path) -> None:
+def test_drawings_are_smoothed_by_default(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", size=(320, 240), frames=12, rate=Fraction(30))
     result = result_of(path)
     shaken = result.keypoints_2d.copy()
@@ -180,7 +180,7 @@ def test_the_sound_is_kept(tmp_path: Path) -> None:
     assert len(sound_packets(tmp_path / "part.mp4")) == pytest.approx(16000 / 1024, abs=1)
 
 
-def test_sound_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
+def test_sound_that_cannot_be_kept_gives_a_warning(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mkv", frames=4, sound_s=1)
     path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_XYZ"))
     events: list[Event] = []

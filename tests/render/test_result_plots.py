@@ -38,7 +38,7 @@ def with_report(result: Pose3D) -> Pose3D:
     return result
 
 
-def test_the_options_names_are_those_there_are() -> None:
+def test_option_names_match_the_plots() -> None:
     assert tuple(PLOTS) == NAMES
 
 

@@ -81,7 +81,7 @@ def test_the_nearer_hides_the_farther() -> None:
     assert orange.sum() > 3 * blue.sum()
 
 
-def test_who_is_absent_is_not_drawn() -> None:
+def test_absent_people_are_not_drawn() -> None:
     result = absent(walk(frames=10, speeds=((0, 0),)), 0, slice(5, 10))
     scene = ScenePanel(result, SIZE, VIEWS["three-quarter"])
     assert figure(scene, 2).any()
@@ -138,7 +138,7 @@ def test_unknown_places_are_interpolated() -> None:
     assert placed[0, 8, 0] == pytest.approx(result.root_3d[0, 7])
 
 
-def test_somebody_without_a_place_stands_with_the_others() -> None:
+def test_people_without_a_position_are_drawn_with_the_others() -> None:
     result = walk(frames=4, starts=((0, 4), (2, 4)), speeds=((0, 0), (0, 0)))
     roots = result.root_3d.copy()
     roots[1] = np.nan
@@ -149,7 +149,7 @@ def test_somebody_without_a_place_stands_with_the_others() -> None:
     assert placed[1, 0, 0] == pytest.approx(DEFAULT_PLACE)
 
 
-def test_nobody_and_no_place_still_make_a_picture() -> None:
+def test_a_result_without_people_or_positions_can_be_drawn() -> None:
     result = walk(frames=3)
     placeless = dataclasses.replace(result, root_3d=np.full_like(result.root_3d, np.nan))
     assert figure(ScenePanel(placeless, SIZE, VIEWS["front"]), 1).any()

@@ -34,7 +34,7 @@ def test_no_view(text: str) -> None:
 
 @pytest.mark.parametrize("view", [*VIEWS.values(), View(200, 45), View(-70, 0)])
 @pytest.mark.parametrize("size", [SIZE, (200, 600)])
-def test_what_is_to_be_seen_fills_the_panel(view: View, size: tuple[int, int]) -> None:
+def test_the_points_to_show_fill_the_panel(view: View, size: tuple[int, int]) -> None:
     pixels, depth = Viewpoint.fit(view, CUBE, size).project(CUBE)
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     assert (low > 0).all()
@@ -72,7 +72,7 @@ def test_near_things_are_larger() -> None:
         assert np.linalg.norm(a - b) > 1.15 * np.linalg.norm(c - d)
 
 
-def test_each_pixel_knows_its_floor() -> None:
+def test_floor_at_is_the_inverse_of_project() -> None:
     viewpoint = Viewpoint.fit(VIEWS["three-quarter"], CUBE, SIZE)
     places = np.array([[0.0, 4.0, 0.0], [0.7, 3.2, 0.0]])
     floor, shown = viewpoint.floor_at(*viewpoint.project(places)[0].T)

@@ -20,7 +20,7 @@ from vidpose.utils.outside import name_of, number, parse_json, parse_object, rea
         (DataError("as it is."), "as it is."),
     ],
 )
-def test_whatever_is_raised_is_a_sentence(raised: Exception, sentence: str) -> None:
+def test_any_exception_becomes_a_sentence(raised: Exception, sentence: str) -> None:
     with (
         pytest.raises(DataError) as error,
         reading(Path("a.x"), DataError, "is no x", "get another"),

@@ -8,7 +8,7 @@ from vidpose.events import Event, Info
 from vidpose.utils import progress
 
 
-def test_what_takes_long_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LONG_S", 0.0)
     events: list[Event] = []
     announced = threading.Event()
@@ -22,7 +22,7 @@ def test_what_takes_long_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert events == [Info("Saving ...")]
 
 
-def test_what_is_quick_is_not_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_work_is_not_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LONG_S", 3600.0)
     events: list[Event] = []
     with pytest.raises(ZeroDivisionError), progress.announce_if_long(events.append, "Saving"):

@@ -22,7 +22,7 @@ def test_stages_work_ahead_of_each_other_in_order() -> None:
     assert not _threads()
 
 
-def test_no_stage_runs_away() -> None:
+def test_queues_are_bounded() -> None:
     taken = []
 
     def steps() -> Iterator[int]:
@@ -37,7 +37,7 @@ def test_no_stage_runs_away() -> None:
     assert not _threads()
 
 
-def test_an_error_comes_through_all_stages_as_itself_after_what_was_before_it() -> None:
+def test_errors_pass_through_all_stages_in_order() -> None:
     def fails() -> Iterator[int]:
         yield from range(3)
         raise OSError("the cable is out")
@@ -58,7 +58,7 @@ def test_an_error_comes_through_all_stages_as_itself_after_what_was_before_it() 
     assert caught.traceback[-1].name == "fails"  # where it happened
 
 
-def test_whatever_ends_the_block_ends_the_threads_and_their_steps() -> None:
+def test_leaving_the_block_ends_threads_and_steps() -> None:
     ended = []
 
     def endless(name: str) -> Iterator[int]:
@@ -108,7 +108,7 @@ def test_the_newest_steps_stay_and_the_others_are_counted() -> None:
         assert list(numbers) == []
 
 
-def test_newest_ends_at_once_though_the_steps_wait() -> None:
+def test_newest_stops_at_once_while_its_steps_block() -> None:
     never, closed = threading.Event(), threading.Event()
 
     def steps() -> Iterator[int]:

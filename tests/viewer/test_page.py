@@ -123,7 +123,7 @@ def test_the_camera_of_the_page_sees_the_joints_where_the_detector_did(tmp_path:
     np.testing.assert_allclose(pixels, result.keypoints_2d[0], atol=0.2)
 
 
-def test_somebody_at_an_unknown_place_is_marked(tmp_path: Path) -> None:
+def test_unknown_positions_are_marked(tmp_path: Path) -> None:
     result = two_people()
     root = result.root_3d.copy()
     root[0, 10:13] = np.nan
@@ -286,7 +286,7 @@ def test_a_linked_video_is_named_relative_to_the_page(
     assert page.video is None
 
 
-def test_a_linked_video_with_a_long_pause_is_out_of_step(
+def test_a_linked_video_with_a_long_pause_is_out_of_sync(
     filmed: tuple[Pose3D, Path], tmp_path: Path
 ) -> None:
     result, _ = filmed
@@ -307,7 +307,7 @@ def test_a_linked_video_with_a_long_pause_is_out_of_step(
     assert warnings(100, end=1.0) == []
 
 
-def test_a_video_that_is_gone_is_missed(tmp_path: Path) -> None:
+def test_a_missing_video_gives_a_warning(tmp_path: Path) -> None:
     said: list[Event] = []
     page = written(
         two_people(meta={"source": {"path": "/no/such.mp4"}}),

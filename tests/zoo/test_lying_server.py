@@ -46,7 +46,7 @@ def test_a_lie(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert {path.name for path in cache.iterdir()} == {"net.pth", "net.pth.sha256"}
 
 
-def test_what_comes_too_slowly_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_download_keeps_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download, "TIMEOUT_S", 0.2)
     part = tmp_path / "net.part"

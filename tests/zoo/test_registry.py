@@ -90,7 +90,7 @@ def test_the_first_fetch_records_a_hash_that_is_not_public(
     assert (cache / "net.pth.sha256").read_text().startswith(DIGEST)
 
 
-def test_goes_on_after_breaks(site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumes_after_broken_connections(site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, site)
     site.break_after = [3_000_000, 500_000]
     assert fetch("net").read_bytes() == CONTENT
@@ -98,7 +98,7 @@ def test_goes_on_after_breaks(site: Site, cache: Path, monkeypatch: pytest.Monke
     assert names(cache) == ["net.pth", "net.pth.sha256"]
 
 
-def test_the_next_call_goes_on_where_the_last_gave_up(
+def test_the_next_call_resumes_where_the_last_one_stopped(
     site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     register(monkeypatch, site)
@@ -116,7 +116,7 @@ def test_the_next_call_goes_on_where_the_last_gave_up(
 
 
 @pytest.mark.parametrize("case", ["no ranges", "no etag", "changed", "changed, If-Range ignored"])
-def test_starts_again_where_going_on_would_mix_two_files(
+def test_restarts_if_resuming_would_mix_two_files(
     case: str, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = CONTENT[::-1]
@@ -373,7 +373,7 @@ def test_a_file_that_cannot_be_read(
         cached("net")
 
 
-def test_a_cache_in_a_place_of_the_systems(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_in_a_system_folder(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, site)
     monkeypatch.setenv("VIDPOSE_CACHE", "/proc/x")
     with pytest.raises(VidposeError, match="cannot be written"):

@@ -169,7 +169,7 @@ def test_arrays_of_another_shape_or_type(array: np.ndarray, complaint: str) -> N
         raw.joints(array, 32, 3, Path("a.cdf"))
 
 
-def test_sources_that_are_none(tmp_path: Path) -> None:
+def test_invalid_sources(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not a folder"):
         raw.check_source(tmp_path / "nowhere")
     with pytest.raises(DataError, match="is empty"):
