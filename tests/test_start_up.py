@@ -37,9 +37,7 @@ def test_help_and_the_package_import_nothing_heavy(code: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["infer", "lift", "render"])
-def test_a_wrong_path_is_reported_before_heavy_imports(
-    command: str, tmp_path: Path
-) -> None:
+def test_a_wrong_path_is_reported_before_heavy_imports(command: str, tmp_path: Path) -> None:
     large = ("torch", "scipy", "onnxruntime", *NEVER)
     assert imported(COMMAND, large, command, tmp_path / "missing.npz") == []
 

@@ -72,9 +72,7 @@ def test_a_stream_with_a_window(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert npz.with_suffix(".mp4").is_file()
 
 
-def test_the_first_camera_is_the_default(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_camera_is_the_default(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "_device", lambda number: (f"gone/{number}", "mpegts", {}))
     assert "There is no camera 0" in sentence(run("--headless"))
 

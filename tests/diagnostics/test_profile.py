@@ -116,7 +116,7 @@ def test_command_without_a_video(weights: Path) -> None:
     result = run("--weights", weights, "--frames", "9", "--frames", "27", "--device", "cpu")
     assert result.exit_code == 0, result.output
     head, *rows = result.stdout.splitlines()
-    assert head.split() == ["network", "frames", "parameters", "MFLOPs", "a", "window", "frames/s"]
+    assert head.split() == ["network", "frames", "parameters", "MFLOPs/window", "frames/s"]
     assert [row.split()[0] for row in rows] == ["tiny.safetensors", "PoseFormer", "PoseFormer"]
     assert rows[2].split()[2:5] == ["27", "9,573,455", "551.9"]
 

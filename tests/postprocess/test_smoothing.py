@@ -46,9 +46,7 @@ def test_a_slow_video_is_smoothed_too() -> None:
 @both_methods
 @pytest.mark.parametrize("times", [EVEN, UNEVEN, EVEN[:4], EVEN[:3]], ids=len)
 @pytest.mark.parametrize("speed", [0.3, 5.0])
-def test_uniform_motion_does_not_lag(
-    method: str, times: NDArray[np.float64], speed: float
-) -> None:
+def test_uniform_motion_does_not_lag(method: str, times: NDArray[np.float64], speed: float) -> None:
     track = 1.0 + speed * times[:, None, None] * np.ones((1, 2, 3))
     np.testing.assert_allclose(smooth_track(track, times, method), track, atol=2e-3)
 

@@ -90,7 +90,9 @@ def test_the_first_fetch_records_a_hash_that_is_not_public(
     assert (cache / "net.pth.sha256").read_text().startswith(DIGEST)
 
 
-def test_resumes_after_broken_connections(site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumes_after_broken_connections(
+    site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     register(monkeypatch, site)
     site.break_after = [3_000_000, 500_000]
     assert fetch("net").read_bytes() == CONTENT
@@ -192,7 +194,7 @@ def test_a_missing_file_and_a_site_out_of_reach(
     with pytest.raises(WeightsError, match="cannot be reached") as error:
         fetch("net")
     assert f"127.0.0.1:{port}/net.pth" in str(error.value)
-    assert f"put it at {cache / 'net.pth'}" in str(error.value)
+    assert f"save it as {cache / 'net.pth'}" in str(error.value)
     assert names(cache) == []
 
 
@@ -302,7 +304,7 @@ def test_the_addresses_are_openmmlabs_own() -> None:
 
 def test_unknown_names() -> None:
     for ask in (cached, fetch, cache_path):
-        with pytest.raises(UsageError, match="there are: hrnet-w32, "):
+        with pytest.raises(UsageError, match="choose from hrnet-w32, "):
             ask("hrnet")
 
 
