@@ -1,4 +1,4 @@
-"""Small motion-capture files in the skeleton that the project reads, made on the spot."""
+"""Small generated motion-capture files in the skeleton that vidpose reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOINTS = [
 
 
 def bvh_text(frames: int = 60, fps: float = 120.0, seed: int = 0) -> str:
-    """Somebody in a T-pose in frame 0 who then swings arms and legs."""
+    """A person in a T-pose in frame 0, then swinging arms and legs."""
     lines = ["HIERARCHY"]
     order: list[str] = []
 
@@ -59,7 +59,7 @@ def bvh_text(frames: int = 60, fps: float = 120.0, seed: int = 0) -> str:
 
 
 def write_mocap(folder: Path, subjects: tuple[str, ...], frames: int = 60) -> Path:
-    """One clip a subject under `folder/<subject>/`."""
+    """Write one clip per subject to `folder/<subject>/`."""
     for seed, subject in enumerate(subjects):
         (folder / subject).mkdir(parents=True)
         (folder / subject / f"{subject}_01.bvh").write_text(bvh_text(frames, seed=seed))

@@ -1,4 +1,4 @@
-"""Looking at charts that were drawn."""
+"""Inspection of drawn charts."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 
 
 def pixels(path: Path, colour: str) -> int:
-    """How many pixels have a colour."""
+    """The number of pixels of a colour."""
     picture = np.asarray(cv2.imread(str(path)))[..., ::-1].astype(int)
     wanted = np.round(255 * np.array(to_rgb(colour)))
     return int((np.abs(picture - wanted).max(axis=-1) <= 2).sum())

@@ -1,4 +1,4 @@
-"""Tiny test videos, made on the spot."""
+"""Tiny generated test videos."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def picture(size: tuple[int, int], step: int = 0) -> NDArray[np.uint8]:
 
 
 def corners(image: NDArray[np.uint8]) -> dict[str, str]:
-    """Which of the `CORNERS` is found in which corner of an image."""
+    """The index into `CORNERS` of the colour in each corner of an image."""
     height, width = image.shape[:2]
     found = {}
     for name in CORNERS:
@@ -70,7 +70,7 @@ def make_clip(
 
     Args:
         size: width and height as stored, before rotation.
-        rate: frames a second, unless `ticks` gives the time of every frame in `time_base`s.
+        rate: frames per second, unless `ticks` gives the time of every frame in `time_base`s.
         rotation: counter-clockwise degrees a player has to turn the stored picture by.
         mirror: the player has to mirror it left to right after that.
         sound_s: how long it beeps, at every full second and a quarter.

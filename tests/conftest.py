@@ -57,7 +57,7 @@ if NO_BROWSER:
 
 @pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
-    """Nothing of vidpose or its tests reaches further than this machine, once installed."""
+    """Block network access beyond this machine."""
     connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
 
     def near(address: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Small datasets made by hand, and tiny networks to measure on them."""
+"""Small handmade datasets, and tiny networks to evaluate on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_sequence(
     seed: int = 0,
     **fields: Any,
 ) -> PoseSequence:
-    """Somebody 4 m away who moves at random, seen by a camera of 1000 pixels."""
+    """A person 4 m away who moves at random, seen by a camera of 1000 pixels."""
     generator = np.random.default_rng([seed, *f"{subject}{action}{camera}".encode()])
     pose = 0.3 * generator.normal(size=(1, joints, 3))
     steps = 0.02 * generator.normal(size=(frames, joints, 3))
@@ -44,7 +44,7 @@ def make_dataset(
 
 
 def h36m_like() -> Dataset:
-    """Four actions in six takes, S9 before two cameras, S11 before one."""
+    """Four actions in six sequences: S9 with two cameras, S11 with one."""
     actions = ("Walking", "Walking 1", "WalkDog", "Directions 1", "Sitting", "Sitting 2")
     return make_dataset(
         *(
@@ -59,7 +59,7 @@ def h36m_like() -> Dataset:
 def make_checkpoint(
     seed: int = 0, skeleton: Skeleton = H36M17, frames: int = 3, **fields: Any
 ) -> Checkpoint:
-    """Of a small network that was never trained."""
+    """A checkpoint of a small untrained network."""
     torch.manual_seed(seed)
     model = PoseFormer(frames=frames, joints=len(skeleton), embed_dim=8, depth=1).eval()
     made: dict[str, Any] = {"normalisation": "screen", "fps": 50.0, "skeleton": skeleton.name}

@@ -1,4 +1,4 @@
-"""Stand-ins that make the pipeline quick: a detector that needs no pictures, tiny weights."""
+"""Fakes that make the pipeline fast: a detector that ignores images, and tiny weights."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ STANDING = np.array(
 
 
 class FakeDetector:
-    """Sees one person in the middle of every frame that `sees` says yes to.
+    """Detects one person in the centre of every frame for which `sees` is true.
 
-    The person moves with the frames that it has seen, so that it shows if it forgets them.
+    The person moves with each frame processed, so that tests notice lost state.
     """
 
     name = "fake"
@@ -74,10 +74,10 @@ class FakeDetector:
 def use_fake_detector(
     monkeypatch: pytest.MonkeyPatch, sees: Callable[[int], bool] = lambda index: True
 ) -> dict[str, Any]:
-    """Let `infer` use a `FakeDetector` whatever detector is asked for.
+    """Make `infer` use a `FakeDetector`, whatever detector is requested.
 
     Returns:
-        What is asked for, when it is.
+        A dict that receives the requested options.
     """
     asked: dict[str, Any] = {}
 
@@ -90,6 +90,6 @@ def use_fake_detector(
 
 
 def tiny_weights(path: Path) -> Path:
-    """A checkpoint of a small network that was never trained."""
+    """A checkpoint of a small untrained network."""
     save_checkpoint(path, make_checkpoint(frames=9, normalisation="person", fps=30.0))
     return path

@@ -1,4 +1,4 @@
-"""A local HTTP server for one file, as well or badly behaved as a test needs it."""
+"""A local HTTP server for one file, with configurable faults."""
 
 from __future__ import annotations
 

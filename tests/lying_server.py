@@ -1,4 +1,4 @@
-"""A local HTTP server that lies: about lengths, bytes, addresses, or by saying nothing at all."""
+"""A local HTTP server that lies about lengths, bytes and addresses, or does not answer at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DRIP_S = 0.02
 
 @dataclass
 class Visit:
-    """One connection, its request heard."""
+    """One connection whose request has been read."""
 
     client: socket.socket
     url: str
@@ -25,11 +25,11 @@ class Visit:
     """Set when the server ends: no lie outlives it."""
 
     def head(self, *lines: str, status: str = "200 OK") -> None:
-        """The answer's first lines."""
+        """The status line and headers."""
         self.client.sendall("\r\n".join((f"HTTP/1.1 {status}", *lines, "", "")).encode("latin-1"))
 
     def whole(self, body: bytes, claims: int | None = None) -> None:
-        """An answer with a body, and a length that may be another."""
+        """A response with a body and a possibly wrong length."""
         self.head(f"Content-Length: {len(body) if claims is None else claims}", 'ETag: "1"')
         self.client.sendall(body)
 
@@ -156,7 +156,7 @@ LIES = {
 
 @contextmanager
 def lying(lie: Lie) -> Iterator[str]:
-    """Tell a lie at a URL while the block runs."""
+    """Serve a lie at a URL while the block runs."""
     over = threading.Event()
 
     class Handler(socketserver.BaseRequestHandler):

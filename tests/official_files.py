@@ -1,4 +1,4 @@
-"""Checkpoints as the authors' programs write them."""
+"""Checkpoints in the format of the authors' programs."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from vidpose.poses import Pose3D
 
 
 def make_result(people: int = 2, frames: int = 5, **changes: Any) -> Pose3D:
-    """People who are all there in all frames, at made-up places."""
+    """People who are present in all frames, at arbitrary positions."""
     rng = np.random.default_rng(0)
     joints = rng.normal(size=(people, frames, 17, 3)).astype(np.float32)
     joints[:, :, 0] = 0

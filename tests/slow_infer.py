@@ -1,6 +1,6 @@
-"""Slow inference in a process of its own, to be killed: VIDEO OUT WEIGHTS [FRAME].
+"""Slow inference in a separate process, to be killed: VIDEO OUT WEIGHTS [FRAME].
 
-At FRAME it says so and waits for its standard input to end.
+At FRAME it prints a line and waits for its standard input to end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A loopback stream in place of a camera: MPEG-TS over TCP, as well or badly behaved as needed."""
+"""A loopback stream instead of a camera: MPEG-TS over TCP, with configurable faults."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def sending(content: bytes, *, hang: bool = False) -> Iterator[str]:
-    """Send some bytes to whoever connects to the address that this gives.
+    """Send bytes to any client that connects to the address returned.
 
     Args:
-        hang: keep the connection afterwards, and send nothing more: the cable is out.
+        hang: keep the connection open and send nothing more, like an unplugged camera.
     """
     end = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -38,6 +38,6 @@ def sending(content: bytes, *, hang: bool = False) -> Iterator[str]:
 
 
 def nobody_listens() -> str:
-    """An address at which nothing answers."""
+    """An address that does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"tcp://127.0.0.1:{server.getsockname()[1]}"

@@ -59,7 +59,7 @@ def test_p_mpjpe_does_not_mirror() -> None:
     ids=["unlike", "mirrored", "flat", "small", "far away"],
 )
 def test_p_mpjpe_agrees_with_scipy(predicted: NDArray[np.float64]) -> None:
-    """An independent computation: SciPy's rotation, the scale by least squares."""
+    """Independent computation: rotation from SciPy, scale by least squares."""
     target = poses(2)
     expected = []
     for p, t in zip(predicted, target, strict=True):
@@ -78,7 +78,7 @@ def test_a_pose_in_one_point_does_not_divide_by_zero() -> None:
 
 
 def test_n_mpjpe_by_hand() -> None:
-    """<t, p> / <p, p> is (2 + 4) / (1 + 4) = 1.2, then 2: the second pose is but half as large."""
+    """<t, p> / <p, p> is (2 + 4) / (1 + 4) = 1.2, then 2: the second pose is half as large."""
     target = np.array([[[2, 0, 0], [0, 2, 0]], [[6, 0, 0], [0, 8, 0]]], float)
     predicted = np.array([[[1, 0, 0], [0, 2, 0]], [[3, 0, 0], [0, 4, 0]]], float)
     np.testing.assert_allclose(n_mpjpe_per_joint(predicted, target), [[0.8, 0.4], [0.0, 0.0]])
@@ -94,7 +94,7 @@ def test_n_mpjpe_has_the_best_scale() -> None:
 
 
 def test_mpjve_by_hand() -> None:
-    """Steps are compared, not places: an offset costs nothing."""
+    """Displacements are compared, not positions, so a constant offset has no error."""
     target = np.zeros((3, 2, 3))
     target[:, 0, 0] = [0, 1, 2]
     predicted = target + 5
@@ -122,7 +122,7 @@ def test_pck_by_hand() -> None:
 
 
 def test_auc_by_hand() -> None:
-    """Of 0, 5 ... 150 mm, a joint 12 mm off passes the 28 from 15 mm on."""
+    """Of 0, 5 ... 150 mm, a joint with an error of 12 mm passes the 28 from 15 mm on."""
     predicted, target = off_by_m(0, 0.012, 0.1499, 0.15, 0.3)
     expected = np.array([[30, 28, 1, 0, 0]]) * 100 / 31
     np.testing.assert_allclose(auc_per_joint(predicted, target), expected)

@@ -44,12 +44,12 @@ def weights(tmp_path: Path) -> Path:
 
 
 def into(lines: list[str]) -> Report:
-    """Collects what is reported, as the command line would show it."""
+    """Collects reported events as the command line shows them."""
     return lambda event: lines.append(str(event))
 
 
 def _stamps(path: Path) -> tuple[list[Fraction], float]:
-    """Time stamps and duration of a video, read by FFmpeg alone."""
+    """Timestamps and duration of a video, read by FFmpeg only."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stamps = [frame.pts * frame.time_base for frame in container.decode(stream)]
@@ -172,7 +172,7 @@ def test_the_readable_part_of_a_truncated_video_is_delivered(
 
 
 class Interrupted(FakeDetector):
-    """Comes to an end of its own before some frame."""
+    """Raises an error before some frame."""
 
     def __init__(self, before: int, error: BaseException) -> None:
         super().__init__(lambda index: index % 7 != 3)
@@ -267,7 +267,7 @@ def test_interrupted_after_detection_nothing_is_decoded_again(
 
 
 class Passing(FakeDetector):
-    """Sees somebody else every second, too, for a second and for less and less of it."""
+    """Also detects a new person every second, each for a shorter time."""
 
     def detect(self, frames: Iterable[Frame]) -> Iterator[Detections]:
         frames = list(frames)

@@ -1,4 +1,4 @@
-"""What commands import: nothing large that they do not use."""
+"""Commands import no heavy package that they do not use."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ NEVER = (
 
 
 def imported(code: str, names: tuple[str, ...], *arguments: str | Path) -> list[str]:
-    """Which of these modules are there at the end of a Python that runs this code."""
+    """Which of these modules are imported after Python has run this code."""
     at_exit = f"lambda: print([name for name in {names!r} if name in sys.modules])"
     code = f"import atexit, sys; atexit.register({at_exit}); {code}"
     command = [sys.executable, "-c", code, *map(str, arguments)]

@@ -30,7 +30,7 @@ Run = Callable[..., Result]
 
 
 def sentence(result: Result, code: int = 1) -> str:
-    """The one sentence of a failed command; nothing else is on stderr, and no traceback."""
+    """The error message of a failed command; checks that stderr has nothing else."""
     assert result.exit_code == code, result.output
     assert isinstance(result.exception, SystemExit)
     (line,) = result.stderr.strip().splitlines()
@@ -239,7 +239,7 @@ def test_requests_that_make_no_sense_exit_with_2(
 def test_somebody_elses_video_is_not_overwritten(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The overlay of walk.mov would be walk.mp4, which may be another film, or the source."""
+    """The overlay of walk.mov is walk.mp4, which may be another video, or the source."""
     use_fake_detector(monkeypatch)
     weights = tiny_weights(tmp_path / "tiny.safetensors")
     make_clip(tmp_path / "walk.mov")

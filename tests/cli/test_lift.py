@@ -1,4 +1,4 @@
-"""`vidpose lift`, `infer --save-2d`, `weights` and `doctor` as a user meets them."""
+"""`vidpose lift`, `infer --save-2d`, `weights` and `doctor` on the command line."""
 
 import json
 import os
@@ -28,7 +28,7 @@ TOLD = ("--fps", "30", "--size", "640x480", "--skeleton", "coco17", *WITH)
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command in a folder that holds a tiny network, with an empty cache."""
+    """Run the command in a folder with a tiny network, and an empty cache."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VIDPOSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -42,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever wants to reach another machine fails the test."""
+    """Fail the test on any network access."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("something reaches out to the network")

@@ -1,4 +1,4 @@
-"""`vidpose live`, with a file or a loopback stream in place of a camera."""
+"""`vidpose live`, with a file or a loopback stream instead of a camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vidpose plot` as a user meets it."""
+"""`vidpose plot` on the command line."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`vidpose train` as a command; `tests/training` has what it does."""
+"""`vidpose train` on the command line; `tests/training` tests training itself."""
 
 from __future__ import annotations
 

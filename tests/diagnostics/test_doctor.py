@@ -36,7 +36,7 @@ REQUIRES = [
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What package metadata says is installed; change it to break something."""
+    """Installed packages, as package metadata reports them; tests change it to break something."""
     versions = dict(GOOD)
 
     def version(name: str) -> str:

@@ -33,7 +33,7 @@ def weights(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A video with somebody in it, for a detector that needs no pictures."""
+    """A video for a fake detector, which ignores the images."""
     _detect_if(monkeypatch, True)
     return make_clip(tmp_path / "clip.mp4")
 

@@ -1,4 +1,4 @@
-"""Two people who walk past a camera; one of them comes later and is lost for a while."""
+"""Two people who walk past a camera; the second arrives later and is lost for a while."""
 
 from __future__ import annotations
 

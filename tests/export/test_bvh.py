@@ -17,7 +17,7 @@ METRES = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
 def read(path: Path) -> tuple[np.ndarray, pybvh.Bvh]:
-    """(T, 17, 3) in the file's unit, by another program's forward kinematics."""
+    """(T, 17, 3) in the file's unit, by the forward kinematics of another program."""
     bvh = pybvh.read_bvh_file(str(path))
     order = [list(bvh.joint_names).index(name) for name in JOINT_NAMES]
     return np.asarray(bvh.joint_positions())[:, order], bvh

@@ -18,7 +18,7 @@ COLUMNS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 def numbers(glb: Any, which: int) -> np.ndarray:
-    """The numbers of an accessor."""
+    """The array of an accessor."""
     accessor = glb.accessors[which]
     view = glb.bufferViews[accessor.bufferView]
     columns = COLUMNS[accessor.type]
@@ -29,7 +29,7 @@ def numbers(glb: Any, which: int) -> np.ndarray:
 
 
 def channels(glb: Any) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    """Times and values by the name of a node and what of it is animated."""
+    """Times and values, by node name and animated property."""
     found = {}
     animation = glb.animations[0]
     for channel in animation.channels:

@@ -26,7 +26,7 @@ def walking() -> tuple[Joints, Joints]:
 
 
 def random_poses(frames: int = 200) -> tuple[Joints, Joints]:
-    """Bones in any direction whatever, left and right of one length."""
+    """Bones in random directions, of equal length left and right."""
     rng = np.random.default_rng(3)
     joints = np.empty((frames, 17, 3))
     joints[:, 0] = rng.normal(size=(frames, 3))
@@ -39,7 +39,7 @@ def random_poses(frames: int = 200) -> tuple[Joints, Joints]:
 
 
 def t_pose() -> Joints:
-    """(17, 3), one unit a bone."""
+    """(17, 3), bones of unit length."""
     joints = np.zeros((17, 3))
     for n in JOINT_NODES[1:]:
         above = NODES[n].parent
@@ -105,7 +105,7 @@ def test_a_person_who_turns_about_turns_at_the_hip_only() -> None:
 def test_knees_and_elbows_are_hinges(
     joint: str, end: str, bent: tuple[int, int, int], axis: tuple[int, int, int]
 ) -> None:
-    """Bent from 20 to 90 degrees, while the thigh or upper arm itself turns about."""
+    """Bent from 20 to 90 degrees while the thigh or upper arm itself rotates."""
     frames = 15
     flexion = np.radians(np.linspace(20, 90, frames))[:, None]
     place, tip = (H36M17.index(name) for name in (joint, end))
@@ -119,7 +119,7 @@ def test_knees_and_elbows_are_hinges(
 
 
 def limb(flexion_deg: Joints, facing_deg: Joints) -> tuple[Joints, Joints, Joints]:
-    """Axis without twist, upper and lower bone of a leg that hangs and bends to where it faces."""
+    """Axis without twist, upper and lower bone of a hanging leg that bends where it faces."""
     flexion, facing = np.radians(flexion_deg), np.radians(facing_deg)
     upper = np.tile([0.0, -1.0, 0.0], (len(flexion), 1))
     side = np.stack([np.cos(facing), 0 * facing, -np.sin(facing)], axis=1)

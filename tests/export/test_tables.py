@@ -13,7 +13,7 @@ from vidpose.poses import Pose3D
 
 
 def check(table: pd.DataFrame, result: Pose3D, tolerance: float) -> None:
-    """A table says what the result says."""
+    """Check a table against the result."""
     columns = ["person", "frame", "time", "joint", "x", "y", "z", "world_x", "world_y", "world_z"]
     assert list(table.columns) == [*columns, "u", "v", "score", "observed"]
     assert table["observed"].dtype == bool

@@ -45,7 +45,7 @@ def test_read_by_another_program(unit: str | None, up: str | None, tmp_path: Pat
 
 
 def test_every_row_has_all_its_fields(tmp_path: Path) -> None:
-    """And a tab behind the last, without which OpenSim misses one that is empty."""
+    """Plus a trailing tab, without which OpenSim misses an empty last field."""
     export(of_people(passers_by(), (2,)), tmp_path / "a.trc", "trc")
     rows = (tmp_path / "a.trc").read_text().split("\n")
     assert rows[5] == rows[-1] == ""

@@ -26,7 +26,7 @@ ROOT = np.array([0.4, 0.2, 4.0])
 
 
 def lengths_of(joints: Floats) -> Floats:
-    """(T, J, 3) -> (T, J), of the bone that ends in each joint."""
+    """(T, J, 3) -> (T, J), length of the bone from each joint to its parent."""
     lengths = np.zeros(joints.shape[:2])
     for parent, child in H36M17.bones:
         lengths[:, child] = np.linalg.norm(joints[:, child] - joints[:, parent], axis=1)
@@ -34,7 +34,7 @@ def lengths_of(joints: Floats) -> Floats:
 
 
 def somebody() -> tuple[Floats, Floats]:
-    """(T, 17, 3) who walks, their root at 0, and rays, (T, 17, 2)."""
+    """Root-relative joints (T, 17, 3) of a walking person, and rays (T, 17, 2)."""
     joints = walk(frames=60).joints_3d[0].astype(np.float64)
     seen = joints + ROOT
     return joints, seen[..., :2] / seen[..., 2:]

@@ -1,4 +1,4 @@
-"""People who walk with steps that are known, and people who do something else."""
+"""Gait of people with known steps, and of people who do not walk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SWING_SHARE = 0.8
 
 
 def ankle(times: NDArray[np.float64], first: int, step_s: float, step_m: float) -> NDArray:
-    """(T,) along the way: at rest, then two steps further; strikes at first, first + 2 ..."""
+    """(T,) foot position: at rest, then two steps further; strikes at first, first + 2 ..."""
     stride = (times / step_s - first) / 2
     number, part = np.floor(stride), stride % 1
     begin = 1 - SWING_SHARE / 2
@@ -37,7 +37,7 @@ def walking(
     on_the_spot: bool = False,
     world: bool = True,
 ) -> Pose3D:
-    """One who walks straight; the right foot strikes at 0, 2, 4 ... steps, the left one between."""
+    """A person who walks straight; the right foot strikes at steps 0, 2, 4 ..., the left between."""
     times = np.arange(round(seconds * FPS)) / FPS
     still = [REST.get(name, (0, 0, HIP_Z)) for name in H36M17.joint_names]
     joints = np.tile(np.array(still, np.float64), (len(times), 1, 1))
@@ -98,7 +98,7 @@ def test_strikes_are_when_the_foot_comes_down() -> None:
 
 
 def test_a_short_limping_step_shows_on_its_side() -> None:
-    """The left strikes late: its step takes longer, the right one's is shorter."""
+    """The left foot strikes late: its step takes longer, and the right one is shorter."""
     even = walking(step_s=0.5, seconds=8)
     number = np.floor(even.timestamps)  # strides of a second, the left strikes in their middle
     part = even.timestamps - number

@@ -91,7 +91,7 @@ def test_a_few_odd_poses_do_not_tilt_the_floor() -> None:
 
 
 def test_walkers_who_lean_forward_do_not_tilt_the_floor_sideways() -> None:
-    """All walk to the right, leaning into it; from left to right they are level."""
+    """Everybody walks to the right and leans forward; from left to right they are level."""
     result = walk(frames=60, starts=((-1, 4),), speeds=((1, 0),))
     lean = np.radians(12)
     turn = np.array(
@@ -108,7 +108,7 @@ def test_walkers_who_lean_forward_do_not_tilt_the_floor_sideways() -> None:
 
 
 def test_nobody_stands() -> None:
-    """People who lie say nothing about up: the camera's own is taken."""
+    """Lying people give no information about up, so the camera's own is used."""
     result = walk(frames=20)
     lying = result.joints_3d[..., [1, 0, 2]]
     up = estimate_ground(without(result, joints_3d=lying)).up
@@ -138,7 +138,7 @@ def test_nobody_at_all() -> None:
 def moving(
     *actions: str, pitch_deg: float = 0.0, roll_deg: float = 0.0, noise_m: float = 0.0
 ) -> Pose3D:
-    """People whose feet do not slide, before a camera 1.6 m above the floor."""
+    """People whose feet do not slide, seen by a camera 1.6 m above the floor."""
     rng = np.random.default_rng(5)
     people = [move(action, body(rng), 180, 30.0, rng) for action in actions]
     joints = np.stack([person + np.array([2.0 * n, 5.0, -1.6]) for n, person in enumerate(people)])
@@ -174,8 +174,8 @@ def test_the_world_of_somebody_who_walks_or_stands(
 
 
 def test_foot_contacts_determine_up_if_bodies_do_not() -> None:
-    """Everybody seems to lean the same way, as a lifter that is off makes them; the places where
-    their feet rest are level all the same.
+    """Everybody leans the same way, like with a biased lifter; their foot contacts are still
+    level.
     """
     walkers = moving("Walking", "WalkDog", "Walking")
     lean = np.radians(8)
@@ -202,7 +202,7 @@ def test_the_floor_is_below_a_person_on_an_object() -> None:
 
 
 def test_a_camera_that_turns_leaves_no_foot_at_rest() -> None:
-    """Then the lowest feet must do."""
+    """Without contacts, the lowest feet define the floor."""
     result = moving("Walking")
     turn = np.linspace(0, np.pi / 2, result.frames)
     c, s, o = np.cos(turn), np.sin(turn), np.zeros_like(turn)

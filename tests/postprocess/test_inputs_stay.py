@@ -1,4 +1,4 @@
-"""Every step of postprocessing returns a new result and leaves the one it was given alone."""
+"""Every postprocessing step returns a new result and does not modify its input."""
 
 from __future__ import annotations
 

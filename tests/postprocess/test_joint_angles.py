@@ -1,4 +1,4 @@
-"""Poses whose angles are known by hand, seen from any side."""
+"""Poses with known angles, seen from any side."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def pose(**segments: Vector) -> NDArray[np.float64]:
 
 
 def seen(poses: NDArray[np.float64], world: bool = True, turn: Rotation | None = None) -> Pose3D:
-    """(T, 17, 3) of one person, world axes, as a camera turned by `turn` sees them."""
+    """A result of one person, from (T, 17, 3) in world axes, with a camera rotated by `turn`."""
     turn = turn or Rotation.from_euler("xyz", (100, 25, -40), degrees=True)
     frames = len(poses)
     camera_to_world = np.eye(4)
@@ -131,7 +131,7 @@ def test_angles_of_poses_made_by_hand(
     ],
 )
 def test_trunk_lean(axis: str, degrees: float, expected: tuple[float, ...]) -> None:
-    """The upper body alone is turned; the hips stay level."""
+    """Only the upper body rotates; the hips stay level."""
     joints = pose()
     upper = [j for j, name in enumerate(H36M17.joint_names) if "Hip" not in name]
     joints[upper] = Rotation.from_euler(axis, degrees, degrees=True).apply(joints[upper])
@@ -272,7 +272,7 @@ def test_the_documentation_has_every_angle_as_it_is_defined() -> None:
 
 
 def test_points_are_those_that_matter() -> None:
-    """An angle changes with each of its points, and with no other."""
+    """An angle depends on each of its points, and on no others."""
     random = np.random.default_rng(4)
     joints = pose(RThigh=(0.3, 0.5, -0.6), RUpperArm=(0.7, 0.4, -0.4), RShank=(0.1, -0.4, -0.5))
     joints = joints + random.normal(0, 0.01, joints.shape)

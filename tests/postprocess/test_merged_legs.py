@@ -1,4 +1,4 @@
-"""Legs laid on one another for a while are told from those that pass, rest or were not seen."""
+"""Merged legs are distinguished from legs that pass each other, rest or are not visible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ APART, TOGETHER = 60.0, 4.0
 
 
 def legs(knees_px: NDArray[np.float64], feet_px: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(T, 17, 2) of somebody whose leg is 200 pixels long, by the distance of the two sides."""
+    """(T, 17, 2) of a person with legs of 200 pixels, from the distance between the sides."""
     keypoints = np.zeros((len(knees_px), 17, 2), np.float32)
     for joint, y, apart in (("Hip", 0, 10.0), ("Knee", 100, knees_px), ("Foot", 200, feet_px)):
         for side, sign in (("L", 0.5), ("R", -0.5)):

@@ -1,4 +1,4 @@
-"""People without fault, and each fault made by hand: its own figure must show it, and when."""
+"""Clean poses with one simulated error each, which must raise its own proxy at the right time."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Spoilt = tuple[Pose3D, NDArray[np.float32]]
 
 
 def people(frames: int = FRAMES, fps: float = FPS, **options: Any) -> Spoilt:
-    """Two who walk, seen and lifted without fault, and how far the passes lie apart."""
+    """Two walking people without errors, and the disagreement of the two passes."""
     result = walk(frames=frames, fps=fps, **TWO | options)
     scores = np.full_like(result.scores_2d, 0.9)
     return replace(result, scores_2d=scores), np.full((result.people, frames), FLIP_M, np.float32)
 
 
 def bump() -> NDArray[np.float64]:
-    """(T,) 0, and smoothly up to 1 in the middle of `BAD`."""
+    """(T,) 0, rising smoothly to 1 in the middle of `BAD`."""
     t = np.arange(FRAMES) - (BAD.start + BAD.stop) / 2
     return np.asarray(np.exp(-((t / 5) ** 2)))
 
@@ -83,9 +83,7 @@ def torn(result: Pose3D, flip: NDArray[np.float32]) -> Spoilt:
 
 
 def merging(result: Pose3D, flip: NDArray[np.float32]) -> Spoilt:
-    """The second person stands with legs apart, and their left leg is taken to be where the right
-    one is.
-    """
+    """The second person stands with legs apart, and the left leg is detected on the right one."""
     keypoints = result.keypoints_2d.copy()
     keypoints[1] = keypoints[1, 0]
     for side, away in (("L", 20), ("R", -20)):

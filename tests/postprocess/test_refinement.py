@@ -1,4 +1,4 @@
-"""Lifted joints go towards their lines of sight, as far as the 2D joints can be relied on."""
+"""Lifted joints move towards their lines of sight, weighted by the reliability of the 2D joints."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def times(joints: Floats) -> NDArray[np.float64]:
 
 
 def lateral(joints: Floats, true: Floats) -> Floats:
-    """(T, J) metres, across the line of sight, which is nearly the picture's plane."""
+    """(T, J) metres, across the line of sight, that is, nearly parallel to the image plane."""
     return np.linalg.norm((joints - true)[..., :2], axis=-1)
 
 
 def lifted(sd: float = 0.03) -> Floats:
-    """(17, 3) metres, errors that stay the same; none at the root."""
+    """(17, 3) metres, constant errors; none at the root."""
     off = np.random.default_rng(1).normal(0, sd, (17, 3))
     off[0] = 0
     return off

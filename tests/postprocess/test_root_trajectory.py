@@ -9,7 +9,7 @@ FRAMES = 120
 
 
 def scene(seed: int = 0) -> tuple[NDArray[np.float64], ...]:
-    """Somebody who walks to and fro in front of the camera: joints, root, rays, times."""
+    """A person who walks back and forth in front of the camera: joints, root, rays, times."""
     rng = np.random.default_rng(seed)
     time = np.arange(FRAMES) / 30
     pose = rng.normal(size=(1, 17, 3)) * 0.35

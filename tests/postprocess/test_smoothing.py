@@ -53,7 +53,7 @@ def test_uniform_motion_does_not_lag(method: str, times: NDArray[np.float64], sp
 
 @both_methods
 def test_a_swing_keeps_its_phase_and_reach(method: str) -> None:
-    """A leg that swings 0.2 m to and fro, twice a second."""
+    """A leg that swings by 0.2 m, twice a second."""
     swing = 0.2 * np.sin(4 * np.pi * EVEN)[:, None, None] * np.ones((1, 1, 3))
     smooth = smooth_track(swing, EVEN, method)
     at_rest = slice(10, -10)

@@ -20,7 +20,7 @@ THIGH, SHANK, UPPER_ARM, FOREARM, ANKLE = 0.43, 0.43, 0.29, 0.26, 0.08
 
 
 def walker(phase: float) -> NDArray[np.float64]:
-    """(17, 3) somebody walking on the spot, axes as `REST`; `phase` in radians, 2 pi a cycle."""
+    """(17, 3) a person walking in place, axes as `REST`; `phase` in radians, 2 pi per cycle."""
     joints = np.zeros((17, 3))
     for name, place in REST.items():
         joints[H36M17.index(name)] = place
@@ -48,7 +48,7 @@ def limb(
 
 
 def camera_axes(pitch_deg: float, roll_deg: float) -> NDArray[np.float64]:
-    """(3, 3) world (x right, y away, z up) to the axes of a camera pitched down and rolled."""
+    """(3, 3) world (x right, y away, z up) -> axes of a camera pitched down and rolled."""
     level = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     p, r = np.radians([pitch_deg, roll_deg])
     pitch = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -73,8 +73,8 @@ def walk(
 
     Args:
         starts: where each stands at first: metres to the right of the camera and away from it.
-        speeds: metres a second, along the same axes.
-        focal: in picture widths.
+        speeds: metres per second, along the same axes.
+        focal: in image widths.
     """
     axes = camera_axes(pitch_deg, roll_deg)
     times = np.arange(frames) / fps

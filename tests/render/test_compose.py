@@ -27,7 +27,7 @@ def read(path: Path) -> tuple[VideoReader, list[Frame]]:
 
 
 def result_of(path: Path, frames: slice = slice(None)) -> Pose3D:
-    """Somebody walks in front of a video."""
+    """A walking person and a matching video."""
     video, seen = read(path)
     seen = seen[frames]
     return dataclasses.replace(

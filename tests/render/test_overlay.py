@@ -17,7 +17,7 @@ def canvas(width: int = 320, height: int = 240) -> NDArray[np.uint8]:
 
 
 def person(size: tuple[int, int] = (320, 240)) -> NDArray[np.float32]:
-    """(1, 17, 2) somebody seen from the front."""
+    """(1, 17, 2) a person seen from the front."""
     return walk(frames=1, size=size, starts=((0, 4),), speeds=((0, 0),)).keypoints_2d[:, 0]
 
 

@@ -112,7 +112,7 @@ def test_what_cannot_be_drawn() -> None:
 
 
 def test_speeds() -> None:
-    """1.5 m/s for all; nothing across absences, and nobody's speed from a single frame."""
+    """1.5 m/s for all; no speed across absences or from a single frame."""
     result = walkers()
     found = speeds(result)
     np.testing.assert_allclose(found[0], 1.5, atol=1e-3)

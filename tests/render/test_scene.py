@@ -21,7 +21,7 @@ TWO: dict[str, Any] = {
 
 
 def figure(scene: ScenePanel, t: int) -> NDArray[np.bool_]:
-    """(H, W) where people are drawn: what is colourful, unlike floor, shadows and sky."""
+    """(H, W) where people are drawn, from colour saturation, which floor, shadows and sky lack."""
     image = scene.draw(t).astype(int)
     colourful: NDArray[np.bool_] = image.max(axis=2) - image.min(axis=2) > 45
     return colourful
@@ -55,7 +55,7 @@ def test_people_stand_upright_under_a_tilted_camera() -> None:
 
 
 def test_left_and_right_are_the_persons() -> None:
-    """Seen from the front, somebody who faces the camera has the left hand on the right."""
+    """A person who faces the camera has the left hand on the right in the front view."""
     result = walk(frames=5, speeds=((0, 0),), starts=((0, 4),))
     image = ScenePanel(result, SIZE, VIEWS["front"]).draw(0).astype(int)
     left, _, right = colours.person_colours(0)

@@ -41,7 +41,7 @@ def test_names_of_any_length_and_readable_by_all(tmp_path: Path) -> None:
 
 
 def test_the_umask_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It belongs to the process: another thread's files would get what is set for a moment."""
+    """The umask is per process, so changing it would affect files of other threads."""
     monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was set"))
     with replacing(tmp_path / "a.txt") as temporary:
         temporary.write_text("hello")

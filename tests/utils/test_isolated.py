@@ -1,4 +1,4 @@
-"""Files that crash their reader, make it hang or fill the memory."""
+"""Files that crash or hang their reader, or exhaust memory."""
 
 import struct
 import subprocess
@@ -45,7 +45,7 @@ def test_one_process_reads_all_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [{"at144": 14}, {"at224": 0}, {"at220": 5}])
 def test_a_file_that_crashes_its_reader(damage: dict[str, int], tmp_path: Path) -> None:
-    """Class, size and type of an element that SciPy's reader in C takes for true."""
+    """Class, size and type of an element that SciPy's C reader does not validate."""
     first = pid()
     with pytest.raises(isolated.UnreadableError, match="its reader crashes on it"):
         isolated.read("mat", mat(tmp_path / "a.mat", **damage), "a")
@@ -54,7 +54,7 @@ def test_a_file_that_crashes_its_reader(damage: dict[str, int], tmp_path: Path) 
 
 
 def test_a_file_that_makes_its_reader_hang(tmp_path: Path) -> None:
-    """A list of records of CDF whose second one says that it is the next itself."""
+    """A CDF list of records whose second record refers to itself as the next."""
     path = write_cdf(tmp_path / "a.cdf", np.zeros((2, 1, 3)))
     assert isolated.read("cdf", path, "Pose")["Pose"].shape == (1, 2, 3)
     data = bytearray(path.read_bytes())

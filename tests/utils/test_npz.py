@@ -31,7 +31,7 @@ TREE = {
 
 
 def entry(path: Path, payload: bytes, key: str = "data") -> Path:
-    """An .npz whose one entry is this pickle, under the header of a single object."""
+    """An .npz whose only entry is this pickle, with the header of a single object."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|O", "fortran_order": False, "shape": ()}
@@ -92,7 +92,7 @@ def test_pickles_of_every_age(tmp_path: Path, protocol: int, core: bytes) -> Non
 
 
 def _without_frames(payload: bytes) -> bytes:
-    """Frames are optional, and say lengths that a changed name makes wrong."""
+    """Removes frames, which are optional, since their lengths change with names."""
     places = [at for op, _, at in pickletools.genops(payload) if op.name == "FRAME" and at]
     for place in reversed([at for at in places if at is not None]):
         payload = payload[:place] + payload[place + 9 :]
@@ -100,7 +100,7 @@ def _without_frames(payload: bytes) -> bytes:
 
 
 def test_a_file_of_python_2(tmp_path: Path) -> None:
-    """Its arrays' bytes are text of one byte a letter."""
+    """Bytes of its arrays are text with one byte per character."""
     payload = (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
         b"(K\x01)cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xff"
@@ -135,7 +135,7 @@ def test_code_is_refused_and_never_run(
 
 
 class Builds:
-    """Becomes a call, and then a change of what it gave."""
+    """Pickles as a call, followed by a state change of its result."""
 
     def __init__(self, call: Any, args: tuple[Any, ...], state: Any = None) -> None:
         self.made = (call, args, state)
@@ -187,7 +187,7 @@ def test_an_array_of_objects_cannot_be_forged_from_bytes(tmp_path: Path) -> None
 
 
 def test_what_is_named_cannot_be_changed(tmp_path: Path) -> None:
-    """BUILD on a name itself would reach into this program."""
+    """BUILD on a name would modify an object of this process."""
     changed = b"\x80\x02cnumpy\ndtype\n}U\x05value}sb."
     with pytest.raises(DataError, match="data is damaged"):
         read_npz(entry(tmp_path / "a.npz", changed))
@@ -284,7 +284,7 @@ def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_text_beyond_unicode(tmp_path: Path) -> None:
-    """NumPy would make a text of it that Python's own functions fail on."""
+    """NumPy would make a string of it that Python's own functions fail on."""
     beyond = np.array([0x61, sys.maxunicode + 1], np.uint32).view("U2")
     for array in (beyond, beyond.astype(beyond.dtype.newbyteorder(">"), copy=False)):
         path = tmp_path / "plain.npz"

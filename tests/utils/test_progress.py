@@ -1,4 +1,4 @@
-"""Work that says what it is at."""
+"""Announcements of long work."""
 
 import threading
 

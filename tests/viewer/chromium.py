@@ -1,4 +1,4 @@
-"""A Chromium of this machine, without a window, and without a graphics card."""
+"""A headless local Chromium, without a GPU."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FLAGS = (
 
 
 def find_chromium() -> str | None:
-    """The program that VIDPOSE_CHROMIUM names, or one on the path."""
+    """The executable in VIDPOSE_CHROMIUM, or one on the path."""
     named = os.environ.get("VIDPOSE_CHROMIUM")
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def why_no_browser() -> str | None:
-    """Why the player cannot be tested in a browser here, if it cannot."""
+    """The reason if the player cannot be tested in a browser here."""
     if importlib.util.find_spec("playwright") is None:
         return "playwright is not installed"
     if find_chromium() is None:
@@ -34,8 +34,8 @@ def why_no_browser() -> str | None:
 
 
 def wait_until(page: Any, condition: str, seconds: float = 20) -> None:
-    """Wait for some JavaScript to be true. Playwright's own way is more than the page's content
-    security policy allows.
+    """Wait for a JavaScript expression to be true. The page's content security policy does not
+    allow Playwright's own function.
     """
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
@@ -46,7 +46,7 @@ def wait_until(page: Any, condition: str, seconds: float = 20) -> None:
 
 @contextmanager
 def open_browser() -> Iterator[Any]:
-    """Playwright's browser."""
+    """The Playwright browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""Reads a page as another program would: the HTML, the JSON in it, and the numbers."""
+"""An independent reader of pages: the HTML, its JSON, and the arrays."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Reader(HTMLParser):
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What a page holds."""
+    """The content of a page."""
 
     elements: list[tuple[str, dict[str, str | None]]]
     text: str

@@ -1,4 +1,4 @@
-"""The committed bundle is the one that the sources make."""
+"""The committed bundle matches its sources."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ WITHOUT = ViewOptions(without_video=True)
 
 
 def two_people(**changes: Any) -> Pose3D:
-    """Person 0 is there throughout, person 1 from frame 5 to 19, interpolated at 8 and 9."""
+    """Person 0 is always present, person 1 from frame 5 to 19, interpolated at 8 and 9."""
     result = walk(starts=((-0.8, 4.0), (0.6, 5.0)), speeds=((0.5, 0.0), (-0.3, 0.1)))
     present, observed = result.present.copy(), result.observed.copy()
     present[1, :5] = present[1, 20:] = False

@@ -1,4 +1,4 @@
-"""Every lie of a server ends in one sentence, with nothing under the file's name, and heals."""
+"""Every lie of a server gives a one-sentence error and no file, and the next fetch works."""
 
 import hashlib
 import re

@@ -141,7 +141,7 @@ def test_restarts_if_resuming_would_mix_two_files(
 
 
 class AnyVersion(str):
-    """An ETag that the server takes for equal to any other, and sends as it is."""
+    """An ETag that the server treats as equal to any other."""
 
     __slots__ = ()
 
@@ -285,7 +285,7 @@ def test_the_registry_is_sound() -> None:
 
 
 def test_the_addresses_are_openmmlabs_own() -> None:
-    """The model indexes and the inferencer's table that lie in the wheels name the same files."""
+    """The model indexes and the inferencer's table in the wheels name the same files."""
     told = ""
     for package in ("mmpose", "mmdet"):
         for place in importlib.util.find_spec(package).submodule_search_locations:  # type: ignore[union-attr]
@@ -349,7 +349,7 @@ def test_pipes_in_the_cache_do_not_hold_it_up(
 def test_a_cache_that_may_not_be_entered(
     site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As pathlib answers then before Python 3.12 for somebody who is not root."""
+    """The behaviour of pathlib before Python 3.12 for users other than root."""
     register(monkeypatch, site)
 
     def locked(path: Path) -> bool:
