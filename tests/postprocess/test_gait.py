@@ -37,7 +37,7 @@ def walking(
     on_the_spot: bool = False,
     world: bool = True,
 ) -> Pose3D:
-    """A person who walks straight; the right foot strikes at steps 0, 2, 4 ..., the left between."""
+    """A person who walks straight; the right foot strikes at steps 0, 2, 4 ..., left between."""
     times = np.arange(round(seconds * FPS)) / FPS
     still = [REST.get(name, (0, 0, HIP_Z)) for name in H36M17.joint_names]
     joints = np.tile(np.array(still, np.float64), (len(times), 1, 1))
