@@ -79,7 +79,7 @@ def test_what_is_no_result(run: Run, tmp_path: Path) -> None:
     assert "not a vidpose result file" in sentence(run("export", "a.npz", "--to", "csv"))
     bad = run("export", "a.npz", "--to", "csv", "--person", "one")
     assert bad.exit_code == 2
-    assert "give a person's number" in bad.stderr
+    assert "give one or more person ids" in bad.stderr
 
 
 def test_infer_exports(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

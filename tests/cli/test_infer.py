@@ -270,7 +270,7 @@ def test_anothers_result_is_not_overwritten(
     assert (tmp_path / "outputs" / "x.npz").read_bytes() == before
     np.savez(tmp_path / "outputs" / "x.npz", theirs=np.zeros(3))
     line = sentence(run("infer", "a/x.mp4", "--weights", weights), code=2)
-    assert "is no vidpose result" in line
+    assert "is not a vidpose result" in line
 
 
 def test_an_unusable_output_is_reported_before_the_work(
