@@ -41,7 +41,7 @@ def plot(
     json: Path | None,
     **options: Any,
 ) -> None:
-    """Plot a result, compare two results of one video, or plot errors to a reference.
+    """Plot a result, two results of one video, or errors to a reference.
 
     One RESULT: trajectories, joint angles, speeds and the quality report. Two: both in one figure.
     With --reference: errors by joint, by joint and time, over time, and cumulative.
