@@ -279,6 +279,6 @@ def test_what_a_video_can_give_is_written_read_and_exported(tmp_path: Path, step
 def test_what_could_not_be_loaded_is_not_written(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ResultFileError, match=rf"a.npz is not written, .*{message}"):
+    with pytest.raises(ResultFileError, match=rf"a.npz was not written, .*{message}"):
         vidpose.save(make_result(**changes), tmp_path / "a.npz")
     assert not (tmp_path / "a.npz").exists()
