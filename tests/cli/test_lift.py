@@ -228,4 +228,4 @@ def test_official_checkpoints(run: Run, tmp_path: Path) -> None:
     line = sentence(run("weights", "import", "detected9f.bin", "--fps", "0"), code=2)
     assert "--fps 0" in line
     line = sentence(run("weights", "import", "clip.json"))
-    assert "clip.json is no file of torch.save" in line
+    assert "clip.json was not written by torch.save" in line

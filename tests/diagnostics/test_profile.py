@@ -52,7 +52,7 @@ def test_networks(weights: Path) -> None:
     assert 0 < own.parameters < paper.parameters
     assert 0 < own.flops < paper.flops == flops.per_window(PoseFormer(frames=9))
     assert min(own.frames_per_s, paper.frames_per_s) > 0
-    with pytest.raises(UsageError, match="--frames 8: frames: a window has a centre"):
+    with pytest.raises(UsageError, match="--frames 8: frames: expected an odd number"):
         profile_networks(weights, frames=[8])
 
 
@@ -136,7 +136,7 @@ def test_command_with_a_video(clip: Path, weights: Path) -> None:
     [
         (["--start", "1"], 2, "--start is for a VIDEO; name one."),
         (["x.mp4", "--frames", "9"], 2, "--frames measures networks only"),
-        (["--frames", "8"], 2, "a window has a centre"),
+        (["--frames", "8"], 2, "expected an odd number"),
         (["x.mp4"], 1, "x.mp4 does not exist"),
         (["--weights", "nonsense"], 1, "nonsense does not exist"),
     ],

@@ -60,7 +60,7 @@ def _rewrite(path: Path, metadata: dict[str, str], drop: str = "", **tensors: An
         ({"skeleton": "cat"}, {}, "skeleton 'cat' is not known"),
         ({"fps": "-3"}, {}, "fps: expected a number"),
         ({"config": "{}"}, {}, "does not fit its own description"),
-        ({"config": json.dumps({"frames": 4})}, {}, "frames: a window has a centre"),
+        ({"config": json.dumps({"frames": 4})}, {}, "frames: expected an odd number"),
         ({"config": "{"}, {}, "not usable"),
         ({"model": "yolo"}, {}, "not usable"),
         ({"config": json.dumps({"joints": 16})}, {}, "16 joints, but h36m17 has 17"),
@@ -116,7 +116,7 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
 
 
 def test_a_header_of_any_length_is_no_pickle(tmp_path: Path) -> None:
-    """A safetensors file begins with its header's length, which may begin as a pickle does."""
+    """A safetensors file starts with its header's length, which may look like a pickle."""
     path = tmp_path / "a.safetensors"
     for padding in range(0, 300, 8):
         save_checkpoint(path, small(training={"padding": "x" * padding}))

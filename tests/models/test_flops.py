@@ -1,4 +1,4 @@
-"""What is counted, against what follows from a network's sizes by hand."""
+"""FLOP counts against formulas in the network's sizes, worked out by hand."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,8 @@ from vidpose.models import MODELS, LiftingModel, PoseFormer, VideoPose, flops
 
 
 def _block(tokens: int, width: int, mlp_ratio: float) -> int:
-    """A transformer block: queries, keys, values and projection; the MLP; the attention. A lone
-    token needs its value and the projection only.
+    """A transformer block: queries, keys, values and projection; the MLP; the attention. With a
+    single token, only its value and the projection.
     """
     if tokens == 1:
         return round(width**2 * (2 + 2 * mlp_ratio))
@@ -46,7 +46,7 @@ def _martinez(c: Any) -> int:
 
 
 def _videopose(c: Any) -> int:
-    """A layer gives a third of the outputs of the one before it; a block has 3 + 1 kernels."""
+    """Each layer has a third of the previous one's outputs; a block has kernels of 3 and 1."""
     outputs = [c.frames // 3**layer for layer in range(1, c.layers + 1)]
     expand = 3 * 2 * c.joints * c.channels * outputs[0]
     return expand + 4 * c.channels**2 * sum(outputs[1:]) + c.channels * 3 * c.joints
@@ -68,13 +68,13 @@ def by_hand(model: LiftingModel) -> int:
 
 @pytest.mark.parametrize("frames", [9, 27, 81])
 @pytest.mark.parametrize("name", MODELS)
-def test_what_is_counted_follows_from_the_sizes(name: str, frames: int) -> None:
+def test_counts_match_the_formulas(name: str, frames: int) -> None:
     model = MODELS[name](frames=1 if name == "martinez" else frames)
     assert flops.per_window(model) == pytest.approx(by_hand(model), rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["poseformer", "sequence", "temporal"])
-def test_a_lone_frame_has_nobody_to_look_at(name: str) -> None:
+def test_a_single_frame_needs_no_attention(name: str) -> None:
     model = MODELS[name](frames=1)
     assert flops.per_window(model) == pytest.approx(by_hand(model), rel=0.01)
 
@@ -94,8 +94,8 @@ def test_other_depths_and_widths() -> None:
     assert flops.per_window(model) == pytest.approx(by_hand(model), rel=0.01)
 
 
-def test_all_joints_of_all_frames_cost_more_and_more() -> None:
-    """Twice the frames: PoseFormer's cost about doubles, that of f x J tokens goes up fourfold."""
+def test_attention_over_all_joints_of_all_frames_grows_quadratically() -> None:
+    """With twice the frames, PoseFormer's cost doubles; that of F * J tokens quadruples."""
     costs = {
         name: [flops.per_window(MODELS[name](frames=f)) for f in (81, 163)]
         for name in ("poseformer", "joints")
@@ -104,7 +104,7 @@ def test_all_joints_of_all_frames_cost_more_and_more() -> None:
     assert costs["joints"][1] / costs["joints"][0] > 3.8
 
 
-def test_a_stretch_shares_what_its_windows_share() -> None:
+def test_sliding_windows_share_work() -> None:
     """VideoPose3D's paper: 33.87 million operations a frame at 243 frames."""
     model = VideoPose(frames=243)
     assert flops.per_frame(model, 100_000) == pytest.approx(33.87e6, rel=0.01)

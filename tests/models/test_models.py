@@ -1,4 +1,4 @@
-"""What all networks have in common, and the sizes and ways of each."""
+"""The common interface of all networks, and the particulars of each."""
 
 from inspect import signature
 from pathlib import Path
@@ -34,7 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small(name: str, **changes: Any) -> Any:
-    """A small network all of whose weights and statistics count, in eval mode."""
+    """A small network in eval mode, with non-trivial weights and statistics throughout."""
     torch.manual_seed(0)
     model: LiftingModel = MODELS[name](**SMALL[name] | changes).eval()
     for tensor in [*model.parameters(), *model.buffers()]:
@@ -44,7 +44,7 @@ def small(name: str, **changes: Any) -> Any:
     return model
 
 
-def test_every_network_is_tried() -> None:
+def test_every_network_is_tested() -> None:
     assert SMALL.keys() == MODELS.keys()
 
 
@@ -62,12 +62,12 @@ def test_a_network_is_called_with_its_sizes(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("joints", [15, 17])
-def test_a_window_in_a_pose_out(name: str, joints: int) -> None:
+def test_output_shapes(name: str, joints: int) -> None:
     model = small(name, joints=joints)
     windows = torch.randn(4, model.config.frames, joints, 2)
     poses = model(windows)
     assert poses.shape == (4, model.config.frames if model.all_frames else 1, joints, 3)
-    torch.testing.assert_close(poses[2:3], model(windows[2:3]))  # windows are on their own
+    torch.testing.assert_close(poses[2:3], model(windows[2:3]))  # independent of the batch
     with pytest.raises(ValueError, match=f"expected windows of {model.config.frames} frames"):
         model(torch.randn(4, model.config.frames + 2, joints, 2))
 
@@ -81,7 +81,7 @@ def test_sliding_gives_what_each_window_gives(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_frame_and_joint_counts(name: str) -> None:
+def test_every_frame_and_joint_affects_the_pose(name: str) -> None:
     model = small(name)
     windows = torch.randn(16, model.config.frames, 17, 2, requires_grad=True)
     model(windows)[:, 0, 3].sum().backward()
@@ -105,7 +105,7 @@ def test_checkpoints_hold_every_network(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 @torch.inference_mode()
-def test_missing_joints_lie_on_the_root_or_are_known(name: str) -> None:
+def test_missing_joints_are_at_the_root_or_distinguished(name: str) -> None:
     model = small(name)
     window = torch.randn(1, model.config.frames, 17, 2)
     window[:, 0, 3] = 0
@@ -129,8 +129,8 @@ def test_ablations_are_kept_by_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "sizes", "message"),
     [
-        ("temporal", {"frames": 8}, "a window has a centre"),
-        ("temporal", {"embed_dim": 20}, "does not divide into 8 heads"),
+        ("temporal", {"frames": 8}, "expected an odd number"),
+        ("temporal", {"embed_dim": 20}, "is not divisible by 8 heads"),
         ("sequence", {"stride": 0}, "stride: expected a positive whole number, got 0"),
         ("joints", {"depth": 0}, "depth: expected a positive whole number, got 0"),
         ("joints", {"drop_path": 1.0}, "drop_path: expected 0 to below 1, got 1.0"),
@@ -141,13 +141,13 @@ def test_ablations_are_kept_by_checkpoints(tmp_path: Path) -> None:
         ("videopose", {"frames": 1}, "frames: expected a power of 3, got 1"),
     ],
 )
-def test_impossible_sizes_are_refused(name: str, sizes: dict[str, Any], message: str) -> None:
+def test_impossible_sizes_are_rejected(name: str, sizes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MODELS[name](**sizes)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 9, 27, 81, 243])
-def test_videopose_of_any_reach(frames: int) -> None:
+def test_videopose_of_any_receptive_field(frames: int) -> None:
     if frames > 1:
         model = VideoPose(frames=frames, channels=8)
         assert len(model.blocks) == {3: 0, 9: 1, 27: 2, 81: 3, 243: 4}[frames]
@@ -232,7 +232,7 @@ def test_weights_of_martinez_are_bounded() -> None:
         torch.testing.assert_close(layer(x) - layer.bias, x[:, :2] * torch.tensor([0.3, 0.4]))
 
 
-def test_martinez_adds_what_a_block_finds() -> None:
+def test_martinez_blocks_are_residual() -> None:
     model = small("martinez")
     pose = torch.randn(4, 1, 17, 2)
     x = model.widen(pose.flatten(1))
@@ -241,8 +241,8 @@ def test_martinez_adds_what_a_block_finds() -> None:
     torch.testing.assert_close(model(pose).flatten(1), model.head(x))
 
 
-def test_videopose_learns_from_windows_as_from_a_stretch() -> None:
-    """The outputs that `forward` leaves out change nothing in the gradient."""
+def test_videopose_has_the_same_gradient_strided_and_dilated() -> None:
+    """The outputs that the strided `forward` skips do not change the gradient."""
     model = small("videopose")
     window = torch.randn(27, 17, 2)
     gradients = []

@@ -25,12 +25,12 @@ def test_look_at_is_a_rotation_that_centres_the_ray() -> None:
 
 
 def test_same_person_anywhere_in_the_picture_is_the_same_input() -> None:
-    """Turning the camera about its centre changes neither input nor answer."""
+    """Rotating the camera about its centre changes neither input nor target."""
     joints = torch.randn(17, 3, dtype=torch.float64) * 0.4
     joints = joints - joints[:1] + torch.tensor([0.0, 0.0, 5.0], dtype=torch.float64)
     seen = []
     for ray in ([0.0, 0.0], [0.4, -0.3]):
-        # A camera that has the person off its axis: undo the rotation that would centre them.
+        # The person off-axis: undo the rotation that would centre them.
         turn = look_at(torch.tensor(ray, dtype=torch.float64))
         camera = joints @ turn
         inputs, rotation = person_from_rays(camera[:, :2] / camera[:, 2:])
@@ -51,7 +51,7 @@ def test_distance_does_not_change_the_size() -> None:
 def test_missing_joints_stay_missing() -> None:
     rays = torch.randn(2, 17, 2) * 0.1
     rays[0, 5] = math.nan
-    rays[1, 0] = math.nan  # the root itself: the others' middle stands in
+    rays[1, 0] = math.nan  # the root: replaced by the mean of the others
     inputs, rotation = person_from_rays(rays)
     assert rotation.isfinite().all()
     assert inputs.isnan().all(dim=-1).nonzero().tolist() == [[0, 5], [1, 0]]
@@ -61,7 +61,7 @@ def test_missing_joints_stay_missing() -> None:
 
 
 def test_the_size_is_one_without_the_root_too() -> None:
-    """The first version divided as if the root were there; its checkpoints go on like that."""
+    """The first version divided as if the root were visible; its checkpoints still need that."""
     rays = torch.randn(2, 17, 2, generator=torch.Generator().manual_seed(0)) * 0.1
     pixels = rays * 1000 + 499.5
     pixels[1, 0] = math.nan

@@ -46,7 +46,7 @@ def block(x: Tensor, state: State, name: str, heads: int = 8) -> Tensor:
 
 
 def plain_poseformer(window: Tensor, state: State, depths: tuple[int, int] = (2, 2)) -> Tensor:
-    """The network of the paper, written down once more: (F, J, 2) -> (J, 3)."""
+    """A second implementation of the paper's network: (F, J, 2) -> (J, 3)."""
     frames = []
     for pose in window:
         x = linear(pose, state, "Spatial_patch_to_embedding") + state["Spatial_pos_embed"][0]
@@ -87,7 +87,7 @@ def test_an_imported_poseformer_is_the_network_of_the_file(
     torch.testing.assert_close(load_model(source)(windows), expected)
 
 
-def test_sizes_are_read_off_the_weights(tmp_path: Path) -> None:
+def test_sizes_are_inferred_from_the_weights(tmp_path: Path) -> None:
     state = poseformer_state(frames=27, joints=15, embed_dim=16, depths=(1, 3))
     checkpoint = load_checkpoint(write_official(tmp_path / "a.bin", state))
     config: Any = checkpoint.model.config
@@ -106,7 +106,7 @@ def test_the_papers_network_fits(tmp_path: Path) -> None:
 
 
 def plain_videopose(window: Tensor, state: State) -> Tensor:
-    """VideoPose3D, written down once more, frame by frame: (F, J, 2) -> (J, 3)."""
+    """A second implementation of VideoPose3D, frame by frame: (F, J, 2) -> (J, 3)."""
 
     def layer(frames: list[Tensor], number: str) -> Tensor:
         conv, bn = (
@@ -153,15 +153,15 @@ def test_an_imported_videopose_is_the_network_of_the_file(tmp_path: Path, counte
 @pytest.mark.parametrize(
     ("name", "state", "message"),
     [
-        ("pretrained_h36m_detectron_coco.bin", {}, "its name says that it takes COCO's joints"),
-        ("d-pt-243.bin", {}, "its name says that it takes COCO's joints"),
-        ("a.pt", {"shrink.weight": torch.ones(45, 16, 1)}, "takes 34 numbers a frame and gives 45"),
+        ("pretrained_h36m_detectron_coco.bin", {}, "its name says that it maps COCO joints"),
+        ("d-pt-243.bin", {}, "its name says that it maps COCO joints"),
+        ("a.pt", {"shrink.weight": torch.ones(45, 16, 1)}, "34 input and 45 output channels"),
         ("a.bin", {"layers_conv.2.weight": torch.ones(16, 16, 5)}, r"5\) where \(16, 16, 3\) is"),
-        ("a.bin", {"expand_conv.weight": torch.ones(16, 34)}, "3 sizes above 0 are needed"),
+        ("a.bin", {"expand_conv.weight": torch.ones(16, 34)}, "expected 3 sizes above 0"),
         ("a.bin", {"layers_bn.9.bias": torch.ones(16)}, "layers_bn.9.bias is not part of"),
     ],
 )
-def test_other_videoposes_are_refused(
+def test_unsupported_videoposes_are_rejected(
     tmp_path: Path, name: str, state: State, message: str
 ) -> None:
     source = write_official(tmp_path / name, videopose_state() | state)
@@ -175,13 +175,15 @@ def test_a_file_of_weights_only(tmp_path: Path) -> None:
     assert "epoch" not in checkpoint.training
 
 
-def test_skeleton_and_rate_can_be_said(tmp_path: Path) -> None:
+def test_skeleton_and_rate_can_be_given(tmp_path: Path) -> None:
     source = write_official(tmp_path / "a.bin", poseformer_state())
     checkpoint = read_official(source, skeleton="mpi_inf_3dhp", fps=25.0)
     assert (checkpoint.skeleton, checkpoint.fps) == ("mpi_inf_3dhp", 25.0)
-    with pytest.raises(UsageError, match="17 joints, and cat is no skeleton of as many; give"):
+    with pytest.raises(
+        UsageError, match="17 joints, and cat is not a skeleton with 17 joints; give"
+    ):
         read_official(source, skeleton="cat")
-    with pytest.raises(UsageError, match="17 joints, and humaneva15 is no"):
+    with pytest.raises(UsageError, match="17 joints, and humaneva15 is not a"):
         read_official(source, skeleton="humaneva15")
     with pytest.raises(UsageError, match="--fps -3: give"):
         read_official(source, fps=-3.0)
@@ -208,14 +210,14 @@ def without(name: str) -> State:
         (poseformer_state() | {"head.2.bias": torch.ones(3)}, "head.2.bias is not part of the"),
         (poseformer_state() | {"head.1.bias": torch.ones(3)}, r"bias is \(3,\) where \(51,\) is"),
         (poseformer_state() | {"head.1.bias": torch.full((51,), math.nan)}, "bias is not finite"),
-        (poseformer_state(frames=8), "a window has a centre"),
-        (poseformer_state(embed_dim=12), "does not divide into 8 heads"),
-        (poseformer_state() | {"Spatial_pos_embed": torch.ones(17)}, "sizes above 0 are needed"),
+        (poseformer_state(frames=8), "expected an odd number"),
+        (poseformer_state(embed_dim=12), "is not divisible by 8 heads"),
+        (poseformer_state() | {"Spatial_pos_embed": torch.ones(17)}, "expected 3 sizes above 0"),
         (poseformer_state() | {"Spatial_pos_embed": torch.ones(1, 0, 8)}, "sizes above 0"),
-        (without("weighted_mean"), "PoseFormer's demo repository, whose network is another one"),
-        (poseformer_state() | {"Freq_embedding.weight": torch.ones(1)}, "of PoseFormerV2"),
-        ({"conv1.weight": torch.ones(1)}, "of no network of PoseFormer.*are called conv1.weight"),
-        ({}, "holds no model_pos"),
+        (without("weighted_mean"), "different network of PoseFormer.s demo repository"),
+        (poseformer_state() | {"Freq_embedding.weight": torch.ones(1)}, "for PoseFormerV2"),
+        ({"conv1.weight": torch.ones(1)}, "not a network of PoseFormer.*are named conv1.weight"),
+        ({}, "holds no weights under model_pos"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, state: State, message: str) -> None:
@@ -322,7 +324,9 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     whole = source.read_bytes()
     for content in (b"", b"hello", whole[:1000], whole[: len(whole) // 2]):
         source.write_bytes(content)
-        with pytest.raises(WeightsError, match=r"no file of torch\.save|not a file of torch\.save"):
+        with pytest.raises(
+            WeightsError, match=r"not written by torch\.save|not a file of torch\.save"
+        ):
             import_weights(source)
     write_official(source, poseformer_state())
     source.write_bytes(source.read_bytes()[:-1000])
@@ -330,11 +334,11 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
         import_weights(source)
 
 
-def test_where_it_is_written(tmp_path: Path) -> None:
+def test_output_path_of_an_import(tmp_path: Path) -> None:
     source = write_official(tmp_path / "a.bin", poseformer_state())
     assert import_weights(source, tmp_path / "new" / "b.safetensors").path is not None
     assert (tmp_path / "new" / "b.safetensors").is_file()
-    with pytest.raises(UsageError, match="give the name of the"):
+    with pytest.raises(UsageError, match="give a file name that ends in"):
         import_weights(source, tmp_path / "b.bin")
     (tmp_path / "c.safetensors").mkdir()
     with pytest.raises(VidposeError, match="cannot be written: it is a folder"):

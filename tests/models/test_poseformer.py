@@ -62,7 +62,7 @@ def test_windows_of_a_batch_do_not_see_each_other() -> None:
     torch.testing.assert_close(model(x)[2:3], model(x[2:3]))
 
 
-def test_every_frame_and_joint_counts() -> None:
+def test_every_frame_and_joint_affects_the_pose() -> None:
     model = PoseFormer(frames=9, embed_dim=16, depth=1).eval()
     x = torch.randn(1, 9, 17, 2, requires_grad=True)
     model(x)[0, 0, 3].sum().backward()
@@ -70,7 +70,7 @@ def test_every_frame_and_joint_counts() -> None:
     assert (x.grad.abs().sum(dim=(0, 3)) > 0).all()
 
 
-def test_drop_path_keeps_the_mean_and_rests_in_eval() -> None:
+def test_drop_path_keeps_the_mean_and_is_off_in_eval_mode() -> None:
     torch.manual_seed(0)
     drop = DropPath(0.25)
     x = torch.ones(4000, 1, 1)
@@ -87,18 +87,18 @@ def test_drop_path_keeps_the_mean_and_rests_in_eval() -> None:
     "sizes",
     [{"frames": 8}, {"frames": 0}, {"embed_dim": 20}, {"drop_path": 1.0}, {"mlp_ratio": 0.0}],
 )
-def test_impossible_sizes_are_refused(sizes: dict[str, Any]) -> None:
+def test_impossible_sizes_are_rejected(sizes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(sizes))):
         PoseFormer(**sizes)
 
 
-def test_other_windows_are_refused() -> None:
+def test_other_window_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match="windows of 9 frames and 17 joints, got 7 and 17"):
         PoseFormer(frames=9, embed_dim=8, depth=1)(torch.zeros(1, 7, 17, 2))
 
 
 def test_attention_maps_are_those_behind_the_pose() -> None:
-    """Rows sum to 1, and from the maps, the values and the rest of the network comes the pose."""
+    """Rows sum to 1, and the pose follows from the maps, the values and the other layers."""
     torch.manual_seed(0)
     model: Any = PoseFormer(frames=5, joints=6, embed_dim=8, heads=4, depth=2).eval()
     for parameter in model.parameters():
@@ -110,7 +110,7 @@ def test_attention_maps_are_those_behind_the_pose() -> None:
     for maps in (spatial, temporal):
         assert (maps >= 0).all()
         torch.testing.assert_close(maps.sum(-1), torch.ones(maps.shape[:-1]))
-        assert float(maps.detach().std(-1).mean()) > 0.01, "nobody looks anywhere in particular"
+        assert float(maps.detach().std(-1).mean()) > 0.01, "the attention is uniform"
     torch.testing.assert_close(pose, model(windows))
 
     def blocks(x: Tensor, stack: Any, maps: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ STRIDES = [1, 2, 4, 9, 12]
 
 
 def of_all_windows(model: SequencePoseFormer, stretch: Tensor) -> Tensor:
-    """The plain way: window by window, and frame by frame the weighted mean of what they said."""
+    """Reference: lift window by window, then take the weighted mean for each frame."""
     frames, context = model.config.frames, model.context
     stride = min(model.config.stride, frames)
     said: list[list[tuple[float, Tensor]]] = [[] for _ in stretch]
@@ -58,7 +58,7 @@ def test_parts_of_a_track_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPa
         for first in range(0, 70, 16)
     ]
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-5, rtol=0)
-    monkeypatch.setattr(sliding_module, "STEP_BYTES_A_THREAD", 20_000)  # few windows at a time
+    monkeypatch.setattr(sliding_module, "STEP_BYTES_PER_THREAD", 20_000)  # few windows at a time
     torch.testing.assert_close(
         slide(sliding_form(model), track, mirrored).poses, whole, atol=1e-5, rtol=0
     )

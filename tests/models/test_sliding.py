@@ -25,7 +25,7 @@ WEIGHTS = Path(__file__).parents[2] / "weights"
 
 
 def random_poseformer(**sizes: Any) -> PoseFormer:
-    """All parameters are random, those too that start at 0 or 1."""
+    """A PoseFormer with random parameters, including those initialised to 0 or 1."""
     torch.manual_seed(0)
     model = PoseFormer(**sizes).eval()
     with torch.no_grad():
@@ -35,7 +35,7 @@ def random_poseformer(**sizes: Any) -> PoseFormer:
 
 
 def each_window(model: LiftingModel, keypoints: Tensor) -> Tensor:
-    """The plain way: every window cut out, the whole network for each."""
+    """Reference: run the whole network on every window."""
     frames = model.config.frames
     windows = [keypoints[t : t + frames] for t in range(len(keypoints) - frames + 1)]
     with torch.no_grad():
@@ -62,7 +62,7 @@ def test_fp32_equals_every_window_by_itself(sizes: dict[str, Any]) -> None:
 
 @torch.inference_mode()
 def test_bf16_is_within_a_millimetre_with_weights_in_use() -> None:
-    """On average, for somebody who walks and is detected with 2 pixels of error."""
+    """On average, for a walking person detected with 2 px of noise."""
     checkpoint = load_checkpoint(WEIGHTS / "default.safetensors")
     people = walk(frames=300)
     errors_px = np.random.default_rng(0).normal(0, 2, people.keypoints_2d[0].shape)
@@ -77,11 +77,11 @@ def test_bf16_is_within_a_millimetre_with_weights_in_use() -> None:
 
 
 @torch.inference_mode()
-def test_batches_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poses_do_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_poseformer(frames=9, embed_dim=8, depth=2)
     keypoints = torch.randn(30, 17, 2)
     once = sliding_form(model).slide(keypoints)
-    monkeypatch.setattr(sliding_module, "STEP_BYTES_A_THREAD", 20_000)
+    monkeypatch.setattr(sliding_module, "STEP_BYTES_PER_THREAD", 20_000)
     one_by_one = sliding_form(model).slide(keypoints)
     torch.testing.assert_close(one_by_one, once, atol=1e-5, rtol=0)
 
@@ -111,7 +111,7 @@ def test_the_network_itself_is_left_as_it_was() -> None:
 
 
 class Linear(LiftingModel):
-    """Another network, with no sliding form of its own."""
+    """A network without an optimised sliding form."""
 
     name = "linear"
 

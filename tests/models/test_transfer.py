@@ -64,19 +64,19 @@ IN_H36M = (
     *("Head", "Thorax", "RShoulder", "RElbow", "RWrist", "LShoulder", "LElbow", "LWrist"),
     *("RHip", "RKnee", "RFoot", "LHip", "LKnee", "LFoot", "Hip", "Spine", "Neck/Nose"),
 )
-"""What MPI-INF-3DHP's joints are there."""
+"""MPI-INF-3DHP's joints, by their names in Human3.6M."""
 
 
 @pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("model", MODELS)
-def test_poses_of_the_same_joints_in_another_order_stay(model: str, back: bool) -> None:
+def test_reordered_joints_give_the_same_poses(model: str, back: bool) -> None:
     torch.manual_seed(0)
     order = torch.tensor([H36M17.index(joint) for joint in IN_H36M])
     theirs, ours = (H36M17, MPI_INF_3DHP) if not back else (MPI_INF_3DHP, H36M17)
     order = order.argsort() if back else order
     source, target = small(model), small(model)
     told = transfer(checkpoint(source, theirs), target, ours)
-    assert not any("anew" in line for line in told)
+    assert not any("Newly" in line for line in told)
     keypoints = torch.randn(4, source.config.frames, 17, 2)
     with torch.no_grad():
         before, after = source(keypoints), target(keypoints[:, :, order])
@@ -85,15 +85,15 @@ def test_poses_of_the_same_joints_in_another_order_stay(model: str, back: bool) 
 
 @pytest.mark.parametrize("skeleton", [HUMANEVA15, H36M17])
 @pytest.mark.parametrize("model", MODELS)
-def test_every_network_says_where_its_joints_and_frames_are(model: str, skeleton: Skeleton) -> None:
-    frames = 9 if model in ("martinez", "videopose") else 27  # those two have none, or more layers
+def test_every_network_declares_its_axes(model: str, skeleton: Skeleton) -> None:
+    frames = 9 if model in ("martinez", "videopose") else 27  # one frame only; more layers
     target = small(model, len(skeleton), frames)
     told = transfer(checkpoint(small(model), H36M17), target, skeleton)
-    assert not any("anew" in line for line in told)
+    assert not any("Newly" in line for line in told)
 
 
-def test_another_network_begins_anew_where_axes_mean_something_else() -> None:
-    """Position embeddings of one size: of a frame's channels, and of its joints' channels."""
+def test_tensors_with_other_axes_are_not_copied() -> None:
+    """Two positional embeddings of one shape, one with and one without an axis of joints."""
     source, target = MODELS["temporal"](frames=9, embed_dim=136, depth=1), network()
     before = target.state_dict()["frame_position"].clone()
     told = transfer(checkpoint(source, H36M17), target, H36M17)
@@ -111,7 +111,7 @@ def test_another_number_of_frames_is_interpolated(source: Checkpoint) -> None:
     assert torch.equal(new["spatial_blocks.0.mlp.0.weight"], old["spatial_blocks.0.mlp.0.weight"])
 
 
-def test_a_window_of_one_frame_takes_the_one_in_the_middle(source: Checkpoint) -> None:
+def test_a_window_of_one_frame_takes_the_centre_frame(source: Checkpoint) -> None:
     target = network(frames=1)
     transfer(source, target, H36M17)
     old, new = source.model.state_dict(), target.state_dict()
@@ -124,7 +124,7 @@ def test_a_joint_keeps_its_channels_in_another_skeleton(
 ) -> None:
     target = network(joints=len(skeleton))
     told = transfer(source, target, skeleton)
-    assert not any("anew" in line for line in told)
+    assert not any("Newly" in line for line in told)
     old, new = source.model.state_dict(), target.state_dict()
     a, b = H36M17.index("LElbow"), skeleton.index("left_elbow")
     theirs, ours = slice(8 * a, 8 * a + 8), slice(8 * b, 8 * b + 8)
@@ -133,7 +133,7 @@ def test_a_joint_keeps_its_channels_in_another_skeleton(
     qkv = "temporal_blocks.0.attention.qkv.weight"
     for group in range(3):
         rows = new[qkv].unflatten(0, (3, -1))[group], old[qkv].unflatten(0, (3, -1))[group]
-        if len(skeleton) == 17:  # then those inside stay where they are
+        if len(skeleton) == 17:  # then inner channels are copied as they are
             assert torch.equal(rows[0][:, ours], rows[1][:, theirs])
         else:
             assert torch.equal(rows[0][ours, ours], rows[1][theirs, theirs])
@@ -141,7 +141,7 @@ def test_a_joint_keeps_its_channels_in_another_skeleton(
     assert torch.equal(new[head][3 * b : 3 * b + 3, ours], old[head][3 * a : 3 * a + 3, theirs])
 
 
-def test_joints_that_only_the_target_has_keep_their_start() -> None:
+def test_joints_that_only_the_target_has_keep_their_initial_weights() -> None:
     torch.manual_seed(0)
     small = Checkpoint(
         model=network(joints=15), normalisation="screen", fps=60.0, skeleton="humaneva15"
@@ -153,9 +153,9 @@ def test_joints_that_only_the_target_has_keep_their_start() -> None:
     assert torch.equal(target.state_dict()["joint_position"][0, spine], before[0, spine])
 
 
-def test_what_does_not_fit_is_told(source: Checkpoint) -> None:
+def test_tensors_that_do_not_fit_are_reported(source: Checkpoint) -> None:
     target = network(embed_dim=16, depth=2)
     told = transfer(source, target, H36M17)
-    assert "Begin anew" in told[-1]
+    assert "Newly initialised" in told[-1]
     with torch.no_grad():
         assert target(torch.zeros(1, 9, 17, 2)).isfinite().all()

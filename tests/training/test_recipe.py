@@ -67,7 +67,7 @@ def test_impossible_recipes_are_refused(wrong: dict[str, Any]) -> None:
     [
         ({"model": "resnet"}, "--model resnet: choose poseformer, sequence"),
         ({"single_frame": True}, "is for the network sequence"),
-        ({"embed_dim": 12}, "does not divide into 8 heads"),
+        ({"embed_dim": 12}, "is not divisible by 8 heads"),
     ],
 )
 def test_impossible_networks_are_refused(wrong: dict[str, Any], message: str) -> None:

@@ -23,7 +23,7 @@ from vidpose.errors import MissingDependencyError, UsageError, VidposeError
 from vidpose.events import Info, Report, ignore
 from vidpose.lifting.sliding_window import Lifted, mirror
 from vidpose.models import Checkpoint, load_checkpoint
-from vidpose.models.normalisation import NORMALISATIONS, shown_missing
+from vidpose.models.normalisation import NORMALISATIONS, missing_inputs
 from vidpose.skeleton import SKELETONS
 from vidpose.utils.files import replacing
 from vidpose.utils.gaps import interpolate
@@ -72,7 +72,7 @@ class TrackLifter(nn.Module):
         times = torch.arange(keypoints_px.shape[0], device=keypoints_px.device)
         filled = interpolate(keypoints_px, times.to(keypoints_px.dtype))
         missing = ~keypoints_px.isfinite().all(dim=-1)
-        shown = shown_missing(missing, knows_missing=self.model.knows_missing)
+        shown = missing_inputs(missing, knows_missing=self.model.knows_missing)
         track = filled.where(~shown[..., None], math.nan)
         inputs, rotation = self._normalise(track, frame_size, focal_px)
         flipped = None

@@ -1,4 +1,4 @@
-"""Networks: plain torch modules that know no files and no video, and their checkpoints."""
+"""The lifting networks, as plain torch modules without file or video handling, and checkpoints."""
 
 from vidpose.models.base import LiftingModel
 from vidpose.models.checkpoint import MODELS, Checkpoint, save_checkpoint

@@ -1,4 +1,4 @@
-"""What every lifting network is to those who train and use it."""
+"""The interface of all lifting networks."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
-MOST = 100_000
-"""No size of a network is greater; what says so in a checkpoint is damaged, or a trap."""
-MOST_BLOCKS = 256
-MOST_RATIO = 64.0
+MAX_SIZE = 100_000
+"""Upper bound on a network's sizes; a checkpoint with a larger one is damaged or malicious."""
+MAX_BLOCKS = 256
+MAX_RATIO = 64.0
 
 
-def check_positive(config: object, *names: str, most: int = MOST) -> None:
-    """Raise ValueError unless these fields are whole numbers above 0, `most` at most."""
+def check_positive(config: object, *names: str, maximum: int = MAX_SIZE) -> None:
+    """Raise ValueError unless these fields are whole numbers from 1 to `maximum`."""
     for name in names:
         value = getattr(config, name)
         if isinstance(value, bool) or not (isinstance(value, int) and value > 0):
             raise ValueError(f"{name}: expected a positive whole number, got {value!r:.40}")
-        if value > most:
-            raise ValueError(f"{name}: expected {most:,} at most, got {value!r:.40}")
+        if value > maximum:
+            raise ValueError(f"{name}: expected {maximum:,} at most, got {value!r:.40}")
 
 
 def check_fraction(config: object, *names: str) -> None:
-    """Raise ValueError unless these fields are from 0 to below 1."""
+    """Raise ValueError unless these fields are at least 0 and below 1."""
     for name in names:
         if not 0 <= getattr(config, name) < 1:
             raise ValueError(f"{name}: expected 0 to below 1, got {getattr(config, name)!r:.40}")
 
 
 def check_window(frames: int) -> None:
-    """Raise ValueError unless a window of so many frames has a centre."""
+    """Raise ValueError unless a window of `frames` frames has a centre frame."""
     if frames % 2 == 0:
-        raise ValueError(f"frames: a window has a centre, so it is odd; got {frames}")
+        raise ValueError(f"frames: expected an odd number, for a centre frame; got {frames}")
 
 
 class SlidingForm(Protocol):
-    """What slides over a track: a network, or its faster `vidpose.models.sliding.sliding_form`."""
+    """A network that slides over a track, or its faster `vidpose.models.sliding.sliding_form`."""
 
     config: Any
     """The network's sizes; has at least `frames` and `joints`."""
@@ -59,25 +59,25 @@ class SlidingForm(Protocol):
 
 
 class LiftingModel(nn.Module):
-    """A window of 2D poses in, the 3D pose of its centre frame out, or those of all its frames.
+    """Lifts a window of 2D poses to the 3D pose of its centre frame, or of all its frames.
 
-    `forward` takes (B, F, J, 2) normalised keypoints (how they are normalised is the
-    checkpoint's to say; NaN where a joint is missing) and gives (B, 1, J, 3) metres, relative to
-    the root; (B, F, J, 3) if `all_frames`.
+    `forward` takes (B, F, J, 2) keypoints, normalised as the checkpoint specifies, NaN where a
+    joint is missing. It returns (B, 1, J, 3) root-relative metres; (B, F, J, 3) if `all_frames`.
     """
 
     name: ClassVar[str]
-    """As checkpoints and `vidpose train --model` call it."""
+    """Its name in checkpoints and for `vidpose train --model`."""
     config_class: ClassVar[type]
-    """The network's sizes, a frozen dataclass with `frames` and `joints` among its fields, which
-    travels in checkpoints. The network is called with the same arguments."""
+    """Frozen dataclass of the network's sizes, stored in checkpoints; has at least `frames` and
+    `joints`. The network's constructor takes the same arguments."""
     all_frames: ClassVar[bool] = False
-    """Whether it answers for all frames of a window."""
+    """Whether it predicts all frames of a window, not only the centre."""
     knows_missing: ClassVar[bool] = False
-    """Whether it distinguishes a missing joint from a visible one; else it sees it on the root."""
+    """Whether it can tell a missing joint from a visible one; if not, it sees the joint at the
+    root."""
     axes: ClassVar[Mapping[str, str]] = {}
-    """What the axes of its tensors count, for `transfer`; see there. By name, with * and ? as in
-    file names; a tensor that is not here has none of joints or frames."""
+    """What the axes of its tensors mean, for `vidpose.models.transfer.transfer`. Keys are tensor
+    names with the wildcards * and ?; tensors not listed have no axis of joints or frames."""
     config: Any
     """The network's sizes; has at least `frames` and `joints`."""
 
@@ -88,34 +88,33 @@ class LiftingModel(nn.Module):
 
     @property
     def context(self) -> int:
-        """Frames before, and frames after, that the pose of a frame depends on.
+        """Number of frames on either side that a frame's pose depends on.
 
-        The receptive field is twice that and the frame itself.
+        The receptive field is 2 * context + 1 frames.
         """
         return int(self.config.frames) // 2
 
     @property
     def step(self) -> int:
-        """Frames from one window to the next as it slides; parts of a track are of a multiple."""
+        """Frames from one window to the next; a track is split at multiples of it."""
         return 1
 
     def slide(self, keypoints: Tensor) -> Tensor:
-        """The poses of a stretch of frames without its ends: (T + 2 * context, J, 2) -> (T, J, 3).
+        """Lift T frames with `context` frames on either side: (T + 2 * context, J, 2) -> (T, J, 3).
 
-        Equal to `forward` on every window cut out; networks that share work between windows
-        do better than that.
+        Equal to `forward` on every window; networks override it to share work between windows.
         """
         windows = keypoints.unfold(0, self.config.frames, 1)  # (T, J, 2, F)
         poses: Tensor = self(windows.permute(0, 3, 1, 2))[:, 0]
         return poses
 
     def windows(self, keypoints: Tensor) -> Tensor:
-        """The poses of single windows, as of `forward`: (N, F, J, 2) -> (N, 1 or F, J, 3)."""
+        """Lift separate windows, as `forward` does: (N, F, J, 2) -> (N, 1 or F, J, 3)."""
         poses: Tensor = self(keypoints)
         return poses
 
     def check_windows(self, keypoints: Tensor) -> None:
-        """Raise ValueError unless these are windows (B, F, J, 2) of this network's sizes."""
+        """Raise ValueError unless the shape (B, F, J, 2) fits this network's sizes."""
         frames, joints = keypoints.shape[1:3]
         if (frames, joints) != (self.config.frames, self.config.joints):
             raise ValueError(
@@ -124,6 +123,6 @@ class LiftingModel(nn.Module):
             )
 
 
-def put_on_root(keypoints: Tensor) -> Tensor:
-    """Missing joints, NaN, on the root: for networks that know of none."""
+def zero_missing(keypoints: Tensor) -> Tensor:
+    """Put missing joints (NaN) at the root, for networks that cannot mark a joint as missing."""
     return keypoints.nan_to_num()

@@ -1,4 +1,4 @@
-"""What the transformers among the networks are made of, and the sizes they share.
+"""Building blocks of the transformer networks, and their common configuration.
 
 Equation numbers are those of the PoseFormer paper (see `poseformer.py`).
 """
@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidpose.models.base import (
-    MOST_BLOCKS,
-    MOST_RATIO,
+    MAX_BLOCKS,
+    MAX_RATIO,
     check_fraction,
     check_positive,
     check_window,
@@ -22,7 +22,7 @@ from vidpose.models.base import (
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Sizes of a transformer; travels in its checkpoint."""
+    """Sizes of a transformer; stored in its checkpoint."""
 
     frames: int = 81
     joints: int = 17
@@ -31,23 +31,23 @@ class TransformerConfig:
     heads: int = 8
     mlp_ratio: float = 2.0
     drop_path: float = 0.1
-    """Stochastic depth of the last block of each stack; rises linearly from 0. Training only."""
+    """Drop rate of each stack's last block in training; rises linearly from 0 at the first."""
 
     def __post_init__(self) -> None:
         check_positive(self, "frames", "joints", "embed_dim", "heads")
-        check_positive(self, "depth", most=MOST_BLOCKS)
+        check_positive(self, "depth", maximum=MAX_BLOCKS)
         check_window(self.frames)
         if self.embed_dim % self.heads:
-            raise ValueError(f"embed_dim {self.embed_dim} does not divide into {self.heads} heads")
+            raise ValueError(f"embed_dim {self.embed_dim} is not divisible by {self.heads} heads")
         check_fraction(self, "drop_path")
-        if not 0 < self.mlp_ratio <= MOST_RATIO:
+        if not 0 < self.mlp_ratio <= MAX_RATIO:
             raise ValueError(
-                f"mlp_ratio: expected above 0, {MOST_RATIO:g} at most, got {self.mlp_ratio!r:.40}"
+                f"mlp_ratio: expected above 0, {MAX_RATIO:g} at most, got {self.mlp_ratio!r:.40}"
             )
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (Huang et al., 2016): a residual branch is left out for whole samples."""
+    """Stochastic depth (Huang et al., 2016): drops a residual branch for whole samples."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -56,48 +56,49 @@ class DropPath(nn.Module):
         """See `draw_drop_paths_for`."""
 
     def draw(self, x: Tensor) -> Tensor | None:
-        """What a branch (B, tokens, dim) is multiplied with, (B, 1, 1); None: nothing is left out.
+        """Draw the factors, (B, 1, 1), for a branch (B, tokens, dim); None if nothing is dropped.
 
-        Apart from the product, so that this may be compiled: it has nothing random in it.
+        Drawing is separate from multiplying, so that `Block.compute`, without randomness, can be
+        compiled.
         """
         if self.rate == 0 or not self.training:
             return None
         keep = 1 - self.rate
         start, stop, whole = self.part or (0, 1, 1)
-        each = len(x) // (stop - start)  # the spatial stage has a row for every frame
+        each = len(x) // (stop - start)  # the spatial stage has one row per frame
         mask = torch.empty(whole * each, device=x.device).bernoulli_(keep)
         return mask[start * each : stop * each].view(-1, 1, 1) / keep
 
 
 def draw_drop_paths_for(model: nn.Module, start: int, stop: int, whole: int) -> None:
-    """Let stochastic depth draw for a whole batch of which the next pass sees a part.
+    """Make the next pass, on part of a batch, draw stochastic depth for the whole batch.
 
-    A batch that is split over passes or processes, all with the same seed, then trains as if it
-    were not.
+    With the same seed everywhere, a batch split over passes or processes then trains as if it
+    were not split.
 
     Args:
-        model: whose next pass it is.
-        start, stop: the part of the batch.
-        whole: the whole batch.
+        model: the network.
+        start, stop: the samples of the batch that the next pass sees.
+        whole: size of the whole batch.
     """
     for module in model.modules():
         if isinstance(module, DropPath):
             module.part = start, stop, whole
 
 
-MOST_PLAIN_TOKENS = 256
-"""Attention among more tokens is not trained by plain products: their maps take too much memory."""
+MAX_PLAIN_TOKENS = 256
+"""With more tokens, training does not use the plain attention: its maps take too much memory."""
 
 
 def compile_blocks(model: nn.Module, backend: str) -> None:
-    """Let `torch.compile` have a network's blocks, in which nearly all of the time goes.
+    """Compile a network's transformer blocks, which take nearly all of the time.
 
-    A network's blocks are alike, so one or two are compiled and not all of it; no tensor or
-    parameter changes its name.
+    Blocks of one size share their compiled code, so this takes less time than compiling the whole
+    network. Tensor and parameter names do not change.
     """
     for module in model.modules():
         if isinstance(module, Block):
-            # Of one size each: what is compiled must not depend on which sizes came before.
+            # Static shapes: the compiled code must not depend on the sizes seen before.
             module.compute = torch.compile(  # type: ignore[method-assign]
                 module.compute, backend=backend, dynamic=False
             )
@@ -113,20 +114,20 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """(B, tokens, dim) -> the same; into `maps` goes who looked at whom.
+        """(B, tokens, dim) -> (B, tokens, dim); appends the attention weights to `maps`.
 
-        A map is (B, heads, tokens, tokens); its rows, one for each token that looks, sum to 1.
+        They are (B, heads, tokens, tokens); each row, a query's weights, sums to 1.
         """
         batch, tokens, dim = x.shape
-        if tokens == 1 and maps is None:  # a lone token has nobody else to look at
+        if tokens == 1 and maps is None:  # a single token attends to itself only
             value = F.linear(x, self.qkv.weight[2 * dim :], self.qkv.bias[2 * dim :])
             return self.proj(value)
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, tokens, dim / heads) each
-        # The fused kernel's backward pass is slow on a CPU. Forward and backward together, one core
-        # of a Zen 4, fused and plain: 64 windows of 81 frames in bf16 154 and 44 ms; joints of 2592
-        # frames, heads 2 wide, in fp32 99 and 60 ms. Forward alone the fused kernel is the faster.
-        plain = self.training and x.device.type == "cpu" and tokens <= MOST_PLAIN_TOKENS
+        # The fused kernel's backward pass is slow on a CPU. Forward and backward on one Zen 4 core,
+        # fused vs. plain: 64 windows of 81 frames in bf16 154 vs. 44 ms; the joints of 2592 frames,
+        # 2 channels a head, in fp32 99 vs. 60 ms. For the forward pass alone, fused is faster.
+        plain = self.training and x.device.type == "cpu" and tokens <= MAX_PLAIN_TOKENS
         if maps is None and not plain:
             x = F.scaled_dot_product_attention(q, k, v)
         else:
@@ -155,7 +156,7 @@ class Block(nn.Module):
     def compute(
         self, x: Tensor, keep1: Tensor | None, keep2: Tensor | None, maps: list[Tensor] | None
     ) -> Tensor:
-        """`forward` with what stochastic depth keeps of the two branches."""
+        """`forward`, given the stochastic depth factors of the two branches."""
         branch = self.attention(self.norm1(x), maps)
         x = x + (branch if keep1 is None else branch * keep1)
         branch = self.mlp(self.norm2(x))
@@ -163,21 +164,21 @@ class Block(nn.Module):
 
 
 class Stack(nn.Sequential):
-    """`depth` blocks, one after the other; sizes other than their width are the config's."""
+    """`depth` blocks of width `dim` in sequence, with the config's heads, MLP ratio, drop path."""
 
     def __init__(self, dim: int, depth: int, config: TransformerConfig) -> None:
         rates = [config.drop_path * i / max(1, depth - 1) for i in range(depth)]
         super().__init__(*(Block(dim, config.heads, config.mlp_ratio, rate) for rate in rates))
 
     def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """(B, tokens, dim) -> the same; into `maps` goes every block's, see `Attention`."""
+        """(B, tokens, dim) -> (B, tokens, dim); appends each block's `Attention` map to `maps`."""
         for block in self:
             x = block(x, maps)
         return x
 
 
 def stack_axes(name: str, width: str) -> dict[str, str]:
-    """`LiftingModel.axes` of a `Stack`, whose tokens' channels are `width`."""
+    """Return `LiftingModel.axes` for a `Stack` whose channel axis is `width`."""
     return {
         f"{name}.*.norm?.*": width,
         f"{name}.*.attention.qkv.*": f"3*inner {width}",
@@ -188,5 +189,5 @@ def stack_axes(name: str, width: str) -> dict[str, str]:
 
 
 def pose_head(width: int, joints: int) -> nn.Sequential:
-    """(B, 1, width) -> (B, 1, 3 * joints), the paper's regression head."""
+    """Make the paper's regression head: (B, 1, width) -> (B, 1, 3 * joints)."""
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3 * joints))

@@ -1,8 +1,7 @@
-"""Checkpoints: a network's weights with all that is needed to use them.
+"""Checkpoints: a network's weights and everything needed to use them.
 
-A checkpoint is a safetensors file (no code in it can run) whose metadata says what the network
-is, how its input is normalised, at which frame rate and for which skeleton it was trained, and
-from what.
+A checkpoint is a safetensors file, which cannot contain code. Its metadata holds the network's
+configuration, input normalisation, training frame rate, skeleton and training provenance.
 """
 
 from __future__ import annotations
@@ -43,18 +42,18 @@ MODELS: dict[str, type[LiftingModel]] = {
         VideoPose,
     )
 }
-"""The networks, by the name that checkpoints give them; all take `frames` and `joints`."""
+"""The networks by their name in checkpoints; all take `frames` and `joints`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A network and how to use it."""
+    """A network with its normalisation, frame rate, skeleton and provenance."""
 
     model: LiftingModel
     normalisation: str
     """A key of `vidpose.models.normalisation.NORMALISATIONS`."""
     fps: float
-    """Frames a second of the windows it was trained on."""
+    """Frame rate of the windows it was trained on."""
     skeleton: str
     training: dict[str, Any] = field(default_factory=dict)
     """Data, recipe and errors; JSON values only."""
@@ -63,7 +62,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
-    """Write a checkpoint; it appears complete or not at all."""
+    """Write a checkpoint atomically."""
     metadata = {
         "format": FORMAT,
         "model": checkpoint.model.name,
@@ -78,18 +77,18 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, dtype: torch.dtype = tor
         for name, tensor in checkpoint.model.state_dict().items()
     }
     with replacing(path) as temporary:
-        # Not by safetensors itself, which reports a full disk as an error of its own.
+        # Not safetensors.save_file: it does not report a full disk as an OSError.
         temporary.write_bytes(safetensors.save(tensors, metadata))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours, strictly, on the CPU, in float32; the network is in eval mode.
+    """Read a vidpose checkpoint strictly, on the CPU, in float32; the network is in eval mode.
 
     Raises:
-        WeightsError: the file is no vidpose checkpoint, or does not fit the network that it says
-            it is for.
+        WeightsError: the file is not a vidpose checkpoint, or its tensors do not fit the network
+            in its metadata.
     """
-    advice = "give a .safetensors file of vidpose's"
+    advice = "give a .safetensors file that vidpose wrote"
     with (
         reading(path, WeightsError, "holds no weights that can be read", advice),
         safe_open(path, framework="pt") as file,
@@ -103,7 +102,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     with reading(path, WeightsError, "is not usable", "it may need a newer vidpose"):
         kind = MODELS[_one_of(metadata, "model", MODELS)]
-        # No memory yet, and sizes in bounds: the file may describe anything.
+        # Untrusted sizes: check their bounds, and allocate nothing before the tensors fit.
         with torch.device("meta"):
             model = kind(**_sizes(kind, metadata["config"]))
         checkpoint = Checkpoint(
@@ -125,7 +124,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _sizes(kind: type[LiftingModel], config: str) -> dict[str, Any]:
-    """The arguments of a network; raises ValueError for one that it does not have."""
+    """Parse a network's arguments; raise ValueError for an unknown one."""
     sizes = parse_object("config", config)
     known = [field.name for field in fields(kind.config_class)]
     if strange := [name for name in sizes if name not in known]:

@@ -1,7 +1,7 @@
-"""What a network costs: its parameters, and the floating-point operations of a pose.
+"""The cost of a network: number of parameters, and floating-point operations per pose.
 
-A multiply-add is two operations. Only matrix products and convolutions count, as everywhere in
-the field; norms, activations and sums would add a percent or two.
+A multiply-add counts as two operations. As usual in the field, only matrix products and
+convolutions count; norms, activations and sums would add a percent or two.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from vidpose.models.base import LiftingModel
 
 
 def parameters(model: LiftingModel) -> int:
-    """The number of its parameters."""
+    """Count the parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def per_window(model: LiftingModel) -> int:
-    """Operations for one window, counted while the network runs."""
+    """Count the operations for one window by running the network."""
     config = model.config
     return _counted(model, lambda twin: twin(torch.empty(1, config.frames, config.joints, 2)))
 
 
 def per_frame(model: LiftingModel, frames: int = 512) -> float:
-    """Operations for one pose of a stretch of video, counted while the network slides over it.
+    """Count the operations per pose with sliding windows, by running the network.
 
-    Windows next to each other share what `slide` shares between them.
+    Work that `slide` shares between windows counts once.
 
     Args:
         model: the network.
-        frames: the poses of the stretch.
+        frames: number of poses to average over.
     """
     stretch = frames + 2 * model.context
     keypoints = stretch, model.config.joints, 2
@@ -43,8 +43,8 @@ def per_frame(model: LiftingModel, frames: int = 512) -> float:
 
 
 def _counted(model: LiftingModel, run: Callable[[LiftingModel], Any]) -> int:
-    # On the meta device only shapes are computed, so that any size is quick. The plain attention,
-    # because the counter does not know every fused one.
+    # The meta device computes only shapes, so any size is quick. The math attention, because the
+    # counter does not know every fused kernel.
     counter = FlopCounterMode(display=False)
     with torch.device("meta"), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         twin = type(model)(**asdict(model.config)).eval()
@@ -54,9 +54,9 @@ def _counted(model: LiftingModel, run: Callable[[LiftingModel], Any]) -> int:
 
 
 def papers_formula(frames: int) -> int:
-    """What the PoseFormer paper's Table 6 seems to hold, worked out by hand.
+    """Compute what the FLOPs in the PoseFormer paper's Table 6 appear to count.
 
-    The linear layers of four temporal blocks of width 512, where the network's is 544; no
-    attention, no spatial stage.
+    They match the linear layers of four temporal blocks of width 512 (the network's width is 544),
+    without attention and without the spatial stage.
     """
     return 2 * 4 * 8 * 512**2 * frames

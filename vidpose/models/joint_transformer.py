@@ -1,4 +1,4 @@
-"""What the PoseFormer paper decides against (Figure 1b): every joint of every frame is a token."""
+"""The PoseFormer paper's rejected alternative (Figure 1b): one token per joint and frame."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, put_on_root
+from vidpose.models.base import LiftingModel, zero_missing
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 
 
 class JointTransformer(LiftingModel):
-    """All joints of all frames attend to each other at once.
+    """A single transformer in which all joints of all frames attend to each other.
 
-    That is F * J tokens, and attention that grows with the square of their number, which is why
-    PoseFormer has two stages. What comes before and after the blocks is as in PoseFormer:
-    `embed_dim` is the width of a joint's embedding, and the frames' weighted mean is read.
+    Attention over F * J tokens grows with the square of their number, which is why PoseFormer has
+    two stages. Everything before and after the blocks is as in PoseFormer: joint embeddings of
+    width `embed_dim`, and a head on the weighted mean over the frames.
     """
 
     name = "joints"
@@ -42,7 +42,7 @@ class JointTransformer(LiftingModel):
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, F, J, 2) -> (B, 1, J, 3)."""
         self.check_windows(keypoints)
-        x = self.joint_embedding(put_on_root(keypoints)).flatten(1, 2) + self.position
+        x = self.joint_embedding(zero_missing(keypoints)).flatten(1, 2) + self.position
         x = self.norm(self.blocks(x))  # (B, F * J, C)
         x = x.unflatten(1, (self.config.frames, self.config.joints)).flatten(2)  # (B, F, J * C)
         return self.head(self.frame_pooling(x)).unflatten(-1, (self.config.joints, 3))

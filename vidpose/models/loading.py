@@ -1,4 +1,4 @@
-"""Opening a checkpoint, whether it is ours or an official one."""
+"""Loading checkpoints, vidpose's own or official ones."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from vidpose.utils.files import obstacle
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint, strictly, on the CPU, in float32; the network is in eval mode.
+    """Read a checkpoint strictly, on the CPU, in float32; the network is in eval mode.
 
-    It may also be one of the official .bin files that `official.read_official` understands.
+    It may also be an official .bin file, see `official.read_official`.
 
     Raises:
-        WeightsError: the file is missing, is no vidpose checkpoint, or does not fit the network
-            that it says it is for.
-        UsageError: it is an official one that does not tell whose joints it is for.
+        WeightsError: the file is missing, is not a checkpoint, or its tensors do not fit the
+            network in its metadata.
+        UsageError: it is an official checkpoint whose skeleton cannot be inferred.
     """
     path = Path(path)
-    advice = "give a .safetensors file of vidpose's"
+    advice = "give a .safetensors file that vidpose wrote"
     if why := obstacle(path, advice):
         raise WeightsError(f"{path} {why}.")
-    if path.suffix.lower() == ".npz":  # a zip archive as well, but never of torch.save
+    if path.suffix.lower() == ".npz":  # also a zip archive, but never written by torch.save
         raise WeightsError(f"{path} holds arrays, such as a result, and no weights; {advice}.")
     return read_official(path) if is_torch_file(path) else read_checkpoint(path)
 
 
 def load_model(path: str | Path) -> LiftingModel:
-    """The network of a checkpoint, in eval mode, on the CPU; `model.config` has its sizes.
+    """Load a checkpoint's network, in eval mode, on the CPU; `model.config` has its sizes.
 
-    It takes (B, frames, 17, 2) normalised keypoints and gives (B, 1, 17, 3) metres. The file may
-    be ours or an official .bin, as for `load_checkpoint`, which also tells the normalisation.
+    It takes (B, frames, 17, 2) normalised keypoints and returns (B, 1, 17, 3) metres. The file may
+    be vidpose's own or an official .bin. `load_checkpoint` also returns the normalisation.
 
     Raises:
         WeightsError, UsageError: as `load_checkpoint`.

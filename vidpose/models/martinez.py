@@ -13,20 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidpose.models.base import (
-    MOST_BLOCKS,
+    MAX_BLOCKS,
     LiftingModel,
     check_fraction,
     check_positive,
-    put_on_root,
+    zero_missing,
 )
 
 
 @dataclass(frozen=True)
 class MartinezConfig:
-    """Sizes of the network; travels in its checkpoint."""
+    """Sizes of the network; stored in its checkpoint."""
 
     frames: int = 1
-    """It sees one frame at a time, so nothing else will do."""
+    """Always 1."""
     joints: int = 17
     width: int = 1024
     depth: int = 2
@@ -35,14 +35,14 @@ class MartinezConfig:
 
     def __post_init__(self) -> None:
         check_positive(self, "frames", "joints", "width")
-        check_positive(self, "depth", most=MOST_BLOCKS)
+        check_positive(self, "depth", maximum=MAX_BLOCKS)
         check_fraction(self, "dropout")
         if self.frames != 1:
             raise ValueError(f"frames: this network lifts single frames, so 1; got {self.frames}")
 
 
 class BoundedLinear(nn.Linear):
-    """A linear layer whose weights' norm, over the whole matrix, is held at 1 or below."""
+    """A linear layer whose weight matrix has a Frobenius norm of at most 1."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
@@ -59,7 +59,7 @@ def _layer(inputs: int, width: int, dropout: float) -> nn.Sequential:
 
 
 class Martinez(LiftingModel):
-    """A layer that widens the pose, residual blocks, and a layer that reads the answer."""
+    """An input layer, residual blocks, and a linear output layer."""
 
     name = "martinez"
     config_class = MartinezConfig
@@ -79,7 +79,7 @@ class Martinez(LiftingModel):
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, 1, J, 2) -> (B, 1, J, 3)."""
         self.check_windows(keypoints)
-        x = self.widen(put_on_root(keypoints).flatten(1))
+        x = self.widen(zero_missing(keypoints).flatten(1))
         for block in self.blocks:
             x = x + block(x)
         return self.head(x).unflatten(-1, (1, self.config.joints, 3))

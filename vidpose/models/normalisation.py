@@ -1,9 +1,8 @@
-"""How 2D joints become the network's input, and its output the camera frame again.
+"""Normalisation of 2D joints for the network, and rotation of its output to the camera frame.
 
-Training, evaluation and inference share the functions here, so that they cannot differ. A
-checkpoint names the normalisation that it was trained with. Rays are x and y of the direction
-through a pixel at depth 1, `(pixel - principal point) / focal length`; the principal point is the
-middle of the picture.
+Training, evaluation and inference share these functions. A checkpoint names the normalisation it
+was trained with. A ray is the direction through a pixel, as its x and y at depth 1:
+`(pixel - principal point) / focal length`. The principal point is the image centre.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from torch import Tensor
 from vidpose.utils.constants import constant
 from vidpose.utils.gaps import interpolate
 
-NEAREST_DEPTH = 0.1
-"""A ray this flat against the turned camera, an outlier far outside the picture, is cut off."""
+MIN_DEPTH = 0.1
+"""Lower bound of a ray's depth in the rotated camera; below lie outliers far outside the image."""
 
 
 def fill_gaps(
     joints: Tensor, timestamps: Tensor, *, knows_missing: bool, root: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """What a network is fed with where joints are missing: all are interpolated in time.
+    """Interpolate missing joints in time, and say which the network should see as missing.
 
-    A network that knows of missing joints sees NaN there; except for the root, around which the
-    person is turned and sized. A joint that is never there stays NaN.
+    A network with `knows_missing` gets NaN for missing joints, except for the root, which
+    centres and scales the person. A joint that is missing in all frames stays NaN.
 
     Args:
         joints: (..., T, J, D) tracks, NaN where a joint is missing.
@@ -37,32 +36,32 @@ def fill_gaps(
         root: the root joint.
 
     Returns:
-        The tracks without gaps, and (..., T, J) bool, where to put NaN.
+        The interpolated tracks, and (..., T, J) bool, where to put NaN.
     """
     missing = ~joints.isfinite().all(dim=-1)
-    if joints.ndim == 3:  # one track, perhaps an hour long: joint by joint takes little memory
+    if joints.ndim == 3:  # one track, perhaps an hour long: joint by joint saves memory
         filled = joints.clone()
         for j in missing.any(dim=0).nonzero()[:, 0].tolist():
             filled[:, j : j + 1] = interpolate(joints[:, j : j + 1], timestamps)
     else:
         filled = interpolate(joints, timestamps)
-    return filled, shown_missing(missing, knows_missing=knows_missing, root=root)
+    return filled, missing_inputs(missing, knows_missing=knows_missing, root=root)
 
 
-def shown_missing(missing: Tensor, *, knows_missing: bool, root: int = 0) -> Tensor:
-    """Which of the missing joints, (..., J) bool, a network sees as such; see `fill_gaps`."""
+def missing_inputs(missing: Tensor, *, knows_missing: bool, root: int = 0) -> Tensor:
+    """Select the missing joints, (..., J) bool, that a network gets as NaN; see `fill_gaps`."""
     shown = missing & (torch.arange(missing.shape[-1], device=missing.device) != root)
     return shown if knows_missing else torch.zeros_like(missing)
 
 
 def look_at(rays: Tensor) -> Tensor:
-    """The smallest rotation that brings each ray onto the optical axis.
+    """Compute the smallest rotation that brings each ray onto the optical axis.
 
     Args:
         rays: (..., 2).
 
     Returns:
-        (..., 3, 3), camera frame to the turned camera's frame.
+        (..., 3, 3), from the camera frame to the rotated camera's frame.
     """
     direction = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
     a, b, c = (direction / direction.norm(dim=-1, keepdim=True)).unbind(-1)
@@ -74,28 +73,28 @@ def look_at(rays: Tensor) -> Tensor:
 def person_from_rays(
     rays: Tensor, root: int = 0, *, root_always_counts: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The person as a camera turned towards them would see them, at a size of about one.
+    """Rotate the camera towards the person and scale them to a size of about one.
 
-    Every frame stands for itself: a camera of the same place is turned so that the root joint
-    is on its axis, and the picture is divided by the mean distance of the other joints from the
-    root. Where the person is in the picture and how large thus does not matter, while perspective
-    is kept. Joints that are not finite become NaN; where the root itself is not finite, the
-    middle of the others stands in for it.
+    Each frame on its own: the camera is rotated about its centre until the root lies on the
+    optical axis, and the image is divided by the mean distance of the other joints from the root.
+    The input then does not depend on the person's position and size in the image, but keeps the
+    perspective. Joints that are not finite become NaN; without a finite root, the mean of the
+    other joints replaces it.
 
     Args:
         rays: (..., J, 2).
         root: the root joint.
-        root_always_counts: divide as if the root were among the joints that are there.
+        root_always_counts: compute the mean distance as if the root were always visible.
 
     Returns:
-        inputs (..., J, 2) and the rotations (..., 3, 3) from the camera frame to the turned
-        camera's, in which the network then gives its answer.
+        inputs (..., J, 2), and the rotations (..., 3, 3) from the camera frame to the rotated
+        camera's, in which the network predicts.
     """
     on_axis = rays[..., root, :]
     middle = rays.nanmean(dim=-2).nan_to_num()
     rotation = look_at(torch.where(on_axis.isfinite(), on_axis, middle))
     points = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1) @ rotation.mT
-    inputs = points[..., :2] / points[..., 2:].clamp_min(NEAREST_DEPTH)
+    inputs = points[..., :2] / points[..., 2:].clamp_min(MIN_DEPTH)
     seen = inputs.isfinite().all(dim=-1, keepdim=True)
     inputs = torch.where(seen, inputs, 0)
     distance = inputs.norm(dim=-1).sum(dim=-1)
@@ -106,7 +105,7 @@ def person_from_rays(
 
 
 Size = tuple[int, int] | Tensor
-"""Width and height in pixels; a tensor (2,) in networks for other runtimes."""
+"""Width and height in pixels; a tensor (2,) in ONNX export."""
 
 
 def _as_tensor(size: Size, keypoints_px: Tensor) -> Tensor:
@@ -116,9 +115,9 @@ def _as_tensor(size: Size, keypoints_px: Tensor) -> Tensor:
 
 
 class Normalisation(Protocol):
-    """(..., J, 2) pixels, NaN where a joint is missing, to the network's inputs (..., J, 2), NaN
-    there, too; and the rotations (..., 3, 3) from the camera frame to the one in which it then
-    gives its answer.
+    """Takes keypoints (..., J, 2) in pixels, NaN where missing; returns the network's inputs
+    (..., J, 2), NaN where missing, and the rotations (..., 3, 3) from the camera frame to the
+    frame in which the network predicts.
     """
 
     def __call__(
@@ -144,10 +143,10 @@ def person(
 def screen(
     keypoints_px: Tensor, frame_size: Size, focal_px: float | Tensor, root: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """The picture as it is, its width from -1 to 1: x / w * 2 - 1 and y / w * 2 - h / w.
+    """Scale the image's width to [-1, 1]: x / w * 2 - 1 and y / w * 2 - h / w.
 
-    What the paper and the field's benchmarks use (Pavllo et al., CVPR 2019). The answer is in the
-    camera frame.
+    The paper and the field's benchmarks use it (Pavllo et al., CVPR 2019). The network predicts in
+    the camera frame.
     """
     size = _as_tensor(frame_size, keypoints_px)
     inputs = (2 * keypoints_px - size) / size[0]
@@ -158,11 +157,11 @@ def screen(
 
 
 FIRST_PERSON = "person"
-"""As the first checkpoints were trained: without a root, the size was that of one joint too many,
-and the virtual cameras' missing roots were not interpolated."""
+"""The first version, for older checkpoints: where the root was missing, the mean distance was over
+one joint too few, and missing roots of virtual cameras were not interpolated."""
 NORMALISATIONS: dict[str, Normalisation] = {
     "screen": screen,
     "person-2": person,
     FIRST_PERSON: partial(person, root_always_counts=True),
 }
-"""By the names in checkpoints and recipes."""
+"""By their names in checkpoints and recipes."""

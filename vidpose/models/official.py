@@ -1,9 +1,9 @@
-"""Checkpoints of other programs, made ours: the .bin files of PoseFormer and of VideoPose3D.
+"""Import of official checkpoints, the .bin files of PoseFormer and VideoPose3D.
 
-Such a file is a dict that torch.save wrote: `model_pos`, the network's weights, whose keys begin
-with `module.` where several GPUs were used; `epoch`; and what its program needs to go on training,
-a pickled random generator among it. Nothing of the file is run (see `torch_files`). All sizes are
-read off the weights, and every one of them must fit.
+Such a file is a dict written by torch.save: `model_pos`, the network's weights, with keys that
+start with `module.` after training on several GPUs; `epoch`; and training state, including a
+pickled random generator. No code from the file is run (see `torch_files`). All sizes are inferred
+from the weights, and every tensor must fit.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ from vidpose.utils.torch_files import NUMPY_ARRAYS, NUMPY_RANDOM
 Weights = Mapping[str, Tensor]
 
 LAYOUTS = {17: (H36M17.name, 50.0), 15: (HUMANEVA15.name, 60.0)}
-"""Skeleton and frames a second that a number of joints means in these files, and only in these:
-both programs publish networks for Human3.6M's 17 and for HumanEva's 15 joints, and no others.
-Whoever trained one on other joints has to name them."""
+"""Skeleton and frame rate by number of joints, in these files only: both programs publish networks
+for Human3.6M's 17 and HumanEva's 15 joints. For any other skeleton the user has to name it."""
 
 
 class Program(NamedTuple):
-    """A program whose checkpoints are understood."""
+    """A program whose checkpoints vidpose can read."""
 
     name: str
     known_by: str
     """A key that only its checkpoints have."""
     build: Callable[[Weights], LiftingModel]
-    """The network that the shapes of the weights describe.
+    """Builds the network from the shapes of the weights.
 
-    Raises ValueError, to complete "... cannot be used: ", and KeyError for a missing key.
+    Raises ValueError, whose message completes "... cannot be used: ", and KeyError for a missing
+    key.
     """
     renames: tuple[tuple[str, str], ...]
-    """Patterns in our names of tensors, and what its names have there."""
+    """Regular expressions for vidpose's tensor names, with their replacements."""
 
     def key(self, name: str) -> str:
-        """Our name of a tensor -> its key."""
+        """Translate vidpose's name of a tensor to the program's key."""
         for ours, theirs in self.renames:
             name = re.sub(ours, theirs, name)
-        # A block is two layers of VideoPose3D's, numbered through.
+        # A block is two consecutively numbered layers in VideoPose3D.
         return re.sub(r"\.(\d+)\+(\d)\.", lambda m: f".{2 * int(m[1]) + int(m[2])}.", name)
 
 
 def _poseformer(weights: Weights) -> PoseFormer:
     if not any(name.startswith("weighted_mean.") for name in weights):
         raise ValueError(
-            "it has no weighted mean over the frames, as in PoseFormer's demo repository, whose "
-            "network is another one; give a checkpoint of zczcwh/PoseFormer itself"
+            "it has no weighted mean over the frames, like the different network of PoseFormer's "
+            "demo repository; give a checkpoint of zczcwh/PoseFormer itself"
         )
     _, joints, embed_dim = _shape(weights, "Spatial_pos_embed", 3)
     _, frames, _ = _shape(weights, "Temporal_pos_embed", 3)
@@ -84,8 +84,8 @@ def _videopose(weights: Weights) -> VideoPose:
     outputs, _, _ = _shape(weights, "shrink.weight", 3)
     if inputs * 3 != outputs * 2:
         raise ValueError(
-            f"it takes {inputs} numbers a frame and gives {outputs}; here a network takes x and y "
-            "of the very joints that it gives x, y and z of"
+            f"it has {inputs} input and {outputs} output channels; vidpose needs x and y in and "
+            "x, y and z out for the same joints"
         )
     layers = 1 + _count(weights, "layers_conv") // 2
     return VideoPose(frames=WIDTH**layers, joints=inputs // 2, channels=channels)
@@ -98,7 +98,7 @@ def _count(weights: Weights, blocks: str) -> int:
 def _shape(weights: Weights, name: str, axes: int) -> tuple[int, ...]:
     shape = tuple(weights[name].shape)
     if len(shape) != axes or 0 in shape:
-        raise ValueError(f"{name} is {shape}, where {axes} sizes above 0 are needed")
+        raise ValueError(f"{name} has shape {shape}; expected {axes} sizes above 0")
     return shape
 
 
@@ -140,7 +140,7 @@ PROGRAMS = (
 def import_weights(
     source: Path, out: Path | None = None, *, skeleton: str | None = None, fps: float | None = None
 ) -> Checkpoint:
-    """Write an official checkpoint as one of ours.
+    """Convert an official checkpoint to a vidpose checkpoint.
 
     Args:
         source: the .bin file.
@@ -149,21 +149,21 @@ def import_weights(
         fps: see `read_official`.
 
     Returns:
-        What was written, with its path.
+        The checkpoint written, with its path.
 
     Raises:
-        UsageError: `out` is no .safetensors, or `skeleton` or `fps` make no sense.
+        UsageError: `out` does not end in .safetensors, or `skeleton` or `fps` is invalid.
         WeightsError: `source` cannot be used.
         VidposeError: `out` cannot be written.
     """
     out = out or source.with_suffix(".safetensors")
     if out.suffix != ".safetensors":
-        raise UsageError(f"-o {out}: give the name of the .safetensors to write.")
+        raise UsageError(f"-o {out}: give a file name that ends in .safetensors.")
     if why := obstacle(source, "give a checkpoint to import"):
         raise WeightsError(f"{source} {why}.")
     if not is_torch_file(source):
         raise WeightsError(
-            f"{source} is no file of torch.save; give a checkpoint of {_programs()} to import."
+            f"{source} was not written by torch.save; give a checkpoint of {_programs()} to import."
         )
     check_writable(out)
     checkpoint = read_official(source, skeleton=skeleton, fps=fps)
@@ -172,11 +172,11 @@ def import_weights(
 
 
 def is_torch_file(path: Path) -> bool:
-    """Whether a file begins as those of torch.save do: a zip archive or a pickle."""
+    """Whether a file starts like one written by torch.save: a zip archive or a pickle."""
     try:
         with open(path, "rb") as stream:
             head = stream.read(9)
-            # A safetensors file begins with eight bytes of a length, any of them, and then this.
+            # A safetensors file starts with an eight-byte length, of any value, and then a brace.
             return head.startswith((b"PK\x03\x04", b"\x80")) and not head.endswith(b"{")
     except OSError:
         return False
@@ -185,30 +185,30 @@ def is_torch_file(path: Path) -> bool:
 def read_official(
     path: Path, *, skeleton: str | None = None, fps: float | None = None
 ) -> Checkpoint:
-    """Read an official checkpoint, strictly, on the CPU, in float32; the network is in eval mode.
+    """Read an official checkpoint strictly, on the CPU, in float32; the network is in eval mode.
 
     Args:
         path: the file.
-        skeleton: whose joints they are; None: what `LAYOUTS` has for such a file.
-        fps: frames a second of the videos it was trained on; None: as in `LAYOUTS`, else 50.
+        skeleton: name of its skeleton; None: from `LAYOUTS`.
+        fps: frame rate of its training videos; None: from `LAYOUTS`, else 50.
 
     Raises:
-        WeightsError: the file holds no weights of a known network, or they do not all fit it, or
-            reading it would need code in it to run.
-        UsageError: the skeleton is not known or has another number of joints, or `fps` is none.
+        WeightsError: the file holds no weights of a known network, not all of them fit it, or
+            reading the file would run code from it.
+        UsageError: the skeleton is unknown or has another number of joints, or `fps` is out of
+            range.
     """
     with reading(path, WeightsError, "cannot be used"):
         content = torch_files.read(path, (*NUMPY_ARRAYS, *NUMPY_RANDOM))
         weights = _weights(content)
         program = _program(weights)
-        # VideoPose3D's d-pt-243.bin and pretrained_h36m_detectron_coco.bin: nothing in the
-        # file shows it.
+        # VideoPose3D's d-pt-243.bin and pretrained_h36m_detectron_coco.bin: only the name tells.
         if program.name == "VideoPose3D" and re.search(r"coco|\bpt\b", path.stem.lower()):
             raise ValueError(
-                "its name says that it takes COCO's joints and gives Human3.6M's, where here a "
-                "network takes the joints that it gives"
+                "its name says that it maps COCO joints to Human3.6M joints; vidpose needs the "
+                "same joints in and out"
             )
-        with torch.device("meta"):  # no memory yet: the file may describe anything
+        with torch.device("meta"):  # allocate nothing yet: the sizes are untrusted
             model = program.build(weights).eval()
         load_strictly(model, weights, f"{path} cannot be used", program.key)
     known_skeleton, known_fps = LAYOUTS.get(model.config.joints, (None, 50.0))
@@ -216,7 +216,7 @@ def read_official(
     if fps is None:
         fps = known_fps if skeleton == known_skeleton else 50.0
     elif not 0 < fps < 10_000:
-        raise UsageError(f"--fps {fps:g}: give the frames a second of the training videos.")
+        raise UsageError(f"--fps {fps:g}: give the frame rate of the training videos.")
     digest = sha256(path)
     training: dict[str, Any] = {"imported_from": path.name, "program": program.name}
     training["source_sha256"] = digest
@@ -234,37 +234,37 @@ def read_official(
 
 
 def _weights(content: Any) -> dict[str, Tensor]:
-    """The tensors under `model_pos`, or those of a file that holds nothing else.
+    """Return the tensors under `model_pos`, or of a file that is a bare state dict.
 
     Raises:
-        ValueError: there are none, or one is not made of plain numbers that are in the file.
+        ValueError: there are none, or one is not a plain tensor with all its data in the file.
     """
     state = content.get("model_pos", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state:
-        raise ValueError("it holds no model_pos, where the weights should be")
+        raise ValueError("it holds no weights under model_pos")
     weights = {}
     for key, tensor in state.items():
         if not (isinstance(key, str) and isinstance(tensor, Tensor)):
-            raise ValueError(f"{str(key)[:80]} among its weights is no tensor")
+            raise ValueError(f"{str(key)[:80]} among its weights is not a tensor")
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
-        # A few bytes may claim to be a tensor of any shape, by a stride of 0.
+        # With a stride of 0, a few bytes may claim to be a tensor of any shape.
         plain = plain and not (tensor.is_quantized or tensor.is_complex())
         if not plain or tensor.nbytes > tensor.untyped_storage().nbytes():
             raise ValueError(f"{key[:80]} is not made of plain numbers")
         weights[key.removeprefix("module.")] = tensor
     if len(weights) < len(state):
-        raise ValueError("it holds weights twice, with and without module. before their names")
+        raise ValueError("it holds weights twice, with and without the prefix module.")
     return weights
 
 
 def _program(weights: Weights) -> Program:
     if "Freq_embedding.weight" in weights:
-        raise ValueError("it is of PoseFormerV2, which is another network")
+        raise ValueError("it is for PoseFormerV2, a different network")
     for program in PROGRAMS:
         if program.known_by in weights:
             return program
     raise ValueError(
-        f"it is of no network of {_programs()}: its weights are called "
+        f"it is not a network of {_programs()}: its weights are named "
         f"{', '.join(name[:40] for name in list(weights)[:3])} and so on"
     )
 
@@ -278,6 +278,6 @@ def _skeleton(joints: int, name: str | None, path: Path) -> str:
     if name in fitting:
         return str(name)
     if not fitting:
-        raise WeightsError(f"{path} is for {joints} joints, and no skeleton here has so many.")
-    other = f", and {name} is no skeleton of as many" if name else ""
+        raise WeightsError(f"{path} is for {joints} joints, which no skeleton of vidpose has.")
+    other = f", and {name} is not a skeleton with {joints} joints" if name else ""
     raise UsageError(f"{path} is for {joints} joints{other}; give --skeleton {'|'.join(fitting)}.")

@@ -1,8 +1,8 @@
 """PoseFormer, the network of the paper.
 
 C. Zheng, S. Zhu, M. Mendieta, T. Yang, C. Chen, Z. Ding: "3D Human Pose Estimation with Spatial
-and Temporal Transformers", ICCV 2021 (arXiv 2103.10455). Section and equation names below are
-the paper's. Letters in shapes: B windows, F frames, J joints, C embedding width of a joint.
+and Temporal Transformers", ICCV 2021 (arXiv 2103.10455). Section and equation numbers are the
+paper's. In shapes: B windows, F frames, J joints, C channels per joint (`embed_dim`).
 """
 
 from __future__ import annotations
@@ -13,36 +13,35 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import MOST_BLOCKS, LiftingModel, check_positive, put_on_root
+from vidpose.models.base import MAX_BLOCKS, LiftingModel, check_positive, zero_missing
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head, stack_axes
 
 
 @dataclass(frozen=True)
 class PoseFormerConfig(TransformerConfig):
-    """Sizes of a PoseFormer; travels in its checkpoint.
+    """Sizes of a PoseFormer; stored in its checkpoint.
 
-    A joint's embedding is `embed_dim` wide, a frame's `joints * embed_dim`. What is not in
-    `TransformerConfig` is for the paper's ablations.
+    A joint's embedding has `embed_dim` channels, a frame's `joints * embed_dim`. The fields that
+    this class adds to `TransformerConfig` are for the paper's ablations.
     """
 
     temporal_depth: int | None = None
-    """Number of temporal blocks; None: as many as spatial ones, `depth`."""
+    """Number of temporal blocks; None: `depth`, the number of spatial blocks."""
     joint_positions: bool = True
-    """Whether joints have a learned positional embedding."""
+    """Add a learned positional embedding to the joints."""
     frame_positions: bool = True
-    """Whether frames are."""
+    """Add a learned positional embedding to the frames."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.temporal_depth is not None:
-            check_positive(self, "temporal_depth", most=MOST_BLOCKS)
+            check_positive(self, "temporal_depth", maximum=MAX_BLOCKS)
 
 
 class AttendedPose(NamedTuple):
-    """What a PoseFormer answers, and what its joints and frames looked at meanwhile.
+    """A PoseFormer's prediction with its attention maps.
 
-    Every row of a map, its last axis, sums to 1: how much the joint or frame of the axis before
-    it took from each.
+    The last two axes of a map are query and key; each query's weights sum to 1.
     """
 
     pose: Tensor
@@ -54,11 +53,11 @@ class AttendedPose(NamedTuple):
 
 
 class PoseFormer(LiftingModel):
-    """The paper's network; see `LiftingModel` for what goes in and out.
+    """The paper's network; see `LiftingModel` for inputs and outputs, `PoseFormerConfig` for sizes.
 
-    Sizes are those of `PoseFormerConfig`. The released code is followed where the paper leaves a
-    detail open: norms of blocks and stages use eps 1e-6 but the head's 1e-5; position embeddings
-    start at zero; layers keep PyTorch's own initialisation.
+    Details that the paper leaves open follow the released code: LayerNorms use eps 1e-6, except
+    1e-5 in the head; positional embeddings start at zero; layers have PyTorch's default
+    initialisation.
     """
 
     name = "poseformer"
@@ -90,9 +89,9 @@ class PoseFormer(LiftingModel):
         self.frame_pooling = nn.Conv1d(frames, 1, kernel_size=1)
         self.head = pose_head(width, joints)
         if not config.joint_positions:
-            _never_learn(self, "joint_position")
+            _freeze_at_zero(self, "joint_position")
         if not config.frame_positions:
-            _never_learn(self, "frame_position")
+            _freeze_at_zero(self, "frame_position")
 
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, F, J, 2) -> (B, 1, J, 3)."""
@@ -101,10 +100,9 @@ class PoseFormer(LiftingModel):
         return self.temporal(features.unflatten(0, keypoints.shape[:2]))
 
     def forward_with_attention(self, keypoints: Tensor) -> AttendedPose:
-        """(B, F, J, 2) -> the pose as `forward` gives it, with the attention maps behind it.
+        """(B, F, J, 2) -> the pose as from `forward`, with the attention maps of the same pass.
 
-        The maps are those that this very pose was computed with; that takes more memory than
-        `forward`, which never holds one.
+        This takes more memory than `forward`, which never stores a map.
         """
         self.check_windows(keypoints)
         spatial: list[Tensor] = []
@@ -115,19 +113,19 @@ class PoseFormer(LiftingModel):
         return AttendedPose(pose, torch.stack(spatial).unflatten(1, windows), torch.stack(temporal))
 
     def slide(self, keypoints: Tensor) -> Tensor:
-        """See `LiftingModel`; the spatial stage sees single frames, so it runs once for each."""
+        """See `LiftingModel`; the spatial stage runs once per frame, not per window."""
         features = self.spatial(keypoints)
         return self.temporal(features.unfold(0, self.config.frames, 1).mT)[:, 0]
 
     def embed(self, keypoints: Tensor) -> Tensor:
-        """Joints as tokens: (N, J, 2) -> (N, J, C)."""
-        return self.joint_embedding(put_on_root(keypoints))
+        """Embed joints as tokens: (N, J, 2) -> (N, J, C)."""
+        return self.joint_embedding(zero_missing(keypoints))
 
     def spatial(self, keypoints: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """Joints of single frames attend to each other: (N, J, 2) -> (N, J * C).
+        """Spatial stage, attention among the joints of a frame: (N, J, 2) -> (N, J * C).
 
-        On a CPU always in fp32, as when the network slides: products this narrow gain nothing from
-        bf16. A training step of our own weights' network took 810 ms with it and 663 without.
+        Always in fp32 on a CPU, as in the sliding form: matrix products this narrow gain nothing
+        from bf16. A training step of the default network took 810 ms with bf16 and 663 ms without.
         """
         if keypoints.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
@@ -136,14 +134,14 @@ class PoseFormer(LiftingModel):
         return self.spatial_norm(self.spatial_blocks(x, maps)).flatten(1)
 
     def temporal(self, features: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """Frames of a window attend to each other: (B, F, J * C) -> (B, 1, J, 3)."""
+        """Temporal stage, attention among the frames of a window: (B, F, J * C) -> (B, 1, J, 3)."""
         x = self.temporal_norm(self.temporal_blocks(features + self.frame_position, maps))
         x = self.frame_pooling(x)  # learned weighted mean over frames: (B, 1, J * C)
         return self.head(x).unflatten(-1, (self.config.joints, 3))
 
 
-def _never_learn(model: nn.Module, name: str) -> None:
-    """Make a parameter that starts at zero stay there: a buffer, for no optimizer to find."""
+def _freeze_at_zero(model: nn.Module, name: str) -> None:
+    """Replace a parameter that starts at zero by a buffer, so that it is not trained."""
     zeros = getattr(model, name).detach()
     delattr(model, name)
     model.register_buffer(name, zeros)

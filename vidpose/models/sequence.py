@@ -1,9 +1,9 @@
-"""A PoseFormer that answers for all frames of a window, and that knows of missing joints.
+"""A PoseFormer that predicts all frames of a window and distinguishes missing joints.
 
-The spatial and temporal blocks are the paper's (see `poseformer.py`); the mean over frames is left
-out, so that the head gives a pose for every frame's token. One pass then teaches as many poses as a
-window has frames, and when the network slides over a track, a window every few frames is enough:
-where windows overlap, their poses are averaged.
+The spatial and temporal blocks are the paper's (see `poseformer.py`). Without the pooling over
+frames, the head predicts a pose from each frame's token. A training pass thus supervises every
+frame of a window, and sliding-window inference needs a window only every few frames: where windows
+overlap, their poses are averaged.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from vidpose.models.poseformer import PoseFormer, PoseFormerConfig
 
 @dataclass(frozen=True)
 class SequencePoseFormerConfig(PoseFormerConfig):
-    """Sizes of a `SequencePoseFormer`; travels in its checkpoint."""
+    """Sizes of a `SequencePoseFormer`; stored in its checkpoint."""
 
     frames: int = 27
     stride: int = 4
-    """Frames from one window to the next, when it slides; windows shorter than that lie side by
-    side."""
+    """Frames from one window to the next in sliding-window inference, at most `frames`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +35,7 @@ class SequencePoseFormerConfig(PoseFormerConfig):
 
 
 class SequencePoseFormer(PoseFormer):
-    """See `LiftingModel` for what goes in and out; sizes are `SequencePoseFormerConfig`'s."""
+    """See `LiftingModel` for inputs and outputs, `SequencePoseFormerConfig` for sizes."""
 
     name = "sequence"
     config_class = SequencePoseFormerConfig
@@ -51,16 +50,16 @@ class SequencePoseFormer(PoseFormer):
 
     @property
     def context(self) -> int:
-        """A frame may be the first or the last of a window."""
+        """See `LiftingModel`: a frame may be the first or the last of a window."""
         return int(self.config.frames) - 1
 
     @property
     def step(self) -> int:
-        """Frames from one window to the next: none is left out."""
+        """See `LiftingModel`: `stride`, limited so that the windows cover every frame."""
         return min(int(self.config.stride), int(self.config.frames))
 
     def check_windows(self, keypoints: Tensor) -> None:
-        """Raise ValueError unless these are windows (B, F, J, 2) that fit; they may be shorter."""
+        """Raise ValueError unless the shape (B, F, J, 2) fits; windows may be shorter."""
         frames, joints = keypoints.shape[1:3]
         if not (1 <= frames <= self.config.frames and joints == self.config.joints):
             raise ValueError(
@@ -69,7 +68,7 @@ class SequencePoseFormer(PoseFormer):
             )
 
     def embed(self, keypoints: Tensor) -> Tensor:
-        """A missing joint's token is learned."""
+        """See `PoseFormer.embed`; missing joints get a learned token."""
         seen = keypoints.isfinite().all(dim=-1, keepdim=True)
         tokens = self.joint_embedding(keypoints.where(seen, 0))
         return tokens.where(seen, self.missing_joint.to(tokens.dtype))
@@ -77,7 +76,7 @@ class SequencePoseFormer(PoseFormer):
     def temporal(self, features: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """(B, F, J * C) -> (B, F, J, 3).
 
-        A window may be shorter, down to one frame: its frames then have the middle places.
+        A shorter window, down to one frame, takes the middle positional embeddings.
         """
         frames = features.shape[1]
         first = (self.config.frames - frames) // 2
@@ -86,10 +85,10 @@ class SequencePoseFormer(PoseFormer):
         return self.head(x).unflatten(-1, (self.config.joints, 3))
 
     def slide(self, keypoints: Tensor) -> Tensor:
-        """See `LiftingModel`. Windows begin every `stride` frames, counted from the first frame.
+        """See `LiftingModel`. Windows start every `step` frames, counted from the first frame.
 
-        So a track that is slid over in parts gives what it gives in one piece, if parts are of
-        a multiple of `stride` frames.
+        So lifting a track in parts, each a multiple of `step` frames, gives the same poses as
+        lifting it at once.
         """
         return over_windows(self.spatial(keypoints), self.config.frames, self.step, self.temporal)
 
@@ -97,16 +96,16 @@ class SequencePoseFormer(PoseFormer):
 def over_windows(
     features: Tensor, frames: int, step: int, temporal: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Slide a network that answers for all frames of a window.
+    """Slide the temporal stage of a network that predicts all frames of a window.
 
     Args:
-        features: (T + 2 * (F - 1), J * C), of single frames.
-        frames: F, in a window.
+        features: (T + 2 * (F - 1), J * C), the spatial stage's output per frame.
+        frames: F, frames in a window.
         step: frames from one window to the next.
-        temporal: (N, F, J * C) -> (N, F, J, 3).
+        temporal: the temporal stage, (N, F, J * C) -> (N, F, J, 3).
 
     Returns:
-        (T, J, 3) float32, the mean of what the windows say of each frame.
+        (T, J, 3) float32, averaged over the windows that contain each frame.
     """
     poses = temporal(features.unfold(0, frames, step).mT).float()
     context = frames - 1
@@ -114,9 +113,9 @@ def over_windows(
 
 
 def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
-    """Poses of windows that begin every `stride` frames, (N, F, J, 3) -> one of each frame.
+    """Average windows that start every `stride` frames: (N, F, J, 3) -> (T, J, 3).
 
-    At a window's ends, where the frames on one side are not known, a pose counts little.
+    Frames near a window's ends, with little context on one side, get little weight.
     """
     frames = poses.shape[1]
     slots = torch.arange(frames, device=poses.device)
@@ -126,10 +125,10 @@ def mean_of_overlaps(poses: Tensor, stride: int) -> Tensor:
 
 
 def sum_of_overlaps(values: Tensor, stride: int) -> Tensor:
-    """Values of windows that begin every `stride` frames, (N, F, A, B) -> (T, A, B).
+    """Sum windows that start every `stride` frames: (N, F, A, B) -> (T, A, B).
 
-    Windows are laid over one another piece by piece, each `stride` long, and not added at indices:
-    ONNX Runtime's threads lose sums when indices repeat, and a GPU adds them in any order.
+    Windows are added in pieces of `stride` frames instead of by index: with repeated indices, ONNX
+    Runtime's threads lose updates, and a GPU adds them in no fixed order.
     """
     count, frames = values.shape[:2]
     pieces = math.ceil(frames / stride)

@@ -1,18 +1,17 @@
-"""Networks arranged for sliding over a track: the same poses, sooner.
+"""Faster forms of the networks for sliding-window inference, with the same poses.
 
-What is saved for PoseFormers, besides running the spatial blocks once a frame, is exact except for
-rounding:
+For PoseFormers, besides running the spatial blocks once per frame, three optimisations are exact
+except for rounding:
 
-- A norm's scale and shift are part of the matrix product that follows it.
-- A window's first queries, keys and values come from products of its frames and of its slots,
-  which do not depend on the window, so that none is left to compute for each (`_FirstBlock`).
-- On a CPU, oneDNN gets the weights in the order it computes in, and adds the bias and takes the
-  GELU while the products are in its registers.
+- The scale and shift of a LayerNorm are folded into the linear layer that follows it.
+- The first block's queries, keys and values are sums of a product per frame and a product per
+  slot (position in the window); neither depends on the window (`_FirstBlock`).
+- On a CPU, oneDNN gets prepacked weights and fuses the bias and the GELU into the matrix product.
 
-In bf16 only matrix products and attention are; the sum that runs through the blocks stays in
-fp32, for rounding it is most of the error: 2 of 2.1 mm with the weights that come with vidpose.
+In bf16, only matrix products and attention are bf16. The residual stream stays in fp32, because
+rounding it causes most of the error: 2 of 2.1 mm with the default weights.
 
-Letters in shapes: as in `poseformer.py`; N windows that go through together.
+Shapes are as in `poseformer.py`; N is the number of windows computed together.
 """
 
 from __future__ import annotations
@@ -29,26 +28,24 @@ from vidpose.models.base import LiftingModel, SlidingForm
 from vidpose.models.poseformer import PoseFormer
 from vidpose.models.sequence import SequencePoseFormer, over_windows
 
-STEP_BYTES_A_THREAD = 8 * 2**20
-"""What the widest step of a block leaves for each of a CPU's threads: little enough to be in the
-cache when the next step takes it, and to be memory that was used before rather than new pages;
-enough to be worth a start of all threads."""
+STEP_BYTES_PER_THREAD = 8 * 2**20
+"""Size of a block's largest intermediate result per CPU thread: small enough to stay in the cache
+for the next step and to reuse allocated memory, large enough to be worth starting all threads."""
 USUAL_TOKENS = 2592
-"""oneDNN orders weights for products with about so many rows."""
-GPU_MEMORY_PART = 0.25
-"""Of the memory that is free."""
+"""Number of rows that oneDNN packs the weights for."""
+GPU_MEMORY_FRACTION = 0.25
+"""Share of the free GPU memory to use."""
 
 Product = Callable[[Tensor], Tensor]
 """(tokens, in) -> (tokens, out)."""
 
 
 def sliding_form(model: LiftingModel, dtype: torch.dtype = torch.float32) -> SlidingForm:
-    """A network as it is now, arranged for sliding: the same poses, maybe sooner.
+    """Make the sliding form of a network: the same poses, faster where there is an optimised form.
 
     Args:
-        model: in eval mode, on the device it is to compute on; its weights must not change
-            afterwards.
-        dtype: of matrix products: float32 or bfloat16. Poses are float32.
+        model: the network, in eval mode, on its device. Its weights must not change afterwards.
+        dtype: dtype of the matrix products, float32 or bfloat16. Poses are always float32.
     """
     if isinstance(model, SequencePoseFormer):
         return _SlidingSequence(model, dtype)
@@ -58,7 +55,7 @@ def sliding_form(model: LiftingModel, dtype: torch.dtype = torch.float32) -> Sli
 
 
 class _Autocast:
-    """Any network; bfloat16 is left to autocast."""
+    """The sliding form of any network: `slide` itself, with autocast for bfloat16."""
 
     def __init__(self, model: LiftingModel, dtype: torch.dtype) -> None:
         self.config, self.context, self.step = model.config, model.context, model.step
@@ -78,7 +75,7 @@ class _Autocast:
 
 
 class _SlidingTransformer:
-    """A network of PoseFormer's kind; `dtype` is that of the temporal blocks' products."""
+    """Common part of the PoseFormers' sliding forms; `dtype` is that of temporal products."""
 
     @torch.no_grad()
     def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
@@ -91,25 +88,25 @@ class _SlidingTransformer:
         self._norm: Any = model.temporal_norm
         self._head = model.head
 
-    def _evenly(self, windows: int, features: Tensor) -> Iterator[slice]:
-        """The windows in parts that may go through the temporal blocks together."""
-        at_once = math.ceil(windows / math.ceil(windows / self._most_at_once(features)))
-        return (slice(i, min(i + at_once, windows)) for i in range(0, windows, at_once))
+    def _even_chunks(self, windows: int, features: Tensor) -> Iterator[slice]:
+        """Split windows evenly into chunks that the temporal blocks compute together."""
+        chunk = math.ceil(windows / math.ceil(windows / self._max_windows(features)))
+        return (slice(i, min(i + chunk, windows)) for i in range(0, windows, chunk))
 
-    def _most_at_once(self, features: Tensor) -> int:
+    def _max_windows(self, features: Tensor) -> int:
         if features.device.type == "cpu":
             widest = 3 * features.shape[1] * self._dtype.itemsize
-            tokens = STEP_BYTES_A_THREAD * torch.get_num_threads() // widest
+            tokens = STEP_BYTES_PER_THREAD * torch.get_num_threads() // widest
         else:
             free, _ = torch.cuda.mem_get_info(features.device)
-            # Alive at a time, of a token's width: x and what is added to it, queries, keys and
-            # values twice, and the attention's or the MLP's result.
-            bytes_a_token = features.shape[1] * (3 * 4 + 8 * self._dtype.itemsize)
-            tokens = int(free * GPU_MEMORY_PART) // bytes_a_token
+            # Peak per token: x and the branch added to it, queries, keys and values twice, and the
+            # result of the attention or the MLP.
+            bytes_per_token = features.shape[1] * (3 * 4 + 8 * self._dtype.itemsize)
+            tokens = int(free * GPU_MEMORY_FRACTION) // bytes_per_token
         return max(1, tokens // self.config.frames)
 
-    def _through_blocks(self, windows: Tensor, qkv: Tensor | None = None) -> Tensor:
-        """Features of frames in their slots, (N, F, J * C), which are overwritten -> the same."""
+    def _run_blocks(self, windows: Tensor, qkv: Tensor | None = None) -> Tensor:
+        """Run the temporal blocks on (N, F, J * C), in place."""
         x = windows.flatten(0, 1)
         for block in self._blocks:
             x = block(x, windows.shape[:2], qkv)
@@ -118,7 +115,7 @@ class _SlidingTransformer:
 
 
 class _SlidingPoseFormer(_SlidingTransformer):
-    """The paper's network."""
+    """The sliding form of the paper's network."""
 
     @torch.no_grad()
     def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
@@ -126,7 +123,7 @@ class _SlidingPoseFormer(_SlidingTransformer):
         self._first = _FirstBlock(model, dtype)
         norm, pooling = model.temporal_norm, model.frame_pooling
         self._frame_weights = pooling.weight.detach()[0, :, 0]
-        # The pooled norm is the norm's scale and shift of what is pooled.
+        # Scale and shift of the norm are applied after the pooling, which is linear.
         self._pooled_scale = norm.weight.detach()
         self._pooled_shift = pooling(norm.bias.expand(1, self.config.frames, -1))[0, 0]
 
@@ -134,7 +131,7 @@ class _SlidingPoseFormer(_SlidingTransformer):
         """See `LiftingModel`; (T + F - 1, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
         others = self.config.frames - 1
-        parts = self._evenly(len(keypoints) - others, features)
+        parts = self._even_chunks(len(keypoints) - others, features)
         return torch.cat([self._temporal(features[p.start : p.stop + others]) for p in parts])
 
     def windows(self, keypoints: Tensor) -> Tensor:
@@ -144,21 +141,21 @@ class _SlidingPoseFormer(_SlidingTransformer):
     def _temporal(self, features: Tensor) -> Tensor:
         """(N + F - 1, J * C) -> (N, J, 3)."""
         windows = features.unfold(0, self.config.frames, 1).mT + self._frame_position
-        x = _normed(self._through_blocks(windows, self._first(features)), self._norm.eps)
+        x = _normed(self._run_blocks(windows, self._first(features)), self._norm.eps)
         pooled = (self._frame_weights @ x) * self._pooled_scale + self._pooled_shift
         poses: Tensor = self._head(pooled)
         return poses.unflatten(-1, (self.config.joints, 3))
 
 
 class _SlidingSequence(_SlidingTransformer):
-    """The network that answers for all frames of a window."""
+    """The sliding form of the network that predicts all frames of a window."""
 
     def slide(self, keypoints: Tensor) -> Tensor:
         """See `SequencePoseFormer.slide`; (T + 2 * context, J, 2) -> (T, J, 3), float32."""
         features = self._spatial(keypoints)
 
         def temporal(windows: Tensor) -> Tensor:
-            parts = self._evenly(len(windows), features)
+            parts = self._even_chunks(len(windows), features)
             return torch.cat([self._temporal(windows[part]) for part in parts])
 
         return over_windows(features, self.config.frames, self.step, temporal)
@@ -170,7 +167,7 @@ class _SlidingSequence(_SlidingTransformer):
 
     def _temporal(self, windows: Tensor) -> Tensor:
         """(N, F, J * C) -> (N, F, J, 3)."""
-        x = self._norm(self._through_blocks(windows + self._frame_position))
+        x = self._norm(self._run_blocks(windows + self._frame_position))
         poses: Tensor = self._head(x)
         return poses.unflatten(-1, (self.config.joints, 3))
 
@@ -189,11 +186,12 @@ class _Block:
         self._down = _product(block.mlp[2].weight, block.mlp[2].bias, dtype)
 
     def __call__(self, x: Tensor, windows: torch.Size, qkv: Tensor | None) -> Tensor:
-        """(N * F, J * C), which is overwritten -> the same.
+        """Compute the block in place.
 
         Args:
+            x: (N * F, J * C).
             windows: N and F.
-            qkv: (N, F, 3 * J * C) queries, keys and values if they are known already.
+            qkv: (N, F, 3 * J * C) precomputed queries, keys and values, or None.
         """
         if qkv is None:
             qkv = self._qkv(_normed(x, self._eps[0]).to(self._dtype))
@@ -207,10 +205,10 @@ class _Block:
 class _FirstBlock:
     """Queries, keys and values of the first temporal block, without a product for each window.
 
-    A token is the sum of a frame's features s and its slot's position p. With both centred (their
-    means over the width C taken off), its norm is (s + p) / sigma, where
-    sigma^2 = (s.s + 2 s.p + p.p) / C + eps. So W norm(s + p) + b = (W s + W p) / sigma + b, and
-    W s is computed once a frame, W p once and for all.
+    A token is the sum of a frame's features s and its slot's positional embedding p. If both are
+    centred (zero mean over the D channels), norm(s + p) = (s + p) / sigma, where
+    sigma^2 = (s.s + 2 s.p + p.p) / D + eps. So W norm(s + p) + b = (W s + W p) / sigma + b: W s is
+    computed once per frame, W p only once.
     """
 
     def __init__(self, model: PoseFormer, dtype: torch.dtype) -> None:
@@ -234,7 +232,7 @@ class _FirstBlock:
             + self._slots.square().sum(1)
         )  # (N + F - 1, F): every frame in every slot
         scale = (squares.clamp_min(0) / width + self._eps).rsqrt()
-        # Window n has frame n + f in slot f: diagonals.
+        # Window n has frame n + f in slot f: take the diagonals.
         scale = scale.as_strided((windows, slots, 1), (slots, slots + 1, 1)).to(self._dtype)
         of_frames = F.linear(frames, self._weight).to(self._dtype)
         qkv = of_frames.unfold(0, slots, 1).mT + self._of_slots
@@ -242,14 +240,14 @@ class _FirstBlock:
 
 
 def _attention(device: torch.device, dtype: torch.dtype) -> Callable[..., Tensor]:
-    """The fastest attention: (N, heads, F, width) queries, keys and values -> the same."""
+    """Choose the fastest attention function of queries, keys and values (N, heads, F, width)."""
     if device.type == "cpu" and dtype == torch.bfloat16 and not torch.cpu._is_amx_tile_supported():
         return _in_three_steps
     return F.scaled_dot_product_attention
 
 
 def _in_three_steps(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Scores, softmax, weighted sum: with bf16 but without AMX the fused kernel is slower."""
+    """Plain attention; the fused kernel is slower in bf16 without AMX."""
     heads = q.shape[:2]
     q, k, v = q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
     weights = torch.baddbmm(q.new_empty(()), q, k.mT, beta=0, alpha=q.shape[-1] ** -0.5)
@@ -261,23 +259,23 @@ def _centred(x: Tensor) -> Tensor:
 
 
 def _normed(x: Tensor, eps: float) -> Tensor:
-    """A LayerNorm without scale and shift."""
+    """Apply a LayerNorm without scale and shift."""
     return F.layer_norm(x, x.shape[-1:], eps=eps)
 
 
 def _with_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias that do for `_normed(x)` what `linear(norm(x))` does for x."""
+    """Fold a norm's scale and shift into a linear layer that then takes `_normed(x)`."""
     return linear.weight * norm.weight, linear.bias + linear.weight @ norm.bias
 
 
 def _product(weight: Tensor, bias: Tensor, dtype: torch.dtype, gelu: bool = False) -> Product:
-    """x -> x @ weight.T + bias, or the GELU of it, for x of type `dtype`."""
+    """Make the function x -> x @ weight.T + bias, with a GELU if asked, for x of type `dtype`."""
     weight, bias = weight.detach().to(dtype), bias.detach().to(dtype)
     if not _onednn_computes(weight):
         if gelu:
             return lambda x: F.gelu(F.linear(x, weight, bias))
         return lambda x: F.linear(x, weight, bias)
-    # What torch.compile makes of a linear layer on a CPU.
+    # The operator that torch.compile generates for a linear layer on a CPU.
     onednn = torch.ops.mkldnn
     packed = onednn._reorder_linear_weight(weight.contiguous(), USUAL_TOKENS)
     activation = "gelu" if gelu else "none"
@@ -285,7 +283,7 @@ def _product(weight: Tensor, bias: Tensor, dtype: torch.dtype, gelu: bool = Fals
 
 
 def _onednn_computes(weight: Tensor) -> bool:
-    """Whether oneDNN is here and has the type."""
+    """Whether oneDNN is available and supports the dtype."""
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     return weight.dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -1,4 +1,4 @@
-"""The PoseFormer paper's baseline without a spatial stage (Figure 2a): a frame is one token."""
+"""The PoseFormer paper's baseline without a spatial stage (Figure 2a): one token per frame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, put_on_root
+from vidpose.models.base import LiftingModel, zero_missing
 from vidpose.models.blocks import Stack, TransformerConfig, pose_head
 
 
@@ -20,10 +20,10 @@ class TemporalConfig(TransformerConfig):
 
 
 class TemporalTransformer(LiftingModel):
-    """A frame's whole 2D pose is one token; frames attend to each other, and their mean is read.
+    """A transformer over frames, each frame's 2D pose one token, with a mean over the frames.
 
-    By default a frame is as wide as in PoseFormer's temporal stage, so that the spatial stage and
-    the learned weights of the mean are what the two differ by.
+    The default width is that of PoseFormer's temporal stage, so the two differ only by the spatial
+    stage and the learned weights of the mean.
     """
 
     name = "temporal"
@@ -47,6 +47,6 @@ class TemporalTransformer(LiftingModel):
     def forward(self, keypoints: Tensor) -> Tensor:
         """(B, F, J, 2) -> (B, 1, J, 3)."""
         self.check_windows(keypoints)
-        x = self.pose_embedding(put_on_root(keypoints).flatten(2)) + self.frame_position
+        x = self.pose_embedding(zero_missing(keypoints).flatten(2)) + self.frame_position
         x = self.norm(self.blocks(x)).mean(dim=1, keepdim=True)  # (B, 1, embed_dim)
         return self.head(x).unflatten(-1, (self.config.joints, 3))

@@ -1,4 +1,4 @@
-"""Beginning with the weights of another network, as far as they fit."""
+"""Initialising a network with the weights of another one, as far as they fit."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ SAME_JOINTS = {
     ("humaneva15", "head"): "head_top",
     ("mpi_inf_3dhp", "neck"): "thorax",
 }
-"""Joints that skeletons call by different names; others are recognised by side and part."""
+"""Common names for joints that skeletons name differently; others match by side and body part."""
 
 SIZES = ("joints", "frames")
-"""Words for axes whose sizes are the network's."""
+"""Axis words whose size is a field of the network's config."""
 
 
 @torch.no_grad()
 def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> list[str]:
     """Copy a checkpoint's weights into a network, in place.
 
-    The networks say what their tensors' axes count (`LiftingModel.axes`): an axis is a word, or
-    several with a * between them, the first counting slowest. A bias has the first of its weights'
-    axes. By word:
+    `LiftingModel.axes` gives the meaning of each tensor axis: one word, or several separated by *,
+    of which the first varies slowest. A bias has the first axis of its weight. The words mean:
 
-    - joints: entries go to the same joint of the other skeleton; joints that only the target has
-      keep their initial weights.
-    - frames: interpolated where the number of frames differs.
-    - inner: channels inside a block, whose number goes with the joints'. They are no joint's, and
-      an attention's heads share them out, so they stay where they are if there are as many joints.
-      If not, they go like joints' channels, which kept the error smaller than to cut each head.
-    - a number: that many; anything else, as each of a joint's channels: as many in both networks.
+    - joints: entries are copied to the same joint of the other skeleton; joints that only the
+      target has keep their initial weights.
+    - frames: entries are interpolated if the number of frames differs.
+    - inner: channels inside a block, whose number is proportional to the number of joints. They
+      belong to attention heads and not to joints, so with equal numbers of joints they are copied
+      as they are. Otherwise they are moved like the joints' channels, which gave a smaller error
+      than shrinking every head.
+    - a number: the axis has this size. Any other word: the size is the same in both networks.
 
     Args:
-        source: the checkpoint.
-        target: the network, freshly made.
-        skeleton: whose joints `target` is for.
+        source: the checkpoint to copy from.
+        target: the newly initialised network.
+        skeleton: skeleton of `target`.
 
     Returns:
-        Sentences for the user: what was taken over, what was adapted, what begins anew.
+        Sentences for the user: how many tensors were copied, which were adapted, and which keep
+        their initial weights.
     """
     theirs, ours = source.model.state_dict(), target.state_dict()
     frames = source.model.config.frames, target.config.frames
@@ -75,11 +76,11 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
         if moved or tensor.shape != own.shape:
             adapted.append(name)
     sentences = [
-        f"The start are the weights of {source.path or 'a network'} ({source.skeleton}, "
-        f"{frames[0]} frames; this run: {skeleton.name}, {frames[1]} frames): "
-        f"{len(ours) - len(anew)} of {len(ours)} tensors."
+        f"Initialised {len(ours) - len(anew)} of {len(ours)} tensors from "
+        f"{source.path or 'a network'} ({source.skeleton}, {frames[0]} frames; this run: "
+        f"{skeleton.name}, {frames[1]} frames)."
     ]
-    for what, names in (("Adapted", adapted), ("Begin anew", anew)):
+    for what, names in (("Adapted", adapted), ("Newly initialised", anew)):
         if names:
             more = f" and {len(names) - 4} more" if len(names) > 4 else ""
             sentences.append(f"{what}: {', '.join(names[:4])}{more}.")
@@ -87,7 +88,7 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
 
 
 def _same_joints(source: Skeleton, target: Skeleton) -> list[int]:
-    """For every joint of the target the source's, -1 where it has none."""
+    """For each joint of the target, its index in the source; -1 if the source has none."""
     theirs = [_plain(source, name) for name in source.joint_names]
     return [
         theirs.index(name) if name in theirs else -1
@@ -96,14 +97,14 @@ def _same_joints(source: Skeleton, target: Skeleton) -> list[int]:
 
 
 def _plain(skeleton: Skeleton, joint: str) -> str:
-    """One spelling for the joints of all skeletons: LFoot and left_ankle are one."""
+    """Bring a joint's name to one spelling for all skeletons: LFoot becomes left_ankle."""
     joint = SAME_JOINTS.get((skeleton.name, joint), joint)
     joint = re.sub("^L(?=[A-Z])", "left_", re.sub("^R(?=[A-Z])", "right_", joint)).lower()
     return joint.replace("foot", "ankle")
 
 
 def _axes(model: LiftingModel, name: str, count: int) -> list[list[str]]:
-    """The words of each of a tensor's axes, of which there are `count`."""
+    """Look up the words of each of a tensor's `count` axes."""
     for pattern, axes in model.axes.items():
         if fnmatchcase(name, pattern):
             return [axis.split("*") for axis in axes.split()[:count]]
@@ -111,7 +112,7 @@ def _axes(model: LiftingModel, name: str, count: int) -> list[list[str]]:
 
 
 def _unfolded(tensor: Tensor, axes: list[list[str]], model: LiftingModel) -> Tensor:
-    """A view with an axis for each word."""
+    """Reshape a tensor to one axis per word."""
     for dim in reversed(range(tensor.ndim)):
         sizes = [
             int(word) if word.isdigit() else getattr(model.config, word) if word in SIZES else -1
@@ -122,7 +123,7 @@ def _unfolded(tensor: Tensor, axes: list[list[str]], model: LiftingModel) -> Ten
 
 
 def _to_frames(tensor: Tensor, dim: int, frames: int) -> Tensor:
-    """Interpolate an axis of frames; the frame of a window of one is the centre's."""
+    """Interpolate an axis of frames; a window of one frame takes the centre frame."""
     last = tensor.movedim(dim, -1)
     if last.shape[-1] == frames:
         return tensor
@@ -138,13 +139,13 @@ def _to_frames(tensor: Tensor, dim: int, frames: int) -> Tensor:
 def _places(
     word: str, sizes: tuple[int, int], joints: list[int], counts: tuple[int, int]
 ) -> tuple[Tensor, Tensor] | None:
-    """Which entries of an axis to take, and where to put them; None if it does not fit.
+    """Source and target indices of the entries to copy along an axis; None if it does not fit.
 
     Args:
-        word: what it counts.
-        sizes: of the axis in source and target.
+        word: the axis's word, see `transfer`.
+        sizes: sizes of the axis in source and target.
         joints: see `_same_joints`.
-        counts: of the joints of source and target.
+        counts: numbers of joints in source and target.
     """
     there = [j for j, joint in enumerate(joints) if joint >= 0]
     known = torch.tensor([joints[j] for j in there]), torch.tensor(there)
@@ -160,5 +161,5 @@ def _places(
 
 
 def _grid(places: list[Tensor]) -> tuple[Tensor, ...]:
-    """Entries along each axis as an index of all their combinations."""
+    """Broadcast indices along each axis, as `numpy.ix_` does."""
     return tuple(p.reshape(-1, *[1] * (len(places) - 1 - i)) for i, p in enumerate(places))

@@ -1,8 +1,8 @@
-"""VideoPose3D: convolutions over time, each with three times the receptive field of the last.
+"""VideoPose3D: dilated temporal convolutions, each tripling the receptive field.
 
 D. Pavllo, C. Feichtenhofer, D. Grangier, M. Auli: "3D human pose estimation in video with temporal
-convolutions and semi-supervised training", CVPR 2019 (arXiv 1811.11742). Every output sees as
-many frames before it as after it.
+convolutions and semi-supervised training", CVPR 2019 (arXiv 1811.11742). The symmetric (non-causal)
+variant.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidpose.models.base import LiftingModel, check_fraction, check_positive, put_on_root
+from vidpose.models.base import LiftingModel, check_fraction, check_positive, zero_missing
 
 WIDTH = 3
-"""Frames under a convolution's kernel."""
+"""Kernel size of the temporal convolutions."""
 
 
 @dataclass(frozen=True)
 class VideoPoseConfig:
-    """Sizes of the network; travels in its checkpoint."""
+    """Sizes of the network; stored in its checkpoint."""
 
     frames: int = 243
-    """A power of 3: 27, 81 and 243 are the paper's."""
+    """A power of 3; the paper uses 27, 81 and 243."""
     joints: int = 17
     channels: int = 1024
     dropout: float = 0.25
@@ -38,23 +38,23 @@ class VideoPoseConfig:
 
     @property
     def layers(self) -> int:
-        """Number of convolutions that reach over several frames."""
+        """Number of temporal convolutions."""
         return round(math.log(self.frames, WIDTH))
 
 
-def _over_time(x: Tensor, convolution: nn.Conv1d, spread: int | None) -> Tensor:
-    """A convolution under whose kernel the frames lie `spread` apart.
+def _temporal_conv(x: Tensor, convolution: nn.Conv1d, dilation: int | None) -> Tensor:
+    """Apply a temporal convolution with a dilation, or None: with stride instead of dilation.
 
-    None: neighbours under it, and as far as its width from one output to the next. In a window of
-    which one output is wanted that gives the same, without the outputs that nobody reads.
+    For a window with a single output, strided convolutions give the same result and skip the
+    outputs that are not needed.
     """
-    if spread is None:
+    if dilation is None:
         return F.conv1d(x, convolution.weight, stride=WIDTH)
-    return F.conv1d(x, convolution.weight, dilation=spread)
+    return F.conv1d(x, convolution.weight, dilation=dilation)
 
 
 class TemporalBlock(nn.Module):
-    """A convolution over time and one within the frame, added to the frame they are about."""
+    """Residual block: a temporal convolution and a 1x1 convolution."""
 
     def __init__(self, channels: int, dropout: float) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ class TemporalBlock(nn.Module):
         self.norm2 = nn.BatchNorm1d(channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, spread: int | None = None) -> Tensor:
-        """(B, channels, T) -> (B, channels, T / 3), or with a spread (..., T - 2 * spread)."""
-        about = x[..., WIDTH // 2 :: WIDTH] if spread is None else x[..., spread:-spread]
-        x = self.dropout(F.relu(self.norm1(_over_time(x, self.reach, spread))))
-        return about + self.dropout(F.relu(self.norm2(self.mix(x))))
+    def forward(self, x: Tensor, dilation: int | None = None) -> Tensor:
+        """(B, channels, T) -> (B, channels, T / 3), or with a dilation (..., T - 2 * dilation)."""
+        residual = x[..., WIDTH // 2 :: WIDTH] if dilation is None else x[..., dilation:-dilation]
+        x = self.dropout(F.relu(self.norm1(_temporal_conv(x, self.reach, dilation))))
+        return residual + self.dropout(F.relu(self.norm2(self.mix(x))))
 
 
 class VideoPose(LiftingModel):
@@ -96,13 +96,13 @@ class VideoPose(LiftingModel):
         return self._convolve(keypoints, [None] * self.config.layers)
 
     def slide(self, keypoints: Tensor) -> Tensor:
-        """See `LiftingModel`; every layer runs once over the whole stretch."""
+        """See `LiftingModel`; every layer runs once over all frames."""
         return self._convolve(keypoints[None], [WIDTH**i for i in range(self.config.layers)])[0]
 
-    def _convolve(self, keypoints: Tensor, spreads: list[int] | list[None]) -> Tensor:
-        """(B, T, J, 2) -> (B, number of outputs, J, 3); a spread for every layer."""
-        x = put_on_root(keypoints).flatten(2).mT  # (B, J * 2, T)
-        x = self.dropout(F.relu(self.expand_norm(_over_time(x, self.expand, spreads[0]))))
-        for block, spread in zip(self.blocks, spreads[1:], strict=True):
-            x = block(x, spread)
+    def _convolve(self, keypoints: Tensor, dilations: list[int] | list[None]) -> Tensor:
+        """(B, T, J, 2) -> (B, number of outputs, J, 3); one dilation per layer."""
+        x = zero_missing(keypoints).flatten(2).mT  # (B, J * 2, T)
+        x = self.dropout(F.relu(self.expand_norm(_temporal_conv(x, self.expand, dilations[0]))))
+        for block, dilation in zip(self.blocks, dilations[1:], strict=True):
+            x = block(x, dilation)
         return self.shrink(x).mT.unflatten(-1, (self.config.joints, 3))
