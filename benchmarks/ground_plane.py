@@ -62,7 +62,7 @@ def views(clips: list[MotionClip], cameras: int, noise: float) -> Iterator[View]
             frames = int(min(STRETCH_S, length - first) * FPS)
             for camera in range(cameras):
                 seed = SEED + 1000 * number + 100 * round(first) + camera
-                rays, joints = virtual.watch(number, first, frames, FPS, vary, seed)
+                rays, joints = virtual.view(number, first, frames, FPS, vary, seed)
                 yield View(
                     f"{clip.name} from {first:g} s",
                     _poses(rays.numpy()),

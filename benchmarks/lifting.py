@@ -35,7 +35,7 @@ from vidpose.datasets.mocap import STRETCH_S, TEST
 from vidpose.datasets.motion_clips import read_clip
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
-from vidpose.evaluation.leakage import leaks, left_out, left_out_of
+from vidpose.evaluation.leakage import held_out_subjects, leaks, stage_held_out
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
@@ -249,7 +249,7 @@ def see(cameras: VirtualCameras, stretch: Stretch, number: int, condition: Condi
     """A stretch seen by a camera; `number` seeds body, camera and noise, at any frame rate."""
     frames = max(3, int(stretch.seconds * condition.fps))
     vary = replace(condition.cameras.variation, segment_sd=condition.segment_sd)
-    seen = cameras.watch(
+    seen = cameras.view(
         stretch.clip, stretch.first, frames, condition.fps, vary, 1000 * SEED + number
     )
     rays, joints = (part.numpy().astype(np.float64) for part in seen)
@@ -431,7 +431,7 @@ def load_weights(weights: Sequence[str], trained: bool) -> dict[str, Checkpoint]
         checkpoints[label] = load_lifter_checkpoint(name)
         if not trained:
             check_held_out(checkpoints[label].training, name)
-        elif not set(TEST) <= left_out_of(checkpoints[label].training):
+        elif not set(TEST) <= stage_held_out(checkpoints[label].training):
             raise UsageError(
                 f"{name} was not trained on all subjects except {', '.join(TEST)}; --trained "
                 "measures on those it was trained on."
@@ -474,7 +474,7 @@ def run(
     check_writable(out / "benchmark.md")
     clips = read_people(folder, trained)
     if trained:  # some of the others may have been held out to choose the best epoch
-        out_of_all = set().union(*(left_out(it.training) for it in checkpoints.values()))
+        out_of_all = set().union(*(held_out_subjects(it.training) for it in checkpoints.values()))
         clips = [clip for clip in clips if clip.subject not in out_of_all]
     about = introduction(clips, trained, rigid, every)
     results, start = [], time.perf_counter()

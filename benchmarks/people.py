@@ -36,7 +36,7 @@ from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.mocap import TEST
 from vidpose.datasets.motion_clips import read_folder
 from vidpose.datasets.virtual_cameras import VirtualCameras
-from vidpose.evaluation.leakage import leaks, left_out
+from vidpose.evaluation.leakage import held_out_subjects, leaks
 from vidpose.events import Warn
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import p_mpjpe_per_joint
@@ -135,7 +135,7 @@ def rows(
 
     "Training" subjects are those that none of the weights held out, not even for validation.
     """
-    out_of_any = set().union(*(left_out(lifter.checkpoint.training) for lifter in lifters))
+    out_of_any = set().union(*(held_out_subjects(lifter.checkpoint.training) for lifter in lifters))
     sources = {"CMU": (mocap, TEST)}
     if ui_prmd is not None:
         sources["UI-PRMD"] = (ui_prmd, UI_PRMD_TEST)

@@ -164,7 +164,7 @@ def test_a_subject_that_is_missing(copy: Path) -> None:
     change(copy / "h36m" / WORLD, lambda entries: entries["positions_3d"].pop("S8"))
     finding = check_dataset("h36m", copy / "h36m")[0]
     assert finding.state == "broken"
-    assert finding.found == "6 subjects, 12 takes; no S8, whom the protocol needs"
+    assert finding.found == "6 subjects, 12 takes; no S8, which the protocol needs"
 
 
 def test_3dhp_with_holes(copy: Path) -> None:

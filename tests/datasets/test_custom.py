@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any], mes
 def test_a_folder_without_files_and_options_without_sense(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no \.npz"):
         open_dataset("custom", tmp_path)
-    with pytest.raises(UsageError, match="one kind of 2D joints only"):
+    with pytest.raises(UsageError, match="only one kind of 2D joints"):
         open_dataset("custom", tmp_path, keypoints="gt")
     (tmp_path / "a.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"a\.npz .*it is incomplete"):

@@ -54,7 +54,7 @@ def test_eval_and_train_say_it_first_and_print_no_published_figures(tmp_path: Pa
     done = CliRunner().invoke(main, ["eval", *asked, "--weights", str(weights), "--no-flip"])
     assert done.exit_code == 0, done.output
     assert NOT_REAL in done.output.splitlines()[0]
-    assert "Published figures are of the real dataset; they are left out." in done.output
+    assert "Published figures are for the real dataset, so they are not shown." in done.output
     assert "published by" not in done.output
     assert "unverified" not in done.output
     small = ("--epochs", "1", "--frames", "3", "--depth", "1", "--embed-dim", "8")

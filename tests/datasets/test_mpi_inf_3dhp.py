@@ -49,7 +49,7 @@ def test_only_valid_frames_of_the_test_count(made: Path) -> None:
 def test_options_that_make_no_sense(made: Path) -> None:
     with pytest.raises(UsageError, match="mpi_inf_3dhp has no actions"):
         open_dataset("mpi_inf_3dhp", made, actions=["Walking"])
-    with pytest.raises(UsageError, match="one kind of 2D joints only, so leave cpn out"):
+    with pytest.raises(UsageError, match="only one kind of 2D joints; leave cpn out"):
         open_dataset("mpi_inf_3dhp", made, keypoints="cpn")
     with pytest.raises(
         DataError, match=r"test_3dhp\.npz: data has no subject TS7; it has TS1, TS2"

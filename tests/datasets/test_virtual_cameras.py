@@ -7,7 +7,7 @@ import torch
 
 from vidpose.datasets.body_variation import HEIGHT, SEGMENTS
 from vidpose.datasets.dataset import MotionClip
-from vidpose.datasets.detector_noise import DROPPED_LIMBS, EXCHANGED
+from vidpose.datasets.detector_noise import DROPPED_LIMBS, SWAPPED_LIMBS
 from vidpose.datasets.mocap import view_clips
 from vidpose.datasets.random_tensors import RandomTensors
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
@@ -206,7 +206,7 @@ def test_left_and_right_are_exchanged_for_a_while() -> None:
     mirrored = torch.from_numpy(H36M17.mirrored)
     assert torch.equal(rays[wrong], clean[:, :, mirrored][wrong])
     for window in wrong[wrong.any(dim=(1, 2))]:
-        assert set(window.any(dim=0).nonzero()[:, 0].tolist()) in map(set, EXCHANGED)
+        assert set(window.any(dim=0).nonzero()[:, 0].tolist()) in map(set, SWAPPED_LIMBS)
 
 
 def test_mixed_people_keep_their_bones_and_their_sides() -> None:

@@ -128,7 +128,7 @@ def test_no_time_in_common() -> None:
         measure(result, late, "root", label="me")
     assert measure(result, late, "root", label="me", offset_s=-20.0)[0].mean_mm < 1e-3
     slow = of_result(make_result(frames=2, timestamps=np.array([-0.05, 0.35])), "slow")
-    with pytest.raises(UsageError, match="too few samples a second"):
+    with pytest.raises(UsageError, match="too few samples per second"):
         measure(result, slow, "root", label="me")
 
 
@@ -214,5 +214,7 @@ def test_poses_are_measured_without_knowing_where_people_are(lacks: str) -> None
         assert [(e.person, e.reference_person) for e in found] == [(1, "1"), (2, "2")]
         assert all(e.frames == 10 and e.mean_mm < 1e-3 for e in found)
     for how in ("none", "procrustes-sequence"):
-        with pytest.raises(UsageError, match="does not know where people are; use --align root"):
+        with pytest.raises(
+            UsageError, match="has no positions of people in the scene; use --align root"
+        ):
             measure(result, reference, how, label="me")

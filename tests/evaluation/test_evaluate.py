@@ -245,5 +245,5 @@ def test_poses_that_are_not_numbers() -> None:
     checkpoint: Checkpoint = make_checkpoint()
     with torch.no_grad():
         next(checkpoint.model.parameters()).fill_(math.nan)
-    with pytest.raises(VidposeError, match="x gives poses that are not numbers for S9/Walking 1/0"):
+    with pytest.raises(VidposeError, match="x gives poses that are not finite for S9/Walking 1/0"):
         evaluate(checkpoint, make_dataset(make_sequence()), label="x")

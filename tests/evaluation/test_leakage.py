@@ -7,7 +7,7 @@ import pytest
 
 from tests.dataset_files import make_checkpoint, make_dataset, make_sequence
 from vidpose.evaluation.evaluate import evaluate
-from vidpose.evaluation.leakage import leaks, left_out
+from vidpose.evaluation.leakage import held_out_subjects, leaks
 from vidpose.events import Event, Warn
 
 OLD = {"dataset": "mocap", "held_out": ["02", "10"]}
@@ -32,7 +32,9 @@ CHOSEN = {"recipe": {"select_on": "test"}}
         (
             OLD | {"held_out": ["02", "s07"], "began_with": OLD | {"began_with": OLD}},
             ("02", "s07"),
-            ["what it began with does not say that subjects s07 were held out of its training"],
+            [
+                "the checkpoint that it started from does not say that subjects s07 were held out of its training"
+            ],
         ),
         ({"dataset": "mocap", "held_out": 3, "began_with": [], "recipe": "x"}, (), []),
     ],
@@ -44,7 +46,11 @@ def test_what_motion_capture_weights_know(
 
 
 def test_whom_any_stage_left_out() -> None:
-    assert left_out(OLD | {"began_with": {"recipe": {"held_out": ["06"]}}}) == {"02", "06", "10"}
+    assert held_out_subjects(OLD | {"began_with": {"recipe": {"held_out": ["06"]}}}) == {
+        "02",
+        "06",
+        "10",
+    }
 
 
 def test_evaluation_names_people_who_were_trained_on() -> None:

@@ -72,8 +72,8 @@ def test_trc(tmp_path: Path) -> None:
     [
         ("", "not a complete TRC"),
         ("PathFileType\nUnits\nfurlong\n", "not a complete TRC"),
-        (trc_text(["A"], points_of(["A"])), "no joint that is known by its name"),
-        (trc_text(["RKnee"], points_of(["RKnee"]), fps=-60.0), "its times do not rise"),
+        (trc_text(["A"], points_of(["A"])), "no joint with a known name"),
+        (trc_text(["RKnee"], points_of(["RKnee"]), fps=-60.0), "its times do not increase"),
         (trc_text(["RKnee"], points_of(["RKnee"])) + "7\tx\n", "not a complete TRC"),
     ],
 )
@@ -139,7 +139,7 @@ def test_bvh_of_the_cmu_database(tmp_path: Path) -> None:
 def test_a_bvh_of_unknown_size(tmp_path: Path) -> None:
     text = bvh_text(frames=3).replace("OFFSET 0 -40 0", "OFFSET 0 -3 0")
     (tmp_path / "a.bvh").write_text(text.replace("OFFSET 0 -42 0", "OFFSET 0 -3 0"))
-    with pytest.raises(DataError, match="says no unit"):
+    with pytest.raises(DataError, match="has no unit"):
         read_reference(tmp_path / "a.bvh")
 
 

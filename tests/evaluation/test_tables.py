@@ -94,7 +94,7 @@ def test_humaneva_has_means_of_its_own() -> None:
     assert line(text, "S1 Walk")[7:] == ["16.3", "unverified", "14.4", "unverified"]
     assert line(text, "mean Walk and Jog")[7:] == ["21.6", "read", "20.1", "unverified"]
     assert len(line(text, "mean Box")) == 7
-    assert "which 2D joints is not known" in tables.literature(found[0])
+    assert "2D joints unknown" in tables.literature(found[0])
 
 
 def test_other_tables(both: tuple[Evaluation, ...]) -> None:

@@ -21,7 +21,7 @@ from vidpose.paper.runs import (
     Run,
     complete,
     mean_and_spread,
-    thinned,
+    downsampled,
     training_data,
 )
 from vidpose.paper.workspace import Workspace
@@ -137,9 +137,9 @@ def test_a_part_of_an_epoch() -> None:
 
 def test_validation_is_thinned_evenly() -> None:
     samples = FixedWindows(torch.arange(100.0)[:, None], torch.arange(100.0)[:, None])
-    few = thinned(samples, 5)
+    few = downsampled(samples, 5)
     assert few[torch.arange(5)][0][:, 0].tolist() == [0, 24, 49, 74, 99]
-    assert thinned(samples, 100) is samples
+    assert downsampled(samples, 100) is samples
 
 
 def test_the_budget() -> None:

@@ -88,7 +88,7 @@ def test_validation_is_on_takes_set_aside_or_on_the_test_subjects() -> None:
         dataset_data(replace(dataset, train=()), on_test_subjects, CPU)
 
 
-def test_the_rate_is_that_of_most_frames_and_several_are_said() -> None:
+def test_the_most_common_frame_rate_is_used_and_others_give_a_warning() -> None:
     dataset = tiny_dataset(frames=40, takes=4)
     rates = (25.0, 50.0, 49.95, 100.0)
     train = [replace(s, fps=fps) for s, fps in zip(dataset.train, rates, strict=True)]
@@ -100,7 +100,7 @@ def test_the_rate_is_that_of_most_frames_and_several_are_said() -> None:
     (warning,) = said
     assert isinstance(warning, Warn)
     assert "the files have 25 to 100 frames/s" in str(warning)
-    assert "resampled to 50, the rate of most frames" in str(warning)
+    assert "resampled to 50 frames/s, the most common rate" in str(warning)
     dataset_data(replace(dataset, name="custom"), recipe, CPU, report=said.append)
     assert len(said) == 1
 

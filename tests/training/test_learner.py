@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from tests.training.runs import ALONE, TINY
 from vidpose.models import VideoPose
-from vidpose.training.average import MovingAverage, kept
+from vidpose.training.average import MovingAverage, effective_decay
 from vidpose.training.batches import Batch
 from vidpose.training.distributed import World
 from vidpose.training.learner import Learner
@@ -48,8 +48,8 @@ def test_shares_of_a_batch_add_up_to_it(ranks: int, accumulate: int) -> None:
 
 
 def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
-    assert kept(0.9, 1) == pytest.approx(2 / 11)
-    assert kept(0.9, 10_000) == 0.9
+    assert effective_decay(0.9, 1) == pytest.approx(2 / 11)
+    assert effective_decay(0.9, 10_000) == 0.9
 
 
 def test_a_moving_average_of_weights_and_what_is_saved_of_it() -> None:
@@ -58,7 +58,7 @@ def test_a_moving_average_of_weights_and_what_is_saved_of_it() -> None:
     model = VideoPose(frames=3, channels=8)  # has batch norms, whose statistics are the newest
     ours = MovingAverage(model, 0.9)
     theirs = AveragedModel(
-        model, avg_fn=lambda old, new, steps: old.lerp(new, 1 - kept(0.9, int(steps)))
+        model, avg_fn=lambda old, new, steps: old.lerp(new, 1 - effective_decay(0.9, int(steps)))
     )
     for _ in range(12):
         with torch.no_grad():

@@ -90,7 +90,7 @@ def test_ctrl_c_saves_the_run(data: TrainingData, tmp_path: Path, number: int) -
             yield step
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(StoppedError, match=r"stopped in epoch 1 .* --resume goes on"):
+    with pytest.raises(StoppedError, match=r"stopped in epoch 1 .* with --resume"):
         quiet(data, tmp_path / "run", progress=progress)
     assert signal.getsignal(signal.SIGINT) == before
     assert RunFolder(tmp_path / "run").state.exists()
@@ -154,7 +154,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good(
     quiet(data, tmp_path / "run", replace(TINY, epochs=1))
     files = ("best.safetensors", "last.safetensors", "state.pt")
     before = [(tmp_path / "run" / name).read_bytes() for name in files]
-    with pytest.raises(VidposeError, match=r"no longer a number in epoch 2.*best\.safetensors"):
+    with pytest.raises(VidposeError, match=r"no longer finite in epoch 2.*best\.safetensors"):
         quiet(poisoned(data, 1), tmp_path / "run", resume=True)
     assert [(tmp_path / "run" / name).read_bytes() for name in files] == before
 
@@ -211,7 +211,7 @@ def test_what_is_in_the_way_is_told_before_the_work(data: TrainingData, tmp_path
     (tmp_path / "target").mkdir()
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "tensorboard").symlink_to(tmp_path / "target")
-    with pytest.raises(UsageError, match="tensorboard is no folder of a run"):
+    with pytest.raises(UsageError, match="tensorboard is not a folder of a run"):
         quiet(data, tmp_path / "run")
     assert not list((tmp_path / "target").iterdir())
 
@@ -221,7 +221,7 @@ def test_two_runs_do_not_write_into_one_folder(data: TrainingData, tmp_path: Pat
 
     def progress(steps: Iterable[Any], total: int | None, label: str) -> Iterable[Any]:
         for resume in (False, True) if RunFolder(tmp_path).state.exists() else (False,):
-            with pytest.raises(UsageError, match=r"another run writes into|holds a run already"):
+            with pytest.raises(UsageError, match=r"another run is writing to|holds a run already"):
                 quiet(data, tmp_path, resume=resume)
         yield from steps
 

@@ -10,7 +10,7 @@ from vidpose.errors import UsageError
 from vidpose.models import Martinez
 from vidpose.training import optimizers
 from vidpose.training.learner import build_model
-from vidpose.training.optimizers import LIKE_ADAMW, MOMENTUM, Muon, optimizers_for, orthogonal
+from vidpose.training.optimizers import ADAMW_RMS, MOMENTUM, Muon, optimizers_for, orthogonal
 from vidpose.training.recipe import Recipe
 
 TINY = Recipe(frames=3, embed_dim=8, depth=2, optimizer="muon", weight_decay=0.1, lr=1e-2)
@@ -83,7 +83,7 @@ def test_a_step_of_muon() -> None:
     start, weights.grad = weights.detach().clone(), torch.randn(6, 4)
     Muon([{"params": [weights], "weight_decay": 0.5}], lr=0.1).step()
     ahead = weights.grad * (1 - MOMENTUM) * (1 + MOMENTUM)
-    wanted = start * (1 - 0.1 * 0.5) - 0.1 * LIKE_ADAMW * 6**0.5 * orthogonal(ahead[None])[0]
+    wanted = start * (1 - 0.1 * 0.5) - 0.1 * ADAMW_RMS * 6**0.5 * orthogonal(ahead[None])[0]
     torch.testing.assert_close(weights.detach(), wanted)
 
 
@@ -95,7 +95,7 @@ def test_queries_keys_and_values_are_matrices_of_their_own() -> None:
     Muon([{"params": [together], "parts": 3}], lr=1.0).step()
     assert not together[4:8].any()
     for part in (together[:4], together[8:]):
-        assert torch.linalg.svdvals(part.detach() / (LIKE_ADAMW * 2)).max() < 1.25
+        assert torch.linalg.svdvals(part.detach() / (ADAMW_RMS * 2)).max() < 1.25
 
 
 @pytest.mark.parametrize("name", ["poseformer", "sequence", "joints", "temporal"])

@@ -1,6 +1,6 @@
-"""Datasets: one file each; nothing here knows a network.
+"""Datasets, one module each; independent of the networks.
 
-`open_dataset` gives any of them as a `Dataset`. docs/datasets.md says which files each one needs.
+`open_dataset` opens any of them as a `Dataset`. docs/datasets.md lists the files each one needs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MODULES: dict[str, ModuleType] = {
     "h36m": h36m,
     "humaneva": humaneva,
     "mpi_inf_3dhp": mpi_inf_3dhp,
-    "synthetic": h36m,  # is written in that layout
+    "synthetic": h36m,  # written in that layout
 }
 DATASETS = (*_MODULES, "custom", "mocap")
 DEFAULT_KEYPOINTS = {
@@ -40,7 +40,7 @@ DEFAULT_KEYPOINTS = {
     "custom": custom.KEYPOINTS,
     "mocap": mocap.KEYPOINTS,
 }
-"""Where the 2D joints come from by default."""
+"""Default source of the 2D joints."""
 
 
 def open_dataset(
@@ -56,21 +56,21 @@ def open_dataset(
     """Read a dataset from a folder. Nothing in its files is ever executed.
 
     Args:
-        name: one of `DATASETS`. synthetic is made in the folder if it is not there; mocap has
-            test sequences only (`mocap.open_mocap`).
-        folder: where its files are.
-        keypoints: which 2D joints, as in the files' names: `gt`, `cpn_ft_h36m_dbb`; by default
-            `DEFAULT_KEYPOINTS`.
-        train_subjects: whom to train on, by default the field's protocol.
-        test_subjects: whom to test on, by default the field's protocol.
-        actions: exact names of groups of actions ("Sitting" is "Sitting" and "Sitting 1", not
-            "SittingDown"); by default the field's protocol.
+        name: one of `DATASETS`. synthetic is generated if its files are missing; mocap has only
+            test sequences (`mocap.open_mocap`).
+        folder: the folder with its files.
+        keypoints: source of the 2D joints, as in the file names: `gt`, `cpn_ft_h36m_dbb`; by
+            default `DEFAULT_KEYPOINTS`.
+        train_subjects: training subjects; by default the usual protocol's.
+        test_subjects: test subjects; by default the usual protocol's.
+        actions: exact names of action groups ("Sitting" is "Sitting" and "Sitting 1", not
+            "SittingDown"); by default the usual protocol's.
         downsample: take every n-th frame.
 
     Raises:
-        DataError: a file is missing, damaged or of another form, or has no such subject or
-            action; the sentence names file and key, what was expected and what was found.
-        UsageError: the dataset has no such option.
+        DataError: a file is missing, damaged or in another format, or lacks a subject or action;
+            the message names file and key, what was expected and what was found.
+        UsageError: the dataset does not support an option.
     """
     folder = Path(folder)
     if name not in DATASETS:
@@ -78,11 +78,11 @@ def open_dataset(
     if downsample < 1:
         raise UsageError(f"downsample {downsample}: give 1 or more.")
     if name in ("custom", "mpi_inf_3dhp") and keypoints not in (None, DEFAULT_KEYPOINTS[name]):
-        raise UsageError(f"{name} has one kind of 2D joints only, so leave {keypoints} out.")
+        raise UsageError(f"{name} has only one kind of 2D joints; leave {keypoints} out.")
     if name in ("mpi_inf_3dhp", "mocap") and actions is not None:
         raise UsageError(f"{name} has no actions to choose from; choose subjects.")
     if name == "mocap" and (train_subjects is not None or downsample != 1):
-        raise UsageError("mocap has test subjects to choose, and nothing else.")
+        raise UsageError("mocap has no other options than test subjects; leave the others out.")
     if name == "synthetic":
         synthetic.make_if_missing(folder)
     elif not folder.is_dir():
@@ -107,7 +107,7 @@ def open_dataset(
 
 
 def is_synthetic(name: str, folder: Path) -> bool:
-    """Whether the files of a dataset in a folder are synthetic, before they are read."""
+    """Whether a dataset's files are marked as synthetic; reads only the marks."""
     if name not in _MODULES:
         return False
     if name == "mpi_inf_3dhp":
@@ -122,5 +122,5 @@ def _tuple(names: Iterable[str] | None) -> tuple[str, ...] | None:
 def _default(
     given: tuple[str, ...] | None, protocol: tuple[str, ...], other: tuple[str, ...] | None
 ) -> tuple[str, ...]:
-    """The subjects of one part: of the protocol, those that the other part does not claim."""
+    """Subjects of one split: as given, or the protocol's without those of the other split."""
     return tuple(s for s in protocol if s not in (other or ())) if given is None else given

@@ -1,4 +1,4 @@
-"""Bodies and poses beyond those that were captured: other bodies, mixed limbs, mirror images.
+"""Augmentation of motion capture: other bodies, combined limbs, mirror images, orientations.
 
 B is windows, F frames, J joints (h36m17); metres, world frame.
 """
@@ -16,11 +16,11 @@ from vidpose.utils.constants import constant
 
 HEIGHT = 1.72
 SEGMENTS = {
-    # Mean length as a fraction of the body height, and the bones (children) that have it.
+    # Mean length as a fraction of the body height, and the bones (by child joint) that have it.
     # Fractions: R. Drillis, R. Contini, "Body segment parameters", 1966, as printed in
     # D. Winter, "Biomechanics and Motor Control of Human Movement". The shoulder joint lies
-    # about 0.025 of the height inside the acromion, which is what they measured; hips are
-    # given as the joint centres that 2D detectors mark.
+    # about 0.025 of the height inside the acromion, which they measured; hips are the joint
+    # centres that 2D detectors mark.
     "thigh": (0.245, ("RKnee", "LKnee")),
     "shank": (0.246, ("RFoot", "LFoot")),
     "upper arm": (0.186, ("RElbow", "LElbow")),
@@ -45,8 +45,8 @@ PEOPLE = {
     "neck": (0.146, 0.027),
     "head": (0.073, 0.070),
 }
-"""`SEGMENTS` of real people: trunks are longer and limbs shorter than published, in part because
-hips and shoulders are placed otherwise."""
+"""`SEGMENTS` measured on real people. Trunks are longer and limbs shorter than published, in part
+because hip and shoulder joints are placed differently."""
 CORRELATION = (
     (1.0, 0.4, -0.1, -0.1, 0.1, -0.8, -0.9, -0.3, 0.0),
     (0.4, 1.0, 0.2, 0.5, 0.6, 0.0, -0.5, -0.6, -0.3),
@@ -58,12 +58,13 @@ CORRELATION = (
     (-0.3, -0.6, 0.1, 0.2, -0.2, -0.1, 0.2, 1.0, -0.1),
     (0.0, -0.3, 0.1, -0.5, -0.2, -0.3, -0.2, -0.1, 1.0),
 )
-"""Of the logarithms in `PEOPLE`, in its order. Higher hips: longer thighs, shorter trunks."""
+"""Correlation of the logarithms in `PEOPLE`, in its order. Higher hips: longer thighs, shorter
+trunks."""
 SHRINKAGE = 0.4
-"""Towards no correlation, for ten people do not tell it exactly."""
+"""Shrinkage of the correlations towards 0, because they are estimated from ten people."""
 HEIGHT_SD = 0.04
 SIDE_SD = 0.02
-"""Of one side's length (logarithm): left and right differ."""
+"""Standard deviation of one side's length (logarithm): left and right differ."""
 
 PARTS: tuple[tuple[tuple[str, str], tuple[str, str], tuple[str, ...]], ...] = (
     (
@@ -80,8 +81,8 @@ PARTS: tuple[tuple[tuple[str, str], tuple[str, str], tuple[str, ...]], ...] = (
     (("RShoulder", "LShoulder"), ("Spine", "Thorax"), ("LElbow", "LWrist")),
     (("RShoulder", "LShoulder"), ("Spine", "Thorax"), ("Neck/Nose", "Head")),
 )
-"""What `mix_limbs` takes from other people: the axes across and up the trunk that it is fixed to,
-each from one joint to another, and the bones, by the joint at their end."""
+"""Body parts that `mix_limbs` takes from other people: the trunk's axes (across and up, each from
+one joint to another) that the part is attached to, and its bones by child joint."""
 
 GIRDLES: dict[tuple[tuple[str, str], tuple[str, str]], tuple[tuple[str, ...], ...]] = {
     (("RHip", "LHip"), ("Hip", "Spine")): (("RHip", "LHip"), ("Spine", "Thorax")),
@@ -91,11 +92,11 @@ GIRDLES: dict[tuple[tuple[str, str], tuple[str, str]], tuple[tuple[str, ...], ..
         ("Head",),
     ),
 }
-"""What `turn_girdles` tilts: bones that stay together, by the axes that they are tilted about."""
+"""Groups of bones that `turn_girdles` tilts together, by the trunk's axes that define the tilt."""
 
 
 def vary_bone_lengths(joints: Tensor, sd: float, random: RandomTensors) -> Tensor:
-    """Give every window's person bone lengths of their own, both sides alike."""
+    """Give each window's person random bone lengths, equal on both sides."""
     count = len(joints)
     bones = _bones(joints)
     for fraction, names in SEGMENTS.values():
@@ -107,21 +108,21 @@ def vary_bone_lengths(joints: Tensor, sd: float, random: RandomTensors) -> Tenso
 
 
 def draw_bodies(joints: Tensor, spread: float, random: RandomTensors) -> Tensor:
-    """Give every window's person the body of somebody who might be; (B, F, J, 3).
+    """Give each window's person a random realistic body; (B, F, J, 3).
 
-    Lengths are drawn together, around a mean that lies anywhere between `PEOPLE` and the published
-    `SEGMENTS`, so that both ways of placing joints are met.
+    Bone lengths are drawn from a correlated distribution. Its mean lies between `PEOPLE` and the
+    published `SEGMENTS`, to cover both conventions of joint placement.
 
     Args:
-        joints: who moves, of any body.
-        spread: scales the standard deviations of `PEOPLE`.
-        random: draws.
+        joints: the motion, with any body.
+        spread: scale of the standard deviations of `PEOPLE`.
+        random: source of randomness.
     """
     count = len(joints)
     means, sds = zip(*PEOPLE.values(), strict=True)
     correlation = constant(CORRELATION, joints.device)
     correlation = correlation.lerp(torch.eye(len(PEOPLE), device=joints.device), SHRINKAGE)
-    # Not `cholesky`, which waits for a GPU to hear whether there is one.
+    # Not `cholesky`, which synchronises with the GPU to check for errors.
     factor = torch.linalg.cholesky_ex(correlation).L
     factor = factor * (spread * constant(sds, joints.device))[:, None]
     people = constant(means, joints.device).log()
@@ -139,21 +140,21 @@ def draw_bodies(joints: Tensor, spread: float, random: RandomTensors) -> Tensor:
 
 
 def _of_length(bone: Tensor, length: Tensor) -> Tensor:
-    """(B, F, 3) bones, scaled so that their mean length over the frames is (B,)."""
+    """Scale bones (B, F, 3) to mean lengths (B,) over the frames."""
     actual = bone.norm(dim=-1).mean(dim=1).clamp_min(1e-3)
     return bone * (length / actual)[:, None, None]
 
 
 def turn_girdles(joints: Tensor, sd: float, random: RandomTensors) -> Tensor:
-    """Tilt hips, trunk, shoulders, neck and head a little, all window long; (B, F, J, 3).
+    """Tilt hips, trunk, shoulders, neck and head by small constant angles; (B, F, J, 3).
 
-    One data set's marker places, and one person's build, hold these at fixed angles to each other;
-    another's at others.
+    The angles between these parts depend on a dataset's marker placement and on the person's
+    build.
 
     Args:
-        joints: who moves.
-        sd: radians about each axis of the trunk.
-        random: draws.
+        joints: the motion.
+        sd: standard deviation about each axis of the trunk, radians.
+        random: source of randomness.
     """
     bones = _bones(joints)
     for (across, up), parts in GIRDLES.items():
@@ -167,7 +168,7 @@ def turn_girdles(joints: Tensor, sd: float, random: RandomTensors) -> Tensor:
 
 
 def tumble(joints: Tensor, share: float, random: RandomTensors) -> Tensor:
-    """Turn some windows' people any way up, as those who lie, hang or tumble; (B, F, J, 3)."""
+    """Give a share of the windows a random orientation, as of people who lie, hang or tumble."""
     count = len(joints)
     quaternion = torch.nn.functional.normalize(random.normal(count, 4), dim=-1)
     w, x, y, z = quaternion.unbind(-1)
@@ -187,14 +188,17 @@ def _small_rotation(vector: Tensor) -> Tensor:
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
     angle = vector.norm(dim=-1)[:, None, None]
-    # torch.sinc(t) is sin(pi t) / (pi t), and 1 at 0; 1 - cos is twice the sine of the half.
+    # torch.sinc(t) is sin(pi t) / (pi t), and 1 at 0; 1 - cos(a) = 2 sin(a / 2)^2.
     first, second = torch.sinc(angle / math.pi), torch.sinc(angle / 2 / math.pi).square() / 2
     same = torch.eye(3, dtype=vector.dtype, device=vector.device)
     return same + first * cross + second * cross @ cross
 
 
 def mix_limbs(joints: Tensor, share: float, random: RandomTensors) -> Tensor:
-    """Give people, part by part, the bones of others, turned with the trunk; (B, F, J, 3)."""
+    """Replace body parts in a share of the windows by those of other windows; (B, F, J, 3).
+
+    A replaced part is rotated from the donor's trunk to the person's.
+    """
     mixed = random.flag(share, len(joints))
     for across, up, names in PARTS:
         order = random.permutation(len(joints))
@@ -210,19 +214,19 @@ def mix_limbs(joints: Tensor, share: float, random: RandomTensors) -> Tensor:
 
 
 def mirror(joints: Tensor, which: Tensor) -> Tensor:
-    """The mirror images of some windows; (B, F, J, 3) and (B,) flags."""
+    """Mirror the windows (B, F, J, 3) flagged in `which`, (B,)."""
     flipped = joints[..., constant(tuple(H36M17.mirrored.tolist()), joints.device, torch.long), :]
     flipped = flipped * constant((-1.0, 1.0, 1.0), joints.device)
     return torch.where(which[:, None, None, None], flipped, joints)
 
 
 def _bones(joints: Tensor) -> dict[int, Tensor]:
-    """(..., J, 3) -> every bone, (..., 3), by the joint at its end."""
+    """(..., J, 3) -> bone vectors (..., 3) by child joint."""
     return {child: joints[..., child, :] - joints[..., parent, :] for parent, child in H36M17.bones}
 
 
 def _joined(root: Tensor, bones: dict[int, Tensor]) -> Tensor:
-    """The inverse of `_bones`: the root, (..., 3), and the bones -> (..., J, 3)."""
+    """Inverse of `_bones`: the root (..., 3) and bone vectors -> (..., J, 3)."""
     out = [root]
     for parent, child in H36M17.bones:  # parents come before their children
         out.append(out[parent] + bones[child])
@@ -230,7 +234,7 @@ def _joined(root: Tensor, bones: dict[int, Tensor]) -> Tensor:
 
 
 def _trunk(joints: Tensor, across: tuple[str, str], up: tuple[str, str]) -> Tensor:
-    """(..., 3, 3), whose columns are the axes of a part of the trunk."""
+    """Compute the axes of a part of the trunk, as the columns of (..., 3, 3)."""
 
     def direction(ends: tuple[str, str]) -> Tensor:
         first, last = map(H36M17.index, ends)

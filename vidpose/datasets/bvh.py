@@ -1,4 +1,4 @@
-"""Reading BVH motion capture, and the positions of its joints by forward kinematics."""
+"""BVH motion capture: a reader, and forward kinematics."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vidpose.errors import DataError
 from vidpose.utils.outside import number, reading, whole
 
 KINDS = tuple(axis + kind for kind in ("position", "rotation") for axis in "XYZ")
-"""The channels that a joint may have, each once."""
+"""The channels that a joint may have, each at most once."""
 LARGEST = 1e6
-"""Degrees, or millimetres: no value of a clip is so large."""
+"""Upper bound of values in degrees or millimetres."""
 SHORTEST_S, LONGEST_S = 1e-4, 10.0
-"""Between frames."""
-MOST_POSES = 20_000_000
-"""Joints times frames: an hour of a body's joints at 120 frames/s. Each takes 100 bytes."""
+"""Bounds of the frame time."""
+MAX_POSES = 20_000_000
+"""Upper bound of joints times frames: an hour of one body at 120 frames/s, 100 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Bvh:
         """Forward kinematics.
 
         Returns:
-            positions (T, J, 3) in the file's unit and frame, and orientations (T, J, 3, 3) that
-            take a joint's own frame to the file's.
+            positions (T, J, 3) in the file's unit and frame, and orientations (T, J, 3, 3) from
+            each joint's own frame to the file's.
         """
         frames = len(self.motion)
         positions = np.empty((frames, len(self.joint_names), 3))
@@ -56,14 +56,14 @@ class Bvh:
             axes, angles = "", []
             for name, value in zip(channels, values.T, strict=True):
                 if name.endswith("position"):
-                    # A moving joint's channels replace its offset: what all exporters mean.
+                    # Position channels replace the offset, as all exporters intend.
                     place[:, "XYZ".index(name[0])] = value
                 else:
                     axes += name[0]
                     angles.append(value)
             turn = np.broadcast_to(np.eye(3), (frames, 3, 3))
             if axes:
-                # Upper case: rotations about the joint's own, already turned axes, in file order.
+                # Upper case: intrinsic rotations, in the file's order.
                 turn = Rotation.from_euler(axes, np.stack(angles, 1), degrees=True).as_matrix()
             if parent < 0:
                 positions[:, j], orientations[:, j] = place, turn
@@ -78,7 +78,7 @@ def read_bvh(path: Path) -> Bvh:
     """Read a BVH file.
 
     Raises:
-        DataError: the file is missing, is no BVH or ends too early.
+        DataError: the file is missing, is not BVH or is truncated.
     """
     with reading(path, DataError, "cannot be read as BVH text", "check the file"):
         text = path.read_text(encoding="ascii", errors="strict")
@@ -88,7 +88,7 @@ def read_bvh(path: Path) -> Bvh:
             raise ValueError("it has no MOTION section")
         names, parents, offsets, channels = _hierarchy(iter(head.split()))
         motion, fps = _motion(tail, sum(map(len, channels)))
-        if len(motion) * len(names) > MOST_POSES:
+        if len(motion) * len(names) > MAX_POSES:
             raise ValueError(f"it has {len(names):,} joints in {len(motion):,} frames")
     return Bvh(names, parents, offsets, channels, motion, fps)
 
@@ -150,7 +150,7 @@ def _motion(text: str, columns: int) -> tuple[NDArray[np.float64], float]:
     count, period = ((header[1].split() or [""])[-1], header[2].split()) if header else ("", [])
     if header is None or not period:
         raise ValueError("its MOTION section has no header")
-    frames = whole("Frames", float(count), 1, MOST_POSES)
+    frames = whole("Frames", float(count), 1, MAX_POSES)
     step = number("its frame time", float(period[-1]), SHORTEST_S, LONGEST_S)
     values = np.array(text[header.end() :].split(), dtype=np.float64)
     if values.size != frames * columns:

@@ -1,4 +1,4 @@
-"""Cameras whose place and lens are known, as the recorded datasets publish them."""
+"""Calibrated cameras, as the recorded datasets publish them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ MILLIMETRE = 0.001
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """A still camera in a world measured in metres.
+    """A still, calibrated camera; world frame in metres.
 
-    The camera's own frame has x to the right of the picture, y down and z away from the camera.
+    Camera frame: x right in the image, y down, z away from the camera.
     """
 
     id: str
     frame_size: tuple[int, int]
-    """Width and height of the picture, pixels."""
+    """Width and height of the image, pixels."""
     focal_px: tuple[float, float]
-    """Along x and along y."""
+    """Focal length along x and y."""
     centre_px: tuple[float, float]
-    """Where the optical axis meets the picture."""
+    """Principal point."""
     radial: tuple[float, float, float] = (0.0, 0.0, 0.0)
     tangential: tuple[float, float] = (0.0, 0.0)
     orientation: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
-    """Quaternion w, x, y, z that turns the camera's axes into the world's."""
+    """Quaternion w, x, y, z of the rotation from the camera frame to the world frame."""
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Where the camera is in the world, metres."""
+    """Position of the camera in the world, metres."""
 
     def world_to_camera(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) metres, world -> (..., 3) metres, camera frame."""
@@ -44,10 +44,10 @@ class Camera:
         return np.asarray(points, np.float64) @ rotation(self.orientation).T + self.translation
 
     def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Where the picture shows points.
+        """Project points to pixels.
 
-        The lens is that of Human3.6M's own tools: of Brown's model, with half its tangential
-        cross terms. Nothing is clamped, so points far outside the picture mean nothing.
+        The distortion is that of Human3.6M's own tools: Brown's model, with half its tangential
+        cross terms. Nothing is clamped, so points far outside the image are meaningless.
 
         Args:
             points: (..., 3), camera frame, any unit; z above 0.
@@ -65,7 +65,7 @@ class Camera:
 
 
 def rotation(orientation: tuple[float, float, float, float]) -> NDArray[np.float64]:
-    """(3, 3) matrix that turns a column as the quaternion w, x, y, z does; any length above 0."""
+    """Convert a quaternion w, x, y, z of any length above 0 to a (3, 3) rotation matrix."""
     w, x, y, z = np.asarray(orientation, np.float64) / np.linalg.norm(orientation)
     return np.array(
         [
@@ -78,11 +78,11 @@ def rotation(orientation: tuple[float, float, float, float]) -> NDArray[np.float
 
 @cache
 def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
-    """Human3.6M's four cameras for every subject with public poses.
+    """Return Human3.6M's four cameras for every subject with public poses.
 
     Returns:
-        By subject ("S1"), in the order in which the field's files list what the cameras saw:
-        54138969, 55011271, 58860488, 60457274.
+        By subject ("S1"), in the order of the views in the field's files: 54138969, 55011271,
+        58860488, 60457274.
     """
     facts = read_facts("h36m_cameras.json")
     return {
@@ -103,12 +103,12 @@ def h36m_cameras() -> dict[str, tuple[Camera, ...]]:
 
 
 def read_facts(name: str) -> Any:
-    """A JSON file of this folder."""
+    """Read a JSON file from this folder."""
     return json.loads(files("vidpose.datasets").joinpath(name).read_text(encoding="utf-8"))
 
 
 def placed(place: dict[str, list[float]]) -> dict[str, Any]:
-    """`Camera`'s fields from an orientation and a translation in millimetres."""
+    """Make `Camera`'s fields from an orientation and a translation in millimetres."""
     return {
         "orientation": tuple(place["orientation"]),
         "translation": tuple(MILLIMETRE * mm for mm in place["translation"]),
@@ -118,15 +118,15 @@ def placed(place: dict[str, list[float]]) -> dict[str, Any]:
 def fit_focal(
     joints_3d: NDArray[np.floating], keypoints_2d: NDArray[np.floating], tolerance_px: float = 5.0
 ) -> float | None:
-    """The focal length that explains how points are seen, lens distortion aside.
+    """Estimate the focal length from 3D points and their projections, ignoring distortion.
 
     Args:
         joints_3d: (N, J, 3), camera frame, any unit.
         keypoints_2d: (N, J, 2), pixels.
-        tolerance_px: the median error that is left to distortion and noise.
+        tolerance_px: largest median error to attribute to distortion and noise.
 
     Returns:
-        Pixels, the mean of both axes; None if the points are not seen like that.
+        Pixels, the mean of both axes; None if no focal length explains the projections.
     """
     points = joints_3d.reshape(-1, 3).astype(np.float64)
     pixels = keypoints_2d.reshape(-1, 2).astype(np.float64)
@@ -138,7 +138,7 @@ def fit_focal(
     spread = rays - rays.mean(axis=0)
     if (np.square(spread).sum(axis=0) <= 0).any():
         return None
-    # Focal length and centre are the slope and the offset of one straight line per axis.
+    # Per axis, pixels are a linear function of rays: the focal length is its slope.
     focal = (spread * pixels).sum(axis=0) / np.square(spread).sum(axis=0)
     error = np.linalg.norm(spread * focal - (pixels - pixels.mean(axis=0)), axis=1)
     if np.median(error) > tolerance_px or (focal <= 0).any():

@@ -1,4 +1,4 @@
-"""What a folder has of a dataset, what is missing or of the wrong shape, and how to fix it."""
+"""Checks of a dataset's folder: what is there, what is missing or invalid, and how to fix it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ VIDEOPOSE_FILES = "https://dl.fbaipublicfiles.com/video-pose-3d/"
 DOWNLOADS = ("cpn_ft_h36m_dbb", "detectron_ft_h36m")
 """2D joints of Human3.6M that VideoPose3D publishes."""
 LISTED = 5
-"""Problems that are listed for each file; of more there is only the number."""
+"""Number of problems listed for each file; further ones are only counted."""
 DOCS = "see docs/datasets.md"
 
-# The public datasets' own sizes, to recognise a part of them, or synthetic data.
+# Takes per subject in the public datasets, to recognise incomplete or synthetic ones.
 TAKES = {"h36m": 30, "synthetic": 30, "humaneva": 5}
 MPI_INF_3DHP_SEQUENCES = 2
 
@@ -39,19 +39,19 @@ class Finding:
     dataset: str
     file: str
     state: State
-    """note: something optional is missing, or there is less than the public dataset has; broken:
-    the dataset cannot be opened as it is."""
+    """note: something optional is missing, or there is less than in the public dataset; broken:
+    the dataset cannot be opened."""
     found: str
     fix: str | None = None
-    """What to do about it."""
+    """How to fix it."""
 
 
 def check_dataset(name: str, folder: str | Path) -> list[Finding]:
-    """Look at all that a folder has of a dataset, to the last number; nothing is changed.
+    """Read all of a dataset's files in a folder and check them, without changing anything.
 
     Args:
         name: h36m, humaneva, mpi_inf_3dhp, custom, mocap, or synthetic, which has h36m's files.
-        folder: where its files should be.
+        folder: the dataset's folder.
 
     Raises:
         UsageError: there is no such dataset.
@@ -70,10 +70,10 @@ def check_dataset(name: str, folder: str | Path) -> list[Finding]:
 
 
 def find_datasets(folder: Path) -> list[tuple[str, Path]]:
-    """Which datasets have files in a folder, or in a folder directly in it.
+    """Find datasets in a folder and its direct subfolders.
 
     Raises:
-        UsageError: it is no folder.
+        UsageError: it is not a folder.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give the one with the datasets.")
@@ -101,7 +101,7 @@ def _names_in(folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _File:
-    """A file that is looked at, and what to do if it cannot be used."""
+    """A file to check, and how to fix it if it cannot be used."""
 
     dataset: str
     path: Path
@@ -114,7 +114,7 @@ class _File:
         return Finding(self.dataset, self.path.name, "note", self._kind() + found, self.fix)
 
     def _kind(self) -> str:
-        """What a table of files must not hide."""
+        """A note if the file is synthetic."""
         return f"{NOT_REAL}: " if is_synthetic(self.path) else ""
 
     def broken(self, found: str | DataError) -> Finding:
@@ -122,7 +122,7 @@ class _File:
         return Finding(self.dataset, self.path.name, "broken", text, self.fix)
 
     def frames(self, problems: list[str], frames: Counter[str]) -> Iterator[Finding]:
-        """How many frames it has, or what is wrong with it."""
+        """Report the number of frames, or the problems."""
         if not problems:
             yield self.ok(f"{frames['frames']:,} frames in {frames['views']} views")
         for problem in problems[:LISTED]:
@@ -132,12 +132,12 @@ class _File:
 
 
 def _short(path: Path, error: DataError) -> str:
-    """The sentence without the file's name in front, which has a column of its own."""
+    """Strip the file's name, which has a column of its own, from a message."""
     return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
 
 
 def _check_layout(dataset: str, module: ModuleType, folder: Path) -> Iterator[Finding]:
-    """A dataset in VideoPose3D's files."""
+    """Check a dataset in VideoPose3D's file format."""
     layout: Layout = module.LAYOUT
     prepare = f"vidpose prepare {dataset} SOURCE -o '{folder}'"
     if dataset == "synthetic":
@@ -176,7 +176,7 @@ def _check_world(file: _File, world: dict[str, Any], module: ModuleType) -> Find
     found = f"{len(counts)} subjects, {sum(counts.values())} takes"
     absent = [subject for subject in protocol if subject not in world]
     if absent:
-        return file.broken(f"{found}; no {', '.join(absent)}, whom the protocol needs")
+        return file.broken(f"{found}; no {', '.join(absent)}, which the protocol needs")
     fewer = []
     for subject in filter(counts.get, protocol):
         left_out = {action for who, action in module.LAYOUT.corrupt if who == subject}
@@ -190,7 +190,7 @@ def _check_world(file: _File, world: dict[str, Any], module: ModuleType) -> Find
 
 
 def _check_views(file: _File, module: ModuleType, world: dict[str, Any]) -> Iterator[Finding]:
-    """Every take of both files, as it would be opened."""
+    """Check every take of both files by opening it."""
     layout: Layout = module.LAYOUT
     try:
         views = read_2d(file.path, layout.skeleton)
@@ -214,7 +214,7 @@ def _check_views(file: _File, module: ModuleType, world: dict[str, Any]) -> Iter
 
 
 def _count(path: Path, sequences: Iterable[PoseSequence], frames: Counter[str]) -> list[str]:
-    """Count a take's frames in the views of all cameras; or say what is wrong with it."""
+    """Add a take's frames in all cameras to `frames`; return its problems."""
     try:
         for sequence in sequences:
             frames["frames"] += len(sequence)
@@ -262,7 +262,7 @@ def _check_3dhp(folder: Path) -> Iterator[Finding]:
                 if counts[subject] < MPI_INF_3DHP_SEQUENCES
             ]
         if other and not problems:
-            yield file.note(f"other than the public dataset has: {', '.join(other)}")
+            yield file.note(f"different from the public dataset: {', '.join(other)}")
 
 
 def _check_custom(folder: Path) -> Iterator[Finding]:
@@ -282,7 +282,7 @@ def _check_custom(folder: Path) -> Iterator[Finding]:
 
 
 def _check_mocap(folder: Path) -> Iterator[Finding]:
-    """One BVH file of every subject is read, as all of them would take minutes, and every .npz."""
+    """Read every .npz but only one BVH file per subject, because all would take minutes."""
     paths = motion_files(folder)
     if not paths:
         found = "no <subject>/<clip>.bvh and no <subject>.npz"

@@ -1,4 +1,4 @@
-"""Which part of a dataset to open, and checks of what was read: shared by the readers."""
+"""Selection of a part of a dataset, and checks of what was read, for all readers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from vidpose.errors import DataError, UsageError
 
 LARGEST = 1e9
-"""No coordinate in any unit is so large."""
+"""Upper bound of coordinates in any unit."""
 FURTHEST_M = 100.0
-"""Nobody is filmed from further away; greater numbers have another unit."""
+"""Upper bound of coordinates in metres; larger numbers must have another unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Choice:
     """The part of a dataset to open.
 
     Raises:
-        UsageError: somebody is in both parts, or `downsample` is below 1.
+        UsageError: a subject is in both splits, or `downsample` is below 1.
     """
 
     keypoints: str
@@ -32,12 +32,12 @@ class Choice:
     actions: tuple[str, ...] | None = None
     """Exact names of action groups, see `action_group`; None: all."""
     downsample: int = 1
-    """Every n-th frame is taken, from the first on."""
+    """Take every n-th frame, starting with the first."""
 
     def __post_init__(self) -> None:
         both = sorted(set(self.train_subjects) & set(self.test_subjects))
         if both:
-            raise UsageError(f"{both[0]} is both to be trained on and to be tested on.")
+            raise UsageError(f"{both[0]} is both a training and a test subject; choose one.")
         if self.downsample < 1:
             raise UsageError(f"downsample {self.downsample}: give 1 or more.")
 
@@ -51,7 +51,7 @@ class Choice:
 
 
 def action_group(action: str) -> str:
-    """The action without the number of its take: "Sitting 1" -> "Sitting".
+    """Strip the take number from an action: "Sitting 1" -> "Sitting".
 
     Groups are compared by their full names: "Sitting" is not "SittingDown".
     """
@@ -59,11 +59,13 @@ def action_group(action: str) -> str:
 
 
 def check_known(place: str, kind: str, wanted: Iterable[str], known: Iterable[str]) -> None:
-    """Raise a DataError for a name that is wanted, but not among those that are there.
+    """Raise a DataError for a wanted name that is not among the known ones.
 
     Args:
-        place: the file or folder, and where in it.
+        place: the file or folder, and the location in it, for the message.
         kind: subject or action.
+        wanted: names to look up.
+        known: names in the file.
     """
     names = sorted(set(known))
     for name in wanted:
@@ -72,7 +74,11 @@ def check_known(place: str, kind: str, wanted: Iterable[str], known: Iterable[st
 
 
 def branch(path: Path, key: str, value: Any, kind: type = dict) -> Any:
-    """A list, or a dict by names, inside a file; or a DataError."""
+    """Return a value from a file, checked to be a list or a dict with string keys.
+
+    Raises:
+        DataError: it is something else.
+    """
     if not isinstance(value, kind):
         raise DataError(f"{path}: {key}: expected a {kind.__name__}, found {describe(value)}.")
     if isinstance(value, dict) and (
@@ -89,16 +95,16 @@ def joint_array(
 
     Args:
         path: the file it comes from.
-        key: where in the file, as a message names it.
-        value: what was found.
-        joints: how many there must be.
-        dims: the lengths that the last axis may have.
+        key: its location in the file, for the message.
+        value: the value found there.
+        joints: expected number of joints.
+        dims: allowed lengths of the last axis.
 
     Returns:
         (T, joints, one of dims) float32, all finite.
 
     Raises:
-        DataError: it is something else; the sentence names file and key, what was expected and
+        DataError: it is something else; the message names file and key, what was expected and
             what was found.
     """
     fits = (
@@ -124,7 +130,7 @@ def joint_array(
 
 
 def check_metres(path: Path, key: str, joints: NDArray[np.floating], unit: str = "metres") -> None:
-    """Raise a DataError if joints in metres are too far away to be."""
+    """Raise a DataError if joints are too far away to be in metres."""
     furthest = float(np.abs(joints).max())
     if furthest > FURTHEST_M:
         raise DataError(
@@ -133,7 +139,7 @@ def check_metres(path: Path, key: str, joints: NDArray[np.floating], unit: str =
 
 
 def describe(value: Any) -> str:
-    """What was found, in words."""
+    """Describe a value for a message."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     if isinstance(value, dict | list | tuple):
@@ -144,7 +150,7 @@ def describe(value: Any) -> str:
 def split(
     choice: Choice, read: Callable[[str], Iterable[Any]]
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The sequences to train on and to test on, from what `read` gives for each subject."""
+    """Read the training and the test sequences, subject by subject."""
     train = tuple(s for subject in choice.train_subjects for s in read(subject))
     test = tuple(s for subject in choice.test_subjects for s in read(subject))
     return train, test

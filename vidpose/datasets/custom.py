@@ -1,18 +1,18 @@
-"""Your own data: a folder of .npz files, with a motion seen by one camera in each.
+"""Custom data: a folder of .npz files, each with a motion seen by one camera.
 
-A file is either a result of vidpose, whose 3D is then taken for the truth, or it holds
+A file is either a result of vidpose, whose 3D joints are then the ground truth, or it holds
 
     keypoints_2d  (T, J, 2)   pixels, origin top left
     joints_3d     (T, J, 3)   metres, camera frame: x right, y down, z away from the camera
-    fps           a number    frames a second
+    fps           a number    frame rate
     frame_size    (2,)        width and height, pixels
     valid         (T,) bool   optional: the frames to train on and to score; all by default
     focal_px      a number    optional: the camera's focal length in pixels
     subject, action, camera   optional text; by default the file's name, the same, and "0"
     skeleton      text        optional, one of `SKELETONS`; h36m17 by default, the same in all files
 
-Nothing in it may be pickled. Of a result each person's runs of frames with a known place in the
-scene are sequences, and frames that were interpolated are not valid.
+Nothing in it may be pickled. A result gives one sequence for each run of frames in which a person's
+position in the scene is known; interpolated frames are not valid.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from vidpose.utils.outside import name_of, number, reading
 KEYPOINTS = "own"
 REQUIRED = ("keypoints_2d", "joints_3d", "fps", "frame_size")
 TEST_SHARE = 0.2
-MOST_FOCAL_PX = 1e7
+MAX_FOCAL_PX = 1e7
 _RESULT = {"format", "root_3d"}
 
 
@@ -55,26 +55,26 @@ def open_custom(
 ) -> Dataset:
     """Read every .npz of a folder.
 
-    Subjects that are named for one part leave the others to the other part. Without any, the last
-    fifth of the subjects in alphabetical order is tested on, one at least; of a single subject,
-    the last fifth of the files.
+    If only one split's subjects are given, the other split has all other subjects. If none are
+    given, the test split is the last fifth of the subjects in alphabetical order, at least one; if
+    there is only one subject, the last fifth of the files.
 
     Args:
-        folder: the files.
-        train_subjects: whom to train on.
-        test_subjects: whom to test on.
-        actions: groups of actions to take, see `action_group`; all by default.
-        downsample: every n-th frame is taken.
+        folder: the folder with the files.
+        train_subjects: training subjects.
+        test_subjects: test subjects.
+        actions: action groups to take, see `action_group`; all by default.
+        downsample: take every n-th frame.
 
     Raises:
         DataError: there is no file, or one cannot be used.
-        UsageError: somebody is named for both parts.
+        UsageError: a subject is in both splits.
     """
     if both := set(train_subjects or ()) & set(test_subjects or ()):
-        raise UsageError(f"{min(both)} is both to be trained on and to be tested on.")
+        raise UsageError(f"{min(both)} is both a training and a test subject; choose one.")
     paths = sorted(folder.glob("*.npz"))
     if not paths:
-        raise DataError(f"{folder} holds no .npz; docs/datasets.md says what one must have.")
+        raise DataError(f"{folder} holds no .npz; see docs/datasets.md for what one must contain.")
     read = [(path, *read_file(path)) for path in paths]
     for path, skeleton, _ in read:
         if skeleton != read[0][1]:
@@ -86,7 +86,7 @@ def open_custom(
     check_known(str(folder), "action", actions or (), groups)
     files = {
         path: [
-            s.thinned(downsample)
+            s.downsampled(downsample)
             for s in sequences
             if not actions or action_group(s.action) in actions
         ]
@@ -125,12 +125,12 @@ def _split(
 
 
 def _last_fifth(names: list[Any]) -> list[Any]:
-    """One at least, but never all."""
+    """At least one, but never all."""
     return names[len(names) - max(1, round(TEST_SHARE * len(names))) :] if len(names) > 1 else []
 
 
 def read_file(path: Path) -> tuple[Skeleton, list[PoseSequence]]:
-    """The sequences of one file.
+    """Read the sequences of one file.
 
     Raises:
         DataError: it cannot be used.
@@ -142,7 +142,7 @@ def read_file(path: Path) -> tuple[Skeleton, list[PoseSequence]]:
 
 
 def is_custom(path: Path) -> bool:
-    """Whether an .npz is a result of vidpose, or has 2D and 3D joints; or cannot be opened."""
+    """Whether an .npz is a vidpose result, has 2D and 3D joints, or cannot be opened."""
     keys = keys_in(path)
     return keys is None or keys >= _RESULT or {"keypoints_2d", "joints_3d"} <= keys
 
@@ -152,10 +152,10 @@ def _is_result(path: Path) -> bool:
 
 
 def _result(path: Path) -> Iterator[PoseSequence]:
-    """Runs of frames in which a person's joints and place are known.
+    """Yield the runs of frames in which a person's joints and position are known.
 
     Raises:
-        DataError: it is damaged, or there is none.
+        DataError: the result is damaged, or there is no such frame.
     """
     try:
         result = load(path)
@@ -165,13 +165,13 @@ def _result(path: Path) -> Iterator[PoseSequence]:
     known = known_joints(joints, (2, 3)) & known_joints(result.keypoints_2d, (2, 3))
     if not known.any():
         raise DataError(
-            f"{path}: root_3d: expected the place of a person in some frame, found none."
+            f"{path}: root_3d: expected a person's position in at least one frame, found none."
         )
     camera = result.meta.get("camera")
     focal_px = None
     with suppress(ValueError):
         found = camera.get("focal_px") if isinstance(camera, dict) else None
-        focal_px = number("focal_px", found, 1e-3, MOST_FOCAL_PX)
+        focal_px = number("focal_px", found, 1e-3, MAX_FOCAL_PX)
     for person, person_id in enumerate(result.person_ids):
         for part, run in enumerate(runs(known[person])):
             yield PoseSequence(
@@ -208,7 +208,7 @@ def _plain(path: Path) -> tuple[Skeleton, PoseSequence]:
     size = _positive(path, entries, "frame_size", 2, LARGEST_PX)
     focal = None
     if "focal_px" in entries:
-        focal = _positive(path, entries, "focal_px", 1, MOST_FOCAL_PX)[0]
+        focal = _positive(path, entries, "focal_px", 1, MAX_FOCAL_PX)[0]
     names = {"subject": path.stem, "action": path.stem, "camera": "0"}
     return skeleton, PoseSequence(
         **{key: _name(path, key, entries.get(key, name)) for key, name in names.items()},

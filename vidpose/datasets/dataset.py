@@ -1,6 +1,6 @@
-"""What every dataset gives, whatever its files look like: sequences of 2D and 3D joints.
+"""The common form of all datasets: sequences of 2D and 3D joints.
 
-One file of this folder reads each dataset; training and evaluation see only what is here.
+Each dataset's reader is a module in this folder; training and evaluation depend only on this one.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from vidpose.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class MotionClip:
-    """One motion."""
+    """One motion-capture clip."""
 
     name: str
     subject: str
     joints: NDArray[np.float32]
-    """(T, 17, 3), h36m17, metres, world frame: z up, x and y level."""
+    """(T, 17, 3), h36m17, metres, world frame: z up, x and y horizontal."""
     fps: float
     recording: str = ""
-    """What it is a piece of, if it is one."""
+    """The recording it is a part of, if it is one."""
 
     @property
     def take(self) -> tuple[str, str]:
@@ -54,21 +54,21 @@ class PoseSequence:
 
     subject: str
     action: str
-    """As the dataset's files call it: "Directions 1"."""
+    """Its name in the dataset's files: "Directions 1"."""
     camera: str
     keypoints_2d: NDArray[np.float32]
     """(T, J, 2), pixels, origin top left."""
     joints_3d: NDArray[np.float32]
     """(T, J, 3), metres, camera frame (x right, y down, z away from the camera)."""
     valid: NDArray[np.bool_]
-    """(T,), the frames that are trained on and scored; the others are context for them."""
+    """(T,), the frames to train on and to score; the others are context."""
     frame_size: tuple[int, int]
-    """Width and height of the picture, pixels."""
+    """Width and height of the image, pixels."""
     fps: float
     focal_px: float | None = None
-    """The camera's focal length, where it is known."""
+    """The camera's focal length, if known."""
     recording: str = ""
-    """What it is a piece of, if it is one."""
+    """The recording it is a part of, if it is one."""
 
     def __post_init__(self) -> None:
         frames, joints = self.keypoints_2d.shape[:2]
@@ -91,16 +91,16 @@ class PoseSequence:
 
     @property
     def take(self) -> tuple[str, str]:
-        """What was filmed: the same for all cameras that saw it."""
+        """Identifies the motion; the same for all cameras."""
         return self.subject, self.action
 
     @property
     def origin(self) -> tuple[str, str]:
-        """The recording that the take is, or is a piece of."""
+        """Identifies the recording that the take is, or is a part of."""
         return self.subject, self.recording or self.action
 
-    def thinned(self, step: int) -> PoseSequence:
-        """Every `step`-th frame, from the first on."""
+    def downsampled(self, step: int) -> PoseSequence:
+        """Take every `step`-th frame, starting with the first."""
         return replace(
             self,
             keypoints_2d=self.keypoints_2d[::step],
@@ -115,7 +115,7 @@ class PoseSequence:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A dataset with its split into people to train on and people to test on.
+    """A dataset with training and test sequences.
 
     Raises:
         ValueError: a sequence has another number of joints than the skeleton.
@@ -123,16 +123,16 @@ class Dataset:
 
     name: str
     keypoints: str
-    """Where the 2D joints come from: `gt`, `cpn_ft_h36m_dbb` ..."""
+    """Source of the 2D joints: `gt`, `cpn_ft_h36m_dbb` ..."""
     skeleton: Skeleton
     train: tuple[PoseSequence, ...]
     test: tuple[PoseSequence, ...]
     synthetic: bool = False
-    """Its files have the mark of synthetic data, see `marks`."""
+    """Whether its files are marked as synthetic, see `marks`."""
 
     @property
     def title(self) -> str:
-        """Its name, and that it is synthetic."""
+        """Its name, with a note if it is synthetic."""
         return f"{self.name}, {NOT_REAL}" if self.synthetic else self.name
 
     def __post_init__(self) -> None:
@@ -145,8 +145,8 @@ class Dataset:
                 )
 
 
-class Taken(Protocol):
-    """Anything that was filmed: a `PoseSequence`, or a clip of motion capture."""
+class Recorded(Protocol):
+    """A `PoseSequence` or a `MotionClip`."""
 
     @property
     def take(self) -> tuple[str, str]: ...
@@ -157,32 +157,32 @@ class Taken(Protocol):
     def __len__(self) -> int: ...
 
 
-Item = TypeVar("Item", bound=Taken)
+Item = TypeVar("Item", bound=Recorded)
 
 
 LARGEST_ASIDE, LARGEST_SHARE = 4, 0.5
-"""A take with more than so many times the share that is wanted, or with more than so much of all
-frames, is trained on."""
+"""Longest takes that may be set aside: 4 times the wanted number of frames, half of all frames."""
 
 
 def hold_out(
     sequences: Sequence[Item], fraction: float, seed: int = 0, *, by_count: bool = False
 ) -> tuple[list[Item], list[Item]]:
-    """Set takes aside for validation, with all cameras that saw them.
+    """Set takes aside for validation, with all their cameras.
 
-    They are drawn at random until they are at least this fraction of the takes and of the frames.
-    The people are those of training, but no take is in both parts. Each is of another recording, as
-    far as there are enough: a few short pieces of one motion would say little about others.
+    Takes are drawn at random until they hold at least `fraction` of the takes and of the frames.
+    Subjects are the same as in training, but no take is in both parts. As far as possible, each
+    take is from another recording, since a few short pieces of one motion would say little about
+    other motions.
 
     Args:
-        sequences: to split.
+        sequences: the sequences to split.
         fraction: above 0 and below 1.
-        seed: decides which.
-        by_count: this fraction of the takes, whatever their lengths and recordings, as older
-            versions drew them.
+        seed: random seed.
+        by_count: draw this fraction of the takes regardless of length and recording, as older
+            versions did.
 
     Returns:
-        The sequences to train on, and those set aside.
+        The training sequences and the validation sequences.
 
     Raises:
         DataError: there are fewer than two takes.
@@ -190,23 +190,23 @@ def hold_out(
     takes = sorted({sequence.take for sequence in sequences})
     if len(takes) < 2:
         raise DataError(
-            f"there are {len(takes)} takes to train on; at least two are needed, for one is set "
-            "aside to choose the best weights."
+            f"there are {len(takes)} takes to train on; give at least two, one of them for "
+            "validation."
         )
     order = np.random.default_rng(seed).permutation(len(takes))
     shuffled = [takes[i] for i in order]
     count = min(len(takes) - 1, max(1, round(fraction * len(takes))))
-    aside = set(shuffled[:count]) if by_count else _drawn(sequences, shuffled, count, fraction)
+    aside = set(shuffled[:count]) if by_count else _draw_takes(sequences, shuffled, count, fraction)
     return (
         [sequence for sequence in sequences if sequence.take not in aside],
         [sequence for sequence in sequences if sequence.take in aside],
     )
 
 
-def _drawn(
-    sequences: Sequence[Taken], shuffled: Sequence[tuple[str, str]], count: int, fraction: float
+def _draw_takes(
+    sequences: Sequence[Recorded], shuffled: Sequence[tuple[str, str]], count: int, fraction: float
 ) -> set[tuple[str, str]]:
-    """The takes that `hold_out` sets aside: `count` of them, or more until the frames suffice."""
+    """Choose the takes for `hold_out`: `count` of them, or more until there are enough frames."""
     frames: Counter[tuple[str, str]] = Counter()
     origins = {}
     for sequence in sequences:
@@ -214,7 +214,7 @@ def _drawn(
         origins[sequence.take] = sequence.origin
     earlier: Counter[tuple[str, str]] = Counter()
     rounds = {}
-    for take in shuffled:  # the first of every recording, then the second ones ...
+    for take in shuffled:  # first one take of every recording, then second ones ...
         rounds[take] = earlier[origins[take]]
         earlier[origins[take]] += 1
     enough = fraction * frames.total()

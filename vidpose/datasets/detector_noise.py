@@ -1,7 +1,7 @@
-"""The errors of a 2D detector, added to perfect 2D joints.
+"""A noise model of 2D detectors, applied to perfect 2D joints.
 
-B is windows, F frames, J joints (h36m17). Lengths are in the person's size in the picture: the mean
-distance of the joints from the hip, about 0.45 m of a standing person.
+B is windows, F frames, J joints (h36m17). Lengths are in units of the person's size in the image:
+the mean distance of the joints from the hip, about 0.45 m for a standing person.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.constants import constant
 
 # At noise 1.
-JITTER_SD = (0.005, 0.035)  # from frame to frame, drawn per window
-DRIFT_SD = 0.04  # slow: a bias per joint, and a swing over about a second
+JITTER_SD = (0.005, 0.035)  # independent per frame; drawn per window
+DRIFT_SD = 0.04  # slow: a bias per joint, and an oscillation over about a second
 OUTLIER_RATE, OUTLIER_SD = 0.006, 0.4  # per joint and frame
-DROP_RATE, DROP_S = 0.067, 0.9  # per joint: how often a second it is lost, and up to how long
-DROP_MISSING = 0.5  # share of the lost ones that are missing; the others are guessed, badly
+DROP_RATE, DROP_S = 0.067, 0.9  # dropouts per joint and second, and their longest duration
+DROP_MISSING = 0.5  # share of dropouts that are missing joints; the others are bad guesses
 DROP_GUESS_SD = 0.25
 
 CORRELATION_S = 0.14
-"""How long correlated errors last; measured on the embedded detector."""
-EXCHANGE_S = 0.3
-"""Up to how long left and right are exchanged."""
-EXCHANGED = [
+"""Time constant of correlated errors; measured on the embedded detector."""
+SWAP_S = 0.3
+"""Longest duration of a left/right swap."""
+SWAPPED_LIMBS = [
     [H36M17.index(side + name) for name in names for side in "RL"]
     for names in (("Hip", "Knee", "Foot"), ("Shoulder", "Elbow", "Wrist"))
 ]
-"""Joints that a detector takes for those of the other side, together."""
+"""Groups of joints whose left and right are swapped together."""
 DROPPED_LIMBS = [
     [H36M17.index(name) for name in names]
     for names in (
@@ -44,7 +44,7 @@ DROPPED_LIMBS = [
         ("LElbow", "LWrist"),
     )
 ]
-"""Joints that are lost together."""
+"""Groups of joints that are dropped together."""
 
 
 def add_detector_noise(
@@ -58,12 +58,12 @@ def add_detector_noise(
     """Add jitter, drift, outliers and dropout; (B, F, J, 2), NaN where a joint is missing.
 
     Args:
-        rays: where the joints are.
-        size: (B, 1, 1, 1), of the people in the picture, see `sizes`.
-        fps: frames a second.
-        noise: scales all of it.
-        random: draws.
-        scale: (B, 1, 1, 1), scales jitter and drift of each window.
+        rays: true 2D joints.
+        size: (B, 1, 1, 1), the person's size in the image, see `sizes`.
+        fps: frame rate.
+        noise: scale of all errors.
+        random: source of randomness.
+        scale: (B, 1, 1, 1), scale of each window's jitter and drift.
     """
     count, frames, joints, _ = rays.shape
     jitter = random.uniform(JITTER_SD, count, 1, 1, 1) * random.normal(*rays.shape)
@@ -90,9 +90,9 @@ def add_correlated_noise(
     sd: tuple[float, float],
     random: RandomTensors,
 ) -> Tensor:
-    """Add errors that last `CORRELATION_S`, a first-order autoregression; (B, F, J, 2).
+    """Add first-order autoregressive errors with time constant `CORRELATION_S`; (B, F, J, 2).
 
-    Their standard deviation, in `size` (B, 1, 1, 1), is drawn from `sd` for each window.
+    Their standard deviation, in units of `size` (B, 1, 1, 1), is drawn from `sd` per window.
     """
     keep = math.exp(-1 / (CORRELATION_S * fps))
     fresh = random.normal(*rays.shape)
@@ -102,17 +102,17 @@ def add_correlated_noise(
     return rays + size * random.uniform(sd, len(rays), 1, 1, 1) * torch.stack(errors, dim=1)
 
 
-def exchange_left_right(rays: Tensor, fps: float, rate: float, random: RandomTensors) -> Tensor:
-    """Exchange left and right legs or arms for a while; (B, F, J, 2)."""
+def swap_left_right(rays: Tensor, fps: float, rate: float, random: RandomTensors) -> Tensor:
+    """Swap left and right legs or arms for up to `SWAP_S`; (B, F, J, 2)."""
     count, frames = rays.shape[:2]
-    during = _intervals((count, frames, 1), fps, rate, EXCHANGE_S, random)[..., 0]
-    wrong = _one_of(EXCHANGED, during, rays, random)
+    during = _intervals((count, frames, 1), fps, rate, SWAP_S, random)[..., 0]
+    wrong = _one_of(SWAPPED_LIMBS, during, rays, random)
     mirrored = constant(tuple(H36M17.mirrored.tolist()), rays.device, torch.long)
     return torch.where(wrong, rays[:, :, mirrored], rays)
 
 
 def drop_limbs(rays: Tensor, share: float, random: RandomTensors) -> Tensor:
-    """Lose limbs, half of them for a while and half for the whole window; (B, F, J, 2)."""
+    """Drop a limb in a share of the windows, half of them in all frames; (B, F, J, 2)."""
     always = random.flag(0.5, len(rays), 1)
     during = (_run(rays, random) | always) & random.flag(share, len(rays), 1)
     return rays.masked_fill(_one_of(DROPPED_LIMBS, during, rays, random), math.nan)
@@ -121,7 +121,7 @@ def drop_limbs(rays: Tensor, share: float, random: RandomTensors) -> Tensor:
 def _one_of(
     groups: Sequence[Sequence[int]], during: Tensor, rays: Tensor, random: RandomTensors
 ) -> Tensor:
-    """(B, F, J, 1), the joints of one group for each window, in its frames `during`, (B, F)."""
+    """Flag the joints of a random group per window in the frames `during`, (B, F): (B, F, J, 1)."""
     group = random.integers(len(groups), len(rays))
     members = tuple(tuple(j in joints for j in range(rays.shape[2])) for joints in groups)
     theirs = constant(members, rays.device, torch.bool)[group]  # (B, J)
@@ -129,7 +129,7 @@ def _one_of(
 
 
 def _run(rays: Tensor, random: RandomTensors) -> Tensor:
-    """(B, F), a run of frames of each window."""
+    """Flag a random run of frames in each window: (B, F)."""
     count, frames = rays.shape[:2]
     first, length = random.integers(frames, count, 1), 1 + random.integers(frames, count, 1)
     time = torch.arange(frames, device=rays.device)
@@ -139,13 +139,17 @@ def _run(rays: Tensor, random: RandomTensors) -> Tensor:
 def _intervals(
     shape: tuple[int, int, int], fps: float, rate: float, longest: float, random: RandomTensors
 ) -> Tensor:
-    """Flags of this shape, (B, F, N): the frames of intervals that begin `rate` times a second.
+    """Flag the frames of random intervals, at most one per window and joint: (B, F, N).
 
-    A window sees the end of one that began before it, so a frame is as likely to be in one
-    whatever the length of the window. There is at most one in a window.
+    An interval may start before the window, so the chance that a frame is in one does not depend
+    on the length of the window.
 
     Args:
-        longest: seconds; they last from 0 to this, evenly.
+        shape: (B, F, N).
+        fps: frame rate.
+        rate: intervals per second.
+        longest: intervals last from 0 to this many seconds, uniformly.
+        random: source of randomness.
     """
     count, frames, each = shape
     span = longest + frames / fps
@@ -157,8 +161,8 @@ def _intervals(
 
 
 def sizes(rays: Tensor) -> Tensor:
-    """(B, 1, 1, 1), how large people are in the picture: the mean distance of their joints, all of
-    which are there, from the hip.
+    """Compute people's sizes in the image, (B, 1, 1, 1): the mean distance of the joints, none of
+    them missing, from the hip.
     """
     distance = (rays - rays[:, :, :1]).norm(dim=-1)
     return distance.mean(dim=(1, 2))[:, None, None, None]

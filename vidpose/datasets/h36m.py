@@ -1,4 +1,4 @@
-"""Human3.6M, as VideoPose3D's files have it and the field measures on it.
+"""Human3.6M in VideoPose3D's file format, with the field's usual protocol.
 
 C. Ionescu et al., "Human3.6M: Large scale datasets and predictive methods for 3D human sensing in
 natural environments", 2014. Files: data_3d_h36m.npz and data_2d_h36m_<keypoints>.npz, see
@@ -14,7 +14,7 @@ from vidpose.skeleton import H36M17
 
 RECORDED_JOINTS = 32
 KEPT = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-"""Which of the 32 recorded joints are those of h36m17, in its order."""
+"""Indices of h36m17's joints, in its order, among the 32 recorded ones."""
 
 KEYPOINTS = "cpn_ft_h36m_dbb"
 TRAIN = ("S1", "S5", "S6", "S7", "S8")
@@ -23,7 +23,7 @@ ACTIONS = (
     *("Directions", "Discussion", "Eating", "Greeting", "Phoning", "Photo", "Posing", "Purchases"),
     *("Sitting", "SittingDown", "Smoking", "Waiting", "WalkDog", "Walking", "WalkTogether"),
 )
-"""In the order of the field's tables."""
+"""In the order of published tables."""
 FPS = 50.0
 
 LAYOUT = Layout(
@@ -34,5 +34,5 @@ LAYOUT = Layout(
     kept=KEPT,
     fps=FPS,
     cameras=h36m_cameras().get,
-    corrupt=frozenset({("S11", "Directions")}),  # its video is; VideoPose3D leaves it out, too
+    corrupt=frozenset({("S11", "Directions")}),  # corrupt video; VideoPose3D excludes it, too
 )

@@ -1,14 +1,14 @@
-"""HumanEva-I, as VideoPose3D's files have it.
+"""HumanEva-I in VideoPose3D's file format.
 
 L. Sigal, A. Balan, M. Black, "HumanEva: Synchronized video and motion capture dataset and baseline
 algorithm for evaluation of articulated human motion", 2010. Files: data_3d_humaneva15.npz and
 data_2d_humaneva15_<keypoints>.npz, see `videopose.py`. 15 joints, three cameras at 60 frames a
-second. Where the motion capture has holes a take is cut into chunks: "Walking 1 chunk0"; the
-holes count, so numbers are skipped. The same people are trained on ("Train/S1") and tested on
-("Validate/S1"), in different parts of a take.
+second. A take is split into chunks at gaps in the motion capture: "Walking 1 chunk0"; gaps are
+numbered, too, so numbers are skipped. Training ("Train/S1") and test ("Validate/S1") have the same
+people, in different parts of a take.
 
-Detections of COCO's joints (`detectron_pt_coco`) do not fit: a network here has the same joints
-in 2D and in 3D.
+Detections of COCO joints (`detectron_pt_coco`) cannot be used: vidpose's networks have the same
+joints in 2D and 3D.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ TRAIN = ("Train/S1", "Train/S2", "Train/S3")
 TEST = ("Validate/S1", "Validate/S2", "Validate/S3")
 ACTIONS = ("Walking", "Jog", "ThrowCatch", "Gestures", "Box")
 DEFAULT_ACTIONS = ("Walking", "Jog", "Box")
-"""What the field measures on."""
+"""The actions that papers evaluate on."""
 FPS = 60.0
 FRAME_SIZE = (640, 480)
 LIKELY_FOCAL_PX = 750.0
-"""For synthetic data only: the lenses' numbers are not published with the files."""
+"""For synthetic data only: the intrinsics are not published with the files."""
 
 
 def humaneva_cameras(subject: str) -> tuple[Camera, ...] | None:
-    """C1, C2 and C3 for "Train/S1", "Validate/S1" or "S1"; None for a subject without.
+    """Return C1, C2 and C3 for "Train/S1", "Validate/S1" or "S1"; None for unknown subjects.
 
-    Only their places are facts; focal length and centre are likely ones.
+    Only their poses are published; focal length and principal point are plausible values.
     """
     return _cameras().get(subject.rpartition("/")[2])
 

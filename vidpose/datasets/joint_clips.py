@@ -1,17 +1,17 @@
-"""Motion capture as joints in an .npz, one file per subject: for whatever is no BVH.
+"""Motion capture as joints in an .npz, one file per subject, for data that are not BVH.
 
-A file holds, N clips of T frames together:
+A file holds N clips with T frames in total:
 
 | key | shape, dtype | meaning |
 |---|---|---|
 | `joints` | (T, J, 3) numbers | world frame, z up, in units of `unit_m` |
-| `joint_names` | (J,) text | those of a skeleton that vidpose knows |
+| `joint_names` | (J,) text | the joints of h36m17 or coco17, in order |
 | `unit_m` | float, optional | metres; 1 by default |
-| `fps` | float | frames a second |
+| `fps` | float | frame rate |
 | `subject` | text, optional | by default the file's name |
 | `starts` | (N + 1,) integers, optional | clip n is frames starts[n] to starts[n + 1] |
 | `clips` | (N,) text, optional | their names |
-| `valid` | (T,) bool, optional | the frames to use; clips fall apart where one is not |
+| `valid` | (T,) bool, optional | the frames to use; clips are split at invalid ones |
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from vidpose.utils.npz import AGAIN, keys_in, read_arrays
 from vidpose.utils.outside import name_of, number, reading
 
 SHORTEST_S = 0.2
-"""Runs of valid frames that are shorter are left out."""
+"""Shorter runs of valid frames are skipped."""
 
 
 def is_joint_file(path: Path) -> bool:
-    """Whether an .npz has such joints; not if it cannot be opened."""
+    """Whether an .npz can be opened and has joints in this form."""
     return {"joints", "joint_names"} <= (keys_in(path) or set())
 
 
 def read_joint_file(path: Path) -> list[MotionClip]:
-    """Read one .npz of joints, see above.
+    """Read one .npz of joints; see the module's description.
 
     Raises:
-        DataError: the file is damaged, or lacks something.
+        DataError: the file is damaged or incomplete.
     """
-    with reading(path, DataError, "is no motion capture in an .npz"):
+    with reading(path, DataError, "is not motion capture in an .npz"):
         return _clips(path, read_arrays(path, advice=AGAIN))
 
 
@@ -59,7 +59,7 @@ def _clips(path: Path, stored: dict[str, Any]) -> list[MotionClip]:
     valid = np.asarray(stored.get("valid", np.ones(len(joints), bool)))
     starts = np.asarray(stored.get("starts", [0, len(joints)]))
     if valid.shape != (len(joints),) or valid.dtype != bool:
-        raise DataError(f"{path}: valid must be a true or false for each of the frames.")
+        raise DataError(f"{path}: valid must be one bool for each of the frames.")
     if starts.ndim != 1 or starts.dtype.kind not in "iu" or len(starts) < 2:
         raise DataError(f"{path}: starts must be whole numbers, the clips' first frames.")
     if (np.diff(starts) < 0).any() or starts[0] < 0 or starts[-1] > len(joints):
@@ -97,7 +97,7 @@ def _joints(path: Path, stored: dict[str, Any]) -> tuple[NDArray[np.float64], Sk
 def _runs(
     valid: NDArray[np.bool_], begin: int, end: int, fps: float
 ) -> Iterator[tuple[str, int, int]]:
-    """Valid frames in one piece, as a suffix to the clip's name, first frame and end."""
+    """Yield runs of valid frames: a suffix for the clip's name, first frame and end."""
     edges = np.flatnonzero(np.diff(np.r_[False, valid[begin:end], False].astype(int)))
     runs = (edges.reshape(-1, 2) + begin).tolist()
     for place, (first, last) in enumerate(runs):

@@ -1,7 +1,7 @@
-"""What the files that `vidpose prepare` writes say about where they come from.
+"""Provenance marks in the files that `vidpose prepare` writes.
 
-Synthetic people come in the very files of the real datasets. Their mark is what tells them apart:
-whoever looks at them, trains or measures on them is told, and published figures are left out.
+Synthetic data have the file formats of the real datasets, and only the mark tells them apart.
+Commands that read marked files say that the data are synthetic, and print no published figures.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ NOT_REAL = "SYNTHETIC data, whose numbers mean nothing for real people"
 
 
 def mark(source: str) -> dict[str, Any]:
-    """The entry of a file that was made from `source`, a dataset or `SYNTHETIC`."""
+    """Make the entry for a file that was made from `source`, a dataset or `SYNTHETIC`."""
     return {KEY: np.array(f"vidpose {vidpose.__version__}, prepare {source}")}
 
 
 def is_synthetic(path: Path) -> bool:
-    """Whether a file has the mark of synthetic data; False if it is missing or unreadable."""
+    """Whether a file is marked as synthetic; False if it is missing or unreadable."""
     try:
         made_by = str(read_arrays(path, KEY).get(KEY, ""))
     except DataError:

@@ -1,6 +1,6 @@
-"""Motion capture as a dataset to test on: subjects that are not trained on, under virtual cameras.
+"""Motion capture as a test set: held-out subjects seen by virtual cameras.
 
-There is nothing to train on in it: training draws cameras anew for every window
+It has no training sequences, because training draws new cameras for every window
 (`VirtualCameras`).
 """
 
@@ -20,27 +20,27 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import fill_missing
 
 KEYPOINTS = "noisy"
-"""The 2D joints by default: noisy, with jitter, drift, outliers and lost joints; or clean."""
+"""Default 2D joints: noisy, with jitter, drift, outliers and dropout; the alternative is clean."""
 TEST = ("02", "10", "12")
-"""Subjects that are not trained on: walking, running, swordplay; soccer; tai chi."""
+"""Held-out subjects: walking, running, swordplay; soccer; tai chi."""
 FPS = 30.0
 SEED = 7
 STRETCH_S = 8.0
-"""Clips are cut into parts of this length: a still camera sees nobody much longer."""
+"""Clips are cut into parts of this length, about as long as a still camera sees a person."""
 SIDE_PX = 1000
 
 
 def open_mocap(folder: Path, keypoints: str, test_subjects: Sequence[str]) -> Dataset:
-    """The left-out subjects of a folder of motion capture, as virtual cameras see them.
+    """Open the held-out subjects of a folder of motion capture, seen by virtual cameras.
 
     Args:
         folder: `<subject>/<clip>.bvh` or `<subject>.npz`.
         keypoints: noisy or clean.
-        test_subjects: whom to test on.
+        test_subjects: the held-out subjects.
 
     Raises:
-        DataError: the motion capture cannot be read, or has no such subject.
-        UsageError: there are no such 2D joints.
+        DataError: the motion capture cannot be read, or lacks a subject.
+        UsageError: `keypoints` is neither noisy nor clean.
     """
     return mocap_dataset(read_folder(folder), keypoints, test_subjects)
 
@@ -48,7 +48,7 @@ def open_mocap(folder: Path, keypoints: str, test_subjects: Sequence[str]) -> Da
 def mocap_dataset(
     clips: Sequence[MotionClip], keypoints: str, test_subjects: Sequence[str]
 ) -> Dataset:
-    """`open_mocap` of clips that are read already."""
+    """`open_mocap` for clips that are already in memory."""
     if keypoints not in ("noisy", "clean"):
         raise UsageError(f"mocap has noisy and clean 2D joints, not {keypoints}.")
     _, test = split(clips, test_subjects)
@@ -65,17 +65,17 @@ def mocap_dataset(
 def view_clips(
     clips: Sequence[MotionClip], fps: float, seed: int, noise: float
 ) -> Iterator[PoseSequence]:
-    """Clips as sequences of a dataset, each part of `STRETCH_S` seen by a camera of its own.
+    """Cut clips into parts of `STRETCH_S` and view each with a camera of its own.
 
-    Cameras, bodies and noise are drawn as `Variation` says by default, which is plainer than what
-    training draws (`TRAINING` in training/batches.py). The focal length is known; missing joints
-    are interpolated.
+    Cameras, bodies and noise follow the defaults of `Variation`, which vary less than training
+    (`TRAINING` in training/batches.py). The focal length is known; missing joints are
+    interpolated.
 
     Args:
-        clips: what to look at.
-        fps: frames a second of the sequences.
-        seed: decides bodies, cameras and noise; each sequence has the next one.
-        noise: scales everything a detector does wrong.
+        clips: the motion capture.
+        fps: frame rate of the sequences.
+        seed: seed of the first sequence's body, camera and noise; incremented for each sequence.
+        noise: scale of the detector noise.
     """
     cameras = VirtualCameras(clips)
     vary = Variation(noise=noise)
@@ -84,7 +84,7 @@ def view_clips(
         for part in range(max(1, math.ceil(length / STRETCH_S - 0.25))):
             first = part * STRETCH_S
             frames = max(1, int(min(STRETCH_S, length - first) * fps))
-            rays, joints = cameras.watch(number, first, frames, fps, vary, seed)
+            rays, joints = cameras.view(number, first, frames, fps, vary, seed)
             filled = fill_missing(rays.numpy(), np.arange(frames) / fps)
             pixels = filled * SIDE_PX + (SIDE_PX - 1) / 2
             yield PoseSequence(

@@ -1,7 +1,7 @@
-"""A folder of motion capture, BVH or joints in .npz, as h36m17 poses in metres.
+"""Reading a folder of motion capture, BVH or joints in .npz, as h36m17 poses in metres.
 
-The BVH part is written for the CMU database in B. Hahne's "Daz-friendly" conversion (cgspeed, July
-2010); other BVH skeletons need their own table of joint names like `DAZ`.
+BVH files must have the skeleton of B. Hahne's "Daz-friendly" conversion of the CMU database
+(cgspeed, July 2010); other skeletons would need a table of joint names like `DAZ`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ DAZ = {
     "ankle": ("lFoot", "rFoot"),
     "eye": ("leftEye", "rightEye"),
 }
-"""The BVH joints (left, right) that stand for COCO's."""
+"""BVH joints (left, right) for COCO's."""
 
-# Where the conversion's skeleton has no joint, points fixed to the `head` joint (the base of the
-# skull), in cm of its own frame: x to the person's left, y up, z forward. The eyes of that
-# skeleton are at about (+-3.9, 8.0, 8.0).
+# COCO joints that the skeleton lacks, as points fixed to its `head` joint (the base of the skull),
+# in cm in the joint's frame: x to the person's left, y up, z forward. The eyes of the skeleton are
+# at about (+-3.9, 8.0, 8.0).
 NOSE_CM = (0.0, 4.5, 10.5)
 EARS_CM = ((7.3, 5.5, 0.5), (-7.3, 5.5, 0.5))
 
@@ -44,14 +44,14 @@ def read_clip(path: Path) -> MotionClip:
     Frame 0, a T-pose that the conversion added, is dropped.
 
     Raises:
-        DataError: the file is no BVH, or its skeleton is another.
+        DataError: the file is not BVH, or has another skeleton.
     """
     bvh = read_bvh(path)
     missing = {name for pair in DAZ.values() for name in pair} - set(bvh.joint_names)
     if missing or "head" not in bvh.joint_names:
         raise DataError(
-            f"{path} has another skeleton (no joint {min(missing or {'head'})}); "
-            "the CMU database's Daz-friendly conversion is what can be read."
+            f"{path} has another skeleton (no joint {min(missing or {'head'})}); give files of "
+            "the CMU database's Daz-friendly conversion."
         )
     coco = _coco_points(bvh)[1:]
     if not len(coco):
@@ -81,7 +81,7 @@ def _coco_points(bvh: Bvh) -> NDArray[np.float64]:
 
 
 def motion_files(folder: Path) -> list[Path]:
-    """What `read_folder` reads: every `<subject>/<clip>.bvh`, then every `<subject>.npz`."""
+    """List the files of `read_folder`: `<subject>/<clip>.bvh`, then `<subject>.npz`."""
     return sorted(folder.glob("*/*.bvh")) + sorted(folder.glob("*.npz"))
 
 
@@ -91,11 +91,11 @@ def read_folder(
     """Read every `<folder>/<subject>/*.bvh` and every .npz of joints, `<folder>/<subject>.npz`.
 
     Args:
-        folder: the motion capture, a folder per subject.
-        progress: wraps the list of paths, to show how far reading is.
+        folder: the motion capture, with a folder or an .npz per subject.
+        progress: wraps the list of paths, to show progress.
 
     Raises:
-        DataError: there is none, or one cannot be read.
+        DataError: there are no files, or one cannot be read.
     """
     paths = motion_files(folder)
     if not paths:
@@ -112,16 +112,16 @@ def read_folder(
 def split(
     clips: Sequence[MotionClip], held_out: Sequence[str]
 ) -> tuple[list[MotionClip], list[MotionClip]]:
-    """Clips to train on, and those of the left-out subjects.
+    """Split clips into those of the training subjects and those of the held-out subjects.
 
     Raises:
-        DataError: a subject is not there, or one of the two is empty.
+        DataError: a subject does not exist, or one of the parts is empty.
     """
     subjects = {clip.subject for clip in clips}
     if not subjects > set(held_out) or not held_out:
         raise DataError(
-            f"the motion capture has subjects {', '.join(sorted(subjects))}; it cannot leave out "
-            f"{', '.join(held_out) or 'nobody'}: name some of them, but not all."
+            f"the motion capture has subjects {', '.join(sorted(subjects))} and cannot hold out "
+            f"{', '.join(held_out) or 'nobody'}; name some of its subjects, but not all."
         )
     train = [clip for clip in clips if clip.subject not in held_out]
     return train, [clip for clip in clips if clip.subject in held_out]

@@ -1,14 +1,14 @@
-"""MPI-INF-3DHP, in the files of P-STMO and PoseFormerV2.
+"""MPI-INF-3DHP, in the file format of P-STMO and PoseFormerV2.
 
 D. Mehta et al., "Monocular 3D human pose estimation in the wild using improved CNN supervision",
-2017. All is in each camera's own frame, in millimetres:
+2017. 3D joints are in each camera's frame, in millimetres:
 
-    data_train_3dhp.npz  data: {"S1 Seq1": [{"0": view, "1": view, ...}, frames a second], ...}
+    data_train_3dhp.npz  data: {"S1 Seq1": [{"0": view, "1": view, ...}, frame rate], ...}
     data_test_3dhp.npz   data: {"TS1": view, ...}
-    view                 {data_2d: (T, 17, 2), data_3d: (T, 17, 3)}, of the test with valid: (T,)
+    view                 {data_2d: (T, 17, 2), data_3d: (T, 17, 3)}; the test also has valid: (T,)
 
 2D is the ground truth; 3D is the annotation scaled to one body height ("univ_annot3"). Joints are
-in the order of `MPI_INF_3DHP`. Only valid frames of the test are scored; the others are context.
+in the order of `MPI_INF_3DHP`. Only valid test frames are scored; the others are context.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ TRAIN = ("S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")
 TEST = ("TS1", "TS2", "TS3", "TS4", "TS5", "TS6")
 CAMERAS = ("0", "1", "2", "4", "5", "6", "7", "8")
 VALID_FRAMES = {"TS1": 603, "TS2": 540, "TS3": 505, "TS4": 553, "TS5": 276, "TS6": 452}
-"""How many frames of the public test set are scored."""
+"""Number of valid frames in the public test set."""
 FRAME_SIZE = (2048, 2048)
 OUTDOOR_FRAME_SIZE = (1920, 1080)
 OUTDOOR = ("TS5", "TS6")
 TEST_FPS = 25.0
-"""Assumed: the test file does not say."""
+"""Assumed: the test file has no frame rate."""
 NEAREST_MM = 100.0
 
 
@@ -59,10 +59,10 @@ def path_test(folder: Path) -> Path:
 
 
 def open_mpi_inf_3dhp(folder: Path, choice: Choice) -> Dataset:
-    """Read what is wanted; every camera's view of a training sequence is a sequence.
+    """Read the chosen part, one sequence per training sequence and camera.
 
     Raises:
-        DataError: a file is missing, damaged or of another form.
+        DataError: a file is missing, damaged or in another format.
     """
     files: dict[Path, dict[str, Any]] = {}
 
@@ -72,7 +72,7 @@ def open_mpi_inf_3dhp(folder: Path, choice: Choice) -> Dataset:
             files[path] = read(path)
         for name in _names(path, files[path], subject):
             for sequence in sequences(path, name, files[path][name]):
-                yield sequence.thinned(choice.downsample)
+                yield sequence.downsampled(choice.downsample)
 
     train, test = split(choice, of_subject)
     return Dataset(
@@ -86,7 +86,7 @@ def open_mpi_inf_3dhp(folder: Path, choice: Choice) -> Dataset:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """`data` of either file, its branches unchecked.
+    """Read `data` from either file, without checking its content.
 
     Raises:
         DataError: the file cannot be read.
@@ -95,7 +95,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def sequences(path: Path, name: str, found: Any) -> Iterator[PoseSequence]:
-    """What one entry of `data` gives: a sequence for each camera.
+    """Yield the sequences, one per camera, of one entry of `data`.
 
     Raises:
         DataError: it holds something else.
@@ -169,7 +169,7 @@ def _sequence(
 
 
 def _valid(path: Path, key: str, found: Any, frames: int) -> Any:
-    """(T,) bool; all, where a file does not say."""
+    """Read (T,) bool; all true if the file has none."""
     if found is None:
         return np.ones(frames, bool)
     flags = np.asarray(found).reshape(-1)

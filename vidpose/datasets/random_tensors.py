@@ -1,4 +1,4 @@
-"""Random tensors on one device, drawn from one generator."""
+"""Random tensors from one generator, on one device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class RandomTensors:
-    """Draws on one device from one generator."""
+    """Draws random tensors from one generator, on one device."""
 
     def __init__(self, generator: torch.Generator, device: torch.device) -> None:
         self.generator, self.device = generator, device
@@ -17,13 +17,13 @@ class RandomTensors:
         return torch.randn(shape, generator=self.generator, device=self.device)
 
     def uniform(self, bounds: tuple[float, float], *shape: int) -> Tensor:
-        """Evenly between two bounds."""
+        """Uniform between two bounds."""
         low, high = bounds
         drawn = torch.rand(shape, generator=self.generator, device=self.device)
         return low + (high - low) * drawn
 
     def flag(self, chance: float | Tensor, *shape: int) -> Tensor:
-        """True with this chance."""
+        """True with probability `chance`."""
         return torch.rand(shape, generator=self.generator, device=self.device) < chance
 
     def integers(self, below: int, *shape: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Synthetic people in front of synthetic cameras, in exactly the files of the public datasets.
+"""Synthetic people in front of synthetic cameras, in the file formats of the public datasets.
 
-No number of it means anything for real people. With it training, evaluation and every plot can be
-run, tested and timed without licensed data, up to Human3.6M's own size.
+Errors on these data say nothing about real people. They serve to run, test and time training,
+evaluation and plots without licensed data, at up to Human3.6M's size.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ Names = tuple[str, ...] | None
 SECONDS = 3.0
 LABEL = "drawing people"
 H36M_ACTIONS = ("Directions", "Eating", "Greeting", "Sitting", "SittingDown", "Walking")
-"""By default; "Sitting" and "SittingDown" show whether similar names are kept apart."""
+"""The default; "Sitting" and "SittingDown" test whether similar names are kept apart."""
 DETECTOR_SD_PX = 4.0
 DETECTOR_STEP_PX = 1 / 16
-"""Detections are rounded to this, which halves the file."""
-VIDEO_GOES_ON = 2
-"""Frames that the detections have more than the motion capture."""
+"""Detections are rounded to this, which halves the file size."""
+EXTRA_VIDEO_FRAMES = 2
+"""Number of frames by which the detections are longer than the motion capture."""
 INVALID_SHARE = 0.15
 RECORDED = np.searchsorted(h36m.KEPT, np.arange(h36m.RECORDED_JOINTS), side="right") - 1
-"""Which of the 17 joints each of the 32 is; those in between repeat the one before."""
+"""Index in h36m17 of each of the 32 recorded joints; joints it lacks repeat the one before."""
 
 
 def write_synthetic(
@@ -52,28 +52,28 @@ def write_synthetic(
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Draw a synthetic dataset and write its files; each appears whole or not at all.
+    """Generate a synthetic dataset and write its files atomically.
 
-    A take depends on seed, subject and action alone, a person's size on seed and subject.
-    All 15 actions, two takes each, and 52 seconds make Human3.6M's size: 1.56 million frames of
-    the training subjects in all cameras, 500 MB on the disk and 1.2 GB in memory.
+    A take depends only on seed, subject and action, a person's size only on seed and subject.
+    All 15 actions, two takes each, with 52 seconds reach Human3.6M's size: 1.56 million frames of
+    the training subjects in all cameras, 500 MB on disk and 1.2 GB in memory.
 
     Args:
-        folder: where; files in it are replaced.
-        layout: one of `LAYOUTS`: whose files.
-        subjects: names as in that dataset, by default all.
-        actions: names of groups; by default `H36M_ACTIONS` or HumanEva's five; none for
-            mpi_inf_3dhp, which has sequences.
-        seconds: how long every take is.
-        seed: decides all that is random.
+        folder: output folder; existing files are replaced.
+        layout: one of `LAYOUTS`, the dataset whose file format to use.
+        subjects: names as in that dataset; by default all.
+        actions: action groups; by default `H36M_ACTIONS` or HumanEva's five. Not for mpi_inf_3dhp,
+            which has no actions.
+        seconds: length of each take.
+        seed: random seed.
         progress: wraps the takes.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        UsageError: a name is unknown, or a number out of range.
-        VidposeError: the disk is full or the like.
+        UsageError: a name is unknown, or a number is out of range.
+        VidposeError: a file cannot be written.
     """
     if layout not in LAYOUTS:
         raise UsageError(f"layout {layout}: choose {', '.join(LAYOUTS)}.")
@@ -88,7 +88,7 @@ def write_synthetic(
 
 
 def make_if_missing(folder: Path) -> None:
-    """Write the small default set in Human3.6M's layout, unless the folder has its files."""
+    """Write the small default dataset in Human3.6M's format, unless the folder has its files."""
     wanted = (
         h36m.LAYOUT.path_3d(folder),
         *(h36m.LAYOUT.path_2d(folder, keypoints) for keypoints in ("gt", h36m.KEYPOINTS)),
@@ -99,19 +99,19 @@ def make_if_missing(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Take:
-    """Somebody doing something."""
+    """One person's performance of an action."""
 
     subject: str
     name: str
-    """In the files."""
+    """Its name in the files."""
     action: str
     fps: float
     seeds: tuple[str, str]
-    """Of the person, and of the take."""
+    """Seeds of the person and of the take."""
 
 
 class _People:
-    """Draws people and what they do, each from a seed of its own."""
+    """Generates people and their motions, each from its own seed."""
 
     def __init__(self, seconds: float, seed: int, progress: Progress) -> None:
         self.seconds, self.seed, self._progress = seconds, seed, progress
@@ -120,7 +120,7 @@ class _People:
         return np.random.default_rng([self.seed, *(zlib.crc32(name.encode()) for name in names)])
 
     def act(self, takes: Sequence[_Take]) -> Iterator[tuple[_Take, NDArray[np.float64]]]:
-        """Each take with its (T, 17, 3) joints, h36m17, metres, world."""
+        """Yield each take with its joints (T, 17, 3), h36m17, metres, world."""
         for take in self._progress(takes, len(takes), LABEL):
             who = body(self.rng(take.seeds[0]))
             frames = max(2, round(self.seconds * take.fps))
@@ -164,7 +164,7 @@ def _humaneva(folder: Path, subjects: Names, actions: Names, people: _People) ->
     ]
     for take, joints in people.act(takes):
         joints = conversion(H36M17.name, HUMANEVA15.name)(joints)[0].astype(np.float32)
-        # A hole of some frames in the motion capture, which is chunk 1.
+        # A gap in the motion capture, which counts as chunk 1.
         hole = len(joints) // 2
         for chunk, part in ((0, joints[:hole]), (2, joints[hole + 1 :])):
             if len(part):
@@ -222,7 +222,7 @@ def _view_3dhp(camera: Camera, joints: NDArray[np.float64]) -> dict[str, NDArray
 
 
 def _camera_3dhp(number: int, size: tuple[int, int] = mpi_inf_3dhp.FRAME_SIZE) -> Camera:
-    """One about the middle of the room, at the height of a chest, a knee or the ceiling."""
+    """A camera that looks at the middle of the room from chest, knee or ceiling height."""
     azimuth = 2 * np.pi * number / 9
     height = (1.3, 0.6, 2.6)[number % 3]
     focal = 0.73 * size[0]
@@ -250,8 +250,8 @@ def _towards(
 
 
 def _detect(view: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """What a detector finds: off by some pixels, most at the limbs' ends; and some frames more."""
-    view = np.concatenate([view, np.repeat(view[-1:], VIDEO_GOES_ON, axis=0)])
+    """Add detector noise, largest at wrists and ankles, and some frames at the end."""
+    view = np.concatenate([view, np.repeat(view[-1:], EXTRA_VIDEO_FRAMES, axis=0)])
     noise = rng.normal(size=view.shape).astype(np.float32) * DETECTOR_SD_PX
     ends = [H36M17.index(name) for name in ("RWrist", "LWrist", "RFoot", "LFoot")]
     noise[:, ends] *= 1.5

@@ -1,9 +1,9 @@
-"""Synthetic people who walk, sit, reach, wave and turn: h36m17 joints out of joint angles.
+"""Synthetic motion of people who walk, sit, reach, wave and turn, from joint angles.
 
-A motion is a set of angle curves over time. Most of them pass smoothly through postures drawn at
-random, walking adds its own swing, and the pelvis follows from the feet that stand on the floor.
-Nothing is recorded, but limbs keep their length, feet do not slide, and one pose leads to the next,
-so that a network can learn from it.
+A motion is a set of joint-angle curves. Most of them pass smoothly through random postures,
+walking adds the swing of the limbs, and the pelvis follows from the feet on the floor. Nothing is
+recorded, but limbs keep their length, feet do not slide and motion is continuous, so a network can
+learn from it.
 
 Body frame: x forward, y to the person's left, z up; world: z up, the floor at 0; metres, radians.
 T is frames.
@@ -23,8 +23,8 @@ from vidpose.skeleton import H36M17
 Curve = NDArray[np.float64]
 Bounds = tuple[float, float]
 
-# Where a joint is from its parent in somebody 1 m tall who stands with hanging arms. Segment
-# lengths after R. Drillis, R. Contini, "Body segment parameters", 1966.
+# Offsets of the joints from their parents in a person 1 m tall, standing with arms hanging down.
+# Segment lengths after R. Drillis, R. Contini, "Body segment parameters", 1966.
 OFFSETS = {
     **{"RHip": (0, -0.06, 0), "RKnee": (0, 0, -0.245), "RFoot": (0, 0, -0.246)},
     **{"LHip": (0, 0.06, 0), "LKnee": (0, 0, -0.245), "LFoot": (0, 0, -0.246)},
@@ -34,14 +34,14 @@ OFFSETS = {
     **{"RShoulder": (0, -0.09, -0.015), "RElbow": (0, 0, -0.16), "RWrist": (0, 0, -0.146)},
 }
 CLEARANCE = {"RFoot": 0.045, "LFoot": 0.045, "RKnee": 0.035, "LKnee": 0.035, "Hip": 0.06}
-"""How far above the floor these joints are when they carry the body, as a part of the height."""
+"""Height above the floor of joints that carry the body, as a fraction of the body height."""
 MIDDLE = 0.4
-"""Up to how far from the origin the middle of a motion is, metres, along x and y."""
+"""Largest distance of a motion's centre from the origin along x and y, metres."""
 CONTACT = 0.012
-"""Metres over which a foot comes to bear, or no longer does."""
+"""Height over which floor contact fades in and out, metres."""
 
 STANDING: dict[str, Bounds] = {
-    # Per side, "l_" or "r_": forward, outward and inward turn at the hip, bend of the knee ...
+    # Per side, "l_" or "r_": flexion, abduction and rotation of the hip, flexion of the knee ...
     **{
         "hip": (-0.05, 0.1),
         "hip_out": (0.02, 0.1),
@@ -49,33 +49,33 @@ STANDING: dict[str, Bounds] = {
         "knee": (0.03, 0.15),
     },
     **{"arm": (-0.15, 0.3), "arm_out": (0.08, 0.25), "arm_turn": (-0.3, 0.5), "elbow": (0.2, 0.7)},
-    # ... and of the trunk: lean forward, to the left, turn to the left; the same for the head.
+    # ... and of the trunk: lean forward, lean left, turn left; the same for the head.
     **{"lean": (-0.02, 0.12), "side": (-0.06, 0.06), "twist": (-0.2, 0.2)},
     **{"chest": (-0.02, 0.15), "chest_twist": (-0.15, 0.15)},
     **{"nod": (-0.15, 0.3), "look": (-0.6, 0.6), "tilt": (-0.12, 0.12)},
 }
-"""Between which angles the postures of somebody who just stands are drawn."""
+"""Ranges of the angles of a standing person's postures."""
 SIDED = ("hip", "hip_out", "hip_turn", "knee", "arm", "arm_out", "arm_turn", "elbow")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """What makes one action look like itself."""
+    """Parameters of an action's motion."""
 
     ranges: Mapping[str, Bounds] = field(default_factory=dict)
-    """Other than `STANDING`: for both sides ("arm") or for one ("r_arm")."""
+    """Angle ranges that differ from `STANDING`, for both sides ("arm") or one ("r_arm")."""
     hold_s: Bounds = (0.6, 2.0)
-    """How long from one posture to the next."""
+    """Time from one posture to the next."""
     steps: float = 0.0
-    """How far the legs swing, radians; 0 stands."""
+    """Swing of the legs in walking, radians; 0: standing."""
     stride_hz: float = 0.9
     arm_swing: float = 0.45
     turn_radius: Bounds = (0.7, 1.4)
-    """Of the circles that are walked, metres."""
+    """Radius of the circles walked, metres."""
     turning: float = 0.25
-    """How fast somebody who stands turns about, radians a second."""
+    """Turning rate while standing, radians per second."""
     wave: Mapping[str, float] = field(default_factory=dict)
-    """Angles that swing at about 1.5 Hz, with their amplitude."""
+    """Angles that oscillate at about 1.5 Hz, with their amplitude."""
 
 
 _SEAT: dict[str, Bounds] = {
@@ -127,11 +127,11 @@ STYLES = {
         ranges={"arm": (0.5, 1.6), "arm_out": (0.0, 0.3), "elbow": (0.2, 2.2)}, hold_s=(0.2, 0.5)
     ),
 }
-"""By action; whatever is not here is done like Discussion."""
+"""Styles by action; others use Discussion's."""
 
 
 def body(rng: np.random.Generator) -> dict[str, NDArray[np.float64]]:
-    """Somebody: the offset of every joint from its parent, metres, both sides alike."""
+    """Generate a person: each joint's offset from its parent, metres, equal on both sides."""
     height = rng.normal(1.72, 0.08)
     segment = {name.lstrip("LR"): rng.normal(1, 0.04) for name in OFFSETS}
     return {
@@ -147,14 +147,14 @@ def move(
     fps: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Let somebody do something.
+    """Generate a motion.
 
     Args:
         action: a name in `STYLES`.
         body: from `body`.
-        frames: T, how long.
-        fps: frames a second.
-        rng: decides all that is random.
+        frames: T, number of frames.
+        fps: frame rate.
+        rng: source of randomness.
 
     Returns:
         (T, 17, 3) h36m17, metres, world; within about 2 m of its origin.
@@ -174,7 +174,7 @@ def move(
 
 
 def _angles(style: Style, frames: int, fps: float, rng: np.random.Generator) -> dict[str, Curve]:
-    """Every angle over time, through postures drawn at random."""
+    """Generate the angle curves, through random postures."""
     names = [f"{side}_{n}" if n in SIDED else n for n in STANDING for side in ("l", "r")]
     names = list(dict.fromkeys(names))
     count = int(frames / fps / style.hold_s[0]) + 3
@@ -186,7 +186,7 @@ def _angles(style: Style, frames: int, fps: float, rng: np.random.Generator) -> 
         plain = name[2:] if name[2:] in SIDED else name
         low, high = style.ranges.get(name, style.ranges.get(plain, STANDING[plain]))
         through = np.interp(now, times, rng.uniform(low, high, count))
-        # From a corner to a curve, with the pace of a limb.
+        # Smooth the corners to the speed of a limb.
         curve = gaussian_filter1d(through, 0.12 * fps, mode="nearest")
         angles[name] = curve + 0.02 * _drift(frames, fps, 0.4, rng)
         if name in style.wave:
@@ -195,7 +195,7 @@ def _angles(style: Style, frames: int, fps: float, rng: np.random.Generator) -> 
 
 
 def _drift(frames: int, fps: float, seconds: float, rng: np.random.Generator) -> Curve:
-    """(T,) a random curve of unit spread that changes over about so many seconds."""
+    """Generate a random curve (T,) of unit variance and a time scale in seconds."""
     sigma = max(seconds * fps, 1.0)
     margin = int(4 * sigma)
     noise = gaussian_filter1d(rng.normal(size=frames + 2 * margin), sigma, mode="constant")
@@ -205,7 +205,7 @@ def _drift(frames: int, fps: float, seconds: float, rng: np.random.Generator) ->
 def _walk(
     style: Style, angles: dict[str, Curve], frames: int, fps: float, rng: np.random.Generator
 ) -> None:
-    """Add the swing of legs, arms and trunk."""
+    """Add the swing of legs, arms and trunk in walking."""
     pace = style.stride_hz * (1 + 0.08 * _drift(frames, fps, 1.5, rng))
     phase = rng.uniform(0, 2 * np.pi) + 2 * np.pi * np.cumsum(pace) / fps
     for side, offset in (("l", 0.0), ("r", np.pi)):
@@ -220,7 +220,7 @@ def _walk(
 
 
 def _turn(axis: int, angle: Curve) -> NDArray[np.float64]:
-    """(T, 3, 3) rotations about x, y or z."""
+    """Make rotations (T, 3, 3) about x, y or z."""
     out = np.zeros((len(angle), 3, 3))
     i, j = (axis + 1) % 3, (axis + 2) % 3
     out[:, axis, axis] = 1
@@ -233,7 +233,7 @@ def _turn(axis: int, angle: Curve) -> NDArray[np.float64]:
 def _pose(
     body: Mapping[str, NDArray[np.float64]], angles: dict[str, Curve], heading: Curve
 ) -> NDArray[np.float64]:
-    """(T, 17, 3) with the pelvis at the origin."""
+    """Forward kinematics: (T, 17, 3) with the pelvis at the origin."""
     pelvis = _turn(2, heading)
     lower = (
         pelvis @ _turn(2, angles["twist"]) @ _turn(1, angles["lean"]) @ _turn(0, -angles["side"])
@@ -262,7 +262,7 @@ def _pose(
 def _on_the_floor(
     joints: NDArray[np.float64], body: Mapping[str, NDArray[np.float64]], fps: float
 ) -> NDArray[np.float64]:
-    """Let the floor carry the lowest joints, and the pelvis go where they hold still."""
+    """Place the lowest joints on the floor, and move the pelvis so that they do not slide."""
     height = -(body["LKnee"][2] + body["LFoot"][2]) / 0.491
     names = list(CLEARANCE)
     low = joints[:, [H36M17.index(name) for name in names]]
@@ -274,7 +274,7 @@ def _on_the_floor(
     rise = -(lowest[:, 0] - CONTACT * np.log(np.exp(-(above - lowest) / CONTACT).mean(axis=1)))
     slip = np.diff(low[..., :2], axis=0, prepend=low[:1, :, :2])
     path = -np.cumsum((bearing[..., None] * slip).sum(axis=1), axis=0)
-    # Who walks for long would leave the room: only the way about a slowly moving middle counts.
+    # Long walks would leave the room: keep only the path relative to its moving average.
     path -= gaussian_filter1d(path, 4 * fps, axis=0, mode="nearest")
     place = np.concatenate([path, gaussian_filter1d(rise, 0.03 * fps)[:, None]], axis=1)
     return joints + place[:, None]

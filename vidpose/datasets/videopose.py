@@ -1,13 +1,13 @@
-"""The layout of VideoPose3D's files, which Human3.6M and HumanEva come in.
+"""VideoPose3D's file format, used for Human3.6M and HumanEva.
 
     data_3d_<layout>.npz              positions_3d: {subject: {action: (T, J, 3)}}
     data_2d_<layout>_<keypoints>.npz  positions_2d: {subject: {action: [(T', J, 2), ...]}}
                                       metadata: {num_joints, keypoints_symmetry, layout_name}
 
-3D is in metres in the world, 2D in pixels, an array per camera. J is that of the layout in 3D and
-of the skeleton in 2D. T' is T or more: videos may go on after the
-motion capture has ended, never the other way round. The 2D file may know more subjects and actions
-than the 3D file.
+3D joints are in metres, world frame; 2D joints in pixels, one array per camera. J is the layout's
+number of recorded joints in 3D, and the skeleton's in 2D. T' >= T, because a video may be longer
+than the motion capture, but never shorter. The 2D file may have more subjects and actions than the
+3D file.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ KEY_3D, KEY_2D, METADATA = "positions_3d", "positions_2d", "metadata"
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What one dataset makes of the layout."""
+    """A dataset's parameters of the format."""
 
     dataset: str
     name: str
-    """In the files' names."""
+    """Its name in file names."""
     skeleton: Skeleton
     joints_3d: int
-    """In the 3D file."""
+    """Number of joints in the 3D file."""
     kept: tuple[int, ...]
-    """Which of them are the skeleton's, in its order."""
+    """Indices of the skeleton's joints, in its order, among those of the 3D file."""
     fps: float
     cameras: Callable[[str], tuple[Camera, ...] | None]
-    """By subject, in the files' order; None for a subject without."""
+    """A subject's cameras, in the files' order; None for an unknown subject."""
     corrupt: frozenset[tuple[str, str]] = frozenset()
-    """(subject, action) that the field leaves out."""
+    """(subject, action) to exclude, as the field does."""
     lens_known: bool = True
-    """Else the focal length is found from what the cameras saw, if that was exact."""
+    """Whether intrinsics are published; if not, the focal length is fitted to exact 2D joints."""
     pieces: str = ""
-    """In the names of takes that are pieces of a recording: what follows the recording's name."""
+    """Separator between a recording's name and the number of a piece, in names of takes."""
 
     def recording(self, action: str) -> str:
-        """The recording that a take is a piece of, or the take itself."""
+        """Return the recording that a take is a piece of, or the take itself."""
         return action.partition(self.pieces)[0] if self.pieces else action
 
     def path_3d(self, folder: Path) -> Path:
@@ -72,7 +72,7 @@ class Layout:
         return folder / f"data_2d_{self.name}_{keypoints}.npz"
 
     def project(self, world: dict[str, Any]) -> dict[str, Any]:
-        """`positions_2d` of `positions_3d`: what every camera sees, pixels, float32."""
+        """Project `positions_3d` to `positions_2d` in every camera, pixels, float32."""
         return {
             subject: {
                 action: [
@@ -93,9 +93,9 @@ class Layout:
         *,
         source: str,
     ) -> tuple[Path, Path]:
-        """Write `positions_3d`, and what the cameras see of them as the 2D joints `gt`.
+        """Write `positions_3d`, and `views`, its projections, as the 2D joints `gt`.
 
-        `source` is what they were made from: the dataset's name, or `marks.SYNTHETIC`.
+        `source` is what the files were made from: the dataset's name, or `marks.SYNTHETIC`.
         """
         return (
             write_pickled_npz(self.path_3d(folder), {KEY_3D: world} | mark(source)),
@@ -116,10 +116,10 @@ class Layout:
         return write_pickled_npz(self.path_2d(folder, keypoints), entries | mark(source))
 
     def open(self, folder: Path, choice: Choice) -> Dataset:
-        """Read what is wanted; every camera's view of a take is a sequence.
+        """Read the chosen part, one sequence per take and camera.
 
         Raises:
-            DataError: a file is missing or damaged, or the two do not fit together.
+            DataError: a file is missing or damaged, or the two do not match.
         """
         world = read_3d(self.path_3d(folder))
         views = read_2d(self.path_2d(folder, choice.keypoints), self.skeleton)
@@ -140,14 +140,14 @@ class Layout:
 
 
 def metadata(skeleton: Skeleton, layout_name: str | None = None) -> dict[str, Any]:
-    """What a 2D file says about its joints."""
+    """Make the metadata of a 2D file."""
     name = {} if layout_name is None else {"layout_name": layout_name}
     symmetry = [list(skeleton.left), list(skeleton.right)]
     return {**name, "num_joints": len(skeleton), "keypoints_symmetry": symmetry}
 
 
 def read_3d(path: Path) -> dict[str, Any]:
-    """`positions_3d`, its branches unchecked.
+    """Read `positions_3d`, without checking its content.
 
     Raises:
         DataError: the file cannot be read.
@@ -156,10 +156,10 @@ def read_3d(path: Path) -> dict[str, Any]:
 
 
 def read_2d(path: Path, skeleton: Skeleton) -> dict[str, Any]:
-    """`positions_2d`, its branches unchecked, if the file's joints are the skeleton's.
+    """Read `positions_2d`, checking its skeleton but not its content.
 
     Raises:
-        DataError: the file cannot be read, or has joints of another skeleton.
+        DataError: the file cannot be read, or has another skeleton.
     """
     entries = read_npz(path)
     if KEY_2D not in entries:
@@ -171,7 +171,7 @@ def read_2d(path: Path, skeleton: Skeleton) -> dict[str, Any]:
             f"{path}: {METADATA}: expected {len(skeleton)} joints, those of {skeleton.name}, "
             f"found {count!r:.20}."
         )
-    # COCO has 17 joints, too; they differ in which of them mirror each other.
+    # COCO also has 17 joints, but other left/right pairs.
     mirrored = [sorted(skeleton.left), sorted(skeleton.right)]
     symmetry = metadata.get("keypoints_symmetry", mirrored)
     if _as_lists(symmetry) != mirrored:
@@ -191,7 +191,7 @@ def _as_lists(symmetry: Any) -> Any:
 
 @dataclass(frozen=True)
 class Pair:
-    """The two files, read; gives the sequences of one subject."""
+    """The content of both files; yields the sequences of a subject."""
 
     layout: Layout
     folder: Path
@@ -212,19 +212,19 @@ class Pair:
         return [action for action in takes if (subject, action) not in self.layout.corrupt]
 
     def sequences(self, subject: str) -> Iterator[PoseSequence]:
-        """Every camera's view of every take that is wanted.
+        """Yield the chosen takes in all cameras.
 
         Raises:
-            DataError: the two files do not fit together, or hold something else.
+            DataError: the two files do not match, or hold something else.
         """
         for take in self.takes(subject):
             yield from take
 
     def takes(self, subject: str) -> Iterator[Iterator[PoseSequence]]:
-        """The same take by take, each of which may raise for itself."""
+        """Like `sequences`, grouped by take; each take raises its own errors."""
         cameras = self.layout.cameras(subject)
         if cameras is None:
-            raise DataError(f"{self.path_3d}: the cameras that saw {subject} are not known.")
+            raise DataError(f"{self.path_3d}: the cameras of {subject} are not known.")
         seen = branch(self.path_2d, f"{KEY_2D}, {subject}", self.views[subject])
         for action in self.actions(subject):
             if self.choice.wants(action):
@@ -260,7 +260,7 @@ class Pair:
                 fps=self.layout.fps,
                 focal_px=known or fit_focal(joints, pixels),
                 recording=self.layout.recording(action),
-            ).thinned(self.choice.downsample)
+            ).downsampled(self.choice.downsample)
 
     def _view(self, key: str, view: Any, frames: int) -> NDArray[np.float32]:
         pixels = joint_array(self.path_2d, key, view, len(self.layout.skeleton), (2, 3))

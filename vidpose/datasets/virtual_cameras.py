@@ -1,8 +1,7 @@
-"""Motion capture seen by random virtual cameras: windows for training, made in batches.
+"""Training windows of motion capture seen by random virtual cameras.
 
-All of it is tensor arithmetic on the device of the motion: no window is ever touched alone.
-B is windows, F frames, J joints. World frame: z up, metres. Camera frame: x right, y down,
-z away from the camera, metres.
+All operations are batched, on the device that holds the motion. B is windows, F frames, J joints.
+World frame: z up, metres. Camera frame: x right, y down, z away from the camera, metres.
 """
 
 from __future__ import annotations
@@ -29,67 +28,74 @@ from vidpose.datasets.detector_noise import (
     add_correlated_noise,
     add_detector_noise,
     drop_limbs,
-    exchange_left_right,
     sizes,
+    swap_left_right,
 )
 from vidpose.datasets.random_tensors import RandomTensors
 from vidpose.utils.constants import constant
 
-NEAREST_M = 1.0
+MIN_DEPTH_M = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variation:
-    """What is drawn for every window; angles in degrees."""
+    """Distributions of cameras, bodies, motion and 2D noise; angles in degrees.
+
+    Pairs are bounds of a uniform distribution, `_sd` are standard deviations, and both are drawn
+    per window.
+    """
 
     elevation: tuple[float, float] = (-15.0, 60.0)
-    """How far above the person's level the camera is, seen from the person."""
+    """Elevation of the camera as seen from the person; above 0, it looks down."""
     roll_sd: float = 8.0
+    """Camera roll."""
     distance: tuple[float, float] = (2.0, 15.0)
-    """Metres from camera to person, evenly in the logarithm."""
+    """Metres from camera to person, log-uniform."""
     off_axis: float = 25.0
-    """The person is up to this far from the optical axis, each way."""
+    """Largest angle between the person and the optical axis, horizontally and vertically."""
     focal_error_sd: float = 0.15
-    """The focal length that inference assumes is wrong by this factor (logarithm)."""
+    """Error of the focal length assumed in inference (logarithm)."""
     segment_sd: float | None = 0.08
-    """Bone lengths (logarithm), per segment, alike on both sides; without `bodies`. None: people
-    keep their own bodies."""
+    """Variation of bone lengths (logarithm) per segment, equal on both sides; ignored if `bodies`
+    is set. None: keep the captured bodies."""
     bodies: float = 0.0
-    """Draw bodies as real people's are, see `draw_bodies`: a scale of how much they vary."""
+    """Draw realistic bodies, see `draw_bodies`; scales how much they vary. 0: off."""
     girdles: float = 0.0
-    """Tilts hips, trunk, shoulders and head by this (radians), see `turn_girdles`."""
+    """Standard deviation in radians of tilts of hips, trunk, shoulders and head, see
+    `turn_girdles`."""
     tumbling: float = 0.0
-    """Share of windows in which people are any way up."""
+    """Share of windows in which the person has a random orientation."""
     speed: tuple[float, float] = (0.7, 1.4)
+    """Playback speed."""
     mirror: float = 0.5
+    """Share of windows that are mirrored."""
     mixed: float = 0.0
-    """Share of windows in which people get upper bodies, arms and legs of several motions: far
-    more poses than were captured."""
+    """Share of windows that combine the upper bodies, arms and legs of several motions, which
+    gives far more poses than were captured."""
     noise: float = 1.0
-    """Scales everything a detector does wrong; 0 gives perfect 2D."""
+    """Scale of the detector noise model; 0: perfect 2D."""
     noise_scale: tuple[float, float] = (1.0, 1.0)
-    """Scales how far joints are off that are neither lost nor outliers; drawn per window, because
-    some videos are easier than others."""
+    """Scale of the 2D error of joints that are neither dropped nor outliers; drawn per window,
+    because some videos are easier than others."""
     correlated_noise: tuple[float, float] = (0.0, 0.0)
-    """What detectors are off by for a few frames (`CORRELATION_S`), in sizes of the person in the
-    picture; drawn per window."""
+    """Standard deviation of errors that last a few frames (`CORRELATION_S`), in units of the
+    person's size in the image."""
     limb_dropout: float = 0.0
-    """Share of windows in which a limb, or all below hips or knees, is lost for a while or for
-    good, as behind a table or the picture's edge."""
+    """Share of windows in which a limb, or everything below the hips or knees, is missing for some
+    or all frames, as behind a table or outside the image."""
     left_right_exchange: float = 0.0
-    """How often a second the detector begins to exchange left and right, for up to
-    `EXCHANGE_S`."""
+    """Rate of left/right swaps per second; each lasts up to `SWAP_S`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """What runs and checkpoints store."""
+        """Convert to JSON values for runs and checkpoints."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Variation:
-        """The inverse of `to_dict`, of what older versions stored, too.
+        """Inverse of `to_dict`; also reads what older versions stored.
 
         Raises:
-            TypeError: there is an unknown name.
+            TypeError: a name is unknown.
         """
         values: dict[str, Any] = {
             OLD_NAMES.get(name, name): tuple(value) if isinstance(value, list) else value
@@ -103,11 +109,11 @@ OLD_NAMES = {
     "hidden": "limb_dropout",
     "swapped": "left_right_exchange",
 }
-"""Of `Variation`, in runs and checkpoints of older versions."""
+"""Names of `Variation`'s fields in runs and checkpoints of older versions."""
 
 
 class VirtualCameras:
-    """Draws windows of motion with what a camera sees of them."""
+    """Draws windows of motion capture and their 2D joints in random cameras."""
 
     def __init__(
         self,
@@ -115,12 +121,12 @@ class VirtualCameras:
         device: str | torch.device = "cpu",
         weights: Sequence[float] | None = None,
     ) -> None:
-        """Lay all clips end to end on the device.
+        """Concatenate all clips on the device.
 
         Args:
-            clips: what to look at.
-            device: where.
-            weights: of one frame of each clip, how often it is drawn; by default all alike.
+            clips: the motion capture.
+            device: where to store it and draw windows.
+            weights: each clip's sampling weight per frame; by default uniform over all frames.
         """
         joints = torch.from_numpy(np.concatenate([clip.joints for clip in clips]))
         self.joints = joints.to(device)  # (frames of all clips, 17, 3)
@@ -130,7 +136,7 @@ class VirtualCameras:
         self.fps = torch.tensor([clip.fps for clip in clips], device=device)
         self.device = self.joints.device
         self.shares = None
-        if weights is not None:  # of the clips, a running total
+        if weights is not None:  # cumulative over clips
             frame_weights = torch.tensor(weights, dtype=torch.float64)
             self.shares = (frame_weights * lengths).cumsum(0).to(device)
 
@@ -143,10 +149,9 @@ class VirtualCameras:
         """Draw windows.
 
         Returns:
-            rays (count, frames, 17, 2), the 2D joints as a detector would give them for a camera
-            whose focal length is not quite known, NaN where lost; and joints (count, frames,
-            17, 3), metres, camera frame, relative to the root. Nobody comes nearer to the camera
-            than `NEAREST_M`.
+            rays (count, frames, 17, 2), noisy 2D joints for an inexact focal length, NaN where
+            missing; and joints (count, frames, 17, 3), metres, camera frame, root-relative. All
+            joints are at least `MIN_DEPTH_M` from the camera.
         """
         random = RandomTensors(generator, self.device)
         world = self._windows(count, frames, fps, vary, random)
@@ -154,13 +159,13 @@ class VirtualCameras:
             world = mix_limbs(world, vary.mixed, random)
         if vary.girdles:
             world = turn_girdles(world, vary.girdles, random)
-        world = _other_bodies(world, vary, random)
+        world = _vary_bodies(world, vary, random)
         if vary.tumbling:
             world = tumble(world, vary.tumbling, random)
         world = mirror(world, random.flag(vary.mirror, count))
-        camera = _kept_away(_random_view(world, vary, random))
+        camera = _limit_depth(_random_view(world, vary, random))
         rays = camera[..., :2] / camera[..., 2:]
-        size = sizes(rays)  # while every joint is there
+        size = sizes(rays)  # before joints are dropped
         scale: Tensor | float = 1.0
         if vary.noise_scale != (1.0, 1.0):
             scale = random.uniform(vary.noise_scale, count, 1, 1, 1)
@@ -169,35 +174,35 @@ class VirtualCameras:
         if vary.correlated_noise[1]:
             rays = add_correlated_noise(rays, scale * size, fps, vary.correlated_noise, random)
         if vary.left_right_exchange:
-            rays = exchange_left_right(rays, fps, vary.left_right_exchange, random)
+            rays = swap_left_right(rays, fps, vary.left_right_exchange, random)
         if vary.limb_dropout:
             rays = drop_limbs(rays, vary.limb_dropout, random)
         rays = rays * random.normal(count, 1, 1, 1).mul(vary.focal_error_sd).exp()
         return rays, camera - camera[:, :, :1]
 
-    def watch(
+    def view(
         self, clip: int, first: float, frames: int, fps: float, vary: Variation, seed: int
     ) -> tuple[Tensor, Tensor]:
-        """A stretch of one clip, however long, as one still camera sees it, at its own speed.
+        """View a part of one clip, of any length, in one still camera at the captured speed.
 
         Args:
-            clip: its number.
-            first: seconds from the clip's first frame.
-            frames: how many, at `fps`.
-            fps: frames a second.
-            vary: body, camera and noise are drawn from it.
-            seed: decides them.
+            clip: index of the clip.
+            first: start, seconds from the clip's first frame.
+            frames: number of frames.
+            fps: frame rate.
+            vary: distribution of body, camera and noise.
+            seed: random seed.
 
         Returns:
-            rays (frames, 17, 2), NaN where lost, and joints (frames, 17, 3), metres, camera
-            frame; nobody comes nearer to the camera than `NEAREST_M`.
+            rays (frames, 17, 2), NaN where missing, and joints (frames, 17, 3), metres, camera
+            frame. All joints are at least `MIN_DEPTH_M` from the camera.
         """
         random = RandomTensors(torch.Generator(self.device).manual_seed(seed), self.device)
         rate = self.fps[clip].item()
         place = (first + torch.arange(frames, device=self.device) / fps) * rate
-        world = self._at(torch.tensor([clip], device=self.device), place[None])
-        world = _other_bodies(world, vary, random)
-        camera = _kept_away(_random_view(world, vary, random))
+        world = self._sample(torch.tensor([clip], device=self.device), place[None])
+        world = _vary_bodies(world, vary, random)
+        camera = _limit_depth(_random_view(world, vary, random))
         rays = camera[..., :2] / camera[..., 2:]
         if vary.noise:
             rays = add_detector_noise(rays, sizes(rays), fps, vary.noise, random)
@@ -206,15 +211,15 @@ class VirtualCameras:
     def _windows(
         self, count: int, frames: int, fps: float, vary: Variation, random: RandomTensors
     ) -> Tensor:
-        """(B, F, J, 3), world, at places and speeds of their own; ends of clips are held."""
-        clip, place = self._moments(count, random)
+        """Draw windows (B, F, J, 3), world, with random centres and speeds."""
+        clip, place = self._draw_centres(count, random)
         speed = random.uniform(vary.speed, count)
         step = speed * self.fps[clip] / fps
         offset = torch.arange(frames, device=self.device) - frames // 2
-        return self._at(clip, place[:, None] + step[:, None] * offset)
+        return self._sample(clip, place[:, None] + step[:, None] * offset)
 
-    def _moments(self, count: int, random: RandomTensors) -> tuple[Tensor, Tensor]:
-        """(B,) clips and a frame of each, every frame as likely as its clip's weight says."""
+    def _draw_centres(self, count: int, random: RandomTensors) -> tuple[Tensor, Tensor]:
+        """Draw (B,) clips and a frame of each, according to the clips' weights."""
         if self.shares is None:
             centre = random.integers(len(self), count)
             clip = torch.searchsorted(self.ends, centre, right=True)
@@ -225,10 +230,10 @@ class VirtualCameras:
         part = random.uniform((0.0, 1.0), count)
         return clip, (part * lengths).long().minimum(lengths - 1)
 
-    def _at(self, clip: Tensor, place: Tensor) -> Tensor:
-        """(B,) clips and (B, F) frames of them -> (B, F, J, 3); the clips' ends are held.
+    def _sample(self, clip: Tensor, place: Tensor) -> Tensor:
+        """Sample (B,) clips at (B, F) fractional frames -> (B, F, J, 3).
 
-        Fractions of a frame are kept: the clips are sampled between their frames.
+        Interpolates linearly, and repeats the first and last frame beyond a clip's ends.
         """
         last = (self.ends - self.starts)[clip, None] - 1
         place = place.clamp_min(0).minimum(last)
@@ -240,7 +245,7 @@ class VirtualCameras:
         )
 
 
-def _other_bodies(world: Tensor, vary: Variation, random: RandomTensors) -> Tensor:
+def _vary_bodies(world: Tensor, vary: Variation, random: RandomTensors) -> Tensor:
     if vary.bodies:
         return draw_bodies(world, vary.bodies, random)
     if vary.segment_sd is None:
@@ -249,7 +254,7 @@ def _other_bodies(world: Tensor, vary: Variation, random: RandomTensors) -> Tens
 
 
 def _random_view(world: Tensor, vary: Variation, random: RandomTensors) -> Tensor:
-    """(B, F, J, 3) world -> camera frame of one random, still camera per window."""
+    """Transform (B, F, J, 3) from the world to the frame of one random still camera per window."""
     count, frames = world.shape[:2]
     world = world - world[:, frames // 2, :1][:, None]
     radians = math.pi / 180
@@ -257,7 +262,7 @@ def _random_view(world: Tensor, vary: Variation, random: RandomTensors) -> Tenso
     elevation = random.uniform(vary.elevation, count) * radians
     level = torch.stack([azimuth.cos(), azimuth.sin(), torch.zeros_like(azimuth)], dim=-1)
     up = constant((0.0, 0.0, 1.0), level.device).expand_as(level)
-    # From the person's root towards the camera, and the axes of a camera that looks back.
+    # Direction from the person's root to the camera, and the axes of a camera that looks back.
     out = level * elevation.cos()[:, None] + up * elevation.sin()[:, None]
     down = level * elevation.sin()[:, None] - up * elevation.cos()[:, None]
     axes = torch.stack([torch.linalg.cross(down, -out), down, -out], dim=1)
@@ -273,16 +278,16 @@ def _random_view(world: Tensor, vary: Variation, random: RandomTensors) -> Tenso
     return camera @ turn[:, None].mT
 
 
-def _kept_away(camera: Tensor) -> Tensor:
-    """(B, F, J, 3) camera frame, each window moved along the axis until it is `NEAREST_M` away:
-    whoever walks a long way would walk through the camera.
+def _limit_depth(camera: Tensor) -> Tensor:
+    """Shift each window (B, F, J, 3) along the optical axis to at least `MIN_DEPTH_M`, because
+    people who walk far could reach the camera.
     """
-    camera[..., 2] += (NEAREST_M - camera[..., 2].amin(dim=(1, 2), keepdim=True)).clamp_min(0)
+    camera[..., 2] += (MIN_DEPTH_M - camera[..., 2].amin(dim=(1, 2), keepdim=True)).clamp_min(0)
     return camera
 
 
 def _rotation(axis: int, angle: Tensor) -> Tensor:
-    """(B,) radians -> (B, 3, 3) about one axis."""
+    """(B,) radians -> (B, 3, 3), rotations about one axis."""
     zero, one = torch.zeros_like(angle), torch.ones_like(angle)
     cos, sin = angle.cos(), angle.sin()
     rows = {

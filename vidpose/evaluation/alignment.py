@@ -1,7 +1,7 @@
-"""What is taken out of the difference between two motions before it is measured.
+"""Alignment of two motions before the error between them is measured.
 
-Two measurements of one motion may differ in where the scene's origin is, how its axes lie and how
-large people are in it. `ALIGNMENTS` says what each way takes out; what is left is the error.
+Two measurements of one motion may have different origins, axes and scales. Each of `ALIGNMENTS`
+removes some of these differences; the rest is the error.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ Floats = NDArray[np.float64]
 NONE, ROOT, SCALE = "none", "root", "scale"
 PROCRUSTES, SEQUENCE = "procrustes", "procrustes-sequence"
 ALIGNMENTS = {
-    NONE: "as they are, in one frame of reference",
-    ROOT: "the hip at the hip in every frame (MPJPE)",
-    SCALE: "the hip at the hip, and scaled to fit, frame by frame (N-MPJPE)",
-    PROCRUSTES: "moved, turned and scaled to fit, frame by frame (P-MPJPE)",
-    SEQUENCE: "moved, turned and scaled to fit once, all frames together (WA-MPJPE)",
+    NONE: "not aligned, in one frame of reference",
+    ROOT: "translated to the same hip position in every frame (MPJPE)",
+    SCALE: "translated to the same hip position and scaled in every frame (N-MPJPE)",
+    PROCRUSTES: "translated, rotated and scaled to fit in every frame (P-MPJPE)",
+    SEQUENCE: "translated, rotated and scaled to fit once for all frames (WA-MPJPE)",
 }
 """What each alignment does to the measured joints.
 
-`scale` is of Rhodin et al., "Learning monocular 3D human pose estimation from multi-view images",
-CVPR 2018; `procrustes` of Umeyama, "Least-squares estimation of transformation parameters between
-two point patterns", IEEE TPAMI 13 (1991); the same over a whole sequence is called WA-MPJPE by Ye
-et al., "Decoupling human and camera motion from videos in the wild", CVPR 2023, who take 100 frames
-at a time: here it is all of them. The formulas are in `vidpose.metrics`.
+`scale` is from Rhodin et al., "Learning monocular 3D human pose estimation from multi-view images",
+CVPR 2018; `procrustes` from Umeyama, "Least-squares estimation of transformation parameters between
+two point patterns", IEEE TPAMI 13 (1991). Alignment over a whole sequence is called WA-MPJPE by Ye
+et al., "Decoupling human and camera motion from videos in the wild", CVPR 2023, who align 100
+frames at a time; here it is all frames. The formulas are in `vidpose.metrics`.
 """
 TURNS = (PROCRUSTES, SEQUENCE)
-"""Those that turn, and so compare motions whose axes differ."""
+"""Alignments that rotate, and so can compare motions in different axes."""
 PLACED = (NONE, SEQUENCE)
-"""Those in which it counts where a person is; the others take that out frame by frame."""
+"""Alignments that keep the person's path; the others remove the position in every frame."""
 FEWEST_POINTS = 3
-"""Fewer points do not say how a pose is turned."""
+"""Minimum number of points that determine a rotation."""
 
 
 def align(measured: Floats, reference: Floats, how: str) -> tuple[Floats, Floats]:
-    """One person's motion, fitted to the reference.
+    """Align one person's motion with the reference.
 
-    Joints that either of the two lacks take no part and become NaN.
+    Joints that are missing in either of them are ignored and become NaN.
 
     Args:
         measured: (T, 17, 3) metres, NaN where missing.
@@ -57,7 +57,7 @@ def align(measured: Floats, reference: Floats, how: str) -> tuple[Floats, Floats
         (T, 17, 3) both, metres, in one frame of reference; NaN in both where one of them is.
 
     Raises:
-        UsageError: the hips are to be at one place and the reference has none.
+        UsageError: the alignment needs the hips and the reference does not have them.
     """
     if how in (ROOT, SCALE):
         hip = H36M17.root
@@ -81,7 +81,7 @@ def align(measured: Floats, reference: Floats, how: str) -> tuple[Floats, Floats
 
 
 def distances(measured: Floats, reference: Floats, how: str) -> Floats:
-    """(T, 17) metres between the joints of two motions once they are aligned; see `align`."""
+    """Compute distances (T, 17) in metres between two motions after alignment; see `align`."""
     return np.asarray(np.linalg.norm(np.subtract(*align(measured, reference, how)), axis=-1))
 
 
@@ -92,7 +92,7 @@ def _by_frame(
     there: NDArray[np.bool_],
     fewest: int,
 ) -> Floats:
-    """Frame by frame; frames that have the same joints are fitted at a time."""
+    """Align frame by frame; frames with the same known joints are batched."""
     out = np.full_like(measured, np.nan)
     patterns, which = np.unique(there, axis=0, return_inverse=True)
     for number, joints in enumerate(patterns):
@@ -103,7 +103,7 @@ def _by_frame(
 
 
 def _all_together(measured: Floats, reference: Floats, there: NDArray[np.bool_]) -> Floats:
-    """All frames as one large pose."""
+    """Align all frames as one large pose."""
     out = np.full_like(measured, np.nan)
     if there.sum() >= FEWEST_POINTS:
         out[there] = procrustes(measured[there][None], reference[there][None])[0]

@@ -1,4 +1,4 @@
-"""`vidpose eval`: one checkpoint or several measured on a dataset, and what is written."""
+"""The implementation of `vidpose eval`: evaluate checkpoints on a dataset and write the results."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from vidpose.zoo.registry import find_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """Where the numbers go."""
+    """What to report and write."""
 
     show: tuple[str, ...] = ("action", "joint")
-    """Which of `tables.TABLES` are reported."""
+    """The tables to report, of `tables.TABLES`."""
     plots: Path | None = None
-    """A folder for pictures."""
+    """Folder for plots."""
     action: str | None = None
-    """Draw the errors by joint for this row of the table only."""
+    """Plot the errors by joint only for this row of the table."""
     csv: Path | None = None
     json: Path | None = None
 
     def check(self) -> None:
-        """Before long work, see that all can be written, and replace no files of others.
+        """Check before any long work that all files can be written.
 
         Raises:
-            UsageError: a file is there that is not vidpose's, or two have one name.
-            VidposeError: one of them cannot be written.
+            UsageError: a file exists that vidpose did not write, or two have the same name.
+            VidposeError: a file cannot be written.
         """
         check_numbers(self.csv, tables.CSV_MARK, self.json, tables.FORMAT.encode())
         if self.plots:
             check_writable(self.plots / "joints.png")
 
     def write(self, found: ListOf[tuple[Evaluation, ...]], report: Report) -> None:
-        """Write and draw what `compare` found."""
+        """Write and plot the results of `compare`."""
         every = [evaluation for evaluations in found for evaluation in evaluations]
         for path, write in ((self.csv, tables.write_csv), (self.json, tables.write_json)):
             if path:
@@ -71,28 +71,28 @@ def compare(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> list[tuple[Evaluation, ...]]:
-    """Measure weights on a dataset's test sequences; report, write and draw what was found.
+    """Evaluate weights on a dataset's test sequences; report, write and plot the results.
 
     Args:
         weights: names of weights that come with vidpose, or paths of checkpoints.
-        open_data: opens the dataset, as `vidpose.datasets.open_dataset` does; called once
+        open_data: opens the dataset, as `vidpose.datasets.open_dataset` does; called after
             weights and outputs are checked.
-        flip: average with the mirror image; the numbers without it are reported, too.
+        flip: use test-time flip augmentation; the values without it are reported, too.
         joints: see `vidpose.evaluation.protocols.scored_joints`.
         device: auto, cpu or cuda.
-        outputs: what is reported, written and drawn.
-        report: takes the tables, and what there is to say.
+        outputs: what to report and write.
+        report: receives the tables, notes and warnings.
         progress: wraps the sequences of each checkpoint.
 
     Returns:
-        For each of the weights what `evaluate` returns.
+        The results of `evaluate` for each of the weights.
 
     Raises:
         UsageError: weights do not fit the dataset, are given twice, or are too many for a plot;
-            the dataset has no such action.
-        DataError: the dataset cannot be read, or there is nothing to measure on.
+            or the dataset has no such action.
+        DataError: the dataset cannot be read, or has no frames to score.
         WeightsError: weights cannot be read.
-        VidposeError: an output cannot be written, or a network's poses are not numbers.
+        VidposeError: an output cannot be written, or a network's poses are not finite.
     """
     outputs.check()
     labels = _labels([find_weights(name) for name in weights])
@@ -134,7 +134,7 @@ def compare(
 
 
 def _labels(paths: ListOf[Path]) -> dict[Path, str]:
-    """The shortest end of each path that distinguishes it from the others, without its suffix."""
+    """Label each path by its shortest unique tail, without the suffix."""
     full = [path.resolve().with_suffix("") for path in paths]
     twice = next((p for p, f in zip(paths, full, strict=True) if full.count(f) > 1), None)
     if twice:

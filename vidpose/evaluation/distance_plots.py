@@ -1,4 +1,4 @@
-"""Plots of how far results are from a reference, and of two results next to each other."""
+"""Plots of the errors of results against a reference, and of the comparison of two results."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HIGHEST_PERCENTILE = 99.0
-"""Where the colours of a heat map end: single jumps would leave everything else dark."""
-SHEET_ANGLES = ("right_knee_flexion", "left_knee_flexion")
+"""Upper end of a heat map's colours; with the maximum, single jumps would darken the rest."""
+COMPARED_ANGLES = ("right_knee_flexion", "left_knee_flexion")
 
 
 def error_figures(
     errors: Sequence[Errors], reference: Reference, how: str
 ) -> Iterator[tuple[str, Figure]]:
-    """Errors by joint, by joint and time, over time, and cumulative; each with its name."""
-    about = [f"to {reference.name}, aligned: {how}, {ALIGNMENTS[how]}"]
+    """Yield names and figures: errors by joint, by joint and time, over time, and cumulative."""
+    about = [f"to {reference.name}, alignment {how}: {ALIGNMENTS[how]}"]
     if reference.missing:
-        about.append(f"not in it: {', '.join(reference.missing)}")
+        about.append(f"missing in the reference: {', '.join(reference.missing)}")
     yield "errors_by_joint", _by_joint(errors, about)
     yield "errors_by_joint_and_time", _by_joint_and_time(errors, about)
     yield "errors_over_time", _over_time(errors, about)
@@ -69,7 +69,7 @@ def _by_joint(errors: Sequence[Errors], about: Sequence[str]) -> Figure:
 
 
 def _error_bars(axes: Axes, errors: Sequence[Errors]) -> None:
-    """Of the joints that were measured."""
+    """Draw error bars for the joints that have an error."""
     means = np.stack([one.by_joint() for one in errors])
     measured = np.flatnonzero(np.isfinite(means).any(axis=0))
     names = [H36M17.joint_names[joint] for joint in measured]
@@ -121,16 +121,16 @@ def _cumulative(errors: Sequence[Errors], about: Sequence[str]) -> Figure:
     return figure
 
 
-def sheet(
+def comparison(
     results: Sequence[Pose3D], names: Sequence[str], apart: Sequence[Errors], how: str
 ) -> Figure:
-    """Two results of one video: paths, distances by joint and over time, knee angles.
+    """Plot two results of one video: paths, distances by joint and over time, knee angles.
 
     Args:
-        results: both, in one frame of reference.
-        names: what they are called.
-        apart: the people of the first, measured against the second.
-        how: the alignment that was used.
+        results: both results, in one frame of reference.
+        names: their names.
+        apart: distances of the first result's people to the second's.
+        how: the alignment used.
     """
     figure = new_figure(PAGE_IN + 1.0, 10.2)
     grid = figure.add_gridspec(4, 2, height_ratios=(1.5, 1, 0.9, 0.9))
@@ -145,7 +145,7 @@ def sheet(
         title(axes, text, LABEL_PT)
         legend(axes, "best")
     one = max(apart, key=lambda errors: errors.frames)
-    for row, angle in enumerate(SHEET_ANGLES):
+    for row, angle in enumerate(COMPARED_ANGLES):
         axes = plain(figure.add_subplot(grid[2 + row, :]))
         people = (one.person, int(one.reference_person))
         for number, (result, name, who) in enumerate(zip(results, names, people, strict=True)):
@@ -159,12 +159,12 @@ def sheet(
         legend(axes, "upper left")
     axes.set_xlabel("time, s")
     about = f"{names[0]} and {names[1]}: two results of one video"
-    figure_title(figure, f"{about}\ndistances aligned: {how}, {ALIGNMENTS[how]}")
+    figure_title(figure, f"{about}\nalignment {how}: {ALIGNMENTS[how]}")
     return figure
 
 
 def _paths(axes: Axes, results: Sequence[Pose3D], names: Sequence[str]) -> None:
-    """Where the hips go, from above, in the camera's frame: the results' worlds may differ."""
+    """Plot the hips' paths from above, in the camera frame, because world frames may differ."""
     for number, (result, name) in enumerate(zip(results, names, strict=True)):
         positions, axis_names = places(result, in_world=False)
         for p, track in enumerate(positions[:, :, H36M17.root]):

@@ -1,4 +1,4 @@
-"""How far a result's joints are from a reference's, person by person, and the numbers of it."""
+"""Distances between a result's joints and a reference's, person by person, and their statistics."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.files import replacing
 from vidpose.utils.gaps import known_joints
 
-SOMEBODY_ELSE_M = 0.5
-"""A pose this far off is as bad as none when it is decided who is who. In pictures, where bodies
-have the size 1, it is half a body."""
+CUTOFF_M = 0.5
+"""Cutoff distance when people are matched: a pose with this error is as bad as none. In images,
+where bodies have size 1, it is half a body."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Errors:
-    """One person of a result, measured against one of a reference; T frames of the result."""
+    """The errors of one person of a result against one of a reference; T frames of the result."""
 
     label: str
     person: int
@@ -52,12 +52,12 @@ class Errors:
 
     @property
     def frames(self) -> int:
-        """In how many frames something was measured."""
+        """Number of frames with at least one error."""
         return int(np.isfinite(self.errors_mm).any(axis=1).sum())
 
     @property
     def mean_mm(self) -> float:
-        """Over all joints of all frames."""
+        """Mean over all joints and frames."""
         return float(np.nanmean(self.errors_mm))
 
     def over_time(self) -> Floats:
@@ -69,25 +69,25 @@ class Errors:
         return _ignoring_nan(np.nanmean, self.errors_mm, axis=0)
 
     def quartiles(self) -> tuple[Floats, Floats]:
-        """(17,) each, mm: between them lies the middle half of the frames."""
+        """First and third quartile over the frames, (17,) each, mm."""
         low, high = _ignoring_nan(np.nanpercentile, self.errors_mm, q=(25, 75), axis=0)
         return low, high
 
     def cumulative(self, limits_mm: Floats) -> Floats:
-        """The percentage of joints of all frames that are less than each limit off."""
+        """Compute the percentage of joints, over all frames, with an error below each limit."""
         known = np.sort(self.errors_mm[np.isfinite(self.errors_mm)])
         return 100 * np.searchsorted(known, limits_mm, side="left") / len(known)
 
 
 def _ignoring_nan(of: Any, values: Floats, **options: Any) -> Any:
-    """NaN for a row that has nothing else, and no warning about it."""
+    """Apply a nan-function without warnings about rows that are all NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return of(values, **options)
 
 
 def usual_alignment(reference: Reference) -> str:
-    """`root` in the frame of the camera; otherwise axes have to be found, too."""
+    """Choose the default alignment: `root` in the camera frame; otherwise axes differ, too."""
     return ROOT if reference.in_camera else SEQUENCE
 
 
@@ -101,27 +101,27 @@ def measure(
     offset_s: float = 0.0,
     same_video: Pose3D | None = None,
 ) -> list[Errors]:
-    """Measure everybody who is in both, or one person.
+    """Measure the errors of all people, or of one person, against a reference.
 
-    Who is who: pairs are chosen so that the sum of their errors is least, where an error counts
-    `SOMEBODY_ELSE_M` at most, and a frame in which the reference has somebody and the result has
-    not counts as much (the OSPA distance of Schuhmacher et al., "A consistent metric for
-    performance evaluation of multi-object filters", IEEE TSP 56, 2008, frame by frame). In one
-    video the errors are those of the 2D joints, which no focal length and no body height moves.
+    People are matched so that the sum of their errors is smallest. An error counts `CUTOFF_M` at
+    most, as does a frame in which only the reference has the person (the OSPA distance of
+    Schuhmacher et al., "A consistent metric for performance evaluation of multi-object filters",
+    IEEE TSP 56, 2008, per frame). For two results of one video, the errors for matching are those
+    of the 2D joints, which do not depend on focal length and body height.
 
     Args:
-        result: what is measured, at its own times.
-        reference: interpolated to them, never extrapolated.
+        result: the result to measure, at its own times.
+        reference: the reference; interpolated to these times, never extrapolated.
         how: one of `ALIGNMENTS`.
-        label: of the result.
-        person: only this one, who is paired with whoever is nearest.
+        label: label of the result.
+        person: measure only this person, matched with the nearest one.
         offset_s: added to the reference's times.
-        same_video: the result that the reference is, if both are of one video.
+        same_video: the result that `reference` was made from, if both are of one video.
 
     Raises:
-        UsageError: there is no such person, the two share no time, their axes differ and the
-            alignment does not turn them, it is not known where people are and the alignment
-            needs it, or nobody's joints are in both.
+        UsageError: there is no such person, the times do not overlap, the axes differ and the
+            alignment does not rotate, the alignment needs people's positions and they are unknown,
+            or no joint is known in both.
     """
     if not reference.in_camera and how not in TURNS:
         raise UsageError(
@@ -139,7 +139,7 @@ def measure(
     if same_video is None:
         cost = np.array([[_cost(ours[row], other, how) for other in theirs] for row in rows])
     else:
-        mine, others = _in_picture(result, same_video)
+        mine, others = _in_image(result, same_video)
         cost = np.array([[_cost(mine[row], other, NONE) for other in others] for row in rows])
     out = []
     for i, column in zip(*linear_sum_assignment(cost), strict=True):
@@ -161,10 +161,10 @@ def measure(
     return out
 
 
-def _in_picture(result: Pose3D, other: Pose3D) -> tuple[Floats, Floats]:
-    """2D joints of two results of one video, (P, T, 17, 2) each, at the first one's times.
+def _in_image(result: Pose3D, other: Pose3D) -> tuple[Floats, Floats]:
+    """Return 2D joints of two results of one video, (P, T, 17, 2) each, at the first one's times.
 
-    The unit is the size of a body: the longer side of the box around the joints, its median.
+    The unit is the median longer side of the bounding boxes around the joints.
     """
     mine, others = (
         np.where(one.present[..., None, None], one.keypoints_2d, np.nan) for one in (result, other)
@@ -182,23 +182,23 @@ def _in_picture(result: Pose3D, other: Pose3D) -> tuple[Floats, Floats]:
 
 
 def _check_placed(name: str, joints: Floats, relative: NDArray[np.floating] | None) -> None:
-    """Raises UsageError: there are joints, but nowhere is it known where they are."""
+    """Raise UsageError if there are joints, but all positions in the scene are unknown."""
     if relative is not None and np.isfinite(relative).any() and not np.isfinite(joints).any():
         raise UsageError(
-            f"{name} does not know where people are; use --align {ROOT} or {PROCRUSTES}."
+            f"{name} has no positions of people in the scene; use --align {ROOT} or {PROCRUSTES}."
         )
 
 
 def _cost(ours: Floats, theirs: Floats, how: str) -> float:
-    """What the pair is worth, metres times frames: 0 or less.
+    """Compute the cost of matching a pair, metres times frames, at most 0.
 
-    The errors in the frames in which the reference has the person, less what these frames cost if
-    nobody is paired with that person. So one who is seen in few frames is not preferred for it.
+    It is the error in the frames in which the reference has the person, minus the cost of these
+    frames if the person stays unmatched. So a person with few frames has no advantage.
     """
     there = known_joints(theirs).any(axis=1)
     error = _ignoring_nan(np.nanmean, distances(ours, theirs, how)[there], axis=1)
-    error = np.minimum(np.nan_to_num(error, nan=SOMEBODY_ELSE_M), SOMEBODY_ELSE_M)
-    return float((error - SOMEBODY_ELSE_M).sum())
+    error = np.minimum(np.nan_to_num(error, nan=CUTOFF_M), CUTOFF_M)
+    return float((error - CUTOFF_M).sum())
 
 
 def _check_overlap(result: Pose3D, reference: Reference, theirs: Floats, offset_s: float) -> None:
@@ -208,23 +208,23 @@ def _check_overlap(result: Pose3D, reference: Reference, theirs: Floats, offset_
     begin, end = reference.seconds[[0, -1]] + offset_s
     if end < first or begin > last:
         raise UsageError(
-            f"the result lasts from {first:.2f} to {last:.2f} s and {reference.name} from "
-            f"{begin:.2f} to {end:.2f} s; shift it with --offset S."
+            f"the result covers {first:.2f} to {last:.2f} s and {reference.name} {begin:.2f} to "
+            f"{end:.2f} s; shift it with --offset S."
         )
     raise UsageError(
-        f"{reference.name} has too few samples a second, or too many gaps, to be compared at the "
-        "result's times; give one with 10 or more a second."
+        f"{reference.name} has too few samples per second, or too many gaps, to interpolate at the "
+        "result's times; give one with at least 10 per second."
     )
 
 
 FORMAT = "vidpose-distances/1"
 CSV_COLUMNS = ("label", "person", "reference_person", "time_s", "joint", "error_mm")
 CSV_MARK = ",".join(CSV_COLUMNS).encode()
-"""By which a table of ours is known, see `holds_mark`."""
+"""Identifies a table that vidpose wrote, see `holds_mark`."""
 
 
 def summary(errors: Sequence[Errors], reference: Reference, how: str) -> dict[str, Any]:
-    """All numbers except those of single frames, as JSON values."""
+    """Make a summary, without single frames, as JSON values."""
     return {
         "format": FORMAT,
         "reference": reference.name,
@@ -261,7 +261,7 @@ def write_json(path: Path, numbers: dict[str, Any]) -> Path:
 
 
 def write_csv(path: Path, errors: Sequence[Errors]) -> Path:
-    """Write a line for each person, frame and joint that was measured."""
+    """Write one row for each person, frame and joint with an error."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(CSV_COLUMNS)

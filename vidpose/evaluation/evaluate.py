@@ -1,8 +1,8 @@
-"""A checkpoint measured on a dataset's test sequences, by the protocol its papers use.
+"""Evaluation of a checkpoint on a dataset's test sequences, with the protocol of its papers.
 
-Every frame of a sequence is lifted as in inference and compared with the truth, relative to the
-root. What is kept are errors by frame and joint; every table is a mean of them. One sequence is
-held at a time.
+Every frame of a sequence is lifted as in inference and compared with the ground truth,
+root-relative. The result holds errors per frame and joint, and every table is a mean of them. One
+sequence is processed at a time.
 """
 
 from __future__ import annotations
@@ -47,31 +47,31 @@ METRICS = {
     "pck": "PCK",
     "auc": "AUC",
 }
-"""Keys and what they are called; mm, MPJVE in mm a frame, PCK and AUC in percent."""
+"""Metrics by key; errors in mm, MPJVE in mm per frame, PCK and AUC in percent."""
 SAME_RATE = 0.02
 RESAMPLES = 1000
-"""Of the bootstrap."""
+"""Number of bootstrap resamples."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SequenceErrors:
-    """What is kept of one sequence; N scored frames, S scored joints."""
+    """The errors on one sequence; N scored frames, S scored joints."""
 
     subject: str
     action: str
     camera: str
     group: str
     seconds: Floats
-    """(N,), when the scored frames are."""
+    """(N,), times of the scored frames."""
     mpjpe_mm: NDArray[np.float32]
     """(N, S)."""
     p_mpjpe_mm: NDArray[np.float32]
     """(N, S)."""
     means: dict[str, Floats]
-    """By key of `METRICS`, (S,): over the frames. NaN for a velocity where no frames follow
-    each other."""
+    """Means over the frames by key of `METRICS`, (S,). The velocity error is NaN if no two scored
+    frames are consecutive."""
 
     @property
     def name(self) -> str:
@@ -90,29 +90,29 @@ class Evaluation:
     """The errors of one checkpoint on one dataset, and their means."""
 
     label: str
-    """The checkpoint, for tables and plots."""
+    """Name of the checkpoint in tables and plots."""
     network: str
     frames: int
-    """In a window."""
+    """Frames in a window."""
     sha256: str | None
     dataset: str
     keypoints: str
     skeleton: str
     joint_names: tuple[str, ...]
-    """(S,), those that are scored."""
+    """(S,), the scored joints."""
     all_joints: bool
     pck_joints: NDArray[np.bool_]
-    """(S,), those that PCK and AUC are means over."""
+    """(S,), the joints over which PCK and AUC are averaged."""
     flip: bool
-    """Mirror images were averaged."""
+    """Whether test-time flip augmentation was used."""
     protocol: Protocol
     sequences: tuple[SequenceErrors, ...]
     synthetic: bool = False
-    """The dataset is, whatever its name."""
+    """Whether the dataset is synthetic, whatever its name."""
 
     @cached_property
     def groups(self) -> dict[str, list[SequenceErrors]]:
-        """The sequences of each row of the table, rows in the papers' order."""
+        """The sequences by row of the table, in the papers' order."""
         found: dict[str, list[SequenceErrors]] = {}
         for sequence in self.sequences:
             found.setdefault(sequence.group, []).append(sequence)
@@ -121,7 +121,7 @@ class Evaluation:
 
     @cached_property
     def families(self) -> dict[str, list[str]]:
-        """Further rows, means of groups: their groups."""
+        """The groups that each further row of the table averages."""
         found = {
             family: [g for g in self.groups if g.split(" ")[-1] in family.split(" and ")]
             for family in self.protocol.families
@@ -133,36 +133,36 @@ class Evaluation:
         return sum(len(sequence) for sequence in self.sequences)
 
     def pooled(self, metric: str, sequences: ListOf[SequenceErrors] | None = None) -> Floats:
-        """(S,): the mean over all frames of some sequences, by default of all.
+        """(S,): mean over all frames of some sequences, by default of all.
 
-        A sequence's mean weighs as many frames as it has; so does its velocity error, though
-        that has a step less (Pavllo et al., CVPR 2019).
+        Sequences are weighted by their number of frames; also their velocity errors, although
+        these have one step less (Pavllo et al., CVPR 2019).
         """
         chosen = sequences or self.sequences
         means = np.stack([sequence.means[metric] for sequence in chosen])
         return _weighted(means, np.array([len(sequence) for sequence in chosen], float))
 
     def by_group(self, metric: str, groups: ListOf[str] | None = None) -> Floats:
-        """(S,): the unweighted mean of groups, by default of all."""
+        """(S,): unweighted mean of groups, by default of all."""
         names = groups or list(self.groups)
         return np.mean([self.pooled(metric, self.groups[name]) for name in names], axis=0)
 
     def per_joint(self, metric: str, group: str | None = None) -> Floats:
-        """(S,): by joint, in one group, or as the protocol means; its mean is the headline."""
+        """(S,): mean of a metric per joint, in one group or as the protocol averages."""
         if group is not None:
             return self.pooled(metric, self.groups[group])
         return self.by_group(metric) if self.protocol.mean_of_groups else self.pooled(metric)
 
     def value(self, metric: str, group: str | None = None) -> float:
-        """One number: of a group, or what the protocol's papers print."""
+        """A metric's value for a group, or the value that the protocol's papers report."""
         return self.over_joints(metric, self.per_joint(metric, group))
 
     def over_joints(self, metric: str, per_joint: Floats) -> float:
-        """(S,) -> the mean over the joints that count for the metric."""
+        """Average (S,) over the joints that count for the metric."""
         return float((per_joint[self.pck_joints] if metric in ("pck", "auc") else per_joint).mean())
 
     def all_metrics(self, per_joint: Callable[[str], Floats]) -> dict[str, float]:
-        """One number for each of `METRICS`, from what gives a metric's means by joint, (S,)."""
+        """Compute the value of each of `METRICS`; `per_joint` returns a metric's (S,) means."""
         return {key: self.over_joints(key, per_joint(key)) for key in METRICS}
 
     def worst(self, count: int) -> list[SequenceErrors]:
@@ -170,23 +170,23 @@ class Evaluation:
         return sorted(self.sequences, key=lambda s: -s.means["mpjpe_mm"].mean())[:count]
 
     def spread(self, low: float = 25, high: float = 75, group: str | None = None) -> Floats:
-        """(2, S): percentiles of the MPJPE of each joint over the frames, mm."""
+        """(2, S): percentiles of each joint's error over the frames, mm."""
         chosen = self.sequences if group is None else self.groups[group]
         pooled = np.concatenate([sequence.mpjpe_mm for sequence in chosen])
         return np.asarray(np.percentile(pooled, (low, high), axis=0), np.float64)
 
     def cumulative(self, thresholds_mm: Floats) -> Floats:
-        """The percentage of `pck_joints`, of all frames, less than each threshold off."""
+        """Compute the percentage of `pck_joints` with an error below each threshold."""
         joints = [s.mpjpe_mm[:, self.pck_joints].ravel() for s in self.sequences]
         pooled = np.sort(np.concatenate(joints))
         return 100 * np.searchsorted(pooled, thresholds_mm, side="left") / len(pooled)
 
     def interval(self, metric: str, seed: int = 0) -> tuple[float, float] | None:
-        """The headline's 95 % bootstrap interval over takes; None if there is only one a group.
+        """Compute the headline's 95 % bootstrap interval over takes; None with one take per group.
 
-        Takes are drawn with all their cameras, group by group where the headline is a mean of
-        groups. It says how far other motions of these people could have moved the number, and
-        nothing of other people or cameras.
+        Takes are drawn with all their cameras, within each group if the headline is a mean of
+        groups. The interval covers the variation between motions of these people, not between
+        people or cameras.
         """
         by_group = self.protocol.mean_of_groups
         strata = self.groups.values() if by_group else [self.sequences]
@@ -208,7 +208,7 @@ class Evaluation:
 
 
 def _weighted(values: Floats, weights: Floats) -> Floats:
-    """The mean along the first axis, where values may be NaN; NaN where all are."""
+    """Weighted mean along the first axis, ignoring NaN; NaN where all values are."""
     weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
     there = np.isfinite(values)
     total = (weights * there).sum(axis=0)
@@ -227,25 +227,26 @@ def evaluate(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> tuple[Evaluation, ...]:
-    """Measure a checkpoint on a dataset's test sequences, by the dataset's protocol.
+    """Evaluate a checkpoint on a dataset's test sequences, with the dataset's protocol.
 
     Args:
-        checkpoint: for the dataset's skeleton.
-        dataset: its `test` sequences are lifted at their own frame rate, every frame of them.
-        flip: average with the mirror image.
-        joints: 14, 16 or 17 of them are scored; by default all. See `scored_joints`.
-        device: where to compute.
-        label: what to call the checkpoint. [default: its file's name]
-        report: takes what the reader of the numbers should know.
+        checkpoint: a checkpoint for the dataset's skeleton.
+        dataset: the dataset. Every frame of its `test` sequences is lifted, at their own rate.
+        flip: use test-time flip augmentation.
+        joints: number of joints to score, 14, 16 or 17; by default all. See `scored_joints`.
+        device: device to compute on.
+        label: name of the checkpoint in tables and plots; by default its file's name.
+        report: receives notes and warnings about the comparability of the numbers.
         progress: wraps the sequences.
 
     Returns:
-        One evaluation; with `flip` two, the second without it, which costs next to nothing more.
+        One evaluation; with `flip` a second one without flip augmentation, at almost no cost.
 
     Raises:
-        UsageError: the checkpoint is for another skeleton, or it has no such number of joints.
-        DataError: there is nothing to measure on.
-        VidposeError: the network's poses are not numbers.
+        UsageError: the checkpoint is for another skeleton, or the skeleton has no such set of
+            joints.
+        DataError: there is no test sequence with a frame to score.
+        VidposeError: the network's poses are not finite.
     """
     check_fits(checkpoint, dataset)
     _note_other_rates(checkpoint, dataset, report)
@@ -262,7 +263,7 @@ def evaluate(
             if not np.isfinite(predicted).all():
                 raise VidposeError(
                     f"{label or checkpoint.path or 'the network'} gives poses that are not "
-                    f"numbers for {sequence.name}; its weights are damaged, use others."
+                    f"finite for {sequence.name}; its weights are damaged, use others."
                 )
             errors[way].append(_measure(predicted, sequence, protocol, skeleton.root, scored))
     return tuple(
@@ -287,13 +288,13 @@ def evaluate(
 
 
 def check_fits(checkpoint: Checkpoint, dataset: Dataset) -> None:
-    """Raise UsageError or DataError, as `evaluate` does, before long work."""
+    """Raise the UsageError or DataError of `evaluate` before any long work."""
     name = checkpoint.path or "the checkpoint"
     if checkpoint.skeleton != dataset.skeleton.name:
         raise UsageError(
             f"{name} is for {len(SKELETONS[checkpoint.skeleton])} joints of "
             f"{checkpoint.skeleton}, but {dataset.name} has {len(dataset.skeleton)} of "
-            f"{dataset.skeleton.name}; give weights that were trained on such joints."
+            f"{dataset.skeleton.name}; give weights that were trained for that skeleton."
         )
     if not any(sequence.valid.any() for sequence in dataset.test):
         raise DataError(
@@ -309,8 +310,8 @@ def _note_other_rates(checkpoint: Checkpoint, dataset: Dataset, report: Report) 
         report(
             Info(
                 f"Note: {dataset.name} has {', '.join(others)} frames/s, the weights were trained "
-                f"at {checkpoint.fps:g}; they see every frame all the same, as the protocol asks, "
-                "so motion looks slower or faster to them than in training."
+                f"at {checkpoint.fps:g}. The protocol uses every frame without resampling, so "
+                "motion is slower or faster than in training."
             )
         )
 
@@ -321,7 +322,7 @@ def _warn_of_leaks(
     name = label or (checkpoint.path.stem if checkpoint.path else "the checkpoint")
     subjects = {sequence.subject for sequence in dataset.test}
     for leak in leaks(checkpoint.training, dataset.name, subjects, name):
-        report(Warn(f"{leak}, so the errors may not be those on people never seen."))
+        report(Warn(f"{leak}, so the errors may be too optimistic for new people."))
 
 
 def _lift(
@@ -331,7 +332,10 @@ def _lift(
     skeleton: Skeleton,
     flip: bool,
 ) -> dict[bool, Floats]:
-    """With (if asked for) and without flip averaging: (T, J, 3) metres, camera frame."""
+    """Lift a sequence, keyed by with (if `flip`) and without flip averaging.
+
+    Returns (T, J, 3) metres, camera frame.
+    """
     device = next(checkpoint.model.parameters()).device
     mirrored = torch.from_numpy(skeleton.mirrored).to(device)
     inputs, rotation = NORMALISATIONS[checkpoint.normalisation](
@@ -381,7 +385,7 @@ def _measure(
 
 
 def _velocity(predicted: Floats, target: Floats, valid: NDArray[np.bool_]) -> Floats:
-    """(S,): over the steps between scored frames that follow each other; NaN if there are none."""
+    """(S,): mean over steps between consecutive scored frames; NaN if there are none."""
     steps = valid[1:] & valid[:-1]
     if not steps.any():
         return np.full(predicted.shape[1], np.nan)

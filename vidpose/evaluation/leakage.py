@@ -1,4 +1,4 @@
-"""Whether weights were trained on the people that they are measured on, as far as they say."""
+"""Detection of train/test leaks: were weights trained or selected on the test subjects?"""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 def leaks(
     training: Mapping[str, Any], dataset: str, subjects: Iterable[str], name: str
 ) -> list[str]:
-    """Why errors on these subjects may not be those of people never seen.
+    """List the reasons why errors on these subjects may be too optimistic for new people.
 
-    A checkpoint says which subjects its run learned from; on motion capture an older one says
-    only which it did not. What the run began with says the same of itself.
+    A checkpoint records its run's training subjects; older ones for motion capture record only the
+    held-out subjects. The record includes those of the initial weights.
 
     Args:
-        training: of a checkpoint.
-        dataset: that is measured on.
-        subjects: of it.
-        name: of the weights.
+        training: the checkpoint's `training`.
+        dataset: name of the test dataset.
+        subjects: the test subjects.
+        name: name of the weights, for the messages.
 
     Returns:
-        Sentences without a full stop, each about other subjects; none where all is well, or where
-        nothing is known because other programs trained the weights.
+        Sentences without a full stop, each about different subjects. Empty if there is no leak, or
+        if nothing is known because another program trained the weights.
     """
     found, left = [], set(subjects)
     for place, stage in enumerate(stages(training)):
-        who = f"what {name} began with" if place else name
+        who = f"the checkpoint that {name} started from" if place else name
         if "imported_from" in stage or (stage.get("dataset") or "mocap") != dataset:
             continue
-        held_out, recipe = left_out_of(stage), _mapping(stage.get("recipe"))
+        held_out, recipe = stage_held_out(stage), _mapping(stage.get("recipe"))
         chosen = left & held_out if dataset == "mocap" else left
         if recipe.get("select_on") == "test" and chosen:
             found.append(f"{who} was chosen by its error on test subjects")
@@ -49,21 +49,21 @@ def leaks(
     return found
 
 
-def left_out(training: Mapping[str, Any]) -> set[str]:
-    """The subjects that a checkpoint's run, or one that it goes back to, was not trained on.
+def held_out_subjects(training: Mapping[str, Any]) -> set[str]:
+    """Return the subjects that a checkpoint's run, or an earlier stage of it, held out.
 
-    They may have chosen the best weights.
+    The best weights may have been chosen on them.
     """
-    return set().union(*map(left_out_of, stages(training)))
+    return set().union(*map(stage_held_out, stages(training)))
 
 
-def left_out_of(stage: Mapping[str, Any]) -> set[str]:
-    """`left_out` of one run alone."""
+def stage_held_out(stage: Mapping[str, Any]) -> set[str]:
+    """`held_out_subjects` of a single stage."""
     return _names(stage.get("held_out") or _mapping(stage.get("recipe")).get("held_out"))
 
 
 def stages(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """What a checkpoint says of its training, then what that began with says, and so on."""
+    """Yield the training record of a checkpoint, then those of its initial weights, recursively."""
     yield training
     while training := _mapping(training.get("began_with")):
         yield training

@@ -1,4 +1,4 @@
-"""What a user may choose of `vidpose plot`; see `vidpose.options`."""
+"""Options of `vidpose plot`; see `vidpose.options`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidpose.errors import UsageError
 from vidpose.options import OUTPUT, Options, flag, option
 
 ALIGNMENTS = ("none", "root", "scale", "procrustes", "procrustes-sequence")
-"""What they are: `vidpose.evaluation.alignment`."""
+"""Explained in `vidpose.evaluation.alignment`."""
 PLOTS = ("trajectories", "angles", "speeds", "quality")
 PICTURES = ("png", "svg", "pdf")
 ONE_RESULT, REFERENCE = "One result", "Reference"
@@ -22,11 +22,11 @@ def parse_words(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class PlotOptions(Options):
-    """What `vidpose plot` draws, and how results are compared."""
+    """Options for drawing and comparing results."""
 
     formats: tuple[str, ...] = option(
         ("png",),
-        "What to write: png, svg, pdf.",
+        "File formats: png, svg, pdf.",
         OUTPUT,
         default_text="png",
         metavar="NAME,...",
@@ -36,13 +36,13 @@ class PlotOptions(Options):
         None,
         "Only this person.",
         OUTPUT,
-        default_text="those who are seen longest",
+        default_text="those who are visible longest",
         metavar="ID",
         kind=int,
     )
     what: tuple[str, ...] | None = option(
         None,
-        "What to draw of a result: trajectories, angles, speeds, quality.",
+        "Plots of a result: trajectories, angles, speeds, quality.",
         ONE_RESULT,
         default_text="all of them",
         metavar="NAME,...",
@@ -50,7 +50,7 @@ class PlotOptions(Options):
     )
     joints: tuple[str, ...] | None = option(
         None,
-        "Whose trajectories and speeds.",
+        "Joints for trajectories and speeds.",
         ONE_RESULT,
         default_text="Hip; for speeds wrists and feet, too",
         metavar="NAME,...",
@@ -58,9 +58,9 @@ class PlotOptions(Options):
     )
     align: str | None = option(
         None,
-        "What is taken out before errors are measured: nothing; the hip's place (root); that and "
-        "the size (scale); place, size and direction, frame by frame (procrustes) or once for the "
-        "whole sequence.",
+        "Alignment before errors are measured: none; the hip's position (root); also the scale "
+        "(scale); position, scale and rotation in every frame (procrustes) or once for the whole "
+        "sequence.",
         REFERENCE,
         default_text="root; procrustes-sequence for TRC, C3D and BVH",
         choices=ALIGNMENTS,
@@ -75,7 +75,7 @@ class PlotOptions(Options):
     )
     reference_fps: float | None = option(
         None,
-        "The samples a second of a reference in .npy.",
+        "Frame rate of a reference in .npy.",
         REFERENCE,
         default_text="the result's own times",
         metavar="N",

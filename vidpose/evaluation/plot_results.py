@@ -1,4 +1,4 @@
-"""What `vidpose plot` does: read results and a reference, measure, draw, write."""
+"""The implementation of `vidpose plot`: read results and a reference, measure, draw, write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidpose.errors import UsageError
 from vidpose.evaluation.alignment import ROOT
-from vidpose.evaluation.distance_plots import error_figures, sheet
+from vidpose.evaluation.distance_plots import comparison, error_figures
 from vidpose.evaluation.distances import (
     CSV_MARK,
     FORMAT,
@@ -45,25 +45,25 @@ def plot_results(
     options: PlotOptions | None = None,
     report: Report = ignore,
 ) -> list[Path]:
-    """Draw one result, two of one video, or any against a reference.
+    """Plot one result, two results of one video, or any number against a reference.
 
     Everything is read, measured and drawn before the first file is written.
 
     Args:
         paths: result files.
-        out: folder for the pictures; by default `<first result>_plots` next to it.
+        out: folder for the plots; by default `<first result>_plots` next to it.
         reference: see `vidpose.evaluation.reference.read_reference`.
-        csv: where the errors go, a line for each person, frame and joint.
-        json: where they go in summary.
-        options: what is drawn, and how references are aligned.
-        report: takes what there is to say.
+        csv: file for the errors, one row per person, frame and joint.
+        json: file for the summary of the errors.
+        options: plots, formats and alignment.
+        report: receives events for the user.
 
     Returns:
-        The files that were written.
+        The paths of the files written.
 
     Raises:
-        UsageError: the results are of different videos, there are too many, or an option has
-            nothing to do; see also `measure` and `plot`.
+        UsageError: the results are of different videos, there are too many, or an option has no
+            effect; see also `measure` and `plot`.
         VidposeError: a file cannot be read or written.
     """
     options = options or PlotOptions()
@@ -93,7 +93,7 @@ def plot_results(
 def _check(
     paths: Sequence[Path], reference: Path | None, options: PlotOptions, *numbers: Path | None
 ) -> None:
-    """Raises UsageError: an option has nothing to do, or there are too many results."""
+    """Raise UsageError if an option has no effect, or there are too many results."""
     if reference is None and len(paths) > 2:
         raise UsageError("give one result, two of one video, or --reference FILE for more of them.")
     compared = len(paths) > 1 or reference is not None
@@ -104,21 +104,21 @@ def _check(
         raise UsageError("--align goes with --reference FILE or two results; give one of them.")
     if any(path is not None for path in numbers) and not compared:
         raise UsageError(
-            "--csv and --json have the errors to a --reference or another result; give one, or "
-            "write a result's own numbers with `vidpose export`."
+            "--csv and --json are for errors against a --reference or a second result; give one, "
+            "or write a single result's numbers with `vidpose export`."
         )
     if compared and (options.what or options.joints):
         raise UsageError("--what and --joints are for one result without --reference.")
     if options.joints and options.what and not {"trajectories", "speeds"} & set(options.what):
-        raise UsageError("--joints are those of trajectories and speeds; give --what one of them.")
+        raise UsageError("--joints is for trajectories and speeds; add one of them to --what.")
     inputs = {os.path.realpath(path) for path in (*paths, *([reference] if reference else []))}
     for path in numbers:
         if path is not None and os.path.realpath(path) in inputs:
-            raise UsageError(f"{path} is read here; give --csv and --json another name.")
+            raise UsageError(f"{path} is an input; give --csv and --json another name.")
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
-    """File names without suffix; with their folders where they are alike."""
+    """Label results by their file names without suffix; with their folders if not unique."""
     stems = [path.stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems
@@ -134,7 +134,7 @@ def _one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[tuple[str,
 
 
 def _possible(result: Pose3D) -> tuple[str, ...]:
-    """Every plot; not that of the quality report where it lacks somebody."""
+    """All plots, without the quality report if it does not cover all people."""
     always = ("trajectories", "angles", "speeds")
     report = section(result.meta, "trust").get("people") or ()
     reported = {one.get("person") for one in report if isinstance(one, dict)}
@@ -151,7 +151,7 @@ def _against(
     errors: list[Errors] = []
     reference: Reference | None = None
     for result, name in zip(results, names, strict=True):
-        if reference is None or path.suffix.lower() == ".npy":  # which takes the result's times
+        if reference is None or path.suffix.lower() == ".npy":  # depends on the result's times
             reference = read_reference(path, options.reference_fps, result.timestamps)
         how = options.align or usual_alignment(reference)
         errors += measure(
@@ -173,7 +173,7 @@ def _both(
 ) -> tuple[list[Errors], dict[str, Any], list[tuple[str, Figure]]]:
     hashes = [section(result.meta, "source").get("sha256") for result in results]
     if None in hashes:
-        report(Warn("a result does not say which video it is of; both are taken to be of one."))
+        report(Warn("a result does not name its video; assuming that both are of the same one."))
     elif hashes[0] != hashes[1]:
         raise UsageError(
             f"{names[0]} and {names[1]} are of different videos (their SHA-256 differ); give two "
@@ -189,7 +189,11 @@ def _both(
         same_video=results[1],
     )
     _check_number(apart)
-    return apart, summary(apart, other, how), [("two_results", sheet(results, names, apart, how))]
+    return (
+        apart,
+        summary(apart, other, how),
+        [("two_results", comparison(results, names, apart, how))],
+    )
 
 
 def _check_number(errors: Sequence[Errors]) -> None:
@@ -201,7 +205,7 @@ def _check_number(errors: Sequence[Errors]) -> None:
 
 
 def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:
-    """For the terminal: which person was compared with which, and how far off."""
+    """Format the matched people and their errors for the terminal."""
     header = ["", "against", "frames", "mean, mm", "median, mm"]
     rows = [
         [
@@ -216,9 +220,9 @@ def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:
     missing = ", ".join(numbers["missing_joints"])
     return "\n".join(
         [
-            f"Against {numbers['reference']}, aligned: {numbers['alignment']}, "
+            f"Against {numbers['reference']}, alignment {numbers['alignment']}: "
             f"{numbers['alignment_is']}.",
-            *([f"Left out, not in it: {missing}."] if missing else []),
+            *([f"Missing in the reference: {missing}."] if missing else []),
             aligned(rows, header, left=(0, 1)),
         ]
     )

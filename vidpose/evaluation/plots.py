@@ -1,4 +1,4 @@
-"""Charts of errors: by joint, by joint and action, over time, cumulative."""
+"""Plots of evaluation errors: by joint, by joint and action, over time, cumulative."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_NUMBERED = 30
-"""Columns up to which a heat map has its numbers written in."""
+MAX_NUMBERED = 30
+"""A heat map with at most this many columns shows its numbers."""
 
 
 def draw_all(
     folder: Path, evaluations: ListOf[Evaluation], action: str | None = None
 ) -> list[Path]:
-    """Every plot there is of one checkpoint, or of several together.
+    """Draw all plots of one checkpoint, or of several together.
 
     Args:
-        folder: where to; made when it is missing.
-        evaluations: one for each checkpoint, on the same dataset.
-        action: draw the errors by joint for this row of the table only.
+        folder: output folder; created if missing.
+        evaluations: one per checkpoint, on the same dataset.
+        action: plot the errors by joint only for this row of the table.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
         UsageError: there are too many checkpoints for one plot.
@@ -69,7 +69,7 @@ def draw_all(
 
 
 def check_count(weights: int) -> None:
-    """Raise UsageError if one plot cannot show so many checkpoints."""
+    """Raise UsageError if there are too many checkpoints for one plot."""
     if weights > MOST_SERIES:
         raise UsageError(
             f"{weights} weights are too many for one plot; compare {MOST_SERIES} at most."
@@ -79,10 +79,15 @@ def check_count(weights: int) -> None:
 def joint_errors(
     evaluations: ListOf[Evaluation], out: Path, action: str | None = None, remark: str = ""
 ) -> Path:
-    """The mean error of each joint, a bar for each checkpoint (paper, Figure 3).
+    """Plot the mean error of each joint as a bar per checkpoint (paper, Figure 3).
 
-    Whiskers span the middle half of the frames. On one action (a row of the table), or on all.
-    A remark is the title's last line.
+    Whiskers span the middle half of the frames.
+
+    Args:
+        evaluations: one per checkpoint.
+        out: output file.
+        action: a row of the table; by default all.
+        remark: last line of the title.
     """
     joints = evaluations[0].joint_names
     figure, (axes,) = panels(1, min(12.0, 3 + 0.4 * len(joints) * (1 + len(evaluations) / 5)), 4.6)
@@ -103,11 +108,11 @@ def joint_errors(
 
 
 def joint_by_action(evaluation: Evaluation, out: Path) -> Path:
-    """A heat map of the mean error of each joint in each action."""
+    """Plot a heat map of the mean error of each joint in each action."""
     groups = list(evaluation.groups)
     errors = np.stack([evaluation.per_joint("mpjpe_mm", name) for name in groups], axis=1)
     joints, count = errors.shape
-    few = count <= MOST_NUMBERED
+    few = count <= MAX_NUMBERED
     width = min(20.0, max(6.0, (0.5 if few else 0.2) * count + 2.8))
     figure, (axes,) = panels(1, width, max(3.5, 0.31 * joints + 1.9))
     joint_map(axes, evaluation.joint_names, errors, "MPJPE, mm")
@@ -123,7 +128,7 @@ def joint_by_action(evaluation: Evaluation, out: Path) -> Path:
 
 
 def worst_sequences(evaluations: ListOf[Evaluation], out: Path) -> Path:
-    """The error of every frame of the sequences that are worst for the first checkpoint."""
+    """Plot the error per frame of the sequences that are worst for the first checkpoint."""
     worst = evaluations[0].worst(WORST)
     figure, rows = panels(len(worst), 9.0, 1.5 * len(worst) + 1.3)
     highest = 0.0
@@ -148,7 +153,7 @@ def worst_sequences(evaluations: ListOf[Evaluation], out: Path) -> Path:
 
 
 def cumulative(evaluations: ListOf[Evaluation], out: Path) -> Path:
-    """How many joints are less than a distance off, for every distance."""
+    """Plot the percentage of joints with an error below each threshold."""
     figure, (axes,) = panels(1, 6.5, 4.6)
     cumulative_curves(axes, [(e.label, e.cumulative(CURVE_MM)) for e in evaluations], CURVE_MM)
     _title(axes, "Cumulative error", evaluations)
@@ -170,6 +175,6 @@ def _about(evaluations: ListOf[Evaluation]) -> str:
 
 
 def _legend_below(figure: Figure, axes: Axes, evaluations: ListOf[Evaluation]) -> None:
-    """Which colour is which checkpoint; nothing for one alone, which the title names."""
+    """Add a legend of checkpoints; none for a single one, which the title names."""
     if len(evaluations) > 1:
         legend_below(figure, axes)

@@ -1,4 +1,4 @@
-"""How each dataset's papers turn errors into the number they print, and over which joints."""
+"""Evaluation protocols: how each dataset's papers average errors, and over which joints."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ FOURTEEN = {
     MPI_INF_3DHP.name: ("pelvis", "spine", "head"),
     HUMANEVA15.name: ("pelvis",),
 }
-"""What 14 joints leave out: limbs, neck and top of the head remain, as in LSP."""
+"""Joints to exclude for 14 joints: limbs, neck and top of the head remain, as in LSP."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How a dataset's papers turn errors into the number they print."""
+    """How a dataset's papers average errors."""
 
     name: str
     group: Callable[[PoseSequence], str]
     """The row of the table that a sequence belongs to."""
     zero_root: bool
-    """Put the predicted root at 0 before it is compared; otherwise its error counts."""
+    """Set the predicted root to 0 before the comparison; otherwise its error counts."""
     mean_of_groups: bool
-    """The headline is the unweighted mean of the groups; otherwise, of all frames."""
+    """Whether the headline is the unweighted mean of the groups, or the mean of all frames."""
     headline: str = "mpjpe_mm"
     groups_are: str = "action"
     order: tuple[str, ...] = ()
-    """Groups in the order of the papers' tables; others follow by name."""
+    """Groups in the order of the papers' tables; others follow alphabetically."""
     families: tuple[str, ...] = ()
-    """Further means: of the groups whose name ends in one of the words, "Walk and Jog" in both."""
+    """Further rows: means over the groups whose name ends in the word, or in either word of
+    "Walk and Jog"."""
     pck_joints: Callable[[Skeleton, int], bool] = lambda skeleton, joint: True
-    """Joints that PCK and AUC are means over."""
+    """Whether PCK and AUC include a joint."""
 
 
 def _action(sequence: PoseSequence) -> str:
@@ -48,7 +49,7 @@ def _action(sequence: PoseSequence) -> str:
 
 
 def _subject_and_action(sequence: PoseSequence) -> str:
-    """Validate/S1 and "Walking 1 chunk0" make "S1 Walk"."""
+    """Make the group "S1 Walk" from the subject Validate/S1 and the action "Walking 1 chunk0"."""
     action = _action(sequence)
     return f"{sequence.subject.split('/')[-1]} {'Walk' if action == 'Walking' else action}"
 
@@ -60,7 +61,7 @@ def _is_one_of_14(skeleton: Skeleton, joint: int) -> bool:
 H36M = Protocol(
     name="Human3.6M",
     group=_action,
-    # The papers' code sets the true root to 0 and leaves the predicted one: it counts.
+    # The papers' code sets only the true root to 0, so the error of the predicted root counts.
     zero_root=False,
     mean_of_groups=True,
     order=ACTIONS,
@@ -92,10 +93,10 @@ def protocol_of(dataset: Dataset) -> Protocol:
 
 
 def scored_joints(skeleton: Skeleton, count: int | None) -> NDArray[np.intp]:
-    """Which joints the errors are means over.
+    """Return the indices of the joints to average errors over.
 
-    All by default. 16 of 17 are all but the root, whose error is 0 wherever it is put there by
-    definition; 14 are the limbs, the neck and the top of the head (`FOURTEEN`).
+    By default all. 16 of 17 are all except the root, whose error is 0 by definition in some
+    protocols; 14 are the limbs, the neck and the top of the head (`FOURTEEN`).
 
     Raises:
         UsageError: the skeleton has no such set.

@@ -1,7 +1,7 @@
-"""What papers print about the datasets, each number with a mark that says how sure it is.
+"""Published results on the datasets, each marked by how reliable it is.
 
-`READ` was read in the public source named with it; `UNVERIFIED` was not read in print. These are
-other people's numbers: they stand next to ours and never in their place.
+`READ` numbers were read in the public source given with them; `UNVERIFIED` ones were not seen in
+print. They are shown next to vidpose's own numbers and never replace them.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ BASELINE = "Temporal baseline of PoseFormer's authors"
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """One method's result under one metric, as a paper prints it."""
+    """One method's published result for one metric."""
 
     dataset: str
     keypoints: str | None
-    """What the 2D joints were; None: not known."""
+    """Source of the 2D joints; None: unknown."""
     method: str
     frames: int | None
-    """In a window; None: not known."""
+    """Frames in a window; None: unknown."""
     metric: str
     """`mpjpe_mm`, `p_mpjpe_mm`, `pck` or `auc`."""
     value: float
     mark: str
-    """How sure `value` is."""
+    """`READ` or `UNVERIFIED`."""
     source: str = ""
     """Where it was read."""
     of: str | None = None
-    """The rows of our table that `value` is the mean of; None: the protocol's own mean."""
+    """The row of vidpose's table that `value` corresponds to; None: the protocol's own mean."""
     groups: dict[str, float] = field(default_factory=dict)
-    """By row of our table; always unverified."""
+    """Values by row of vidpose's table; always unverified."""
     note: str = ""
     """Why it may not be comparable."""
 
     @property
     def same_protocol(self) -> bool:
-        """It was measured as `vidpose eval` measures."""
+        """Whether it was measured with the protocol of `vidpose eval`."""
         return self.note != _OWN_3DHP
 
 
@@ -59,7 +59,7 @@ def _by_row(names: Iterable[str], values: str) -> dict[str, float]:
 
 
 def _h36m(keypoints: str, metric: str, *rows: tuple) -> Iterator[PublishedNumber]:
-    """Rows are (method, frames, value, source or "" if unverified[, errors by action])."""
+    """Make numbers from rows (method, frames, value, source or "" if unverified[, by action])."""
     for method, frames, value, source, *groups in rows:
         by_action = _by_row(ACTIONS, *groups) if groups else {}
         about = "h36m", keypoints, method, frames, metric
@@ -172,14 +172,14 @@ PUBLISHED: tuple[PublishedNumber, ...] = (
 
 
 class Cost(NamedTuple):
-    """One line of PoseFormer's Table 6; unverified except for what `speed_mark` says."""
+    """A row of PoseFormer's Table 6; unverified, except that `speed_mark` applies to the speed."""
 
     method: str
     frames: int
     parameters_m: float
     """Million."""
     mflop: float
-    frames_a_second: int | None = None
+    frames_per_second: int | None = None
     speed_mark: str = UNVERIFIED
 
     @property
@@ -198,11 +198,11 @@ COMPLEXITY = (
     Cost("Chen et al., Anatomy-aware", 81, 45.53, 88.9, 315),
     Cost("Chen et al., Anatomy-aware", 243, 59.18, 116, 264),
 )
-"""What the paper says networks cost."""
+"""Computational cost of networks according to the paper."""
 
 
 def published(dataset: str, keypoints: str) -> tuple[PublishedNumber, ...]:
-    """The numbers for a dataset, with these 2D joints or with some that are not known."""
+    """Select the numbers for a dataset with these 2D joints, or with unknown ones."""
     return tuple(
         number
         for number in PUBLISHED

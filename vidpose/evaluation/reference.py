@@ -1,7 +1,7 @@
-"""Files to measure a result against: another result, TRC, C3D, BVH, an array.
+"""Reference motions to measure a result against: another result, TRC, C3D, BVH, an array.
 
-Each reader gives a `Reference`: h36m17 joints in metres with their times. What a file does not have
-is missing (NaN), never zero and never guessed.
+Each reader returns a `Reference`: h36m17 joints in metres with their times. Joints that a file
+lacks are missing (NaN), never zero and never guessed.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from vidpose.utils.outside import number, reading
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 BVH_UNITS_M = (1.0, 0.01, 0.001)
 ADULT_LEG_M = (0.5, 1.2)
-"""Hip to ankle along the bones: tells the unit of a BVH file, which names none."""
+"""Range of leg lengths, hip to ankle along the bones, to infer a BVH file's unit."""
 LONGEST_STEP_S = 0.1
-"""Samples of a reference further apart are not interpolated between."""
-SURE_CELLS, CELLS_A_LETTER = 1_000_000, 10
-"""Cells that a TRC file may have: lines may end early, but not nearly all of them."""
+"""Longest step between samples to interpolate over."""
+MIN_CELLS, CELLS_PER_CHARACTER = 1_000_000, 10
+"""Limit of a TRC file's cells, the larger of both: some lines may be short, but not nearly all."""
 SAME_TIME_S = 0.001
-"""Times that differ by less are one: files round them."""
+"""Tolerance for equal times, because files round them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """What somebody else measured; P people, T samples."""
+    """A motion to measure against; P people, T samples."""
 
     name: str
     joints: NDArray[np.float64]
     """(P, T, 17, 3), h36m17, metres; NaN where missing."""
     seconds: NDArray[np.float64]
-    """(T,), rising."""
+    """(T,), increasing."""
     people: tuple[str, ...]
-    """(P,), what they are called."""
+    """(P,), their names."""
     in_camera: bool
-    """Whether the axes are those of the result's camera; otherwise they are the file's own."""
+    """Whether the axes are those of the result's camera, or the file's own."""
     relative: NDArray[np.float64] | None = None
-    """(P, T, 17, 3), the joints relative to the hip, where they are known even in frames in which
-    nobody knows where the person is."""
+    """(P, T, 17, 3), the joints relative to the hip; also in frames in which the person's position
+    is unknown."""
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Joints that it never has."""
+        """Joints that are missing in all samples."""
         there = known_joints(self.joints)
         if self.relative is not None and not there.any():
             there = known_joints(self.relative)
@@ -65,12 +65,12 @@ class Reference:
     def at(
         self, seconds: NDArray[np.float64], offset_s: float = 0.0, *, placed: bool = True
     ) -> NDArray[np.float64]:
-        """The joints at other times, linear between the samples before and after.
+        """Interpolate the joints linearly at other times.
 
         Args:
-            seconds: (T,) of the result.
+            seconds: (T,), the result's times.
             offset_s: added to the reference's own times.
-            placed: where they are; otherwise they may be relative to the hip.
+            placed: return joints with their positions; otherwise relative to the hip, if known.
 
         Returns:
             (P, T, 17, 3); NaN before the first sample and after the last, and where one of the two
@@ -94,18 +94,18 @@ class Reference:
 def read_reference(
     path: Path, fps: float | None = None, times: NDArray[np.float64] | None = None
 ) -> Reference:
-    """Read a file to measure against; its suffix says what it is.
+    """Read a reference file; the suffix determines the format.
 
     Args:
-        path: .npz of vidpose, .trc, .c3d, .bvh or .npy.
-        fps: the samples a second of an .npy, which does not say.
-        times: (T,) seconds of the result's frames, which an .npy of that length is taken to have.
+        path: a vidpose result (.npz), .trc, .c3d, .bvh or .npy.
+        fps: frame rate of an .npy, which has no times.
+        times: (T,) seconds, times of the result's frames, used for an .npy of that length.
 
     Raises:
-        UsageError: it is of another kind, or an .npy whose times nobody knows.
-        DataError: it is missing, damaged, or no joint of ours can be found in it.
-        ResultFileError: the .npz is no result.
-        MissingDependencyError: it is C3D, and ezc3d is not installed.
+        UsageError: the format is unknown, or it is an .npy whose times are unknown.
+        DataError: the file is missing or damaged, or has no joint with a known name.
+        ResultFileError: the .npz is not a result.
+        MissingDependencyError: the file is C3D, and ezc3d is not installed.
     """
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -120,21 +120,19 @@ def read_reference(
         raise DataError(f"{path} {why}.")
     with reading(path, DataError, f"is not a complete {suffix[1:].upper()} file"):
         joints, seconds = _READERS[suffix](path)
-        joints = _sane(path, joints)
+        joints = _checked(path, joints)
     if not known_joints(joints).any():
-        raise DataError(
-            f"{path} has no joint that is known by its name; docs/plots.md lists the names."
-        )
+        raise DataError(f"{path} has no joint with a known name; docs/plots.md lists the names.")
     return Reference(
         name=path.name, joints=joints[None], seconds=seconds, people=("",), in_camera=False
     )
 
 
-def _sane(path: Path, joints: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The joints themselves, infinity as missing.
+def _checked(path: Path, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the joints, with infinity as missing.
 
     Raises:
-        DataError: one is too far away to be in metres.
+        DataError: a joint is too far away to be in metres.
     """
     joints = np.where(np.isfinite(joints), joints, np.nan)
     if (np.abs(joints) > FURTHEST_M).any():
@@ -143,7 +141,7 @@ def _sane(path: Path, joints: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def of_result(result: Pose3D, name: str) -> Reference:
-    """Another result as a reference."""
+    """Make a reference of another result."""
     return Reference(
         name=name,
         joints=result.joints_camera().astype(np.float64),
@@ -155,7 +153,7 @@ def of_result(result: Pose3D, name: str) -> Reference:
 
 
 def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) -> Reference:
-    """(T, 17, 3) or (P, T, 17, 3), h36m17, metres, camera frame."""
+    """Read (T, 17, 3) or (P, T, 17, 3), h36m17, metres, camera frame."""
     array = read_arrays(path, problem="is not an .npy of numbers").get("", np.array(""))
     if array.dtype.kind not in "fiu":
         raise DataError(f"{path} is not an .npy of numbers.")
@@ -164,9 +162,9 @@ def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) 
             f"{path} has the shape {array.shape}; it should be (frames, 17, 3) or "
             "(people, frames, 17, 3), h36m17 joints in metres."
         )
-    with np.errstate(invalid="ignore"):  # NaN of any kind is a missing joint
+    with np.errstate(invalid="ignore"):  # any kind of NaN is a missing joint
         joints = array.reshape(-1, *array.shape[-3:]).astype(np.float64)
-    joints = _sane(path, joints)
+    joints = _checked(path, joints)
     frames = joints.shape[1]
     if fps is not None:
         seconds = np.arange(frames) / fps
@@ -175,14 +173,14 @@ def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) 
     else:
         raise UsageError(
             f"{path} has {frames} frames and the result {0 if times is None else len(times)}; "
-            "say how many a second with --reference-fps N."
+            "give its frame rate with --reference-fps N."
         )
     people = tuple(str(n + 1) for n in range(len(joints)))
     return Reference(name=path.name, joints=joints, seconds=seconds, people=people, in_camera=True)
 
 
 def _read_trc(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """OpenSim's text format: five lines of header, then a line for each sample, tabs between."""
+    """Read OpenSim's text format: five header lines, then a tab-separated line per sample."""
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = text.splitlines()
     about = dict(zip(lines[1].split(), lines[2].split(), strict=False))
@@ -190,14 +188,14 @@ def _read_trc(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     names = [name.strip() for name in lines[3].split("\t")[2:] if name.strip()]
     rows = [line.split("\t") for line in lines[5:] if line.strip()]
     width = 2 + 3 * len(names)
-    if width * len(rows) > max(SURE_CELLS, CELLS_A_LETTER * len(text)):
+    if width * len(rows) > max(MIN_CELLS, CELLS_PER_CHARACTER * len(text)):
         raise ValueError(f"it claims {len(names):,} markers in {len(rows):,} lines")
-    # An empty cell is a gap, and so is what a line lacks at its end.
+    # Empty cells, and cells missing at the end of a line, are gaps.
     cells = [[float(c) if c.strip() else np.nan for c in row[:width]] for row in rows]
     table = np.array([row + [np.nan] * (width - len(row)) for row in cells], np.float64)
     seconds = table[:, 1]
     if not names or not (np.abs(seconds) <= LONGEST_S).all() or (np.diff(seconds) <= 0).any():
-        raise ValueError("its times do not rise")
+        raise ValueError("its times do not increase")
     points = unit * table[:, 2:].reshape(len(table), len(names), 3)
     return to_h36m17(points, names), seconds
 
@@ -220,10 +218,10 @@ def _read_c3d(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The unit is the one in which the legs are an adult's: metres, centimetres or millimetres.
+    """Read BVH, in metres, centimetres or millimetres, whichever gives an adult's leg length.
 
     Raises:
-        DataError: in none of them they are.
+        DataError: none of them does.
     """
     bvh = read_bvh(path)
     joints = to_h36m17(bvh.world()[0], bvh.joint_names, tree=True)
@@ -232,8 +230,8 @@ def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     units = [unit for unit in BVH_UNITS_M if ADULT_LEG_M[0] <= unit * leg <= ADULT_LEG_M[1]]
     if known_joints(joints).any() and not units:
         raise DataError(
-            f"{path} says no unit, and its legs are a person's neither in metres nor in "
-            "centimetres nor in millimetres; scale it to metres."
+            f"{path} has no unit, and its leg length is not a person's in metres, centimetres or "
+            "millimetres; scale it to metres."
         )
     unit = units[0] if units else 1.0
     return unit * joints, np.arange(len(joints)) / bvh.fps

@@ -1,13 +1,13 @@
-"""What joints and markers are called in other programs' files, and which joint of ours they are.
+"""Names of joints and markers in other programs' files, mapped to h36m17.
 
-Joints are found by name, never by their number or order. Files in our own names are taken as they
-are. In all others the joints below are looked for, and ours follow from them as from a detector's:
-Hip is the middle of the hips, Thorax that of the shoulders, Spine the middle of those two, Head the
-head top or beyond the ears (`vidpose.skeleton`).
+Joints are found by name, never by number or order. Files with h36m17's names need no conversion.
+In other files, the names below are mapped to `HALPE26`, and converted to h36m17 like a detector's
+joints: Hip is the middle of the hips, Thorax that of the shoulders, Spine the middle of those two,
+Head the head top or beyond the ears (`vidpose.skeleton`).
 
-Names are compared in lower case, without anything that is neither letter nor digit, and without a
-prefix that ends in a colon. A single marker on the skin next to a joint (Plug-in Gait's RKNE) is
-not the joint and is left out; a pair of them on both sides of it is.
+Names are compared in lower case, only by letters and digits, and without a prefix that ends in a
+colon. A single skin marker next to a joint (Plug-in Gait's RKNE) is not used as the joint, but the
+middle of a pair of markers on both sides is.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from vidpose.skeleton import H36M17, HALPE26, conversion
 from vidpose.utils.gaps import known_joints
 
-Ways = tuple[str, ...]
-"""Names of one point, best first; `a+b` is the middle of two."""
+Aliases = tuple[str, ...]
+"""Names of one point, in order of preference; `a+b` is the middle of two points."""
 
-# `{s}` is r or l, `{side}` right or left. In the order: Pose2Sim, Sports2D, OpenPose and exports of
+# `{s}` is r or l, `{side}` right or left. In this order: Pose2Sim, Sports2D, OpenPose and exports of
 # OpenSim (RKnee, knee_r); joint centres of Vicon, Theia and OpenCap (RKJC); OpenCap's marker pairs,
-# which Pose2Sim adds, too; BVH of CMU's database as cgspeed converts it for Daz (rShin), and as
-# MotionBuilder, Mixamo and Rokoko name it (RightLeg). RightArm comes before RightShoulder, which
-# in those files is the collar bone.
-_LIMBS: dict[str, Ways] = {
+# which Pose2Sim adds, too; BVH of the CMU database in cgspeed's Daz conversion (rShin), and with
+# the names of MotionBuilder, Mixamo and Rokoko (RightLeg). RightArm comes before RightShoulder,
+# which is the collar bone in those files.
+_LIMBS: dict[str, Aliases] = {
     "hip": ("{s}hip", "hip{s}", "{s}hjc", "{s}hjcstudy", "{s}thigh", "{side}upleg", "{side}hip"),
     "knee": (
         *("{s}knee", "knee{s}", "{s}kjc", "{s}kneestudy+{s}mkneestudy"),
@@ -50,14 +50,15 @@ _LIMBS: dict[str, Ways] = {
     ),
     "ear": ("{s}ear", "{side}ear"),
 }
-_MIDDLE: dict[str, Ways] = {
+_MIDDLE: dict[str, Aliases] = {
     "hip": ("hip", "midhip", "pelvis"),
     "neck": ("neck",),
     "nose": ("nose",),
     "head": ("head", "headtop", "tophead"),
 }
 _NOT_IN_A_TREE = ("neck", "head")
-"""In a BVH hierarchy `Neck` and `Head` are where these bones begin, not the points of `HALPE26`."""
+"""In a BVH hierarchy, `Neck` and `Head` are the start of these bones, not the points of
+`HALPE26`."""
 
 
 def normalised(name: str) -> str:
@@ -68,39 +69,41 @@ def normalised(name: str) -> str:
 def to_h36m17(
     points: NDArray[np.float64], names: Sequence[str], *, tree: bool = False
 ) -> NDArray[np.float64]:
-    """Named points as h36m17 joints.
+    """Convert named points to h36m17 joints.
 
     Args:
         points: (T, N, 3), NaN where missing.
-        names: (N,), what they are called in their file.
-        tree: they are the joints of a BVH hierarchy.
+        names: (N,), their names in the file.
+        tree: whether they are the joints of a BVH hierarchy.
 
     Returns:
-        (T, 17, 3) in the same unit and frame; NaN where a joint does not follow from the points.
+        (T, 17, 3) in the same unit and frame; NaN where a joint cannot be derived.
     """
     there = {normalised(name): n for n, name in reversed(list(enumerate(names)))}
     ours = [normalised(name) for name in H36M17.joint_names]
     if there.keys() >= set(ours):
         return points[:, [there[name] for name in ours]]
     found = np.full((len(points), len(HALPE26), 3), np.nan)
-    for joint, ways in _ways(tree).items():
-        for way in ways:
-            parts = way.split("+")
+    for joint, aliases in _aliases(tree).items():
+        for alias in aliases:
+            parts = alias.split("+")
             if there.keys() >= set(parts):
                 found[:, HALPE26.index(joint)] = points[:, [there[p] for p in parts]].mean(axis=1)
                 break
     joints = conversion(HALPE26.name, H36M17.name)(found)[0].astype(np.float64)
-    # With a nose alone a detector's head top is guessed; a reference does not guess.
+    # The conversion guesses the head top from the nose alone; a reference must not guess.
     known = {name: known_joints(found[:, HALPE26.index(name)]) for name in HALPE26.joint_names}
     guessed = ~(known["head"] | (known["left_ear"] & known["right_ear"]))
     joints[guessed, H36M17.index("Head")] = np.nan
     return joints
 
 
-def _ways(tree: bool) -> dict[str, Ways]:
-    """By the joints of `HALPE26`."""
-    out = {name: ways for name, ways in _MIDDLE.items() if not (tree and name in _NOT_IN_A_TREE)}
+def _aliases(tree: bool) -> dict[str, Aliases]:
+    """Return the names to look for, by joint of `HALPE26`."""
+    out = {
+        name: aliases for name, aliases in _MIDDLE.items() if not (tree and name in _NOT_IN_A_TREE)
+    }
     for side in ("left", "right"):
-        for limb, ways in _LIMBS.items():
-            out[f"{side}_{limb}"] = tuple(way.format(s=side[0], side=side) for way in ways)
+        for limb, aliases in _LIMBS.items():
+            out[f"{side}_{limb}"] = tuple(alias.format(s=side[0], side=side) for alias in aliases)
     return out

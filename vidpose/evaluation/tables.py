@@ -1,4 +1,4 @@
-"""What `vidpose eval` writes: tables for the terminal, CSV, and JSON to draw everything again."""
+"""Output of `vidpose eval`: tables for the terminal, CSV, and JSON with the data of all plots."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from vidpose.utils.tables import aligned
 FORMAT = "vidpose-evaluation/1"
 TABLES = ("action", "joint", "joint-action", "sequence")
 CURVE_MM = np.arange(0.0, 201.0)
-"""Where the cumulative error curve is drawn."""
+"""Thresholds of the cumulative error curve."""
 WORST = 4
-"""Sequences whose errors over time are drawn."""
+"""Number of sequences whose errors over time are plotted."""
 
 
 def text(evaluations: ListOf[Evaluation], tables: Iterable[str] = ("action", "joint")) -> str:
-    """A checkpoint's tables, aligned for the terminal.
+    """Format a checkpoint's tables for the terminal.
 
     Args:
-        evaluations: as `evaluate` returns them; the tables are the first's, the others give a
-            line each.
-        tables: which of `TABLES`.
+        evaluations: from `evaluate`; the tables show the first, the others add a row each.
+        tables: names of `TABLES`.
     """
     first = evaluations[0]
     make = {
@@ -46,21 +45,21 @@ def text(evaluations: ListOf[Evaluation], tables: Iterable[str] = ("action", "jo
 
 
 def comparison(firsts: ListOf[Evaluation]) -> str:
-    """One line for each checkpoint."""
+    """Format a table with one row per checkpoint."""
     rows = [[e.label, e.frames, *_cells(_values(e))] for e in firsts]
     table = aligned(rows, ["weights", "window", *METRICS.values()])
     return f"{mean_name(firsts[0])}, by checkpoint\n{table}"
 
 
 def literature(e: Evaluation) -> str:
-    """What papers print for this dataset and these 2D joints, each with its mark; or nothing."""
+    """Format the published results for this dataset and these 2D joints, if there are any."""
     numbers = published(e.dataset, e.keypoints)
     if not numbers:
         return ""
     if e.synthetic:
-        return "Published figures are of the real dataset; they are left out."
+        return "Published figures are for the real dataset, so they are not shown."
     if not e.all_joints:
-        return "Published figures are means over all joints; they are left out."
+        return "Published figures are means over all joints, so they are not shown."
     metrics = [key for key in METRICS if any(number.metric == key for number in numbers)]
     header = ["published by", "frames", *(METRICS[key] for key in metrics), "where, remarks"]
     return (
@@ -72,7 +71,7 @@ def literature(e: Evaluation) -> str:
 def published_table(
     numbers: Iterable[PublishedNumber], metrics: ListOf[str], header: ListOf[str]
 ) -> str:
-    """One line for each method and window: its number under each metric, where it was read."""
+    """Format a table with one row per method and window: its metrics and sources."""
     lines: dict[tuple[str, int | None, str], dict[str, PublishedNumber]] = {}
     for number in numbers:
         key = number.method, number.frames, number.note
@@ -84,7 +83,7 @@ def published_table(
             for metric in metrics
         ]
         if any(number.keypoints is None for number in by_metric.values()):
-            note = "which 2D joints is not known"
+            note = "2D joints unknown"
         remarks = [*(number.source for number in by_metric.values()), note]
         rows.append(
             [method, frames or "?", *cells, "; ".join(filter(None, dict.fromkeys(remarks)))]
@@ -97,14 +96,14 @@ CSV_COLUMNS = (
     *("table", "group", "subject", "action", "camera", "joint", "frames", *METRICS),
 )
 CSV_MARK = ",".join(CSV_COLUMNS).encode()
-"""By which a table of ours is known, see `holds_mark`."""
+"""Identifies a table that vidpose wrote, see `holds_mark`."""
 
 
 def write_csv(path: Path, evaluations: Iterable[Evaluation]) -> None:
-    """One line per row of every table; the column `table` says of which.
+    """Write one line per row of every table; the column `table` names the table.
 
     Raises:
-        VidposeError: it cannot be written.
+        VidposeError: the file cannot be written.
     """
     with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
         writer = csv.DictWriter(stream, CSV_COLUMNS, restval="")
@@ -120,10 +119,10 @@ def write_csv(path: Path, evaluations: Iterable[Evaluation]) -> None:
 
 
 def write_json(path: Path, evaluations: Iterable[Evaluation]) -> None:
-    """Everything that tables and plots show, by names that say the unit.
+    """Write the data of all tables and plots, with units in the names.
 
     Raises:
-        VidposeError: it cannot be written.
+        VidposeError: the file cannot be written.
     """
     evaluations = list(evaluations)
     first = evaluations[0]
@@ -137,7 +136,7 @@ def write_json(path: Path, evaluations: Iterable[Evaluation]) -> None:
 
 
 def as_dict(e: Evaluation) -> dict[str, Any]:
-    """JSON values only; what is not a number is null."""
+    """Convert to JSON values; NaN and infinity become null."""
     interval = e.interval(e.protocol.headline)
     low, high = e.spread()
     return {
@@ -193,7 +192,7 @@ def _heading(e: Evaluation) -> str:
         f"{e.label} ({e.network}, {e.frames} frames, {flip} flip averaging) on {data}, "
         f"2D joints: {e.keypoints}\n"
         f"Protocol {e.protocol.name}: {joints}, {len(e.sequences)} sequences, "
-        f"{e.scored_frames} frames. Errors in mm, MPJVE in mm a frame, PCK and AUC in %."
+        f"{e.scored_frames} frames. Errors in mm, MPJVE in mm per frame, PCK and AUC in %."
     )
 
 

@@ -1,7 +1,7 @@
-"""2D joints to 3D joints: sliding-window inference over a person's track.
+"""Lifting of 2D joints to 3D joints: sliding-window inference over a person's track.
 
-The checkpoint decides: how the input is normalised, and the frame rate of its windows. A track of
-another rate is resampled to it, and its poses come back to the track's own frames.
+Input normalisation and frame rate follow the checkpoint. A track with another frame rate is
+resampled, and its poses are interpolated back to the track's own frames.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class LiftedTrack(NamedTuple):
     joints: NDArray[np.float32]
     """(T, 17, 3) metres, camera frame, the root at 0."""
     flip_disagreement_m: NDArray[np.float32]
-    """(T,) metres: how far the plain and the mirrored pass lie apart, mean over the joints; NaN
-    without flip augmentation."""
+    """(T,) metres: distance between the poses of the original and the mirrored pass, averaged over
+    joints; NaN without flip augmentation."""
 
 
 class _Part(NamedTuple):
@@ -46,17 +46,17 @@ class _Part(NamedTuple):
 
     run: slice
     grid: NDArray[np.float64] | None
-    """The times at which the network wants frames; None if it has them."""
+    """Times to resample to for the network; None if the frames have the right rate."""
 
     @property
     def frames(self) -> int:
-        """That the network lifts."""
+        """Number of frames that the network lifts."""
         return self.run.stop - self.run.start if self.grid is None else len(self.grid)
 
     def put(
         self, rows: NDArray[np.float32], timestamps: NDArray[np.float64], out: LiftedTrack
     ) -> None:
-        """Put what was lifted, see `Lifter._rows`, into the track's own frames."""
+        """Write lifted rows, see `Lifter._rows`, to the track's own frames in `out`."""
         joints, apart = rows[:, :-1].reshape(len(rows), -1, 3), rows[:, -1]
         if self.grid is not None:
             times = timestamps[self.run]
@@ -66,14 +66,14 @@ class _Part(NamedTuple):
 
 
 class LiftedPoses(NamedTuple):
-    """Everybody's poses, as the network gives them."""
+    """The poses of all people, before postprocessing."""
 
     poses: Pose3D
-    """`root_3d` is NaN: postprocessing finds where people are."""
+    """`root_3d` is NaN: postprocessing estimates the global translation."""
     flip_disagreement_m: NDArray[np.float32]
-    """(P, T) metres, see `LiftedTrack`; NaN where nobody is present."""
+    """(P, T) metres, see `LiftedTrack`; NaN where the person is not present."""
     focal_px: float
-    """The focal length in pixels, known or assumed, that they were lifted with."""
+    """The focal length used, known or assumed, pixels."""
 
 
 class Lifter:
@@ -87,17 +87,17 @@ class Lifter:
         flip: bool = True,
         precision: str = "auto",
     ) -> None:
-        """Take a checkpoint to a device.
+        """Move a checkpoint's network to a device.
 
         Args:
             checkpoint: from `load_checkpoint`.
-            device: where to compute.
-            flip: test-time flip augmentation: lift the mirrored track, too, and average, as the
+            device: device to compute on.
+            flip: test-time flip augmentation: average with the mirrored track's poses, as the
                 paper does.
             precision: fp32, bf16 or auto, see `vidpose.utils.devices.choose_precision`.
 
         Raises:
-            UsageError: the precision is none of these.
+            UsageError: the precision is unknown.
         """
         self.checkpoint = checkpoint
         self.device = torch.device(device)
@@ -117,20 +117,20 @@ class Lifter:
         focal_px: float,
         progress: Progress = silent,
     ) -> LiftedTrack:
-        """Lift one person's track; every frame gets a pose. Parts between gaps are lifted apart.
+        """Lift one person's track, with a pose for every frame; a gap in time splits the track.
 
         Args:
             keypoints_px: (T, 17, 2), h36m17, pixels; NaN = missing.
-            timestamps: (T,) seconds, rising.
-            frame_size: width and height of the picture, pixels.
+            timestamps: (T,) seconds, increasing.
+            frame_size: width and height of the image, pixels.
             focal_px: focal length in pixels, known or assumed.
             progress: wraps the frames at the checkpoint's rate.
 
         Raises:
-            ValueError: no joint is there in any frame.
+            ValueError: all joints are missing in all frames.
         """
         track, missing = self._filled(keypoints_px, timestamps)
-        # A grid over a gap would grow with its length, and hold nothing that was seen.
+        # A grid over a gap would grow with the gap's length and contain nothing observed.
         whole = np.ones(len(track), bool)
         parts = [
             _Part(run, training_grid(timestamps[run], self.checkpoint.fps))
@@ -155,7 +155,7 @@ class Lifter:
             for t, row in enumerate(islice(lifted, part.frames)):
                 poses[t] = row
             part.put(poses, timestamps, out)
-        for _ in lifted:  # lets the progress come to its end
+        for _ in lifted:  # lets the progress display finish
             pass
         return out
 
@@ -167,25 +167,26 @@ class Lifter:
         frame_size: tuple[int, int],
         focal_px: float,
     ) -> NDArray[np.float32]:
-        """Lift one frame of a track that goes on, from one window of the network.
+        """Lift one frame of a live track with a single window.
 
-        A network that answers for all frames of a window gets one that ends where the track ends
-        so far, so that no frame is made up; up to the middle of the window the frame has a future.
-        Any other network has the frame in the middle of its window, and the track's end repeated.
+        For a network that predicts all frames of a window, the window ends at the track's last
+        frame so far, or half a window after the frame if the track is longer, so that no frame is
+        made up. For other networks, the frame is in the centre of the window, and the track's last
+        frame is repeated.
 
         Args:
-            keypoints_px: (T, 17, 2), h36m17, pixels; NaN = missing. What lies more than a window
-                before the frame does not matter.
-            timestamps: (T,) seconds, rising.
-            at: which of the frames.
-            frame_size: width and height of the picture, pixels.
+            keypoints_px: (T, 17, 2), h36m17, pixels; NaN = missing. Frames more than a window
+                before the lifted frame have no effect.
+            timestamps: (T,) seconds, increasing.
+            at: index of the frame to lift.
+            frame_size: width and height of the image, pixels.
             focal_px: focal length in pixels, known or assumed.
 
         Returns:
             (17, 3) metres, camera frame, the root at 0.
 
         Raises:
-            ValueError: no joint is there in any frame.
+            ValueError: all joints are missing in all frames.
         """
         model, fps = self.checkpoint.model, self.checkpoint.fps
         track, missing = self._filled(keypoints_px, timestamps)
@@ -208,7 +209,7 @@ class Lifter:
 
     @torch.inference_mode()
     def _in_window(self, inputs: torch.Tensor) -> torch.Tensor:
-        """(F, J, 2) -> (1 or F, J, 3), with flip augmentation if it is asked for."""
+        """Lift one window, (F, J, 2) -> (1 or F, J, 3), with flip augmentation if `flip`."""
         if not self.flip:
             return self.model.windows(inputs[None])[0]
         both = torch.stack([inputs, mirror(inputs, self._mirrored)])
@@ -218,10 +219,10 @@ class Lifter:
     def _filled(
         self, keypoints_px: NDArray[np.floating], timestamps: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The track without gaps, and (T, J) where the network sees a joint as missing."""
+        """Interpolate missing joints; also return (T, J), where the network gets NaN."""
         track = torch.from_numpy(np.array(keypoints_px, np.float64))
         if not track.isfinite().all(dim=-1).any():
-            raise ValueError("no joint is there in any frame")
+            raise ValueError("all joints are missing in all frames")
         knows_missing = self.checkpoint.model.knows_missing
         times = torch.as_tensor(timestamps)
         filled, missing = fill_gaps(track, times, knows_missing=knows_missing)
@@ -230,12 +231,12 @@ class Lifter:
     def _rows(
         self, track: NDArray[np.float64], frame_size: tuple[int, int], focal_px: float
     ) -> Iterator[NDArray[np.float32]]:
-        """(T, J, 2) at the checkpoint's rate -> T rows (J * 3 + 1,): a pose, and how far the plain
-        and the mirrored pass lie apart.
+        """Lift (T, J, 2) at the checkpoint's rate to T rows (J * 3 + 1,): a pose, and its flip
+        disagreement, see `LiftedTrack`.
         """
         normalise = NORMALISATIONS[self.checkpoint.normalisation]
         mirrored, context = self._mirrored if self.flip else None, self.model.context
-        for start in range(0, len(track), self._block):  # not all at once, which bounds memory
+        for start in range(0, len(track), self._block):  # block by block, to bound memory
             stop = min(start + self._block, len(track))
             first = max(0, start - context)
             keypoints_px = torch.as_tensor(
@@ -252,13 +253,13 @@ class Lifter:
 def lift_poses(
     poses: Pose2D, lifter: Lifter, focal_px: float | None = None, progress: Progress = silent
 ) -> LiftedPoses:
-    """Lift every person of a video, root-relative; `meta` is empty.
+    """Lift all people in a video, root-relative; `meta` is empty.
 
     Args:
         poses: h36m17.
-        lifter: what lifts.
-        focal_px: focal length in pixels; by default the picture's longer side.
-        progress: wraps the frames of each stretch in which a person is present.
+        lifter: the lifter.
+        focal_px: focal length in pixels; by default the longer side of the image.
+        progress: wraps the frames of each run in which a person is present.
     """
     focal_px = float(assumed_focal_px(poses.frame_size) if focal_px is None else focal_px)
     shape = poses.keypoints_2d.shape[:3]
@@ -275,7 +276,7 @@ def lift_poses(
 
 
 def open_lifter(options: LiftOptions) -> Lifter:
-    """The lifter that is asked for.
+    """Make a lifter from options.
 
     Raises:
         UsageError, WeightsError: the weights, the device or the precision cannot be used.
@@ -289,8 +290,8 @@ def load_lifter_checkpoint(weights: str | Path) -> Checkpoint:
     """Load weights by name or path, for 17 joints of h36m17.
 
     Raises:
-        WeightsError: they are not there or cannot be read.
-        UsageError: they are for another skeleton.
+        WeightsError: the weights do not exist or cannot be read.
+        UsageError: the weights are for another skeleton.
     """
     checkpoint = load_checkpoint(find_weights(weights))
     if checkpoint.skeleton != H36M17.name:

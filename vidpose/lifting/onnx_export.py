@@ -1,8 +1,8 @@
-"""Weights as an ONNX file: the lifter for programs without PyTorch. See docs/onnx.md.
+"""Export of the lifter to ONNX, for programs without PyTorch. See docs/onnx.md.
 
-The file holds the whole way from pixels to metres for one person's track: gaps, normalisation,
-sliding windows, the mirror image. Only the frame rate is left to whoever uses it: the track has to
-have the rate that the file's metadata says.
+The ONNX model lifts one person's track from pixels to metres, including gap filling, normalisation,
+sliding windows and flip augmentation. It does not resample: the track must have the frame rate in
+the file's metadata.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from vidpose.zoo.registry import find_weights, shipped
 
 FORMAT = "vidpose-onnx/1"
 OPSET = 18
-"""Of the exporter's own operators; ONNX Runtime reads it since version 1.14."""
+"""The exporter's default; ONNX Runtime supports it since version 1.14."""
 INPUTS = ("keypoints_px", "frame_size", "focal_px")
 OUTPUT = "joints_m"
 TOLERANCE = 1e-4
-"""What is written differs from PyTorch by no more than that, times the largest coordinate where
-it is above a metre: 0.1 mm."""
+"""Largest allowed difference from PyTorch in metres, 0.1 mm; for coordinates above a metre,
+relative to the largest one."""
 
 
 class TrackLifter(nn.Module):
-    """A checkpoint as one function of a track, as `Lifter` computes it.
+    """A module that computes what `Lifter` computes for a track.
 
-    Written so that `torch.export` can follow it for any number of frames. All frames go through
-    at once, so memory grows with the track.
+    `torch.export` can trace it for any number of frames. It processes all frames at once, so memory
+    grows with the length of the track.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, flip: bool) -> None:
@@ -67,7 +67,7 @@ class TrackLifter(nn.Module):
             focal_px: (1,) focal length in pixels.
 
         Returns:
-            (T, J, 3) metres, camera frame, the root at 0; NaN if no joint is there in any frame.
+            (T, J, 3) metres, camera frame, the root at 0; NaN if all joints are missing.
         """
         times = torch.arange(keypoints_px.shape[0], device=keypoints_px.device)
         filled = interpolate(keypoints_px, times.to(keypoints_px.dtype))
@@ -96,26 +96,25 @@ def export_onnx(
     flip: bool = True,
     report: Report = ignore,
 ) -> Path:
-    """Write weights as an ONNX file; it appears whole or not at all.
+    """Write weights as an ONNX file, atomically.
 
-    Before it appears, it is run with ONNX Runtime on tracks of several lengths and compared with
-    PyTorch.
+    The file is first run with ONNX Runtime on tracks of several lengths and compared with PyTorch.
 
     Args:
-        weights: name of weights that come with vidpose, or a checkpoint's path.
+        weights: name of weights that come with vidpose, or path of a checkpoint.
         out: the file; by default the weights' name with .onnx, in the working directory.
-        flip: average with the mirror image, as `infer` does; without it the file takes half the
-            work.
-        report: takes a message before the long part of the work.
+        flip: include test-time flip augmentation, as `infer` does; without it, the model takes
+            half the time.
+        report: receives a message before the slow part.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        MissingDependencyError: what writes ONNX is not installed.
+        MissingDependencyError: onnx or onnxscript is not installed.
         WeightsError: the weights cannot be read.
         UsageError: `out` does not end in .onnx, or is a file that vidpose did not write.
-        VidposeError: the file cannot be written, or does not give what PyTorch gives.
+        VidposeError: the file cannot be written, or its results differ from PyTorch's.
     """
     check_installed()
     checkpoint = load_checkpoint(find_weights(weights))
@@ -135,7 +134,7 @@ def export_onnx(
 
 
 def check_installed() -> None:
-    """Raises MissingDependencyError: onnx or onnxscript is not installed."""
+    """Raise MissingDependencyError if onnx or onnxscript is not installed."""
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -147,7 +146,7 @@ def check_installed() -> None:
 
 
 def metadata(checkpoint: Checkpoint, *, flip: bool) -> dict[str, str]:
-    """What the file says about itself: its `metadata_props`. Numbers and lists are JSON."""
+    """Make the file's metadata, its `metadata_props`. Numbers and lists are JSON."""
     skeleton, model = SKELETONS[checkpoint.skeleton], checkpoint.model
     step = model.step
     about: dict[str, Any] = {
@@ -162,7 +161,7 @@ def metadata(checkpoint: Checkpoint, *, flip: bool) -> dict[str, str]:
         "fps": checkpoint.fps,
         "window_frames": model.config.frames,
         "stride_frames": step,
-        # What parts of a long track need on either side; their windows begin where the whole's do.
+        # Context frames for lifting a long track in parts, with windows at the same positions.
         "margin_frames": step * math.ceil(model.context / step),
         "skeleton": checkpoint.skeleton,
         "joint_names": skeleton.joint_names,
@@ -176,8 +175,8 @@ def metadata(checkpoint: Checkpoint, *, flip: bool) -> dict[str, str]:
 
 
 def _convert(net: TrackLifter) -> Any:
-    """The ONNX model: an `onnx.ModelProto`."""
-    frames = 2 * net.model.config.frames  # any number does
+    """Convert to an ONNX model, an `onnx.ModelProto`."""
+    frames = 2 * net.model.config.frames  # an arbitrary number
     example = (
         torch.rand(frames, len(net.is_root), 2),
         torch.tensor([1280.0, 720.0]),
@@ -185,7 +184,7 @@ def _convert(net: TrackLifter) -> Any:
     )
     any_length = ({0: torch.export.Dim.DYNAMIC}, None, None)
     with warnings.catch_warnings(), torch.no_grad():
-        # About PyTorch's own insides, which differ from version to version.
+        # Warnings about PyTorch's internals, which differ between versions.
         warnings.simplefilter("ignore")
         program = torch.export.export(net, example, dynamic_shapes=any_length, strict=False)
         written = torch.onnx.export(
@@ -201,7 +200,7 @@ def _convert(net: TrackLifter) -> Any:
 
 
 def _clean(model: Any) -> Any:
-    """Name the number of frames, and take out what the exporter notes about our source code."""
+    """Name the frame dimension, and remove the exporter's notes about our source code."""
     for value in (*model.graph.input, *model.graph.output):
         shape = value.type.tensor_type.shape
         if value.name in (INPUTS[0], OUTPUT):
@@ -220,10 +219,10 @@ def _clean(model: Any) -> Any:
 
 
 def _check(path: Path, net: TrackLifter) -> None:
-    """Compare a file with PyTorch, on tracks shorter than a window, of a window, and longer.
+    """Compare a file with PyTorch, on tracks shorter than, equal to and longer than a window.
 
     Raises:
-        VidposeError: they differ.
+        VidposeError: the results differ.
     """
     import onnxruntime
 
@@ -242,6 +241,6 @@ def _check(path: Path, net: TrackLifter) -> None:
         apart = float(np.abs(session.run(None, values)[0] - expected).max())
         if not apart <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
             raise VidposeError(
-                f"the ONNX file would differ from the network by {1000 * apart:.3g} mm, so it was "
-                f"not written; try another PyTorch than {torch.__version__}."
+                f"the ONNX model differs from the network by {1000 * apart:.3g} mm, so it was not "
+                f"written; try another version of PyTorch than {torch.__version__}."
             )

@@ -1,4 +1,4 @@
-"""Tracks at the frame rate that a network was trained at, and their poses back again."""
+"""Resampling of tracks to a network's training frame rate, and of their poses back."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAME_RATE = 0.02
-"""A rate this near to the checkpoint's, as a fraction, is not resampled (29.97 is 30),"""
+"""A track is not resampled if its rate differs by at most this fraction (29.97 counts as 30) ..."""
 EVEN_STEPS = 0.25
-"""if no step between frames differs more than this (containers round times to milliseconds)."""
+"""... and no step between frames by more than this fraction: containers round times to ms."""
 AT_ONCE = 4096
-"""Times that are interpolated together; bounds memory."""
+"""Number of times to interpolate at once; bounds memory."""
 SHORTEST_STEP = 1e-3
-"""The last step of a grid is longer than this part of a frame: nothing can be interpolated between
-two times that are one."""
+"""Minimum last step of a grid, in frames, because interpolation needs distinct times."""
 PCHIP_REACH = 4
-"""PCHIP's value at a time depends on no more frames than this on either side."""
+"""Number of frames on either side that determine PCHIP's value at a time."""
 
 
 def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64] | None:
-    """The times at which a network wants its frames; None if it has them already.
+    """Make the times to resample a track to; None if its frames have the right rate already.
 
-    They count from the first frame; the last one is the track's end, so its step is mostly shorter.
+    The grid starts at the first frame and ends at the last, so the last step may be shorter.
 
     Args:
-        timestamps: (T,) seconds, rising.
-        fps: frames a second of the windows the network was trained on.
+        timestamps: (T,) seconds, increasing.
+        fps: frame rate of the network's training windows.
     """
     if len(timestamps) < 2:
         return None
@@ -42,18 +41,18 @@ def training_grid(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.flo
 
 
 def nearest(timestamps: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each time the number of the frame that is nearest to it."""
+    """Find the index of the nearest frame for each time."""
     return np.searchsorted((timestamps[:-1] + timestamps[1:]) / 2, at)
 
 
 def resample(
     times: NDArray[np.float64], values: NDArray[np.floating], at: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(T, J, D) at `times` -> (len(at), J, D); joints that are never there are NaN.
+    """Interpolate (T, J, D) at `times` to (len(at), J, D); joints with missing frames become NaN.
 
     PCHIP does not overshoot where a joint jumps.
     """
-    from scipy.interpolate import PchipInterpolator  # many videos have the rate they need
+    from scipy.interpolate import PchipInterpolator  # many videos need no resampling
 
     out = np.full((len(at), *values.shape[1:]), np.nan)
     there = np.isfinite(values).all(axis=(0, 2))

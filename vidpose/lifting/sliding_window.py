@@ -1,6 +1,6 @@
-"""A network slid over a track: a pose for every frame, the mirror image too, memory bounded.
+"""Sliding-window inference over a track, with flip augmentation and bounded memory.
 
-Inference and evaluation share this, so that what is measured is what is used.
+Inference and evaluation share this code, so that evaluation measures what inference computes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from vidpose.models.base import SlidingForm
 from vidpose.utils.batches import Batches
 
 BLOCK = 576
-"""Frames that are lifted together, or a few less; bounds memory whatever the length."""
+"""Largest number of frames to lift at once; bounds memory for any length of track."""
 
 
 def new_batches(model: SlidingForm) -> Batches:
-    """`BLOCK` frames together, as long as they fit: as many whole steps of the network, so that
-    what parts of a track give is what it gives in one piece.
+    """Make the batch sizes of a network: up to `BLOCK` frames, in multiples of the network's step,
+    so that lifting a track in parts gives the same poses as lifting it at once.
     """
     return Batches(BLOCK, "frames", model.step)
 
@@ -30,16 +30,16 @@ class Lifted(NamedTuple):
     plain: Tensor
     """(N, J, 3) metres."""
     flipped: Tensor | None
-    """(N, J, 3) metres, of the mirror image, mirrored back; None: it was not lifted."""
+    """(N, J, 3) metres: poses of the mirrored input, mirrored back; None without flipping."""
 
     @property
     def poses(self) -> Tensor:
-        """(N, J, 3) metres: with the mirror image, the mean of both."""
+        """(N, J, 3) metres: the mean of both passes, or the only one."""
         return self.plain if self.flipped is None else (self.plain + self.flipped) / 2
 
     @property
     def disagreement(self) -> Tensor:
-        """(N,) metres: how far both lie apart, mean over the joints; NaN if there is only one."""
+        """(N,) metres: mean distance of both passes' joints; NaN if there is only one pass."""
         if self.flipped is None:
             return self.plain.new_full((len(self.plain),), torch.nan)
         return (self.plain - self.flipped).norm(dim=-1).mean(dim=-1)
@@ -53,15 +53,15 @@ def slide(
     last: int | None = None,
     batches: Batches | None = None,
 ) -> Lifted:
-    """Lift every frame of a track, with the window around it; edge frames are repeated.
+    """Lift every frame of a track, with the first and last frame repeated as context.
 
     Args:
         model: in eval mode, or its `sliding_form`, which is faster.
         inputs: (T, J, 2), normalised keypoints, on the model's device.
-        mirrored: (J,) permutation that swaps left and right: the mirror image is lifted too;
-            None: it is not.
-        first, last: only these frames; those around them are for their windows.
-        batches: how many frames are lifted together.
+        mirrored: (J,) permutation that swaps left and right, to lift the mirrored track, too; None:
+            no flip augmentation.
+        first, last: lift only these frames; the others are context.
+        batches: batch sizes; by default `new_batches`.
 
     Returns:
         The poses of the frames, on the model's device.
@@ -74,14 +74,14 @@ def slide(
             return _block(model, track, part.start, part.stop)
 
         parts = [poses for _, poses in batches.over(first, last, lift)]
-        return torch.cat(parts)  # outside of inference mode, so that it may be changed
+        return torch.cat(parts)  # outside inference mode, so that callers may modify it
 
     flipped = None if mirrored is None else mirror(over(mirror(inputs, mirrored)), mirrored)
     return Lifted(over(inputs), flipped)
 
 
 def mirror(joints: Tensor, mirrored: Tensor) -> Tensor:
-    """(T, J, 2 or 3), x negated and left and right swapped."""
+    """Mirror joints (T, J, 2 or 3): negate x and swap left and right."""
     out = joints[:, mirrored].clone()
     out[..., 0] *= -1
     return out

@@ -129,7 +129,7 @@ def _text(main: list[NetworkCost]) -> str:
                 *(f"{one.counted / 1e6:.1f}", f"{flops.papers_formula(one.frames) / 1e6:.1f}"),
                 f"{paper.mflop:.0f} unverified",
                 *(f"{speed:.0f}" for speed in (one.single, one.batched, one.sliding) if speed),
-                f"{paper.frames_a_second} {paper.speed_mark}",
+                f"{paper.frames_per_second} {paper.speed_mark}",
             ]
         )
     header = "f|parameters|paper|MFLOP counted|as by hand|paper|poses/s, 1"
@@ -192,7 +192,7 @@ def _row(one: NetworkCost, where: str) -> dict[str, Any]:
             "by_hand_as_the_paper": flops.papers_formula(one.frames),
             "paper_parameters_million": paper.parameters_m,
             "paper_mflop": paper.mflop,
-            "paper_frames_a_second": paper.frames_a_second,
+            "paper_frames_a_second": paper.frames_per_second,
             "paper_frames_a_second_mark": paper.speed_mark,
             "paper_other_marks": "unverified",
         }

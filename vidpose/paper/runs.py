@@ -174,7 +174,7 @@ def training_data(run: Run, device: torch.device, *, by_count: bool = False) -> 
         count = budget.of(data.source.samples)
         validation = data.validation
         if budget.windows is not None or budget.fraction is not None:
-            validation = thinned(validation, QUICK_VAL_WINDOWS)
+            validation = downsampled(validation, QUICK_VAL_WINDOWS)
         data = replace(data, source=FirstSamples(data.source, count), validation=validation)
     return replace(data, provenance=data.provenance | {"windows_an_epoch": data.source.samples})
 
@@ -194,7 +194,7 @@ class FirstSamples:
         return Batch(batch.inputs[:mine], batch.targets[:mine], batch.start, total)
 
 
-def thinned(samples: Samples, count: int) -> Samples:
+def downsampled(samples: Samples, count: int) -> Samples:
     """About so many of the samples, evenly."""
     if len(samples) <= count:
         return samples

@@ -14,20 +14,22 @@ _PREFIX = "module."
 
 
 class MovingAverage:
-    """As PyTorch's `AveragedModel`, whose states it reads and writes, but that one asks the device
-    at every weight how many steps there were, which a GPU would have to be waited for.
+    """Exponential moving average of a network's weights.
+
+    It reads and writes the state of PyTorch's `AveragedModel`, which synchronises with the GPU for
+    every weight; this class does not.
     """
 
-    def __init__(self, model: LiftingModel, keep: float) -> None:
-        """Begin with a network's weights; `keep` of the average stays at every step."""
+    def __init__(self, model: LiftingModel, decay: float) -> None:
+        """Start from a network's weights; `decay` is the weight of the old average in a step."""
         self.model = deepcopy(model).requires_grad_(False)
-        self._keep = keep
+        self._decay = decay
         self._steps = 0
 
     @torch.no_grad()
     def update(self, model: LiftingModel) -> None:
-        """Take in the weights after a step; those of the first are the average."""
-        part = 1.0 if self._steps == 0 else 1 - kept(self._keep, self._steps)
+        """Update the average after a step; after the first step it is the weights themselves."""
+        part = 1.0 if self._steps == 0 else 1 - effective_decay(self._decay, self._steps)
         ours: list[Tensor] = list(self.model.parameters())
         theirs: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(ours, theirs, part)
@@ -36,17 +38,17 @@ class MovingAverage:
         self._steps += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on."""
+        """Return the state for `load_state_dict`."""
         state = {_PREFIX + name: value for name, value in self.model.state_dict().items()}
         return {"n_averaged": torch.tensor(self._steps), **state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         weights = {k.removeprefix(_PREFIX): v for k, v in state.items() if k != "n_averaged"}
         self.model.load_state_dict(weights)
         self._steps = int(state["n_averaged"])
 
 
-def kept(keep: float, steps: int) -> float:
-    """How much of an average stays after so many steps; less in the first steps of a run."""
-    return min(keep, (1 + steps) / (10 + steps))
+def effective_decay(decay: float, steps: int) -> float:
+    """Compute the decay after a number of steps; it is lower in the first steps of a run."""
+    return min(decay, (1 + steps) / (10 + steps))

@@ -1,7 +1,7 @@
-"""What a run learns from: datasets, and motion capture under virtual cameras, as batches.
+"""Training batches, from datasets or from motion capture seen by virtual cameras.
 
-A batch depends on the epoch's and the step's numbers alone, so a run that is resumed, or split over
-several processes, sees the batches of an undisturbed one.
+A batch depends only on the seed, the epoch and the step, so a run that is resumed or split over
+several processes sees the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from vidpose.utils.threads import ahead
 
 
 class Batch(NamedTuple):
-    """A process's part of a batch; B may be 0."""
+    """One process's part of a batch; B may be 0."""
 
     inputs: Tensor
     """(B, F, J, 2)."""
     targets: Tensor
     """(B, 1 or F, J, 3), metres."""
     start: int
-    """Windows of the batch that processes of lower rank have."""
+    """Index of its first window in the whole batch."""
     size: int
-    """Windows of all processes together."""
+    """Number of windows in the whole batch."""
 
     def to(self, move: Callable[[Tensor], Tensor]) -> Batch:
-        """The same with its tensors elsewhere."""
+        """Move its tensors with `move`."""
         return self._replace(inputs=move(self.inputs), targets=move(self.targets))
 
 
 class Samples(Protocol):
-    """Windows by their numbers: (B,) -> inputs (B, F, J, 2), targets (B, 1 or F, J, 3) metres."""
+    """Windows by index: (B,) -> inputs (B, F, J, 2), targets (B, 1 or F, J, 3) metres."""
 
     def __len__(self) -> int: ...
 
@@ -61,32 +61,32 @@ class Samples(Protocol):
 
 
 class Source(Protocol):
-    """Where batches come from."""
+    """A source of training batches."""
 
     samples: int
-    """In an epoch."""
+    """Number of samples in an epoch."""
     on_host: bool
-    """Batches are made on the host, though the network is on a GPU."""
+    """Batches are made on the host even if the network is on a GPU."""
 
     def batch(self, epoch: int, step: int, size: int, world: World) -> Batch:
-        """This process's part of a batch. It depends on the arguments alone."""
+        """Make this process's part of a batch; it depends only on the arguments."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a run learns from, and what it is measured on."""
+    """The training and validation data of a run."""
 
     source: Source
     validation: Samples
     skeleton: Skeleton
     fps: float
     provenance: dict[str, Any]
-    """What identifies the data, for the checkpoint, and to resume on the same; JSON values."""
+    """JSON values that identify the data, for checkpoints and to check a resumed run."""
 
 
 class Shuffled:
-    """All samples once an epoch, in an order of their own each epoch."""
+    """All samples once per epoch, in a new random order each epoch."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Shuffled:
         on_host: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Of samples that are looked up on a device, by numbers that lie there, too."""
+        """Shuffle `samples`; `device` is where they take their indices."""
         self.on_host, self._device = on_host, device
         self.samples = len(samples)
         self._samples, self._seed = samples, seed
@@ -124,11 +124,11 @@ TRAINING = Variation(
     limb_dropout=0.15,
     left_right_exchange=0.05,
 )
-"""What is drawn for every window, by default."""
+"""Default augmentation and noise of training windows."""
 
 
 class VirtualBatches:
-    """Motion capture seen by virtual cameras, drawn anew for every step."""
+    """Motion capture seen by virtual cameras that are drawn anew for every step."""
 
     on_host = False
 
@@ -149,7 +149,7 @@ class VirtualBatches:
         recipe = self._recipe
         count = min(size, self.samples - step * size)
         seed = draw_seed(recipe.seed, epoch * (1 << 32) + step, "cameras")
-        # Every process draws all of the batch, which costs little, so that they agree on it.
+        # Each process draws the whole batch, which costs little, so that all agree on it.
         drawn = virtual_windows(self._cameras, count, recipe, self._vary, seed)
         mine = world.share(count)
         return Batch(drawn.inputs[mine], drawn.targets[mine], mine.start, count)
@@ -157,7 +157,7 @@ class VirtualBatches:
 
 @dataclass(frozen=True, eq=False)
 class FixedWindows:
-    """Windows made once: `Samples`."""
+    """`Samples` held as tensors."""
 
     inputs: Tensor
     targets: Tensor
@@ -173,8 +173,8 @@ class FixedWindows:
 def virtual_windows(
     cameras: VirtualCameras, count: int, recipe: Recipe, vary: Variation, seed: int
 ) -> FixedWindows:
-    """Windows of motion capture as a network sees them, or single frames if the recipe says so;
-    the same for the same seed.
+    """Draw windows of motion capture, or single frames for `recipe.single_frame`, normalised for
+    the network; deterministic in the seed.
     """
     generator = torch.Generator(cameras.device).manual_seed(seed)
     frames = 1 if recipe.single_frame else recipe.frames
@@ -184,7 +184,7 @@ def virtual_windows(
         times = torch.arange(frames, device=rays.device) / recipe.fps
         rays, missing = fill_gaps(rays, times, knows_missing=kind.knows_missing)
         rays = rays.masked_fill(missing[..., None], math.nan)
-    # Rays are the pixels of a picture around 0 with a focal length of 1.
+    # Rays are the pixels of an image centred at 0 with a focal length of 1.
     inputs, rotation = NORMALISATIONS[recipe.normalisation](rays, (1, 1), 1.0)
     targets = joints @ rotation.mT
     if not kind.all_frames:
@@ -194,9 +194,9 @@ def virtual_windows(
 
 
 VALIDATION = Variation(focal_error_sd=0.0, speed=(1.0, 1.0), mirror=0.0)
-"""Plainer than what training draws: motions as they were captured, upright and at their own speed,
-bone lengths varied segment by segment; an exact focal length; jitter, drift, outliers and lost
-joints, but no correlated noise, lost limbs or exchanged sides."""
+"""Validation varies less than training: captured motions, upright and at their own speed, with
+bone lengths varied per segment; the exact focal length; jitter, drift, outliers and dropped joints,
+but no correlated noise, limb dropout or left/right swaps."""
 VALIDATION_SEED = 2021
 
 
@@ -208,38 +208,39 @@ def mocap_data(
     *,
     vary: Variation = TRAINING,
     more: Sequence[MotionClip] = (),
-    choose_on: Sequence[str] = (),
+    val_subjects: Sequence[str] = (),
     by_count: bool = False,
 ) -> TrainingData:
-    """Motion capture, some subjects left out.
+    """Make training data from motion capture, without the held-out subjects.
 
-    Validation is on takes of the training subjects, on subjects of its own, or with `select_on`
-    test on the subjects left out; always on the same windows.
+    Validation is on takes of the training subjects, on `val_subjects`, or, if `recipe.select_on`
+    is "test", on the held-out subjects. The validation windows are the same in every epoch.
 
     Args:
         clips: the motion capture.
-        held_out: subjects to leave out, of `clips` and `more`.
-        recipe: what to train.
+        held_out: subjects of `clips` and `more` to hold out.
+        recipe: the recipe of the run.
         device: where windows are drawn.
-        vary: what is drawn for training; those of validation have its `noise`, see `VALIDATION`.
-        more: of another source; `recipe.more_share` of the windows come from it.
-        choose_on: subjects that are left out, too, and validated on.
-        by_count: validation is as older versions drew it, see `hold_out`.
+        vary: augmentation and noise of training; validation takes only its `noise`, see
+            `VALIDATION`.
+        more: clips from a second source; `recipe.more_share` of the windows come from it.
+        val_subjects: further subjects to hold out, for validation.
+        by_count: split takes as older versions did, see `hold_out`.
 
     Raises:
-        DataError: a subject is not there, or nobody is left.
-        UsageError: the recipe's normalisation needs a picture, and virtual cameras have none.
+        DataError: a subject does not exist, or no training subject is left.
+        UsageError: the recipe's normalisation is "screen", which virtual cameras cannot provide.
     """
     if recipe.normalisation == "screen":
         raise UsageError(
-            "virtual cameras have no picture's edge; train on motion capture with the "
-            "normalisation 'person-2'."
+            "virtual cameras have no image size; train on motion capture with the normalisation "
+            "'person-2'."
         )
     train, test = split([*clips, *more], held_out)
-    if choose_on:
-        train, test = split(train, choose_on)
+    if val_subjects:
+        train, test = split(train, val_subjects)
     subjects = sorted({clip.subject for clip in train})
-    if not choose_on and recipe.select_on == "validation":
+    if not val_subjects and recipe.select_on == "validation":
         train, test = hold_out(train, recipe.val_fraction, recipe.seed, by_count=by_count)
     cameras = VirtualCameras(test, device, source_weights(test, more, recipe.more_share))
     weights = source_weights(train, more, recipe.more_share)
@@ -256,9 +257,9 @@ def mocap_data(
         fps=recipe.fps,
         provenance={
             "dataset": "mocap",
-            "held_out": [*held_out, *choose_on],
+            "held_out": [*held_out, *val_subjects],
             "subjects": subjects,
-            "chosen_on": list(choose_on),
+            "chosen_on": list(val_subjects),
             "clips": len(train),
             "checksum": checksum(
                 ((clip.subject, clip.name, clip.fps), clip.joints) for clip in [*train, *test]
@@ -269,7 +270,7 @@ def mocap_data(
 
 
 def checksum(items: Iterable[tuple[Any, ...]]) -> str:
-    """Of names and arrays, to tell data from others; a second for a gigabyte."""
+    """Compute a checksum of names and arrays, to identify data; takes a second per gigabyte."""
     found = 0
     for about, *arrays in items:
         found = zlib.crc32(repr(about).encode(), found)
@@ -282,10 +283,10 @@ def checksum(items: Iterable[tuple[Any, ...]]) -> str:
 def source_weights(
     clips: Sequence[MotionClip], second: Sequence[MotionClip], share: float
 ) -> list[float] | None:
-    """How often a frame of each clip is drawn, so that the second source has its share.
+    """Compute each clip's sampling weight per frame, so that the second source has its share.
 
     Returns:
-        None where all clips are of one source.
+        One weight per clip; None if all clips are from one source.
     """
     of_second = {id(clip) for clip in second}
     lengths = {True: 0, False: 0}
@@ -306,18 +307,18 @@ def dataset_data(
     by_count: bool = False,
     report: Report = ignore,
 ) -> TrainingData:
-    """A dataset's training subjects, some takes set aside for validation.
+    """Make training data from a dataset's training subjects, with some takes for validation.
 
     Args:
         dataset: from `vidpose.datasets.open_dataset`.
-        recipe: what to train; with `select_on` test, validation is on the test subjects.
-        device: where the windows lie, if they fit.
-        folder: lay them out in files there and leave them on the host, whether they fit or not.
-        by_count: validation is as older versions drew it, see `hold_out`.
-        report: takes a warning where your own data have several frame rates.
+        recipe: the recipe of the run; if `select_on` is "test", validation is on the test subjects.
+        device: where to store the windows.
+        folder: store the windows in files there, on the host, instead of on the device.
+        by_count: split takes as older versions did, see `hold_out`.
+        report: receives a warning if custom data have several frame rates.
 
     Raises:
-        DataError: there are too few takes with a frame to train on, or to choose weights on.
+        DataError: there are too few takes with valid frames for training or validation.
         UsageError: the windows do not fit on the device and no folder is given, or the recipe
             asks for single frames.
     """
@@ -335,21 +336,21 @@ def dataset_data(
                 f"{dataset.name} has no {part} subjects with a frame to use; name other test "
                 "subjects or actions."
             )
-    fps = usual_rate(train)
+    fps = most_common_fps(train)
     low, high = (edge(sequence.fps for sequence in train) for edge in (min, max))
     if dataset.name == "custom" and high > (1 + SAME_RATE) * low:
         report(
             Warn(
-                f"the files have {low:g} to {high:g} frames/s and are taken as they are, while "
-                f"videos will be resampled to {fps:g}, the rate of most frames; better bring the "
-                "files to one rate."
+                f"the files have {low:g} to {high:g} frames/s and are not resampled, while videos "
+                f"will be resampled to {fps:g} frames/s, the most common rate; convert the files "
+                "to one frame rate."
             )
         )
     made = tracks(train, recipe.normalisation, dataset.skeleton)
     if folder is None and not fits(made, recipe.mirror, device):
         raise UsageError(
-            "the windows do not fit into the GPU's memory; add --on-host, which leaves them in "
-            "files and sends batches ahead."
+            "the windows do not fit into the GPU's memory; add --on-host, which keeps them in "
+            "files and prefetches batches."
         )
     table = partial(
         Windows,
@@ -366,7 +367,7 @@ def dataset_data(
         fps=fps,
         provenance={
             "dataset": dataset.name,
-            # Of a dataset called synthetic the name says it.
+            # The dataset named synthetic needs no flag.
             **({"synthetic": True} if dataset.synthetic and dataset.name != SYNTHETIC else {}),
             "keypoints": dataset.keypoints,
             "subjects": sorted({sequence.subject for sequence in train}),
@@ -382,8 +383,11 @@ def dataset_data(
     )
 
 
-def usual_rate(sequences: Sequence[PoseSequence]) -> float:
-    """The frame rate, to a whole number, that most frames have; of the first such sequence."""
+def most_common_fps(sequences: Sequence[PoseSequence]) -> float:
+    """Find the frame rate, rounded to an integer, that most frames have.
+
+    Returns the exact rate of the first sequence with it.
+    """
     frames: Counter[int] = Counter()
     for sequence in sequences:
         frames[round(sequence.fps)] += len(sequence)
@@ -394,10 +398,10 @@ def usual_rate(sequences: Sequence[PoseSequence]) -> float:
 def prefetched(
     source: Source, epoch: int, steps: range, size: int, world: World
 ) -> Iterator[Batch]:
-    """The batches of an epoch's steps, on the device.
+    """Yield the batches of an epoch's steps, on the device.
 
-    Batches that are made on the host for a GPU are made two ahead by a thread of their own, in
-    memory from which they travel to the GPU while it computes.
+    Batches made on the host are prefetched two ahead by a thread, in pinned memory for a GPU, so
+    that the copy overlaps with computation.
     """
     made = (source.batch(epoch, step, size, world) for step in steps)
     if not source.on_host:
@@ -414,8 +418,8 @@ def prefetched(
 
 
 def draw_seed(seed: int, number: int, what: str) -> int:
-    """A seed for each thing drawn, of a run's seed and the number of the step or epoch.
+    """Derive the seed of a random draw from the run's seed, the step or epoch, and its purpose.
 
-    A checksum of all three: PyTorch's generator on the CPU looks at 32 bits of a seed only.
+    A checksum of all three, because PyTorch's CPU generator uses only 32 bits of a seed.
     """
     return zlib.crc32(f"{what} {seed} {number}".encode())

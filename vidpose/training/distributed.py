@@ -1,4 +1,4 @@
-"""Processes that train together, as `torchrun` starts them; one alone is the plain case."""
+"""Data-parallel training with the processes that `torchrun` starts; or with one process."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from vidpose.utils.devices import choose_device
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that train together."""
+    """This process's place among those that train together."""
 
     device: torch.device
     why: str
-    """Why it computes there."""
+    """Why the device was chosen, for the user."""
     rank: int = 0
     size: int = 1
 
     @property
     def is_first(self) -> bool:
-        """The first process alone writes files and reports."""
+        """Whether this is the process that writes files and reports."""
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """This process's part of a batch, in the order of ranks; it may be empty."""
+        """Return this process's part of a batch of `count`, in order of ranks; may be empty."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, the same in each."""
+        """Sum a tensor over all processes; all get the result."""
         if self.size > 1:
             value = value.clone()
             dist.all_reduce(value)
         return value
 
     def any_of(self, *flags: bool) -> list[bool]:
-        """For each flag whether a process has it set, the same in each."""
+        """For each flag, whether any process has it set; all get the result."""
         if self.size == 1:
             return list(flags)
         counts: list[int] = self.total(
@@ -60,7 +60,7 @@ def join_world(device: str) -> Iterator[World]:
         device: auto, cpu or cuda; each process takes the GPU of its local rank.
 
     Raises:
-        UsageError: the device is not there, or there are more processes than GPUs.
+        UsageError: the device is not available, or there are more processes than GPUs.
     """
     chosen, why = choose_device(device)
     size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -80,7 +80,7 @@ def join_world(device: str) -> Iterator[World]:
     try:
         yield World(chosen, why, dist.get_rank(), size)
     finally:
-        # What trained together refers to the group in cycles. Left to the interpreter's end, the
-        # group's threads outlive it, and may abort a process whose work is done and saved.
+        # Reference cycles keep the process group alive. If its threads outlive the interpreter,
+        # they may abort a process that has finished and saved its work.
         gc.collect()
         dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What a run changes, step by step: a network, its optimizers, and the average of its weights."""
+"""The trainable state of a run: a network, its optimizers, and the average of its weights."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from vidpose.training.recipe import Recipe
 from vidpose.utils.devices import mixed_precision
 
 BACKEND = "inductor"
-"""Of `torch.compile`."""
+"""Backend of `torch.compile`."""
 
 
 class Learner:
-    """The network of a recipe, freshly made, and how it learns."""
+    """A recipe's network with its optimizers and moving average."""
 
     def __init__(self, recipe: Recipe, joints: int, world: World) -> None:
         torch.manual_seed(recipe.seed)
@@ -45,20 +45,20 @@ class Learner:
             self._network = DistributedDataParallel(self.model, devices)
 
     @property
-    def kept(self) -> LiftingModel:
-        """The network that is measured and kept: the average, if there is one."""
+    def eval_model(self) -> LiftingModel:
+        """The network to validate and save: the moving average, if there is one."""
         return self.model if self.average is None else self.average.model
 
     def step(self, batch: Batch, number: int, lr: float) -> Tensor:
-        """Learn from a batch.
+        """Take one optimizer step.
 
         Args:
-            batch: this process's part of it.
-            number: of the step, counted from the run's start.
+            batch: this process's part of the batch.
+            number: number of the step, counted from the start of the run.
             lr: learning rate.
 
         Returns:
-            The paper's loss summed over this process's samples, metres.
+            The paper's loss, summed over this process's samples, metres.
         """
         for group in (group for some in self.optimizers for group in some.param_groups):
             group["lr"] = lr
@@ -70,13 +70,13 @@ class Learner:
         return loss_sum
 
     def gradients(self, batch: Batch, number: int) -> Tensor:
-        """The first half of `step`: the gradients of the mean loss over all processes' windows."""
+        """Compute the gradients of the mean loss over all processes' windows; see `step`."""
         recipe, device = self.recipe, self.world.device
         inputs, targets, start = batch.inputs, batch.targets, batch.start
-        # DistributedDataParallel takes the mean of the processes' gradients.
+        # DistributedDataParallel averages the processes' gradients.
         weight = self.world.size / batch.size
         if not len(inputs):
-            # Nothing of a short batch is this process's, but the others wait for its gradients.
+            # This process has no part of a short batch, but the others wait for its gradients.
             inputs, targets = (t.new_zeros(1, *t.shape[1:]) for t in (inputs, targets))
             start, weight = 0, 0.0
         loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -92,8 +92,8 @@ class Learner:
             start += len(some)
             together: Any = nullcontext()
             if isinstance(self._network, DistributedDataParallel) and i < len(parts) - 1:
-                together = self._network.no_sync()  # gradients are exchanged once, with the last
-            # To compile for the odd last batch would take longer than to compute it.
+                together = self._network.no_sync()  # synchronise gradients once, with the last part
+            # Compiling for a smaller last batch would take longer than running it eagerly.
             stance = nullcontext() if len(some) == usual else set_stance("force_eager")
             with together, stance:
                 with mixed_precision(device, recipe.precision):
@@ -105,7 +105,7 @@ class Learner:
         return loss_sum
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load_state_dict` needs to go on."""
+        """Return the state for `load_state_dict`."""
         return {
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -113,7 +113,7 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         self.model.load_state_dict(state["model"])
         parts = state.get("optimizers") or [state["optimizer"]]  # older runs had one
         for optimizer, part in zip(self.optimizers, parts, strict=True):
@@ -123,12 +123,12 @@ class Learner:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Compile something small.
+    """Check that `torch.compile` works on this machine.
 
     Raises:
-        UsageError: that does not work here.
+        UsageError: it does not.
     """
-    torch.compiler.reset()  # what earlier runs of this process compiled counts towards a limit
+    torch.compiler.reset()  # earlier compilations of this process count towards a limit
     try:
         torch.compile(torch.sin, backend=BACKEND)(torch.ones(8, device=device))
     except Exception as error:
@@ -140,18 +140,16 @@ def check_compiler(device: torch.device) -> None:
 
 
 def network_class(recipe: Recipe) -> type[LiftingModel]:
-    """The class of a recipe's network.
+    """Look up the class of a recipe's network.
 
     Raises:
-        UsageError: there is none of that name, or it cannot learn from single frames.
+        UsageError: there is no such network, or it does not support single-frame training.
     """
     if recipe.model not in MODELS:
         raise UsageError(f"--model {recipe.model}: choose {', '.join(MODELS)}.")
     kind = MODELS[recipe.model]
     if recipe.single_frame and not kind.all_frames:
-        raise UsageError(
-            "--single-frame is for the network sequence, which answers for all frames."
-        )
+        raise UsageError("--single-frame is for the network sequence, which predicts all frames.")
     return kind
 
 
@@ -161,10 +159,10 @@ def network_sizes(kind: type[LiftingModel]) -> set[str]:
 
 
 def build_model(recipe: Recipe, joints: int) -> LiftingModel:
-    """The network of a recipe; sizes that its kind does not have are left out.
+    """Build a recipe's network from the recipe's fields that are sizes of it.
 
     Raises:
-        UsageError: there is no such network.
+        UsageError: there is no such network, or its sizes are invalid.
     """
     kind = network_class(recipe)
     sizes = {name: getattr(recipe, name) for name in network_sizes(kind)}

@@ -27,16 +27,16 @@ from vidpose.utils.outside import reading
 
 
 def learning_curve(log_csv: Path, out_png: Path) -> Path:
-    """The errors of a training run, epoch by epoch.
+    """Plot a training run's errors by epoch.
 
     Args:
         log_csv: with columns `epoch`, `lr`, `train_mpjpe_mm`, `val_mpjpe_mm` and
-            `val_p_mpjpe_mm`; others are not looked at.
-        out_png: the picture to write.
+            `val_p_mpjpe_mm`; others are ignored.
+        out_png: the image to write.
 
     Raises:
-        DataError: the log has no line, or lacks a column.
-        VidposeError: the picture cannot be written.
+        DataError: the log has no rows, or lacks a column.
+        VidposeError: the image cannot be written.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -65,7 +65,7 @@ def learning_curve(log_csv: Path, out_png: Path) -> Path:
     errors = np.concatenate([log[column] for column in lines])
     errors = errors[np.isfinite(errors)]
     if len(errors):
-        # The first epochs may be off by far more than all that follows.
+        # Errors of the first epochs may be far larger than all later ones.
         top = min(float(errors.max()), 4 * float(np.median(errors)))
         axes.set_ylim(0, 1.06 * top)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

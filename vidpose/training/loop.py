@@ -1,8 +1,8 @@
-"""Training a lifter: one loop, read from top to bottom.
+"""The training loop of a lifting network, read from top to bottom.
 
-What a run learns stands in its `Recipe`, what it leaves in its `RunFolder`. Nothing random is
-carried from step to step: every draw follows from the seed and the step's number, so a run that is
-resumed, or split over several processes, is the same run.
+A `Recipe` configures a run and a `RunFolder` holds its files. No random state is carried from step
+to step: every draw follows from the seed and the number of the step, so a run that is resumed or
+split over several processes is the same run.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from vidpose.training.distributed import World
 from vidpose.training.learner import Learner
 from vidpose.training.optimizers import learning_rate
 from vidpose.training.recipe import Recipe
-from vidpose.training.run_folder import ELSEWHERE, RunFolder, RunState, UnusableStateError
+from vidpose.training.run_folder import NEW_RUN_ADVICE, RunFolder, RunState, UnusableStateError
 from vidpose.training.stopping import StoppedError, stop_requests
 from vidpose.utils.devices import mixed_precision
 from vidpose.utils.outside import reading
 from vidpose.utils.progress import Progress, silent
 
 SAVE_S = 600.0
-"""A run that is killed loses at most about this many seconds; it saves after every epoch, too."""
+"""Seconds between saves within an epoch: about the most that a killed run loses."""
 EVAL_BATCH = 1024
 CHECK_STEPS = 20
-"""On a GPU, steps between checks of whether to stop or to save: a check waits for the GPU."""
+"""Steps between checks whether to stop or save on a GPU, because a check synchronises with it."""
 
 
 def train(
@@ -53,25 +53,25 @@ def train(
     """Train a lifting network.
 
     Args:
-        data: what to learn from.
+        data: the training and validation data.
         out: the run's folder.
-        recipe: what to train and how.
-        world: the device, and the processes that train together; each calls this.
-        resume: go on from `out/state.pt`: the numbers are those of an uninterrupted run.
-        init: begin with these weights, as far as they fit; what does not is reported. May be left
-            out of a run that is resumed.
-        report: takes events for the user.
+        recipe: the network, and how to train it.
+        world: the device, and the processes that train together; each calls this function.
+        resume: continue from `out/state.pt`; the results are those of an uninterrupted run.
+        init: initial weights, copied as far as they fit; `report` gets a summary. A resumed run
+            does not need them.
+        report: receives events for the user.
         progress: wraps the steps of an epoch.
 
     Returns:
         The path of the best checkpoint.
 
     Raises:
-        UsageError: the folder holds a run already and `resume` is not asked for, or there is
-            none to resume, or it has another recipe or other data, or another run is at it.
-        StoppedError: Ctrl-C or SIGTERM came; the state is saved.
-        VidposeError: the loss is no longer a number, or a file cannot be written; what was saved
-            before is kept.
+        UsageError: the folder already holds a run and `resume` is False, there is no run to
+            resume, the run has another recipe or other data, or another process is writing to it.
+        StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
+        VidposeError: the loss is not finite, or a file cannot be written; files saved before are
+            kept.
     """
     if not world.is_first:
         report, progress = ignore, silent
@@ -80,14 +80,14 @@ def train(
     learner = Learner(recipe, len(data.skeleton), world)
     run = RunState()
     if init is not None:
-        # The people that weights have learned from include those of the weights they began with.
+        # Provenance includes the training subjects of the initial weights.
         began_with = init.training | {"sha256": init.sha256}
         data = replace(data, provenance=data.provenance | {"began_with": began_with})
     if resume:
         run, learned = folder.restore(recipe, data.provenance)
         data = replace(data, provenance=learned["data"] | data.provenance)
         what = "holds another network's state"
-        with reading(folder.state, UnusableStateError, what, ELSEWHERE):
+        with reading(folder.state, UnusableStateError, what, NEW_RUN_ADVICE):
             learner.load_state_dict(learned)
     elif init is not None:
         for line in transfer(init, learner.model, data.skeleton):
@@ -96,11 +96,11 @@ def train(
     steps = math.ceil(data.source.samples / recipe.batch)
     with folder.alone(world.is_first), stop_requests() as stop_is_asked:
         if not resume:
-            saver.save(run)  # so that whatever is in the folder from now on can be resumed
+            saver.save(run)  # from now on, the folder always holds a run that can be resumed
         while run.epoch < recipe.epochs:
             begun = time.monotonic()
-            train_mm = 1000 * learn_epoch(learner, data, run, saver, stop_is_asked, progress)
-            errors = validate(learner.kept, data.validation, recipe, world)
+            train_mm = 1000 * train_epoch(learner, data, run, saver, stop_is_asked, progress)
+            errors = validate(learner.eval_model, data.validation, recipe, world)
             row = {
                 "epoch": run.epoch + 1,
                 "lr": learning_rate(recipe, (run.epoch + 1) * steps - 1, steps),
@@ -123,7 +123,7 @@ def train(
 
 
 class Saver:
-    """Writes what a run leaves, in the first process; the others have it say so only."""
+    """Writes a run's files in the first process, and keeps time in all."""
 
     def __init__(self, folder: RunFolder, data: TrainingData, learner: Learner) -> None:
         self.folder = folder
@@ -132,7 +132,7 @@ class Saver:
 
     @property
     def is_due(self) -> bool:
-        """Whether the last time is long enough ago."""
+        """Whether the last save was more than `SAVE_S` ago."""
         return time.monotonic() - self._saved_at > SAVE_S
 
     def save(self, run: RunState) -> None:
@@ -144,11 +144,11 @@ class Saver:
         self._saved_at = time.monotonic()
 
     def end_epoch(self, run: RunState, errors: dict[str, float], better: bool) -> None:
-        """Write everything; the best checkpoint only if this one is better."""
+        """Write all files; the best checkpoint only if `better`."""
         recipe, data = self._learner.recipe, self._data
         if self._learner.world.is_first:
             checkpoint = Checkpoint(
-                model=self._learner.kept,
+                model=self._learner.eval_model,
                 normalisation=recipe.normalisation,
                 fps=data.fps,
                 skeleton=data.skeleton.name,
@@ -165,7 +165,7 @@ class Saver:
         self.save(run)
 
 
-def learn_epoch(
+def train_epoch(
     learner: Learner,
     data: TrainingData,
     run: RunState,
@@ -173,15 +173,15 @@ def learn_epoch(
     stop_is_asked: Callable[[], bool],
     progress: Progress,
 ) -> float:
-    """Learn from the rest of an epoch's batches, and save now and then; `run` counts them.
+    """Train on the remaining batches of an epoch, counting them in `run`, and save regularly.
 
     Returns:
-        The paper's loss, mean over the epoch's samples, metres.
+        The paper's loss, averaged over the epoch's samples, metres.
     """
     recipe, world, source = learner.recipe, learner.world, data.source
     steps = math.ceil(source.samples / recipe.batch)
     check_steps = CHECK_STEPS if world.device.type == "cuda" else 1
-    # What all processes had learned from before the run was saved counts once.
+    # The saved sum is over all processes: count it once.
     before = run.loss_sum if world.is_first else 0.0
     loss_sum = torch.tensor(before, dtype=torch.float64, device=world.device)
     batches = prefetched(source, run.epoch, range(run.step, steps), recipe.batch, world)
@@ -206,7 +206,7 @@ def learn_epoch(
 def _checked(loss_sum: Tensor, run: RunState, folder: RunFolder) -> float:
     value = float(loss_sum)
     if not math.isfinite(value):
-        raise folder.diverged("the loss is no longer a number", run)
+        raise folder.diverged("the loss is no longer finite", run)
     return value
 
 
@@ -214,7 +214,7 @@ def _checked(loss_sum: Tensor, run: RunState, folder: RunFolder) -> float:
 def validate(
     model: LiftingModel, samples: Samples, recipe: Recipe, world: World
 ) -> dict[str, float]:
-    """MPJPE and P-MPJPE in mm, without flip augmentation; the same in every process."""
+    """Compute MPJPE and P-MPJPE in mm, without flip augmentation; all processes get the result."""
     model.eval()
     errors = torch.zeros(2, dtype=torch.float64, device=world.device)
     index = torch.arange(len(samples))
@@ -222,12 +222,12 @@ def validate(
         if not len(part):
             break
         inputs, targets = (t.to(world.device) for t in samples[part])
-        # What is compiled is compiled to train batches of one size.
+        # The compiled blocks are for training batches of one size.
         with set_stance("force_eager"), mixed_precision(world.device, recipe.precision):
             predicted = model(inputs)
         p, t = (x.flatten(0, 1).float().cpu().numpy() for x in (predicted, targets))
         if not math.isfinite(float(p.sum())):
-            errors.fill_(math.inf)  # and no early return: the other processes wait for the sum
+            errors.fill_(math.inf)  # no early return: the other processes wait for the sum
             break
         errors += len(part) * errors.new_tensor([mpjpe(p, t), p_mpjpe(p, t)])
     mean = 1000 * world.total(errors) / len(samples)

@@ -1,4 +1,4 @@
-"""What a step makes smaller: the paper's loss, and what a recipe adds to it."""
+"""Training losses: the paper's MPJPE, and the terms that a recipe adds."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from vidpose.training.recipe import Recipe
 
 
 def losses(predicted: Tensor, target: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """The paper's loss, MPJPE of the root-relative pose (Eq. 8), and the recipe's.
+    """Compute the paper's loss, MPJPE of the root-relative pose (Eq. 8), and the recipe's loss.
 
     Args:
         predicted, target: (B, F, J, 3) poses, metres.
-        recipe: says how much the same error counts of the velocities, and of the poses after
-            Procrustes alignment.
+        recipe: its `velocity` and `procrustes` weight the error of joint velocities, and the error
+            after Procrustes alignment.
 
     Returns:
-        The two, means over frames and joints, summed over the windows.
+        Both losses, averaged over frames and joints and summed over windows.
     """
     error = predicted - target
     mpjpe_m = loss = _mean_distance(error)
@@ -33,16 +33,16 @@ def _mean_distance(error: Tensor) -> Tensor:
 
 
 def procrustes_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """(..., J, 3) twice -> what is left once each pose is moved, turned and scaled to fit.
+    """Compute the residual (..., J, 3) after Procrustes alignment of each pose.
 
-    As `vidpose.metrics.procrustes`, where the source is, on any device and with a gradient. The
-    similarity that was found counts as given for the gradient, which is exact for the sum of
-    squares that it makes least, and nearly so for the mean distance.
+    Like `vidpose.metrics.procrustes` (see there for the source), on any device and differentiable.
+    The alignment is treated as constant in the gradient, which is exact for the sum of squares
+    that it minimises, and a close approximation for the mean distance.
     """
     predicted = predicted - predicted.mean(dim=-2, keepdim=True)
     target = target - target.mean(dim=-2, keepdim=True)
     with torch.no_grad():
-        # A pose that is no number shows in the loss.
+        # A non-finite pose still makes the loss non-finite.
         between = target.mT @ predicted.nan_to_num(0, 0, 0)
         rotation = best_rotation(between)
         spread = predicted.square().sum(dim=(-2, -1)).clamp_min(1e-9)
@@ -51,17 +51,17 @@ def procrustes_error(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 SQUARINGS = 20
-"""Of `best_rotation`: eigenvalues that are 2e-5 apart are told apart; of closer ones it makes no
-difference which is taken."""
+"""Number of squarings in `best_rotation`. It separates eigenvalues that differ by 2e-5; between
+closer ones the choice does not matter."""
 
 
 def best_rotation(between: Tensor) -> Tensor:
-    """(..., 3, 3) A -> the rotations R, never mirror images, that make the trace of R^T A greatest.
+    """(..., 3, 3) A -> the proper rotations R that maximise the trace of R^T A.
 
     B. Horn, "Closed-form solution of absolute orientation using unit quaternions", 1987: the
-    quaternion is the eigenvector of the greatest eigenvalue of a 4 by 4 matrix. It is what all
-    columns of a high power of the matrix point along. (A singular value decomposition gives the
-    same, but a GPU is waited for to hear whether it converged; and on a CPU takes longer.)
+    quaternion is the eigenvector of the largest eigenvalue of a 4x4 matrix, found here by repeated
+    squaring. (A singular value decomposition gives the same result, but synchronises with the GPU
+    to check convergence, and is slower on a CPU.)
     """
     xx, xy, xz, yx, yy, yz, zx, zy, zz = between.double().flatten(-2).unbind(-1)
     rows = [
@@ -71,7 +71,7 @@ def best_rotation(between: Tensor) -> Tensor:
         *(yx - xy, xz + zx, yz + zy, zz - xx - yy),
     ]
     power = torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
-    # Shifted, so that no eigenvalue is below 0; and of nothing at all a rotation, too.
+    # Shift the eigenvalues to 0 and above; a zero matrix then also gives a rotation.
     size = power.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-30)
     power = power / size + torch.eye(4, dtype=power.dtype, device=power.device)
     for _ in range(SQUARINGS):

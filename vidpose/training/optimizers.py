@@ -1,4 +1,4 @@
-"""What turns gradients into steps: AdamW, or Muon for a transformer's matrices; their schedules."""
+"""Optimizers and learning rate schedules: AdamW, with Muon for a transformer's matrices."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from vidpose.training.recipe import Recipe
 from vidpose.utils.devices import choose_precision
 
 MOMENTUM = 0.95
-LIKE_ADAMW = 0.2
-"""The root mean square of AdamW's steps, about, in learning rates (Liu et al., see `Muon`)."""
+ADAMW_RMS = 0.2
+"""Typical root mean square of AdamW's steps, in learning rates (Liu et al., see `Muon`)."""
 QUINTIC = (3.4445, -4.7750, 2.0315)
-"""Of Newton-Schulz: chosen by K. Jordan so that small singular values rise fastest."""
+"""Newton-Schulz coefficients, chosen by K. Jordan so that small singular values grow fastest."""
 ITERATIONS = 5
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a step, counted from the run's start, by the recipe's schedule."""
+    """Compute the learning rate of a step, counted from the start of the run."""
     if recipe.schedule == "exponential":
         return recipe.lr * recipe.lr_decay ** (step // steps_per_epoch)
     total = recipe.epochs * steps_per_epoch
@@ -37,7 +37,7 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
 
 
 def optimizers_for(model: LiftingModel, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """The recipe's optimizers, each with its part of the parameters of a model on its device."""
+    """Make the recipe's optimizers for a model, which is on its device already."""
     groups = _groups(model, recipe)
     matrices = _matrices(model) if recipe.optimizer == "muon" else {}
 
@@ -55,8 +55,8 @@ def optimizers_for(model: LiftingModel, recipe: Recipe) -> list[torch.optim.Opti
 
 
 def _matrices(model: LiftingModel) -> dict[Tensor, int]:
-    """Those in a transformer's blocks, of other networks none; and of how many each is put
-    together: queries, keys and values are three.
+    """Select the matrices in transformer blocks, with the number of matrices stacked in each:
+    queries, keys and values are three. Other networks have none.
     """
     if not isinstance(model.config, TransformerConfig):
         return {}
@@ -68,11 +68,11 @@ def _matrices(model: LiftingModel) -> dict[Tensor, int]:
 
 
 def _groups(model: LiftingModel, recipe: Recipe) -> list[dict[str, Any]]:
-    """All parameters, with their weight decay.
+    """Group the parameters by weight decay.
 
-    A single frame attends to no other. What networks know of other frames, its position and the
-    queries and keys, would get no gradient from single frames, and decay. So these do not decay,
-    and the position is not trained.
+    In single-frame training a frame attends only to itself, so temporal queries and keys get no
+    gradient and would only decay. They have no weight decay, and the positional embedding of the
+    frames is frozen.
     """
     attention, rest = [], []
     for name, parameter in model.named_parameters():
@@ -87,27 +87,29 @@ def _groups(model: LiftingModel, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 class Muon(torch.optim.Optimizer):
-    """A matrix's step is its momentum with all singular values brought to about 1.
+    """Muon: steps along the orthogonalised momentum of each matrix.
 
-    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; the size of
-    the steps as in J. Liu et al., "Muon is scalable for LLM training", 2025 (arXiv 2502.16982), so
-    that AdamW's learning rates and weight decay fit.
+    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024. Steps are
+    scaled as in J. Liu et al., "Muon is scalable for LLM training", 2025 (arXiv 2502.16982), so
+    that AdamW's learning rates and weight decay can be used.
 
-    PyTorch's own always computes in bf16, for which a CPU without it takes five times as long, and
-    takes queries, keys and values, which lie in one matrix, for one.
+    PyTorch's own Muon always computes in bf16, which takes five times as long on a CPU without
+    bf16 support, and treats stacked queries, keys and values as a single matrix.
     """
 
     def __init__(self, params: list[dict[str, Any]], lr: float, *, bf16: bool = False) -> None:
-        """Take groups of matrices, with their weight decay. Their `parts`, 1 by default, tell of
-        how many matrices, one above the other, each is put together. The singular values are
-        brought to 1 in `bf16`, as by K. Jordan, or in fp32.
+        """Take parameter groups of matrices.
+
+        A group's `parts`, 1 by default, is the number of matrices stacked in each parameter.
+        Orthogonalise in bf16, as K. Jordan does, or in fp32.
         """
         self._bf16 = bf16
         super().__init__(params, {"lr": lr, "weight_decay": 0.0, "parts": 1, "bf16": bf16})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on as the run began: those that were begun before `bf16` was there are in fp32. In
-        fp32, too, where this one was made so, for the machine may be another.
+        """Restore a state; bf16 only if both the saved optimizer and this one use it.
+
+        Runs from before the option `bf16` used fp32, and this machine may not support bf16.
         """
         super().load_state_dict(state_dict)
         for group in self.param_groups:
@@ -115,7 +117,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Take a step; all matrices of a shape at once."""
+        """Take a step, with all matrices of one shape in a batch."""
         assert closure is None
         alike: dict[Any, list[tuple[Tensor, Tensor, float]]] = defaultdict(list)
         for group in self.param_groups:
@@ -129,7 +131,7 @@ class Muon(torch.optim.Optimizer):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parts = group["parts"]
                 for weights, wanted in zip(parameter.chunk(parts), ahead.chunk(parts), strict=True):
-                    rate = group["lr"] * LIKE_ADAMW * math.sqrt(max(wanted.shape))
+                    rate = group["lr"] * ADAMW_RMS * math.sqrt(max(wanted.shape))
                     key = wanted.shape, torch.bfloat16 if group["bf16"] else torch.float32
                     alike[key].append((weights, wanted, rate))
         for (_, dtype), some in alike.items():
@@ -139,11 +141,11 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(N, A, B) -> (N, A, B), the same singular vectors, but singular values near 1.
+    """(N, A, B) -> (N, A, B), with the same singular vectors and singular values near 1.
 
-    By Newton-Schulz iterations, which end between 0.68 and 1.2 unless a value was below some 1/300
-    of the matrix's norm. Rows of zeros stay so. Products are in `dtype`; bf16 takes half the time
-    where the hardware computes in it.
+    Newton-Schulz iterations bring singular values to between 0.68 and 1.2, except those below
+    about 1/300 of the matrix's norm. Rows of zeros stay zero. Products are in `dtype`; bf16 takes
+    half the time on hardware that supports it.
     """
     a, b, c = QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]

@@ -1,6 +1,6 @@
-"""What a training run works on, where and with which start; how it learns is its `Recipe`.
+"""Options of a training run besides its `Recipe`: data, output folder, initial weights, device.
 
-Like the recipe, this is read by the command line before PyTorch is imported.
+Like the recipe, the command line imports this before PyTorch.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(Options):
-    """What a run needs besides its recipe.
+    """Options of a run besides its recipe.
 
     Raises:
-        UsageError: a value is none of the choices.
+        UsageError: a value is not one of its choices.
     """
 
     dataset: str = option(
         MISSING,
         "mocap: a folder of motion capture, BVH or .npz, seen by random virtual cameras; "
-        "synthetic: made on the spot.",
+        "synthetic: generated if missing.",
         DATA,
         choices=("h36m", "mpi_inf_3dhp", "humaneva", "mocap", "synthetic", "custom"),
         common=True,
@@ -46,7 +46,7 @@ class TrainOptions(Options):
     )
     more_data: Path | None = option(
         None,
-        "For mocap: a second folder of motion capture, of which --more-share of the windows come.",
+        "For mocap: a second folder of motion capture; --more-share of the windows come from it.",
         DATA,
         metavar="DIR",
         parse=Path,
@@ -54,11 +54,11 @@ class TrainOptions(Options):
     out: Path = option(
         Path("outputs/train"), "The run's folder.", RUN, metavar="DIR", parse=Path, common=True
     )
-    resume: bool = option(False, "Go on with the run in --out.", RUN, common=True)
+    resume: bool = option(False, "Continue the run in --out.", RUN, common=True)
     recipe: str | None = option(
         None,
-        "How to learn: as the paper says, as the official code's README says, or as our own "
-        "weights.",
+        "Training settings: the paper's, those of the official code's README, or those of "
+        "vidpose's own weights.",
         LEARNING,
         default_text="paper; for mocap vidpose",
         choices=("paper", "official", "vidpose"),
@@ -69,22 +69,22 @@ class TrainOptions(Options):
     )
     test_subjects: tuple[str, ...] | None = option(
         None,
-        "Whom to test on, and not to train on.",
+        "Held-out subjects, to test on.",
         DATA,
-        default_text="as the field does; for mocap 02,10,12",
+        default_text="the dataset's usual ones; for mocap 02,10,12",
         metavar="NAME,...",
         parse=parse_names,
     )
     val_subjects: tuple[str, ...] | None = option(
         None,
-        "For mocap: people that choose the best weights and are not trained on, in place of takes "
-        "of the people who are trained on.",
+        "For mocap: held-out subjects to choose the best weights on, instead of takes of the "
+        "training subjects.",
         DATA,
         metavar="NAME,...",
         parse=parse_names,
     )
     train_subjects: tuple[str, ...] | None = option(
-        None, "Whom to train on, likewise.", DATA, metavar="NAME,...", parse=parse_names
+        None, "Training subjects.", DATA, metavar="NAME,...", parse=parse_names
     )
     actions: tuple[str, ...] | None = option(
         None, "Only these groups of actions.", DATA, metavar="NAME,...", parse=parse_names
@@ -92,13 +92,13 @@ class TrainOptions(Options):
     on_host: bool = option(False, "For datasets larger than the GPU's memory.", DATA)
     init_from: str | Path | None = option(
         None,
-        "Fine-tune: begin with these weights, also of another skeleton or number of frames.",
+        "Fine-tune these weights, which may have another skeleton or number of frames.",
         NETWORK,
         metavar="NAME|PATH",
     )
     device: str = option(
         "auto",
-        "Where networks compute; auto takes a GPU if there is one.",
+        "Device to train on; auto: a GPU if there is one.",
         RUN,
         choices=("auto", "cpu", "cuda"),
         common=True,

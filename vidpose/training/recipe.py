@@ -1,4 +1,4 @@
-"""What a training run is: the network's sizes and how it learns. Named recipes per dataset."""
+"""Training recipes: network sizes and training settings, with named recipes per dataset."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vidpose.training.options import DATA, LEARNING, NETWORK, RUN
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Options):
-    """Everything that decides what a run learns; stored in its checkpoints.
+    """All settings that determine the result of a run; stored in its checkpoints.
 
-    The defaults are the paper's for Human3.6M (section 4.2): see docs/training.md. A field that is
-    an `option` is one of `vidpose train`, too.
+    The defaults are the paper's for Human3.6M (section 4.2): see docs/training.md. Each `option`
+    is also an option of `vidpose train`.
 
     Raises:
-        UsageError: a value makes no sense.
+        UsageError: a value is invalid.
     """
 
     name: str = "paper"
@@ -49,90 +49,90 @@ class Recipe(Options):
         minimum=1,
         maximum=1000,
     )
-    joint_positions: bool = option(True, "Tell joints apart by a learned embedding.", NETWORK)
-    frame_positions: bool = option(True, "Tell frames apart by a learned embedding.", NETWORK)
+    joint_positions: bool = option(True, "Learned positional embedding of joints.", NETWORK)
+    frame_positions: bool = option(True, "Learned positional embedding of frames.", NETWORK)
     stride: int = option(
         4,
-        "For the network sequence: frames from one window to the next, when it slides.",
+        "For the network sequence: frames from one window to the next in inference.",
         NETWORK,
         minimum=1,
     )
-    drop_path: float = option(0.1, "Stochastic depth of the last block.", NETWORK, minimum=0)
+    drop_path: float = option(
+        0.1, "Stochastic depth: drop rate of the last block.", NETWORK, minimum=0
+    )
     normalisation: str = option(
         "screen",
-        "How 2D joints become the network's input. screen: their place in the picture; person-2: "
-        "the person as a camera turned towards them would see them, at one size; person: the "
-        "first version of it, for runs that began with it.",
+        "Normalisation of the 2D joints. screen: image coordinates; person-2: rotate the camera "
+        "towards the person and scale them to a fixed size; person: its first version, for runs "
+        "that started with it.",
         DATA,
         choices=("screen", "person-2", "person"),
     )
     epochs: int = option(
-        130, "How often the data, or --windows of it, are seen.", LEARNING, minimum=1, common=True
+        130, "Passes over the data, or over --windows.", LEARNING, minimum=1, common=True
     )
     batch: int = option(
         1024, "Windows in a step, over all processes together.", LEARNING, minimum=1, common=True
     )
     accumulate: int = option(
         1,
-        "Parts in which a process computes its share of a step, to save memory.",
+        "Gradient accumulation: parts in which a process computes its share of a batch.",
         LEARNING,
         minimum=1,
     )
     optimizer: str = option(
         "adamw",
-        "muon: that for the matrices of a transformer's blocks, AdamW for the rest.",
+        "muon: Muon for the matrices in transformer blocks, AdamW for the rest.",
         LEARNING,
         choices=("adamw", "muon"),
     )
-    lr: float = option(2e-4, "Learning rate at its highest.", LEARNING, common=True)
+    lr: float = option(2e-4, "Highest learning rate.", LEARNING, common=True)
     schedule: str = option(
         "exponential",
-        "exponential: times --lr-decay after every epoch; cosine: a short rise, then half a "
-        "cosine.",
+        "exponential: multiplied by --lr-decay after every epoch; cosine: linear warm-up, then "
+        "cosine decay.",
         LEARNING,
         choices=("exponential", "cosine"),
     )
     lr_decay: float = option(0.98, "See --schedule.", LEARNING)
     warmup: float = option(
-        0.02, "Share of the run in which a cosine schedule rises.", LEARNING, minimum=0
+        0.02, "Cosine schedule: warm-up, as a fraction of the run.", LEARNING, minimum=0
     )
-    weight_decay: float = option(0.1, "Pull of all weights towards 0.", LEARNING, minimum=0)
+    weight_decay: float = option(0.1, "Weight decay.", LEARNING, minimum=0)
     velocity: float = option(
         0.0,
-        "For networks that answer for all frames of a window: how much the error of the joints' "
-        "velocities (metres a frame) counts, against jitter.",
+        "Loss weight of the joints' velocity error (metres per frame), against jitter; for "
+        "networks that predict all frames of a window.",
         LEARNING,
         minimum=0,
     )
     procrustes: float = option(
         0.0,
-        "How much the error counts that is left once each pose is moved, turned and scaled to fit.",
+        "Loss weight of the error after Procrustes alignment.",
         LEARNING,
         minimum=0,
     )
     ema: float = option(
         0.0,
-        "Measure and keep a moving average of the weights, of which this part stays at every step; "
-        "0: the weights themselves.",
+        "Decay of the exponential moving average of the weights, which is validated and saved; 0: "
+        "no average.",
         LEARNING,
         minimum=0,
     )
-    mirror: bool = option(
-        True, "Learn from the mirror images, too: every window comes twice in an epoch.", DATA
-    )
+    mirror: bool = option(True, "Add the mirror image of every window to the epoch.", DATA)
     val_fraction: float = option(
-        0.05, "Of the training subjects' takes, set aside to choose the best weights.", DATA
+        0.05, "Fraction of the training subjects' takes to use for validation.", DATA
     )
     select_on: str = option(
         "validation",
-        "What chooses the best weights: takes of the training subjects that are set aside, or the "
-        "test subjects, as the official code does.",
+        "Data to choose the best weights on: validation takes of the training subjects, or the "
+        "test subjects, as in the official code.",
         LEARNING,
         choices=("validation", "test"),
     )
     precision: str = option(
         "auto",
-        "auto: bf16 where the hardware computes in it.",
+        "auto: bf16 where the hardware supports it.",
         RUN,
         choices=("auto", "bf16", "fp32"),
     )
@@ -142,50 +142,48 @@ class Recipe(Options):
         "shorter steps in long runs. Needs a C++ compiler.",
         RUN,
     )
-    seed: int = option(
-        0, "Decides everything that is drawn at random.", RUN, minimum=0, maximum=2**32 - 1
-    )
+    seed: int = option(0, "Random seed.", RUN, minimum=0, maximum=2**32 - 1)
 
-    fps: float = option(30.0, "For mocap: frames a second of the windows.", DATA)
-    windows: int = option(16_384, "For mocap: windows drawn for an epoch.", DATA, minimum=1)
+    fps: float = option(30.0, "For mocap: frame rate of the windows.", DATA)
+    windows: int = option(16_384, "For mocap: windows per epoch.", DATA, minimum=1)
     more_share: float = option(
         0.3, "For mocap: the share of the windows that come from --more-data.", DATA, minimum=0
     )
     mixed: float = option(
         0.6,
-        "For mocap: the share of the windows in which people get trunk, arms and legs of several "
-        "motions. That is far more poses than were captured; less of it at the end of a training "
-        "brings back how people really move.",
+        "For mocap: share of windows that combine trunk, arms and legs of several motions, which "
+        "gives far more poses than were captured. Less of it at the end of training brings the "
+        "poses closer to real motion.",
         DATA,
         minimum=0,
         maximum=1,
     )
     single_frame: bool = option(
         False,
-        "For mocap and the network sequence: learn from single frames in place of windows. A "
-        "window's frames are much alike, single ones are as many people and cameras. What the "
-        "network knows of other frames stays as it is.",
+        "For mocap and the network sequence: train on single frames instead of windows. A window's "
+        "frames are much alike; single frames show as many people and cameras. Temporal attention "
+        "and positions are not trained.",
         LEARNING,
     )
-    val_windows: int = option(2048, "For mocap: windows that are validated on.", DATA, minimum=1)
+    val_windows: int = option(2048, "For mocap: validation windows.", DATA, minimum=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.frames < 1 or self.frames % 2 == 0:
-            raise UsageError(f"frames must be odd, for a window has a centre; not {self.frames}.")
+            raise UsageError(f"frames must be odd, for a centre frame; not {self.frames}.")
         if not 0 < self.val_fraction < 1:
-            raise UsageError(f"val_fraction lies between 0 and 1, not at {self.val_fraction:g}.")
+            raise UsageError(f"val_fraction must be between 0 and 1, not {self.val_fraction:g}.")
         if not (0 < self.lr < math.inf and 0 < self.lr_decay <= 1 and 0 < self.fps < math.inf):
             raise UsageError("lr and fps must be positive, and lr_decay above 0 and at most 1.")
         if self.more_share >= 1:
-            raise UsageError(f"more_share lies from 0 to below 1, not at {self.more_share:g}.")
+            raise UsageError(f"more_share must be below 1, not {self.more_share:g}.")
         if self.ema >= 1:
-            raise UsageError(f"ema lies from 0 to below 1, not at {self.ema:g}.")
+            raise UsageError(f"ema must be below 1, not {self.ema:g}.")
 
 
 PAPER = Recipe()
 OFFICIAL = replace(PAPER, name="official", batch=512, epochs=200, lr_decay=0.99)
-"""The official repository's commands, by input: 4e-5 on CPN's 2D joints, 4e-4 on true ones."""
+"""The official repository's commands; lr is 4e-5 for CPN's 2D joints, 4e-4 for the true ones."""
 MOCAP = Recipe(
     name="vidpose",
     model="sequence",
@@ -203,17 +201,17 @@ MOCAP = Recipe(
     windows=4096,
     val_windows=256,
 )
-"""The last stage of `default`, which begins with weights that saw single frames: see its card."""
+"""The last stage of `default`, which starts from single-frame training: see its model card."""
 
 
 def recipe_for(dataset: str, name: str | None = None, keypoints: str | None = None) -> Recipe:
-    """The named recipe for a dataset; by default its own.
+    """Return a named recipe for a dataset, by default the dataset's own.
 
     Args:
         dataset: h36m, mpi_inf_3dhp, humaneva, synthetic, custom or mocap.
         name: paper, official or vidpose.
-        keypoints: where the 2D joints come from, by default the dataset's; the official
-            repository's recipe depends on it.
+        keypoints: source of the 2D joints, on which the official recipe depends; by default the
+            dataset's.
 
     Raises:
         UsageError: there is no such recipe.
@@ -231,8 +229,8 @@ def recipe_for(dataset: str, name: str | None = None, keypoints: str | None = No
         raise UsageError(f"There is no recipe {name!r}; there are {', '.join(recipes)}.")
     recipe = replace(recipes[name], normalisation="person-2" if mocap else "screen")
     if name != "vidpose" and dataset == "humaneva":
-        # 43 frames are the paper's; batch, epochs and decay are VideoPose3D's for this set, for
-        # the paper gives none.
+        # 43 frames are the paper's; batch, epochs and decay are VideoPose3D's for this dataset,
+        # because the paper gives none.
         return replace(recipe, frames=43, batch=128, epochs=1000, lr_decay=0.996)
     if name != "vidpose" and dataset == "mpi_inf_3dhp":
         return replace(recipe, frames=9)

@@ -1,4 +1,4 @@
-"""A training run by the name of a dataset: what `vidpose train` does."""
+"""The implementation of `vidpose train`: open a dataset by name and train on it."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def run(
     progress: Progress = silent,
     **changes: Any,
 ) -> Path:
-    """Train on a dataset by its name; see `train` for what is not said here.
+    """Train on a dataset by name; see also `train`.
 
     Args:
-        options: what to train on, where and with which start.
+        options: data, output folder, initial weights.
         world: the device, and the processes that train together.
-        report: takes events for the user.
+        report: receives events for the user.
         progress: wraps the steps of an epoch.
-        changes: of the recipe's fields.
+        changes: fields of the recipe to change.
 
     Returns:
         The path of the best checkpoint.
 
     Raises:
-        UsageError: an option has no effect here, or makes no sense.
+        UsageError: an option has no effect here, or is invalid.
     """
     if not world.is_first:
         report, progress = ignore, silent
@@ -57,18 +57,18 @@ def run(
     if options.resume and world.any_of(not folder.is_usable())[0]:
         if options.init_from is None and folder.began_with_weights():
             raise UsageError(
-                f"{folder.state} is damaged or holds no run, so this run has to begin again; give "
-                "--init-from, the weights that it began with, too."
+                f"{folder.state} is damaged or holds no run, so this run has to start again; add "
+                "--init-from with its initial weights."
             )
         if world.is_first:
             aside = folder.set_aside()
             report(
                 Warn(
-                    f"{folder.state} is damaged or holds no run, so this run begins again; what "
-                    f"was there is in {aside}."
+                    f"{folder.state} is damaged or holds no run, so this run starts again; the old "
+                    f"files are in {aside}."
                 )
             )
-        world.any_of(False)  # the others wait until it is moved
+        world.any_of(False)  # the other processes wait until the files are moved
         options = replace(options, resume=False)
     usual = recipe_for(options.dataset, options.recipe, options.keypoints)
     recipe = replace(usual, **changes)
@@ -79,8 +79,8 @@ def run(
     if recipe.select_on == "test":
         report(
             Warn(
-                "the test subjects choose the best weights, as in the official code: the error on "
-                "them is then no longer that of people never seen."
+                "the best weights are chosen on the test subjects, as in the official code, so the "
+                "test error is too optimistic for new people."
             )
         )
     init = None if options.init_from is None else load_checkpoint(find_weights(options.init_from))
@@ -112,7 +112,7 @@ def open_data(
     progress: Progress,
     report: Report = ignore,
 ) -> TrainingData:
-    """What the options say to learn from."""
+    """Open the training data that the options name."""
     by_count = options.resume and RunFolder(options.out).splits_by_count()
     if options.dataset == "mocap":
         folders = [options.folder, *filter(None, [options.more_data])]
@@ -128,7 +128,7 @@ def open_data(
             world.device,
             vary=begun or replace(TRAINING, mixed=recipe.mixed),
             more=sources[1] if len(sources) > 1 else (),
-            choose_on=options.val_subjects or (),
+            val_subjects=options.val_subjects or (),
             by_count=by_count,
         )
     dataset = open_dataset(
@@ -146,28 +146,24 @@ def open_data(
 
 
 def check_effects(options: TrainOptions, recipe: Recipe, changes: dict[str, Any]) -> None:
-    """Refuse options that were given but would have no effect.
-
-    Raises:
-        UsageError: there is one.
-    """
+    """Raise UsageError for an option that was given but has no effect."""
     given = {name for name, value in vars(options).items() if value not in (None, False)}
     for names, why in _without_effect(options, recipe):
         for name in sorted(names & (given | changes.keys())):
             raise UsageError(f"{flag(name)} has no effect {why}; leave it out.")
     if recipe.single_frame and options.init_from is None and not options.resume:
         raise UsageError(
-            "single frames leave alone what a network knows of other frames, and a new one knows "
-            "nothing; give --init-from weights that were trained on windows."
+            "--single-frame does not train the temporal attention; add --init-from with weights "
+            "that were trained on windows."
         )
 
 
 def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set[str], str]]:
-    """Names of options, and where they do nothing."""
+    """Yield the names of options without effect, and the reason."""
     kind = network_class(recipe)
     if options.dataset == "mocap":
         data = {"keypoints", "on_host", "train_subjects", "actions", "mirror"}
-        yield data, "on motion capture, where --test-subjects is all there is to choose"
+        yield data, "on motion capture"
     else:
         names = {"fps", "windows", "mixed", "single_frame", "val_windows"}
         yield names | {"more_data", "more_share", "val_subjects"}, "except on motion capture"
@@ -179,9 +175,9 @@ def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set
         yield {"val_fraction", "val_subjects"}, "with --select-on test"
     yield {"lr_decay" if recipe.schedule == "cosine" else "warmup"}, f"with {recipe.schedule} rates"
     if recipe.velocity and (recipe.single_frame or not kind.all_frames):
-        yield {"velocity"}, "where a network sees or answers for one frame only"
+        yield {"velocity"}, "on a network that takes or predicts single frames"
     if not issubclass(kind.config_class, TransformerConfig):
-        yield {"compile"}, f"on the network {recipe.model}, which has no transformer's blocks"
+        yield {"compile"}, f"on the network {recipe.model}, which has no transformer blocks"
     sizes = {name for model in MODELS.values() for name in network_sizes(model)}
     yield sizes - network_sizes(kind), f"on the network {recipe.model}"
 

@@ -1,12 +1,12 @@
-"""The folder of a training run: what is in it, and how a run is taken up again.
+"""The folder of a training run: its files, and how a run is resumed.
 
-state.pt            where --resume goes on: weights, optimizer, place in the run, log
-best.safetensors    the checkpoint with the least validation error
-last.safetensors    the checkpoint of the newest epoch
-log.csv             a line per epoch
-curve.png           the same as a picture
-tensorboard/        the same for TensorBoard, where it is installed
-set-aside-1/ ...    a run that could not be taken up again, as it was
+state.pt            state for --resume: weights, optimizers, position in the run, log
+best.safetensors    the checkpoint with the lowest validation error
+last.safetensors    the checkpoint of the last epoch
+log.csv             one row per epoch
+curve.png           the log as a plot
+tensorboard/        the log for TensorBoard, if it is installed
+set-aside-1/ ...    the files of a run that could not be resumed
 """
 
 from __future__ import annotations
@@ -35,37 +35,37 @@ from vidpose.utils.outside import number, reading, whole
 
 FORMAT = "vidpose-run/1"
 MAY_DIFFER = ("epochs", "precision", "accumulate", "compile")
-"""A run may be made longer or shorter on the way, and go on on another machine."""
+"""Recipe fields that may change when a run is resumed, for example on another machine."""
 
 NOT_IN_OLDER = ("subjects", "chosen_on", "checksum")
-"""What older versions did not store of all data."""
+"""Provenance keys that older versions did not always store."""
 
 
 @dataclass
 class RunState:
-    """How far a run is; the model and the optimizers hold their part themselves."""
+    """Progress of a run; the state of model and optimizers is in the `Learner`."""
 
     epoch: int = 0
     """Epochs completed."""
     step: int = 0
-    """Steps completed in the epoch that has begun."""
+    """Steps completed in the current epoch."""
     loss_sum: float = 0.0
-    """Over the samples of those steps, of all processes, metres."""
+    """Sum over the samples of those steps, in all processes, metres."""
     samples: int = 0
     best_mm: float = float("inf")
     log: list[dict[str, float]] = field(default_factory=list)
 
 
 class UnusableStateError(VidposeError):
-    """A state.pt that cannot be read, or holds no state of a run."""
+    """state.pt cannot be read, or does not hold the state of a run."""
 
 
-ELSEWHERE = "start a new run in another --out"
-"""What helps then."""
+NEW_RUN_ADVICE = "start a new run in another --out"
+"""Advice in that case."""
 
 
 def _checked(run: RunState) -> RunState:
-    """Raise ValueError unless the numbers of a file can be those of a run."""
+    """Raise ValueError unless the values read from a file are valid."""
     for name in ("epoch", "step", "samples"):
         whole(name, getattr(run, name), 0, 1 << 48)
     number("loss_sum", run.loss_sum, 0, math.inf)
@@ -77,7 +77,7 @@ def _checked(run: RunState) -> RunState:
 
 
 def _short(value: Any) -> Any:
-    """For a sentence: weights by their checksum alone."""
+    """Shorten a value for a message: weights to their checksum."""
     return value["sha256"] if isinstance(value, dict) and "sha256" in value else value
 
 
@@ -94,17 +94,17 @@ class RunFolder:
         self.board = folder / "tensorboard"
 
     def check(self, resume: bool) -> None:
-        """Refuse to overwrite a run, to resume none, or to train what could not be saved.
+        """Check that the folder can be written and that `resume` fits its content.
 
         Raises:
-            UsageError: `resume` does not go with what is there.
-            VidposeError: the folder cannot be written to.
+            UsageError: there is a run already, or no run to resume.
+            VidposeError: the folder cannot be written.
         """
         files = (self.state, self.best, self.last, self.log, self.curve)
         for path in files:
             check_writable(path)
         if os.path.lexists(self.board) and (self.board.is_symlink() or not self.board.is_dir()):
-            raise UsageError(f"{self.board} is no folder of a run; choose another --out.")
+            raise UsageError(f"{self.board} is not a folder of a run; choose another --out.")
         if resume and not self.state.exists():
             raise UsageError(f"{self.folder} holds no run to resume; leave --resume out.")
         if resume:
@@ -115,32 +115,32 @@ class RunFolder:
             )
         if there := [path.name for path in files if os.path.lexists(path)]:
             raise UsageError(
-                f"{self.folder} holds {there[0]} already, which a new run would replace; choose "
+                f"{self.folder} holds {there[0]} already, which a new run would overwrite; choose "
                 "another --out."
             )
 
     @contextmanager
     def alone(self, writes: bool) -> Iterator[None]:
-        """Keep two runs from writing into one folder.
+        """Lock the folder against other runs.
 
         Args:
-            writes: whether this process is the one that writes.
+            writes: whether this process writes the files.
 
         Raises:
-            UsageError: another one is at it.
-            VidposeError: the folder cannot be made.
+            UsageError: another run holds the lock.
+            VidposeError: the folder cannot be created.
         """
         if not writes:
             yield
             return
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FolderLock(self.folder.resolve())  # the user's own link to another disk is fine
+            lock = FolderLock(self.folder.resolve())  # follows the user's link to another disk
         try:
             if not lock.held:
                 raise UsageError(
-                    f"another run writes into {self.folder}; wait for its end, or choose another "
-                    "--out."
+                    f"another run is writing to {self.folder}; wait until it ends, or choose "
+                    "another --out."
                 )
             yield
         finally:
@@ -149,41 +149,41 @@ class RunFolder:
     def save(
         self, run: RunState, recipe: Recipe, provenance: dict[str, Any], learned: dict[str, Any]
     ) -> None:
-        """Write all that a run needs to go on; the file appears complete or not at all.
+        """Write state.pt atomically.
 
         Args:
-            run: how far it is.
-            recipe: what is trained.
-            provenance: of the data.
+            run: progress of the run.
+            recipe: its recipe.
+            provenance: provenance of the data.
             learned: the learner's `state_dict`.
 
         Raises:
-            VidposeError: a weight is no number, or the file cannot be written; what was saved
-                before stays.
+            VidposeError: a weight is not finite, or the file cannot be written; the old file
+                stays.
         """
         if not all(bool(tensor.isfinite().all()) for tensor in learned["model"].values()):
-            raise self.diverged("the weights are no longer numbers", run)
+            raise self.diverged("the weights are no longer finite", run)
         content = {"format": FORMAT, "recipe": recipe.to_dict(), "data": provenance}
-        # Through memory: on a full disk PyTorch's own writer prints a second error as it is freed.
+        # Via memory: on a full disk, PyTorch's own writer prints a second error when it is freed.
         buffer = io.BytesIO()
         torch.save(content | {"run": vars(run)} | learned, buffer)
         with replacing(self.state) as temporary:
             temporary.write_bytes(buffer.getbuffer())
 
     def read(self) -> dict[str, Any]:
-        """What `save` wrote: format, recipe, data, run, and the learner's state.
+        """Read what `save` wrote: format, recipe, data, run, and the learner's state.
 
         Raises:
-            UnusableStateError: the file is damaged or something else.
-            VidposeError: reading it is not permitted.
+            UnusableStateError: the file is damaged or holds something else.
+            VidposeError: the file is missing or cannot be read.
         """
         if why := obstacle(self.state, "leave --resume out"):
             raise VidposeError(f"{self.state} {why}.")
-        with reading(self.state, UnusableStateError, "is damaged or holds no run", ELSEWHERE):
+        with reading(self.state, UnusableStateError, "is damaged or holds no run", NEW_RUN_ADVICE):
             content: dict[str, Any] = torch_files.read(self.state)
             if content["format"] != FORMAT:
                 raise ValueError(f"it is not of the format {FORMAT}")
-            # What older runs do not name yet was as it is by default.
+            # Fields that older runs lack had the default's behaviour.
             recipe, data = content["recipe"], content["data"]
             if "singles" in recipe:
                 recipe["single_frame"] = recipe.pop("singles")
@@ -194,7 +194,7 @@ class RunFolder:
         return content
 
     def is_usable(self) -> bool:
-        """Whether a run can be taken up again, as far as the file itself tells."""
+        """Whether state.pt can be read, so that the run can be resumed."""
         try:
             self.read()
         except UnusableStateError:
@@ -202,7 +202,7 @@ class RunFolder:
         return True
 
     def set_aside(self) -> Path:
-        """Move all files of a run out of the way, into a new folder in this one.
+        """Move all files of a run into a new subfolder.
 
         Raises:
             VidposeError: they cannot be moved.
@@ -218,7 +218,7 @@ class RunFolder:
         return aside
 
     def recipe_as_begun(self, recipe: Recipe) -> Recipe:
-        """A run's input is prepared as it was when the run began.
+        """Give a resumed run the version of the normalisation that it started with.
 
         Raises:
             VidposeError: the run cannot be read.
@@ -228,7 +228,7 @@ class RunFolder:
         return replace(recipe, normalisation=began) if began == first_version else recipe
 
     def variation_as_begun(self) -> Variation | None:
-        """What a run on motion capture draws for every window, also if today's runs draw more.
+        """The variation that a run on motion capture started with, if it stores one.
 
         Raises:
             VidposeError: the run cannot be read.
@@ -237,7 +237,7 @@ class RunFolder:
         return None if stored is None else Variation.from_dict(stored)
 
     def splits_by_count(self) -> bool:
-        """Whether an older version began the run, see `vidpose.datasets.dataset.hold_out`.
+        """Whether an older version started the run, see `vidpose.datasets.dataset.hold_out`.
 
         Raises:
             VidposeError: the run cannot be read.
@@ -245,7 +245,7 @@ class RunFolder:
         return "checksum" not in self.read()["data"]
 
     def began_with_weights(self) -> bool:
-        """Whether the last weights say that the run began with others; False if there are none."""
+        """Whether last.safetensors, if there is one, records that the run had initial weights."""
         try:
             return "began_with" in load_checkpoint(self.last).training
         except WeightsError:
@@ -254,12 +254,12 @@ class RunFolder:
     def restore(
         self, recipe: Recipe, provenance: dict[str, Any]
     ) -> tuple[RunState, dict[str, Any]]:
-        """How far a run is, and all that `read` gives, the learner's `state_dict` included.
+        """Read a run to resume: its progress, and all that `read` returns.
 
-        The weights that it began with need not be named again.
+        Its initial weights need not be given again.
 
         Raises:
-            UsageError: it was started with another recipe or other data.
+            UsageError: the run was started with another recipe or other data.
             VidposeError: the file cannot be read.
         """
         content = self.read()
@@ -280,12 +280,12 @@ class RunFolder:
         return content["run"], content
 
     def diverged(self, what: str, run: RunState) -> VidposeError:
-        """The error of a run that has left the numbers; it says where the last good weights are."""
+        """Make the error for a run that diverged; it names the last good weights."""
         kept = f" ({self.best} holds the best weights so far)" if self.best.exists() else ""
-        return VidposeError(f"{what} in epoch {run.epoch + 1}; lower --lr and start anew{kept}.")
+        return VidposeError(f"{what} in epoch {run.epoch + 1}; lower --lr and start again{kept}.")
 
     def write_log(self, rows: list[dict[str, float]]) -> None:
-        """Write all epochs to log.csv, and the last one for TensorBoard, if it is installed."""
+        """Write all epochs to log.csv, and the last one to TensorBoard if it is installed."""
         with replacing(self.log) as temporary, open(temporary, "w", newline="") as stream:
             writer = csv.DictWriter(stream, list(rows[0]))
             writer.writeheader()

@@ -1,4 +1,4 @@
-"""Ctrl-C in a run: it is saved first."""
+"""Stopping a run with Ctrl-C or SIGTERM, after saving it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class StoppedError(VidposeError):
 
     def __init__(self, out: Path, epoch: int, step: int, steps: int) -> None:
         super().__init__(
-            f"stopped in epoch {epoch} after step {step} of {steps}; the run is saved: the same "
-            f"command with --resume goes on ({out})."
+            f"stopped in epoch {epoch} after step {step} of {steps}; the run is saved in {out}: to "
+            "continue, repeat the command with --resume."
         )
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM wait for the end of a step; a second one does not."""
+    """Defer Ctrl-C and SIGTERM to the end of a step; a second one takes effect at once."""
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -37,7 +37,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     numbers = (signal.SIGINT, signal.SIGTERM)
     try:
         before = [signal.signal(number, ask) for number in numbers]
-    except ValueError:  # not the main thread: whoever started it deals with signals
+    except ValueError:  # not the main thread, so the caller handles signals
         yield lambda: False
         return
     try:

@@ -1,8 +1,8 @@
-"""All windows of a dataset, gathered by index: no window is ever cut out, padded or mirrored alone.
+"""All windows of a dataset in one table, from which batches are gathered by index.
 
-Every track lies once in one long table of frames, its first and last frame repeated as the paper's
-protocol asks, and once more mirrored. A window is then `frames` rows from some row on, so a batch
-is one gather of overlapping rows.
+The table holds the frames of every track once, with the first and last frame repeated as in the
+paper's protocol, and once more mirrored. A window is `frames` consecutive rows, so a batch is one
+gather of overlapping row ranges.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from vidpose.skeleton import Skeleton
 from vidpose.utils.files import new_file, writing
 
 SPARE_MEMORY = 0.5
-"""The table may take this part of a GPU's free memory; the rest is for the network."""
+"""Share of a GPU's free memory that the table may take; the rest is for the network."""
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A sequence as the network sees it; T frames, J joints."""
+    """A normalised sequence; T frames, J joints."""
 
     inputs: Tensor
     """(T, J, 2), normalised."""
     targets: Tensor
-    """(T, J, 3), metres, relative to the root, in the frame in which the network answers."""
+    """(T, J, 3), metres, root-relative, in the frame in which the network predicts."""
     valid: Tensor
-    """(T,) bool, the frames that are trained on and scored."""
+    """(T,) bool, the frames to train on and to score."""
 
 
 def tracks(
@@ -44,7 +44,7 @@ def tracks(
     """Normalise sequences for a network.
 
     Raises:
-        UsageError: the normalisation needs the camera's focal length and a sequence has none.
+        UsageError: the normalisation needs the focal length and a sequence does not have it.
     """
     return [track(sequence, normalisation, skeleton) for sequence in sequences]
 
@@ -53,8 +53,8 @@ def track(sequence: PoseSequence, normalisation: str, skeleton: Skeleton) -> Tra
     """Normalise one sequence; see `tracks`."""
     if sequence.focal_px is None and normalisation != "screen":
         raise UsageError(
-            f"{sequence.name} does not have its camera's focal length, which the normalisation "
-            f"{normalisation!r} needs; use 'screen'."
+            f"{sequence.name} has no focal length, which the normalisation {normalisation!r} "
+            "needs; use 'screen'."
         )
     keypoints = torch.tensor(sequence.keypoints_2d)
     inputs, rotation = NORMALISATIONS[normalisation](
@@ -66,24 +66,24 @@ def track(sequence: PoseSequence, normalisation: str, skeleton: Skeleton) -> Tra
 
 
 class Windows:
-    """Windows around every valid frame of tracks, and around their mirror images.
+    """Windows around every valid frame of tracks, and of their mirror images.
 
         windows = Windows(tracks, frames=81, mirrored=torch.from_numpy(skeleton.mirrored))
         inputs, targets = windows[index]  # (B, 81, J, 2), (B, 1, J, 3)
 
     Args:
-        tracks: of one skeleton.
-        frames: odd; edge frames are repeated where a window reaches beyond its track.
-        mirrored: (J,) permutation that swaps left and right: sample i + N is the mirror image of
-            sample i, and there are 2 N; None: there are no mirror images.
-        all_frames: targets are the poses of all frames of a window, not of its centre only.
-        device: where the table lies and batches are made.
-        folder: lay the table out in files there and map them into memory, for a dataset larger
-            than the device's memory; batches are then made on the host.
+        tracks: tracks of one skeleton.
+        frames: window length, odd; edge frames are repeated beyond the ends of a track.
+        mirrored: (J,) permutation that swaps left and right. Sample i + N is then the mirror image
+            of sample i, and there are 2 N samples. None: no mirror images.
+        all_frames: targets are the poses of all frames of a window, not only of its centre.
+        device: device of the table and of the batches.
+        folder: store the table in memory-mapped files there, for a dataset larger than the
+            device's memory; batches are then made on the host.
 
     Raises:
-        VidposeError: the folder cannot be written to.
-        ValueError: there is no window.
+        VidposeError: the folder cannot be written.
+        ValueError: there is no valid frame.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class Windows:
             raise ValueError("there is no frame to make a window around")
         self.frames, self.all_frames = frames, all_frames
         self.joints = tracks[0].inputs.shape[1]
-        reach = frames // 2
-        rows = [len(track.inputs) + 2 * reach for track in tracks]
+        context = frames // 2
+        rows = [len(track.inputs) + 2 * context for track in tracks]
         copies = 1 if mirrored is None else 2
         total = copies * sum(rows)
         self._inputs = _table(total, self.joints * 2, device, folder, "inputs")
@@ -113,7 +113,7 @@ class Windows:
                 for table, joints in ((self._inputs, track.inputs), (self._targets, track.targets)):
                     if copy and mirrored is not None:
                         joints = joints[:, mirrored] * _mirror(joints)
-                    table[row : row + count] = _repeat_edges(joints.flatten(1), reach)
+                    table[row : row + count] = _repeat_edges(joints.flatten(1), context)
                 starts.append(row + track.valid.nonzero()[:, 0])
                 row += count
         self._starts = torch.cat(starts).to(self._inputs.device)
@@ -132,14 +132,14 @@ class Windows:
 
     @property
     def bytes(self) -> int:
-        """What the tables take."""
+        """Size of the tables in bytes."""
         return sum(t.numel() * t.element_size() for t in (self._inputs, self._targets))
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Windows by their numbers.
+        """Gather windows by index.
 
         Args:
-            index: (B,) whole numbers below `len(self)`, in any order.
+            index: (B,) indices below `len(self)`, in any order.
 
         Returns:
             inputs (B, frames, J, 2) and targets (B, 1 or frames, J, 3), metres.
@@ -165,9 +165,9 @@ def _mirror(joints: Tensor) -> Tensor:
     return joints.new_tensor([-1.0] + [1.0] * (joints.shape[-1] - 1))
 
 
-def _repeat_edges(rows: Tensor, reach: int) -> Tensor:
-    """(T, N) -> (T + 2 * reach, N)."""
-    around = torch.arange(-reach, len(rows) + reach)
+def _repeat_edges(rows: Tensor, context: int) -> Tensor:
+    """(T, N) -> (T + 2 * context, N)."""
+    around = torch.arange(-context, len(rows) + context)
     return rows[around.clamp(0, len(rows) - 1)]
 
 
@@ -182,7 +182,7 @@ def _table(
         with new_file(path) as stream:
             size = 4 * rows * columns
             if hasattr(os, "posix_fallocate"):
-                # Now, since a write into mapped memory that finds the disk full ends the process.
+                # Allocate now: a write to mapped memory on a full disk would kill the process.
                 os.posix_fallocate(stream.fileno(), 0, size)
             else:
                 stream.truncate(size)
@@ -191,14 +191,14 @@ def _table(
 
 
 def _gather(table: Tensor, starts: Tensor, frames: int) -> Tensor:
-    """(R, N) and (B,) -> (B, frames, N): rows from each start on."""
+    """Gather `frames` rows from each start: (R, N) and (B,) -> (B, frames, N)."""
     columns = table.shape[1]
     shape, strides = (len(table) - frames + 1, frames * columns), (columns, 1)
     view = table.as_strided(shape, strides)
     if table.is_cuda:
         rows = view.index_select(0, starts)
     else:
-        # One thread copies row after row at the memory's speed, and needs none of PyTorch's
-        # woken up, which takes longer than the copy where the cores are shared.
+        # NumPy copies in one thread at memory speed. Waking PyTorch's threads would take longer
+        # than the copy where cores are shared.
         rows = torch.from_numpy(view.numpy()[starts.numpy()])
     return rows.unflatten(-1, (frames, columns))
