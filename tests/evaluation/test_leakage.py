@@ -33,7 +33,8 @@ CHOSEN = {"recipe": {"select_on": "test"}}
             OLD | {"held_out": ["02", "s07"], "began_with": OLD | {"began_with": OLD}},
             ("02", "s07"),
             [
-                "the checkpoint that it started from does not say that subjects s07 were held out of its training"
+                "the checkpoint that it started from does not say that subjects s07 were held out "
+                "of its training"
             ],
         ),
         ({"dataset": "mocap", "held_out": 3, "began_with": [], "recipe": "x"}, (), []),

@@ -144,8 +144,8 @@ def test_maps_of_a_sequence(tmp_path: Path) -> None:
     }
     said: list[Event] = []
     rerun("figure6", tmp_path, data, **options, report=said.append)
-    assert "S9/Sitting/54138969: a synthetic set in Human3.6M's layout" in str(said[0])
-    with pytest.raises(UsageError, match="--sequence S9/Flying/0: there is none"):
+    assert "S9/Sitting/54138969: a synthetic dataset in Human3.6M's format" in str(said[0])
+    with pytest.raises(UsageError, match="--sequence S9/Flying/0: there is no such sequence"):
         rerun("figure5", tmp_path, data, **options, sequence="S9/Flying/0")
 
 
@@ -161,14 +161,14 @@ def test_what_cannot_be_looked_into(tmp_path: Path) -> None:
         rerun("figure5", tmp_path, video=tmp_path / "x.mp4", mocap=tmp_path)
     with pytest.raises(UsageError, match="give --result, or --mocap, not both"):
         rerun("figure5", tmp_path, result=tmp_path / "x.npz", mocap=tmp_path)
-    with pytest.raises(UsageError, match="leave --video and --sequence away"):
+    with pytest.raises(UsageError, match="leave --video and --sequence out"):
         rerun("figure5", tmp_path, result=tmp_path / "x.npz", video=tmp_path / "x.mp4")
-    with pytest.raises(UsageError, match="--person is somebody in a --result"):
+    with pytest.raises(UsageError, match="--person needs a --result"):
         rerun("figure5", tmp_path, person=1)
     with pytest.raises(UsageError, match="shows one network"):
         rerun("figure5", tmp_path, weights=("a", "b"))
     track = track_of_sequence(make_sequence(frames=20))
-    with pytest.raises(UsageError, match=r"--at 9: .* lasts from 0\.00 to 0\.38 s"):
+    with pytest.raises(UsageError, match=r"--at 9: .* covers 0\.00 to 0\.38 s"):
         maps_of(checkpoint_for_test(), track, 9.0)
     with pytest.raises(UsageError, match="has 15 joints"):
         maps_of(make_checkpoint(), track_of_sequence(make_sequence(joints=15)), None)

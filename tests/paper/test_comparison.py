@@ -43,7 +43,7 @@ def test_figure3_of_weights_is_their_evaluation(data: Path, tmp_path: Path) -> N
     rows = read(written[0])
     assert [row["joint"] for row in rows[:2]] == ["Hip", "RHip"]
     np.testing.assert_allclose([float(row["mpjpe_mm"]) for row in rows], expected, rtol=1e-4)
-    assert "Figure 3: error by joint, Sitting\nData: a synthetic set" in str(said[-3])
+    assert "Figure 3: error by joint, Sitting\nData: a synthetic dataset" in str(said[-3])
     assert written[1].read_bytes()[:4] == b"\x89PNG"
 
 
@@ -124,7 +124,7 @@ def test_what_makes_no_sense(data: Path, tmp_path: Path) -> None:
         UsageError, match="--action Flying: the test sequences of synthetic have Sitting"
     ):
         rerun("figure3", tmp_path, data, action="Flying")
-    with pytest.raises(UsageError, match="leave the options of training away"):
+    with pytest.raises(UsageError, match="leave the training options out"):
         rerun("figure3", tmp_path, data, weights=weights, epochs=3)
     with pytest.raises(UsageError, match="is given twice"):
         rerun("figure4", tmp_path, data, weights=weights * 3)

@@ -45,12 +45,12 @@ def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
     arguments += ["--only", "baseline,full"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert "a synthetic set in Human3.6M's layout, noisy 2D joints" in done.output
+    assert "a synthetic dataset in Human3.6M's format, noisy 2D joints" in done.output
     assert "52.5 unverified" in done.output
     assert "49.9 unverified" in done.output
     assert (
         "The paper, on Human3.6M: 2.6 mm better (unverified). At this budget, on these data, ours "
-        "neither confirms nor refutes that." in done.output
+        "neither confirms nor refutes it." in done.output
     )
     assert "cannot be compared" in done.output
     rows = read(out / "table4.csv")
@@ -112,7 +112,7 @@ def test_weights_are_measured_in_place_of_training(tiny: Path, tmp_path: Path) -
     assert row["keypoints"] == "gt"
     assert "layout, true 2D joints" in "\n".join(map(str, said))
     assert "weights as given" in "\n".join(map(str, said))
-    with pytest.raises(UsageError, match="leave the options of training away"):
+    with pytest.raises(UsageError, match="leave the training options out"):
         rerun("table2", tmp_path, tiny, weights=(str(weights),), epochs=3)
 
 
@@ -154,7 +154,7 @@ def test_table7_fine_tunes(tiny: Path, tmp_path: Path) -> None:
     said: list[Event] = []
     rerun("table7", tmp_path, tiny, device="cpu", report=said.append, seeds=1)
     text = "\n".join(map(str, said))
-    assert "fine-tuned from a synthetic set in Human3.6M's layout" in text
+    assert "fine-tuned from a synthetic dataset in Human3.6M's format" in text
     assert "21.6 read" in text
     assert "20.1 unverified" in text
     scratch, tuned = read(tmp_path / "table7.csv")
@@ -185,7 +185,7 @@ def test_table7_begins_with_motion_capture(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="leave it out"):
         rerun("table7", tmp_path / "out", other, mocap=mocap, **how)  # type: ignore[arg-type]
     for only in ({"only": ("scratch",)}, {"only": None, "weights": ("default",), "seeds": None}):
-        with pytest.raises(UsageError, match="nothing is fine-tuned here"):
+        with pytest.raises(UsageError, match="has no effect without fine-tuning"):
             rerun("table7", tmp_path / "out", tiny / "humaneva", mocap=mocap, **how | only)  # type: ignore[arg-type]
 
 
@@ -274,9 +274,9 @@ def test_only_all_of_the_papers_recipe_is_the_papers() -> None:
 
 def test_bad_requests(tmp_path: Path) -> None:
     for arguments, sentence in (
-        (["table9"], "table9 is none of the experiments; choose table1, table2"),
-        (["table6", "--epochs", "3"], "table6 has no --epochs; it goes with table1, table2"),
-        (["table1", "--video", "x.mp4"], "table1 has no --video; it goes with figure4, figure5"),
+        (["table9"], "there is no experiment table9; choose table1, table2"),
+        (["table6", "--epochs", "3"], "table6 has no --epochs; it is for table1, table2"),
+        (["table1", "--video", "x.mp4"], "table1 has no --video; it is for figure4, figure5"),
         (["table4", "--only", "huge"], "--only huge: the rows are baseline, full, spatial"),
         (["table4", "--mocap", str(tmp_path / "no")], "holds no <subject>/<clip>.bvh"),
         (["table2", "--weights", "no.safetensors"], "no.safetensors"),

@@ -20,8 +20,8 @@ from vidpose.paper.runs import (
     FirstSamples,
     Run,
     complete,
-    mean_and_spread,
     downsampled,
+    mean_and_spread,
     training_data,
 )
 from vidpose.paper.workspace import Workspace
@@ -116,7 +116,7 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for content in ("{", "[]", '{"format": "vidpose-paper-run/1", "means": {}}', '{"format": 1}'):
         (folder / "result.json").write_text(content)
-        with pytest.raises(DataError, match=r"result\.json is no result of `vidpose paper`"):
+        with pytest.raises(DataError, match=r"result\.json is not a result of `vidpose paper`"):
             complete(run, workspace(tmp_path))
 
 

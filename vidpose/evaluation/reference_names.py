@@ -24,8 +24,8 @@ from vidpose.utils.gaps import known_joints
 Aliases = tuple[str, ...]
 """Names of one point, in order of preference; `a+b` is the middle of two points."""
 
-# `{s}` is r or l, `{side}` right or left. In this order: Pose2Sim, Sports2D, OpenPose and exports of
-# OpenSim (RKnee, knee_r); joint centres of Vicon, Theia and OpenCap (RKJC); OpenCap's marker pairs,
+# `{s}` is r or l, `{side}` right or left. In this order: Pose2Sim, Sports2D, OpenPose and OpenSim
+# exports (RKnee, knee_r); joint centres of Vicon, Theia and OpenCap (RKJC); OpenCap's marker pairs,
 # which Pose2Sim adds, too; BVH of the CMU database in cgspeed's Daz conversion (rShin), and with
 # the names of MotionBuilder, Mixamo and Rokoko (RightLeg). RightArm comes before RightShoulder,
 # which is the collar bone in those files.

@@ -1,7 +1,7 @@
-"""The PoseFormer paper's tables and figures, each one command: `vidpose paper NAME`.
+"""The PoseFormer paper's tables and figures, one command each: `vidpose paper NAME`.
 
-`experiments.py` says what each table is: which networks, on which data, in which columns.
-`datasets.py` finds the data there is, `runs.py` trains and measures, `results_table.py` writes.
+`tables.py` defines Tables 1 to 5 and 7: networks, data and columns; `experiments.py` runs them.
+`datasets.py` finds the available data, `runs.py` trains and evaluates, `results_table.py` writes.
 Table 6 is in `complexity.py`, Figures 3 and 4 in `comparison.py`, Figures 5 and 6 in
 `attention.py`.
 """
@@ -33,7 +33,7 @@ _OPTIONS: dict[str, set[str]] = {
     "figure4": _TRAINING - {"seeds"} | {"only", "weights", *_OWN, "sequence", "at"},
     **dict.fromkeys(("figure5", "figure6"), _DATA | {"weights", *_OWN, "sequence", "at"}),
 }
-"""The options that each experiment knows, in addition to those of all."""
+"""The options of each experiment, in addition to the common ones."""
 
 
 def rerun(
@@ -46,30 +46,30 @@ def rerun(
     progress: Progress = silent,
     **options: Any,
 ) -> list[Path]:
-    """Rerun one experiment of the paper on the data there is.
+    """Rerun one experiment of the paper on the available data.
 
     Args:
         name: one of `NAMES`.
-        out: folder for what is written; finished runs in it are not repeated.
-        data: where the public datasets are looked for, `mocap/` and `synthetic/` in it too.
+        out: output folder; finished runs in it are not repeated.
+        data: folder with the public datasets, `mocap/` and `synthetic/`.
         device: auto, cpu or cuda.
-        report: takes the table, and what there is to say.
+        report: receives the table and other events for the user.
         progress: wraps long work.
-        options: see docs/paper.md; those of `_OPTIONS`, as the command line calls them.
+        options: see docs/paper.md; those of `_OPTIONS`, named as on the command line.
 
     Returns:
-        The files written: CSV and picture.
+        The paths of the files written: CSV and plot.
 
     Raises:
         UsageError: there is no such experiment, or it has no such option.
-        VidposeError: data, weights or the video cannot be used, or nothing can be written.
+        VidposeError: data, weights or the video cannot be used, or a file cannot be written.
     """
     if name not in NAMES:
-        raise UsageError(f"{name} is none of the experiments; choose {', '.join(NAMES)}.")
+        raise UsageError(f"there is no experiment {name}; choose {', '.join(NAMES)}.")
     for option in options:
         if option not in _OPTIONS[name]:
             homes = [other for other in NAMES if option in _OPTIONS[other]]
-            where = f"it goes with {', '.join(homes)}" if homes else "there is none"
+            where = f"it is for {', '.join(homes)}" if homes else "no experiment has it"
             raise UsageError(f"{name} has no --{option.replace('_', '-')}; {where}.")
     from vidpose.paper.options import ExperimentOptions
 

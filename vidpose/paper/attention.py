@@ -1,6 +1,6 @@
-"""Figures 5 and 6: which joints, and which frames, a running PoseFormer attends to.
+"""Figures 5 and 6: attention maps between joints and between frames of a PoseFormer.
 
-The maps are read from the one forward pass that gives the pose drawn next to them.
+The maps are from the same forward pass as the pose drawn next to them.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ if TYPE_CHECKING:
 
 HEADS_A_ROW = 4
 TINY_PT = 6
-"""Names of joints next to a heat map: seventeen on each side."""
+"""Font size of the joint names next to a heat map, seventeen on each side."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AttentionMaps:
-    """A pose, and the attention behind it; D blocks, H heads, F frames, J joints."""
+    """A pose and its attention maps; D blocks, H heads, F frames, J joints."""
 
     skeleton: Skeleton
     window: Window
     pose: NDArray[np.float64]
-    """(J, 3) metres, camera frame, relative to the root."""
+    """(J, 3) metres, camera frame, root-relative."""
     spatial: NDArray[np.float64]
-    """(D, H, J, J), of the centre frame; rows attend to columns and sum to 1."""
+    """(D, H, J, J), for the centre frame; rows are queries, columns keys, and rows sum to 1."""
     temporal: NDArray[np.float64]
-    """(D, H, F, F), likewise."""
+    """(D, H, F, F), rows and columns as in `spatial`."""
 
     @property
     def offsets(self) -> list[int]:
-        """Frames from the centre, at the network's rate."""
+        """Offset of each frame from the centre, at the network's frame rate."""
         return [frame - self.window.centre for frame in range(len(self.window.inputs))]
 
 
 def attention_maps(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Figure 5 (joints) or 6 (frames): the maps of every head of the last block."""
+    """Figure 5 (joints) or 6 (frames): the attention maps of all heads of the last block."""
     weights, video = options.weights or ("default",), options.video
     if len(weights) != 1:
         raise UsageError(f"{name} shows one network; give --weights once.")
@@ -94,10 +94,9 @@ def attention_maps(name: str, workspace: Workspace, options: ExperimentOptions) 
     assert checkpoint.path is not None
     last = len(found.spatial if spatial else found.temporal)
     heading = (
-        f"{name.replace('figure', 'Figure ')}: where {what}s look\n"
+        f"{name.replace('figure', 'Figure ')}: attention between {what}s\n"
         f"{source}; at {found.window.seconds:.2f} s\n"
-        f"{checkpoint.path.stem}, block {last}, the last; "
-        f"rows: the {what} that looks, columns: the {what} it looks at"
+        f"{checkpoint.path.stem}, last block ({last}); rows: query {what}s, columns: key {what}s"
     )
     workspace.report(Info(heading))
     return [
@@ -112,16 +111,16 @@ def maps_of(
     at: float | None,
     device: torch.device | str = "cpu",
 ) -> AttentionMaps:
-    """Lift one window of a track, and keep what its joints and frames attended to.
+    """Lift one window of a track and return its attention maps.
 
     Args:
-        checkpoint: of a PoseFormer.
-        track: of its skeleton.
-        at: seconds, the centre of the window; by default the middle of the track.
-        device: where to compute.
+        checkpoint: a PoseFormer's checkpoint.
+        track: a track with its skeleton.
+        at: centre of the window, seconds; by default the middle of the track.
+        device: device to compute on.
 
     Raises:
-        UsageError: the track has another number of joints, or is not there at that time.
+        UsageError: the track has another number of joints, or does not cover that time.
     """
     model = checkpoint.model
     assert isinstance(model, PoseFormer)
@@ -138,7 +137,7 @@ def maps_of(
 
 
 def _rows(found: AttentionMaps, spatial: bool) -> Iterator[dict[str, Any]]:
-    """Every weight of every block and head."""
+    """Yield every weight of every block and head."""
     names = found.skeleton.joint_names if spatial else [f"{o:+d}" for o in found.offsets]
     for (block, head, row, column), weight in np.ndenumerate(
         found.spatial if spatial else found.temporal
@@ -153,7 +152,7 @@ def _rows(found: AttentionMaps, spatial: bool) -> Iterator[dict[str, Any]]:
 
 
 def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
-    """2D joints, pose, and a heat map for each head of the last block, all on one scale."""
+    """Draw 2D joints, pose, and a heat map per head of the last block, all on one scale."""
     maps = (found.spatial if spatial else found.temporal)[-1]
     ticks, labels, size = _joint_ticks(found) if spatial else _frame_ticks(found)
     rows = -(-len(maps) // HEADS_A_ROW)
@@ -178,9 +177,9 @@ def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
         axes.set_xticks(ticks, labels, rotation=90, fontsize=TINY_PT)
         axes.set_yticks(ticks, [] if column else labels, fontsize=TINY_PT)
         if row == rows - 1:
-            axes.set_xlabel(f"{what} looked at{of}", fontsize=TICK_PT, color=INK)
+            axes.set_xlabel(f"key {what}{of}", fontsize=TICK_PT, color=INK)
         if not column:
-            axes.set_ylabel(f"{what} that looks{of}", fontsize=TICK_PT, color=INK)
+            axes.set_ylabel(f"query {what}{of}", fontsize=TICK_PT, color=INK)
         if not spatial:
             _mark_centre(axes, found.window.centre)
         panels.append(axes)
@@ -190,13 +189,13 @@ def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
 
 
 def _joint_ticks(found: AttentionMaps) -> tuple[list[int], list[str], float]:
-    """Places of labels, the labels, and how large a heat map is, inches."""
+    """Return tick positions, labels, and the size of a heat map in inches."""
     names = list(found.skeleton.joint_names)
     return list(range(len(names))), names, 0.17 * len(names) + 0.9
 
 
 def _frame_ticks(found: AttentionMaps) -> tuple[list[int], list[str], float]:
-    """Likewise; the centre has a label, and every so many frames."""
+    """Like `_joint_ticks`; labels the centre and frames at regular steps."""
     offsets = found.offsets
     step = max(1, round(len(offsets) / 9))
     ticks = [i for i, offset in enumerate(offsets) if offset % step == 0]

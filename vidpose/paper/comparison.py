@@ -1,4 +1,4 @@
-"""Figures 3 and 4: several networks side by side, joint by joint and pose by pose."""
+"""Figures 3 and 4: comparison of networks by joint and by pose."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from vidpose.video import VideoReader
 from vidpose.zoo.registry import find_weights
 
 MOMENTS = 3
-"""Sequences that Figure 4 shows by default."""
+"""Number of sequences that Figure 4 shows by default."""
 
 Networks = dict[str, Checkpoint]
-"""By what they are called."""
+"""Checkpoints by label."""
 
 
 def joint_errors(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
@@ -93,22 +93,22 @@ def _error_rows(e: Evaluation, action: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moment:
-    """One frame, and each network's pose of it."""
+    """One frame with the networks' poses."""
 
     name: str
     skeleton: Skeleton
     keypoints_px: NDArray[np.floating]
     """(J, 2)."""
     truth: NDArray[np.float64] | None
-    """(J, 3) metres, camera frame, relative to the root."""
+    """(J, 3) metres, camera frame, root-relative."""
     poses: dict[str, NDArray[np.float64]]
-    """Likewise, by network."""
+    """Poses by network, as `truth`."""
     image: NDArray[np.uint8] | None = None
     """(H, W, 3) RGB."""
 
     @property
     def shown(self) -> dict[str, NDArray[np.float64]]:
-        """The truth, if it is known, and the poses."""
+        """The ground truth, if known, and the poses."""
         return ({} if self.truth is None else {"truth": self.truth}) | self.poses
 
     def error_mm(self, network: str) -> float | None:
@@ -118,7 +118,7 @@ class Moment:
 
 
 def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Figure 4: what goes in, the truth, and each network's pose."""
+    """Figure 4: the 2D input, the ground truth, and each network's pose."""
     at, source = options.at, ""
     is_own = options.video is not None or options.result is not None
     data = None
@@ -138,7 +138,7 @@ def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
             _moment(track_of_sequence(s), networks, at, workspace.device, truth=s)
             for s in _sequences(data, options.sequence)
         ]
-    heading = f"Figure 4: what networks make of a moment\nData: {source}\nNetworks: {how}"
+    heading = f"Figure 4: poses by network\nData: {source}\nNetworks: {how}"
     workspace.report(Info(heading))
     for moment in moments:
         errors = {n: moment.error_mm(n) for n in moment.poses}
@@ -151,7 +151,7 @@ def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
 
 
 def _sequences(data: ExperimentData, name: str | None) -> list[PoseSequence]:
-    """The sequence asked for; by default of different subjects and actions, evenly chosen."""
+    """Return the named sequence; by default some of different subjects and actions."""
     if name is not None:
         return [find_sequence(data, name)]
     first: dict[str, PoseSequence] = {}
@@ -199,7 +199,7 @@ def _check_own(networks: Networks) -> None:
 
 
 def _own_video(options: ExperimentOptions) -> Path | None:
-    """Where the picture is from; None if the video of a result is not where it was."""
+    """Return the video of the image; None if a result's video cannot be found."""
     if options.result is None:
         return options.video
     try:
@@ -255,7 +255,7 @@ def _draw(moments: list[Moment], heading: str, out: Path) -> Path:
             title = label if error is None else f"{label}\n{error:.0f} mm"
             axes.set_title(title, fontsize=TICK_PT, color=INK)
             draw.bare(axes)
-    ghost = "" if moments[0].truth is None else "; grey: the truth"
+    ghost = "" if moments[0].truth is None else "; grey: ground truth"
     figure_title(figure, f"{heading}\n3D from the camera's right{ghost}")
     draw.sides_legend(figure)
     return draw.save(figure, out)
@@ -264,7 +264,7 @@ def _draw(moments: list[Moment], heading: str, out: Path) -> Path:
 def _networks(
     options: ExperimentOptions, data: ExperimentData | None, workspace: Workspace
 ) -> tuple[Networks, str]:
-    """The weights given, or the networks of Table 1, trained; and their budget in words."""
+    """Return the given weights, or Table 1's networks after training; and their budget in words."""
     if options.weights or data is None:
         return _given(options.weights, data), "weights as given"
     experiment = EXPERIMENTS["table1"]
@@ -278,7 +278,7 @@ def _networks(
 
 
 def _given(weights: tuple[str, ...], data: ExperimentData | None) -> Networks:
-    """The weights of the command line, all of which fit the data."""
+    """Load the given weights and check that they fit the data."""
     plots.check_count(len(weights))
     networks: Networks = {}
     for name in weights:

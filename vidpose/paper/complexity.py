@@ -1,4 +1,4 @@
-"""Table 6: what PoseFormer costs, and how the cost grows with the window."""
+"""Table 6: PoseFormer's computational cost, and its growth with the window."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ FRAMES = (9, 27, 81)
 GROWTH = (9, 27, 81, 243)
 BATCH = 32
 SECONDS = 2.0
-"""Each speed is measured for about so long."""
+"""Duration of each speed measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkCost:
-    """One network's cost. Operations: a multiply-add is two."""
+    """One network's cost; a multiply-add counts as two operations."""
 
     model: str
     frames: int
     parameters: int
     counted: int
     per_frame: float
-    """Operations a frame when it slides over a video."""
+    """Operations per frame in sliding-window inference."""
     single: float | None = None
-    """Poses a second, one window at a time."""
+    """Poses per second, one window at a time."""
     batched: float | None = None
-    """Poses a second, `BATCH` windows at a time."""
+    """Poses per second, `BATCH` windows at a time."""
     sliding: float | None = None
-    """Frames of a video a second."""
+    """Frames per second in sliding-window inference."""
 
 
 def complexity(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Count and measure; print, write and draw."""
+    """Count operations, measure speeds; report, write and plot."""
     frames = workspace.progress(FRAMES, len(FRAMES), "measuring")
     main = [measure(PoseFormer(frames=f), workspace.device) for f in frames]
     growth = [
@@ -67,7 +67,7 @@ def complexity(name: str, workspace: Workspace, options: ExperimentOptions) -> l
         for f in GROWTH
     ]
     where = machine(workspace.device)
-    heading = f"Table 6: what PoseFormer costs. No data is needed. Speeds measured on {where}"
+    heading = f"Table 6: PoseFormer's computational cost. Speeds measured on {where}"
     workspace.report(Info(f"{heading}.\n{_text(main)}\n\n{_growth_text(growth)}"))
     rows = [_row(one, where) for one in main] + [_row(one, "") for one in growth]
     return [workspace.write_csv(name, rows), _draw(growth, heading, workspace.path(name, ".png"))]
@@ -98,14 +98,14 @@ def measure(model: LiftingModel, device: torch.device | None) -> NetworkCost:
 
 @torch.no_grad()
 def seconds_of(run: Callable[[], Any]) -> float:
-    """The median time of a run, after one to warm up."""
+    """Measure the median time of a run, after a warm-up run."""
     run()
     timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
     return timer.blocked_autorange(min_run_time=SECONDS).median
 
 
 def machine(device: torch.device) -> str:
-    """What computes, in words."""
+    """Describe the machine in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -136,10 +136,10 @@ def _text(main: list[NetworkCost]) -> str:
     header += f"|{BATCH} at once|sliding|paper"
     return (
         f"{aligned(rows, header.split('|'))}\n"
-        "A multiply-add is two operations. By hand: the linear layers of four temporal blocks of "
-        "width 512, no attention, no spatial stage, which is what the paper's figures fit. "
-        "sliding: over a video, where windows share the spatial stage. The paper's speeds are of "
-        "another machine."
+        "A multiply-add counts as two operations. By hand: only the linear layers of four temporal "
+        "blocks of width 512, without attention and spatial stage, which matches the paper's "
+        "figures. Sliding: over a video, where windows share the spatial stage. The paper's speeds "
+        "are from another machine."
     )
 
 
@@ -148,16 +148,17 @@ def _growth_text(growth: list[NetworkCost]) -> str:
     for name, label in _LABELS.items():
         costs = _growth_of(name, growth)
         rows.append([label, *(f"{cost:,.0f}" for cost in costs), f"x{costs[-1] / costs[0]:.0f}"])
-    header = ["MFLOP a pose", *(f"f={f}" for f in GROWTH), f"{GROWTH[-1]} to {GROWTH[0]}"]
+    header = ["MFLOP per pose", *(f"f={f}" for f in GROWTH), f"{GROWTH[-1]} to {GROWTH[0]}"]
     return (
-        f"{aligned(rows, header)}\n{GROWTH[-1] // GROWTH[0]} times the frames: what grows faster "
-        "than that grows with the square of the window. All joints of all frames are dearer than "
-        f"PoseFormer from f={crossing()} on; below, their narrow tokens are cheaper."
+        f"{aligned(rows, header)}\nThe number of frames grows by a factor of "
+        f"{GROWTH[-1] // GROWTH[0]}; a cost that grows faster is quadratic in the window. A token "
+        f"per joint and frame costs more than PoseFormer from f={crossing()} on; below, its narrow "
+        "tokens cost less."
     )
 
 
 def _growth_of(model: str, growth: list[NetworkCost]) -> list[float]:
-    """Million operations for each window of `GROWTH`."""
+    """Return million operations for each window of `GROWTH`."""
     return [one.counted / 1e6 for one in growth if one.model == model]
 
 
@@ -169,11 +170,11 @@ _LABELS = {
 
 
 _ABOVE = {"poseformer": 2, "temporal": -9}
-"""Where numbers stand, points, so that two that are close do not cover each other."""
+"""Vertical offsets of number labels in points, so that they do not overlap."""
 
 
 def crossing() -> int:
-    """The smallest window for which all joints of all frames cost more than two stages."""
+    """Find the smallest window for which a token per joint and frame costs more than two stages."""
 
     def is_dearer(frames: int) -> bool:
         with torch.device("meta"):
@@ -211,7 +212,7 @@ def _draw(growth: list[NetworkCost], heading: str, out: Path) -> Path:
         )  # fmt: skip
     paper = [cost for cost in COMPLEXITY if cost.is_poseformer]
     theirs = [cost.frames for cost in paper], [cost.mflop for cost in paper]
-    label = "the paper's figures (unverified), worked out by hand"
+    label = "the paper's figures (unverified)"
     axes.plot(*theirs, "x", color=INK, markersize=8, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -219,8 +220,8 @@ def _draw(growth: list[NetworkCost], heading: str, out: Path) -> Path:
     axes.set_xticks([], minor=True)
     axes.set_xlim(GROWTH[0] * 0.85, GROWTH[-1] * 1.6)
     axes.set_xlabel("frames in a window")
-    axes.set_ylabel("million operations a pose")
+    axes.set_ylabel("million operations per pose")
     grid_lines(axes, "both")
     legend(axes, "upper left")
-    figure_title(figure, "Table 6: what a pose costs, counted while the network runs")
+    figure_title(figure, "Table 6: operations per pose, counted while the network runs")
     return draw.save(figure, out)

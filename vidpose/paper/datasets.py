@@ -1,4 +1,4 @@
-"""The data an experiment runs on: the public set if it is there, else what there is instead."""
+"""Data of an experiment: the public dataset, or a replacement if it is not available."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from vidpose.evaluation.protocols import Protocol, protocol_of
 from vidpose.paper.workspace import Workspace
 
 PUBLIC = {"h36m": "Human3.6M", "mpi_inf_3dhp": "MPI-INF-3DHP", "humaneva": "HumanEva-I"}
-NOT_REAL = "synthetic people: the numbers mean nothing for real ones"
+NOT_REAL = "synthetic people, whose numbers say nothing about real people"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExperimentData:
-    """Sequences to measure on, and what to train on."""
+    """Test and training data."""
 
     dataset: Dataset
-    """Its test sequences; those to train on too, unless there are `clips`."""
+    """Test sequences; also training sequences, unless there are `clips`."""
     replaces: str
     """The paper's dataset, a key of `PUBLIC`."""
     is_public: bool
-    """It is that very dataset."""
+    """Whether it is that dataset itself."""
     description: str
-    """What it is, for titles."""
+    """Description for titles."""
     clips: tuple[MotionClip, ...] = ()
-    """Motion capture, all of it."""
+    """Motion capture of all subjects."""
     held_out: tuple[str, ...] = ()
-    """Its subjects that are measured on."""
+    """Held-out subjects of `clips`."""
 
     @property
     def short_name(self) -> str:
-        """What it is, for narrow titles."""
+        """Description for narrow titles."""
         kind = "motion capture" if self.clips else "synthetic people"
         public = PUBLIC[self.replaces]
         return public if self.is_public else f"{kind}, not {public}"
 
     @property
     def keypoints(self) -> str:
-        """What its 2D joints are; a synthetic detector goes by no real one's name."""
+        """Source of the 2D joints; a synthetic detector does not get a real one's name."""
         return self.dataset.keypoints if self.is_public or self.clips else _kind(self.dataset)
 
     @cached_property
     def has_focal_lengths(self) -> bool:
-        """Every focal length is known, so that networks can look at the person alone."""
+        """Whether all focal lengths are known, which the normalisation person-2 needs."""
         sequences = self.dataset.train + self.dataset.test
         return all(sequence.focal_px is not None for sequence in sequences)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What distinguishes it from other data; JSON values."""
+        """JSON values that identify the data."""
         train = [clip.joints for clip in self.clips] or self.dataset.train
         return {
             "dataset": self.dataset.name,
@@ -68,8 +68,8 @@ class ExperimentData:
         }
 
     def column(self, sequence: Any) -> str:
-        """The column of the table that a sequence, or its errors, belong to."""
-        # Clips are too many to stand side by side.
+        """Return the column of the table for a sequence or its errors."""
+        # There are too many clips for a column each.
         return sequence.subject if self.clips else self.protocol.group(sequence)
 
     @property
@@ -77,7 +77,7 @@ class ExperimentData:
         return protocol_of(self.dataset)
 
     def shortened(self, frames: int | None) -> Dataset:
-        """The first frames of every test sequence, about so many in all; None: all of them."""
+        """Cut all test sequences to about `frames` frames in total; None: do not cut."""
         if frames is None:
             return self.dataset
         each = max(1, frames // max(1, len(self.dataset.test)))
@@ -93,18 +93,19 @@ def find_data(
     test_subjects: tuple[str, ...] | None = None,
     use_mocap: bool = True,
 ) -> ExperimentData:
-    """Open the paper's dataset; where it is missing, motion capture; else a synthetic set.
+    """Open the paper's dataset; if it is missing, motion capture; else a synthetic dataset.
 
     Args:
         replaces: the paper's dataset, a key of `PUBLIC`.
-        workspace: whose data folder has its files, or `mocap/`, or `synthetic/`, which is made.
-        keypoints: the 2D joints of the paper's dataset; gt means clean virtual cameras, too.
-        mocap: motion capture to use, whatever else there is.
-        test_subjects: whom to measure on, of whatever it is.
-        use_mocap: False: it will not do; the synthetic set follows at once.
+        workspace: its data folder has the dataset's files, `mocap/`, or `synthetic/`, which is
+            generated if missing.
+        keypoints: source of the 2D joints; with gt, virtual cameras give clean 2D joints.
+        mocap: folder of motion capture to use in any case.
+        test_subjects: subjects to test on.
+        use_mocap: whether motion capture may replace the dataset.
 
     Raises:
-        DataError: files are damaged, or have no such subject.
+        DataError: files are damaged, or lack a subject.
     """
     data, progress = workspace.data, workspace.progress
     if mocap is None and not _has(replaces, data) and motion_files(data / "mocap"):
@@ -133,7 +134,7 @@ def find_data(
     description = f"{PUBLIC[replaces]}, 2D joints {dataset.keypoints}"
     if not is_public:
         description = (
-            f"a synthetic set in {PUBLIC[replaces]}'s layout, {_kind(dataset)} 2D joints; "
+            f"a synthetic dataset in {PUBLIC[replaces]}'s format, {_kind(dataset)} 2D joints; "
             + NOT_REAL
         )
     return ExperimentData(
@@ -153,7 +154,7 @@ def _kind(synthetic_set: Dataset) -> str:
 
 
 def find_sequence(data: ExperimentData, name: str | None, like: str = "Sitting") -> PoseSequence:
-    """A test sequence by its name, subject/action/camera; by default one whose action is so.
+    """Find a test sequence by name, subject/action/camera; by default one with the action `like`.
 
     Raises:
         UsageError: there is no such sequence.
@@ -165,8 +166,8 @@ def find_sequence(data: ExperimentData, name: str | None, like: str = "Sitting")
         if sequence.name == name:
             return sequence
     raise UsageError(
-        f"--sequence {name}: there is none; the {len(sequences)} are named like "
-        f"{sequences[0].name} (subject/action/camera)."
+        f"--sequence {name}: there is no such sequence; the {len(sequences)} sequences have names "
+        f"like {sequences[0].name} (subject/action/camera)."
     )
 
 

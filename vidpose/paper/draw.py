@@ -1,4 +1,4 @@
-"""What the pictures of the paper's experiments share; colours are those of all plots."""
+"""Common drawing code of the paper's figures, with the colours of all plots."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AZIMUTH_DEG, ELEVATION_DEG = 38.0, 15.0
-"""Where 3D poses are looked at from: the camera's right, and above."""
+"""Viewpoint of 3D poses: from the camera's right, and above."""
 
 
 def save(figure: Figure, out: Path) -> Path:
-    """Write a figure as PNG; labels that are turned at its edge are not cut off."""
+    """Write a figure as PNG without cutting off rotated labels at its edge."""
     return plots.save(figure, out, bbox_inches="tight", pad_inches=0.08)
 
 
 def from_aside(joints: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(..., 3) camera frame, metres -> (..., 2) as somebody to the camera's right sees them.
+    """Project (..., 3), camera frame, to a view from the camera's right, (..., 2).
 
-    Without perspective, x to the right and y down.
+    Orthographic; x right and y down.
     """
     azimuth, elevation = np.radians([AZIMUTH_DEG, ELEVATION_DEG])
     x, y, z = np.moveaxis(np.asarray(joints, np.float64), -1, 0)
@@ -40,7 +40,7 @@ def from_aside(joints: NDArray[np.floating]) -> NDArray[np.float64]:
 def skeleton(
     axes: Axes, points: NDArray[np.floating], of: Skeleton, *, faint: bool = False
 ) -> None:
-    """Draw (J, 2) points, y down, with their bones; left and right in colours of their own."""
+    """Draw the bones between (J, 2) points, y down, with colours for left and right."""
     for parent, child in of.bones:
         colour = LEFT if child in of.left else RIGHT if child in of.right else MIDDLE
         line = points[[parent, child]]
@@ -51,7 +51,7 @@ def skeleton(
 
 
 def bare(axes: Axes) -> None:
-    """For poses: nothing but them, upright and undistorted."""
+    """Prepare axes for a pose: equal aspect, y down, no ticks or spines."""
     axes.set_aspect("equal", adjustable="datalim")
     if not axes.yaxis_inverted():
         axes.invert_yaxis()
@@ -61,7 +61,7 @@ def bare(axes: Axes) -> None:
 
 
 def sides_legend(figure: Figure) -> None:
-    """What the colours of skeletons mean, below everything."""
+    """Add a legend of the skeleton colours below the figure."""
     from matplotlib.lines import Line2D
 
     sides = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}

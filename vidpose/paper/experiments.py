@@ -1,4 +1,4 @@
-"""Running Tables 1 to 5 and 7: train and measure every row, or measure weights as they are."""
+"""Tables 1 to 5 and 7: train and evaluate every row, or evaluate given weights."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from vidpose.zoo.registry import find_weights
 
 
 def table(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Tables 1 to 5 and 7: measure weights, or train and measure; report, write and draw."""
+    """Run one of Tables 1 to 5 and 7; report, write and plot it."""
     experiment = EXPERIMENTS[name]
-    options.rows(experiment)  # a wrong name is an error before long work
-    # No virtual camera's picture is like HumanEva's.
+    options.rows(experiment)  # raises an error for a wrong name before any long work
+    # Virtual cameras cannot replace HumanEva's images.
     usable = {} if name == "table7" else options.choice
     data = find_data(experiment.dataset, workspace, keypoints=experiment.keypoints, **usable)
     source = None
     if not options.weights and any(row.fine_tuned for row in options.rows(experiment)):
         source = _source(data, options.mocap, workspace)
     elif name == "table7" and options.mocap is not None:
-        raise UsageError("--mocap: nothing is fine-tuned here; leave it out.")
+        raise UsageError("--mocap has no effect without fine-tuning; leave it out.")
     if options.weights:
         results, how = _measured(options.weights, data, workspace), "weights as given"
     else:
@@ -52,7 +52,7 @@ def _trained(
     source: ExperimentData | None,
     workspace: Workspace,
 ) -> tuple[list[RowResult], str]:
-    """Every row with every seed, and the budget in words."""
+    """Train and evaluate every row with every seed; also return the budget in words."""
     rows, seeds = options.rows(experiment), options.seeds or SEEDS
     results = [
         RowResult(
@@ -70,17 +70,18 @@ def _trained(
 
 
 def _source(data: ExperimentData, mocap: Path | None, workspace: Workspace) -> ExperimentData:
-    """What fine-tuning on HumanEva begins with: Human3.6M, motion capture or a synthetic set.
+    """Return the data for pre-training before HumanEva: Human3.6M, motion capture or synthetic.
 
     Raises:
-        UsageError: motion capture is asked for, and networks cannot look at the person alone.
+        UsageError: motion capture is requested, but focal lengths are unknown, so that networks
+            cannot use the normalisation person-2.
     """
-    # Virtual cameras have no picture that HumanEva's could be like.
+    # Virtual cameras have no image size, so the normalisation "screen" is not possible.
     usable = data.has_focal_lengths and not data.clips
     if mocap is not None and not usable:
         raise UsageError(
-            "--mocap: table7 begins with motion capture only where the files in --data are of "
-            "HumanEva's layout and tell the focal lengths; leave it out."
+            "--mocap: table7 can pre-train on motion capture only if the files in --data have "
+            "HumanEva's layout and focal lengths; leave it out."
         )
     return find_data("h36m", workspace, mocap=mocap, use_mocap=usable)
 
@@ -88,7 +89,7 @@ def _source(data: ExperimentData, mocap: Path | None, workspace: Workspace) -> E
 def _measured(
     weights: tuple[str, ...], data: ExperimentData, workspace: Workspace
 ) -> list[RowResult]:
-    """Measure weights as they are, on all test frames."""
+    """Evaluate given weights on all test frames."""
     checkpoints = [load_checkpoint(find_weights(name)) for name in weights]
     for checkpoint in checkpoints:
         check_fits(checkpoint, data.dataset)

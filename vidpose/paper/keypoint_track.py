@@ -1,4 +1,4 @@
-"""One person's 2D joints over time, from a dataset or a video, and the window a network sees."""
+"""One person's 2D track, from a dataset or a video, and a network's input window from it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from vidpose.skeleton import SKELETONS
 from vidpose.utils.gaps import fill_missing
 
 AROUND_S = 3.0
-"""Of a video, so many seconds before and after the moment asked for are looked at."""
+"""Seconds of a video to process before and after the requested time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeypointTrack:
-    """One person's 2D joints over time, wherever they come from."""
+    """One person's 2D joints over time."""
 
     name: str
     keypoints_px: NDArray[np.floating]
@@ -41,16 +41,17 @@ class KeypointTrack:
     focal_px: float
 
     def nearest(self, at: float | None) -> int:
-        """The frame nearest to a time in seconds, by default to the middle.
+        """Find the frame nearest to a time in seconds, by default the middle.
 
         Raises:
-            UsageError: the track is not there at that time.
+            UsageError: the track does not cover that time.
         """
         first, last = float(self.seconds[0]), float(self.seconds[-1])
         wanted = (first + last) / 2 if at is None else at
         if not first <= wanted <= last:
             raise UsageError(
-                f"--at {wanted:g}: {self.name} lasts from {first:.2f} to {last:.2f} s."
+                f"--at {wanted:g}: {self.name} covers {first:.2f} to {last:.2f} s; give a time in "
+                "it."
             )
         return int(np.abs(self.seconds - wanted).argmin())
 
@@ -66,7 +67,7 @@ def track_of_sequence(sequence: PoseSequence) -> KeypointTrack:
 
 
 def own_track(options: ExperimentOptions, workspace: Workspace) -> KeypointTrack | None:
-    """Somebody in the --result, or in the --video, that was given; None for a dataset.
+    """Return a person's track from --result or --video; None if neither is given.
 
     Raises:
         UsageError: there is no such person.
@@ -82,7 +83,7 @@ def own_track(options: ExperimentOptions, workspace: Workspace) -> KeypointTrack
 
 
 def _detect(video: Path, workspace: Workspace, at: float | None) -> Pose3D:
-    """The people of a video; of a moment, of what is around it."""
+    """Detect the people in a video, or around the time `at`."""
     from vidpose.pipeline import infer
 
     return infer(
@@ -97,9 +98,9 @@ def _detect(video: Path, workspace: Workspace, at: float | None) -> Pose3D:
 
 
 def _track_of_result(name: str, result: Pose3D, person: int | None) -> KeypointTrack:
-    """A person's 2D joints; by default of whoever is there longest."""
+    """Return a person's track; by default of the person who is present longest."""
     if not result.present.any():
-        raise UsageError(f"there is nobody in {name}; give the result of another video.")
+        raise UsageError(f"{name} has no people in it; give the result of another video.")
     longest = int(result.present.sum(axis=1).argmax())
     index = longest if person is None else result.index_of(person)
     present = np.flatnonzero(result.present[index])
@@ -115,26 +116,26 @@ def _track_of_result(name: str, result: Pose3D, person: int | None) -> KeypointT
 
 
 class Window(NamedTuple):
-    """What a network sees of a track around a moment; F frames, J joints."""
+    """A network's input window from a track; F frames, J joints."""
 
     inputs: Tensor
     """(F, J, 2), normalised."""
     rotation: Tensor
-    """(3, 3), camera frame to the frame of the answer, for the centre frame."""
+    """(3, 3), from the camera frame to the frame of the prediction, for the centre frame."""
     keypoints_px: NDArray[np.float64]
     """(J, 2) of the centre frame."""
     seconds: float
-    """When the centre frame is."""
+    """Time of the centre frame."""
 
     @property
     def centre(self) -> int:
         return len(self.inputs) // 2
 
     def pose(self, checkpoint: Checkpoint, answer: Tensor) -> NDArray[np.float64]:
-        """What the network answered, (1 or F, J, 3), as the centre frame's pose.
+        """Extract the centre frame's pose from a network's output, (1 or F, J, 3).
 
         Returns:
-            (J, 3) metres, camera frame, relative to the root.
+            (J, 3) metres, camera frame, root-relative.
         """
         slot = self.centre if checkpoint.model.all_frames else 0
         pose = (answer[slot] @ self.rotation).double().cpu().numpy()
@@ -147,22 +148,22 @@ def window_of(
     at: float | None,
     device: torch.device | str = "cpu",
 ) -> Window:
-    """What a network sees of a moment, at its own frame rate.
+    """Make a network's input window at its own frame rate.
 
     Args:
-        checkpoint: for the track's skeleton.
-        track: held at its ends.
-        at: seconds; the frame nearest to it is the centre. By default the middle.
-        device: where the inputs are to be.
+        checkpoint: a checkpoint for the track's skeleton.
+        track: the track; its first and last frame are repeated beyond its ends.
+        at: seconds; the nearest frame becomes the centre. By default the middle.
+        device: device of the inputs.
 
     Raises:
-        UsageError: the track has another number of joints, or is not there at that time.
+        UsageError: the track has another number of joints, or does not cover that time.
     """
     skeleton, frames = SKELETONS[checkpoint.skeleton], checkpoint.model.config.frames
     if track.keypoints_px.shape[1] != len(skeleton):
         raise UsageError(
             f"{track.name} has {track.keypoints_px.shape[1]} joints, the weights are for "
-            f"{len(skeleton)} of {skeleton.name}; give others."
+            f"{len(skeleton)} of {skeleton.name}; give other weights."
         )
     seconds = float(track.seconds[track.nearest(at)])
     times = seconds + (np.arange(frames) - frames // 2) / checkpoint.fps
@@ -177,7 +178,7 @@ def window_of(
 
 
 def _between_frames(track: KeypointTrack, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(F, J, 2) at these times, exact on frames. Joints that are never there stay NaN."""
+    """Interpolate to (F, J, 2) at these times, exact on frames; absent joints stay NaN."""
     joints = fill_missing(track.keypoints_px, track.seconds)
     if len(joints) == 1:
         return np.repeat(joints, len(times), axis=0)

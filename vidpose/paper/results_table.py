@@ -1,4 +1,4 @@
-"""A table of the paper as text, CSV and picture: our numbers, and the paper's with their marks."""
+"""A table of the paper as text, CSV and plot: our numbers next to the paper's."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 UNITS = {"pck": "%", "auc": "%"}
-"""Of metrics that are not in mm."""
+"""Units of metrics that are not in mm."""
 MORE_IS_BETTER = ("pck", "auc")
 
 
 class RowResult(NamedTuple):
-    """A row of a table, measured once or several times."""
+    """The results of a row of a table, from one or several runs."""
 
     row: Row
     runs: ListOf[RunResult]
@@ -47,13 +47,13 @@ class RowResult(NamedTuple):
         return [run.means[metric] for run in self.runs]
 
     def column(self, name: str, metric: str) -> float:
-        """The mean over the runs in one column of the table."""
+        """Average one column of the table over the runs."""
         return mean_and_spread([run.columns[name][metric] for run in self.runs])[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsTable:
-    """A table with all that its readers have to know."""
+    """A table with its data and training budget."""
 
     experiment: Experiment
     data: ExperimentData
@@ -61,11 +61,11 @@ class ResultsTable:
     """The networks' budget, in words."""
     rows: ListOf[RowResult]
     can_confirm: bool = True
-    """Data and budget are such that the outcome says something about the paper's."""
+    """Whether data and budget allow conclusions about the paper's results."""
 
     @property
     def family(self) -> str:
-        """The mean is over these columns; empty: over all."""
+        """The columns to average over; empty: all."""
         is_same = self.data.dataset.name == self.experiment.dataset
         return self.experiment.family if is_same else ""
 
@@ -78,7 +78,7 @@ class ResultsTable:
         return published(self.experiment.dataset, self.experiment.keypoints or "gt")
 
     def key(self, metric: str) -> str:
-        """The mean that is printed."""
+        """Return the key of the mean that the table prints."""
         return f"{metric} of {self.family}" if self.family else metric
 
     @property
@@ -86,7 +86,7 @@ class ResultsTable:
         return f"{self.experiment.title}\nData: {self.data.description}\nNetworks: {self.how}"
 
     def papers(self, result: RowResult, metric: str) -> list[PublishedNumber]:
-        """What is in print for a row: the paper's own number, then others' measurements of it."""
+        """Return the published numbers for a row: the paper's own, then others' measurements."""
         return [
             number
             for number in self.published
@@ -97,18 +97,18 @@ class ResultsTable:
         return next(iter(self.papers(result, metric)), None)
 
     def text(self) -> str:
-        """For the terminal."""
+        """Format the table for the terminal."""
         metrics = self.experiment.metrics
         parts = [self.heading, *(self._block(metric) for metric in metrics)]
         if not self.data.is_public:
             parts.append(
-                f"The paper's figures are of {self.paper_dataset}, ours are not: they stand side "
-                "by side, but cannot be compared."
+                f"The paper's figures are for {self.paper_dataset} and ours are not, so they "
+                "cannot be compared."
             )
         if self.experiment.with_others:
             printed = [number for number in self.published if number.metric in metrics]
             titles = (METRICS[metric] for metric in metrics)
-            header = [f"in print, {self.paper_dataset}", "f", *titles, "where"]
+            header = [f"published, {self.paper_dataset}", "f", *titles, "where"]
             parts.append(published_table(printed, metrics, header) if printed else "")
         note = self.experiment.note.format(protocol=self.data.protocol.name)
         marks = f"{READ}: in a public source; {UNVERIFIED}: not read in print, do not quote it."
@@ -147,7 +147,7 @@ class ResultsTable:
         return "; ".join([cells[0], *(f"others, by ours: {cell}" for cell in cells[1:])])
 
     def outcome(self) -> str:
-        """Whether the second of the two rows that are compared is better, seed by seed."""
+        """Describe, seed by seed, whether the second of the two compared rows is better."""
         results = {result.row.name: result for result in self.rows}
         compared = self.experiment.compared
         if compared is None or not set(compared) <= set(results):
@@ -164,7 +164,7 @@ class ResultsTable:
             mark = READ if numbers[0].mark == numbers[1].mark == READ else UNVERIFIED
             paper = f" The paper, on {self.paper_dataset}: {gain:.1f} mm better ({mark})."
             if not self.can_confirm:
-                paper += " At this budget, on these data, ours neither confirms nor refutes that."
+                paper += " With this budget and these data, ours neither confirms nor refutes it."
         return (
             f'Outcome: "{with_it.row.label}" is {abs(mean):.1f} mm '
             f'{"better" if mean > 0 else "worse"} than "{without.row.label}"'
@@ -175,7 +175,7 @@ class ResultsTable:
         )
 
     def per_run(self) -> Iterator[dict[str, Any]]:
-        """One line per run."""
+        """Yield one row per run."""
         for row, runs in self.rows:
             settings = {key: value for key, value in row.changes.items() if key != "model"}
             for run in runs:
@@ -195,7 +195,7 @@ class ResultsTable:
                 }
 
     def per_row(self) -> Iterator[dict[str, Any]]:
-        """One line per row and metric: mean and spread, and the paper's number."""
+        """Yield one row per table row and metric: mean, spread, and the paper's number."""
         for result in self.rows:
             for metric in self.experiment.metrics:
                 mean, spread = mean_and_spread(result.values(self.key(metric)))
@@ -213,7 +213,7 @@ class ResultsTable:
                 }
 
     def write(self, name: str, workspace: Workspace) -> list[Path]:
-        """CSV of runs, CSV of means, picture."""
+        """Write a CSV of runs, a CSV of means, and a plot."""
         return [
             workspace.write_csv(name, list(self.per_run())),
             workspace.write_csv(f"{name}_means", list(self.per_row())),
@@ -222,9 +222,9 @@ class ResultsTable:
 
 
 def picture(table: ResultsTable, out: Path) -> Path:
-    """A bar for each row's mean, a dot for each run, with the paper's number in brackets.
+    """Plot a bar for each row's mean, a dot for each run, and the paper's number in brackets.
 
-    Below them the means by column, if the table has columns.
+    If the table has columns, plot the means by column below.
     """
     metrics, with_columns = table.experiment.metrics, table.experiment.with_columns
     bars, below = 0.3 + 0.42 * len(table.rows), 3.2 if with_columns else 0.0
@@ -243,7 +243,7 @@ def picture(table: ResultsTable, out: Path) -> Path:
 
 
 def _bars(axes: Axes, table: ResultsTable, metric: str, *, first: bool) -> None:
-    """The rows' names stand at the first panel alone."""
+    """Draw one metric's panel; only the first panel has row names."""
     rows, key = table.rows, table.key(metric)
     most = max(max(result.values(key)) for result in rows)
     for place, result in enumerate(rows):

@@ -1,7 +1,7 @@
-"""Runs of an experiment: trained with the loop of `vidpose train`, measured with `vidpose eval`'s.
+"""Runs of an experiment, trained like `vidpose train` and evaluated like `vidpose eval`.
 
-A run's folder is named by all that decides it, so tables share runs, a run is never repeated, and
-one that was interrupted is resumed.
+A run's folder name identifies all its settings, so tables share runs, finished runs are not
+repeated, and interrupted ones are resumed.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ QUICK_VAL_WINDOWS = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much a run may cost."""
+    """Limits of a run's training and evaluation data."""
 
     windows: int | None
-    """In an epoch; None: as many as there are."""
+    """Windows per epoch; None: all."""
     fraction: float | None
-    """Of the windows there are, in place of `windows`."""
+    """Fraction of all windows, instead of `windows`."""
     test_frames: int | None
-    """Frames that are measured on, about; None: all."""
+    """Approximate number of test frames; None: all."""
 
     def of(self, everything: int) -> int:
-        """Windows in an epoch, of so many."""
+        """Compute the windows per epoch from the number of all windows."""
         if self.fraction is not None:
             return max(1, round(self.fraction * everything))
         return everything if self.windows is None else min(self.windows, everything)
@@ -65,16 +65,16 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One network, trained once."""
+    """One training run of a network."""
 
     recipe: Recipe
     data: ExperimentData = field(repr=False)
     budget: Budget
     before: Run | None = None
-    """The run whose weights it begins with."""
+    """The run that provides the initial weights."""
 
     def identity(self) -> dict[str, Any]:
-        """All that decides its numbers; JSON values, by the names in runs that are finished."""
+        """All settings that determine the results; JSON values, with the keys of existing runs."""
         recipe = self.recipe.to_dict()
         recipe["singles"] = recipe.pop("single_frame")
         del recipe["mixed"]  # 0 in all of them
@@ -86,7 +86,7 @@ class Run:
         }
 
     def folder(self, runs: Path) -> Path:
-        """Where it is; by name and a checksum of its identity."""
+        """The run's folder, named by the network and a checksum of the identity."""
         mark = zlib.crc32(json.dumps(self.identity(), sort_keys=True).encode())
         r = self.recipe
         return runs / f"{r.model}-f{r.frames}-seed{r.seed}-{mark:08x}"
@@ -94,26 +94,26 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What was measured of one network."""
+    """The evaluation of one network."""
 
     model: str
     frames: int
     parameters: int
     keypoints: str
     means: dict[str, float]
-    """By key of `METRICS`, what the protocol's papers print."""
+    """The protocol's means by key of `METRICS`."""
     columns: dict[str, dict[str, float]]
-    """By column, then by key."""
+    """Means by column and key."""
     epochs: int | None = None
     windows: int | None = None
-    """In an epoch."""
+    """Windows per epoch."""
     seed: int | None = None
     where: str = ""
-    """The run's folder, or the weights' file."""
+    """The run's folder, or the file of the weights."""
 
 
 def complete(run: Run, workspace: Workspace) -> RunResult:
-    """Train and measure, or go on where that was interrupted, or read what was found before."""
+    """Train and evaluate a run, resuming it if interrupted, or read its result if finished."""
     folder = run.folder(workspace.runs)
     path = folder / "result.json"
     if (found := _read(path)) is not None:
@@ -134,7 +134,7 @@ def complete(run: Run, workspace: Workspace) -> RunResult:
 
 
 def trained(run: Run, workspace: Workspace) -> Checkpoint:
-    """The best weights of a run, trained to its end."""
+    """Train a run to its end, if it is not finished, and return its best weights."""
     folder = RunFolder(run.folder(workspace.runs))
     if not _is_finished(folder, run.recipe.epochs):
         resume = folder.state.exists()
@@ -160,7 +160,7 @@ def _is_finished(folder: RunFolder, epochs: int) -> bool:
 
 
 def training_data(run: Run, device: torch.device, *, by_count: bool = False) -> TrainingData:
-    """What a run learns from, cut to its budget; `by_count` as in `mocap_data`."""
+    """Make a run's training data, cut to its budget; `by_count` as in `mocap_data`."""
     budget, recipe, dataset = run.budget, run.recipe, run.data.dataset
     if run.data.clips:
         clean = dataset.keypoints == "clean"
@@ -180,7 +180,7 @@ def training_data(run: Run, device: torch.device, *, by_count: bool = False) -> 
 
 
 class FirstSamples:
-    """The first samples of every epoch of a source, which shuffles anew for each."""
+    """The first samples of each epoch of a source that shuffles every epoch."""
 
     def __init__(self, source: Source, samples: int) -> None:
         self.samples, self.on_host = samples, source.on_host
@@ -195,14 +195,14 @@ class FirstSamples:
 
 
 def downsampled(samples: Samples, count: int) -> Samples:
-    """About so many of the samples, evenly."""
+    """Take about `count` evenly spaced samples."""
     if len(samples) <= count:
         return samples
     return FixedWindows(*samples[torch.linspace(0, len(samples) - 1, count).long()])
 
 
 def result_of(evaluation: Evaluation, checkpoint: Checkpoint, data: ExperimentData) -> RunResult:
-    """What a table needs of an evaluation."""
+    """Extract a table's values from an evaluation."""
     columns: dict[str, list[SequenceErrors]] = {}
     for sequence in chain(*evaluation.groups.values()):
         columns.setdefault(data.column(sequence), []).append(sequence)
@@ -226,24 +226,24 @@ def result_of(evaluation: Evaluation, checkpoint: Checkpoint, data: ExperimentDa
 
 
 def _read(path: Path) -> RunResult | None:
-    """A result written before; None if there is none.
+    """Read the result of a finished run; None if there is none.
 
     Raises:
-        DataError: it is something else.
+        DataError: the file is not a result.
     """
     if not path.exists():
         return None
-    with reading(path, DataError, "is no result of `vidpose paper`", "delete its folder"):
+    with reading(path, DataError, "is not a result of `vidpose paper`", "delete its folder"):
         content = parse_object("the file", path.read_bytes())
         if content.pop("format") != FORMAT:
             raise ValueError(f"it is not of the format {FORMAT}")
         result = RunResult(**content)
         for name, value in result.means.items():
             if not isinstance(value, float):
-                raise ValueError(f"{name} is no number")
+                raise ValueError(f"{name} is not a number")
     return result
 
 
 def mean_and_spread(values: list[float]) -> tuple[float, float | None]:
-    """The mean over runs, and their standard deviation (n - 1); None for a single one."""
+    """Compute mean and standard deviation (n - 1) over runs; None for a single run."""
     return mean(values), stdev(values) if len(values) > 1 else None

@@ -1,4 +1,4 @@
-"""Tables 1 to 5 and 7: which networks, on which data, in which columns."""
+"""Definitions of Tables 1 to 5 and 7: networks, data and columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidpose.evaluation.published import BASELINE, CPN, POSEFORMER
 SMALL: dict[str, Any] = {"embed_dim": 16, "depth": 2, "frames": 9}
 PAPER_SIZE: dict[str, Any] = {"embed_dim": 32, "depth": 4}
 LOST = "not recovered"
-"""Of a number of the paper."""
+"""Instead of a number of the paper that is not known."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class Row:
     """One network of a table."""
 
     name: str
-    """For `--only`."""
+    """Its name for `--only`."""
     label: str
     changes: dict[str, Any] = field(default_factory=dict)
-    """Of the recipe's fields."""
+    """Changes to the recipe's fields."""
     paper: tuple[str, int] | None = None
     """Method and window of the paper's own number, in `published.PUBLISHED`."""
     missing: str = ""
     """Why there is no number of the paper."""
     fine_tuned: bool = False
-    """It begins with a network trained on Human3.6M, or on what replaces it."""
+    """Whether it is pre-trained on Human3.6M or its replacement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,25 +37,25 @@ class Experiment:
 
     title: str
     dataset: str
-    """The paper's, a key of `datasets.PUBLIC`."""
+    """The paper's dataset, a key of `datasets.PUBLIC`."""
     metrics: tuple[str, ...]
     rows: Callable[[dict[str, Any]], tuple[Row, ...]]
-    """From the sizes of a PoseFormer."""
+    """Makes the rows from the sizes of a PoseFormer."""
     keypoints: str | None = None
     frames: int = 9
     """The paper's window."""
     family: str = ""
-    """The mean is over these columns only (`evaluate.Evaluation.families`)."""
+    """Columns to average over (`evaluate.Evaluation.families`); empty: all."""
     with_columns: bool = True
     with_others: bool = True
-    """What is in print of other networks follows."""
+    """Whether to list published results of other networks."""
     note: str = ""
     compared: tuple[str, str] | None = None
-    """Two rows whose difference is the table's point: without and with."""
+    """Two rows to compare, without and with the component that the table is about."""
 
 
 def _networks(sizes: dict[str, Any], paper_frames: int) -> tuple[Row, ...]:
-    """PoseFormer and what it is compared with; VideoPose3D's windows are powers of three."""
+    """PoseFormer and its competitors; VideoPose3D's windows are powers of three."""
     return (
         Row("poseformer", "PoseFormer", paper=(POSEFORMER, paper_frames)),
         Row("temporal", "temporal baseline", _temporal(sizes)),
@@ -65,7 +65,7 @@ def _networks(sizes: dict[str, Any], paper_frames: int) -> tuple[Row, ...]:
 
 
 def _temporal(sizes: dict[str, Any]) -> dict[str, Any]:
-    """A frame is as wide as in PoseFormer's temporal stage."""
+    """Give the temporal baseline the width of PoseFormer's temporal stage."""
     return {"model": "temporal", "embed_dim": 17 * sizes["embed_dim"]}
 
 
@@ -81,7 +81,7 @@ def _ablation(sizes: dict[str, Any]) -> tuple[Row, ...]:
 
 
 def _sizes(sizes: dict[str, Any]) -> tuple[Row, ...]:
-    """Around the size that the paper chose, (c, L_S, L_T) = (32, 4, 4), or half of it."""
+    """Sizes around the paper's choice, (c, L_S, L_T) = (32, 4, 4), or half of it."""
     c, depth = sizes["embed_dim"], sizes["depth"]
     half, more = depth // 2, depth + depth // 2
     settings = (
@@ -135,10 +135,10 @@ EXPERIMENTS = {
         metrics=("pck", "auc", "mpjpe_mm"),
         rows=lambda sizes: _networks(sizes, 9),
         with_columns=False,
-        note="Ours are measured by protocol {protocol}: the root at 0. Of MPI-INF-3DHP's test "
-        "frames the valid ones, PCK and AUC over 14 joints. The paper's own protocol was never "
-        "released; its 77.1 mm and the 57.7 mm that others measured of it by this protocol cannot "
-        "be compared.",
+        note="Ours are measured with protocol {protocol}: the root at 0; on MPI-INF-3DHP, valid "
+        "test frames only, PCK and AUC over 14 joints. The paper's own protocol was never "
+        "released; its 77.1 mm cannot be compared with the 57.7 mm that others measured for it "
+        "with this protocol.",
     ),
     "table4": Experiment(
         title="Table 4: with and without the spatial stage, and the positional embeddings",

@@ -1,4 +1,4 @@
-"""What every experiment works with."""
+"""The environment of an experiment."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vidpose.utils.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """Where an experiment finds its data and leaves its results, and whom it reports to."""
+    """Folders, device and event receivers of an experiment."""
 
     out: Path
-    """The folder for tables, pictures and runs."""
+    """Folder for tables, plots and runs."""
     data: Path
-    """The folder with the datasets."""
+    """Folder with the datasets."""
     device: torch.device
     report: Report
     progress: Progress
@@ -36,7 +36,7 @@ class Workspace:
         return self.out / f"{name}{suffix}"
 
     def write_csv(self, name: str, rows: ListOf[dict[str, Any]]) -> Path:
-        """One line per row; columns in the order in which rows name them."""
+        """Write one line per row; columns in order of their first appearance in the rows."""
         path = self.path(name, ".csv")
         columns = list(dict.fromkeys(column for row in rows for column in row))
         with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
@@ -47,7 +47,7 @@ class Workspace:
 
 
 def _cell(value: Any) -> Any:
-    """None, an empty cell, for what is not a number."""
+    """Return None, an empty cell, for NaN and infinity."""
     if not isinstance(value, float):
         return value
     return round(value, 6) if math.isfinite(value) else None
