@@ -56,7 +56,7 @@ def test_bodies_are_drawn_between_two_means_and_bones_keep_their_directions() ->
         assert drawn == pytest.approx(math.sqrt(mean * SEGMENTS[segment][0]), rel=0.01), segment
 
 
-def test_lengths_belong_together_and_sides_differ_a_little() -> None:
+def test_lengths_are_correlated_and_sides_differ_a_little() -> None:
     after = draw_bodies(people(6000, 1), 1.0, random())
     thigh, trunk = (lengths_of(after, name).log() for name in ("thigh", "half trunk"))
     # Higher hips: were the two drawn each for itself, it would be 0.076.
@@ -64,7 +64,7 @@ def test_lengths_belong_together_and_sides_differ_a_little() -> None:
     assert (thigh[:, 0] - thigh[:, 1]).std().item() == pytest.approx(0.02 * 2**0.5, rel=0.1)
 
 
-def test_girdles_are_tilted_alike_in_all_frames_and_limbs_are_left_alone() -> None:
+def test_girdles_are_tilted_equally_in_all_frames_and_limbs_are_unchanged() -> None:
     before = people(500)
     after = turn_girdles(before, 0.07, random())
     old, new = bones(before), bones(after)
@@ -84,7 +84,7 @@ def test_girdles_are_tilted_alike_in_all_frames_and_limbs_are_left_alone() -> No
     torch.testing.assert_close(right, -left)
 
 
-def test_some_people_are_any_way_up() -> None:
+def test_some_people_have_a_random_orientation() -> None:
     before = people(4000)
     after = tumble(before - 0.5, 0.25, random())
     up = after[:, 0, H36M17.index("Thorax"), 2]

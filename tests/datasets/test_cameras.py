@@ -23,7 +23,7 @@ def test_every_public_subject_has_the_four_cameras_in_the_official_order() -> No
 
 
 @pytest.mark.parametrize("subject", ["S1", "S11"])
-def test_there_and_back(subject: str) -> None:
+def test_round_trip_between_world_and_camera(subject: str) -> None:
     for camera in h36m_cameras()[subject]:
         there = camera.world_to_camera(POINTS)
         assert there.shape == POINTS.shape

@@ -53,7 +53,7 @@ def by_file(findings: list[Finding]) -> dict[str, list[Finding]]:
     return found
 
 
-def test_what_is_there_is_found(made: Path, tmp_path: Path) -> None:
+def test_datasets_are_found(made: Path, tmp_path: Path) -> None:
     assert find_datasets(made) == [(name, made / name) for name in sorted(LAYOUTS)]
     assert find_datasets(made / "h36m") == [("h36m", made / "h36m")]
     assert find_datasets(tmp_path) == []
@@ -68,7 +68,7 @@ def test_what_is_there_is_found(made: Path, tmp_path: Path) -> None:
         check_dataset("coco", tmp_path)
 
 
-def test_human36m_that_can_be_opened_but_is_a_part(made: Path) -> None:
+def test_incomplete_human36m_can_be_opened(made: Path) -> None:
     world, detected, seen = check_dataset("h36m", made / "h36m")
     assert world.state == "note"
     assert world.found.startswith(
@@ -127,7 +127,7 @@ def test_half_downloaded(copy: Path) -> None:
     assert finding.fix.startswith("curl")
 
 
-def test_every_problem_is_named_but_not_a_thousand(copy: Path) -> None:
+def test_problems_are_listed_up_to_a_limit(copy: Path) -> None:
     def spoil(entries: Any) -> None:
         for subject in ("S1", "S5", "S6", "S7"):
             for views in entries["positions_2d"][subject].values():

@@ -31,7 +31,7 @@ def of_length(frames: int) -> dict[str, Any]:
         ("valid", np.ones(4, bool), "valid: expected"),
     ],
 )
-def test_a_sequence_that_does_not_fit_names_itself(field: str, value: Any, message: str) -> None:
+def test_an_invalid_sequence_is_named(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"S1/Walking 1/0: {message}"):
         make(**{field: value})
 
@@ -73,7 +73,7 @@ def test_pieces_of_one_recording_are_not_all_that_is_held_out() -> None:
         assert len({sequence.origin for sequence in aside}) >= 4
 
 
-def test_a_take_that_outweighs_the_others_is_trained_on() -> None:
+def test_a_take_longer_than_all_others_is_not_held_out() -> None:
     sequences = [make(action=f"Walking {n}", **of_length(100)) for n in range(9)]
     sequences.append(make(action="Everything", **of_length(9000)))
     for seed in range(20):

@@ -36,7 +36,7 @@ def changed(made: Path, folder: Path, file: str, change: Callable[[Any], None]) 
     return folder
 
 
-def test_the_field_s_protocol(made: Path) -> None:
+def test_the_usual_protocol(made: Path) -> None:
     dataset = open_dataset("h36m", made, **SUBJECTS)
     assert dataset.keypoints == "cpn_ft_h36m_dbb"
     assert dataset.skeleton.name == "h36m17"
@@ -99,7 +99,7 @@ def test_subjects_and_downsampling(made: Path) -> None:
         open_dataset("h36m", made, downsample=0)
 
 
-def test_what_the_2d_file_has_more_is_left_alone(made: Path, tmp_path: Path) -> None:
+def test_additional_content_of_the_2d_file_is_ignored(made: Path, tmp_path: Path) -> None:
     def more(entries: Any) -> None:
         seen = entries["positions_2d"]
         seen["S2"] = {"Walking": "whatever"}
@@ -110,7 +110,7 @@ def test_what_the_2d_file_has_more_is_left_alone(made: Path, tmp_path: Path) -> 
     assert len(dataset.train) == 24
 
 
-def test_the_corrupt_take_is_left_out(made: Path, tmp_path: Path) -> None:
+def test_the_corrupt_take_is_excluded(made: Path, tmp_path: Path) -> None:
     def add(entries: Any) -> None:
         s11 = entries["positions_3d"]["S11"]
         s11["Directions"] = s11["Directions 1"]

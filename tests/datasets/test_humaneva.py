@@ -20,7 +20,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_field_s_protocol(made: Path) -> None:
+def test_the_usual_protocol(made: Path) -> None:
     dataset = open_dataset("humaneva", made)
     assert dataset.keypoints == "gt"
     assert dataset.skeleton.name == "humaneva15"
@@ -35,7 +35,7 @@ def test_the_field_s_protocol(made: Path) -> None:
     assert {s.action.split(" ")[0] for s in everything.test} == {"Gestures", "ThrowCatch"}
 
 
-def test_the_lens_is_found_from_exact_2d_and_only_then(made: Path, tmp_path: Path) -> None:
+def test_the_focal_length_is_fitted_only_to_exact_2d(made: Path, tmp_path: Path) -> None:
     assert open_dataset("humaneva", made).train[4].focal_px == pytest.approx(750, rel=1e-4)
     entries = read_npz(made / SEEN)
     for subject in entries["positions_2d"].values():

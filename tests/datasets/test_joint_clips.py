@@ -27,7 +27,7 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_one_clip_without_more_being_said(tmp_path: Path) -> None:
+def test_one_clip_with_required_entries_only(tmp_path: Path) -> None:
     path = write(tmp_path)
     (clip,) = read_joint_file(path)
     assert (clip.subject, clip.fps, clip.joints.dtype.name) == ("s01", 100.0, "float32")
@@ -35,7 +35,7 @@ def test_one_clip_without_more_being_said(tmp_path: Path) -> None:
     assert [clip.subject for clip in read_folder(tmp_path)] == ["s01"]
 
 
-def test_clips_fall_apart_where_frames_are_not_valid(tmp_path: Path) -> None:
+def test_clips_are_split_at_invalid_frames(tmp_path: Path) -> None:
     valid = np.ones(200, bool)
     valid[[90, 195]] = False
     joints = content()["joints"].astype(float)
@@ -73,7 +73,7 @@ def test_coco_joints_are_converted(tmp_path: Path) -> None:
         ({"starts": np.array([0, 9]), "clips": np.array(["a", "b"])}, "clips must name each"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_errors_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = write(tmp_path, **changes)
     with pytest.raises(DataError, match=message):
         read_joint_file(path)

@@ -1,4 +1,4 @@
-"""Synthetic people in the files of a real dataset are told from it by a mark."""
+"""A mark distinguishes synthetic data from a real dataset in the same file format."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_every_layout_has_it(layout: str, tmp_path: Path) -> None:
 
 
 def test_real_data_has_none(tmp_path: Path) -> None:
-    """Neither with the mark of `prepare h36m` nor as VideoPose3D's own files, without any."""
+    """Neither with the mark of `prepare h36m` nor in VideoPose3D's own files, without a mark."""
     for path in write_synthetic(tmp_path, seconds=0.1):
         entries = read_npz(path)
         write_pickled_npz(path, entries | mark("h36m"))

@@ -20,7 +20,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_field_s_protocol(made: Path) -> None:
+def test_the_usual_protocol(made: Path) -> None:
     dataset = open_dataset("mpi_inf_3dhp", made)
     assert dataset.skeleton.name == "mpi_inf_3dhp"
     assert dataset.skeleton.root == 14

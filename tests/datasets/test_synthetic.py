@@ -46,7 +46,7 @@ def test_what_is_written_can_be_opened(tmp_path: Path, layout: str) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_seed_decides(tmp_path: Path, layout: str) -> None:
+def test_the_seed_determines_the_files(tmp_path: Path, layout: str) -> None:
     entries = [
         [_digest(read_npz(path)) for path in write(tmp_path / name, layout, seed=seed)]
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
@@ -63,7 +63,7 @@ def _digest(value: Any) -> Any:
     return value.tobytes() if isinstance(value, np.ndarray) else value
 
 
-def test_human36m_files_are_as_the_field_has_them(tmp_path: Path) -> None:
+def test_human36m_files_have_the_usual_format(tmp_path: Path) -> None:
     world_path, gt_path, detected_path = write(tmp_path, "h36m")
     world = read_npz(world_path)["positions_3d"]
     assert list(world) == ["S1", "S9", "S11"]
@@ -98,7 +98,7 @@ def test_humaneva_files_have_chunks_with_a_hole_between(tmp_path: Path) -> None:
     assert world["Train/S1"]["Walking 1 chunk0"].shape == (18, 15, 3)
 
 
-def test_mpi_inf_3dhp_files_are_as_the_field_has_them(tmp_path: Path) -> None:
+def test_mpi_inf_3dhp_files_have_the_usual_format(tmp_path: Path) -> None:
     write(tmp_path, "mpi_inf_3dhp")
     train = read_npz(tmp_path / "data_train_3dhp.npz")["data"]
     assert list(train) == ["S1 Seq1", "S1 Seq2"]
@@ -113,7 +113,7 @@ def test_mpi_inf_3dhp_files_are_as_the_field_has_them(tmp_path: Path) -> None:
 
 
 def test_depth_can_be_learned_from_what_is_seen(tmp_path: Path) -> None:
-    """Ridge regression on unseen people, with no idea of time, beats the mean pose by far."""
+    """Ridge regression on single frames of held-out people beats the mean pose by far."""
     write_synthetic(
         tmp_path,
         subjects=("S1", "S5", "S6", "S9"),
@@ -149,7 +149,7 @@ def _error(predicted: np.ndarray, target: np.ndarray) -> float:
     return float(np.linalg.norm((predicted - target).reshape(-1, 17, 3), axis=2).mean())
 
 
-def test_synthetic_is_made_where_it_is_opened(tmp_path: Path) -> None:
+def test_synthetic_is_generated_when_opened(tmp_path: Path) -> None:
     first = open_dataset("synthetic", tmp_path / "made")
     assert {s.subject for s in first.train} == {"S1", "S5", "S6", "S7", "S8"}
     assert {s.subject for s in first.test} == {"S9", "S11"}

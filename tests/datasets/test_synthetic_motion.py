@@ -43,7 +43,7 @@ def test_left_is_left() -> None:
     assert (np.sum(np.cross(forward, left) * up, axis=1) > 0).mean() > 0.95
 
 
-def test_walking_gets_somewhere_on_feet_that_hold_still() -> None:
+def test_walking_moves_forward_on_feet_that_do_not_slide() -> None:
     joints = moved("Walking", frames=600)
     hip = joint(joints, "Hip")
     way = np.linalg.norm(np.diff(hip[:, :2], axis=0), axis=1).sum()
@@ -57,7 +57,7 @@ def test_walking_gets_somewhere_on_feet_that_hold_still() -> None:
     assert ((feet[1:, 0, 2] < feet[1:, 1, 2]).mean() - 0.5) < 0.2  # both take their turn
 
 
-def test_who_sits_is_lower() -> None:
+def test_sitting_people_are_lower() -> None:
     heights = {
         action: np.median([joint(moved(action, seed), "Hip")[:, 2] for seed in range(4)])
         for action in ("Waiting", "Sitting", "SittingDown")

@@ -21,12 +21,12 @@ STANDING = {
     **{"LShoulder": (0, 0.2, 1.4), "LElbow": (0, 0.2, 1.1), "LWrist": (0, 0.2, 0.9)},
     **{"RShoulder": (0, -0.2, 1.4), "RElbow": (0, -0.2, 1.1), "RWrist": (0, -0.2, 0.9)},
 }
-"""Somebody who stands and looks along x; z is up, so their left is +y."""
+"""A standing person who faces along x; z is up, so their left is +y."""
 PERFECT = Variation(noise=0, focal_error_sd=0, segment_sd=0, mirror=0, speed=(1, 1), roll_sd=0)
 
 
 def standing(frames: int = 200, fps: float = 100.0) -> MotionClip:
-    """Walking along x at 1 m/s without moving a limb."""
+    """A person who glides along x at 1 m/s."""
     pose = np.array([STANDING[name] for name in H36M17.joint_names], np.float32)
     joints = np.repeat(pose[None], frames, 0)
     joints[..., 0] += (np.arange(frames) / fps)[:, None]
@@ -109,7 +109,7 @@ def test_bones_have_anthropometric_lengths() -> None:
             torch.testing.assert_close(length, torch.full((64,), HEIGHT * fraction))
 
 
-def test_windows_have_the_asked_rate() -> None:
+def test_windows_have_the_requested_frame_rate() -> None:
     """The walker covers 1/30 m between frames at 30 frames/s, 1/60 m at half the speed."""
     for speed in (1.0, 0.5):
         vary = Variation(**(PERFECT.to_dict() | {"speed": (speed, speed)}))
@@ -150,7 +150,7 @@ def test_mirroring_swaps_sides() -> None:
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0])
-def test_noise_is_a_detectors(noise: float) -> None:
+def test_noise_resembles_a_detectors(noise: float) -> None:
     clean, _ = draw(PERFECT, count=512)
     vary = Variation(**(PERFECT.to_dict() | {"noise": noise}))
     cameras = VirtualCameras([standing()])
@@ -168,7 +168,7 @@ def varied(**changes: Any) -> Variation:
     return Variation(**(PERFECT.to_dict() | changes))
 
 
-def test_a_lost_hip_takes_no_other_joint_along() -> None:
+def test_a_missing_hip_leaves_other_joints_visible() -> None:
     vary = varied(noise=1.0, correlated_noise=(0.0, 0.03))
     lost = draw(vary, count=4000, frames=1)[0].isnan().any(dim=-1)[:, 0]
     without_hip = lost[lost[:, 0]]
@@ -184,7 +184,7 @@ def test_nobody_walks_through_the_camera() -> None:
     assert slope.max() < 1.2  # of 0.8 m, from a metre away
 
 
-def test_limbs_are_lost_for_a_while_or_for_good() -> None:
+def test_limbs_are_dropped_for_some_or_all_frames() -> None:
     rays, _ = draw(varied(limb_dropout=0.5), count=512, frames=27)
     lost = rays.isnan().any(dim=-1)
     assert 0.4 < lost.any(dim=(1, 2)).float().mean() < 0.6
@@ -197,7 +197,7 @@ def test_limbs_are_lost_for_a_while_or_for_good() -> None:
     assert ((while_lost > 0) & (while_lost < 27)).any()
 
 
-def test_left_and_right_are_exchanged_for_a_while() -> None:
+def test_left_and_right_are_swapped_for_some_frames() -> None:
     clean, _ = draw(PERFECT, count=512, frames=27)
     rays, _ = draw(varied(left_right_exchange=0.5), count=512, frames=27)
     wrong = (rays != clean).any(dim=-1)
@@ -209,7 +209,7 @@ def test_left_and_right_are_exchanged_for_a_while() -> None:
         assert set(window.any(dim=0).nonzero()[:, 0].tolist()) in map(set, SWAPPED_LIMBS)
 
 
-def test_mixed_people_keep_their_bones_and_their_sides() -> None:
+def test_mixed_limbs_keep_bone_lengths_and_sides() -> None:
     other = standing()
     for height, name in ((1.7, "LElbow"), (1.9, "LWrist")):
         other.joints[:, H36M17.index(name), 2] = height  # an arm that is up
@@ -246,7 +246,7 @@ def test_correlated_noise_lasts_for_a_few_frames() -> None:
 
 
 def test_some_windows_are_easier_than_others() -> None:
-    """What is scaled is how far joints are off, not how many are lost or outliers."""
+    """The scale affects the size of errors, not the rate of missing joints or outliers."""
     count = 512
     clean, _ = draw(PERFECT, count=count, frames=27)
     size = (clean - clean[:, :, :1]).norm(dim=-1).mean(dim=(1, 2))[:, None, None]
@@ -267,9 +267,7 @@ def test_some_windows_are_easier_than_others() -> None:
 
 
 @pytest.mark.parametrize(("frames", "count"), [(1, 20_000), (27, 1000), (81, 1000)])
-def test_a_frame_is_as_often_wrong_whatever_the_length_of_its_window(
-    frames: int, count: int
-) -> None:
+def test_the_error_rate_does_not_depend_on_the_window_length(frames: int, count: int) -> None:
     lost = draw(varied(noise=1.0), count=count, frames=frames)[0].isnan()
     # A joint is lost 0.067 times a second, for 0.45 s on average, and half of them are absent.
     assert lost.float().mean().item() == pytest.approx(0.067 * 0.45 / 2, rel=0.15)
@@ -307,7 +305,7 @@ ALL = Variation(
         (Variation(noise=0.0), 27, 105.071960, -886.975586, 0),
     ],
 )
-def test_a_seed_draws_what_it_always_drew(
+def test_random_draws_stay_the_same_across_versions(
     vary: Variation, frames: int, rays_sum: float, joints_sum: float, missing: int
 ) -> None:
     """A change would make interrupted runs go on with other data. The sums are from the first
@@ -320,7 +318,7 @@ def test_a_seed_draws_what_it_always_drew(
     assert int(rays.isnan().sum()) == missing
 
 
-def test_clips_are_seen_by_a_camera_each() -> None:
+def test_each_clip_has_its_own_camera() -> None:
     seen = list(view_clips(some_clips(), 30.0, 7, 1.0))
     assert [sequence.name for sequence in seen] == [
         *("01/1/0", "02/2/0", "03/3/0", "03/3/1", "03/3/2"),
@@ -332,7 +330,7 @@ def test_clips_are_seen_by_a_camera_each() -> None:
     )
 
 
-def test_what_older_versions_stored_is_read() -> None:
+def test_variations_of_older_versions_are_read() -> None:
     assert Variation.from_dict(ALL.to_dict()) == ALL
     old = {
         **{"mixed": 0.6, "elevation": [-15.0, 60.0]},

@@ -18,7 +18,7 @@ from vidpose.skeleton import HUMANEVA15
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A dataset made by hand in place of files; what was asked for."""
+    """Replace the dataset's files by a handmade dataset; return the arguments it was opened with."""
     asked: dict[str, Any] = {}
 
     def open_dataset(name: str, folder: Path, **options: Any) -> Dataset:
@@ -31,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.fixture
 def weights(tmp_path: Path) -> list[str]:
-    """Two checkpoints of the same file name."""
+    """Two checkpoints with the same file name."""
     paths = [tmp_path / run / "best.safetensors" for run in ("a", "b")]
     for seed, path in enumerate(paths):
         save_checkpoint(path, make_checkpoint(seed))

@@ -1,4 +1,4 @@
-"""Alignments, who is who, and the numbers."""
+"""Alignments, matching of people, and statistics."""
 
 import csv
 import json
@@ -22,11 +22,11 @@ TRUE = RNG.normal(size=(20, 17, 3)) + RNG.normal(size=(20, 1, 3))
 TURN = Rotation.from_euler("xyz", [20, 130, -40], degrees=True).as_matrix()
 
 
-def test_option_names_match_the_plots() -> None:
+def test_option_names_match_the_alignments() -> None:
     assert tuple(ALIGNMENTS) == NAMES
 
 
-def test_each_alignment_takes_out_what_it_says() -> None:
+def test_each_alignment_removes_its_differences() -> None:
     moved = TRUE + RNG.normal(size=(20, 1, 3))
     grown = TRUE[:, :1] + 1.3 * (TRUE - TRUE[:, :1])
     turned = TRUE @ TURN.T * 0.8 + np.array([1.0, 2.0, 3.0])
@@ -43,7 +43,7 @@ def test_each_alignment_takes_out_what_it_says() -> None:
             assert (distances(other, TRUE, how).max() < 1e-9) == is_zero, how
 
 
-def test_they_are_the_metrics_of_the_field() -> None:
+def test_alignments_equal_the_metrics() -> None:
     other = TRUE + RNG.normal(0, 0.1, TRUE.shape)
     rooted = [joints - joints[:, :1] for joints in (other, TRUE)]
     np.testing.assert_allclose(distances(other, TRUE, "root"), mpjpe_per_joint(*rooted))
@@ -52,8 +52,8 @@ def test_they_are_the_metrics_of_the_field() -> None:
 
 
 @pytest.mark.parametrize("how", ALIGNMENTS)
-def test_missing_joints_take_no_part(how: str) -> None:
-    """Where joints are missing, the rest is as if there were no others."""
+def test_missing_joints_are_ignored(how: str) -> None:
+    """Missing joints do not affect the errors of the others."""
     other = TRUE + RNG.normal(0, 0.1, TRUE.shape)
     other[:, [3, 8]] = np.nan
     other[5] = np.nan
@@ -70,7 +70,7 @@ def test_missing_joints_take_no_part(how: str) -> None:
         np.testing.assert_allclose(found[7:][:, kept], alone)
 
 
-def test_too_few_points_to_turn_are_not_measured() -> None:
+def test_too_few_points_for_a_rotation_are_not_measured() -> None:
     other = np.full_like(TRUE, np.nan)
     other[:, :2] = TRUE[:, :2]
     assert np.isnan(distances(other, TRUE, "procrustes")).all()
@@ -104,8 +104,8 @@ def test_people_are_matched_by_least_error() -> None:
         measure(result, swapped, "none", label="me", person=9)
 
 
-def test_somebody_who_is_hardly_there_is_not_the_best_match() -> None:
-    """One frame fits perfectly once it is aligned as a sequence; the person is the other one."""
+def test_a_person_with_few_frames_is_not_the_best_match() -> None:
+    """A single frame always fits perfectly after alignment as a sequence, but is the wrong person."""
     result = make_result(people=2, frames=30)
     joints = result.joints_camera().astype(np.float64)[1]
     joints += np.random.default_rng(2).normal(0, 0.02, joints.shape)
@@ -121,7 +121,7 @@ def test_somebody_who_is_hardly_there_is_not_the_best_match() -> None:
     assert found.person == 2
 
 
-def test_no_time_in_common() -> None:
+def test_no_overlap_in_time() -> None:
     result = make_result(frames=10)
     late = of_result(make_result(frames=10, timestamps=20 + np.arange(10) / 29.97), "late")
     with pytest.raises(UsageError, match=r"from 0\.00 to 0\.30 s and late from 20\.00 .*--offset"):
@@ -132,7 +132,7 @@ def test_no_time_in_common() -> None:
         measure(result, slow, "root", label="me")
 
 
-def test_axes_that_differ_need_to_be_turned() -> None:
+def test_different_axes_need_a_rotation() -> None:
     lab = Reference(
         name="lab.trc",
         joints=TRUE[None],
@@ -168,8 +168,8 @@ def test_numbers(tmp_path: Path) -> None:
     np.testing.assert_allclose(foot, 50, atol=1e-3)
 
 
-def test_somebody_else_who_is_seen_for_less_time_is_not_preferred() -> None:
-    """The result has one of two people: the one who is there throughout, with some noise."""
+def test_another_person_with_fewer_frames_is_not_preferred() -> None:
+    """The result has one of two people, the one who is present throughout, with some noise."""
     result = make_result(people=1, frames=60)
     own = result.joints_camera()[0].astype(np.float64)
     noisy = own + np.random.default_rng(0).normal(0, 0.03, own.shape)
@@ -189,8 +189,8 @@ def test_somebody_else_who_is_seen_for_less_time_is_not_preferred() -> None:
         assert one.reference_person == "same", how
 
 
-def test_people_of_one_video_are_matched_in_the_picture() -> None:
-    """Another focal length puts everybody elsewhere, the second one where the first one was."""
+def test_people_of_one_video_are_matched_in_the_image() -> None:
+    """Another focal length moves everybody, the second person to the first one's position."""
     result = make_result(people=2, frames=30)
     where = result.root_3d[::-1] * np.float32(1.01)
     other = make_result(people=2, frames=30, root_3d=where, joints_3d=result.joints_3d[::-1])
@@ -203,7 +203,7 @@ def test_people_of_one_video_are_matched_in_the_picture() -> None:
 
 
 @pytest.mark.parametrize("lacks", ["result", "reference", "both"])
-def test_poses_are_measured_without_knowing_where_people_are(lacks: str) -> None:
+def test_poses_are_measured_without_positions_in_the_scene(lacks: str) -> None:
     placed = make_result(people=2, frames=10)
     nowhere = make_result(people=2, frames=10, root_3d=np.full_like(placed.root_3d, np.nan))
     result = placed if lacks == "reference" else nowhere

@@ -21,13 +21,13 @@ from vidpose.skeleton import COCO17, H36M17, HUMANEVA15, MPI_INF_3DHP
 
 
 def off_by_mm(sequence: PoseSequence, errors_mm: NDArray[np.floating]) -> Any:
-    """Poses whose joints are errors_mm (T, J) off, along x; the root of the truth is at 0."""
+    """Poses with errors_mm (T, J) along x; the true root is at 0."""
     target = sequence.joints_3d - sequence.joints_3d[:, :1]
     return target + np.stack([errors_mm, 0 * errors_mm, 0 * errors_mm], axis=-1) / 1000
 
 
 class Fake(LiftingModel):
-    """Gives the poses it is told to, sequence after sequence; without flip averaging."""
+    """Returns the given poses, sequence by sequence; without flip averaging."""
 
     name = "fake"
 
@@ -42,7 +42,7 @@ class Fake(LiftingModel):
 
 
 def measure(dataset: Dataset, *errors_mm: Any, **options: Any) -> Evaluation:
-    """Evaluate a network whose joints are as far off as asked: per sequence (T, J) or a number."""
+    """Evaluate a network with the given errors: per sequence (T, J) or a number."""
     poses = [
         off_by_mm(s, np.broadcast_to(e, s.keypoints_2d.shape[:2]).astype(float))
         for s, e in zip(dataset.test, errors_mm, strict=True)
@@ -51,7 +51,7 @@ def measure(dataset: Dataset, *errors_mm: Any, **options: Any) -> Evaluation:
     return evaluate(checkpoint, dataset, flip=False, **options)[0]
 
 
-def test_every_metric_is_the_public_function_on_what_inference_gives() -> None:
+def test_metrics_equal_the_public_functions_on_inference_output() -> None:
     dataset, checkpoint = h36m_like(), make_checkpoint()
     with_flip, without = evaluate(checkpoint, dataset)
     assert (with_flip.flip, without.flip) == (True, False)
@@ -73,8 +73,8 @@ def test_every_metric_is_the_public_function_on_what_inference_gives() -> None:
         assert errors.mpjpe_mm.shape == errors.p_mpjpe_mm.shape == (len(sequence), 17)
 
 
-def test_poses_come_back_from_the_turned_camera() -> None:
-    """With `person`, the network answers in a frame of its own, for every frame another."""
+def test_poses_are_rotated_back_to_the_camera_frame() -> None:
+    """With `person`, the network predicts in a rotated camera frame, another one in every frame."""
     sequence = make_sequence()
     _, rotation = NORMALISATIONS["person"](
         torch.tensor(sequence.keypoints_2d), (1000, 1000), 1000.0
@@ -86,7 +86,7 @@ def test_poses_come_back_from_the_turned_camera() -> None:
     assert evaluation.value("mpjpe_mm") < 1e-3
 
 
-def test_actions_count_alike_and_takes_by_their_frames() -> None:
+def test_actions_are_weighted_equally_and_takes_by_frames() -> None:
     dataset = make_dataset(
         make_sequence("S9", "Walking", frames=10),
         make_sequence("S9", "Walking 1", frames=30),
@@ -111,7 +111,7 @@ def test_human36m_counts_the_predicted_root_and_the_default_does_not() -> None:
 
 
 def test_mpi_inf_3dhp() -> None:
-    """The root is put at 0 and averaged with the others; PCK leaves pelvis, spine and head out."""
+    """The root is set to 0 and averaged with the others; PCK excludes pelvis, spine and head."""
     valid = np.array([0, 1, 1, 0, 1, 1, 1, 0, 0, 0], bool)
     dataset = make_dataset(
         make_sequence("TS1", "all", frames=10, valid=valid),
@@ -165,7 +165,7 @@ def test_humaneva() -> None:
 
 
 def test_velocity_weighs_frames_and_needs_two() -> None:
-    """As Pavllo et al. weigh it: the mean over a take's steps, by the number of its frames."""
+    """As in Pavllo et al.: the mean over a take's steps is weighted by its number of frames."""
     steady, jumping = np.zeros((4, 17)), np.zeros((2, 17))
     jumping[1] = 60
     dataset = make_dataset(
@@ -223,7 +223,7 @@ def test_checkpoint_of_another_skeleton() -> None:
         evaluate(make_checkpoint(skeleton=COCO17), make_dataset(make_sequence()))
 
 
-def test_another_rate_is_said() -> None:
+def test_another_frame_rate_gives_a_note() -> None:
     dataset = make_dataset(make_sequence())
     said: list[Event] = []
     evaluate(make_checkpoint(fps=50.0), dataset, report=said.append)
@@ -233,7 +233,7 @@ def test_another_rate_is_said() -> None:
     assert "h36m has 50 frames/s, the weights were trained at 30" in str(said[0])
 
 
-def test_nothing_to_measure_on() -> None:
+def test_no_frames_to_score() -> None:
     unscored = make_sequence(valid=np.zeros(12, bool))
     for dataset in (make_dataset(), make_dataset(unscored)):
         with pytest.raises(DataError, match="no test sequence with a frame to score"):
@@ -241,7 +241,7 @@ def test_nothing_to_measure_on() -> None:
     assert len(evaluate(make_checkpoint(), make_dataset(unscored, make_sequence()))) == 2
 
 
-def test_poses_that_are_not_numbers() -> None:
+def test_non_finite_poses() -> None:
     checkpoint: Checkpoint = make_checkpoint()
     with torch.no_grad():
         next(checkpoint.model.parameters()).fill_(math.nan)

@@ -1,4 +1,4 @@
-"""Weights that know the people they are measured on."""
+"""Weights that were trained or selected on the test subjects."""
 
 from dataclasses import replace
 from typing import Any
@@ -40,13 +40,13 @@ CHOSEN = {"recipe": {"select_on": "test"}}
         ({"dataset": "mocap", "held_out": 3, "began_with": [], "recipe": "x"}, (), []),
     ],
 )
-def test_what_motion_capture_weights_know(
+def test_leaks_of_motion_capture_weights(
     training: dict[str, Any], subjects: tuple[str, ...], expected: list[str]
 ) -> None:
     assert leaks(training, "mocap", subjects, "it") == expected
 
 
-def test_whom_any_stage_left_out() -> None:
+def test_held_out_subjects_of_all_stages() -> None:
     assert held_out_subjects(OLD | {"began_with": {"recipe": {"held_out": ["06"]}}}) == {
         "02",
         "06",
@@ -54,7 +54,7 @@ def test_whom_any_stage_left_out() -> None:
     }
 
 
-def test_evaluation_names_people_who_were_trained_on() -> None:
+def test_evaluation_warns_of_training_subjects() -> None:
     dataset = make_dataset(make_sequence("S9"), make_sequence("S11"))
     said: list[Event] = []
     trained = {"dataset": "h36m", "subjects": ["S1", "S9"]}

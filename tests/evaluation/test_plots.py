@@ -34,8 +34,8 @@ def test_every_plot_of_one_checkpoint(evaluation: Evaluation, tmp_path: Path) ->
     assert pixels(drawn[0], COLOURS[1]) == 0
 
 
-def test_bars_are_as_high_as_the_errors(evaluation: Evaluation, tmp_path: Path) -> None:
-    """Twice the error of one of two checkpoints: about twice the paint."""
+def test_bar_heights_are_the_errors(evaluation: Evaluation, tmp_path: Path) -> None:
+    """Twice the error of one of two checkpoints gives about twice the coloured area."""
     double = replace(
         evaluation,
         label="double",
@@ -66,7 +66,7 @@ def test_several_checkpoints_share_plots(evaluation: Evaluation, tmp_path: Path)
 
 
 def test_odd_sequences_are_drawn(tmp_path: Path) -> None:
-    """A single frame; frames left out in between; more actions than numbers fit in."""
+    """A single frame; missing frames in between; more actions than fit with numbers."""
     valid = np.ones(12, bool)
     valid[4:8] = False
     dataset = make_dataset(
@@ -79,7 +79,7 @@ def test_odd_sequences_are_drawn(tmp_path: Path) -> None:
     assert len(plots.draw_all(tmp_path, [found])) == 4
 
 
-def test_lines_are_broken_where_frames_are_left_out() -> None:
+def test_lines_are_broken_at_missing_frames() -> None:
     seconds, error = broken(np.array([0, 0.1, 0.5, 0.6]), np.arange(4, dtype=np.float32))
     np.testing.assert_array_equal(np.isnan(error), [False, False, True, False, False])
     assert np.isnan(seconds[2])

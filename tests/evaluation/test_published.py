@@ -36,7 +36,7 @@ def test_the_paper_s_headlines() -> None:
 
 @pytest.mark.parametrize("figure", PUBLISHED, ids=lambda f: f"{f.method} {f.frames} {f.metric}")
 def test_marks_and_rows(figure: PublishedNumber) -> None:
-    """What was read names its source; rows by action average to what is printed."""
+    """Numbers that were read have a source; rows by action average to the published mean."""
     assert figure.mark == (READ if figure.source else UNVERIFIED)
     if figure.groups:
         mean = sum(figure.groups.values()) / len(figure.groups)

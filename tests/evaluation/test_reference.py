@@ -1,4 +1,4 @@
-"""Files of other programs as references."""
+"""Reference files of other programs."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def points_of(names: list[str], frames: int = 6) -> np.ndarray:
 
 
 def trc_text(names: list[str], points: np.ndarray, fps: float = 60.0, unit: str = "m") -> str:
-    """As Pose2Sim writes it; NaN is an empty cell."""
+    """TRC as Pose2Sim writes it; NaN becomes an empty cell."""
     frames = len(points)
     head = [
         "PathFileType\t4\t(X/Y/Z)\tme.trc",
@@ -122,7 +122,7 @@ def test_c3d_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_bvh_of_the_cmu_database(tmp_path: Path) -> None:
-    """The limbs are those that training reads from the same file; the head is left out."""
+    """Limbs are the same as those that training reads from the file; the head is not compared."""
     path = tmp_path / "02" / "a.bvh"
     path.parent.mkdir()
     path.write_text(bvh_text(frames=12))
@@ -163,7 +163,7 @@ def test_names() -> None:
     np.testing.assert_allclose(knee, points.mean(axis=1))
 
 
-def test_a_nose_alone_gives_no_head_top() -> None:
+def test_no_head_top_is_guessed_from_the_nose() -> None:
     names = ["RShoulder", "LShoulder", "Nose"]
     joints = to_h36m17(points_of(names), names)
     assert np.isnan(joints[:, H36M17.index("Head")]).all()

@@ -23,7 +23,7 @@ def both() -> tuple[Evaluation, ...]:
 
 
 def line(text: str, start: str) -> list[str]:
-    """The cells of the first line that starts so."""
+    """The cells of the first line that starts with `start`."""
     found = next(row for row in text.splitlines() if row.startswith(start))
     return found[len(start) :].split()
 
@@ -45,7 +45,7 @@ def test_table_by_action(both: tuple[Evaluation, ...]) -> None:
     assert f"95 % of mean of actions, MPJPE: {low:.1f} to {high:.1f}" in text
 
 
-def test_the_paper_stands_beside_ours_with_its_mark(both: tuple[Evaluation, ...]) -> None:
+def test_the_papers_numbers_are_shown_with_their_marks(both: tuple[Evaluation, ...]) -> None:
     text = tables.text(both, ["action"])
     assert line(text, "Walking")[7:] == ["31.8", "unverified", "24.5", "unverified"]
     assert line(text, "mean of actions ")[7:] == ["44.3", "read", "34.6", "unverified"]
@@ -137,7 +137,7 @@ def test_csv(both: tuple[Evaluation, ...], tmp_path: Path) -> None:
     assert len(rows) == 2 * (2 + 4 + 17 + 4 * 17 + 18)
 
 
-def test_json_has_all_that_is_drawn(both: tuple[Evaluation, ...], tmp_path: Path) -> None:
+def test_json_has_the_data_of_all_plots(both: tuple[Evaluation, ...], tmp_path: Path) -> None:
     tables.write_json(tmp_path / "e.json", both)
     content = json.loads((tmp_path / "e.json").read_text())
     assert content["format"] == "vidpose-evaluation/1"
@@ -157,7 +157,7 @@ def test_json_has_all_that_is_drawn(both: tuple[Evaluation, ...], tmp_path: Path
     assert {figure["mark"] for figure in content["published"]} == {"read", "unverified"}
 
 
-def test_what_is_not_a_number_is_null(tmp_path: Path) -> None:
+def test_non_finite_values_are_null(tmp_path: Path) -> None:
     found = evaluate(make_checkpoint(), make_dataset(make_sequence(frames=1)), label="x")
     tables.write_json(tmp_path / "e.json", found)
     content = json.loads((tmp_path / "e.json").read_text(), parse_constant=pytest.fail)

@@ -41,15 +41,15 @@ def lift_with(
 
 
 def track(frames: int, fps: float = 30.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(T, 17, 2) pixels of somebody who sways, and (T,) seconds."""
+    """(T, 17, 2) pixels of a swaying person, and (T,) seconds."""
     time = np.arange(frames) / fps
     pose = np.random.default_rng(0).normal(size=(1, 17, 2)) * 0.1
     sway = np.sin(2 * np.pi * 0.5 * time)[:, None, None] * np.linspace(0, 0.05, 17)[:, None]
     return (pose + sway) * FOCAL_PX + [319.5, 239.5], time
 
 
-def test_equals_a_window_cut_out_for_every_frame(checkpoint: Checkpoint) -> None:
-    """The plain way: pad, cut out, whole network, plain and mirrored, mean."""
+def test_equals_a_separate_window_for_every_frame(checkpoint: Checkpoint) -> None:
+    """Reference: pad, cut out each window, run the network on it and its mirror image, average."""
     pixels, time = track(20)
     inputs, rotation = person(torch.tensor(pixels, dtype=torch.float32), SIZE, FOCAL_PX)
     padded = torch.cat([inputs[:1].expand(4, -1, -1), inputs, inputs[-1:].expand(4, -1, -1)])
@@ -100,7 +100,7 @@ def test_mirrored_people_get_mirrored_poses(checkpoint: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("fps", [15.0, 60.0, 120.0])
-def test_other_rates_come_back_with_the_same_motion(checkpoint: Checkpoint, fps: float) -> None:
+def test_other_frame_rates_give_the_same_motion(checkpoint: Checkpoint, fps: float) -> None:
     reference, time_30 = track(91)
     pixels, time = track(round(3 * fps) + 1, fps)
     expected = lift_with(checkpoint, reference, time_30)
@@ -129,9 +129,7 @@ def test_the_last_frame_does_not_lag_at_another_rate(
 
 
 @pytest.mark.parametrize("fps", [30.0, 60.0])
-def test_how_far_the_passes_lie_apart_is_known_of_every_frame(
-    checkpoint: Checkpoint, fps: float
-) -> None:
+def test_every_frame_has_a_flip_disagreement(checkpoint: Checkpoint, fps: float) -> None:
     pixels, time = track(round(3 * fps) + 1, fps)
     lifter = Lifter(checkpoint, precision="fp32")
     apart = lifter(pixels, time, SIZE, FOCAL_PX).flip_disagreement_m
@@ -145,14 +143,14 @@ def test_how_far_the_passes_lie_apart_is_known_of_every_frame(
 
 @pytest.fixture
 def knowing() -> Checkpoint:
-    """Of a network that is told which joints are missing."""
+    """A checkpoint of a network with `knows_missing`."""
     torch.manual_seed(0)
     model = SequencePoseFormer(frames=9, embed_dim=8, depth=1, stride=4).eval()
     torch.nn.init.normal_(model.missing_joint)
     return Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
 
 
-def test_a_network_that_knows_of_missing_joints_is_told(knowing: Checkpoint) -> None:
+def test_a_network_with_knows_missing_gets_missing_joints(knowing: Checkpoint) -> None:
     pixels, time = track(2 * BLOCK + 22)
     pixels[20:80, 2] = np.nan
     pixels[100:103, 0] = np.nan  # the root is interpolated: the others are seen around it
@@ -166,7 +164,7 @@ def test_a_network_that_knows_of_missing_joints_is_told(knowing: Checkpoint) -> 
 
 
 @pytest.mark.parametrize("stride", [5, 6, 7])
-def test_a_long_track_is_lifted_as_in_one_piece(stride: int) -> None:
+def test_a_long_track_is_lifted_as_at_once(stride: int) -> None:
     torch.manual_seed(0)
     model = SequencePoseFormer(frames=9, embed_dim=8, depth=1, stride=stride).eval()
     checkpoint = Checkpoint(model=model, normalisation="person", fps=30.0, skeleton="h36m17")
@@ -206,7 +204,7 @@ def test_a_dropped_frame_does_not_shift_what_follows(checkpoint: Checkpoint) -> 
     )
 
 
-def test_joints_never_seen_do_not_spoil_the_others(checkpoint: Checkpoint) -> None:
+def test_joints_that_are_always_missing_do_not_affect_the_others(checkpoint: Checkpoint) -> None:
     pixels, time = track(20)
     pixels[:, [2, 3, 5, 6]] = np.nan  # cut off at the hips
     assert np.isfinite(lift_with(checkpoint, pixels, time)).all()
@@ -228,7 +226,7 @@ def test_everybody_is_lifted_where_they_are_present(checkpoint: Checkpoint) -> N
     assert np.isnan(result.root_3d).all()
 
 
-def test_weights_for_another_skeleton_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_weights_for_another_skeleton_are_rejected(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     other = Checkpoint(model=checkpoint.model, normalisation="person", fps=30, skeleton="coco17")
     save_checkpoint(path, other)
@@ -250,7 +248,7 @@ def test_a_frame_in_the_middle_of_its_window_is_lifted_as_in_the_whole_track(
 @pytest.mark.parametrize("ahead", [0, 2, 4, 8])
 @pytest.mark.parametrize("flip", [True, False])
 def test_a_window_of_a_sequence_ends_where_the_track_does(ahead: int, flip: bool) -> None:
-    """Up to the middle of the window: then later frames say nothing more."""
+    """Up to half a window after the frame; later frames have no effect."""
     torch.manual_seed(0)
     model = SequencePoseFormer(frames=9, embed_dim=8, depth=1).eval()
     lifter = Lifter(

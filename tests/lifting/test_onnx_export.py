@@ -1,4 +1,4 @@
-"""The ONNX file gives what PyTorch gives, and the example needs no PyTorch."""
+"""The ONNX model gives the same results as PyTorch, and the example needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def default(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def track(frames: int, joints: int = 17) -> NDArray[np.float64]:
-    """(T, J, 2) pixels of somebody who wanders, with gaps, the root's among them."""
+    """(T, J, 2) pixels of a random walk with gaps, also of the root."""
     random = np.random.default_rng(frames)
     steps = random.normal(size=(frames, joints, 2))
     pixels = (640, 360) + 80 * random.normal(size=(joints, 2)) + np.cumsum(2 * steps, axis=0)
@@ -103,7 +103,7 @@ def test_the_example_is_as_short_as_it_says() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_can_be_exported(name: str, tmp_path: Path) -> None:
-    """Also those that do not know of missing joints, and the normalisation of the paper."""
+    """Also networks without `knows_missing`, and the paper's normalisation."""
     weights = small_weights(tmp_path, name)
     path = export_onnx(weights, tmp_path / "net.onnx", flip=False)
     lifter = Lifter(load_checkpoint(weights), flip=False, precision="fp32")
@@ -121,8 +121,8 @@ def test_another_skeleton(tmp_path: Path) -> None:
     assert not joints[:, 0].any()
 
 
-def test_nothing_is_added_at_indices(default: Path) -> None:
-    """ONNX Runtime's threads lose some of what is added where indices repeat."""
+def test_no_scatter_add_is_exported(default: Path) -> None:
+    """ONNX Runtime's threads lose updates where indices repeat."""
     import onnx
 
     nodes = [n for n in onnx.load(default).graph.node if n.op_type.startswith("Scatter")]
@@ -130,11 +130,11 @@ def test_nothing_is_added_at_indices(default: Path) -> None:
     assert set(reductions) <= {b"none"}
 
 
-def test_nobody_stays_nobody(default: Path) -> None:
+def test_a_track_without_joints_gives_nan(default: Path) -> None:
     assert np.isnan(run(default, np.full((4, 17, 2), np.nan))).all()
 
 
-def test_the_file_says_what_it_is(default: Path) -> None:
+def test_the_metadata_describe_the_model(default: Path) -> None:
     import onnx
 
     model = onnx.load(default)
@@ -159,13 +159,13 @@ def test_the_file_says_what_it_is(default: Path) -> None:
     assert str(Path(onnx_export.__file__).parents[2]).encode() not in default.read_bytes()
 
 
-def test_weights_of_others_have_no_licence_of_ours(tmp_path: Path) -> None:
+def test_other_weights_get_no_licence(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(small_weights(tmp_path, "poseformer"))
     assert "licence" not in metadata(checkpoint, flip=True)
     assert metadata(checkpoint, flip=True)["margin_frames"] == "4"
 
 
-def test_only_files_of_vidposes_are_replaced(
+def test_only_files_that_vidpose_wrote_are_replaced(
     default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -197,7 +197,7 @@ RESULT = Path(__file__).parents[1] / "fixtures" / "first_version_result.npz"
     ],
     ids=["a result", "nothing", "another suffix"],
 )
-def test_what_is_wrong_is_told_before_any_work(
+def test_errors_are_reported_before_any_work(
     arguments: tuple[str | Path, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

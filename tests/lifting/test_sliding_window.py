@@ -52,7 +52,7 @@ def test_memory_is_bounded_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [6, 6, 5]  # with a frame on either side
 
 
-def test_what_comes_out_may_be_changed() -> None:
+def test_the_output_may_be_modified() -> None:
     """Inference mode forbids it for its own tensors."""
     model = PoseFormer(frames=3, embed_dim=8, depth=1).eval()
     for mirrored in (None, MIRRORED):

@@ -32,7 +32,7 @@ def checkpoint_for_test(frames: int = 5) -> Checkpoint:
     return Checkpoint(model=model, normalisation="person", fps=50.0, skeleton="h36m17")
 
 
-def test_the_maps_are_those_of_the_pass_that_gave_the_pose() -> None:
+def test_maps_and_pose_are_from_the_same_pass() -> None:
     """The pose is recomputed from the values of the network and the last temporal map."""
     checkpoint, sequence = checkpoint_for_test(), make_sequence(frames=20)
     found = maps_of(checkpoint, track_of_sequence(sequence), 0.2)
@@ -72,8 +72,8 @@ def test_the_spatial_maps_are_of_the_centre_frame() -> None:
     np.testing.assert_allclose(found.spatial, torch.stack(maps)[:, 0].numpy(), atol=1e-5)
 
 
-def test_another_rate_and_the_rim_of_a_clip() -> None:
-    """At 25 frames/s every other frame is in the window; beyond its ends the clip is held."""
+def test_another_frame_rate_and_the_ends_of_a_clip() -> None:
+    """At 25 frames/s every other frame is in the window; beyond its ends, edge frames repeat."""
     checkpoint = checkpoint_for_test()
     slow = Checkpoint(model=checkpoint.model, normalisation="screen", fps=25.0, skeleton="h36m17")
     sequence = make_sequence(frames=20)
@@ -108,7 +108,7 @@ def test_maps_of_your_own_video(
 
 
 def test_maps_of_a_result(tmp_path: Path) -> None:
-    """Nothing is detected, and the title says whose attention it is."""
+    """No detector runs, and the title names the person."""
     result = make_result(people=2, frames=12)
     weights = str(tiny_weights(tmp_path / "w.safetensors"))
     options: Any = {"device": "cpu", "weights": (weights,)}
@@ -149,7 +149,7 @@ def test_maps_of_a_sequence(tmp_path: Path) -> None:
         rerun("figure5", tmp_path, data, **options, sequence="S9/Flying/0")
 
 
-def test_what_cannot_be_looked_into(tmp_path: Path) -> None:
+def test_inputs_without_attention_maps_are_rejected(tmp_path: Path) -> None:
     torch.manual_seed(0)
     other = Checkpoint(
         model=Martinez(width=8).eval(), normalisation="screen", fps=50.0, skeleton="h36m17"

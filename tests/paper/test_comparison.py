@@ -80,9 +80,7 @@ def test_figure4_shows_truth_and_networks(data: Path, tmp_path: Path) -> None:
     assert written[1].read_bytes()[:4] == b"\x89PNG"
 
 
-def test_figure4_shows_the_centre_frame_of_a_network_that_answers_for_all(
-    data: Path, tmp_path: Path
-) -> None:
+def test_figure4_shows_the_centre_frame_of_a_sequence_network(data: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = SequencePoseFormer(frames=5, embed_dim=8, depth=1).eval()
     weights = tmp_path / "mine.safetensors"

@@ -35,7 +35,7 @@ def test_the_table_says_what_is_measured_and_what_is_the_papers(tmp_path: Path) 
     assert written[1].read_bytes()[:4] == b"\x89PNG"
 
 
-def test_where_all_joints_of_all_frames_become_dearer() -> None:
+def test_the_window_from_which_joint_tokens_cost_more() -> None:
     f = complexity.crossing()
     joints, stages = (
         [flops.per_window(kind(frames=frames)) for frames in (f - 2, f)]

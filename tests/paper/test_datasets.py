@@ -11,7 +11,7 @@ from vidpose.skeleton import H36M17
 
 
 @pytest.mark.parametrize(("keypoints", "kind"), [("cpn_ft_h36m_dbb", "noisy"), ("gt", "true")])
-def test_synthetic_joints_go_by_no_detectors_name(
+def test_synthetic_joints_do_not_get_a_detectors_name(
     tmp_path: Path, keypoints: str, kind: str
 ) -> None:
     write_synthetic(tmp_path / "synthetic", actions=("Walking",), seconds=0.2)

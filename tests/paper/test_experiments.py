@@ -73,7 +73,7 @@ def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
     assert read(out / "table4.csv") == rows
 
 
-def test_what_is_not_recovered_is_not_printed(tiny: Path, tmp_path: Path) -> None:
+def test_unknown_numbers_are_not_printed(tiny: Path, tmp_path: Path) -> None:
     said: list[Event] = []
     rerun("table4", tmp_path, tiny, device="cpu", report=said.append, only=("none",), seeds=1)
     (text,) = [str(event) for event in said if str(event).startswith("Table 4")]
@@ -116,7 +116,7 @@ def test_weights_are_measured_in_place_of_training(tiny: Path, tmp_path: Path) -
         rerun("table2", tmp_path, tiny, weights=(str(weights),), epochs=3)
 
 
-def test_weights_in_table7_stand_next_to_the_papers(tiny: Path, tmp_path: Path) -> None:
+def test_table7_shows_weights_next_to_the_papers_numbers(tiny: Path, tmp_path: Path) -> None:
     write_synthetic(tiny / "synthetic" / "humaneva", "humaneva", seconds=0.6)
     recipe = ExperimentOptions(size="paper").recipe(_HumanEva, 43, Row("x", "x"), 0)  # type: ignore[arg-type]
     model = build_model(replace(recipe, embed_dim=8, depth=1), 15)
@@ -166,7 +166,7 @@ def test_table7_fine_tunes(tiny: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs").iterdir())) == 3  # the one that is tuned from, too
 
 
-def test_table7_begins_with_motion_capture(tiny: Path, tmp_path: Path) -> None:
+def test_table7_pre_trains_on_motion_capture(tiny: Path, tmp_path: Path) -> None:
     write_synthetic(tiny / "humaneva", "humaneva", seconds=0.6)
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03", "10", "12"))
     said: list[Event] = []
@@ -222,7 +222,7 @@ def test_every_row_can_be_built(name: str, sizes: dict[str, Any], tmp_path: Path
 
 
 class _Stand:
-    """As much of the data as a recipe looks at."""
+    """The part of the data that a recipe depends on."""
 
     has_focal_lengths = True
     clips: tuple[str, ...] = ()
@@ -240,7 +240,7 @@ class _HumanEva:
 
 
 def test_parameters_of_table5_are_those_of_the_official_code() -> None:
-    """Counts that were worked out from the released code's layers, million, at f=9."""
+    """Counts derived from the released code's layers, million, at f=9."""
     expected = {"16-4-4": 2.41, "32-2-2": 4.80, "32-4-4": 9.56, "32-6-6": 14.33, "32-2-4": 9.55,
                 "32-4-2": 4.82, "48-4-4": 21.47}  # fmt: skip
     for row in EXPERIMENTS["table5"].rows(PAPER_SIZE):

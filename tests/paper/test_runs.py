@@ -51,9 +51,7 @@ def make_run(**changes: Any) -> Run:
     return Run(recipe=replace(RECIPE, **changes), data=experiment_data(), budget=BUDGET)
 
 
-def test_a_run_is_done_once_and_read_from_then_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run()
     said: list[Event] = []
     first = complete(run, workspace(tmp_path, said.append))
@@ -70,7 +68,7 @@ def test_a_run_is_done_once_and_read_from_then_on(
     assert complete(run, workspace(tmp_path)) == first
 
 
-def test_a_run_that_was_broken_off_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_resumed(tmp_path: Path) -> None:
     whole = complete(make_run(), workspace(tmp_path / "whole"))
     folder = make_run().folder(tmp_path / "broken" / "runs")
     half = complete(make_run(epochs=1), workspace(tmp_path / "half"))
@@ -135,7 +133,7 @@ def test_a_part_of_an_epoch() -> None:
     assert set.union(*seen[:3]) != set.union(*seen[3:])  # other windows in the next epoch
 
 
-def test_validation_is_thinned_evenly() -> None:
+def test_validation_is_downsampled_evenly() -> None:
     samples = FixedWindows(torch.arange(100.0)[:, None], torch.arange(100.0)[:, None])
     few = downsampled(samples, 5)
     assert few[torch.arange(5)][0][:, 0].tolist() == [0, 24, 49, 74, 99]

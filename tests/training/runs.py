@@ -1,4 +1,4 @@
-"""Tiny training runs, and what two of them have to agree in."""
+"""Tiny training runs, and a comparison of two of them."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def assert_same_run(a: Path, b: Path) -> None:
 
 
 def assert_same_weights(a: Path, b: Path) -> None:
-    """To rounding, which the order of sums changes.
+    """Compare weights up to rounding, which depends on the order of sums.
 
-    An attention's scores do not depend on the bias of its keys, nor a layer norm's output on what
-    the mean over frames adds to all channels: the gradients of these are nothing but rounding,
-    which Adam blows up to steps.
+    Attention weights do not depend on the keys' bias, and a LayerNorm's output not on the bias of
+    the frame pooling. The gradients of these are only rounding errors, which Adam scales up to
+    full steps, so they are not compared.
     """
     for name, ours in weights(a).items():
         theirs = weights(b)[name]
@@ -75,11 +75,11 @@ def assert_same_weights(a: Path, b: Path) -> None:
 
 
 class Killed(BaseException):
-    """What SIGKILL is to a test: nothing of the run's code gets to know."""
+    """Simulates SIGKILL: the run's code cannot catch it."""
 
 
 def killed_after(count: int) -> Any:
-    """A progress that lets so many steps in all pass and then pulls the plug."""
+    """A progress that raises `Killed` after `count` steps in total."""
     left = [count]
 
     def progress(steps: Iterable[Any], total: int | None, label: str) -> Iterable[Any]:

@@ -1,4 +1,4 @@
-"""What `test_distributed` lets several processes do; each runs this file."""
+"""The code that `test_distributed` runs in several processes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from vidpose.training.recipe import Recipe
 from vidpose.training.stopping import StoppedError
 
 SHORT = replace(SLOW, batch=239, epochs=1)
-"""The last batch of the 240 samples is of one."""
+"""With 240 samples, the last batch has a single one."""
 
 
 class Doubled(torch.nn.Module):
-    """Poses (B, 1, J, 3) from the centre frames' 2D joints."""
+    """Predicts poses (B, 1, J, 3) from the centre frames' 2D joints."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         centre = inputs[:, inputs.shape[1] // 2, None]

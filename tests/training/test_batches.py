@@ -17,7 +17,7 @@ RECIPE = replace(PAPER, frames=3, val_fraction=0.25)
 
 
 class Numbers:
-    """Samples that are their own number."""
+    """Samples whose values are their index."""
 
     def __len__(self) -> int:
         return 10
@@ -26,7 +26,7 @@ class Numbers:
         return index, index * 10
 
 
-def test_an_epoch_shows_every_sample_once_in_an_order_of_its_own() -> None:
+def test_an_epoch_has_every_sample_once_in_a_new_order() -> None:
     source = Shuffled(Numbers(), seed=0)
     orders = []
     for epoch in (0, 1, 0):
@@ -49,7 +49,7 @@ def test_processes_share_a_batch() -> None:
         assert [(part.start, part.size) for part in parts] == [(start, size) for start in starts]
 
 
-def test_batches_made_ahead_are_the_same() -> None:
+def test_prefetched_batches_are_the_same() -> None:
     direct = Shuffled(Numbers(), seed=0)
     ahead = Shuffled(Numbers(), seed=0, on_host=True)
     for a, b in zip(
@@ -64,7 +64,7 @@ def test_batches_made_ahead_are_the_same() -> None:
     given_up.close()  # type: ignore[attr-defined]
 
 
-def test_an_error_while_making_ahead_surfaces_as_itself() -> None:
+def test_an_error_while_prefetching_is_raised() -> None:
     class Broken(Numbers):
         def __getitem__(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             raise ZeroDivisionError
@@ -73,7 +73,7 @@ def test_an_error_while_making_ahead_surfaces_as_itself() -> None:
         list(prefetched(Shuffled(Broken(), 0, on_host=True), 0, range(3), 4, ALONE))
 
 
-def test_validation_is_on_takes_set_aside_or_on_the_test_subjects() -> None:
+def test_validation_is_on_held_out_takes_or_the_test_subjects() -> None:
     dataset = tiny_dataset(frames=40, takes=4)
     data = dataset_data(dataset, RECIPE, CPU)
     assert data.source.samples == 2 * 3 * 40
@@ -105,7 +105,7 @@ def test_the_most_common_frame_rate_is_used_and_others_give_a_warning() -> None:
     assert len(said) == 1
 
 
-def test_sequences_without_a_frame_to_use_are_left_out() -> None:
+def test_sequences_without_valid_frames_are_skipped() -> None:
     dataset = tiny_dataset(frames=40, takes=4)
     never = np.zeros(40, bool)
     few = replace(

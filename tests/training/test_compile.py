@@ -1,4 +1,4 @@
-"""Training with --compile. No compiler is asked for: the code is traced, and then run as it is."""
+"""Training with --compile, without a compiler: the code is traced and then run eagerly."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def data() -> TrainingData:
 
 
 def compiled(counter: Any) -> int:
-    """Graphs so far, without the one that shows whether there is a compiler."""
+    """Number of graphs so far, without the one that checks for a compiler."""
     return int(counter.frame_count) - 1
 
 
@@ -84,7 +84,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_a_run_may_go_on_compiled(data: TrainingData, tmp_path: Path, traced: Any) -> None:
+def test_a_run_may_be_resumed_compiled(data: TrainingData, tmp_path: Path, traced: Any) -> None:
     quiet(data, tmp_path / "run", replace(TINY, epochs=1))
     quiet(data, tmp_path / "run", replace(TINY, epochs=2, compile=True), resume=True)
     assert compiled(traced) > 0
@@ -108,7 +108,7 @@ def test_windows_and_single_frames_with_muon(frames: int, precision: str, traced
     assert after[0][1]["model"].keys() == after[1][1]["model"].keys()
 
 
-def test_no_compiler_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: Any) -> Any:
         raise RuntimeError("no g++ here\nand much more")
 
@@ -118,7 +118,7 @@ def test_no_compiler_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["martinez", "videopose"])
-def test_networks_without_blocks_are_refused(name: str) -> None:
+def test_networks_without_blocks_are_rejected(name: str) -> None:
     recipe = Recipe(model=name, compile=True, frames=1 if name == "martinez" else 27)
     options = TrainOptions(dataset="h36m")
     with pytest.raises(UsageError, match="--compile has no effect on the network"):

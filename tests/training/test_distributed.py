@@ -57,7 +57,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [("plain", SLOW), ("accumulated", SLOW), ("short", SHORT), ("compiled", SLOW)],
 )
 def test_two_processes_equal_one(name: str, recipe: Recipe, two: Path, tmp_path: Path) -> None:
-    """Also where parts are accumulated, and where the last batch is too short for both."""
+    """Also with gradient accumulation, and with a last batch that is too short for both."""
     quiet(dataset_data(tiny_dataset(), recipe, torch.device("cpu")), tmp_path / "one", recipe)
     torch.manual_seed(recipe.seed)
     start = build_model(recipe, 17).state_dict()["head.1.weight"]
@@ -70,7 +70,7 @@ def test_two_processes_equal_one(name: str, recipe: Recipe, two: Path, tmp_path:
         assert float(rows[0][column]) == pytest.approx(float(rows[1][column]), abs=1e-3)
 
 
-def test_two_processes_resume_as_if_undisturbed(two: Path) -> None:
+def test_two_processes_resume_like_an_uninterrupted_run(two: Path) -> None:
     ours, theirs = weights(two / "resumed"), weights(two / "plain")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     for ours_row, theirs_row in zip(log_of(two / "resumed"), log_of(two / "plain"), strict=True):
@@ -78,7 +78,7 @@ def test_two_processes_resume_as_if_undisturbed(two: Path) -> None:
             assert float(ours_row[column]) == pytest.approx(float(theirs_row[column]), abs=1e-6)
 
 
-def test_poses_that_are_no_numbers_do_not_stop_the_other_processes(two: Path) -> None:
+def test_non_finite_poses_do_not_block_the_other_processes(two: Path) -> None:
     for rank in (0, 1):
         errors = json.loads((two / f"validated-{rank}.json").read_text())
         assert errors == {"mpjpe_mm": math.inf, "p_mpjpe_mm": math.inf}
@@ -86,7 +86,7 @@ def test_poses_that_are_no_numbers_do_not_stop_the_other_processes(two: Path) ->
 
 @pytest.fixture
 def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Tensors stay where they are, and say when they are pinned and sent."""
+    """Count pinning and copying of tensors, which stay on the CPU."""
     done = {"pinned": 0, "sent": 0}
     move = torch.Tensor.to
 

@@ -29,7 +29,7 @@ def gradients(learner: Learner, batch: Batch) -> tuple[float, list[torch.Tensor]
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("ranks", [2, 3, 5])
 def test_shares_of_a_batch_add_up_to_it(ranks: int, accumulate: int) -> None:
-    """Also where some have nothing; stochastic depth included."""
+    """Also if some processes have no samples; with stochastic depth."""
     recipe = replace(TINY, drop_path=0.5, procrustes=1.0, accumulate=accumulate)
     learner = Learner(recipe, 17, ALONE)
     batch = a_batch(3)
@@ -52,8 +52,8 @@ def test_a_moving_average_follows_quickly_at_first_and_slowly_later() -> None:
     assert effective_decay(0.9, 10_000) == 0.9
 
 
-def test_a_moving_average_of_weights_and_what_is_saved_of_it() -> None:
-    """As PyTorch's, which older runs were saved with."""
+def test_a_moving_average_of_weights_and_its_state() -> None:
+    """The state equals that of PyTorch's `AveragedModel`, which older runs used."""
     torch.manual_seed(0)
     model = VideoPose(frames=3, channels=8)  # has batch norms, whose statistics are the newest
     ours = MovingAverage(model, 0.9)

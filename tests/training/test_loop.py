@@ -38,7 +38,9 @@ def data() -> TrainingData:
     return dataset_data(tiny_dataset(), TINY, ALONE.device)
 
 
-def test_learns_and_leaves_usable_checkpoints(data: TrainingData, tmp_path: Path) -> None:
+def test_training_reduces_the_error_and_writes_usable_checkpoints(
+    data: TrainingData, tmp_path: Path
+) -> None:
     events: list[Event] = []
     recipe = replace(TINY, epochs=20)
     best = train(data, tmp_path / "run", recipe, ALONE, report=events.append)
@@ -73,7 +75,7 @@ def test_resumed_in_the_middle_of_an_epoch_equals_uninterrupted(
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_killed_before_anything_was_saved_in_an_epoch(data: TrainingData, tmp_path: Path) -> None:
+def test_killed_before_a_save_within_an_epoch(data: TrainingData, tmp_path: Path) -> None:
     quiet(data, tmp_path / "whole")
     with pytest.raises(Killed):
         quiet(data, tmp_path / "killed", progress=killed_after(6))
@@ -99,8 +101,8 @@ def test_ctrl_c_saves_the_run(data: TrainingData, tmp_path: Path, number: int) -
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
-def test_accumulated_parts_make_the_same_step(data: TrainingData, tmp_path: Path) -> None:
-    """Stochastic depth included."""
+def test_gradient_accumulation_makes_the_same_step(data: TrainingData, tmp_path: Path) -> None:
+    """With stochastic depth."""
     quiet(data, tmp_path / "whole", SLOW)
     quiet(data, tmp_path / "parts", replace(SLOW, accumulate=3))
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
@@ -148,7 +150,7 @@ def poisoned(data: TrainingData, from_epoch: int) -> TrainingData:
     return replace(data, source=Source())
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good(
+def test_a_non_finite_loss_stops_and_keeps_the_last_good_weights(
     data: TrainingData, tmp_path: Path
 ) -> None:
     quiet(data, tmp_path / "run", replace(TINY, epochs=1))
@@ -176,7 +178,7 @@ def test_a_full_disk_keeps_what_was_saved(
     assert sorted((p.name, p.stat().st_size) for p in (tmp_path / "run").glob("*.*")) == before
 
 
-def test_a_damaged_state_is_told(data: TrainingData, tmp_path: Path) -> None:
+def test_a_damaged_state_is_reported(data: TrainingData, tmp_path: Path) -> None:
     quiet(data, tmp_path / "run", replace(TINY, epochs=1))
     state = tmp_path / "run" / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
@@ -184,7 +186,7 @@ def test_a_damaged_state_is_told(data: TrainingData, tmp_path: Path) -> None:
         quiet(data, tmp_path / "run", resume=True)
 
 
-def test_bf16_learns_as_fp32_does(data: TrainingData, tmp_path: Path) -> None:
+def test_bf16_trains_like_fp32(data: TrainingData, tmp_path: Path) -> None:
     with mixed_precision(ALONE.device, "bf16"):
         assert torch.is_autocast_enabled("cpu")
     last = []

@@ -9,7 +9,7 @@ from vidpose.metrics import procrustes
 from vidpose.training.losses import best_rotation, losses, procrustes_error
 
 
-def test_velocities_count_as_the_recipe_says() -> None:
+def test_the_velocity_loss_has_the_recipes_weight() -> None:
     off = torch.tensor(0.1, requires_grad=True)
     predicted, targets = torch.zeros(3, 4, 17, 3), torch.zeros(3, 4, 17, 3)
     # Every other frame is off by 0.1 m: 0.05 m on average, the velocity by 0.1 m.
@@ -23,7 +23,7 @@ def test_velocities_count_as_the_recipe_says() -> None:
     assert single.item() == pytest.approx(0.3)
 
 
-def test_what_procrustes_leaves_is_what_the_metric_says() -> None:
+def test_the_procrustes_loss_equals_the_metric() -> None:
     rng = np.random.default_rng(0)
     target = rng.normal(size=(6, 17, 3))
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
@@ -49,8 +49,8 @@ def test_what_procrustes_leaves_is_what_the_metric_says() -> None:
     assert (poses.grad * step).sum().item() == pytest.approx(slope.item(), rel=1e-4)
 
 
-def test_the_best_rotation_is_found_whatever_the_poses() -> None:
-    """In one plane, on one line, all in one place, in a mirror: as good as by singular values."""
+def test_the_best_rotation_is_found_for_degenerate_poses() -> None:
+    """Coplanar, collinear, coincident, mirrored: as good as a singular value decomposition."""
     torch.manual_seed(0)
     ours = torch.randn(40, 17, 3)
     ours[10:20, :, 2] = 0
@@ -71,7 +71,7 @@ def test_the_best_rotation_is_found_whatever_the_poses() -> None:
         torch.testing.assert_close(found, singular.sum(1), atol=1e-5 * size, rtol=1e-4)
 
 
-def test_procrustes_counts_as_the_recipe_says() -> None:
+def test_the_procrustes_loss_has_the_recipes_weight() -> None:
     torch.manual_seed(0)
     predicted, wanted = torch.randn(2, 4, 3, 17, 3)
     plain, loss = losses(predicted, wanted, replace(TINY, procrustes=2.0))

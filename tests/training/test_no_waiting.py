@@ -36,7 +36,7 @@ WAITING = {
 
 
 class Spy(TorchDispatchMode):
-    """Notes operators that a GPU is waited for."""
+    """Records operators that synchronise with a GPU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Spy(TorchDispatchMode):
 
 
 def waiting(step: Callable[[], object]) -> list[str]:
-    """The operators in a step, after a first one, which may send constants."""
+    """The synchronising operators in a second step; the first may copy constants."""
     step()
     with Spy() as spy:
         step()
@@ -71,7 +71,7 @@ def waiting(step: Callable[[], object]) -> list[str]:
         lambda x: x[:, [0, 2]],
     ],
 )
-def test_what_waits_is_noticed(wait: Callable[[torch.Tensor], object]) -> None:
+def test_operators_that_synchronise_are_detected(wait: Callable[[torch.Tensor], object]) -> None:
     assert waiting(lambda: wait(torch.eye(3)))
 
 

@@ -1,4 +1,4 @@
-"""Runs that were begun before the training loop had its present form; see fixtures/old_run."""
+"""Resuming runs of older versions of the training loop; see fixtures/old_run."""
 
 import csv
 import shutil
@@ -89,7 +89,7 @@ def test_a_checkpoint() -> None:
     assert checkpoint.training["recipe"]["singles"] is False
 
 
-def test_former_names_are_read(tmp_path: Path) -> None:
+def test_old_names_are_read(tmp_path: Path) -> None:
     folder = interrupted("mocap", tmp_path)
     state = torch.load(folder / "state.pt", weights_only=True)
     state["recipe"]["singles"] = True

@@ -17,7 +17,7 @@ TINY = Recipe(frames=3, embed_dim=8, depth=2, optimizer="muon", weight_decay=0.1
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (80, 40), (40, 80)])
-def test_singular_values_come_to_about_one(shape: tuple[int, int]) -> None:
+def test_singular_values_are_brought_near_one(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     matrices = torch.randn(3, *shape) * torch.tensor([1e-4, 1.0, 1e4])[:, None, None]
     matrices[:, 7] = 0
@@ -43,10 +43,10 @@ def test_in_bf16_a_step_is_nearly_the_same() -> None:
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", None)])
-def test_muon_computes_in_what_the_run_does(
+def test_muon_computes_in_the_precision_of_the_run(
     precision: str, dtype: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a run that was begun in fp32, or before this was there, goes on in fp32."""
+    """A run that started in fp32, or before this option existed, continues in fp32."""
     seen: list[torch.dtype] = []
 
     def spy(matrices: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -72,12 +72,12 @@ def test_muon_computes_in_what_the_run_does(
         assert [group["bf16"] for group in fresh.param_groups] == [wanted]
 
 
-def test_nothing_to_go_by_is_no_step() -> None:
+def test_a_zero_gradient_is_no_step() -> None:
     assert not orthogonal(torch.zeros(1, 4, 8)).any()
 
 
 def test_a_step_of_muon() -> None:
-    """The first: momentum is a twentieth of the gradient, and Nesterov's looks ahead."""
+    """In the first step, the momentum is a twentieth of the gradient, plus Nesterov's look-ahead."""
     torch.manual_seed(0)
     weights = torch.nn.Parameter(torch.randn(6, 4))
     start, weights.grad = weights.detach().clone(), torch.randn(6, 4)
@@ -87,7 +87,7 @@ def test_a_step_of_muon() -> None:
     torch.testing.assert_close(weights.detach(), wanted)
 
 
-def test_queries_keys_and_values_are_matrices_of_their_own() -> None:
+def test_queries_keys_and_values_are_separate_matrices() -> None:
     torch.manual_seed(0)
     together = torch.nn.Parameter(torch.zeros(12, 4))
     together.grad = torch.randn(12, 4)
@@ -118,12 +118,12 @@ def test_every_parameter_has_one_optimizer(name: str) -> None:
     assert len(alone.param_groups[0]["params"]) == len(names)
 
 
-def test_what_is_no_transformer_has_adamw_only() -> None:
+def test_other_networks_use_adamw_only() -> None:
     model = Martinez(width=8)
     (adamw,) = optimizers_for(model, TINY)
     assert len(adamw.param_groups[0]["params"]) == len(list(model.parameters()))
 
 
-def test_other_optimizers_are_not_known() -> None:
+def test_unknown_optimizers_are_rejected() -> None:
     with pytest.raises(UsageError, match="--optimizer sgd: choose adamw, muon"):
         replace(TINY, optimizer="sgd")

@@ -57,7 +57,7 @@ def test_cosine_rises_then_falls() -> None:
         *({"velocity": -1.0}, {"procrustes": float("nan")}, {"normalisation": "inches"}),
     ],
 )
-def test_impossible_recipes_are_refused(wrong: dict[str, Any]) -> None:
+def test_impossible_recipes_are_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong)).split("_")[0]):
         Recipe(**wrong)
 
@@ -70,7 +70,7 @@ def test_impossible_recipes_are_refused(wrong: dict[str, Any]) -> None:
         ({"embed_dim": 12}, "is not divisible by 8 heads"),
     ],
 )
-def test_impossible_networks_are_refused(wrong: dict[str, Any], message: str) -> None:
+def test_impossible_networks_are_rejected(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_model(Recipe(**wrong), 17)
 

@@ -83,7 +83,7 @@ def test_a_run_is_not_resumed_on_other_motion_capture(tmp_path: Path) -> None:
     run_mocap(mocap, tmp_path / "run", epochs=2, resume=True, **how)
 
 
-def test_a_resumed_run_remembers_what_it_began_with(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_the_record_of_its_initial_weights(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     how: dict[str, Any] = {"frames": 3, "windows": 64}
     first, other = (
@@ -104,7 +104,7 @@ def test_a_resumed_run_remembers_what_it_began_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", [2, 5])
-def test_the_recipe_of_our_own_weights_is_resumed_to_the_bit(
+def test_the_vidpose_recipe_resumes_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: int
 ) -> None:
     """All frames of a window, velocities, moving average, virtual cameras."""
@@ -129,7 +129,9 @@ def test_the_recipe_of_our_own_weights_is_resumed_to_the_bit(
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_single_frames_leave_what_is_known_of_others(tmp_path: Path, optimizer: str) -> None:
+def test_single_frame_training_leaves_temporal_attention_alone(
+    tmp_path: Path, optimizer: str
+) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     with pytest.raises(UsageError, match="give --init-from"):
         run_mocap(mocap, tmp_path / "single", single_frame=True)
@@ -156,7 +158,7 @@ def test_single_frames_leave_what_is_known_of_others(tmp_path: Path, optimizer: 
         dataset_data(tiny_dataset(), recipe, ALONE.device)
 
 
-def test_two_sources_and_people_of_their_own_to_choose_on(tmp_path: Path) -> None:
+def test_two_sources_and_validation_subjects(tmp_path: Path) -> None:
     first = read_folder(write_mocap(tmp_path / "first", ("01", "02", "03")))
     second = read_folder(write_mocap(tmp_path / "second", ("11", "12", "13"), frames=400))
     recipe = replace(TINY_MOCAP, more_share=0.25)
@@ -190,7 +192,7 @@ def test_a_run_with_two_folders(tmp_path: Path) -> None:
         run_mocap(mocap, tmp_path / "other", more_data=more, more_share=1.0)
 
 
-def test_how_many_people_are_of_several_motions_can_be_chosen(tmp_path: Path) -> None:
+def test_the_share_of_mixed_windows_can_be_chosen(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     assert TRAINING.mixed == Recipe().mixed
     run_mocap(mocap, tmp_path / "run", epochs=1, frames=5, mixed=0.25)
@@ -202,7 +204,7 @@ def test_how_many_people_are_of_several_motions_can_be_chosen(tmp_path: Path) ->
         run_mocap(mocap, tmp_path / "other", mixed=1.5)
 
 
-def test_a_damaged_run_that_began_with_weights_asks_for_them(tmp_path: Path) -> None:
+def test_a_damaged_fine_tuning_run_asks_for_its_initial_weights(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     first = run_mocap(mocap, tmp_path / "first", epochs=1, frames=5)
     how: dict[str, Any] = {"epochs": 1, "frames": 5}
@@ -216,7 +218,7 @@ def test_a_damaged_run_that_began_with_weights_asks_for_them(tmp_path: Path) -> 
     assert load_checkpoint(again).training["began_with"]["held_out"] == ["02"]
 
 
-def test_selection_on_test_subjects_is_said_aloud(tmp_path: Path) -> None:
+def test_selection_on_test_subjects_gives_a_warning(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     events: list[Event] = []
     best = run_mocap(mocap, tmp_path / "run", select_on="test", epochs=1, report=events.append)
@@ -261,7 +263,7 @@ def test_held_out_subjects_are_checked(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_options_without_effect_are_refused(
+def test_options_without_effect_are_rejected(
     dataset: str, given: dict[str, Any], changes: dict[str, Any], name: str, tmp_path: Path
 ) -> None:
     options = TrainOptions(dataset=dataset, data=tmp_path, out=tmp_path / "run", **given)

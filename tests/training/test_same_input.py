@@ -1,4 +1,4 @@
-"""Training and inference feed the network the same for the same track."""
+"""Training and inference give the network the same input for the same track."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRAMES, SIZE, FOCAL_PX, FPS = 9, (1280, 720), 900.0, 30.0
 
 
 def a_track() -> Tensor:
-    """(F, 17, 2) rays of somebody whose joints are lost now and then, the root's among them."""
+    """(F, 17, 2) rays of a person with missing joints, also the root."""
     generator = torch.Generator().manual_seed(0)
     rays = 0.1 * torch.randn(FRAMES, 17, 2, generator=generator).cumsum(dim=0) + 0.3
     for frames, joint in ((slice(2, 5), 0), (slice(0, 3), 5), (slice(7, 9), 0), (slice(4, 6), 13)):
@@ -34,7 +34,7 @@ def a_track() -> Tensor:
 
 
 def fed_in_inference(model: Any, pixels: Tensor, normalisation: str) -> Tensor:
-    """What the lifter's network sees of a track, without the repeated ends."""
+    """The input of the lifter's network for a track, without the repeated edge frames."""
     seen: list[Tensor] = []
     checkpoint = Checkpoint(model=model, normalisation=normalisation, fps=FPS, skeleton=H36M17.name)
     lifter = Lifter(checkpoint, flip=False, precision="fp32")
@@ -61,7 +61,7 @@ def pixels_of(rays: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", ["sequence", "poseformer", "joints"])
 def test_under_virtual_cameras(name: str) -> None:
-    """Networks that know of missing joints, and others."""
+    """For networks with and without `knows_missing`."""
     rays = a_track()
 
     class Camera:

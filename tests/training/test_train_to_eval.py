@@ -1,4 +1,4 @@
-"""From synthetic files to a table: what a researcher does with each public dataset."""
+"""The workflow of a researcher, from dataset files to a table, on synthetic data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_train_eval_compare(layout: str, tmp_path: Path) -> None:
     assert list((tmp_path / "both").glob("*.png"))
 
 
-def test_synthetic_is_made_where_it_is_missing(tmp_path: Path) -> None:
+def test_missing_synthetic_data_are_generated(tmp_path: Path) -> None:
     output = run(
         *("train", "--dataset", "synthetic", "--data", tmp_path / "made", *SIZES),
         *("--out", tmp_path / "run", "--epochs", 1, "--train-subjects", "S1"),

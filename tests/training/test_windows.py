@@ -25,7 +25,7 @@ def random_track(frames: int, seed: int = 0) -> Track:
 
 
 def plain(track: Track, centre: int, frames: int) -> Tensor:
-    """The window that slicing and padding give."""
+    """Reference: a window by slicing and padding."""
     reach = frames // 2
     padded = np.pad(track.inputs.numpy(), ((reach, reach), (0, 0), (0, 0)), "edge")
     return torch.from_numpy(padded[centre : centre + frames])
@@ -51,7 +51,7 @@ def test_windows_are_those_of_slicing_and_padding(on_disk: bool, tmp_path: Path)
         assert torch.equal(targets[place, 0], target)
 
 
-def test_only_valid_frames_have_windows_but_all_are_context() -> None:
+def test_only_valid_frames_have_windows_and_all_are_context() -> None:
     source = random_track(10)
     source.valid[:] = False
     source.valid[[2, 7]] = True
@@ -83,7 +83,7 @@ def test_a_sequence_becomes_a_track_relative_to_its_root() -> None:
         track(sequence, "person", H36M17)
 
 
-def test_a_turned_camera_turns_the_targets() -> None:
+def test_rotating_the_camera_rotates_the_targets() -> None:
     joints = np.random.default_rng(0).normal(size=(4, 17, 3)).astype(np.float32) * np.float32(0.3)
     joints += np.array([1, 0.5, 5], np.float32)
     pixels = joints[..., :2] / joints[..., 2:] * 1000 + np.float32(499.5)
@@ -110,7 +110,7 @@ def test_the_host_always_has_room() -> None:
 def test_a_table_on_a_full_disk_is_told_when_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mapped memory takes the space when it is written, and then ends the process."""
+    """Without preallocation, writing to mapped memory would kill the process."""
 
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
