@@ -18,7 +18,7 @@ from vidpose.skeleton import HUMANEVA15
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Replace the dataset's files by a handmade dataset; return the arguments it was opened with."""
+    """Open a handmade dataset instead of files; return the arguments of the call."""
     asked: dict[str, Any] = {}
 
     def open_dataset(name: str, folder: Path, **options: Any) -> Dataset:

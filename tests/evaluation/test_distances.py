@@ -105,7 +105,7 @@ def test_people_are_matched_by_least_error() -> None:
 
 
 def test_a_person_with_few_frames_is_not_the_best_match() -> None:
-    """A single frame always fits perfectly after alignment as a sequence, but is the wrong person."""
+    """A single frame fits perfectly after alignment as a sequence, but is the wrong person."""
     result = make_result(people=2, frames=30)
     joints = result.joints_camera().astype(np.float64)[1]
     joints += np.random.default_rng(2).normal(0, 0.02, joints.shape)

@@ -49,7 +49,7 @@ def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
     assert "52.5 unverified" in done.output
     assert "49.9 unverified" in done.output
     assert (
-        "The paper, on Human3.6M: 2.6 mm better (unverified). At this budget, on these data, ours "
+        "The paper, on Human3.6M: 2.6 mm better (unverified). With this budget and these data, ours "
         "neither confirms nor refutes it." in done.output
     )
     assert "cannot be compared" in done.output
@@ -110,7 +110,7 @@ def test_weights_are_measured_in_place_of_training(tiny: Path, tmp_path: Path) -
     (row,) = read(tmp_path / "out" / "table2.csv")
     assert row["label"] == "mine"
     assert row["keypoints"] == "gt"
-    assert "layout, true 2D joints" in "\n".join(map(str, said))
+    assert "format, true 2D joints" in "\n".join(map(str, said))
     assert "weights as given" in "\n".join(map(str, said))
     with pytest.raises(UsageError, match="leave the training options out"):
         rerun("table2", tmp_path, tiny, weights=(str(weights),), epochs=3)

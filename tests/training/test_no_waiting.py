@@ -1,6 +1,6 @@
-"""A step on a GPU is never waited for: none of the operators that do that is called.
+"""A training step never synchronises with the GPU.
 
-They are looked for on the CPU, where the same operators run.
+The tests look for synchronising operators on the CPU, where the same operators run.
 """
 
 from __future__ import annotations

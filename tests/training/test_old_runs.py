@@ -65,8 +65,8 @@ def test_a_run_on_a_dataset(tmp_path: Path) -> None:
 
 
 def test_a_run_on_motion_capture(tmp_path: Path) -> None:
-    """In the middle of its first epoch. Its missing joints stay as they were prepared then; its
-    people no longer walk through the camera, so its log is of today.
+    """In the middle of the first epoch. The normalisation of missing joints stays the old one. The
+    expected log is new, because people now keep a distance from the camera.
     """
     folder = interrupted("mocap", tmp_path)
     options = TrainOptions(

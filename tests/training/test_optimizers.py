@@ -77,7 +77,7 @@ def test_a_zero_gradient_is_no_step() -> None:
 
 
 def test_a_step_of_muon() -> None:
-    """In the first step, the momentum is a twentieth of the gradient, plus Nesterov's look-ahead."""
+    """The first momentum is a twentieth of the gradient; Nesterov's look-ahead is added."""
     torch.manual_seed(0)
     weights = torch.nn.Parameter(torch.randn(6, 4))
     start, weights.grad = weights.detach().clone(), torch.randn(6, 4)

@@ -227,7 +227,7 @@ def test_mpi_inf_3dhp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: O
     assert path.name == "data_2d_mpi_inf_3dhp_cpn.npz"
     text = "\n".join(map(str, events))
     assert "8 videos" in text
-    assert "the test sequences come as pictures" in text
+    assert "the test sequences are images" in text
     found = read_npz(path)
     assert found["metadata"]["layout_name"] == "mpi_inf_3dhp"
     cameras = found["positions_2d"]["S2"]["Seq1"]

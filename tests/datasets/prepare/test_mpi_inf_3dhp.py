@@ -107,7 +107,7 @@ def cells(frames: int = 5, width: int = 56, count: int = 14, value: float = 1.0)
         ({"annot2": cells(count=9)}, r"annot2 .* of shapes \(9, 1\).*each of its 14 cameras"),
         ({"annot2": np.ones((5, 56))}, r"annot2 .* of shapes \(5, 56\)"),
         ({"annot2": cells(frames=4)}, "between 4 and 5 frames"),
-        ({"univ_annot3": cells(width=84, value=np.nan)}, "nan in frame 0, which is no coordinate"),
+        ({"univ_annot3": cells(width=84, value=np.nan)}, "invalid coordinate nan in frame 0"),
         ({"cameras": np.arange(1, 15)[None]}, "no camera 0"),
         ({"cameras": "text"}, "each of its 1 cameras"),
         ({"annot2": scipy.sparse.eye(14).tocsc()}, "annot2 holds 1 values of the type object"),

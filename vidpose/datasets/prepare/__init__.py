@@ -1,7 +1,7 @@
-"""From the raw downloads of the public datasets to the files that training reads.
+"""Conversion of the public datasets' raw downloads to the files that training reads.
 
-One file per dataset; `raw.py` opens the formats they come in, `detections.py` runs our detectors
-over their videos.
+One module per dataset; `raw.py` reads the raw formats, `detections.py` runs vidpose's detectors on
+the videos.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ PREPARE: dict[str, Callable[..., Iterable[Path]]] = {
     "mpi_inf_3dhp": mpi_inf_3dhp.prepare,
     "humaneva": humaneva.prepare,
 }
-"""By dataset: (source, out, *, report, progress) -> the files that were written."""
+"""By dataset: (source, out, *, report, progress) -> the files written."""

@@ -1,4 +1,4 @@
-"""2D detections for the videos of a dataset, by our own detectors, in VideoPose3D's layout."""
+"""2D detections in a dataset's videos with vidpose's detectors, in VideoPose3D's file format."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from vidpose.video import VideoReader
 @dataclass(frozen=True)
 class _Dataset:
     layout_name: str
-    """In the file's name and in its metadata."""
+    """Its name in the file name and metadata."""
     skeleton: Skeleton
     module: ModuleType
     """Has `find_videos` and `place`."""
@@ -70,25 +70,24 @@ def detect_videos(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> Path:
-    """Write data_2d_<dataset>_<detector>.npz: what a detector finds in the dataset's videos.
+    """Write data_2d_<dataset>_<detector>.npz with the detections in the dataset's videos.
 
-    In each video it is the person who is there most; frames in which they were not found are
-    interpolated. The joints are the dataset's, converted from h36m17.
-    Each video's joints are kept in a folder next to the file, so that a run which was stopped goes
-    on where it was.
+    They are of the person who is observed most in each video; frames without detections are
+    interpolated. The joints are converted from h36m17 to the dataset's. Each video's joints are
+    stored in a folder next to the file, so that an interrupted run can be continued.
 
     Args:
         dataset: h36m, mpi_inf_3dhp or humaneva.
-        source: folder with the videos anywhere below it; for HumanEva also with its exported
-            poses, which say which frames are used.
+        source: folder with the videos anywhere below it; for HumanEva also with the exported
+            poses, which determine the frames to use.
         out: folder for the file.
-        options: the detector, by name, and how it works; it follows one person.
+        options: options of the detector, which tracks one person.
         device: auto, cpu or cuda.
-        report: takes events.
+        report: receives events for the user.
         progress: wraps the frames of each video.
 
     Raises:
-        DataError: a video is missing, cannot be read, or shows nobody.
+        DataError: a video is missing, cannot be read, or has no people in it.
         VidposeError: the detector cannot be used.
     """
     kind = _DATASETS[dataset]
@@ -116,7 +115,7 @@ def detect_videos(
 
 @dataclass(frozen=True)
 class _Work:
-    """What goes over the videos."""
+    """The detector, and where to store its results."""
 
     detector: Detector
     kept: Path
@@ -125,10 +124,10 @@ class _Work:
     progress: Progress
 
     def poses(self, video: _Video, label: str) -> Pose2D:
-        """The joints of a video, from an earlier run with the same detector if there was one.
+        """Detect the joints in a video, or read them if an earlier run stored them.
 
         Raises:
-            VideoError: it cannot be read.
+            VideoError: the video cannot be read.
         """
         file = self.kept / video.subject / f"{video.action}.{video.camera}.2d.npz"
         source = {"name": video.path.name, "bytes": video.path.stat().st_size}
@@ -157,10 +156,10 @@ def _kept(file: Path, identity: Mapping[str, Any]) -> Pose2D | None:
 
 
 def _tracks(work: _Work, videos: list[_Video], skeleton: Skeleton) -> raw.Tracks:
-    """The person of every video.
+    """Detect the person in every video.
 
     Raises:
-        DataError: a video gave nothing; the others are done all the same.
+        DataError: after all videos, if some of them failed.
     """
     tracks: raw.Tracks = {}
     failed: list[str] = []
@@ -184,20 +183,20 @@ def _tracks(work: _Work, videos: list[_Video], skeleton: Skeleton) -> raw.Tracks
 
 
 def one_person(poses: Pose2D, video: Path) -> NDArray[np.float32]:
-    """The track of the one person that a video is about: of who is observed most.
+    """Return the track of the person who is observed most.
 
-    Tracks that overlap in time with it are other people. Those that do not are the same person,
-    who was lost from sight and found again.
+    Tracks that overlap with it in time are other people. Tracks that do not are the same person,
+    lost and found again.
 
     Args:
-        poses: everybody in the video.
-        video: for the error.
+        poses: all people in the video.
+        video: path for the error message.
 
     Returns:
         (T, J, 2) pixels, NaN where unknown.
 
     Raises:
-        NoPersonError: nobody is there.
+        NoPersonError: there are no people.
     """
     if not poses.people:
         raise NoPersonError(f"Nobody was found in any frame of {video}.")
@@ -212,14 +211,14 @@ def one_person(poses: Pose2D, video: Path) -> NDArray[np.float32]:
 
 
 def on_every_frame(track: NDArray[np.float32], poses: Pose2D) -> NDArray[np.float64]:
-    """Interpolate a track over its gaps, and over frames that the reader could not read.
+    """Interpolate a track over its gaps, and over frames that could not be decoded.
 
-    The dataset's annotations count every frame of the video, so a frame that was skipped as
-    damaged gets its row, too.
+    The dataset's annotations count every frame of the video, so a damaged frame that was skipped
+    also needs a row.
 
     Args:
         track: (T, J, 2), NaN where unknown.
-        poses: whose time line it is on.
+        poses: the poses that the track is from, for the timestamps.
 
     Returns:
         (frames of the video, J, 2).

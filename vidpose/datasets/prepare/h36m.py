@@ -1,4 +1,4 @@
-"""Human3.6M's poses, in any of their three raw forms, to VideoPose3D's two files."""
+"""Conversion of Human3.6M's poses, in any of three raw formats, to VideoPose3D's two files."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from vidpose.utils.progress import Progress, silent
 
 SUBJECTS = TRAIN + TEST
 TAKES = 2
-"""Everybody did every action twice, which makes 30 takes; how they are numbered varies."""
+"""Each subject performed each action twice, 30 takes in all; the numbering of takes varies."""
 RENAMED = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
-"""Some subjects' files call these two otherwise."""
+"""Other names of two actions in some subjects' files."""
 FORMS = (".cdf", ".cdf.mat", ".h5")
-"""Where a take is there in several forms, the first is read."""
+"""File formats in order of preference."""
 POSE_FILE = re.compile(
     r"(?:^|/)(S(?:[156789]|11))/(?:[^/]+/)?(D3_Positions|3D_positions)/"
     r"([A-Za-z]+(?: \d)?(?:\.cdf|\.cdf\.mat|\.h5))$"
 )
 VIDEO = re.compile(r"(?:^|/)(S(?:[156789]|11))/(?:Videos/)?([A-Za-z]+(?: \d)?)\.(\d{8})\.mp4$")
 Take = tuple[str, str]
-"""Subject and action, as VideoPose3D names it: ("S1", "Photo 1")."""
+"""Subject and action with VideoPose3D's names: ("S1", "Photo 1")."""
 
 
 def prepare(
@@ -44,20 +44,19 @@ def prepare(
 ) -> tuple[Path, Path]:
     """Write data_3d_h36m.npz and data_2d_h36m_gt.npz.
 
-    The first has the 32 recorded joints (metres, world frame); the second the 17 that are used as
-    the four cameras see them (pixels, lens distortion included).
+    The first has the 32 recorded joints (metres, world frame); the second has h36m17's joints,
+    projected to the four cameras (pixels, with lens distortion).
 
     Args:
         source: folder with `S1/MyPoseFeatures/D3_Positions/Directions.cdf` or `.cdf.mat`, or
-            `S1/MyPoses/3D_positions/Directions.h5`, anywhere below it; or with the archives
-            they come in.
+            `S1/MyPoses/3D_positions/Directions.h5`, or their archives, anywhere below it.
         out: folder for the two files.
-        report: takes events.
-        progress: wraps the files that are read.
+        report: receives events for the user.
+        progress: wraps the files to read.
 
     Raises:
         DataError: a take is missing, or a file cannot be read.
-        MissingDependencyError: the package that reads this form is not installed.
+        MissingDependencyError: the package that reads the format is not installed.
     """
     raw.check_source(source)
     check_writable(LAYOUT.path_3d(out))
@@ -74,7 +73,7 @@ def prepare(
 
 
 def _find(source: Path, folder: Path) -> dict[Take, Path]:
-    """The file of every take; archives are unpacked to `folder` if there are not enough."""
+    """Find the file of every take; if some are missing, unpack archives to `folder`."""
     found = _loose(source)
     if not any(_complaint(subject, found) for subject in SUBJECTS):
         return found
@@ -96,17 +95,13 @@ def _loose(source: Path) -> dict[Take, Path]:
 
 
 def take_name(name: str) -> str:
-    """`TakingPhoto 1` -> `Photo 1`, as VideoPose3D has it."""
+    """Convert to VideoPose3D's name: `TakingPhoto 1` -> `Photo 1`."""
     action, space, number = name.partition(" ")
     return RENAMED.get(action, action) + space + number
 
 
 def check_takes(source: Path, files: dict[Take, Path]) -> None:
-    """See that every subject did every action twice.
-
-    Raises:
-        DataError: it names what is missing.
-    """
+    """Raise DataError unless there are two takes of every action for every subject."""
     complaints = [line for subject in SUBJECTS if (line := _complaint(subject, files))]
     if complaints:
         raise DataError(
@@ -116,7 +111,7 @@ def check_takes(source: Path, files: dict[Take, Path]) -> None:
 
 
 def _complaint(subject: str, takes: Iterable[Take]) -> str:
-    """What is wrong with a subject's takes; empty if they are complete."""
+    """Describe what is wrong with a subject's takes; empty if they are complete."""
     counts = Counter(action.partition(" ")[0] for who, action in takes if who == subject)
     if not counts:
         return f"{subject} has none"
@@ -125,7 +120,7 @@ def _complaint(subject: str, takes: Iterable[Take]) -> str:
 
 
 def read_take(path: Path) -> NDArray[np.float32]:
-    """One take's joints in the world frame.
+    """Read a take's joints in the world frame.
 
     Returns:
         (frames, 32, 3) metres.
@@ -146,10 +141,10 @@ def read_take(path: Path) -> NDArray[np.float32]:
 
 
 def find_videos(source: Path, report: Report) -> dict[Take, dict[str, Path]]:
-    """The videos of every take, a camera each.
+    """Find the videos of every take, by camera.
 
     Raises:
-        DataError: there is none, or a subject's are not complete.
+        DataError: there are none, or a subject's videos are incomplete.
     """
     cameras = [camera.id for camera in h36m_cameras()[SUBJECTS[0]]]
     found = {
@@ -174,7 +169,7 @@ def find_videos(source: Path, report: Report) -> dict[Take, dict[str, Path]]:
 
 
 def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
-    """The annotations begin with the video; where a video is longer, its end has none."""
+    """Group tracks by subject; annotations start with the video, and may end before it."""
     positions: raw.Positions = {}
     for (subject, action), seen in tracks.items():
         positions.setdefault(subject, {})[action] = seen

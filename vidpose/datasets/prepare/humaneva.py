@@ -1,4 +1,4 @@
-"""HumanEva-I, as VideoPose3D's ConvertHumanEva.m exports it, to VideoPose3D's two files."""
+"""Conversion of HumanEva-I, exported by VideoPose3D's ConvertHumanEva.m, to VideoPose3D's files."""
 
 from __future__ import annotations
 
@@ -39,38 +39,38 @@ TAKES = {
     ("S3", "Gestures 1"): (533, 1102, (83, 83, 82)),
     ("S3", "Box 1"): (512, 1021, (1, 1, 1)),
 }
-"""The dataset's own split of every take: the frame where validation ends and training begins, and
-where training ends. Then its synchronisation: which frame of each camera's video, counted from 1,
-is frame 0 of the take."""
+"""For each take the dataset's own split: the frame where validation ends and training starts, and
+where training ends. Then the synchronisation: the frame of each camera's video, counted from 1,
+that is frame 0 of the take."""
 FIRST_FRAME = 5
-"""Where validation begins."""
+"""First frame of validation."""
 FRAMES = {
     (f"{part}/{subject}", action): frames
     for (subject, action), (middle, end, _) in TAKES.items()
     for part, frames in (("Train", (middle, end)), ("Validate", (FIRST_FRAME, middle)))
 }
-"""By split with subject, and action: the first frame, and the one after the last."""
+"""First frame and the one after the last, by split with subject, and action."""
 DAMAGED = "S3", "ThrowCatch 1"
-"""A take whose motion capture is damaged; the export leaves it out."""
+"""A take with damaged motion capture, which the export lacks."""
 POSE_FILE = re.compile(r"(?:^|/)((?:Train|Validate)/S[123])/([A-Za-z]+)_(\d+)\.mat$")
 VIDEO = re.compile(r"(?:^|/)(S[123])/(?:Image_Data/)?([A-Za-z]+_\d+)_\((C[123])\)\.avi$")
 Part = tuple[str, str]
-"""Split with subject, and action, as VideoPose3D names them: ("Train/S1", "Walking 1")."""
+"""Split with subject, and action, with VideoPose3D's names: ("Train/S1", "Walking 1")."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames of a take over which the motion capture holds without a break."""
+    """Frames of a take without a gap in the motion capture."""
 
     name: str
-    """Walking 1 chunk0; broken stretches count, so that numbers are skipped."""
+    """Walking 1 chunk0; gaps are numbered, too, so numbers are skipped."""
     start: int
     stop: int
-    """Frames of the take, `stop` not included, by the dataset's own count."""
+    """Range of frames in the take, without `stop`, in the dataset's own numbering."""
     positions: NDArray[np.float32]
     """(N, 15, 3) metres, world."""
     keypoints: list[NDArray[np.float32]]
-    """A camera each: (N, 15, 2) pixels."""
+    """(N, 15, 2) pixels, per camera."""
 
 
 def prepare(
@@ -83,11 +83,11 @@ def prepare(
     """Write data_3d_humaneva15.npz and data_2d_humaneva15_gt.npz.
 
     Args:
-        source: folder with `Train/S1/Walking_1.mat` and so on, as ConvertHumanEva.m exports
-            them with 15 joints, anywhere below it.
+        source: folder with `Train/S1/Walking_1.mat` and so on, exported by ConvertHumanEva.m with
+            15 joints, anywhere below it.
         out: folder for the two files.
-        report: takes events.
-        progress: wraps the files that are read.
+        report: receives events for the user.
+        progress: wraps the files to read.
 
     Raises:
         DataError: a take is missing, or a file cannot be read.
@@ -106,7 +106,7 @@ def prepare(
 
 
 def read_takes(source: Path, progress: Progress = silent) -> Iterator[tuple[Part, list[Chunk]]]:
-    """The chunks of every take.
+    """Read the chunks of every take.
 
     Raises:
         DataError: a take is missing, or a file cannot be read.
@@ -156,7 +156,7 @@ def _read(path: Path, part: Part) -> list[Chunk]:
 
 
 def _sound_or_nan(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
-    """NaN is where the motion capture broke off."""
+    """Check an array, in which NaN marks gaps of the motion capture."""
     known = np.isfinite(raw.floating(array, path))
     raw.sound(np.where(known, array, 0), path)
     return np.where(known, array, np.nan).astype(np.float32)
@@ -165,7 +165,7 @@ def _sound_or_nan(array: NDArray[Any], path: Path) -> NDArray[np.float32]:
 def _chunks(
     action: str, first: int, positions: NDArray[np.float32], seen: list[NDArray[np.float32]]
 ) -> list[Chunk]:
-    """Split where the motion capture breaks off; broken stretches are counted and left out."""
+    """Split at gaps of the motion capture, which are numbered but not returned."""
     unbroken = np.all([np.isfinite(array).all(axis=(1, 2)) for array in (positions, *seen)], axis=0)
     chunks, start = [], 0
     for number, (holds, group) in enumerate(groupby(unbroken.tolist())):
@@ -186,12 +186,12 @@ def _chunks(
 
 
 def find_videos(source: Path, report: Report) -> dict[tuple[str, str], dict[str, Path]]:
-    """The videos of every take with motion capture, a camera each.
+    """Find the videos of every take with motion capture, by camera.
 
     Raises:
-        DataError: there is none, or one is missing.
+        DataError: a video is missing.
     """
-    _pose_files(source)  # `place` will need them, and that is hours later
+    _pose_files(source)  # check now, because `place` needs them only hours later
     found = {
         (subject, name.replace("_", " ")): seen
         for (subject, name), seen in raw.videos_below(source, VIDEO, CAMERAS).items()
@@ -200,16 +200,16 @@ def find_videos(source: Path, report: Report) -> dict[tuple[str, str], dict[str,
     if missing := [" ".join(take) for take in wanted if take not in found]:
         raise DataError(
             f"{source} lacks the videos of {len(missing)} of {len(wanted)} takes of HumanEva: "
-            f"{raw.listed(missing)}; they are called S1/Image_Data/Walking_1_(C1).avi and so on."
+            f"{raw.listed(missing)}; they are named S1/Image_Data/Walking_1_(C1).avi and so on."
         )
     return raw.with_cameras(source, {take: found[take] for take in wanted}, CAMERAS)
 
 
 def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
-    """The frames of each chunk of motion capture, according to the export below `source`.
+    """Cut tracks to the chunks of motion capture in the export below `source`.
 
     Raises:
-        DataError: the export is not there, or a video is too short for it.
+        DataError: the export is missing, or a video is too short for it.
     """
     positions: raw.Positions = {}
     for (subject, action), chunks in read_takes(source):

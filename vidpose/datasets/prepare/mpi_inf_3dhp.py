@@ -1,4 +1,4 @@
-"""MPI-INF-3DHP's annotations to the two files that P-STMO and PoseFormerV2 read."""
+"""Conversion of MPI-INF-3DHP's annotations to the two files that P-STMO and PoseFormerV2 read."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ FRAMES = {
     **{("S7", "Seq1"): (6239, 25), ("S7", "Seq2"): (6320, 25)},
     **{("S8", "Seq1"): (6468, 25), ("S8", "Seq2"): (6054, 25)},
 }
-"""The training sequences: how many frames are used, and frames a second (the dataset's
+"""The training sequences: number of frames to use, and frame rate (from the dataset's
 mpii_get_sequence_info)."""
 SEQUENCES = [" ".join(sequence) for sequence in FRAMES]
 VIDEO = re.compile(r"(?:^|/)(S[1-8])/(Seq[12])/(?:imageSequence/)?video_(\d+)\.avi$")
 RECORDED_JOINTS = 28
 JOINTS = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
-"""Of the recorded joints, those of the skeleton `mpi_inf_3dhp`, in its order."""
+"""Indices of the joints of the skeleton `mpi_inf_3dhp`, in its order, in the recorded ones."""
 
 
 def prepare(
@@ -45,19 +45,19 @@ def prepare(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> list[Path]:
-    """Write data_train_3dhp.npz and data_test_3dhp.npz, or the one there are annotations for.
+    """Write data_train_3dhp.npz and data_test_3dhp.npz, or the one with annotations.
 
-    Both have 2D joints in pixels, and 3D joints in millimetres in the camera's frame, scaled to
-    one person's size (`univ_annot3`); numbers keep the type they have in the download.
+    Both have 2D joints in pixels, and 3D joints in millimetres, camera frame, scaled to one body
+    height (`univ_annot3`); the data types are those of the download.
 
     Args:
         source: folder with `S1/Seq1/annot.mat` and `TS1/annot_data.mat` anywhere below it.
         out: folder for the files.
-        report: takes events.
-        progress: wraps the files that are read.
+        report: receives events for the user.
+        progress: wraps the files to read.
 
     Returns:
-        What was written.
+        The paths of the files written.
 
     Raises:
         DataError: a sequence is missing, or a file cannot be read.
@@ -91,7 +91,7 @@ def prepare(
 
 
 def _annotations(source: Path, name: str, wanted: Sequence[str]) -> dict[str, Path]:
-    """By sequence ("S1 Seq1", "TS1"), the files of this name in the folders it stands for."""
+    """Find the files with this name, by sequence ("S1 Seq1", "TS1")."""
     found: dict[str, Path] = {}
     for path in raw.files_below(source.resolve(), name):
         sequence = " ".join(path.parts[:-1][-len(wanted[0].split()) :])
@@ -101,11 +101,7 @@ def _annotations(source: Path, name: str, wanted: Sequence[str]) -> dict[str, Pa
 
 
 def check_complete(source: Path, files: dict[str, Path], wanted: Sequence[str]) -> None:
-    """See that every sequence has its file.
-
-    Raises:
-        DataError: it names what is missing.
-    """
+    """Raise DataError unless every sequence has its file."""
     missing = [sequence for sequence in wanted if sequence not in files]
     if missing:
         raise DataError(
@@ -115,7 +111,7 @@ def check_complete(source: Path, files: dict[str, Path], wanted: Sequence[str]) 
 
 
 def _read_training(path: Path, sequence: str) -> list[Any]:
-    """[{camera: {"data_2d": (F, 17, 2), "data_3d": (F, 17, 3)}}, frames a second]."""
+    """Read [{camera: {"data_2d": (F, 17, 2), "data_3d": (F, 17, 3)}}, frame rate]."""
     subject, _, number = sequence.partition(" ")
     frames, fps = FRAMES[subject, number]
     found = raw.read_mat(path, "annot2", "univ_annot3", "cameras")
@@ -150,7 +146,7 @@ def _selected(array: NDArray[Any], dimensions: int, path: Path) -> NDArray[Any]:
 
 
 def _read_test(path: Path, sequence: str) -> dict[str, NDArray[Any]]:
-    """{"data_2d": (N, 17, 2), "data_3d": (N, 17, 3), "valid": (N,)}."""
+    """Read {"data_2d": (N, 17, 2), "data_3d": (N, 17, 3), "valid": (N,)}."""
     found = raw.read_mat(path, "annot2", "univ_annot3", "valid_frame")
     data_2d = _test_joints(found["annot2"], 2, path)
     data_3d = _test_joints(found["univ_annot3"], 3, path)
@@ -166,7 +162,7 @@ def _read_test(path: Path, sequence: str) -> dict[str, NDArray[Any]]:
 
 
 def _test_joints(array: NDArray[Any], dimensions: int, path: Path) -> NDArray[Any]:
-    """MATLAB's (D, 17, 1, N), or that reversed as other writers have it -> (N, 17, D)."""
+    """MATLAB's (D, 17, 1, N), or other writers' reversed axes -> (N, 17, D)."""
     count = len(JOINTS)
     if array.ndim == 4 and array.shape[:3] == (dimensions, count, 1):
         array = array.transpose()
@@ -179,10 +175,10 @@ def _test_joints(array: NDArray[Any], dimensions: int, path: Path) -> NDArray[An
 
 
 def find_videos(source: Path, report: Report) -> dict[tuple[str, str], dict[str, Path]]:
-    """The videos of every training sequence, a camera each.
+    """Find the videos of every training sequence, by camera.
 
     Raises:
-        DataError: there is none, or a camera is missing.
+        DataError: there are none, or a camera is missing.
     """
     found = raw.with_cameras(source, raw.videos_below(source, VIDEO, CAMERAS), CAMERAS)
     if not found:
@@ -192,12 +188,12 @@ def find_videos(source: Path, report: Report) -> dict[tuple[str, str], dict[str,
         )
     if absent := [f"{s} {q}" for s, q in FRAMES if (s, q) not in found]:
         report(Warn(f"no videos of {raw.listed(absent, 16)} are below {source}."))
-    report(Warn("the test sequences come as pictures, not videos, and are left out."))
+    report(Warn("the test sequences are images, not videos, and are skipped."))
     return found
 
 
 def place(source: Path, tracks: raw.Tracks) -> raw.Positions:
-    """The annotations begin with the video; frames beyond those that are used are left out."""
+    """Group tracks by subject and cut them to the annotated frames, from the video's start."""
     positions: raw.Positions = {}
     for (subject, sequence), seen in tracks.items():
         frames, _ = FRAMES[subject, sequence]

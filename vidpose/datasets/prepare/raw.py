@@ -1,7 +1,7 @@
-"""The formats that raw downloads come in: CDF, HDF5, MATLAB's two kinds, and archives of them.
+"""Readers of the raw downloads' formats: CDF, HDF5, both kinds of MATLAB files, and archives.
 
-Whatever is wrong with a file is a `DataError` that names it. Nothing in a file is executed, no file
-leads to another one, and no name in an archive becomes a path.
+Any problem with a file raises a `DataError` that names it. Nothing in a file is executed, links to
+other files are not followed, and names in an archive are never used as paths.
 """
 
 from __future__ import annotations
@@ -27,23 +27,19 @@ from vidpose.utils.outside import reading
 
 INSTALL = "pip install -e '.[datasets]'"
 LARGEST = 1e6
-"""Millimetres or pixels: nobody is filmed from so far away, or is so far outside the picture."""
+"""Upper bound of coordinates in millimetres or pixels."""
 LARGEST_MEMBER = 1 << 28
-"""Bytes: no pose file in an archive is so large once it is unpacked."""
+"""Upper bound of an unpacked pose file's size in bytes."""
 TAR_NAMES = (".tgz", ".tar.gz", ".tar")
 
 Tracks = dict[tuple[str, str], list[NDArray[np.float32]]]
-"""By subject and take, what each camera sees: (N, J, 2) pixels, on all frames of its video."""
+"""2D joints per camera, (N, J, 2) pixels, on all frames of its video, by subject and take."""
 Positions = dict[str, dict[str, list[NDArray[np.float32]]]]
-"""By subject and action, what each camera sees: (N, J, 2) pixels, on the annotated frames."""
+"""2D joints per camera, (N, J, 2) pixels, on the annotated frames, by subject and action."""
 
 
 def check_source(source: Path) -> None:
-    """See that the folder of the raw download is there and has something in it.
-
-    Raises:
-        DataError: it has not.
-    """
+    """Raise DataError if the folder of the raw download does not exist or is empty."""
     if not source.is_dir():
         raise DataError(f"{source} is not a folder; give the folder of the raw download.")
     if next(source.iterdir(), None) is None:
@@ -51,7 +47,7 @@ def check_source(source: Path) -> None:
 
 
 def files_below(source: Path, *suffixes: str) -> list[Path]:
-    """All files below a folder whose names end so, sorted; hidden ones are left out."""
+    """Find all files below a folder with these suffixes, sorted, without hidden ones."""
     return sorted(
         path
         for path in source.rglob("*")
@@ -62,12 +58,12 @@ def files_below(source: Path, *suffixes: str) -> list[Path]:
 def videos_below(
     source: Path, pattern: re.Pattern[str], cameras: Sequence[str]
 ) -> dict[tuple[str, str], dict[str, Path]]:
-    """By subject and take, the videos of the cameras.
+    """Find the cameras' videos by subject and take.
 
     Args:
         source: folder with the videos anywhere below it.
-        pattern: of a video's path; its groups are subject, take and camera.
-        cameras: those that are wanted.
+        pattern: matches a video's path; its groups are subject, take and camera.
+        cameras: the cameras to look for.
     """
     takes: dict[tuple[str, str], dict[str, Path]] = {}
     for path in files_below(source.resolve(), ".mp4", ".avi"):
@@ -80,10 +76,10 @@ def videos_below(
 def with_cameras(
     source: Path, takes: dict[tuple[str, str], dict[str, Path]], cameras: Sequence[str]
 ) -> dict[tuple[str, str], dict[str, Path]]:
-    """The same, sorted, the cameras in their order.
+    """Sort takes, and put each take's videos in the order of `cameras`.
 
     Raises:
-        DataError: a take has no video of one of the cameras.
+        DataError: a take lacks the video of a camera.
     """
     missing = [
         f"{subject} {take} has no camera {camera}"
@@ -99,7 +95,7 @@ def with_cameras(
 
 
 def read_cdf(path: Path, name: str) -> NDArray[Any]:
-    """A variable of a CDF file, with all its records.
+    """Read a variable of a CDF file, with all its records.
 
     Raises:
         DataError: the file is damaged or has no such variable.
@@ -111,7 +107,7 @@ def read_cdf(path: Path, name: str) -> NDArray[Any]:
 
 
 def read_hdf5(path: Path, name: str) -> NDArray[Any]:
-    """A dataset of an HDF5 file, its axes as they are stored.
+    """Read a dataset of an HDF5 file, with the axes in stored order.
 
     Raises:
         DataError: the file is damaged or has no such dataset.
@@ -123,13 +119,13 @@ def read_hdf5(path: Path, name: str) -> NDArray[Any]:
 
 
 def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
-    """Variables of a MATLAB file, of version 7.3 or before, their axes in MATLAB's order.
+    """Read variables of a MATLAB file, version 7.3 or older, with the axes in MATLAB's order.
 
-    A cell array becomes an array of objects, each of them an array.
+    A cell array becomes an object array of arrays.
 
     Raises:
         DataError: the file is damaged or lacks a variable.
-        MissingDependencyError: it is of version 7.3 and h5py is not installed.
+        MissingDependencyError: the file has version 7.3 and h5py is not installed.
     """
     with damaged(path, "a MATLAB file"):
         newer = is_hdf5(str(path))
@@ -143,11 +139,7 @@ def read_mat(path: Path, *names: str) -> dict[str, NDArray[Any]]:
 
 @contextmanager
 def damaged(path: Path, kind: str, names: Sequence[str] = ()) -> Iterator[None]:
-    """Turn whatever a reader raises on a damaged file, or one without `names`, into a sentence.
-
-    Raises:
-        DataError: instead.
-    """
+    """Turn any error of a reader, also a missing variable of `names`, into a DataError."""
     with reading(path, DataError, f"cannot be read as {kind}", "download it again"):
         try:
             yield
@@ -156,7 +148,7 @@ def damaged(path: Path, kind: str, names: Sequence[str] = ()) -> Iterator[None]:
             if missing not in names:
                 raise
             raise DataError(
-                f"{path} has no variable {missing}; see whether it is the right file."
+                f"{path} has no variable {missing}; check that it is the right file."
             ) from None
 
 
@@ -184,10 +176,10 @@ def joints(array: NDArray[Any], count: int, dimensions: int, path: Path) -> NDAr
 
 
 def floating(array: NDArray[Any], path: Path) -> NDArray[Any]:
-    """The array itself.
+    """Return the array, checked to be of floating-point numbers.
 
     Raises:
-        DataError: its values are not floating-point numbers.
+        DataError: it is not.
     """
     if not np.issubdtype(array.dtype, np.floating):
         raise DataError(f"{path} has values of type {array.dtype}; expected floating point.")
@@ -195,26 +187,26 @@ def floating(array: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def sound(array: NDArray[Any], path: Path) -> NDArray[Any]:
-    """The array itself.
+    """Return the array, checked to be finite and within bounds.
 
     Raises:
-        DataError: a value is not a number, or no pixels or millimetres.
+        DataError: a value is not finite, or too large for pixels or millimetres.
     """
     bad = ~(np.abs(array) <= LARGEST)
     if bad.any():
         frame = int(np.argwhere(bad)[0, 0])
-        raise DataError(f"{path} has {array[bad][0]:g} in frame {frame}, which is no coordinate.")
+        raise DataError(f"{path} has the invalid coordinate {array[bad][0]:g} in frame {frame}.")
     return array
 
 
 def unpack(archive: Path, folder: Path, wanted: re.Pattern[str]) -> None:
-    """Take the files out of a tar or zip archive whose full names match.
+    """Extract the files with matching names from a tar or zip archive.
 
-    They go to `folder`, under the groups of `wanted` as their path, so that no name in the
-    archive is a path by itself.
+    They are written to `folder`, with the groups of `wanted` as their path, so that names in the
+    archive are never used as paths.
 
     Raises:
-        DataError: the archive is damaged, or a file in it is far too large.
+        DataError: the archive is damaged, or a file in it is too large.
     """
     kind = "a zip archive" if archive.suffix.lower() == ".zip" else "a tar archive"
     with damaged(archive, kind):
@@ -232,7 +224,7 @@ def unpack(archive: Path, folder: Path, wanted: re.Pattern[str]) -> None:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, int, Any]]:
-    """(name, bytes, what opens it) of the ordinary files in an archive, in its order."""
+    """Yield (name, size in bytes, function that opens it) for the regular files of an archive."""
     if archive.suffix.lower() == ".zip":
         with zipfile.ZipFile(archive) as zipped:
             for info in zipped.infolist():
@@ -253,7 +245,7 @@ def _member(tarred: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:
-    """`a, b, c and 4 more`."""
+    """Format a list like `a, b, c and 4 more`."""
     names = list(names)
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
