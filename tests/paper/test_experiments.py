@@ -49,8 +49,8 @@ def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
     assert "52.5 unverified" in done.output
     assert "49.9 unverified" in done.output
     assert (
-        "The paper, on Human3.6M: 2.6 mm better (unverified). With this budget and these data, ours "
-        "neither confirms nor refutes it." in done.output
+        "The paper, on Human3.6M: 2.6 mm better (unverified). With this budget and these data, "
+        "ours neither confirms nor refutes it." in done.output
     )
     assert "cannot be compared" in done.output
     rows = read(out / "table4.csv")
