@@ -128,7 +128,7 @@ def test_weights_trained_on_the_subjects_are_an_error(
     later = {"began_with": knows, "held_out": HELD_OUT, "dataset": "mocap"}
     chosen = {"recipe": {"select_on": "test"}, "held_out": HELD_OUT, "dataset": "mocap"}
     for training, message in (
-        (later, "what it began with does"),
+        (later, "the checkpoint that it started from does"),
         (chosen, "was chosen by its error"),
     ):
         with pytest.raises(UsageError, match=message):

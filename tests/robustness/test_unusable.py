@@ -202,7 +202,7 @@ def test_a_training_run_that_cannot_be_taken_up_again(
         run_mocap(mocap, out, epochs=1, resume=True, report=told.append)
         (warning,) = (str(event) for event in told if isinstance(event, Warn))
         assert (
-            f"this run begins again; what was there is in {out / f'set-aside-{number}'}" in warning
+            f"this run starts again; the old files are in {out / f'set-aside-{number}'}" in warning
         )
         (out / "state.pt").write_bytes(b"")
     assert (out / "set-aside-1" / "best.safetensors").read_bytes() == best
