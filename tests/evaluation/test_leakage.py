@@ -60,8 +60,8 @@ def test_evaluation_warns_of_training_subjects() -> None:
     trained = {"dataset": "h36m", "subjects": ["S1", "S9"]}
     evaluate(make_checkpoint(training=trained), dataset, label="mine", report=said.append)
     assert [str(event) for event in said if isinstance(event, Warn)] == [
-        "Warning: mine was trained on subjects S9, so the errors may not be those on people never "
-        "seen."
+        "Warning: mine was trained on subjects S9, so the errors may be too optimistic for "
+        "new people."
     ]
     said.clear()
     evaluate(make_checkpoint(training=trained | CHOSEN), dataset, report=said.append)
