@@ -35,7 +35,7 @@ from vidpose.datasets.mocap import STRETCH_S, TEST
 from vidpose.datasets.motion_clips import read_clip
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
 from vidpose.errors import DataError, UsageError
-from vidpose.evaluation.leakage import held_out_subjects, leaks, stage_held_out
+from vidpose.evaluation.leakage import held_out_in_stage, held_out_subjects, leaks
 from vidpose.lifting.lifter import Lifter, load_lifter_checkpoint
 from vidpose.metrics import mpjpe_per_joint, n_mpjpe_per_joint, p_mpjpe_per_joint
 from vidpose.models import Checkpoint
@@ -431,7 +431,7 @@ def load_weights(weights: Sequence[str], trained: bool) -> dict[str, Checkpoint]
         checkpoints[label] = load_lifter_checkpoint(name)
         if not trained:
             check_held_out(checkpoints[label].training, name)
-        elif not set(TEST) <= stage_held_out(checkpoints[label].training):
+        elif not set(TEST) <= held_out_in_stage(checkpoints[label].training):
             raise UsageError(
                 f"{name} was not trained on all subjects except {', '.join(TEST)}; --trained "
                 "measures on those it was trained on."

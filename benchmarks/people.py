@@ -135,7 +135,7 @@ def rows(
 
     "Training" subjects are those that none of the weights held out, not even for validation.
     """
-    out_of_any = set().union(*(held_out_subjects(lifter.checkpoint.training) for lifter in lifters))
+    out_of_any = set().union(*(held_out_subjects(one.checkpoint.training) for one in lifters))
     sources = {"CMU": (mocap, TEST)}
     if ui_prmd is not None:
         sources["UI-PRMD"] = (ui_prmd, UI_PRMD_TEST)

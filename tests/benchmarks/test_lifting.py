@@ -128,8 +128,8 @@ def test_weights_trained_on_the_subjects_are_an_error(
     later = {"began_with": knows, "held_out": HELD_OUT, "dataset": "mocap"}
     chosen = {"recipe": {"select_on": "test"}, "held_out": HELD_OUT, "dataset": "mocap"}
     for training, message in (
-        (later, "the checkpoint that it started from does"),
-        (chosen, "was chosen by its error"),
+        (later, "the initial checkpoint of it does"),
+        (chosen, "was selected by its error"),
     ):
         with pytest.raises(UsageError, match=message):
             lifting.check_held_out(training, "it")

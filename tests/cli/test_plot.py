@@ -79,7 +79,7 @@ def test_two_results_of_one_video(run: Run) -> None:
 def test_a_reference(run: Run) -> None:
     done = run("a.npz", "--reference", "b.npz", "--csv", "e.csv", "-o", "o", "--align", "none")
     assert done.exit_code == 0, done.output
-    assert "aligned: none" in done.output
+    assert "Alignment: none" in done.output
     assert pictures("o") == {f"errors_{name}.png" for name in ERRORS}
     assert len(Path("e.csv").read_text().splitlines()) == 1 + 2 * 20 * 17
 
@@ -101,7 +101,7 @@ def test_several_results_against_a_reference(run: Run) -> None:
         (("a.npz", "--what", "photos"), "--what photos: choose among trajectories"),
         (("a.npz", "--joints", "Tail"), "there is no joint Tail"),
         (("a.npz", "--formats", "gif"), "--formats gif: choose among png, svg, pdf"),
-        (("a.npz", "--csv", "e.csv"), "--csv and --json have the errors"),
+        (("a.npz", "--csv", "e.csv"), "--csv and --json write errors"),
         (("a.npz", "b.npz", "--csv", "e.x", "--json", "e.x"), "--csv and --json are both e.x"),
         (
             ("a.npz", "b.npz", "--csv", "a.npz.txt"),

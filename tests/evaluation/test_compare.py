@@ -18,7 +18,7 @@ from vidpose.skeleton import HUMANEVA15
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Open a handmade dataset instead of files; return the arguments of the call."""
+    """Replace dataset files with a synthetic dataset; return the arguments of `open_dataset`."""
     asked: dict[str, Any] = {}
 
     def open_dataset(name: str, folder: Path, **options: Any) -> Dataset:
@@ -77,7 +77,7 @@ def test_eval(weights: list[str], asked: dict[str, Any], tmp_path: Path) -> None
     ],
     ids=" ".join,
 )
-def test_forms_of_comparing(
+def test_ways_to_give_several_weights(
     weights: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -107,7 +107,7 @@ def test_published_figures_are_printed_once(weights: list[str]) -> None:
         (("--weights", "other"), "is for 15 joints of humaneva15, but h36m has 17 of h36m17"),
     ],
 )
-def test_requests_that_make_no_sense(
+def test_bad_options_are_usage_errors(
     weights: list[str], tmp_path: Path, args: tuple[str, ...], message: str
 ) -> None:
     other = tmp_path / "other.safetensors"
@@ -118,7 +118,7 @@ def test_requests_that_make_no_sense(
     assert message in result.output
 
 
-def test_outputs_are_checked_before_the_work(
+def test_outputs_are_checked_first(
     weights: list[str], tmp_path: Path, asked: dict[str, Any]
 ) -> None:
     (tmp_path / "file").touch()
@@ -143,7 +143,7 @@ def test_files_of_others_are_not_overwritten(
     assert not asked
 
 
-def test_too_many_for_a_plot(tmp_path: Path, asked: dict[str, Any]) -> None:
+def test_too_many_weights_for_a_plot(tmp_path: Path, asked: dict[str, Any]) -> None:
     paths = [tmp_path / f"{i}.safetensors" for i in range(8)]
     for path in paths:
         save_checkpoint(path, make_checkpoint())
@@ -153,7 +153,7 @@ def test_too_many_for_a_plot(tmp_path: Path, asked: dict[str, Any]) -> None:
     assert not asked
 
 
-def test_weights_that_are_not_there(asked: dict[str, Any]) -> None:
+def test_weights_that_do_not_exist(asked: dict[str, Any]) -> None:
     with pytest.raises(VidposeError, match="nonsense does not exist"):
         compare(["nonsense"], h36m_like)
     with pytest.raises(UsageError, match="--joints 15"):

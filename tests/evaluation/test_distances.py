@@ -1,4 +1,4 @@
-"""Alignments, matching of people, and statistics."""
+"""Alignments, matching of people, and errors."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ def test_option_names_match_the_alignments() -> None:
     assert tuple(ALIGNMENTS) == NAMES
 
 
-def test_each_alignment_removes_its_differences() -> None:
+def test_what_each_alignment_removes() -> None:
     moved = TRUE + RNG.normal(size=(20, 1, 3))
     grown = TRUE[:, :1] + 1.3 * (TRUE - TRUE[:, :1])
     turned = TRUE @ TURN.T * 0.8 + np.array([1.0, 2.0, 3.0])
@@ -43,7 +43,7 @@ def test_each_alignment_removes_its_differences() -> None:
             assert (distances(other, TRUE, how).max() < 1e-9) == is_zero, how
 
 
-def test_alignments_equal_the_metrics() -> None:
+def test_distances_agree_with_the_metrics() -> None:
     other = TRUE + RNG.normal(0, 0.1, TRUE.shape)
     rooted = [joints - joints[:, :1] for joints in (other, TRUE)]
     np.testing.assert_allclose(distances(other, TRUE, "root"), mpjpe_per_joint(*rooted))
@@ -53,7 +53,7 @@ def test_alignments_equal_the_metrics() -> None:
 
 @pytest.mark.parametrize("how", ALIGNMENTS)
 def test_missing_joints_are_ignored(how: str) -> None:
-    """Missing joints do not affect the errors of the others."""
+    """Missing joints are NaN and do not affect the other joints."""
     other = TRUE + RNG.normal(0, 0.1, TRUE.shape)
     other[:, [3, 8]] = np.nan
     other[5] = np.nan
@@ -83,7 +83,7 @@ def test_root_needs_hips() -> None:
         distances(TRUE, target, "root")
 
 
-def test_people_are_matched_by_least_error() -> None:
+def test_people_are_matched_by_smallest_error() -> None:
     result = make_result(people=3, frames=30)
     swapped = of_result(result, "other")
     swapped = Reference(
@@ -104,8 +104,8 @@ def test_people_are_matched_by_least_error() -> None:
         measure(result, swapped, "none", label="me", person=9)
 
 
-def test_a_person_with_few_frames_is_not_the_best_match() -> None:
-    """A single frame fits perfectly after alignment as a sequence, but is the wrong person."""
+def test_a_person_present_in_one_frame_is_not_the_best_match() -> None:
+    """A single frame fits perfectly after sequence alignment, but the other person is right."""
     result = make_result(people=2, frames=30)
     joints = result.joints_camera().astype(np.float64)[1]
     joints += np.random.default_rng(2).normal(0, 0.02, joints.shape)
@@ -132,7 +132,7 @@ def test_no_overlap_in_time() -> None:
         measure(result, slow, "root", label="me")
 
 
-def test_different_axes_need_a_rotation() -> None:
+def test_different_axes_need_an_alignment_with_rotation() -> None:
     lab = Reference(
         name="lab.trc",
         joints=TRUE[None],
@@ -144,7 +144,7 @@ def test_different_axes_need_a_rotation() -> None:
         measure(make_result(), lab, "scale", label="me")
 
 
-def test_numbers(tmp_path: Path) -> None:
+def test_errors_in_csv_and_json(tmp_path: Path) -> None:
     result = make_result(people=1, frames=10)
     other = of_result(result, "other")
     other.joints[:, :, 3] += [0.03, 0, 0.04]
@@ -168,8 +168,8 @@ def test_numbers(tmp_path: Path) -> None:
     np.testing.assert_allclose(foot, 50, atol=1e-3)
 
 
-def test_another_person_with_fewer_frames_is_not_preferred() -> None:
-    """The result has one of two people, the one who is present throughout, with some noise."""
+def test_a_reference_person_in_few_frames_is_not_preferred() -> None:
+    """The result has one of two people: the one present throughout, with some noise."""
     result = make_result(people=1, frames=60)
     own = result.joints_camera()[0].astype(np.float64)
     noisy = own + np.random.default_rng(0).normal(0, 0.03, own.shape)
@@ -189,8 +189,8 @@ def test_another_person_with_fewer_frames_is_not_preferred() -> None:
         assert one.reference_person == "same", how
 
 
-def test_people_of_one_video_are_matched_in_the_image() -> None:
-    """Another focal length moves everybody, the second person to the first one's position."""
+def test_people_of_one_video_are_matched_by_2d_joints() -> None:
+    """In the other result, with another focal length, the two people have swapped 3D positions."""
     result = make_result(people=2, frames=30)
     where = result.root_3d[::-1] * np.float32(1.01)
     other = make_result(people=2, frames=30, root_3d=where, joints_3d=result.joints_3d[::-1])
@@ -203,18 +203,16 @@ def test_people_of_one_video_are_matched_in_the_image() -> None:
 
 
 @pytest.mark.parametrize("lacks", ["result", "reference", "both"])
-def test_poses_are_measured_without_positions_in_the_scene(lacks: str) -> None:
-    placed = make_result(people=2, frames=10)
-    nowhere = make_result(people=2, frames=10, root_3d=np.full_like(placed.root_3d, np.nan))
-    result = placed if lacks == "reference" else nowhere
-    reference = of_result(placed if lacks == "result" else nowhere, "other")
+def test_root_relative_errors_need_no_positions(lacks: str) -> None:
+    complete = make_result(people=2, frames=10)
+    no_roots = make_result(people=2, frames=10, root_3d=np.full_like(complete.root_3d, np.nan))
+    result = complete if lacks == "reference" else no_roots
+    reference = of_result(complete if lacks == "result" else no_roots, "other")
     assert not reference.missing
     for how in ("root", "scale", "procrustes"):
         found = measure(result, reference, how, label="me")
         assert [(e.person, e.reference_person) for e in found] == [(1, "1"), (2, "2")]
         assert all(e.frames == 10 and e.mean_mm < 1e-3 for e in found)
     for how in ("none", "procrustes-sequence"):
-        with pytest.raises(
-            UsageError, match="has no positions of people in the scene; use --align root"
-        ):
+        with pytest.raises(UsageError, match=r"has no positions of people .*; use --align root"):
             measure(result, reference, how, label="me")

@@ -21,13 +21,13 @@ from vidpose.skeleton import COCO17, H36M17, HUMANEVA15, MPI_INF_3DHP
 
 
 def off_by_mm(sequence: PoseSequence, errors_mm: NDArray[np.floating]) -> Any:
-    """Poses with errors_mm (T, J) along x; the true root is at 0."""
+    """Root-relative ground truth with errors_mm (T, J) added along x."""
     target = sequence.joints_3d - sequence.joints_3d[:, :1]
     return target + np.stack([errors_mm, 0 * errors_mm, 0 * errors_mm], axis=-1) / 1000
 
 
 class Fake(LiftingModel):
-    """Returns the given poses, sequence by sequence; without flip averaging."""
+    """Returns given poses, one sequence after the other; without flip averaging."""
 
     name = "fake"
 
@@ -42,7 +42,7 @@ class Fake(LiftingModel):
 
 
 def measure(dataset: Dataset, *errors_mm: Any, **options: Any) -> Evaluation:
-    """Evaluate a network with the given errors: per sequence (T, J) or a number."""
+    """Evaluate a network with given errors: for each sequence (T, J) or one number, mm."""
     poses = [
         off_by_mm(s, np.broadcast_to(e, s.keypoints_2d.shape[:2]).astype(float))
         for s, e in zip(dataset.test, errors_mm, strict=True)
@@ -51,7 +51,7 @@ def measure(dataset: Dataset, *errors_mm: Any, **options: Any) -> Evaluation:
     return evaluate(checkpoint, dataset, flip=False, **options)[0]
 
 
-def test_metrics_equal_the_public_functions_on_inference_output() -> None:
+def test_every_metric_agrees_with_the_public_function_on_inferred_poses() -> None:
     dataset, checkpoint = h36m_like(), make_checkpoint()
     with_flip, without = evaluate(checkpoint, dataset)
     assert (with_flip.flip, without.flip) == (True, False)
@@ -73,8 +73,8 @@ def test_metrics_equal_the_public_functions_on_inference_output() -> None:
         assert errors.mpjpe_mm.shape == errors.p_mpjpe_mm.shape == (len(sequence), 17)
 
 
-def test_poses_are_rotated_back_to_the_camera_frame() -> None:
-    """With `person`, the network predicts in a rotated camera frame, another one in every frame."""
+def test_poses_are_rotated_back_to_the_camera() -> None:
+    """With `person`, the network predicts in a rotated camera, another one for every frame."""
     sequence = make_sequence()
     _, rotation = NORMALISATIONS["person"](
         torch.tensor(sequence.keypoints_2d), (1000, 1000), 1000.0
@@ -86,7 +86,7 @@ def test_poses_are_rotated_back_to_the_camera_frame() -> None:
     assert evaluation.value("mpjpe_mm") < 1e-3
 
 
-def test_actions_are_weighted_equally_and_takes_by_frames() -> None:
+def test_actions_are_unweighted_and_takes_weighted_by_frames() -> None:
     dataset = make_dataset(
         make_sequence("S9", "Walking", frames=10),
         make_sequence("S9", "Walking 1", frames=30),
@@ -102,7 +102,7 @@ def test_actions_are_weighted_equally_and_takes_by_frames() -> None:
     assert evaluation.worst(1)[0].action == "WalkDog"
 
 
-def test_human36m_counts_the_predicted_root_and_the_default_does_not() -> None:
+def test_human36m_scores_the_predicted_root_and_the_default_does_not() -> None:
     errors = np.zeros((12, 17))
     errors[:, 0] = 170
     for name, expected in (("h36m", 10), ("synthetic", 10), ("mocap", 0), ("custom", 0)):
@@ -137,7 +137,7 @@ def test_mpi_inf_3dhp() -> None:
     assert evaluation.value("mpjpe_mm", "TS2") == pytest.approx(200 * 15 / 17, rel=1e-4)
     assert evaluation.scored_frames == 20
     assert evaluation.value("pck", "TS1") == 100
-    assert evaluation.value("pck", "TS2") == 0  # the spine, which is right, is not asked
+    assert evaluation.value("pck", "TS2") == 0  # the spine, without error, does not count
     assert evaluation.value("pck") == pytest.approx(25)  # pooled: 5 frames of 20
     assert evaluation.pck_joints.sum() == 14
     np.testing.assert_allclose(evaluation.cumulative(np.array([150.0])), evaluation.value("pck"))
@@ -164,8 +164,8 @@ def test_humaneva() -> None:
     assert walk_and_jog.mean() == pytest.approx((40 + 30 + 20 + 40) / 4)
 
 
-def test_velocity_weighs_frames_and_needs_two() -> None:
-    """As in Pavllo et al.: the mean over a take's steps is weighted by its number of frames."""
+def test_mpjve_is_weighted_by_frames_and_needs_two() -> None:
+    """As in Pavllo et al.: the mean over a take's steps, weighted by its number of frames."""
     steady, jumping = np.zeros((4, 17)), np.zeros((2, 17))
     jumping[1] = 60
     dataset = make_dataset(
@@ -201,7 +201,7 @@ def test_cumulative_and_spread() -> None:
     np.testing.assert_allclose(evaluation.spread()[:, 3], [2.75, 8.25], rtol=1e-4)
 
 
-def test_interval_holds_the_headline_and_takes_stay_together() -> None:
+def test_interval_contains_the_headline_and_keeps_takes_together() -> None:
     dataset = make_dataset(
         *(make_sequence("S9", f"Sitting {take}", camera) for take in range(6) for camera in "01")
     )
@@ -223,7 +223,7 @@ def test_checkpoint_of_another_skeleton() -> None:
         evaluate(make_checkpoint(skeleton=COCO17), make_dataset(make_sequence()))
 
 
-def test_another_frame_rate_gives_a_note() -> None:
+def test_note_on_another_frame_rate() -> None:
     dataset = make_dataset(make_sequence())
     said: list[Event] = []
     evaluate(make_checkpoint(fps=50.0), dataset, report=said.append)
@@ -233,7 +233,7 @@ def test_another_frame_rate_gives_a_note() -> None:
     assert "h36m has 50 frames/s, the weights were trained at 30" in str(said[0])
 
 
-def test_no_frames_to_score() -> None:
+def test_no_frame_to_score() -> None:
     unscored = make_sequence(valid=np.zeros(12, bool))
     for dataset in (make_dataset(), make_dataset(unscored)):
         with pytest.raises(DataError, match="no test sequence with a frame to score"):
@@ -241,9 +241,9 @@ def test_no_frames_to_score() -> None:
     assert len(evaluate(make_checkpoint(), make_dataset(unscored, make_sequence()))) == 2
 
 
-def test_non_finite_poses() -> None:
+def test_nan_predictions() -> None:
     checkpoint: Checkpoint = make_checkpoint()
     with torch.no_grad():
         next(checkpoint.model.parameters()).fill_(math.nan)
-    with pytest.raises(VidposeError, match="x gives poses that are not finite for S9/Walking 1/0"):
+    with pytest.raises(VidposeError, match="x predicts NaN or infinity for S9/Walking 1/0"):
         evaluate(checkpoint, make_dataset(make_sequence()), label="x")

@@ -1,4 +1,4 @@
-"""Weights that were trained or selected on the test subjects."""
+"""Test subjects that a checkpoint was trained or selected on."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from vidpose.events import Event, Warn
 
 OLD = {"dataset": "mocap", "held_out": ["02", "10"]}
 NEW = {**OLD, "subjects": ["01", "03"]}
-CHOSEN = {"recipe": {"select_on": "test"}}
+SELECTED = {"recipe": {"select_on": "test"}}
 
 
 @pytest.mark.parametrize(
@@ -22,50 +22,50 @@ CHOSEN = {"recipe": {"select_on": "test"}}
         (NEW, ("02", "10"), []),
         (NEW, ("02", "anna"), []),
         (NEW, ("03", "01", "02"), ["it was trained on subjects 01, 03"]),
-        (OLD, ("02", "11"), ["it does not say that subjects 11 were held out of its training"]),
-        ({}, ("02",), ["it does not say that subjects 02 were held out of its training"]),
+        (OLD, ("02", "11"), ["it does not record that subjects 11 were held out of its training"]),
+        ({}, ("02",), ["it does not record that subjects 02 were held out of its training"]),
         ({"recipe": {"held_out": ["02"]}}, ("02",), []),
-        (NEW | CHOSEN, ("02",), ["it was chosen by its error on test subjects"]),
-        (NEW | {"chosen_on": ["06"]}, ("06", "02"), ["it was chosen by its error on subjects 06"]),
+        (NEW | SELECTED, ("02",), ["it was selected by its error on test subjects"]),
+        (
+            NEW | {"chosen_on": ["06"]},
+            ("06", "02"),
+            ["it was selected by its error on subjects 06"],
+        ),
         ({"dataset": "h36m", "subjects": ["S1"]}, ("02",), []),
         ({"imported_from": "detected81f.bin"}, ("02",), []),
         (
             OLD | {"held_out": ["02", "s07"], "began_with": OLD | {"began_with": OLD}},
             ("02", "s07"),
             [
-                "the checkpoint that it started from does not say that subjects s07 were held out "
-                "of its training"
+                "the initial checkpoint of it does not record that subjects s07 were held out of "
+                "its training"
             ],
         ),
         ({"dataset": "mocap", "held_out": 3, "began_with": [], "recipe": "x"}, (), []),
     ],
 )
-def test_leaks_of_motion_capture_weights(
+def test_leaks_on_motion_capture(
     training: dict[str, Any], subjects: tuple[str, ...], expected: list[str]
 ) -> None:
     assert leaks(training, "mocap", subjects, "it") == expected
 
 
 def test_held_out_subjects_of_all_stages() -> None:
-    assert held_out_subjects(OLD | {"began_with": {"recipe": {"held_out": ["06"]}}}) == {
-        "02",
-        "06",
-        "10",
-    }
+    training = OLD | {"began_with": {"recipe": {"held_out": ["06"]}}}
+    assert held_out_subjects(training) == {"02", "06", "10"}
 
 
-def test_evaluation_warns_of_training_subjects() -> None:
+def test_evaluation_warns_about_training_subjects() -> None:
     dataset = make_dataset(make_sequence("S9"), make_sequence("S11"))
     said: list[Event] = []
     trained = {"dataset": "h36m", "subjects": ["S1", "S9"]}
     evaluate(make_checkpoint(training=trained), dataset, label="mine", report=said.append)
     assert [str(event) for event in said if isinstance(event, Warn)] == [
-        "Warning: mine was trained on subjects S9, so the errors may be too optimistic for "
-        "new people."
+        "Warning: mine was trained on subjects S9, so the errors may not hold for unseen people."
     ]
     said.clear()
-    evaluate(make_checkpoint(training=trained | CHOSEN), dataset, report=said.append)
-    assert "was chosen by its error on test subjects" in str(said[0])
+    evaluate(make_checkpoint(training=trained | SELECTED), dataset, report=said.append)
+    assert "was selected by its error on test subjects" in str(said[0])
     said.clear()
     evaluate(make_checkpoint(training=trained), replace(dataset, name="custom"), report=said.append)
     assert not said

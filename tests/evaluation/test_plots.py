@@ -34,8 +34,8 @@ def test_every_plot_of_one_checkpoint(evaluation: Evaluation, tmp_path: Path) ->
     assert pixels(drawn[0], COLOURS[1]) == 0
 
 
-def test_bar_heights_are_the_errors(evaluation: Evaluation, tmp_path: Path) -> None:
-    """Twice the error of one of two checkpoints gives about twice the coloured area."""
+def test_bars_are_as_high_as_the_errors(evaluation: Evaluation, tmp_path: Path) -> None:
+    """A checkpoint with twice the error gets about twice as many coloured pixels."""
     double = replace(
         evaluation,
         label="double",
@@ -65,8 +65,8 @@ def test_several_checkpoints_share_plots(evaluation: Evaluation, tmp_path: Path)
         plots.draw_all(tmp_path, [evaluation] * 8)
 
 
-def test_odd_sequences_are_drawn(tmp_path: Path) -> None:
-    """A single frame; missing frames in between; more actions than fit with numbers."""
+def test_unusual_sequences_are_drawn(tmp_path: Path) -> None:
+    """A single frame; invalid frames in between; too many actions for numbers in the heat map."""
     valid = np.ones(12, bool)
     valid[4:8] = False
     dataset = make_dataset(

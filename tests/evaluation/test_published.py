@@ -22,7 +22,7 @@ def find(method: str, frames: int, metric: str, keypoints: str = CPN) -> Publish
     return found[0]
 
 
-def test_the_paper_s_headlines() -> None:
+def test_the_papers_headline_numbers() -> None:
     assert (find(POSEFORMER, 81, "mpjpe_mm").value, find(POSEFORMER, 81, "mpjpe_mm").mark) == (
         44.3,
         READ,
@@ -36,7 +36,7 @@ def test_the_paper_s_headlines() -> None:
 
 @pytest.mark.parametrize("figure", PUBLISHED, ids=lambda f: f"{f.method} {f.frames} {f.metric}")
 def test_marks_and_rows(figure: PublishedNumber) -> None:
-    """Numbers that were read have a source; rows by action average to the published mean."""
+    """Numbers marked as read have a source; numbers by action average to the printed mean."""
     assert figure.mark == (READ if figure.source else UNVERIFIED)
     if figure.groups:
         mean = sum(figure.groups.values()) / len(figure.groups)

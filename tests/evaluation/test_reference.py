@@ -1,4 +1,4 @@
-"""Reference files of other programs."""
+"""Other programs' files as references."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def points_of(names: list[str], frames: int = 6) -> np.ndarray:
 
 
 def trc_text(names: list[str], points: np.ndarray, fps: float = 60.0, unit: str = "m") -> str:
-    """TRC as Pose2Sim writes it; NaN becomes an empty cell."""
+    """A TRC file as Pose2Sim writes it; NaN becomes an empty cell."""
     frames = len(points)
     head = [
         "PathFileType\t4\t(X/Y/Z)\tme.trc",
@@ -122,7 +122,7 @@ def test_c3d_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_bvh_of_the_cmu_database(tmp_path: Path) -> None:
-    """Limbs are the same as those that training reads from the file; the head is not compared."""
+    """The limbs agree with `read_clip`, which training uses; the head is missing."""
     path = tmp_path / "02" / "a.bvh"
     path.parent.mkdir()
     path.write_text(bvh_text(frames=12))
@@ -139,7 +139,7 @@ def test_bvh_of_the_cmu_database(tmp_path: Path) -> None:
 def test_a_bvh_of_unknown_size(tmp_path: Path) -> None:
     text = bvh_text(frames=3).replace("OFFSET 0 -40 0", "OFFSET 0 -3 0")
     (tmp_path / "a.bvh").write_text(text.replace("OFFSET 0 -42 0", "OFFSET 0 -3 0"))
-    with pytest.raises(DataError, match="has no unit"):
+    with pytest.raises(DataError, match="specifies no unit"):
         read_reference(tmp_path / "a.bvh")
 
 
@@ -148,7 +148,7 @@ def test_names() -> None:
     # Mixamo's RightShoulder is the collar bone, and RightArm the shoulder joint.
     names = ["mixamorig:RightShoulder", "mixamorig:RightArm", "mixamorig:LeftLeg", "Head"]
     points = points_of(names)
-    joints = to_h36m17(points, names, tree=True)
+    joints = to_h36m17(points, names, bvh=True)
     np.testing.assert_array_equal(joints[:, H36M17.index("RShoulder")], points[:, 1])
     np.testing.assert_array_equal(joints[:, H36M17.index("LKnee")], points[:, 2])
     assert np.isnan(joints[:, H36M17.index("Head")]).all()
@@ -184,7 +184,7 @@ def test_arrays(tmp_path: Path) -> None:
         read_reference(tmp_path / "two.npy", times=times)
 
 
-def test_files_that_are_no_reference(tmp_path: Path) -> None:
+def test_unsupported_files(tmp_path: Path) -> None:
     np.save(tmp_path / "coco.npy", np.ones((5, 25, 3)))
     np.save(tmp_path / "pickle.npy", np.array([{}]), allow_pickle=True)
     (tmp_path / "a.fbx").touch()
@@ -192,7 +192,7 @@ def test_files_that_are_no_reference(tmp_path: Path) -> None:
         read_reference(tmp_path / "coco.npy", fps=30.0)
     with pytest.raises(DataError, match=r"not an \.npy of numbers"):
         read_reference(tmp_path / "pickle.npy", fps=30.0)
-    with pytest.raises(UsageError, match=r"a\.fbx: a reference is"):
+    with pytest.raises(UsageError, match=r"a\.fbx: unknown format"):
         read_reference(tmp_path / "a.fbx")
     for suffix in ("trc", "npy"):
         with pytest.raises(DataError, match="does not exist"):
@@ -209,12 +209,12 @@ def test_another_result(tmp_path: Path) -> None:
 
 
 def ramp(seconds: np.ndarray) -> Reference:
-    """Everything moves at 1 m/s."""
+    """A reference in which all joints move at 1 m/s."""
     joints = np.broadcast_to(seconds[None, :, None, None], (1, len(seconds), 17, 3)).copy()
     return Reference(name="r", joints=joints, seconds=seconds, people=("",), in_camera=True)
 
 
-def test_other_rates_are_interpolated_and_never_extrapolated() -> None:
+def test_other_rates_are_interpolated_but_not_extrapolated() -> None:
     reference = ramp(np.arange(11) / 50)
     times = np.array([-0.01, 0.0, 0.013, 0.1, 0.2, 0.21])
     found = reference.at(times)[0, :, 3, 1]
@@ -223,7 +223,7 @@ def test_other_rates_are_interpolated_and_never_extrapolated() -> None:
     np.testing.assert_allclose(later, found, atol=1e-9)
 
 
-def test_nothing_is_made_up_in_gaps() -> None:
+def test_gaps_are_not_interpolated() -> None:
     reference = ramp(np.array([0.0, 0.02, 0.04, 0.5, 0.52]))
     reference.joints[0, 1, 4] = np.nan
     times = np.array([0.01, 0.02, 0.04, 0.3, 0.51])

@@ -23,7 +23,7 @@ def both() -> tuple[Evaluation, ...]:
 
 
 def line(text: str, start: str) -> list[str]:
-    """The cells of the first line that starts with `start`."""
+    """The cells after `start` in the first line that starts with it."""
     found = next(row for row in text.splitlines() if row.startswith(start))
     return found[len(start) :].split()
 
@@ -42,17 +42,17 @@ def test_table_by_action(both: tuple[Evaluation, ...]) -> None:
     plain = line(text, "mean of actions, without flip")[1:]
     assert plain == [f"{both[1].value(key):.1f}" for key in METRICS]
     low, high = both[0].interval("mpjpe_mm") or (0, 0)
-    assert f"95 % of mean of actions, MPJPE: {low:.1f} to {high:.1f}" in text
+    assert f"95 % interval of MPJPE, mean of actions: {low:.1f} to {high:.1f}" in text
 
 
-def test_the_papers_numbers_are_shown_with_their_marks(both: tuple[Evaluation, ...]) -> None:
+def test_the_papers_numbers_are_next_to_ours_with_marks(both: tuple[Evaluation, ...]) -> None:
     text = tables.text(both, ["action"])
     assert line(text, "Walking")[7:] == ["31.8", "unverified", "24.5", "unverified"]
     assert line(text, "mean of actions ")[7:] == ["44.3", "read", "34.6", "unverified"]
     assert len(line(text, "all frames")) == 7
     printed = tables.literature(both[0])
     assert line(printed, "VideoPose3D")[:5] == ["243", "46.8", "read", "36.5", "read"]
-    # Another window has no figure of the paper's beside it, but all below.
+    # For another window, the paper's numbers are not next to ours, but still below.
     assert "read" not in tables.text([replace(both[0], frames=9 + 2)], ["action"])
     fewer = replace(both[0], all_joints=False)
     assert "unverified" not in tables.text([fewer], ["action"])
@@ -71,7 +71,7 @@ def test_mpi_inf_3dhp_names_the_protocol_of_each_figure() -> None:
         replace(e, frames=9) for e in evaluate(make_checkpoint(skeleton=MPI_INF_3DHP), dataset)
     ]
     text = tables.text(found, ["action"])
-    # 77.1 was measured otherwise and does not stand beside ours.
+    # 77.1 was measured with another protocol, so it is not next to ours.
     assert line(text, "all frames ")[7:] == ["95.4", "read", "63.2", "read", "57.7", "read"]
     assert text.index("TS1") < text.index("TS2") < text.index("mean of subjects")
     printed = tables.literature(found[0])
@@ -79,7 +79,7 @@ def test_mpi_inf_3dhp_names_the_protocol_of_each_figure() -> None:
     assert "77.1 read" in printed
 
 
-def test_humaneva_has_means_of_its_own() -> None:
+def test_humaneva_has_additional_means() -> None:
     dataset = make_dataset(
         *(
             make_sequence(f"Validate/S{s}", f"{action} 1 chunk0", joints=15)
@@ -105,8 +105,8 @@ def test_other_tables(both: tuple[Evaluation, ...]) -> None:
     expected = f"{both[0].per_joint('mpjpe_mm', 'Sitting')[13]:.1f}"
     assert line(matrix, "LWrist")[column] == expected
     assert "S11/WalkDog/0" in tables.text(both, ["sequence"])
-    left_out = tables.text(evaluate(make_checkpoint(), h36m_like(), joints=14), [])
-    assert "14 joints (without Hip, Spine, Neck/Nose)" in left_out
+    fewer = tables.text(evaluate(make_checkpoint(), h36m_like(), joints=14), [])
+    assert "14 joints (without Hip, Spine, Neck/Nose)" in fewer
 
 
 def test_comparison(both: tuple[Evaluation, ...]) -> None:
@@ -137,7 +137,7 @@ def test_csv(both: tuple[Evaluation, ...], tmp_path: Path) -> None:
     assert len(rows) == 2 * (2 + 4 + 17 + 4 * 17 + 18)
 
 
-def test_json_has_the_data_of_all_plots(both: tuple[Evaluation, ...], tmp_path: Path) -> None:
+def test_json_has_the_data_of_the_plots(both: tuple[Evaluation, ...], tmp_path: Path) -> None:
     tables.write_json(tmp_path / "e.json", both)
     content = json.loads((tmp_path / "e.json").read_text())
     assert content["format"] == "vidpose-evaluation/1"
@@ -157,7 +157,7 @@ def test_json_has_the_data_of_all_plots(both: tuple[Evaluation, ...], tmp_path: 
     assert {figure["mark"] for figure in content["published"]} == {"read", "unverified"}
 
 
-def test_non_finite_values_are_null(tmp_path: Path) -> None:
+def test_undefined_numbers_are_null(tmp_path: Path) -> None:
     found = evaluate(make_checkpoint(), make_dataset(make_sequence(frames=1)), label="x")
     tables.write_json(tmp_path / "e.json", found)
     content = json.loads((tmp_path / "e.json").read_text(), parse_constant=pytest.fail)

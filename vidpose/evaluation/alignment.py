@@ -1,7 +1,7 @@
-"""Alignment of two motions before the error between them is measured.
+"""Alignment of a measured motion with a reference before errors are computed.
 
-Two measurements of one motion may have different origins, axes and scales. Each of `ALIGNMENTS`
-removes some of these differences; the rest is the error.
+Two measurements of one motion may differ in origin, axes and scale. `ALIGNMENTS` lists which of
+these differences each alignment removes; the error is what remains.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ Floats = NDArray[np.float64]
 NONE, ROOT, SCALE = "none", "root", "scale"
 PROCRUSTES, SEQUENCE = "procrustes", "procrustes-sequence"
 ALIGNMENTS = {
-    NONE: "not aligned, in one frame of reference",
-    ROOT: "translated to the same hip position in every frame (MPJPE)",
-    SCALE: "translated to the same hip position and scaled in every frame (N-MPJPE)",
-    PROCRUSTES: "translated, rotated and scaled to fit in every frame (P-MPJPE)",
-    SEQUENCE: "translated, rotated and scaled to fit once for all frames (WA-MPJPE)",
+    NONE: "no alignment, in one coordinate frame",
+    ROOT: "root-relative in every frame (MPJPE)",
+    SCALE: "root-relative and scaled, frame by frame (N-MPJPE)",
+    PROCRUSTES: "translated, rotated and scaled, frame by frame (P-MPJPE)",
+    SEQUENCE: "translated, rotated and scaled once for all frames (WA-MPJPE)",
 }
 """What each alignment does to the measured joints.
 
-`scale` is from Rhodin et al., "Learning monocular 3D human pose estimation from multi-view images",
-CVPR 2018; `procrustes` from Umeyama, "Least-squares estimation of transformation parameters between
-two point patterns", IEEE TPAMI 13 (1991). Alignment over a whole sequence is called WA-MPJPE by Ye
-et al., "Decoupling human and camera motion from videos in the wild", CVPR 2023, who align 100
-frames at a time; here it is all frames. The formulas are in `vidpose.metrics`.
+Sources: `scale`: Rhodin et al., "Learning monocular 3D human pose estimation from multi-view
+images", CVPR 2018. `procrustes`: Umeyama, "Least-squares estimation of transformation parameters
+between two point patterns", IEEE TPAMI 13 (1991). `procrustes-sequence`: WA-MPJPE of Ye et al.,
+"Decoupling human and camera motion from videos in the wild", CVPR 2023, who align 100 frames at a
+time; here it is the whole sequence. The formulas are in `vidpose.metrics`.
 """
-TURNS = (PROCRUSTES, SEQUENCE)
-"""Alignments that rotate, and so can compare motions in different axes."""
-PLACED = (NONE, SEQUENCE)
-"""Alignments that keep the person's path; the others remove the position in every frame."""
-FEWEST_POINTS = 3
-"""Minimum number of points that determine a rotation."""
+ROTATING = (PROCRUSTES, SEQUENCE)
+"""Alignments with a rotation, which can compare motions with different axes."""
+WITH_POSITIONS = (NONE, SEQUENCE)
+"""Alignments that need people's positions in the scene; the others remove them per frame."""
+MIN_POINTS = 3
+"""The fewest points that determine a rotation."""
 
 
 def align(measured: Floats, reference: Floats, how: str) -> tuple[Floats, Floats]:
     """Align one person's motion with the reference.
 
-    Joints that are missing in either of them are ignored and become NaN.
+    Joints that are missing in either become NaN in both and do not affect the alignment.
 
     Args:
         measured: (T, 17, 3) metres, NaN where missing.
@@ -54,57 +54,57 @@ def align(measured: Floats, reference: Floats, how: str) -> tuple[Floats, Floats
         how: one of `ALIGNMENTS`.
 
     Returns:
-        (T, 17, 3) both, metres, in one frame of reference; NaN in both where one of them is.
+        Measured and reference joints, (T, 17, 3) each, metres, in one coordinate frame; NaN in
+        both where either is.
 
     Raises:
-        UsageError: the alignment needs the hips and the reference does not have them.
+        UsageError: the alignment is root-relative and the reference has no hip.
     """
     if how in (ROOT, SCALE):
         hip = H36M17.root
         if not known_joints(reference[:, hip]).any():
             raise UsageError(
-                f"--align {how} needs the hips, which the reference does not have; "
-                f"use {PROCRUSTES}."
+                f"--align {how} needs the hips, which the reference lacks; use {PROCRUSTES}."
             )
         measured = measured - measured[:, hip, None]
         reference = reference - reference[:, hip, None]
-    there = known_joints(measured) & known_joints(reference)
-    measured = np.where(there[..., None], measured, np.nan)
-    reference = np.where(there[..., None], reference, np.nan)
+    known = known_joints(measured) & known_joints(reference)
+    measured = np.where(known[..., None], measured, np.nan)
+    reference = np.where(known[..., None], reference, np.nan)
     if how == SCALE:
-        measured = _by_frame(scaled, measured, reference, there, fewest=2)
+        measured = _align_frames(scaled, measured, reference, known, min_points=2)
     elif how == PROCRUSTES:
-        measured = _by_frame(procrustes, measured, reference, there, fewest=FEWEST_POINTS)
+        measured = _align_frames(procrustes, measured, reference, known, min_points=MIN_POINTS)
     elif how == SEQUENCE:
-        measured = _all_together(measured, reference, there)
+        measured = _align_sequence(measured, reference, known)
     return measured, np.where(np.isfinite(measured), reference, np.nan)
 
 
 def distances(measured: Floats, reference: Floats, how: str) -> Floats:
-    """Compute distances (T, 17) in metres between two motions after alignment; see `align`."""
+    """(T, 17) distances between the joints of two motions after `align`, metres."""
     return np.asarray(np.linalg.norm(np.subtract(*align(measured, reference, how)), axis=-1))
 
 
-def _by_frame(
+def _align_frames(
     fit: Callable[[Floats, Floats], Floats],
     measured: Floats,
     reference: Floats,
-    there: NDArray[np.bool_],
-    fewest: int,
+    known: NDArray[np.bool_],
+    min_points: int,
 ) -> Floats:
-    """Align frame by frame; frames with the same known joints are batched."""
+    """Align each frame on its own; frames with the same known joints form one batch."""
     out = np.full_like(measured, np.nan)
-    patterns, which = np.unique(there, axis=0, return_inverse=True)
+    patterns, which = np.unique(known, axis=0, return_inverse=True)
     for number, joints in enumerate(patterns):
-        if joints.sum() >= fewest:
+        if joints.sum() >= min_points:
             cell = np.ix_(which.reshape(-1) == number, joints)
             out[cell] = fit(measured[cell], reference[cell])
     return out
 
 
-def _all_together(measured: Floats, reference: Floats, there: NDArray[np.bool_]) -> Floats:
-    """Align all frames as one large pose."""
+def _align_sequence(measured: Floats, reference: Floats, known: NDArray[np.bool_]) -> Floats:
+    """Align all frames at once, as one large pose."""
     out = np.full_like(measured, np.nan)
-    if there.sum() >= FEWEST_POINTS:
-        out[there] = procrustes(measured[there][None], reference[there][None])[0]
+    if known.sum() >= MIN_POINTS:
+        out[known] = procrustes(measured[known][None], reference[known][None])[0]
     return out

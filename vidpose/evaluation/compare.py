@@ -1,4 +1,4 @@
-"""The implementation of `vidpose eval`: evaluate checkpoints on a dataset and write the results."""
+"""`vidpose eval`: evaluate one or several checkpoints on a dataset and write the results."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from vidpose.zoo.registry import find_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What to report and write."""
+    """Which tables are reported, and which files are written."""
 
     show: tuple[str, ...] = ("action", "joint")
-    """The tables to report, of `tables.TABLES`."""
+    """The reported tables, of `tables.TABLES`."""
     plots: Path | None = None
-    """Folder for plots."""
+    """A folder for plots."""
     action: str | None = None
     """Plot the errors by joint only for this row of the table."""
     csv: Path | None = None
     json: Path | None = None
 
     def check(self) -> None:
-        """Check before any long work that all files can be written.
+        """Check, before the evaluation, that every output can be written.
 
         Raises:
-            UsageError: a file exists that vidpose did not write, or two have the same name.
-            VidposeError: a file cannot be written.
+            UsageError: an output would replace a file that vidpose did not write, or two outputs
+                have the same name.
+            VidposeError: an output cannot be written.
         """
         check_numbers(self.csv, tables.CSV_MARK, self.json, tables.FORMAT.encode())
         if self.plots:
             check_writable(self.plots / "joints.png")
 
     def write(self, found: ListOf[tuple[Evaluation, ...]], report: Report) -> None:
-        """Write and plot the results of `compare`."""
+        """Write the files and plots of the evaluations that `compare` returns."""
         every = [evaluation for evaluations in found for evaluation in evaluations]
         for path, write in ((self.csv, tables.write_csv), (self.json, tables.write_json)):
             if path:
@@ -71,28 +72,28 @@ def compare(
     report: Report = ignore,
     progress: Progress = silent,
 ) -> list[tuple[Evaluation, ...]]:
-    """Evaluate weights on a dataset's test sequences; report, write and plot the results.
+    """Evaluate weights on a dataset's test sequences; report tables, write files and plots.
 
     Args:
         weights: names of weights that come with vidpose, or paths of checkpoints.
         open_data: opens the dataset, as `vidpose.datasets.open_dataset` does; called after
-            weights and outputs are checked.
-        flip: use test-time flip augmentation; the values without it are reported, too.
+            weights and outputs have been checked.
+        flip: use flip averaging; the numbers without it are reported, too.
         joints: see `vidpose.evaluation.protocols.scored_joints`.
         device: auto, cpu or cuda.
-        outputs: what to report and write.
+        outputs: the tables to report and the files to write.
         report: receives the tables, notes and warnings.
         progress: wraps the sequences of each checkpoint.
 
     Returns:
-        The results of `evaluate` for each of the weights.
+        The result of `evaluate` for each of the weights.
 
     Raises:
         UsageError: weights do not fit the dataset, are given twice, or are too many for a plot;
-            or the dataset has no such action.
-        DataError: the dataset cannot be read, or has no frames to score.
+            the dataset has no such action.
+        DataError: the dataset cannot be read or has no frame to score.
         WeightsError: weights cannot be read.
-        VidposeError: an output cannot be written, or a network's poses are not finite.
+        VidposeError: an output cannot be written, or a network predicts NaN or infinity.
     """
     outputs.check()
     labels = _labels([find_weights(name) for name in weights])
@@ -138,7 +139,7 @@ def _labels(paths: ListOf[Path]) -> dict[Path, str]:
     full = [path.resolve().with_suffix("") for path in paths]
     twice = next((p for p, f in zip(paths, full, strict=True) if full.count(f) > 1), None)
     if twice:
-        raise UsageError(f"{twice} is given twice; give other weights to compare.")
+        raise UsageError(f"{twice} is given twice; choose different weights to compare.")
     for length in range(1, max(len(path.parts) for path in full) + 1):
         labels = ["/".join(path.parts[-length:]) for path in full]
         if len(set(labels)) == len(labels):

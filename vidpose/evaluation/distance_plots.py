@@ -1,4 +1,4 @@
-"""Plots of the errors of results against a reference, and of the comparison of two results."""
+"""Plots of a result's errors against a reference, and of two results side by side."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HIGHEST_PERCENTILE = 99.0
-"""Upper end of a heat map's colours; with the maximum, single jumps would darken the rest."""
+"""The top of a heat map's colour scale; with the maximum, single outliers would darken the rest."""
 COMPARED_ANGLES = ("right_knee_flexion", "left_knee_flexion")
 
 
 def error_figures(
     errors: Sequence[Errors], reference: Reference, how: str
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield names and figures: errors by joint, by joint and time, over time, and cumulative."""
-    about = [f"to {reference.name}, alignment {how}: {ALIGNMENTS[how]}"]
+    """Yield (name, figure): errors by joint, by joint and time, over time, and cumulative."""
+    about = [f"reference: {reference.name}; alignment: {how}, {ALIGNMENTS[how]}"]
     if reference.missing:
         about.append(f"missing in the reference: {', '.join(reference.missing)}")
     yield "errors_by_joint", _by_joint(errors, about)
@@ -62,14 +62,14 @@ def error_figures(
 def _by_joint(errors: Sequence[Errors], about: Sequence[str]) -> Figure:
     figure, (axes,) = panels(1, PAGE_IN + 0.5 * (len(errors) - 1), 4.4)
     _error_bars(axes, errors)
-    text = ["Error by joint", *about, "bars: mean; lines: the middle half of the frames"]
+    text = ["Error by joint", *about, "bars: mean; lines: quartiles over the frames"]
     figure_title(figure, "\n".join(text))
     legend_below(figure, axes)
     return figure
 
 
 def _error_bars(axes: Axes, errors: Sequence[Errors]) -> None:
-    """Draw error bars for the joints that have an error."""
+    """Draw the errors of the joints that both have."""
     means = np.stack([one.by_joint() for one in errors])
     measured = np.flatnonzero(np.isfinite(means).any(axis=0))
     names = [H36M17.joint_names[joint] for joint in measured]
@@ -90,7 +90,7 @@ def _by_joint_and_time(errors: Sequence[Errors], about: Sequence[str]) -> Figure
         joint_time_map(axes, H36M17.joint_names, seconds, values, "error, mm", max(highest, 1e-3))
         title(axes, one.label, LABEL_PT)
     rows[-1].set_xlabel("time, s")
-    note = f"colours end at the {HIGHEST_PERCENTILE:g}th percentile; white: not measured"
+    note = f"colour scale up to the {HIGHEST_PERCENTILE:g}th percentile; white: missing"
     figure_title(figure, "\n".join(["Error by joint and time", *about, note]))
     return figure
 
@@ -121,36 +121,36 @@ def _cumulative(errors: Sequence[Errors], about: Sequence[str]) -> Figure:
     return figure
 
 
-def comparison(
-    results: Sequence[Pose3D], names: Sequence[str], apart: Sequence[Errors], how: str
+def two_results_figure(
+    results: Sequence[Pose3D], names: Sequence[str], differences: Sequence[Errors], how: str
 ) -> Figure:
     """Plot two results of one video: paths, distances by joint and over time, knee angles.
 
     Args:
-        results: both results, in one frame of reference.
-        names: their names.
-        apart: distances of the first result's people to the second's.
-        how: the alignment used.
+        results: both results.
+        names: their names in titles and legends.
+        differences: the people of the first result, measured against the second.
+        how: the alignment that was used.
     """
     figure = new_figure(PAGE_IN + 1.0, 10.2)
     grid = figure.add_gridspec(4, 2, height_ratios=(1.5, 1, 0.9, 0.9))
     _paths(plain(figure.add_subplot(grid[0, 0])), results, names)
     bars, lines = plain(figure.add_subplot(grid[0, 1])), plain(figure.add_subplot(grid[1, :]))
-    _error_bars(bars, apart)
-    bars.set_ylim(top=1.25 * bars.get_ylim()[1])  # the legend's place
+    _error_bars(bars, differences)
+    bars.set_ylim(top=1.25 * bars.get_ylim()[1])  # room for the legend
     bars.tick_params(axis="x", labelsize=NOTE_PT)
-    _error_lines(lines, apart)
+    _error_lines(lines, differences)
     for axes, text in ((bars, "Distance by joint"), (lines, "Distance over time, mean of joints")):
         axes.set_ylabel("distance, mm")
         title(axes, text, LABEL_PT)
         legend(axes, "best")
-    one = max(apart, key=lambda errors: errors.frames)
+    one = max(differences, key=lambda errors: errors.frames)
     for row, angle in enumerate(COMPARED_ANGLES):
         axes = plain(figure.add_subplot(grid[2 + row, :]))
         people = (one.person, int(one.reference_person))
-        for number, (result, name, who) in enumerate(zip(results, names, people, strict=True)):
-            degrees = joint_angles(result).of(angle)[result.index_of(who)]
-            label = f"{name}, person {who}"
+        for number, (result, name, person) in enumerate(zip(results, names, people, strict=True)):
+            degrees = joint_angles(result).of(angle)[result.index_of(person)]
+            label = f"{name}, person {person}"
             over_time(axes, result.timestamps, degrees, label=label, **line_style(number))
         axes.set_ylabel("degrees")
         axes.margins(x=0.01)
@@ -159,12 +159,12 @@ def comparison(
         legend(axes, "upper left")
     axes.set_xlabel("time, s")
     about = f"{names[0]} and {names[1]}: two results of one video"
-    figure_title(figure, f"{about}\nalignment {how}: {ALIGNMENTS[how]}")
+    figure_title(figure, f"{about}\nalignment of the distances: {how}, {ALIGNMENTS[how]}")
     return figure
 
 
 def _paths(axes: Axes, results: Sequence[Pose3D], names: Sequence[str]) -> None:
-    """Plot the hips' paths from above, in the camera frame, because world frames may differ."""
+    """Draw the hips' paths from above, in the camera frame: world coordinates may differ."""
     for number, (result, name) in enumerate(zip(results, names, strict=True)):
         positions, axis_names = places(result, in_world=False)
         for p, track in enumerate(positions[:, :, H36M17.root]):

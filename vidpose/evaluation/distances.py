@@ -1,4 +1,4 @@
-"""Distances between a result's joints and a reference's, person by person, and their statistics."""
+"""Errors of a result's joints against a reference, person by person, as numbers and files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vidpose.errors import UsageError
 from vidpose.evaluation.alignment import (
     ALIGNMENTS,
     NONE,
-    PLACED,
     PROCRUSTES,
     ROOT,
+    ROTATING,
     SEQUENCE,
-    TURNS,
+    WITH_POSITIONS,
     distances,
 )
 from vidpose.evaluation.reference import Reference
@@ -31,9 +31,9 @@ from vidpose.skeleton import H36M17
 from vidpose.utils.files import replacing
 from vidpose.utils.gaps import known_joints
 
-CUTOFF_M = 0.5
-"""Cutoff distance when people are matched: a pose with this error is as bad as none. In images,
-where bodies have size 1, it is half a body."""
+MAX_MATCH_ERROR = 0.5
+"""When people are matched, a larger error costs no more than a missing pose. In metres; for 2D
+joints, in body sizes."""
 
 Floats = NDArray[np.float64]
 
@@ -48,16 +48,16 @@ class Errors:
     seconds: Floats
     """(T,)."""
     errors_mm: Floats
-    """(T, 17), NaN where the joint is missing in either."""
+    """(T, 17), NaN where the joint is missing in either of them."""
 
     @property
     def frames(self) -> int:
-        """Number of frames with at least one error."""
+        """The number of frames with at least one error."""
         return int(np.isfinite(self.errors_mm).any(axis=1).sum())
 
     @property
     def mean_mm(self) -> float:
-        """Mean over all joints and frames."""
+        """The mean over all joints of all frames."""
         return float(np.nanmean(self.errors_mm))
 
     def over_time(self) -> Floats:
@@ -69,25 +69,25 @@ class Errors:
         return _ignoring_nan(np.nanmean, self.errors_mm, axis=0)
 
     def quartiles(self) -> tuple[Floats, Floats]:
-        """First and third quartile over the frames, (17,) each, mm."""
+        """Lower and upper quartile over the frames, (17,) each, mm."""
         low, high = _ignoring_nan(np.nanpercentile, self.errors_mm, q=(25, 75), axis=0)
         return low, high
 
     def cumulative(self, limits_mm: Floats) -> Floats:
-        """Compute the percentage of joints, over all frames, with an error below each limit."""
+        """The percentage of joints, over all frames, with an error below each limit."""
         known = np.sort(self.errors_mm[np.isfinite(self.errors_mm)])
         return 100 * np.searchsorted(known, limits_mm, side="left") / len(known)
 
 
 def _ignoring_nan(of: Any, values: Floats, **options: Any) -> Any:
-    """Apply a nan-function without warnings about rows that are all NaN."""
+    """Apply a NumPy nan-function; a slice of only NaN gives NaN without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return of(values, **options)
 
 
-def usual_alignment(reference: Reference) -> str:
-    """Choose the default alignment: `root` in the camera frame; otherwise axes differ, too."""
+def default_alignment(reference: Reference) -> str:
+    """`root` if the reference has the camera's axes; otherwise an alignment with a rotation."""
     return ROOT if reference.in_camera else SEQUENCE
 
 
@@ -101,45 +101,45 @@ def measure(
     offset_s: float = 0.0,
     same_video: Pose3D | None = None,
 ) -> list[Errors]:
-    """Measure the errors of all people, or of one person, against a reference.
+    """Match people between result and reference, and measure the errors of each pair.
 
-    People are matched so that the sum of their errors is smallest. An error counts `CUTOFF_M` at
-    most, as does a frame in which only the reference has the person (the OSPA distance of
-    Schuhmacher et al., "A consistent metric for performance evaluation of multi-object filters",
-    IEEE TSP 56, 2008, per frame). For two results of one video, the errors for matching are those
-    of the 2D joints, which do not depend on focal length and body height.
+    Pairs minimise the sum of errors per frame. An error counts as `MAX_MATCH_ERROR` at most, and
+    so does a frame in which the reference has the person and the result does not (the OSPA distance
+    of Schuhmacher et al., "A consistent metric for performance evaluation of multi-object filters",
+    IEEE TSP 56, 2008, frame by frame). With `same_video`, matching uses the 2D joints, which do not
+    depend on focal length or body height.
 
     Args:
         result: the result to measure, at its own times.
-        reference: the reference; interpolated to these times, never extrapolated.
+        reference: interpolated at the result's times, never extrapolated.
         how: one of `ALIGNMENTS`.
-        label: label of the result.
-        person: measure only this person, matched with the nearest one.
+        label: the name of the result.
+        person: only this person, matched with the nearest one of the reference.
         offset_s: added to the reference's times.
-        same_video: the result that `reference` was made from, if both are of one video.
+        same_video: the reference as a result, if both are of one video.
 
     Raises:
-        UsageError: there is no such person, the times do not overlap, the axes differ and the
-            alignment does not rotate, the alignment needs people's positions and they are unknown,
-            or no joint is known in both.
+        UsageError: there is no such person; the two have no time in common; their axes differ and
+            the alignment has no rotation; the alignment needs positions in the scene that are
+            unknown; or no pair has a joint in common.
     """
-    if not reference.in_camera and how not in TURNS:
+    if not reference.in_camera and how not in ROTATING:
         raise UsageError(
-            f"--align {how} compares along the camera's axes, and {reference.name} has its own; "
+            f"--align {how} needs the camera's axes, but {reference.name} has its own; "
             f"use {PROCRUSTES} or {SEQUENCE}."
         )
     rows = range(result.people) if person is None else [result.index_of(person)]
-    placed = how in PLACED
-    theirs = reference.at(result.timestamps, offset_s, placed=placed)
-    ours = (result.joints_camera() if placed else result.joints_3d).astype(np.float64)
-    if placed:
-        _check_placed(label, ours, result.joints_3d)
-        _check_placed(reference.name, reference.joints, reference.relative)
+    positions = how in WITH_POSITIONS
+    theirs = reference.at(result.timestamps, offset_s, positions=positions)
+    ours = (result.joints_camera() if positions else result.joints_3d).astype(np.float64)
+    if positions:
+        _check_positions(label, ours, result.joints_3d)
+        _check_positions(reference.name, reference.joints, reference.relative)
     _check_overlap(result, reference, theirs, offset_s)
     if same_video is None:
         cost = np.array([[_cost(ours[row], other, how) for other in theirs] for row in rows])
     else:
-        mine, others = _in_image(result, same_video)
+        mine, others = _joints_2d(result, same_video)
         cost = np.array([[_cost(mine[row], other, NONE) for other in others] for row in rows])
     out = []
     for i, column in zip(*linear_sum_assignment(cost), strict=True):
@@ -157,14 +157,18 @@ def measure(
                 )
             )
     if not out:
-        raise UsageError(f"{label} and {reference.name} have no joint in common at any time.")
+        raise UsageError(
+            f"{label} and {reference.name} have no joint in common in any frame; choose another "
+            "reference."
+        )
     return out
 
 
-def _in_image(result: Pose3D, other: Pose3D) -> tuple[Floats, Floats]:
-    """Return 2D joints of two results of one video, (P, T, 17, 2) each, at the first one's times.
+def _joints_2d(result: Pose3D, other: Pose3D) -> tuple[Floats, Floats]:
+    """2D joints of two results of one video, (P, T, 17, 2) each, at the first one's times.
 
-    The unit is the median longer side of the bounding boxes around the joints.
+    In body sizes: the median, over people and frames, of the longer side of the joints' bounding
+    box.
     """
     mine, others = (
         np.where(one.present[..., None, None], one.keypoints_2d, np.nan) for one in (result, other)
@@ -181,8 +185,8 @@ def _in_image(result: Pose3D, other: Pose3D) -> tuple[Floats, Floats]:
     return mine / size, seen.at(result.timestamps) / size
 
 
-def _check_placed(name: str, joints: Floats, relative: NDArray[np.floating] | None) -> None:
-    """Raise UsageError if there are joints, but all positions in the scene are unknown."""
+def _check_positions(name: str, joints: Floats, relative: NDArray[np.floating] | None) -> None:
+    """Raise UsageError if there are root-relative joints, but no position in the scene."""
     if relative is not None and np.isfinite(relative).any() and not np.isfinite(joints).any():
         raise UsageError(
             f"{name} has no positions of people in the scene; use --align {ROOT} or {PROCRUSTES}."
@@ -190,15 +194,15 @@ def _check_placed(name: str, joints: Floats, relative: NDArray[np.floating] | No
 
 
 def _cost(ours: Floats, theirs: Floats, how: str) -> float:
-    """Compute the cost of matching a pair, metres times frames, at most 0.
+    """The assignment cost of a pair, metres (or body sizes) times frames: 0 or less.
 
-    It is the error in the frames in which the reference has the person, minus the cost of these
-    frames if the person stays unmatched. So a person with few frames has no advantage.
+    The sum of the errors over the frames that have the reference's person, minus the cost of
+    leaving that person unmatched. Without the subtraction, people in few frames would be preferred.
     """
-    there = known_joints(theirs).any(axis=1)
-    error = _ignoring_nan(np.nanmean, distances(ours, theirs, how)[there], axis=1)
-    error = np.minimum(np.nan_to_num(error, nan=CUTOFF_M), CUTOFF_M)
-    return float((error - CUTOFF_M).sum())
+    present = known_joints(theirs).any(axis=1)
+    error = _ignoring_nan(np.nanmean, distances(ours, theirs, how)[present], axis=1)
+    error = np.minimum(np.nan_to_num(error, nan=MAX_MATCH_ERROR), MAX_MATCH_ERROR)
+    return float((error - MAX_MATCH_ERROR).sum())
 
 
 def _check_overlap(result: Pose3D, reference: Reference, theirs: Floats, offset_s: float) -> None:
@@ -212,19 +216,19 @@ def _check_overlap(result: Pose3D, reference: Reference, theirs: Floats, offset_
             f"{end:.2f} s; shift it with --offset S."
         )
     raise UsageError(
-        f"{reference.name} has too few samples per second, or too many gaps, to interpolate at the "
-        "result's times; give one with at least 10 per second."
+        f"{reference.name} has too few samples per second, or too many gaps, to be interpolated "
+        "at the result's times; give one with 10 samples per second or more."
     )
 
 
 FORMAT = "vidpose-distances/1"
 CSV_COLUMNS = ("label", "person", "reference_person", "time_s", "joint", "error_mm")
 CSV_MARK = ",".join(CSV_COLUMNS).encode()
-"""Identifies a table that vidpose wrote, see `holds_mark`."""
+"""The first line of our CSV files, by which `holds_mark` recognises them."""
 
 
 def summary(errors: Sequence[Errors], reference: Reference, how: str) -> dict[str, Any]:
-    """Make a summary, without single frames, as JSON values."""
+    """Means, medians and quartiles as JSON values."""
     return {
         "format": FORMAT,
         "reference": reference.name,
@@ -254,20 +258,20 @@ def _person_summary(one: Errors) -> dict[str, Any]:
 
 
 def write_json(path: Path, numbers: dict[str, Any]) -> Path:
-    """Write a `summary`."""
+    """Write a `summary` as JSON."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(numbers, indent=1, allow_nan=False) + "\n")
     return path
 
 
 def write_csv(path: Path, errors: Sequence[Errors]) -> Path:
-    """Write one row for each person, frame and joint with an error."""
+    """Write one line for each person, frame and joint with an error."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(CSV_COLUMNS)
         for one in errors:
             for frame, joint in np.argwhere(np.isfinite(one.errors_mm)):
-                who = [one.label, one.person, one.reference_person]
+                pair = [one.label, one.person, one.reference_person]
                 time, error = one.seconds[frame], one.errors_mm[frame, joint]
-                lines.writerow([*who, f"{time:.6f}", H36M17.joint_names[joint], f"{error:.3f}"])
+                lines.writerow([*pair, f"{time:.6f}", H36M17.joint_names[joint], f"{error:.3f}"])
     return path

@@ -1,8 +1,8 @@
-"""Evaluation of a checkpoint on a dataset's test sequences, with the protocol of its papers.
+"""Evaluate a checkpoint on a dataset's test sequences, with the protocol of the dataset's papers.
 
-Every frame of a sequence is lifted as in inference and compared with the ground truth,
-root-relative. The result holds errors per frame and joint, and every table is a mean of them. One
-sequence is processed at a time.
+Every frame of a sequence is lifted as in inference and compared with the root-relative ground
+truth. Errors are stored by frame and joint; all tables are means of them. Only one sequence is
+lifted at a time.
 """
 
 from __future__ import annotations
@@ -47,17 +47,18 @@ METRICS = {
     "pck": "PCK",
     "auc": "AUC",
 }
-"""Metrics by key; errors in mm, MPJVE in mm per frame, PCK and AUC in percent."""
+"""Keys and names of the metrics. Units: mm, MPJVE in mm per frame, PCK and AUC in percent."""
 SAME_RATE = 0.02
+"""Frame rates with a smaller relative difference count as equal."""
 RESAMPLES = 1000
-"""Number of bootstrap resamples."""
+"""Bootstrap resamples."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SequenceErrors:
-    """The errors on one sequence; N scored frames, S scored joints."""
+    """The errors of one sequence; N scored frames, S scored joints."""
 
     subject: str
     action: str
@@ -70,8 +71,8 @@ class SequenceErrors:
     p_mpjpe_mm: NDArray[np.float32]
     """(N, S)."""
     means: dict[str, Floats]
-    """Means over the frames by key of `METRICS`, (S,). The velocity error is NaN if no two scored
-    frames are consecutive."""
+    """By key of `METRICS`: (S,), means over the frames. MPJVE is NaN without two consecutive
+    frames."""
 
     @property
     def name(self) -> str:
@@ -90,10 +91,10 @@ class Evaluation:
     """The errors of one checkpoint on one dataset, and their means."""
 
     label: str
-    """Name of the checkpoint in tables and plots."""
+    """The checkpoint's name in tables and plots."""
     network: str
     frames: int
-    """Frames in a window."""
+    """Frames per window."""
     sha256: str | None
     dataset: str
     keypoints: str
@@ -101,10 +102,11 @@ class Evaluation:
     joint_names: tuple[str, ...]
     """(S,), the scored joints."""
     all_joints: bool
+    """Whether all joints of the skeleton are scored."""
     pck_joints: NDArray[np.bool_]
-    """(S,), the joints over which PCK and AUC are averaged."""
+    """(S,), the joints that PCK and AUC average."""
     flip: bool
-    """Whether test-time flip augmentation was used."""
+    """Whether flip averaging was used."""
     protocol: Protocol
     sequences: tuple[SequenceErrors, ...]
     synthetic: bool = False
@@ -121,7 +123,7 @@ class Evaluation:
 
     @cached_property
     def families(self) -> dict[str, list[str]]:
-        """The groups that each further row of the table averages."""
+        """The additional rows of the table: each a name and the groups it averages."""
         found = {
             family: [g for g in self.groups if g.split(" ")[-1] in family.split(" and ")]
             for family in self.protocol.families
@@ -133,36 +135,36 @@ class Evaluation:
         return sum(len(sequence) for sequence in self.sequences)
 
     def pooled(self, metric: str, sequences: ListOf[SequenceErrors] | None = None) -> Floats:
-        """(S,): mean over all frames of some sequences, by default of all.
+        """Return the mean over all frames of some sequences, by default all, (S,).
 
-        Sequences are weighted by their number of frames; also their velocity errors, although
-        these have one step less (Pavllo et al., CVPR 2019).
+        A sequence's mean is weighted by its number of frames N, also for MPJVE, which has N - 1
+        steps (as in Pavllo et al., CVPR 2019).
         """
         chosen = sequences or self.sequences
         means = np.stack([sequence.means[metric] for sequence in chosen])
         return _weighted(means, np.array([len(sequence) for sequence in chosen], float))
 
     def by_group(self, metric: str, groups: ListOf[str] | None = None) -> Floats:
-        """(S,): unweighted mean of groups, by default of all."""
+        """Return the unweighted mean of groups, by default all, (S,)."""
         names = groups or list(self.groups)
         return np.mean([self.pooled(metric, self.groups[name]) for name in names], axis=0)
 
     def per_joint(self, metric: str, group: str | None = None) -> Floats:
-        """(S,): mean of a metric per joint, in one group or as the protocol averages."""
+        """Return the metric by joint, of one group or with the protocol's mean, (S,)."""
         if group is not None:
             return self.pooled(metric, self.groups[group])
         return self.by_group(metric) if self.protocol.mean_of_groups else self.pooled(metric)
 
     def value(self, metric: str, group: str | None = None) -> float:
-        """A metric's value for a group, or the value that the protocol's papers report."""
+        """Return one number, of one group or with the protocol's mean, as papers print it."""
         return self.over_joints(metric, self.per_joint(metric, group))
 
     def over_joints(self, metric: str, per_joint: Floats) -> float:
-        """Average (S,) over the joints that count for the metric."""
+        """Average (S,) values over the joints that count for the metric."""
         return float((per_joint[self.pck_joints] if metric in ("pck", "auc") else per_joint).mean())
 
     def all_metrics(self, per_joint: Callable[[str], Floats]) -> dict[str, float]:
-        """Compute the value of each of `METRICS`; `per_joint` returns a metric's (S,) means."""
+        """Return one number per metric; `per_joint` maps its key to means by joint, (S,)."""
         return {key: self.over_joints(key, per_joint(key)) for key in METRICS}
 
     def worst(self, count: int) -> list[SequenceErrors]:
@@ -170,23 +172,23 @@ class Evaluation:
         return sorted(self.sequences, key=lambda s: -s.means["mpjpe_mm"].mean())[:count]
 
     def spread(self, low: float = 25, high: float = 75, group: str | None = None) -> Floats:
-        """(2, S): percentiles of each joint's error over the frames, mm."""
+        """Return two percentiles of each joint's error over the frames, (2, S), mm."""
         chosen = self.sequences if group is None else self.groups[group]
         pooled = np.concatenate([sequence.mpjpe_mm for sequence in chosen])
         return np.asarray(np.percentile(pooled, (low, high), axis=0), np.float64)
 
     def cumulative(self, thresholds_mm: Floats) -> Floats:
-        """Compute the percentage of `pck_joints` with an error below each threshold."""
+        """The percentage of `pck_joints`, over all frames, with an error below each threshold."""
         joints = [s.mpjpe_mm[:, self.pck_joints].ravel() for s in self.sequences]
         pooled = np.sort(np.concatenate(joints))
         return 100 * np.searchsorted(pooled, thresholds_mm, side="left") / len(pooled)
 
     def interval(self, metric: str, seed: int = 0) -> tuple[float, float] | None:
-        """Compute the headline's 95 % bootstrap interval over takes; None with one take per group.
+        """Return the headline's 95 % bootstrap interval over takes; None with one take per group.
 
-        Takes are drawn with all their cameras, within each group if the headline is a mean of
-        groups. The interval covers the variation between motions of these people, not between
-        people or cameras.
+        Takes are resampled with all their cameras, within each group if the headline is a mean of
+        groups. The interval estimates how much the number could change with other motions of the
+        same people, not with other people or cameras.
         """
         by_group = self.protocol.mean_of_groups
         strata = self.groups.values() if by_group else [self.sequences]
@@ -210,9 +212,9 @@ class Evaluation:
 def _weighted(values: Floats, weights: Floats) -> Floats:
     """Weighted mean along the first axis, ignoring NaN; NaN where all values are."""
     weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
-    there = np.isfinite(values)
-    total = (weights * there).sum(axis=0)
-    summed = (weights * np.where(there, values, 0)).sum(axis=0)
+    known = np.isfinite(values)
+    total = (weights * known).sum(axis=0)
+    summed = (weights * np.where(known, values, 0)).sum(axis=0)
     return np.where(total > 0, summed / np.where(total > 0, total, 1), np.nan)
 
 
@@ -231,41 +233,41 @@ def evaluate(
 
     Args:
         checkpoint: a checkpoint for the dataset's skeleton.
-        dataset: the dataset. Every frame of its `test` sequences is lifted, at their own rate.
-        flip: use test-time flip augmentation.
-        joints: number of joints to score, 14, 16 or 17; by default all. See `scored_joints`.
-        device: device to compute on.
-        label: name of the checkpoint in tables and plots; by default its file's name.
-        report: receives notes and warnings about the comparability of the numbers.
+        dataset: every frame of its `test` sequences is lifted, at the sequence's own frame rate.
+        flip: use flip averaging.
+        joints: 14, 16 or 17 joints to score; by default all. See `scored_joints`.
+        device: where to compute.
+        label: name of the checkpoint. [default: the stem of its file]
+        report: receives a note on other frame rates and warnings about training subjects.
         progress: wraps the sequences.
 
     Returns:
-        One evaluation; with `flip` a second one without flip augmentation, at almost no cost.
+        One evaluation; with `flip` a second one without it, from the same forward passes.
 
     Raises:
-        UsageError: the checkpoint is for another skeleton, or the skeleton has no such set of
+        UsageError: the checkpoint is for another skeleton, or the skeleton has no such choice of
             joints.
-        DataError: there is no test sequence with a frame to score.
-        VidposeError: the network's poses are not finite.
+        DataError: the dataset has no frame to score.
+        VidposeError: the network predicts NaN or infinity.
     """
     check_fits(checkpoint, dataset)
     _note_other_rates(checkpoint, dataset, report)
-    _warn_of_leaks(checkpoint, dataset, label, report)
+    _warn_about_leaks(checkpoint, dataset, label, report)
     protocol, skeleton = protocol_of(dataset), dataset.skeleton
     scored = scored_joints(skeleton, joints)
     errors: dict[bool, list[SequenceErrors]] = {
-        way: [] for way in ((True, False) if flip else (False,))
+        flipped: [] for flipped in ((True, False) if flip else (False,))
     }
     model = sliding_form(checkpoint.model.to(device).eval())
     sequences = [sequence for sequence in dataset.test if sequence.valid.any()]
     for sequence in progress(sequences, len(sequences), "evaluating"):
-        for way, predicted in _lift(model, checkpoint, sequence, skeleton, flip).items():
+        for flipped, predicted in _lift(model, checkpoint, sequence, skeleton, flip).items():
             if not np.isfinite(predicted).all():
                 raise VidposeError(
-                    f"{label or checkpoint.path or 'the network'} gives poses that are not "
-                    f"finite for {sequence.name}; its weights are damaged, use others."
+                    f"{label or checkpoint.path or 'the network'} predicts NaN or infinity for "
+                    f"{sequence.name}; its weights are damaged, use others."
                 )
-            errors[way].append(_measure(predicted, sequence, protocol, skeleton.root, scored))
+            errors[flipped].append(_measure(predicted, sequence, protocol, skeleton.root, scored))
     return tuple(
         Evaluation(
             label=label or (checkpoint.path.stem if checkpoint.path else "weights"),
@@ -278,28 +280,28 @@ def evaluate(
             joint_names=tuple(skeleton.joint_names[j] for j in scored),
             all_joints=len(scored) == len(skeleton),
             pck_joints=np.array([protocol.pck_joints(skeleton, j) for j in scored]),
-            flip=way,
+            flip=flipped,
             protocol=protocol,
             sequences=tuple(measured),
             synthetic=dataset.synthetic,
         )
-        for way, measured in errors.items()
+        for flipped, measured in errors.items()
     )
 
 
 def check_fits(checkpoint: Checkpoint, dataset: Dataset) -> None:
-    """Raise the UsageError or DataError of `evaluate` before any long work."""
+    """Raise the UsageError or DataError of `evaluate`, before any long work."""
     name = checkpoint.path or "the checkpoint"
     if checkpoint.skeleton != dataset.skeleton.name:
         raise UsageError(
             f"{name} is for {len(SKELETONS[checkpoint.skeleton])} joints of "
             f"{checkpoint.skeleton}, but {dataset.name} has {len(dataset.skeleton)} of "
-            f"{dataset.skeleton.name}; give weights that were trained for that skeleton."
+            f"{dataset.skeleton.name}; choose weights for that skeleton."
         )
     if not any(sequence.valid.any() for sequence in dataset.test):
         raise DataError(
-            f"{dataset.name} has no test sequence with a frame to score; name other test subjects "
-            "or actions."
+            f"{dataset.name} has no test sequence with a frame to score; choose other test "
+            "subjects or actions."
         )
 
 
@@ -310,19 +312,19 @@ def _note_other_rates(checkpoint: Checkpoint, dataset: Dataset, report: Report) 
         report(
             Info(
                 f"Note: {dataset.name} has {', '.join(others)} frames/s, the weights were trained "
-                f"at {checkpoint.fps:g}. The protocol uses every frame without resampling, so "
-                "motion is slower or faster than in training."
+                f"at {checkpoint.fps:g}. The protocol does not resample, so motion appears slower "
+                "or faster to the network than in training."
             )
         )
 
 
-def _warn_of_leaks(
+def _warn_about_leaks(
     checkpoint: Checkpoint, dataset: Dataset, label: str | None, report: Report
 ) -> None:
     name = label or (checkpoint.path.stem if checkpoint.path else "the checkpoint")
     subjects = {sequence.subject for sequence in dataset.test}
     for leak in leaks(checkpoint.training, dataset.name, subjects, name):
-        report(Warn(f"{leak}, so the errors may be too optimistic for new people."))
+        report(Warn(f"{leak}, so the errors may not hold for unseen people."))
 
 
 def _lift(
@@ -332,10 +334,7 @@ def _lift(
     skeleton: Skeleton,
     flip: bool,
 ) -> dict[bool, Floats]:
-    """Lift a sequence, keyed by with (if `flip`) and without flip averaging.
-
-    Returns (T, J, 3) metres, camera frame.
-    """
+    """Lift a sequence; key: flip averaging or not, value: (T, J, 3) metres, camera frame."""
     device = next(checkpoint.model.parameters()).device
     mirrored = torch.from_numpy(skeleton.mirrored).to(device)
     inputs, rotation = NORMALISATIONS[checkpoint.normalisation](
@@ -345,8 +344,8 @@ def _lift(
         skeleton.root,
     )
     lifted = slide(model, inputs, mirrored if flip else None)
-    ways = {True: lifted.poses, False: lifted.plain} if flip else {False: lifted.plain}
-    return {way: (joints @ rotation).double().cpu().numpy() for way, joints in ways.items()}
+    poses = {True: lifted.poses, False: lifted.plain} if flip else {False: lifted.plain}
+    return {key: (joints @ rotation).double().cpu().numpy() for key, joints in poses.items()}
 
 
 def _measure(
@@ -385,7 +384,7 @@ def _measure(
 
 
 def _velocity(predicted: Floats, target: Floats, valid: NDArray[np.bool_]) -> Floats:
-    """(S,): mean over steps between consecutive scored frames; NaN if there are none."""
+    """MPJVE by joint over the steps between consecutive scored frames, (S,); NaN without any."""
     steps = valid[1:] & valid[:-1]
     if not steps.any():
         return np.full(predicted.shape[1], np.nan)

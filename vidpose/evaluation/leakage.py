@@ -1,4 +1,4 @@
-"""Detection of train/test leaks: were weights trained or selected on the test subjects?"""
+"""Find test subjects that a checkpoint's metadata records as used for training or selection."""
 
 from __future__ import annotations
 
@@ -9,61 +9,63 @@ from typing import Any
 def leaks(
     training: Mapping[str, Any], dataset: str, subjects: Iterable[str], name: str
 ) -> list[str]:
-    """List the reasons why errors on these subjects may be too optimistic for new people.
+    """Return reasons why errors on these subjects may not hold for unseen people.
 
-    A checkpoint records its run's training subjects; older ones for motion capture record only the
-    held-out subjects. The record includes those of the initial weights.
+    A checkpoint records the subjects its run was trained on; older motion-capture checkpoints
+    record only the held-out subjects. A fine-tuned checkpoint also has the record of the run it
+    was initialised from.
 
     Args:
-        training: the checkpoint's `training`.
-        dataset: name of the test dataset.
-        subjects: the test subjects.
-        name: name of the weights, for the messages.
+        training: a checkpoint's training metadata.
+        dataset: the dataset of the evaluation.
+        subjects: the subjects of the evaluation.
+        name: the name of the weights in the sentences.
 
     Returns:
-        Sentences without a full stop, each about different subjects. Empty if there is no leak, or
-        if nothing is known because another program trained the weights.
+        Sentences without a full stop, none of which repeats a subject; empty if there is no
+        leak, or if another program trained the weights, so nothing is recorded.
     """
-    found, left = [], set(subjects)
-    for place, stage in enumerate(stages(training)):
-        who = f"the checkpoint that {name} started from" if place else name
+    found, unexplained = [], set(subjects)
+    for number, stage in enumerate(stages(training)):
+        weights = f"the initial checkpoint of {name}" if number else name
         if "imported_from" in stage or (stage.get("dataset") or "mocap") != dataset:
             continue
-        held_out, recipe = stage_held_out(stage), _mapping(stage.get("recipe"))
-        chosen = left & held_out if dataset == "mocap" else left
-        if recipe.get("select_on") == "test" and chosen:
-            found.append(f"{who} was chosen by its error on test subjects")
-            left -= chosen
-        if by := left & _names(stage.get("chosen_on")):
-            found.append(f"{who} was chosen by its error on subjects {', '.join(sorted(by))}")
-            left -= by
+        held_out, recipe = held_out_in_stage(stage), _mapping(stage.get("recipe"))
+        selected_on = unexplained & held_out if dataset == "mocap" else unexplained
+        if recipe.get("select_on") == "test" and selected_on:
+            found.append(f"{weights} was selected by its error on test subjects")
+            unexplained -= selected_on
+        if selected_on := unexplained & _names(stage.get("chosen_on")):
+            names = ", ".join(sorted(selected_on))
+            found.append(f"{weights} was selected by its error on subjects {names}")
+            unexplained -= selected_on
         if "subjects" in stage:
-            seen = left & _names(stage["subjects"])
-            said = "{} was trained on {}"
+            seen = unexplained & _names(stage["subjects"])
+            reason = "was trained on subjects {}"
         else:
-            seen = left - held_out if dataset == "mocap" else set()
-            said = "{} does not say that {} were held out of its training"
+            seen = unexplained - held_out if dataset == "mocap" else set()
+            reason = "does not record that subjects {} were held out of its training"
         if seen:
-            found.append(said.format(who, f"subjects {', '.join(sorted(seen))}"))
-        left -= seen
+            found.append(f"{weights} {reason.format(', '.join(sorted(seen)))}")
+        unexplained -= seen
     return found
 
 
 def held_out_subjects(training: Mapping[str, Any]) -> set[str]:
-    """Return the subjects that a checkpoint's run, or an earlier stage of it, held out.
+    """Return the subjects held out of a checkpoint's run, or of one it was initialised from.
 
-    The best weights may have been chosen on them.
+    The best epoch may have been selected on them.
     """
-    return set().union(*map(stage_held_out, stages(training)))
+    return set().union(*map(held_out_in_stage, stages(training)))
 
 
-def stage_held_out(stage: Mapping[str, Any]) -> set[str]:
-    """`held_out_subjects` of a single stage."""
+def held_out_in_stage(stage: Mapping[str, Any]) -> set[str]:
+    """Return the subjects held out of one run, whatever it was initialised from."""
     return _names(stage.get("held_out") or _mapping(stage.get("recipe")).get("held_out"))
 
 
 def stages(training: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the training record of a checkpoint, then those of its initial weights, recursively."""
+    """Yield a checkpoint's training metadata, then that of its initialisation, and so on."""
     yield training
     while training := _mapping(training.get("began_with")):
         yield training

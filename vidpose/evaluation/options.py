@@ -1,4 +1,4 @@
-"""Options of `vidpose plot`; see `vidpose.options`."""
+"""The options of `vidpose plot`; see `vidpose.options`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vidpose.errors import UsageError
 from vidpose.options import OUTPUT, Options, flag, option
 
 ALIGNMENTS = ("none", "root", "scale", "procrustes", "procrustes-sequence")
-"""Explained in `vidpose.evaluation.alignment`."""
+"""The keys of `vidpose.evaluation.alignment.ALIGNMENTS`, without its heavy imports."""
 PLOTS = ("trajectories", "angles", "speeds", "quality")
 PICTURES = ("png", "svg", "pdf")
 ONE_RESULT, REFERENCE = "One result", "Reference"
@@ -22,7 +22,7 @@ def parse_words(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class PlotOptions(Options):
-    """Options for drawing and comparing results."""
+    """What `vidpose plot` draws, and how it compares results."""
 
     formats: tuple[str, ...] = option(
         ("png",),
@@ -36,15 +36,15 @@ class PlotOptions(Options):
         None,
         "Only this person.",
         OUTPUT,
-        default_text="those who are visible longest",
+        default_text="those visible longest",
         metavar="ID",
         kind=int,
     )
     what: tuple[str, ...] | None = option(
         None,
-        "Plots of a result: trajectories, angles, speeds, quality.",
+        "Plots to draw: trajectories, angles, speeds, quality.",
         ONE_RESULT,
-        default_text="all of them",
+        default_text="all",
         metavar="NAME,...",
         parse=parse_words,
     )
@@ -58,8 +58,8 @@ class PlotOptions(Options):
     )
     align: str | None = option(
         None,
-        "Alignment before errors are measured: none; the hip's position (root); also the scale "
-        "(scale); position, scale and rotation in every frame (procrustes) or once for the whole "
+        "What to remove before measuring errors: nothing; the hip's position (root); also the size "
+        "(scale); position, size and rotation, frame by frame (procrustes) or once for the whole "
         "sequence.",
         REFERENCE,
         default_text="root; procrustes-sequence for TRC, C3D and BVH",
@@ -75,7 +75,7 @@ class PlotOptions(Options):
     )
     reference_fps: float | None = option(
         None,
-        "Frame rate of a reference in .npy.",
+        "The sample rate of a reference in .npy.",
         REFERENCE,
         default_text="the result's own times",
         metavar="N",

@@ -1,4 +1,4 @@
-"""The implementation of `vidpose plot`: read results and a reference, measure, draw, write."""
+"""`vidpose plot`: read results and a reference, measure errors, draw and write."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from vidpose.errors import UsageError
 from vidpose.evaluation.alignment import ROOT
-from vidpose.evaluation.distance_plots import comparison, error_figures
+from vidpose.evaluation.distance_plots import error_figures, two_results_figure
 from vidpose.evaluation.distances import (
     CSV_MARK,
     FORMAT,
     Errors,
+    default_alignment,
     measure,
     summary,
-    usual_alignment,
     write_csv,
     write_json,
 )
@@ -45,25 +45,25 @@ def plot_results(
     options: PlotOptions | None = None,
     report: Report = ignore,
 ) -> list[Path]:
-    """Plot one result, two results of one video, or any number against a reference.
+    """Plot one result, two results of one video, or one or several against a reference.
 
     Everything is read, measured and drawn before the first file is written.
 
     Args:
         paths: result files.
-        out: folder for the plots; by default `<first result>_plots` next to it.
+        out: folder for the plots; by default `<first result>_plots` next to the result.
         reference: see `vidpose.evaluation.reference.read_reference`.
-        csv: file for the errors, one row per person, frame and joint.
-        json: file for the summary of the errors.
-        options: plots, formats and alignment.
-        report: receives events for the user.
+        csv: file for the errors, one line for each person, frame and joint.
+        json: file for their means, medians and quartiles.
+        options: what to draw, and the alignment with the reference.
+        report: receives the table of errors, warnings and written files.
 
     Returns:
         The paths of the files written.
 
     Raises:
-        UsageError: the results are of different videos, there are too many, or an option has no
-            effect; see also `measure` and `plot`.
+        UsageError: the results are of different videos, there are too many, or an option does not
+            apply; see also `measure` and `plot`.
         VidposeError: a file cannot be read or written.
     """
     options = options or PlotOptions()
@@ -75,11 +75,11 @@ def plot_results(
     errors: list[Errors] = []
     numbers: dict[str, Any] = {}
     if reference is not None:
-        errors, numbers, figures = _against(results, names, paths[0], reference, options)
+        errors, numbers, figures = _compare_with_reference(results, names, reference, options)
     elif len(results) == 2:
-        errors, numbers, figures = _both(results, names, options, report)
+        errors, numbers, figures = _compare_two(results, names, options, report)
     else:
-        figures = list(_one(results[0], names[0], options))
+        figures = list(_plots_of_one(results[0], names[0], options))
     if errors:
         report(Info(_table(errors, numbers)))
     written = [save(f, out / f"{n}.{format}") for n, f in figures for format in options.formats]
@@ -93,9 +93,9 @@ def plot_results(
 def _check(
     paths: Sequence[Path], reference: Path | None, options: PlotOptions, *numbers: Path | None
 ) -> None:
-    """Raise UsageError if an option has no effect, or there are too many results."""
+    """Raise UsageError if an option does not apply or there are too many results."""
     if reference is None and len(paths) > 2:
-        raise UsageError("give one result, two of one video, or --reference FILE for more of them.")
+        raise UsageError("give one result, two of one video, or several with --reference FILE.")
     compared = len(paths) > 1 or reference is not None
     for name in ("offset", "reference_fps"):
         if getattr(options, name) is not None and reference is None:
@@ -104,8 +104,8 @@ def _check(
         raise UsageError("--align goes with --reference FILE or two results; give one of them.")
     if any(path is not None for path in numbers) and not compared:
         raise UsageError(
-            "--csv and --json are for errors against a --reference or a second result; give one, "
-            "or write a single result's numbers with `vidpose export`."
+            "--csv and --json write errors against a --reference or a second result; give one, or "
+            "use `vidpose export` for a result's joints."
         )
     if compared and (options.what or options.joints):
         raise UsageError("--what and --joints are for one result without --reference.")
@@ -114,18 +114,18 @@ def _check(
     inputs = {os.path.realpath(path) for path in (*paths, *([reference] if reference else []))}
     for path in numbers:
         if path is not None and os.path.realpath(path) in inputs:
-            raise UsageError(f"{path} is an input; give --csv and --json another name.")
+            raise UsageError(f"{path} is an input; choose another name for --csv and --json.")
 
 
 def _labels(paths: Sequence[Path]) -> list[str]:
-    """Label results by their file names without suffix; with their folders if not unique."""
+    """File names without suffix, with the folder's name if two are the same."""
     stems = [path.stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems
     return [f"{path.resolve().parent.name}/{path.stem}" for path in paths]
 
 
-def _one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[tuple[str, Figure]]:
+def _plots_of_one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[tuple[str, Figure]]:
     for what in options.what or _possible(result):
         yield (
             what,
@@ -134,26 +134,25 @@ def _one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[tuple[str,
 
 
 def _possible(result: Pose3D) -> tuple[str, ...]:
-    """All plots, without the quality report if it does not cover all people."""
+    """All plots; `quality` only if the quality report has every person."""
     always = ("trajectories", "angles", "speeds")
     report = section(result.meta, "trust").get("people") or ()
     reported = {one.get("person") for one in report if isinstance(one, dict)}
     return (*always, "quality") if set(result.person_ids.tolist()) <= reported else always
 
 
-def _against(
+def _compare_with_reference(
     results: Sequence[Pose3D],
     names: Sequence[str],
-    first: Path,
     path: Path,
     options: PlotOptions,
 ) -> tuple[list[Errors], dict[str, Any], list[tuple[str, Figure]]]:
     errors: list[Errors] = []
     reference: Reference | None = None
     for result, name in zip(results, names, strict=True):
-        if reference is None or path.suffix.lower() == ".npy":  # depends on the result's times
+        if reference is None or path.suffix.lower() == ".npy":  # .npy takes each result's times
             reference = read_reference(path, options.reference_fps, result.timestamps)
-        how = options.align or usual_alignment(reference)
+        how = options.align or default_alignment(reference)
         errors += measure(
             result,
             reference,
@@ -163,24 +162,24 @@ def _against(
             offset_s=options.offset or 0.0,
         )
     assert reference is not None
-    _check_number(errors)
+    _check_count(errors)
     numbers = summary(errors, reference, how) | {"offset_s": options.offset or 0.0}
     return errors, numbers, list(error_figures(errors, reference, how))
 
 
-def _both(
+def _compare_two(
     results: Sequence[Pose3D], names: Sequence[str], options: PlotOptions, report: Report
 ) -> tuple[list[Errors], dict[str, Any], list[tuple[str, Figure]]]:
     hashes = [section(result.meta, "source").get("sha256") for result in results]
     if None in hashes:
-        report(Warn("a result does not name its video; assuming that both are of the same one."))
+        report(Warn("a result does not name its video; vidpose assumes that both are of one."))
     elif hashes[0] != hashes[1]:
         raise UsageError(
             f"{names[0]} and {names[1]} are of different videos (their SHA-256 differ); give two "
             "results of one video, or one of them as --reference."
         )
     other, how = of_result(results[1], names[1]), options.align or ROOT
-    apart = measure(
+    differences = measure(
         results[0],
         other,
         how,
@@ -188,15 +187,12 @@ def _both(
         person=options.person,
         same_video=results[1],
     )
-    _check_number(apart)
-    return (
-        apart,
-        summary(apart, other, how),
-        [("two_results", comparison(results, names, apart, how))],
-    )
+    _check_count(differences)
+    figure = two_results_figure(results, names, differences, how)
+    return differences, summary(differences, other, how), [("two_results", figure)]
 
 
-def _check_number(errors: Sequence[Errors]) -> None:
+def _check_count(errors: Sequence[Errors]) -> None:
     if len(errors) > MOST_SERIES:
         raise UsageError(
             f"{len(errors)} people are too many for one plot; choose one with --person ID, or give "
@@ -205,8 +201,8 @@ def _check_number(errors: Sequence[Errors]) -> None:
 
 
 def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:
-    """Format the matched people and their errors for the terminal."""
-    header = ["", "against", "frames", "mean, mm", "median, mm"]
+    """The matched people and their errors, for the terminal."""
+    header = ["", "reference", "frames", "mean, mm", "median, mm"]
     rows = [
         [
             one["label"],
@@ -220,7 +216,7 @@ def _table(errors: Sequence[Errors], numbers: dict[str, Any]) -> str:
     missing = ", ".join(numbers["missing_joints"])
     return "\n".join(
         [
-            f"Against {numbers['reference']}, alignment {numbers['alignment']}: "
+            f"Reference: {numbers['reference']}. Alignment: {numbers['alignment']}, "
             f"{numbers['alignment_is']}.",
             *([f"Missing in the reference: {missing}."] if missing else []),
             aligned(rows, header, left=(0, 1)),

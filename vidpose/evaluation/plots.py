@@ -37,22 +37,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_NUMBERED = 30
-"""A heat map with at most this many columns shows its numbers."""
+MOST_NUMBERED = 30
+"""Heat maps with at most this many columns show their numbers."""
 
 
 def draw_all(
     folder: Path, evaluations: ListOf[Evaluation], action: str | None = None
 ) -> list[Path]:
-    """Draw all plots of one checkpoint, or of several together.
+    """Draw all plots of one or several checkpoints.
 
     Args:
-        folder: output folder; created if missing.
-        evaluations: one per checkpoint, on the same dataset.
-        action: plot the errors by joint only for this row of the table.
+        folder: output folder, created if missing.
+        evaluations: one for each checkpoint, on the same dataset.
+        action: draw the errors by joint for this row of the table only.
 
     Returns:
-        The paths of the files.
+        The files that were written.
 
     Raises:
         UsageError: there are too many checkpoints for one plot.
@@ -72,21 +72,19 @@ def check_count(weights: int) -> None:
     """Raise UsageError if there are too many checkpoints for one plot."""
     if weights > MOST_SERIES:
         raise UsageError(
-            f"{weights} weights are too many for one plot; compare {MOST_SERIES} at most."
+            f"{weights} weights are too many for one plot; compare at most {MOST_SERIES}."
         )
 
 
 def joint_errors(
     evaluations: ListOf[Evaluation], out: Path, action: str | None = None, remark: str = ""
 ) -> Path:
-    """Plot the mean error of each joint as a bar per checkpoint (paper, Figure 3).
-
-    Whiskers span the middle half of the frames.
+    """Draw the mean error of each joint, one bar per checkpoint (paper, Figure 3).
 
     Args:
-        evaluations: one per checkpoint.
-        out: output file.
-        action: a row of the table; by default all.
+        evaluations: one for each checkpoint, on the same dataset.
+        out: the file to write.
+        action: draw the errors of this row of the table only.
         remark: last line of the title.
     """
     joints = evaluations[0].joint_names
@@ -101,14 +99,14 @@ def joint_errors(
     what = action or mean_name(evaluations[0])
     if len(evaluations) == 1:
         what += f": {evaluations[0].value('mpjpe_mm', action):.1f} mm"
-    lines = "lines: the middle half of the frames" + (f"\n{remark}" if remark else "")
+    lines = "lines: quartiles over the frames" + (f"\n{remark}" if remark else "")
     _title(axes, f"Error by joint, {what}", evaluations, lines)
     _legend_below(figure, axes, evaluations)
     return save(figure, out)
 
 
 def joint_by_action(evaluation: Evaluation, out: Path) -> Path:
-    """Plot a heat map of the mean error of each joint in each action."""
+    """Draw a heat map of the mean error of each joint in each action."""
     groups = list(evaluation.groups)
     errors = np.stack([evaluation.per_joint("mpjpe_mm", name) for name in groups], axis=1)
     joints, count = errors.shape
@@ -128,7 +126,7 @@ def joint_by_action(evaluation: Evaluation, out: Path) -> Path:
 
 
 def worst_sequences(evaluations: ListOf[Evaluation], out: Path) -> Path:
-    """Plot the error per frame of the sequences that are worst for the first checkpoint."""
+    """Draw the error of every frame of the first checkpoint's worst sequences."""
     worst = evaluations[0].worst(WORST)
     figure, rows = panels(len(worst), 9.0, 1.5 * len(worst) + 1.3)
     highest = 0.0
@@ -146,14 +144,14 @@ def worst_sequences(evaluations: ListOf[Evaluation], out: Path) -> Path:
         axes.set_ylim(0, 1.08 * highest)
     rows[-1].set_xlabel("seconds")
     figure.supylabel("MPJPE, mm", fontsize=LABEL_PT, color=INK)
-    whose = f"The worst sequences of {evaluations[0].label}, over time"
-    figure_title(figure, f"{whose}\n{_about(evaluations)}")
+    heading = f"The worst sequences of {evaluations[0].label}, over time"
+    figure_title(figure, f"{heading}\n{_about(evaluations)}")
     _legend_below(figure, rows[0], evaluations)
     return save(figure, out)
 
 
 def cumulative(evaluations: ListOf[Evaluation], out: Path) -> Path:
-    """Plot the percentage of joints with an error below each threshold."""
+    """Draw the share of joints with an error below each distance."""
     figure, (axes,) = panels(1, 6.5, 4.6)
     cumulative_curves(axes, [(e.label, e.cumulative(CURVE_MM)) for e in evaluations], CURVE_MM)
     _title(axes, "Cumulative error", evaluations)
@@ -175,6 +173,6 @@ def _about(evaluations: ListOf[Evaluation]) -> str:
 
 
 def _legend_below(figure: Figure, axes: Axes, evaluations: ListOf[Evaluation]) -> None:
-    """Add a legend of checkpoints; none for a single one, which the title names."""
+    """Add a legend of the checkpoints; the title names a single one."""
     if len(evaluations) > 1:
         legend_below(figure, axes)

@@ -14,34 +14,37 @@ from vidpose.datasets.h36m import ACTIONS
 from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
 
-FOURTEEN = {
+NOT_IN_14 = {
     H36M17.name: ("Hip", "Spine", "Neck/Nose"),
     MPI_INF_3DHP.name: ("pelvis", "spine", "head"),
     HUMANEVA15.name: ("pelvis",),
 }
-"""Joints to exclude for 14 joints: limbs, neck and top of the head remain, as in LSP."""
+"""Joints that are not among the 14 of LSP: limbs, neck and top of the head."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How a dataset's papers average errors."""
+    """How a dataset's papers average errors into the numbers they print."""
 
     name: str
     group: Callable[[PoseSequence], str]
-    """The row of the table that a sequence belongs to."""
+    """Maps a sequence to its row of the table."""
     zero_root: bool
-    """Set the predicted root to 0 before the comparison; otherwise its error counts."""
+    """Set the predicted root to 0 before comparing; otherwise its error counts."""
     mean_of_groups: bool
-    """Whether the headline is the unweighted mean of the groups, or the mean of all frames."""
+    """The headline number is the unweighted mean of the groups; otherwise the mean of all
+    frames."""
     headline: str = "mpjpe_mm"
+    """The metric of the headline number."""
     groups_are: str = "action"
+    """What a row of the table is, for its header."""
     order: tuple[str, ...] = ()
     """Groups in the order of the papers' tables; others follow alphabetically."""
     families: tuple[str, ...] = ()
-    """Further rows: means over the groups whose name ends in the word, or in either word of
-    "Walk and Jog"."""
+    """Additional means, over the groups whose last word is in the name: "Walk and Jog" averages
+    Walk and Jog."""
     pck_joints: Callable[[Skeleton, int], bool] = lambda skeleton, joint: True
-    """Whether PCK and AUC include a joint."""
+    """Whether PCK and AUC average a joint."""
 
 
 def _action(sequence: PoseSequence) -> str:
@@ -55,13 +58,13 @@ def _subject_and_action(sequence: PoseSequence) -> str:
 
 
 def _is_one_of_14(skeleton: Skeleton, joint: int) -> bool:
-    return skeleton.joint_names[joint] not in FOURTEEN.get(skeleton.name, ())
+    return skeleton.joint_names[joint] not in NOT_IN_14.get(skeleton.name, ())
 
 
 H36M = Protocol(
     name="Human3.6M",
     group=_action,
-    # The papers' code sets only the true root to 0, so the error of the predicted root counts.
+    # The papers' code sets the true root to 0 and keeps the predicted one, so its error counts.
     zero_root=False,
     mean_of_groups=True,
     order=ACTIONS,
@@ -95,20 +98,20 @@ def protocol_of(dataset: Dataset) -> Protocol:
 def scored_joints(skeleton: Skeleton, count: int | None) -> NDArray[np.intp]:
     """Return the indices of the joints to average errors over.
 
-    By default all. 16 of 17 are all except the root, whose error is 0 by definition in some
-    protocols; 14 are the limbs, the neck and the top of the head (`FOURTEEN`).
+    All by default. 16 of 17 exclude the root, whose error is often 0 by definition; 14 are the
+    limbs, the neck and the top of the head (all except `NOT_IN_14`).
 
     Raises:
-        UsageError: the skeleton has no such set.
+        UsageError: the skeleton has no such choice of joints.
     """
-    everything = np.arange(len(skeleton))
+    every = np.arange(len(skeleton))
     if count is None or count == len(skeleton):
-        return everything
+        return every
     if count == 16 and len(skeleton) == 17:
-        return np.delete(everything, skeleton.root)
-    if count == 14 and skeleton.name in FOURTEEN:
-        return np.array([j for j in everything if _is_one_of_14(skeleton, int(j))])
+        return np.delete(every, skeleton.root)
+    if count == 14 and skeleton.name in NOT_IN_14:
+        return np.array([j for j in every if _is_one_of_14(skeleton, int(j))])
     raise UsageError(
-        f"--joints {count}: {skeleton.name} has {len(skeleton)} joints and no such choice of "
-        "them; leave --joints out."
+        f"--joints {count}: {skeleton.name} has {len(skeleton)} joints and no standard choice of "
+        f"{count}; omit --joints."
     )

@@ -1,7 +1,7 @@
-"""Published results on the datasets, each marked by how reliable it is.
+"""Published results on the datasets, each marked as read in a source or as unverified.
 
-`READ` numbers were read in the public source given with them; `UNVERIFIED` ones were not seen in
-print. They are shown next to vidpose's own numbers and never replace them.
+`READ`: read in the public source that is named with it. `UNVERIFIED`: not read in print. These
+numbers are shown next to our own measurements, never in place of them.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ class PublishedNumber:
 
     dataset: str
     keypoints: str | None
-    """Source of the 2D joints; None: unknown."""
+    """The 2D joints; None if unknown."""
     method: str
     frames: int | None
-    """Frames in a window; None: unknown."""
+    """Frames per window; None if unknown."""
     metric: str
     """`mpjpe_mm`, `p_mpjpe_mm`, `pck` or `auc`."""
     value: float
     mark: str
-    """`READ` or `UNVERIFIED`."""
+    """Of `value`: `READ` or `UNVERIFIED`."""
     source: str = ""
-    """Where it was read."""
+    """Where `value` was read; empty if unverified."""
     of: str | None = None
-    """The row of vidpose's table that `value` corresponds to; None: the protocol's own mean."""
+    """The family of rows (`Protocol.families`) that `value` averages; None: the protocol's mean."""
     groups: dict[str, float] = field(default_factory=dict)
     """Values by row of vidpose's table; always unverified."""
     note: str = ""
-    """Why it may not be comparable."""
+    """The protocol, if results of several are in print."""
 
     @property
     def same_protocol(self) -> bool:
@@ -172,15 +172,16 @@ PUBLISHED: tuple[PublishedNumber, ...] = (
 
 
 class Cost(NamedTuple):
-    """A row of PoseFormer's Table 6; unverified, except that `speed_mark` applies to the speed."""
+    """One line of PoseFormer's Table 6; everything but the speed is unverified."""
 
     method: str
     frames: int
     parameters_m: float
-    """Million."""
+    """Parameters, in millions."""
     mflop: float
     frames_per_second: int | None = None
     speed_mark: str = UNVERIFIED
+    """Of `frames_a_second`."""
 
     @property
     def is_poseformer(self) -> bool:
@@ -198,11 +199,11 @@ COMPLEXITY = (
     Cost("Chen et al., Anatomy-aware", 81, 45.53, 88.9, 315),
     Cost("Chen et al., Anatomy-aware", 243, 59.18, 116, 264),
 )
-"""Computational cost of networks according to the paper."""
+"""The costs of networks in PoseFormer's paper."""
 
 
 def published(dataset: str, keypoints: str) -> tuple[PublishedNumber, ...]:
-    """Select the numbers for a dataset with these 2D joints, or with unknown ones."""
+    """Return the results on a dataset with these or with unknown 2D joints."""
     return tuple(
         number
         for number in PUBLISHED

@@ -1,7 +1,7 @@
-"""Reference motions to measure a result against: another result, TRC, C3D, BVH, an array.
+"""Read files to measure a result against: another result, TRC, C3D, BVH or an array.
 
 Each reader returns a `Reference`: h36m17 joints in metres with their times. Joints that a file
-lacks are missing (NaN), never zero and never guessed.
+lacks are NaN, never zero and never guessed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ from vidpose.utils.outside import number, reading
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 BVH_UNITS_M = (1.0, 0.01, 0.001)
 ADULT_LEG_M = (0.5, 1.2)
-"""Range of leg lengths, hip to ankle along the bones, to infer a BVH file's unit."""
+"""Hip to ankle along the bones; determines the unit of a BVH file, which specifies none."""
 LONGEST_STEP_S = 0.1
-"""Longest step between samples to interpolate over."""
-MIN_CELLS, CELLS_PER_CHARACTER = 1_000_000, 10
-"""Limit of a TRC file's cells, the larger of both: some lines may be short, but not nearly all."""
+"""No interpolation between samples further apart."""
+ALLOWED_CELLS, MAX_CELLS_PER_CHARACTER = 1_000_000, 10
+"""A TRC table may have so many cells in any case, or so many per character of its file. Lines may
+end early, but short lines must not expand to a huge table."""
 SAME_TIME_S = 0.001
-"""Tolerance for equal times, because files round them."""
+"""Times that differ by less count as equal, because files round them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """A motion to measure against; P people, T samples."""
+    """Joints from another measurement; P people, T samples."""
 
     name: str
     joints: NDArray[np.float64]
@@ -47,36 +48,37 @@ class Reference:
     seconds: NDArray[np.float64]
     """(T,), increasing."""
     people: tuple[str, ...]
-    """(P,), their names."""
+    """(P,), names."""
     in_camera: bool
     """Whether the axes are those of the result's camera, or the file's own."""
     relative: NDArray[np.float64] | None = None
-    """(P, T, 17, 3), the joints relative to the hip; also in frames in which the person's position
-    is unknown."""
+    """(P, T, 17, 3), root-relative joints, which a result has even in frames without a root
+    position; None for other files."""
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Joints that are missing in all samples."""
-        there = known_joints(self.joints)
-        if self.relative is not None and not there.any():
-            there = known_joints(self.relative)
-        return tuple(n for j, n in enumerate(H36M17.joint_names) if not there[..., j].any())
+        """Names of the joints that are missing in every sample."""
+        known = known_joints(self.joints)
+        if self.relative is not None and not known.any():
+            known = known_joints(self.relative)
+        return tuple(n for j, n in enumerate(H36M17.joint_names) if not known[..., j].any())
 
     def at(
-        self, seconds: NDArray[np.float64], offset_s: float = 0.0, *, placed: bool = True
+        self, seconds: NDArray[np.float64], offset_s: float = 0.0, *, positions: bool = True
     ) -> NDArray[np.float64]:
         """Interpolate the joints linearly at other times.
 
         Args:
-            seconds: (T,), the result's times.
+            seconds: (T,) times of the result.
             offset_s: added to the reference's own times.
-            placed: return joints with their positions; otherwise relative to the hip, if known.
+            positions: whether positions in the scene are needed; otherwise root-relative joints
+                are used if there are any.
 
         Returns:
             (P, T, 17, 3); NaN before the first sample and after the last, and where one of the two
             samples lacks the joint or they are more than `LONGEST_STEP_S` apart.
         """
-        joints = self.joints if placed or self.relative is None else self.relative
+        joints = self.joints if positions or self.relative is None else self.relative
         own = self.seconds + offset_s
         after = np.searchsorted(own, seconds).clip(1, max(len(own) - 1, 1))
         before = after - 1
@@ -94,16 +96,16 @@ class Reference:
 def read_reference(
     path: Path, fps: float | None = None, times: NDArray[np.float64] | None = None
 ) -> Reference:
-    """Read a reference file; the suffix determines the format.
+    """Read a file to measure against; the suffix tells its format.
 
     Args:
-        path: a vidpose result (.npz), .trc, .c3d, .bvh or .npy.
-        fps: frame rate of an .npy, which has no times.
-        times: (T,) seconds, times of the result's frames, used for an .npy of that length.
+        path: .npz of vidpose, .trc, .c3d, .bvh or .npy.
+        fps: sample rate of an .npy, which has no times.
+        times: (T,) seconds of the result's frames, used for an .npy with as many samples.
 
     Raises:
-        UsageError: the format is unknown, or it is an .npy whose times are unknown.
-        DataError: the file is missing or damaged, or has no joint with a known name.
+        UsageError: the format is not supported, or the times of an .npy are unknown.
+        DataError: the file is missing, damaged, or has none of our joints.
         ResultFileError: the .npz is not a result.
         MissingDependencyError: the file is C3D, and ezc3d is not installed.
     """
@@ -111,16 +113,18 @@ def read_reference(
     if suffix == ".npy":
         return _read_npy(path, fps, times)
     if fps is not None:
-        raise UsageError(f"--reference-fps: {path.name} has its own times; leave it out.")
+        raise UsageError(f"--reference-fps: {path.name} has its own times; omit the option.")
     if suffix == ".npz":
         return of_result(load(path), path.name)
     if suffix not in _READERS:
-        raise UsageError(f"{path}: a reference is a result (.npz), .trc, .c3d, .bvh or .npy.")
+        raise UsageError(
+            f"{path}: unknown format; use a result (.npz), .trc, .c3d, .bvh or .npy as reference."
+        )
     if why := obstacle(path, "give a reference"):
         raise DataError(f"{path} {why}.")
     with reading(path, DataError, f"is not a complete {suffix[1:].upper()} file"):
         joints, seconds = _READERS[suffix](path)
-        joints = _checked(path, joints)
+        joints = _check_joints(path, joints)
     if not known_joints(joints).any():
         raise DataError(f"{path} has no joint with a known name; docs/plots.md lists the names.")
     return Reference(
@@ -128,8 +132,8 @@ def read_reference(
     )
 
 
-def _checked(path: Path, joints: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the joints, with infinity as missing.
+def _check_joints(path: Path, joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the joints, with NaN instead of infinity.
 
     Raises:
         DataError: a joint is too far away to be in metres.
@@ -141,7 +145,7 @@ def _checked(path: Path, joints: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def of_result(result: Pose3D, name: str) -> Reference:
-    """Make a reference of another result."""
+    """Turn a result into a reference."""
     return Reference(
         name=name,
         joints=result.joints_camera().astype(np.float64),
@@ -164,7 +168,7 @@ def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) 
         )
     with np.errstate(invalid="ignore"):  # any kind of NaN is a missing joint
         joints = array.reshape(-1, *array.shape[-3:]).astype(np.float64)
-    joints = _checked(path, joints)
+    joints = _check_joints(path, joints)
     frames = joints.shape[1]
     if fps is not None:
         seconds = np.arange(frames) / fps
@@ -173,14 +177,14 @@ def _read_npy(path: Path, fps: float | None, times: NDArray[np.float64] | None) 
     else:
         raise UsageError(
             f"{path} has {frames} frames and the result {0 if times is None else len(times)}; "
-            "give its frame rate with --reference-fps N."
+            "give its sample rate with --reference-fps N."
         )
     people = tuple(str(n + 1) for n in range(len(joints)))
     return Reference(name=path.name, joints=joints, seconds=seconds, people=people, in_camera=True)
 
 
 def _read_trc(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read OpenSim's text format: five header lines, then a tab-separated line per sample."""
+    """OpenSim's tab-separated text format: five header lines, then one line per sample."""
     text = path.read_text(encoding="utf-8", errors="replace")
     lines = text.splitlines()
     about = dict(zip(lines[1].split(), lines[2].split(), strict=False))
@@ -188,7 +192,7 @@ def _read_trc(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     names = [name.strip() for name in lines[3].split("\t")[2:] if name.strip()]
     rows = [line.split("\t") for line in lines[5:] if line.strip()]
     width = 2 + 3 * len(names)
-    if width * len(rows) > max(MIN_CELLS, CELLS_PER_CHARACTER * len(text)):
+    if width * len(rows) > max(ALLOWED_CELLS, MAX_CELLS_PER_CHARACTER * len(text)):
         raise ValueError(f"it claims {len(names):,} markers in {len(rows):,} lines")
     # Empty cells, and cells missing at the end of a line, are gaps.
     cells = [[float(c) if c.strip() else np.nan for c in row[:width]] for row in rows]
@@ -218,20 +222,20 @@ def _read_c3d(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read BVH, in metres, centimetres or millimetres, whichever gives an adult's leg length.
+    """Read BVH in the unit that gives an adult's leg length: metres, centimetres or millimetres.
 
     Raises:
-        DataError: none of them does.
+        DataError: none of these units does.
     """
     bvh = read_bvh(path)
-    joints = to_h36m17(bvh.world()[0], bvh.joint_names, tree=True)
+    joints = to_h36m17(bvh.world()[0], bvh.joint_names, bvh=True)
     hip, knee, ankle = (joints[:, H36M17.index(joint)] for joint in ("RHip", "RKnee", "RFoot"))
     leg = np.median(np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1))
     units = [unit for unit in BVH_UNITS_M if ADULT_LEG_M[0] <= unit * leg <= ADULT_LEG_M[1]]
     if known_joints(joints).any() and not units:
         raise DataError(
-            f"{path} has no unit, and its leg length is not a person's in metres, centimetres or "
-            "millimetres; scale it to metres."
+            f"{path} specifies no unit, and its legs do not have an adult's length in metres, "
+            "centimetres or millimetres; scale it to metres."
         )
     unit = units[0] if units else 1.0
     return unit * joints, np.arange(len(joints)) / bvh.fps

@@ -1,13 +1,13 @@
-"""Names of joints and markers in other programs' files, mapped to h36m17.
+"""Match the joint and marker names of other programs' files with our joints.
 
-Joints are found by name, never by number or order. Files with h36m17's names need no conversion.
-In other files, the names below are mapped to `HALPE26`, and converted to h36m17 like a detector's
-joints: Hip is the middle of the hips, Thorax that of the shoulders, Spine the middle of those two,
-Head the head top or beyond the ears (`vidpose.skeleton`).
+Joints are matched by name, never by number or order. Files with our own names are taken as they
+are. In all others vidpose looks for the joints below and derives ours from them, as from a
+detector's: Hip is the midpoint of the hips, Thorax that of the shoulders, Spine the midpoint of
+those two, Head the head top or extrapolated from the ears (`vidpose.skeleton`).
 
-Names are compared in lower case, only by letters and digits, and without a prefix that ends in a
-colon. A single skin marker next to a joint (Plug-in Gait's RKNE) is not used as the joint, but the
-middle of a pair of markers on both sides is.
+Names are compared in lower case, without characters other than letters and digits, and without a
+prefix that ends in a colon. A single skin marker next to a joint (Plug-in Gait's RKNE) is not the
+joint and is ignored; the midpoint of a pair of markers on both sides of it is used.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from vidpose.skeleton import H36M17, HALPE26, conversion
 from vidpose.utils.gaps import known_joints
 
 Aliases = tuple[str, ...]
-"""Names of one point, in order of preference; `a+b` is the middle of two points."""
+"""Names of one point, in order of preference; `a+b` is the midpoint of two."""
 
-# `{s}` is r or l, `{side}` right or left. In this order: Pose2Sim, Sports2D, OpenPose and OpenSim
-# exports (RKnee, knee_r); joint centres of Vicon, Theia and OpenCap (RKJC); OpenCap's marker pairs,
-# which Pose2Sim adds, too; BVH of the CMU database in cgspeed's Daz conversion (rShin), and with
-# the names of MotionBuilder, Mixamo and Rokoko (RightLeg). RightArm comes before RightShoulder,
-# which is the collar bone in those files.
+# `{s}` is r or l, `{side}` right or left. Order: Pose2Sim, Sports2D, OpenPose and exports of
+# OpenSim (RKnee, knee_r); joint centres of Vicon, Theia and OpenCap (RKJC); OpenCap's marker pairs,
+# which Pose2Sim adds, too; BVH of the CMU database as converted by cgspeed for Daz (rShin), and
+# with the names of MotionBuilder, Mixamo and Rokoko (RightLeg). RightArm comes before
+# RightShoulder, which in those files is the collar bone.
 _LIMBS: dict[str, Aliases] = {
     "hip": ("{s}hip", "hip{s}", "{s}hjc", "{s}hjcstudy", "{s}thigh", "{side}upleg", "{side}hip"),
     "knee": (
@@ -56,9 +56,8 @@ _MIDDLE: dict[str, Aliases] = {
     "nose": ("nose",),
     "head": ("head", "headtop", "tophead"),
 }
-_NOT_IN_A_TREE = ("neck", "head")
-"""In a BVH hierarchy, `Neck` and `Head` are the start of these bones, not the points of
-`HALPE26`."""
+_NOT_IN_BVH = ("neck", "head")
+"""In a BVH hierarchy `Neck` and `Head` are where these bones begin, not the points of `HALPE26`."""
 
 
 def normalised(name: str) -> str:
@@ -67,42 +66,40 @@ def normalised(name: str) -> str:
 
 
 def to_h36m17(
-    points: NDArray[np.float64], names: Sequence[str], *, tree: bool = False
+    points: NDArray[np.float64], names: Sequence[str], *, bvh: bool = False
 ) -> NDArray[np.float64]:
     """Convert named points to h36m17 joints.
 
     Args:
         points: (T, N, 3), NaN where missing.
-        names: (N,), their names in the file.
-        tree: whether they are the joints of a BVH hierarchy.
+        names: (N,), the points' names in their file.
+        bvh: the points are the joints of a BVH hierarchy.
 
     Returns:
-        (T, 17, 3) in the same unit and frame; NaN where a joint cannot be derived.
+        (T, 17, 3) in the same unit and frame; NaN where a joint cannot be derived from the points.
     """
-    there = {normalised(name): n for n, name in reversed(list(enumerate(names)))}
+    index = {normalised(name): n for n, name in reversed(list(enumerate(names)))}
     ours = [normalised(name) for name in H36M17.joint_names]
-    if there.keys() >= set(ours):
-        return points[:, [there[name] for name in ours]]
+    if index.keys() >= set(ours):
+        return points[:, [index[name] for name in ours]]
     found = np.full((len(points), len(HALPE26), 3), np.nan)
-    for joint, aliases in _aliases(tree).items():
+    for joint, aliases in _aliases(bvh).items():
         for alias in aliases:
             parts = alias.split("+")
-            if there.keys() >= set(parts):
-                found[:, HALPE26.index(joint)] = points[:, [there[p] for p in parts]].mean(axis=1)
+            if index.keys() >= set(parts):
+                found[:, HALPE26.index(joint)] = points[:, [index[p] for p in parts]].mean(axis=1)
                 break
     joints = conversion(HALPE26.name, H36M17.name)(found)[0].astype(np.float64)
-    # The conversion guesses the head top from the nose alone; a reference must not guess.
+    # For detectors, the conversion guesses the head top from the nose; a reference must not guess.
     known = {name: known_joints(found[:, HALPE26.index(name)]) for name in HALPE26.joint_names}
     guessed = ~(known["head"] | (known["left_ear"] & known["right_ear"]))
     joints[guessed, H36M17.index("Head")] = np.nan
     return joints
 
 
-def _aliases(tree: bool) -> dict[str, Aliases]:
-    """Return the names to look for, by joint of `HALPE26`."""
-    out = {
-        name: aliases for name, aliases in _MIDDLE.items() if not (tree and name in _NOT_IN_A_TREE)
-    }
+def _aliases(bvh: bool) -> dict[str, Aliases]:
+    """Return the known names of each joint of `HALPE26`."""
+    out = {name: aliases for name, aliases in _MIDDLE.items() if not (bvh and name in _NOT_IN_BVH)}
     for side in ("left", "right"):
         for limb, aliases in _LIMBS.items():
             out[f"{side}_{limb}"] = tuple(alias.format(s=side[0], side=side) for alias in aliases)

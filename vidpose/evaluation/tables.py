@@ -1,4 +1,4 @@
-"""Output of `vidpose eval`: tables for the terminal, CSV, and JSON with the data of all plots."""
+"""The output of `vidpose eval`: tables for the terminal, CSV, and JSON with the plots' data."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ TABLES = ("action", "joint", "joint-action", "sequence")
 CURVE_MM = np.arange(0.0, 201.0)
 """Thresholds of the cumulative error curve."""
 WORST = 4
-"""Number of sequences whose errors over time are plotted."""
+"""The number of sequences whose errors over time are drawn."""
 
 
 def text(evaluations: ListOf[Evaluation], tables: Iterable[str] = ("action", "joint")) -> str:
     """Format a checkpoint's tables for the terminal.
 
     Args:
-        evaluations: from `evaluate`; the tables show the first, the others add a row each.
-        tables: names of `TABLES`.
+        evaluations: the result of `evaluate`; the tables show the first, and the table by action
+            one line for each of the others.
+        tables: the tables to show, of `TABLES`.
     """
     first = evaluations[0]
     make = {
@@ -45,14 +46,14 @@ def text(evaluations: ListOf[Evaluation], tables: Iterable[str] = ("action", "jo
 
 
 def comparison(firsts: ListOf[Evaluation]) -> str:
-    """Format a table with one row per checkpoint."""
+    """Format a table with one line per checkpoint."""
     rows = [[e.label, e.frames, *_cells(_values(e))] for e in firsts]
     table = aligned(rows, ["weights", "window", *METRICS.values()])
     return f"{mean_name(firsts[0])}, by checkpoint\n{table}"
 
 
 def literature(e: Evaluation) -> str:
-    """Format the published results for this dataset and these 2D joints, if there are any."""
+    """Format published results for this dataset and these 2D joints; empty if there are none."""
     numbers = published(e.dataset, e.keypoints)
     if not numbers:
         return ""
@@ -64,14 +65,14 @@ def literature(e: Evaluation) -> str:
     header = ["published by", "frames", *(METRICS[key] for key in metrics), "where, remarks"]
     return (
         f"{published_table(numbers, metrics, header)}\n"
-        f"{READ}: in the source named; {UNVERIFIED}: not read in print, do not quote it."
+        f"{READ}: in the named source; {UNVERIFIED}: not read in print, do not quote it."
     )
 
 
 def published_table(
     numbers: Iterable[PublishedNumber], metrics: ListOf[str], header: ListOf[str]
 ) -> str:
-    """Format a table with one row per method and window: its metrics and sources."""
+    """Format one line per method and window: its number for each metric, source and remarks."""
     lines: dict[tuple[str, int | None, str], dict[str, PublishedNumber]] = {}
     for number in numbers:
         key = number.method, number.frames, number.note
@@ -96,7 +97,7 @@ CSV_COLUMNS = (
     *("table", "group", "subject", "action", "camera", "joint", "frames", *METRICS),
 )
 CSV_MARK = ",".join(CSV_COLUMNS).encode()
-"""Identifies a table that vidpose wrote, see `holds_mark`."""
+"""The first line of our CSV files, by which `holds_mark` recognises them."""
 
 
 def write_csv(path: Path, evaluations: Iterable[Evaluation]) -> None:
@@ -119,7 +120,7 @@ def write_csv(path: Path, evaluations: Iterable[Evaluation]) -> None:
 
 
 def write_json(path: Path, evaluations: Iterable[Evaluation]) -> None:
-    """Write the data of all tables and plots, with units in the names.
+    """Write all data of the tables and plots, with units in the names.
 
     Raises:
         VidposeError: the file cannot be written.
@@ -136,7 +137,7 @@ def write_json(path: Path, evaluations: Iterable[Evaluation]) -> None:
 
 
 def as_dict(e: Evaluation) -> dict[str, Any]:
-    """Convert to JSON values; NaN and infinity become null."""
+    """Convert an evaluation to JSON values; undefined numbers are null."""
     interval = e.interval(e.protocol.headline)
     low, high = e.spread()
     return {
@@ -182,10 +183,10 @@ def as_dict(e: Evaluation) -> dict[str, Any]:
 
 
 def _heading(e: Evaluation) -> str:
-    left_out = [j for j in SKELETONS[e.skeleton].joint_names if j not in e.joint_names]
+    excluded = [j for j in SKELETONS[e.skeleton].joint_names if j not in e.joint_names]
     joints = f"{len(e.joint_names)} joints"
-    if left_out:
-        joints += f" (without {', '.join(left_out)})"
+    if excluded:
+        joints += f" (without {', '.join(excluded)})"
     flip = "with" if e.flip else "without"
     data = f"{e.dataset}, {NOT_REAL}" if e.synthetic else e.dataset
     return (
@@ -227,8 +228,8 @@ def _groups(evaluations: ListOf[Evaluation]) -> str:
     if interval := e.interval(e.protocol.headline):
         low, high = interval
         table += (
-            f"\n95 % of {mean_name(e)}, {METRICS[e.protocol.headline]}: {low:.1f} to {high:.1f} "
-            "(bootstrap over takes)"
+            f"\n95 % interval of {METRICS[e.protocol.headline]}, {mean_name(e)}: {low:.1f} to "
+            f"{high:.1f} (bootstrap over takes)"
         )
     return table
 
