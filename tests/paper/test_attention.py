@@ -32,15 +32,15 @@ def checkpoint_for_test(frames: int = 5) -> Checkpoint:
     return Checkpoint(model=model, normalisation="person", fps=50.0, skeleton="h36m17")
 
 
-def test_maps_and_pose_are_from_the_same_pass() -> None:
-    """The pose is recomputed from the values of the network and the last temporal map."""
+def test_the_maps_come_from_the_forward_pass_of_the_pose() -> None:
+    """Recomputing the temporal blocks with the returned maps gives the returned pose."""
     checkpoint, sequence = checkpoint_for_test(), make_sequence(frames=20)
     found = maps_of(checkpoint, track_of_sequence(sequence), 0.2)
     assert found.spatial.shape == (2, 8, 17, 17)
     assert found.temporal.shape == (2, 8, 5, 5)
     for maps in (found.spatial, found.temporal):
         np.testing.assert_allclose(maps.sum(axis=-1), 1, rtol=1e-5)
-        assert maps.std() > 0.01, "nobody looks anywhere in particular"
+        assert maps.std() > 0.01, "attention is uniform"
 
     # The window is the sequence's own frames around 0.2 s, normalised.
     inputs, rotation = NORMALISATIONS["person"](
@@ -73,7 +73,7 @@ def test_the_spatial_maps_are_of_the_centre_frame() -> None:
 
 
 def test_another_frame_rate_and_the_ends_of_a_clip() -> None:
-    """At 25 frames/s every other frame is in the window; beyond its ends, edge frames repeat."""
+    """At 25 frames/s the window has every other frame; the clip's ends are repeated."""
     checkpoint = checkpoint_for_test()
     slow = Checkpoint(model=checkpoint.model, normalisation="screen", fps=25.0, skeleton="h36m17")
     sequence = make_sequence(frames=20)
@@ -108,7 +108,7 @@ def test_maps_of_your_own_video(
 
 
 def test_maps_of_a_result(tmp_path: Path) -> None:
-    """No detector runs, and the title names the person."""
+    """Nothing is detected, and the title names the person."""
     result = make_result(people=2, frames=12)
     weights = str(tiny_weights(tmp_path / "w.safetensors"))
     options: Any = {"device": "cpu", "weights": (weights,)}
@@ -128,7 +128,7 @@ def test_maps_of_a_result(tmp_path: Path) -> None:
     )
     assert track is not None
     np.testing.assert_array_equal(track.keypoints_px, result.keypoints_2d[1])
-    # Figure 4 draws the pose without the picture where the video is gone.
+    # Figure 4 draws the pose without the image if the video is missing.
     written = rerun("figure4", tmp_path, tmp_path, **options)
     assert written[1].read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(UsageError, match="there is no person 7; there are 1, 2"):
@@ -144,12 +144,12 @@ def test_maps_of_a_sequence(tmp_path: Path) -> None:
     }
     said: list[Event] = []
     rerun("figure6", tmp_path, data, **options, report=said.append)
-    assert "S9/Sitting/54138969: a synthetic dataset in Human3.6M's format" in str(said[0])
+    assert "S9/Sitting/54138969: a synthetic dataset in Human3.6M's layout" in str(said[0])
     with pytest.raises(UsageError, match="--sequence S9/Flying/0: there is no such sequence"):
         rerun("figure5", tmp_path, data, **options, sequence="S9/Flying/0")
 
 
-def test_inputs_without_attention_maps_are_rejected(tmp_path: Path) -> None:
+def test_bad_options_are_usage_errors(tmp_path: Path) -> None:
     torch.manual_seed(0)
     other = Checkpoint(
         model=Martinez(width=8).eval(), normalisation="screen", fps=50.0, skeleton="h36m17"
@@ -157,18 +157,18 @@ def test_inputs_without_attention_maps_are_rejected(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "m.safetensors", other)
     with pytest.raises(UsageError, match="a Martinez, which has no spatial and temporal"):
         rerun("figure5", tmp_path, weights=(str(tmp_path / "m.safetensors"),))
-    with pytest.raises(UsageError, match="give --video, or --mocap, not both"):
+    with pytest.raises(UsageError, match="give --video or --mocap, not both"):
         rerun("figure5", tmp_path, video=tmp_path / "x.mp4", mocap=tmp_path)
-    with pytest.raises(UsageError, match="give --result, or --mocap, not both"):
+    with pytest.raises(UsageError, match="give --result or --mocap, not both"):
         rerun("figure5", tmp_path, result=tmp_path / "x.npz", mocap=tmp_path)
-    with pytest.raises(UsageError, match="leave --video and --sequence out"):
+    with pytest.raises(UsageError, match="--result replaces --video and --sequence"):
         rerun("figure5", tmp_path, result=tmp_path / "x.npz", video=tmp_path / "x.mp4")
-    with pytest.raises(UsageError, match="--person needs a --result"):
+    with pytest.raises(UsageError, match="--person needs a --result or a --video"):
         rerun("figure5", tmp_path, person=1)
     with pytest.raises(UsageError, match="shows one network"):
         rerun("figure5", tmp_path, weights=("a", "b"))
     track = track_of_sequence(make_sequence(frames=20))
-    with pytest.raises(UsageError, match=r"--at 9: .* covers 0\.00 to 0\.38 s"):
+    with pytest.raises(UsageError, match=r"--at 9: choose a time in .*, 0\.00 to 0\.38 s"):
         maps_of(checkpoint_for_test(), track, 9.0)
     with pytest.raises(UsageError, match="has 15 joints"):
         maps_of(make_checkpoint(), track_of_sequence(make_sequence(joints=15)), None)

@@ -31,7 +31,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_figure3_of_weights_is_their_evaluation(data: Path, tmp_path: Path) -> None:
+def test_figure3_of_weights_agrees_with_evaluate(data: Path, tmp_path: Path) -> None:
     weights = tiny_weights(tmp_path / "mine.safetensors")
     said: list[Event] = []
     written = rerun(
@@ -58,7 +58,7 @@ def test_figure3_trains_the_networks_of_table1(
     assert {row["network"] for row in read(written[0])} == {"PoseFormer", "Martinez et al."}
     runs = sorted((tmp_path / "out" / "runs").iterdir())
     rerun("table1", tmp_path / "out", data, **options, seeds=1)
-    assert sorted((tmp_path / "out" / "runs").iterdir()) == runs  # they are the very same
+    assert sorted((tmp_path / "out" / "runs").iterdir()) == runs  # the runs are shared
 
 
 def test_figure4_shows_truth_and_networks(data: Path, tmp_path: Path) -> None:
@@ -116,15 +116,15 @@ def test_figure4_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert {row["pose"] for row in read(written[0])} == {"mine"}
 
 
-def test_what_makes_no_sense(data: Path, tmp_path: Path) -> None:
+def test_bad_options_are_usage_errors(data: Path, tmp_path: Path) -> None:
     weights = (str(tiny_weights(tmp_path / "mine.safetensors")),)
     with pytest.raises(
         UsageError, match="--action Flying: the test sequences of synthetic have Sitting"
     ):
         rerun("figure3", tmp_path, data, action="Flying")
-    with pytest.raises(UsageError, match="leave the training options out"):
+    with pytest.raises(UsageError, match="evaluated without training; omit --only"):
         rerun("figure3", tmp_path, data, weights=weights, epochs=3)
     with pytest.raises(UsageError, match="is given twice"):
         rerun("figure4", tmp_path, data, weights=weights * 3)
-    with pytest.raises(UsageError, match="give --video, or a --sequence"):
+    with pytest.raises(UsageError, match="give --video or a --sequence"):
         rerun("figure4", tmp_path, data, video=Path("x.mp4"), sequence="S9/Sitting/0")

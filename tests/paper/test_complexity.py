@@ -15,7 +15,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(complexity, "BATCH", 2)
 
 
-def test_the_table_says_what_is_measured_and_what_is_the_papers(tmp_path: Path) -> None:
+def test_table6_has_our_numbers_and_the_papers_with_marks(tmp_path: Path) -> None:
     said: list[Event] = []
     written = rerun("table6", tmp_path, device="cpu", report=said.append)
     assert written == [tmp_path / "table6.csv", tmp_path / "table6.png"]
@@ -35,7 +35,7 @@ def test_the_table_says_what_is_measured_and_what_is_the_papers(tmp_path: Path) 
     assert written[1].read_bytes()[:4] == b"\x89PNG"
 
 
-def test_the_window_from_which_joint_tokens_cost_more() -> None:
+def test_window_from_which_all_joints_of_all_frames_cost_more() -> None:
     f = complexity.crossing()
     joints, stages = (
         [flops.per_window(kind(frames=frames)) for frames in (f - 2, f)]
@@ -45,7 +45,7 @@ def test_the_window_from_which_joint_tokens_cost_more() -> None:
     assert joints[1] > stages[1]
 
 
-def test_a_network_is_measured_as_it_is_used() -> None:
+def test_networks_are_measured_in_eval_mode() -> None:
     modes: list[bool] = []
     model = PoseFormer(frames=9, embed_dim=8, depth=1)
     model.register_forward_pre_hook(lambda module, inputs: modes.append(module.training))

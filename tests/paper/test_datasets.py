@@ -11,7 +11,7 @@ from vidpose.skeleton import H36M17
 
 
 @pytest.mark.parametrize(("keypoints", "kind"), [("cpn_ft_h36m_dbb", "noisy"), ("gt", "true")])
-def test_synthetic_joints_do_not_get_a_detectors_name(
+def test_synthetic_joints_do_not_carry_a_detectors_name(
     tmp_path: Path, keypoints: str, kind: str
 ) -> None:
     write_synthetic(tmp_path / "synthetic", actions=("Walking",), seconds=0.2)
@@ -28,5 +28,5 @@ def test_motion_capture_in_npz_is_used(tmp_path: Path) -> None:
         path = tmp_path / "mocap" / f"{subject}.npz"
         np.savez(path, joints=joints, joint_names=np.array(H36M17.joint_names), fps=50.0)
     data = find_data("h36m", workspace(tmp_path), test_subjects=("s02",))
-    assert data.description.startswith("motion capture under virtual cameras")
+    assert data.description.startswith("motion capture with virtual cameras")
     assert {clip.subject for clip in data.clips} == {"s01", "s02"}

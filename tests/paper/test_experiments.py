@@ -23,7 +23,7 @@ from vidpose.training.learner import build_model
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Experiments that take a second, and a folder with synthetic people."""
+    """Reduce experiments to about a second; return a data folder with a synthetic dataset."""
     monkeypatch.setattr(options, "QUICK", Budget(windows=32, fraction=None, test_frames=40))
     monkeypatch.setattr(options, "QUICK_EPOCHS", 1)
     monkeypatch.setattr(options, "QUICK_BATCH", 16)
@@ -39,18 +39,18 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
+def test_table4_on_the_command_line(tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ["paper", "table4", "-o", str(out), "--data", str(tiny), "--device", "cpu"]
     arguments += ["--only", "baseline,full"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
-    assert "a synthetic dataset in Human3.6M's format, noisy 2D joints" in done.output
+    assert "a synthetic dataset in Human3.6M's layout, noisy 2D joints" in done.output
     assert "52.5 unverified" in done.output
     assert "49.9 unverified" in done.output
     assert (
-        "The paper, on Human3.6M: 2.6 mm better (unverified). With this budget and these data, "
-        "ours neither confirms nor refutes it." in done.output
+        "The paper, on Human3.6M: 2.6 mm better (unverified). At this budget, on these data, our "
+        "result neither confirms nor refutes it." in done.output
     )
     assert "cannot be compared" in done.output
     rows = read(out / "table4.csv")
@@ -73,7 +73,7 @@ def test_table4_by_the_command_line(tiny: Path, tmp_path: Path) -> None:
     assert read(out / "table4.csv") == rows
 
 
-def test_unknown_numbers_are_not_printed(tiny: Path, tmp_path: Path) -> None:
+def test_unrecovered_numbers_are_not_printed(tiny: Path, tmp_path: Path) -> None:
     said: list[Event] = []
     rerun("table4", tmp_path, tiny, device="cpu", report=said.append, only=("none",), seeds=1)
     (text,) = [str(event) for event in said if str(event).startswith("Table 4")]
@@ -100,7 +100,7 @@ def test_table1_has_actions_and_the_papers_row(tiny: Path, tmp_path: Path) -> No
     assert [row["frames"] for row in read(tmp_path / "table1.csv")] == ["9", "1"]
 
 
-def test_weights_are_measured_in_place_of_training(tiny: Path, tmp_path: Path) -> None:
+def test_weights_are_evaluated_without_training(tiny: Path, tmp_path: Path) -> None:
     weights = tiny_weights(tmp_path / "mine.safetensors")
     said: list[Event] = []
     rerun(
@@ -112,11 +112,11 @@ def test_weights_are_measured_in_place_of_training(tiny: Path, tmp_path: Path) -
     assert row["keypoints"] == "gt"
     assert "format, true 2D joints" in "\n".join(map(str, said))
     assert "weights as given" in "\n".join(map(str, said))
-    with pytest.raises(UsageError, match="leave the training options out"):
+    with pytest.raises(UsageError, match="evaluated without training; omit --only"):
         rerun("table2", tmp_path, tiny, weights=(str(weights),), epochs=3)
 
 
-def test_table7_shows_weights_next_to_the_papers_numbers(tiny: Path, tmp_path: Path) -> None:
+def test_weights_in_table7_are_next_to_the_papers(tiny: Path, tmp_path: Path) -> None:
     write_synthetic(tiny / "synthetic" / "humaneva", "humaneva", seconds=0.6)
     recipe = ExperimentOptions(size="paper").recipe(_HumanEva, 43, Row("x", "x"), 0)  # type: ignore[arg-type]
     model = build_model(replace(recipe, embed_dim=8, depth=1), 15)
@@ -142,7 +142,7 @@ def test_table3_names_the_protocol(tiny: Path, tmp_path: Path) -> None:
     rerun("table3", tmp_path, tiny, device="cpu", report=said.append, only=("poseformer",), seeds=1)
     text = "\n".join(map(str, said))
     assert "protocol MPI-INF-3DHP" in text
-    assert "77.1 read by its own protocol; others, by ours: 57.7 read" in text
+    assert "77.1 read with its own protocol; others, with ours: 57.7 read" in text
     (mean,) = [r for r in read(tmp_path / "table3_means.csv") if r["metric"] == "mpjpe_mm"]
     assert (mean["paper"], mean["paper_mark"]) == ("77.1", "read")
     assert "not this one" in mean["paper_note"]
@@ -154,7 +154,7 @@ def test_table7_fine_tunes(tiny: Path, tmp_path: Path) -> None:
     said: list[Event] = []
     rerun("table7", tmp_path, tiny, device="cpu", report=said.append, seeds=1)
     text = "\n".join(map(str, said))
-    assert "fine-tuned from a synthetic dataset in Human3.6M's format" in text
+    assert "fine-tuned from a synthetic dataset in Human3.6M's layout" in text
     assert "21.6 read" in text
     assert "20.1 unverified" in text
     scratch, tuned = read(tmp_path / "table7.csv")
@@ -163,7 +163,7 @@ def test_table7_fine_tunes(tiny: Path, tmp_path: Path) -> None:
         mean = float(row["p_mpjpe_mm of Walk and Jog"])
         assert mean == pytest.approx(sum(columns) / 6, abs=1e-4)
     assert scratch["p_mpjpe_mm"] != tuned["p_mpjpe_mm"]
-    assert len(list((tmp_path / "runs").iterdir())) == 3  # the one that is tuned from, too
+    assert len(list((tmp_path / "runs").iterdir())) == 3  # including pre-training
 
 
 def test_table7_pre_trains_on_motion_capture(tiny: Path, tmp_path: Path) -> None:
@@ -173,23 +173,23 @@ def test_table7_pre_trains_on_motion_capture(tiny: Path, tmp_path: Path) -> None
     how = {"device": "cpu", "report": said.append, "seeds": 1, "only": ("finetuned",)}
     rerun("table7", tmp_path / "out", tiny / "humaneva", mocap=mocap, **how)  # type: ignore[arg-type]
     text = "\n".join(map(str, said))
-    assert "fine-tuned from motion capture under virtual cameras" in text
+    assert "fine-tuned from motion capture with virtual cameras" in text
     runs = [load_checkpoint(path) for path in (tmp_path / "out").glob("runs/*/best.safetensors")]
     assert {(run.skeleton, run.fps, run.normalisation) for run in runs} == {
         ("h36m17", 60, "person-2"),
         ("humaneva15", 60, "person-2"),
     }
-    # With motion capture in place of HumanEva itself there is nothing else to begin with.
+    # Motion capture cannot replace both HumanEva and the data for pre-training.
     other = tmp_path / "other"
     write_mocap(other / "mocap", ("01", "02", "03", "10", "12"))
-    with pytest.raises(UsageError, match="leave it out"):
+    with pytest.raises(UsageError, match="can pre-train on motion capture only if"):
         rerun("table7", tmp_path / "out", other, mocap=mocap, **how)  # type: ignore[arg-type]
     for only in ({"only": ("scratch",)}, {"only": None, "weights": ("default",), "seeds": None}):
-        with pytest.raises(UsageError, match="has no effect without fine-tuning"):
+        with pytest.raises(UsageError, match="no row is fine-tuned"):
             rerun("table7", tmp_path / "out", tiny / "humaneva", mocap=mocap, **how | only)  # type: ignore[arg-type]
 
 
-def test_networks_of_the_papers_size_are_poseformers_on_motion_capture() -> None:
+def test_paper_size_on_motion_capture_trains_a_poseformer() -> None:
     chosen = ExperimentOptions(size="paper")
     row = Row("poseformer", "PoseFormer")
     stand = SimpleNamespace(clips=("some",), dataset=SimpleNamespace(name="mocap"))
@@ -198,7 +198,7 @@ def test_networks_of_the_papers_size_are_poseformers_on_motion_capture() -> None
     assert (recipe.optimizer, recipe.epochs, recipe.windows) == ("muon", 10, 16_384)
 
 
-def test_a_fraction_of_motion_capture_is_as_many_windows_as_the_docs_say() -> None:
+def test_fraction_of_motion_capture_agrees_with_the_docs() -> None:
     """docs/paper.md: 65,536 windows in 512 steps."""
     chosen = ExperimentOptions(epochs=8, fraction=0.5)
     recipe = chosen.recipe(_Clips, 9, Row("full", "x"), 0)  # type: ignore[arg-type]
@@ -222,7 +222,7 @@ def test_every_row_can_be_built(name: str, sizes: dict[str, Any], tmp_path: Path
 
 
 class _Stand:
-    """The part of the data that a recipe depends on."""
+    """A stand-in for the data, with the attributes that `recipe` uses."""
 
     has_focal_lengths = True
     clips: tuple[str, ...] = ()
@@ -239,8 +239,8 @@ class _HumanEva:
     clips = ()
 
 
-def test_parameters_of_table5_are_those_of_the_official_code() -> None:
-    """Counts derived from the released code's layers, million, at f=9."""
+def test_parameters_of_table5_agree_with_the_official_code() -> None:
+    """Counts derived from the released code's layers, in millions, at f=9."""
     expected = {"16-4-4": 2.41, "32-2-2": 4.80, "32-4-4": 9.56, "32-6-6": 14.33, "32-2-4": 9.55,
                 "32-4-2": 4.82, "48-4-4": 21.47}  # fmt: skip
     for row in EXPERIMENTS["table5"].rows(PAPER_SIZE):
@@ -257,7 +257,7 @@ class _Paper:
     clips = ()
 
 
-def test_the_papers_size_is_the_papers_recipe() -> None:
+def test_paper_size_uses_the_papers_recipe() -> None:
     recipe = ExperimentOptions(size="paper").recipe(_Paper, 81, Row("x", "x"), 3)  # type: ignore[arg-type]
     assert (recipe.frames, recipe.embed_dim, recipe.depth) == (81, 32, 4)
     assert (recipe.epochs, recipe.batch, recipe.lr, recipe.seed) == (130, 1024, 2e-4, 3)
@@ -266,17 +266,17 @@ def test_the_papers_size_is_the_papers_recipe() -> None:
     )
 
 
-def test_only_all_of_the_papers_recipe_is_the_papers() -> None:
-    assert ExperimentOptions(size="paper").is_papers
+def test_any_change_is_not_the_papers_setup() -> None:
+    assert ExperimentOptions(size="paper").is_paper_setup
     for changes in ({"size": "small"}, {"epochs": 130}, {"fraction": 0.5}):
-        assert not ExperimentOptions(**{"size": "paper"} | changes).is_papers
+        assert not ExperimentOptions(**{"size": "paper"} | changes).is_paper_setup
 
 
 def test_bad_requests(tmp_path: Path) -> None:
     for arguments, sentence in (
-        (["table9"], "there is no experiment table9; choose table1, table2"),
-        (["table6", "--epochs", "3"], "table6 has no --epochs; it is for table1, table2"),
-        (["table1", "--video", "x.mp4"], "table1 has no --video; it is for figure4, figure5"),
+        (["table9"], "table9 is not an experiment; choose one of table1, table2"),
+        (["table6", "--epochs", "3"], "table6 has no --epochs; use it with table1, table2"),
+        (["table1", "--video", "x.mp4"], "table1 has no --video; use it with figure4, figure5"),
         (["table4", "--only", "huge"], "--only huge: the rows are baseline, full, spatial"),
         (["table4", "--mocap", str(tmp_path / "no")], "holds no <subject>/<clip>.bvh"),
         (["table2", "--weights", "no.safetensors"], "no.safetensors"),

@@ -63,7 +63,7 @@ def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.Monk
     assert first.means["mpjpe_mm"] == pytest.approx(again.value("mpjpe_mm"))
     assert first.columns["Turning"]["p_mpjpe_mm"] == pytest.approx(again.value("p_mpjpe_mm"))
 
-    monkeypatch.setattr(runs, "train", None)  # nothing may be trained, or measured, again
+    monkeypatch.setattr(runs, "train", None)  # neither training nor evaluation may run again
     monkeypatch.setattr(runs, "evaluate", None)
     assert complete(run, workspace(tmp_path)) == first
 
@@ -82,13 +82,13 @@ def test_an_interrupted_run_is_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes", [{"seed": 1}, {"epochs": 3}, {"model": "temporal"}, {"joint_positions": False}]
 )
-def test_another_run_has_another_folder(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_different_runs_have_different_folders(changes: dict[str, Any], tmp_path: Path) -> None:
     assert make_run(**changes).folder(tmp_path / "runs") != make_run().folder(tmp_path / "runs")
     more = replace(make_run(), budget=replace(BUDGET, windows=64))
     assert more.folder(tmp_path / "runs") != make_run().folder(tmp_path / "runs")
 
 
-def test_fine_tuning_begins_with_the_other_run(
+def test_fine_tuning_starts_from_the_other_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = make_run(seed=5)
@@ -118,7 +118,7 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
             complete(run, workspace(tmp_path))
 
 
-def test_a_part_of_an_epoch() -> None:
+def test_first_samples_of_every_epoch() -> None:
     samples = FixedWindows(torch.arange(100.0)[:, None], torch.arange(100.0)[:, None])
     part, world = FirstSamples(Shuffled(samples, 0), 25), World(CPU, "")
     sizes, seen = [], []
@@ -140,14 +140,14 @@ def test_validation_is_downsampled_evenly() -> None:
     assert downsampled(samples, 100) is samples
 
 
-def test_the_budget() -> None:
+def test_windows_of_a_budget() -> None:
     assert BUDGET.of(1000) == 48
     assert BUDGET.of(10) == 10
     assert Budget(windows=48, fraction=0.25, test_frames=None).of(1000) == 250
     assert Budget(windows=None, fraction=None, test_frames=None).of(1000) == 1000
 
 
-def test_motion_capture_is_cut_to_the_budget_too(tmp_path: Path) -> None:
+def test_the_budget_limits_motion_capture(tmp_path: Path) -> None:
     clips = tuple(read_folder(write_mocap(tmp_path, ("01", "02", "03"))))
     for kind, noise in (("noisy", 1.0), ("clean", 0.0)):
         mocap = ExperimentData(

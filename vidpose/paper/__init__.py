@@ -1,9 +1,9 @@
-"""The PoseFormer paper's tables and figures, one command each: `vidpose paper NAME`.
+"""Reproduce the tables and figures of the PoseFormer paper: `vidpose paper NAME`.
 
-`tables.py` defines Tables 1 to 5 and 7: networks, data and columns; `experiments.py` runs them.
-`datasets.py` finds the available data, `runs.py` trains and evaluates, `results_table.py` writes.
-Table 6 is in `complexity.py`, Figures 3 and 4 in `comparison.py`, Figures 5 and 6 in
-`attention.py`.
+`tables.py` defines Tables 1 to 5 and 7: networks, data and columns. `datasets.py` finds the
+available data, `runs.py` trains and evaluates, `experiments.py` runs a table and
+`results_table.py` writes it. Table 6 is in `complexity.py`, Figures 3 and 4 are in
+`comparison.py`, Figures 5 and 6 in `attention.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OPTIONS: dict[str, set[str]] = {
     "figure4": _TRAINING - {"seeds"} | {"only", "weights", *_OWN, "sequence", "at"},
     **dict.fromkeys(("figure5", "figure6"), _DATA | {"weights", *_OWN, "sequence", "at"}),
 }
-"""The options of each experiment, in addition to the common ones."""
+"""The options of each experiment, in addition to those of all experiments."""
 
 
 def rerun(
@@ -51,25 +51,25 @@ def rerun(
     Args:
         name: one of `NAMES`.
         out: output folder; finished runs in it are not repeated.
-        data: folder with the public datasets, `mocap/` and `synthetic/`.
+        data: folder with the public datasets, or with `mocap/` or `synthetic/`.
         device: auto, cpu or cuda.
-        report: receives the table and other events for the user.
+        report: receives the table, notes and written files.
         progress: wraps long work.
-        options: see docs/paper.md; those of `_OPTIONS`, named as on the command line.
+        options: the options in `_OPTIONS`, with the command line's names; see docs/paper.md.
 
     Returns:
-        The paths of the files written: CSV and plot.
+        The files that were written: CSV and plot.
 
     Raises:
         UsageError: there is no such experiment, or it has no such option.
-        VidposeError: data, weights or the video cannot be used, or a file cannot be written.
+        VidposeError: data, weights or the video cannot be used, or an output cannot be written.
     """
     if name not in NAMES:
-        raise UsageError(f"there is no experiment {name}; choose {', '.join(NAMES)}.")
+        raise UsageError(f"{name} is not an experiment; choose one of {', '.join(NAMES)}.")
     for option in options:
         if option not in _OPTIONS[name]:
-            homes = [other for other in NAMES if option in _OPTIONS[other]]
-            where = f"it is for {', '.join(homes)}" if homes else "no experiment has it"
+            others = [other for other in NAMES if option in _OPTIONS[other]]
+            where = f"use it with {', '.join(others)}" if others else "no experiment has it"
             raise UsageError(f"{name} has no --{option.replace('_', '-')}; {where}.")
     from vidpose.paper.options import ExperimentOptions
 

@@ -1,6 +1,6 @@
-"""Figures 5 and 6: attention maps between joints and between frames of a PoseFormer.
+"""Figures 5 and 6: attention maps of a PoseFormer over joints and over frames.
 
-The maps are from the same forward pass as the pose drawn next to them.
+The maps come from the same forward pass as the pose that is drawn next to them.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HEADS_A_ROW = 4
+HEADS_PER_ROW = 4
 TINY_PT = 6
-"""Font size of the joint names next to a heat map, seventeen on each side."""
+"""Font size of the joint names, of which a heat map has seventeen on each side."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,16 +60,16 @@ class AttentionMaps:
     spatial: NDArray[np.float64]
     """(D, H, J, J), for the centre frame; rows are queries, columns keys, and rows sum to 1."""
     temporal: NDArray[np.float64]
-    """(D, H, F, F), rows and columns as in `spatial`."""
+    """(D, H, F, F); rows attend to columns and sum to 1."""
 
     @property
     def offsets(self) -> list[int]:
-        """Offset of each frame from the centre, at the network's frame rate."""
+        """Offset of each frame from the centre, in frames at the network's rate."""
         return [frame - self.window.centre for frame in range(len(self.window.inputs))]
 
 
 def attention_maps(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Figure 5 (joints) or 6 (frames): the attention maps of all heads of the last block."""
+    """Draw Figure 5 (joints) or 6 (frames): the maps of all heads of the last block."""
     weights, video = options.weights or ("default",), options.video
     if len(weights) != 1:
         raise UsageError(f"{name} shows one network; give --weights once.")
@@ -81,7 +81,7 @@ def attention_maps(name: str, workspace: Workspace, options: ExperimentOptions) 
         )
     for given, path in (("--video", video), ("--result", options.result)):
         if path is not None and options.mocap is not None:
-            raise UsageError(f"give {given}, or --mocap, not both.")
+            raise UsageError(f"give {given} or --mocap, not both.")
     if (track := own_track(options, workspace)) is not None:
         source = track.name
     else:
@@ -96,7 +96,8 @@ def attention_maps(name: str, workspace: Workspace, options: ExperimentOptions) 
     heading = (
         f"{name.replace('figure', 'Figure ')}: attention between {what}s\n"
         f"{source}; at {found.window.seconds:.2f} s\n"
-        f"{checkpoint.path.stem}, last block ({last}); rows: query {what}s, columns: key {what}s"
+        f"{checkpoint.path.stem}, last block ({last}); "
+        f"rows: query {what}s, columns: key {what}s"
     )
     workspace.report(Info(heading))
     return [
@@ -111,13 +112,13 @@ def maps_of(
     at: float | None,
     device: torch.device | str = "cpu",
 ) -> AttentionMaps:
-    """Lift one window of a track and return its attention maps.
+    """Lift one window of a track, with the attention maps over joints and frames.
 
     Args:
-        checkpoint: a PoseFormer's checkpoint.
-        track: a track with its skeleton.
-        at: centre of the window, seconds; by default the middle of the track.
-        device: device to compute on.
+        checkpoint: a PoseFormer.
+        track: a track with the checkpoint's skeleton.
+        at: seconds, the centre of the window; by default the middle of the track.
+        device: where to compute.
 
     Raises:
         UsageError: the track has another number of joints, or does not cover that time.
@@ -137,7 +138,7 @@ def maps_of(
 
 
 def _rows(found: AttentionMaps, spatial: bool) -> Iterator[dict[str, Any]]:
-    """Yield every weight of every block and head."""
+    """Yield one CSV row per attention weight of every block and head."""
     names = found.skeleton.joint_names if spatial else [f"{o:+d}" for o in found.offsets]
     for (block, head, row, column), weight in np.ndenumerate(
         found.spatial if spatial else found.temporal
@@ -152,24 +153,24 @@ def _rows(found: AttentionMaps, spatial: bool) -> Iterator[dict[str, Any]]:
 
 
 def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
-    """Draw 2D joints, pose, and a heat map per head of the last block, all on one scale."""
+    """Draw 2D joints, pose, and a heat map for each head of the last block, on one scale."""
     maps = (found.spatial if spatial else found.temporal)[-1]
     ticks, labels, size = _joint_ticks(found) if spatial else _frame_ticks(found)
-    rows = -(-len(maps) // HEADS_A_ROW)
-    figure = new_figure(size * HEADS_A_ROW + 2.2, size * rows + 0.9)
-    grid = figure.add_gridspec(rows, HEADS_A_ROW + 1, width_ratios=[0.8] + [1] * HEADS_A_ROW)
+    rows = -(-len(maps) // HEADS_PER_ROW)
+    figure = new_figure(size * HEADS_PER_ROW + 2.2, size * rows + 0.9)
+    grid = figure.add_gridspec(rows, HEADS_PER_ROW + 1, width_ratios=[0.8] + [1] * HEADS_PER_ROW)
     poses = [("2D joints, centre frame", found.window.keypoints_px)]
-    poses += [("the pose of this pass,\nfrom the camera's right", draw.from_aside(found.pose))]
+    poses += [("predicted pose,\nfrom the camera's right", draw.side_view(found.pose))]
     for row, (title, points) in enumerate(poses[:rows]):
         axes = figure.add_subplot(grid[row, 0])
         draw.skeleton(axes, points, found.skeleton)
         axes.set_title(title, fontsize=TICK_PT, color=INK)
-        draw.bare(axes)
+        draw.hide_axes(axes)
     draw.sides_legend(figure)
-    what, of = ("joint", "") if spatial else ("frame", ", from the centre")
+    what, of = ("joint", "") if spatial else ("frame", ", relative to the centre")
     panels = []
     for head, weights in enumerate(maps):
-        row, column = divmod(head, HEADS_A_ROW)
+        row, column = divmod(head, HEADS_PER_ROW)
         axes = figure.add_subplot(grid[row, 1 + column])
         shown = heat_map(axes, weights, vmin=maps.min(), vmax=maps.max())
         axes.set_title(f"head {head + 1}", fontsize=TICK_PT, color=INK)
@@ -183,19 +184,19 @@ def _draw(found: AttentionMaps, spatial: bool, heading: str) -> Figure:
         if not spatial:
             _mark_centre(axes, found.window.centre)
         panels.append(axes)
-    colour_bar(shown, panels, "weight; every row sums to 1", shrink=0.6)
+    colour_bar(shown, panels, "attention weight; every row sums to 1", shrink=0.6)
     figure_title(figure, heading)
     return figure
 
 
 def _joint_ticks(found: AttentionMaps) -> tuple[list[int], list[str], float]:
-    """Return tick positions, labels, and the size of a heat map in inches."""
+    """Positions of the labels, the labels, and the size of a heat map in inches."""
     names = list(found.skeleton.joint_names)
     return list(range(len(names))), names, 0.17 * len(names) + 0.9
 
 
 def _frame_ticks(found: AttentionMaps) -> tuple[list[int], list[str], float]:
-    """Like `_joint_ticks`; labels the centre and frames at regular steps."""
+    """The same for frames: labels for the centre and at regular intervals."""
     offsets = found.offsets
     step = max(1, round(len(offsets) / 9))
     ticks = [i for i, offset in enumerate(offsets) if offset % step == 0]

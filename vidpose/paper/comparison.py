@@ -1,4 +1,4 @@
-"""Figures 3 and 4: comparison of networks by joint and by pose."""
+"""Figures 3 and 4: several networks compared by joint and by pose."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from vidpose.video import VideoReader
 from vidpose.zoo.registry import find_weights
 
 MOMENTS = 3
-"""Number of sequences that Figure 4 shows by default."""
+"""The number of sequences in Figure 4 by default."""
 
 Networks = dict[str, Checkpoint]
 """Checkpoints by label."""
 
 
 def joint_errors(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Figure 3: the mean error of each joint on one action, by default the hardest."""
+    """Draw Figure 3: the mean error of each joint on one action, by default the hardest."""
     action = options.action
     data = find_data("h36m", workspace, **options.choice)
     check_action(data.dataset, action)
@@ -93,22 +93,22 @@ def _error_rows(e: Evaluation, action: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moment:
-    """One frame with the networks' poses."""
+    """One frame and each network's predicted pose."""
 
     name: str
     skeleton: Skeleton
     keypoints_px: NDArray[np.floating]
     """(J, 2)."""
     truth: NDArray[np.float64] | None
-    """(J, 3) metres, camera frame, root-relative."""
+    """(J, 3) metres, camera frame, relative to the root; None if unknown."""
     poses: dict[str, NDArray[np.float64]]
-    """Poses by network, as `truth`."""
+    """By network: (J, 3) metres, camera frame, relative to the root."""
     image: NDArray[np.uint8] | None = None
     """(H, W, 3) RGB."""
 
     @property
     def shown(self) -> dict[str, NDArray[np.float64]]:
-        """The ground truth, if known, and the poses."""
+        """The ground truth, if known, and the predicted poses."""
         return ({} if self.truth is None else {"truth": self.truth}) | self.poses
 
     def error_mm(self, network: str) -> float | None:
@@ -118,7 +118,7 @@ class Moment:
 
 
 def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Figure 4: the 2D input, the ground truth, and each network's pose."""
+    """Draw Figure 4: 2D joints, ground truth and each network's pose."""
     at, source = options.at, ""
     is_own = options.video is not None or options.result is not None
     data = None
@@ -138,7 +138,7 @@ def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
             _moment(track_of_sequence(s), networks, at, workspace.device, truth=s)
             for s in _sequences(data, options.sequence)
         ]
-    heading = f"Figure 4: poses by network\nData: {source}\nNetworks: {how}"
+    heading = f"Figure 4: poses predicted by each network\nData: {source}\nNetworks: {how}"
     workspace.report(Info(heading))
     for moment in moments:
         errors = {n: moment.error_mm(n) for n in moment.poses}
@@ -151,7 +151,7 @@ def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
 
 
 def _sequences(data: ExperimentData, name: str | None) -> list[PoseSequence]:
-    """Return the named sequence; by default some of different subjects and actions."""
+    """The sequence with that name; by default some, evenly spaced over the rows of the table."""
     if name is not None:
         return [find_sequence(data, name)]
     first: dict[str, PoseSequence] = {}
@@ -174,18 +174,18 @@ def _moment(
     for label, checkpoint in networks.items():
         window = window_of(checkpoint, track, at, device)
         with torch.no_grad():
-            answer = checkpoint.model.to(device).eval()(window.inputs[None])[0]
-        found[label] = window.pose(checkpoint, answer)
+            output = checkpoint.model.to(device).eval()(window.inputs[None])[0]
+        found[label] = window.pose(checkpoint, output)
     frame = track.nearest(at)
-    real = None
+    target = None
     if truth is not None:
-        real = truth.joints_3d[frame].astype(np.float64)
-        real = real - real[skeleton.root]
+        target = truth.joints_3d[frame].astype(np.float64)
+        target = target - target[skeleton.root]
     return Moment(
         name=f"{track.name}, {window.seconds:.2f} s",
         skeleton=skeleton,
         keypoints_px=window.keypoints_px,
-        truth=real,
+        truth=target,
         poses=found,
     )
 
@@ -199,7 +199,7 @@ def _check_own(networks: Networks) -> None:
 
 
 def _own_video(options: ExperimentOptions) -> Path | None:
-    """Return the video of the image; None if a result's video cannot be found."""
+    """The video to take the image from; None if the video of a result cannot be found."""
     if options.result is None:
         return options.video
     try:
@@ -245,16 +245,16 @@ def _draw(moments: list[Moment], heading: str, out: Path) -> Path:
             axes.imshow(moment.image)
         draw.skeleton(axes, moment.keypoints_px, moment.skeleton)
         axes.set_title(f"{moment.name}\n2D joints", fontsize=NOTE_PT, color=INK)
-        draw.bare(axes)
+        draw.hide_axes(axes)
         for column, (label, pose) in enumerate(moment.shown.items(), start=1):
             axes = figure.add_subplot(grid[row, column])
             if label != "truth" and moment.truth is not None:
-                draw.skeleton(axes, draw.from_aside(moment.truth), moment.skeleton, faint=True)
-            draw.skeleton(axes, draw.from_aside(pose), moment.skeleton)
+                draw.skeleton(axes, draw.side_view(moment.truth), moment.skeleton, faint=True)
+            draw.skeleton(axes, draw.side_view(pose), moment.skeleton)
             error = moment.error_mm(label)
             title = label if error is None else f"{label}\n{error:.0f} mm"
             axes.set_title(title, fontsize=TICK_PT, color=INK)
-            draw.bare(axes)
+            draw.hide_axes(axes)
     ghost = "" if moments[0].truth is None else "; grey: ground truth"
     figure_title(figure, f"{heading}\n3D from the camera's right{ghost}")
     draw.sides_legend(figure)
@@ -264,9 +264,9 @@ def _draw(moments: list[Moment], heading: str, out: Path) -> Path:
 def _networks(
     options: ExperimentOptions, data: ExperimentData | None, workspace: Workspace
 ) -> tuple[Networks, str]:
-    """Return the given weights, or Table 1's networks after training; and their budget in words."""
+    """The given weights, or else the trained networks of Table 1; and their budget in words."""
     if options.weights or data is None:
-        return _given(options.weights, data), "weights as given"
+        return _load_weights(options.weights, data), "weights as given"
     experiment = EXPERIMENTS["table1"]
     networks = {
         row.label: trained(options.run(row, experiment, data), workspace)
@@ -277,7 +277,7 @@ def _networks(
     return networks, how
 
 
-def _given(weights: tuple[str, ...], data: ExperimentData | None) -> Networks:
+def _load_weights(weights: tuple[str, ...], data: ExperimentData | None) -> Networks:
     """Load the given weights and check that they fit the data."""
     plots.check_count(len(weights))
     networks: Networks = {}
@@ -286,7 +286,7 @@ def _given(weights: tuple[str, ...], data: ExperimentData | None) -> Networks:
         assert checkpoint.path is not None
         label = checkpoint.path.stem if checkpoint.path.stem not in networks else str(name)
         if label in networks:
-            raise UsageError(f"{name} is given twice; give other weights to compare.")
+            raise UsageError(f"{name} is given twice; choose different weights to compare.")
         networks[label] = checkpoint
         if data is not None:
             check_fits(checkpoint, data.dataset)

@@ -1,4 +1,4 @@
-"""Table 6: PoseFormer's computational cost, and its growth with the window."""
+"""Table 6: the cost of PoseFormer, and its growth with the window."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ from vidpose.utils.tables import aligned
 FRAMES = (9, 27, 81)
 """The paper's windows."""
 GROWTH = (9, 27, 81, 243)
+"""The windows for which the growth of the cost is shown."""
 BATCH = 32
 SECONDS = 2.0
-"""Duration of each speed measurement."""
+"""Approximate duration of each speed measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +48,19 @@ class NetworkCost:
     frames: int
     parameters: int
     counted: int
+    """Operations per window."""
     per_frame: float
-    """Operations per frame in sliding-window inference."""
+    """Operations per video frame in sliding-window inference."""
     single: float | None = None
     """Poses per second, one window at a time."""
     batched: float | None = None
     """Poses per second, `BATCH` windows at a time."""
     sliding: float | None = None
-    """Frames per second in sliding-window inference."""
+    """Video frames per second in sliding-window inference."""
 
 
 def complexity(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Count operations, measure speeds; report, write and plot."""
+    """Reproduce Table 6: count operations, measure speed, report, write and draw."""
     frames = workspace.progress(FRAMES, len(FRAMES), "measuring")
     main = [measure(PoseFormer(frames=f), workspace.device) for f in frames]
     growth = [
@@ -67,14 +69,14 @@ def complexity(name: str, workspace: Workspace, options: ExperimentOptions) -> l
         for f in GROWTH
     ]
     where = machine(workspace.device)
-    heading = f"Table 6: PoseFormer's computational cost. Speeds measured on {where}"
+    heading = f"Table 6: the cost of PoseFormer, without data. Speeds measured on {where}"
     workspace.report(Info(f"{heading}.\n{_text(main)}\n\n{_growth_text(growth)}"))
     rows = [_row(one, where) for one in main] + [_row(one, "") for one in growth]
     return [workspace.write_csv(name, rows), _draw(growth, heading, workspace.path(name, ".png"))]
 
 
 def measure(model: LiftingModel, device: torch.device | None) -> NetworkCost:
-    """Count what a network costs; on a device, time it too."""
+    """Count a network's parameters and operations and, given a device, measure its speed."""
     config = model.config
     speeds: dict[str, float] = {}
     if device is not None:
@@ -98,14 +100,14 @@ def measure(model: LiftingModel, device: torch.device | None) -> NetworkCost:
 
 @torch.no_grad()
 def seconds_of(run: Callable[[], Any]) -> float:
-    """Measure the median time of a run, after a warm-up run."""
+    """Return the median time of a run, after one warm-up run."""
     run()
     timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
     return timer.blocked_autorange(min_run_time=SECONDS).median
 
 
 def machine(device: torch.device) -> str:
-    """Describe the machine in words."""
+    """Describe the processor, or name the GPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -132,14 +134,14 @@ def _text(main: list[NetworkCost]) -> str:
                 f"{paper.frames_per_second} {paper.speed_mark}",
             ]
         )
-    header = "f|parameters|paper|MFLOP counted|as by hand|paper|poses/s, 1"
-    header += f"|{BATCH} at once|sliding|paper"
+    header = "f|parameters|paper|MFLOP counted|by hand|paper|poses/s, 1"
+    header += f"|batch {BATCH}|sliding|paper"
     return (
         f"{aligned(rows, header.split('|'))}\n"
-        "A multiply-add counts as two operations. By hand: only the linear layers of four temporal "
-        "blocks of width 512, without attention and spatial stage, which matches the paper's "
-        "figures. Sliding: over a video, where windows share the spatial stage. The paper's speeds "
-        "are from another machine."
+        "A multiply-add counts as two operations. by hand: the linear layers of four temporal "
+        "blocks of width 512, without attention or spatial stage; the paper's figures agree with "
+        "this count. sliding: over a video, where windows share the spatial stage. The paper's "
+        "speeds were measured on another machine."
     )
 
 
@@ -150,10 +152,9 @@ def _growth_text(growth: list[NetworkCost]) -> str:
         rows.append([label, *(f"{cost:,.0f}" for cost in costs), f"x{costs[-1] / costs[0]:.0f}"])
     header = ["MFLOP per pose", *(f"f={f}" for f in GROWTH), f"{GROWTH[-1]} to {GROWTH[0]}"]
     return (
-        f"{aligned(rows, header)}\nThe number of frames grows by a factor of "
-        f"{GROWTH[-1] // GROWTH[0]}; a cost that grows faster is quadratic in the window. A token "
-        f"per joint and frame costs more than PoseFormer from f={crossing()} on; below, its narrow "
-        "tokens cost less."
+        f"{aligned(rows, header)}\nThe frames grow {GROWTH[-1] // GROWTH[0]} times; any faster "
+        "growth is quadratic in the window. Using all joints of all frames costs more than "
+        f"PoseFormer from f={crossing()} on, and less below because its tokens are narrower."
     )
 
 
@@ -170,19 +171,19 @@ _LABELS = {
 
 
 _ABOVE = {"poseformer": 2, "temporal": -9}
-"""Vertical offsets of number labels in points, so that they do not overlap."""
+"""Vertical offsets of the labels, in points, so that close ones do not overlap."""
 
 
 def crossing() -> int:
-    """Find the smallest window for which a token per joint and frame costs more than two stages."""
+    """Return the smallest window for which all joints of all frames cost more than two stages."""
 
-    def is_dearer(frames: int) -> bool:
+    def costs_more(frames: int) -> bool:
         with torch.device("meta"):
             joints, stages = JointTransformer(frames=frames), PoseFormer(frames=frames)
         return flops.per_window(joints) > flops.per_window(stages)
 
     windows = range(1, 1000, 2)
-    return windows[bisect_left(windows, True, key=is_dearer)]
+    return windows[bisect_left(windows, True, key=costs_more)]
 
 
 def _row(one: NetworkCost, where: str) -> dict[str, Any]:
@@ -212,14 +213,14 @@ def _draw(growth: list[NetworkCost], heading: str, out: Path) -> Path:
         )  # fmt: skip
     paper = [cost for cost in COMPLEXITY if cost.is_poseformer]
     theirs = [cost.frames for cost in paper], [cost.mflop for cost in paper]
-    label = "the paper's figures (unverified)"
+    label = "the paper's figures (unverified), counted by hand"
     axes.plot(*theirs, "x", color=INK, markersize=8, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(GROWTH, [str(f) for f in GROWTH])
     axes.set_xticks([], minor=True)
     axes.set_xlim(GROWTH[0] * 0.85, GROWTH[-1] * 1.6)
-    axes.set_xlabel("frames in a window")
+    axes.set_xlabel("frames per window")
     axes.set_ylabel("million operations per pose")
     grid_lines(axes, "both")
     legend(axes, "upper left")

@@ -1,4 +1,4 @@
-"""Data of an experiment: the public dataset, or a replacement if it is not available."""
+"""The data of an experiment: the paper's dataset if available, otherwise a replacement."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ NOT_REAL = "synthetic people, whose numbers say nothing about real people"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExperimentData:
-    """Test and training data."""
+    """Test sequences and training data."""
 
     dataset: Dataset
-    """Test sequences; also training sequences, unless there are `clips`."""
+    """The test sequences; also the training sequences, unless there are `clips`."""
     replaces: str
     """The paper's dataset, a key of `PUBLIC`."""
     is_public: bool
-    """Whether it is that dataset itself."""
+    """Whether `dataset` is the paper's dataset."""
     description: str
-    """Description for titles."""
+    """For titles."""
     clips: tuple[MotionClip, ...] = ()
-    """Motion capture of all subjects."""
+    """All motion capture clips, of training and held-out subjects."""
     held_out: tuple[str, ...] = ()
-    """Held-out subjects of `clips`."""
+    """The held-out subjects of `clips`, for evaluation."""
 
     @property
     def short_name(self) -> str:
-        """Description for narrow titles."""
+        """A short description, for narrow titles."""
         kind = "motion capture" if self.clips else "synthetic people"
         public = PUBLIC[self.replaces]
         return public if self.is_public else f"{kind}, not {public}"
 
     @property
     def keypoints(self) -> str:
-        """Source of the 2D joints; a synthetic detector does not get a real one's name."""
+        """The name of the 2D joints; synthetic ones do not carry a real detector's name."""
         return self.dataset.keypoints if self.is_public or self.clips else _kind(self.dataset)
 
     @cached_property
     def has_focal_lengths(self) -> bool:
-        """Whether all focal lengths are known, which the normalisation person-2 needs."""
+        """Whether all focal lengths are known, so that input can be normalised by person."""
         sequences = self.dataset.train + self.dataset.test
         return all(sequence.focal_px is not None for sequence in sequences)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """JSON values that identify the data."""
+        """What distinguishes these data from others, as JSON values."""
         train = [clip.joints for clip in self.clips] or self.dataset.train
         return {
             "dataset": self.dataset.name,
@@ -68,8 +68,8 @@ class ExperimentData:
         }
 
     def column(self, sequence: Any) -> str:
-        """Return the column of the table for a sequence or its errors."""
-        # There are too many clips for a column each.
+        """Return the table column of a sequence or of its errors."""
+        # There are too many clips for one column each.
         return sequence.subject if self.clips else self.protocol.group(sequence)
 
     @property
@@ -77,7 +77,7 @@ class ExperimentData:
         return protocol_of(self.dataset)
 
     def shortened(self, frames: int | None) -> Dataset:
-        """Cut all test sequences to about `frames` frames in total; None: do not cut."""
+        """Keep the first frames of every test sequence, about `frames` in total; None: all."""
         if frames is None:
             return self.dataset
         each = max(1, frames // max(1, len(self.dataset.test)))
@@ -93,16 +93,17 @@ def find_data(
     test_subjects: tuple[str, ...] | None = None,
     use_mocap: bool = True,
 ) -> ExperimentData:
-    """Open the paper's dataset; if it is missing, motion capture; else a synthetic dataset.
+    """Open the paper's dataset; if it is missing, motion capture, or else a synthetic dataset.
 
     Args:
         replaces: the paper's dataset, a key of `PUBLIC`.
         workspace: its data folder has the dataset's files, `mocap/`, or `synthetic/`, which is
             generated if missing.
-        keypoints: source of the 2D joints; with gt, virtual cameras give clean 2D joints.
-        mocap: folder of motion capture to use in any case.
-        test_subjects: subjects to test on.
-        use_mocap: whether motion capture may replace the dataset.
+        keypoints: the 2D joints of the paper's dataset; gt also means virtual cameras without
+            noise.
+        mocap: motion capture to use even if the paper's dataset is available.
+        test_subjects: the test subjects of the dataset that is opened.
+        use_mocap: False if motion capture cannot replace the dataset.
 
     Raises:
         DataError: files are damaged, or lack a subject.
@@ -117,7 +118,7 @@ def find_data(
             dataset=mocap_dataset(clips, kind, held_out),
             replaces=replaces,
             is_public=False,
-            description=f"motion capture under virtual cameras, {kind} 2D joints, held-out "
+            description=f"motion capture with virtual cameras, {kind} 2D joints, held-out "
             f"subjects {', '.join(held_out)}",
             clips=clips,
             held_out=held_out,
@@ -134,7 +135,7 @@ def find_data(
     description = f"{PUBLIC[replaces]}, 2D joints {dataset.keypoints}"
     if not is_public:
         description = (
-            f"a synthetic dataset in {PUBLIC[replaces]}'s format, {_kind(dataset)} 2D joints; "
+            f"a synthetic dataset in {PUBLIC[replaces]}'s layout, {_kind(dataset)} 2D joints; "
             + NOT_REAL
         )
     return ExperimentData(
@@ -154,7 +155,7 @@ def _kind(synthetic_set: Dataset) -> str:
 
 
 def find_sequence(data: ExperimentData, name: str | None, like: str = "Sitting") -> PoseSequence:
-    """Find a test sequence by name, subject/action/camera; by default one with the action `like`.
+    """Return a test sequence by its name, subject/action/camera; by default one of action `like`.
 
     Raises:
         UsageError: there is no such sequence.
@@ -166,8 +167,8 @@ def find_sequence(data: ExperimentData, name: str | None, like: str = "Sitting")
         if sequence.name == name:
             return sequence
     raise UsageError(
-        f"--sequence {name}: there is no such sequence; the {len(sequences)} sequences have names "
-        f"like {sequences[0].name} (subject/action/camera)."
+        f"--sequence {name}: there is no such sequence; choose one of the {len(sequences)}, whose "
+        f"names are like {sequences[0].name} (subject/action/camera)."
     )
 
 

@@ -1,4 +1,4 @@
-"""Common drawing code of the paper's figures, with the colours of all plots."""
+"""Drawing functions shared by the figures of `vidpose paper`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AZIMUTH_DEG, ELEVATION_DEG = 38.0, 15.0
-"""Viewpoint of 3D poses: from the camera's right, and above."""
+"""The viewpoint of 3D poses: from the camera's right, and from above."""
 
 
 def save(figure: Figure, out: Path) -> Path:
-    """Write a figure as PNG without cutting off rotated labels at its edge."""
+    """Write a figure as PNG, with margins that fit rotated labels at its edge."""
     return plots.save(figure, out, bbox_inches="tight", pad_inches=0.08)
 
 
-def from_aside(joints: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Project (..., 3), camera frame, to a view from the camera's right, (..., 2).
+def side_view(joints: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Project (..., 3) joints, camera frame, to (..., 2) as seen from the camera's right.
 
-    Orthographic; x right and y down.
+    Orthographic, x to the right and y down.
     """
     azimuth, elevation = np.radians([AZIMUTH_DEG, ELEVATION_DEG])
     x, y, z = np.moveaxis(np.asarray(joints, np.float64), -1, 0)
@@ -40,7 +40,7 @@ def from_aside(joints: NDArray[np.floating]) -> NDArray[np.float64]:
 def skeleton(
     axes: Axes, points: NDArray[np.floating], of: Skeleton, *, faint: bool = False
 ) -> None:
-    """Draw the bones between (J, 2) points, y down, with colours for left and right."""
+    """Draw the bones between (J, 2) points, y down, with different colours for left and right."""
     for parent, child in of.bones:
         colour = LEFT if child in of.left else RIGHT if child in of.right else MIDDLE
         line = points[[parent, child]]
@@ -50,8 +50,8 @@ def skeleton(
             axes.plot(*line.T, color=colour, linewidth=2.2, solid_capstyle="round", zorder=2)
 
 
-def bare(axes: Axes) -> None:
-    """Prepare axes for a pose: equal aspect, y down, no ticks or spines."""
+def hide_axes(axes: Axes) -> None:
+    """Hide axes and ticks around a pose, with y down and equal scales."""
     axes.set_aspect("equal", adjustable="datalim")
     if not axes.yaxis_inverted():
         axes.invert_yaxis()
@@ -61,7 +61,7 @@ def bare(axes: Axes) -> None:
 
 
 def sides_legend(figure: Figure) -> None:
-    """Add a legend of the skeleton colours below the figure."""
+    """Add a legend of the skeleton colours at the bottom of a figure."""
     from matplotlib.lines import Line2D
 
     sides = {"left": LEFT, "right": RIGHT, "middle": MIDDLE}

@@ -1,4 +1,4 @@
-"""Tables 1 to 5 and 7: train and evaluate every row, or evaluate given weights."""
+"""Run Tables 1 to 5 and 7: train and evaluate every row, or evaluate given weights."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from vidpose.zoo.registry import find_weights
 
 
 def table(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
-    """Run one of Tables 1 to 5 and 7; report, write and plot it."""
+    """Reproduce a table of 1 to 5 or 7: train and evaluate; report, write and draw."""
     experiment = EXPERIMENTS[name]
-    options.rows(experiment)  # raises an error for a wrong name before any long work
-    # Virtual cameras cannot replace HumanEva's images.
+    options.rows(experiment)  # raises for an unknown row before any long work
+    # For table7, --mocap is the data for pre-training, see `_source`.
     usable = {} if name == "table7" else options.choice
     data = find_data(experiment.dataset, workspace, keypoints=experiment.keypoints, **usable)
     source = None
     if not options.weights and any(row.fine_tuned for row in options.rows(experiment)):
         source = _source(data, options.mocap, workspace)
     elif name == "table7" and options.mocap is not None:
-        raise UsageError("--mocap has no effect without fine-tuning; leave it out.")
+        raise UsageError("--mocap: no row is fine-tuned; omit the option.")
     if options.weights:
         results, how = _measured(options.weights, data, workspace), "weights as given"
     else:
@@ -39,7 +39,9 @@ def table(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
         data=data,
         how=how,
         rows=results,
-        can_confirm=data.is_public and options.is_papers and (source is None or source.is_public),
+        can_confirm=data.is_public
+        and options.is_paper_setup
+        and (source is None or source.is_public),
     )
     workspace.report(Info(found.text()))
     return found.write(name, workspace)
@@ -52,7 +54,7 @@ def _trained(
     source: ExperimentData | None,
     workspace: Workspace,
 ) -> tuple[list[RowResult], str]:
-    """Train and evaluate every row with every seed; also return the budget in words."""
+    """The results of every row with every seed, and the budget in words."""
     rows, seeds = options.rows(experiment), options.seeds or SEEDS
     results = [
         RowResult(
@@ -70,18 +72,17 @@ def _trained(
 
 
 def _source(data: ExperimentData, mocap: Path | None, workspace: Workspace) -> ExperimentData:
-    """Return the data for pre-training before HumanEva: Human3.6M, motion capture or synthetic.
+    """The pre-training data for HumanEva: Human3.6M, motion capture or a synthetic dataset.
 
     Raises:
-        UsageError: motion capture is requested, but focal lengths are unknown, so that networks
-            cannot use the normalisation person-2.
+        UsageError: `mocap` is given, but input cannot be normalised by person.
     """
-    # Virtual cameras have no image size, so the normalisation "screen" is not possible.
+    # Virtual cameras have no image frame, so both datasets must be normalised by person.
     usable = data.has_focal_lengths and not data.clips
     if mocap is not None and not usable:
         raise UsageError(
-            "--mocap: table7 can pre-train on motion capture only if the files in --data have "
-            "HumanEva's layout and focal lengths; leave it out."
+            "--mocap: table7 can pre-train on motion capture only if the files in --data are in "
+            "HumanEva's layout with focal lengths; omit the option."
         )
     return find_data("h36m", workspace, mocap=mocap, use_mocap=usable)
 

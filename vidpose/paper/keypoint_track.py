@@ -1,4 +1,4 @@
-"""One person's 2D track, from a dataset or a video, and a network's input window from it."""
+"""One person's 2D joints over time, from a dataset or a video, and a network's input window."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from vidpose.skeleton import SKELETONS
 from vidpose.utils.gaps import fill_missing
 
 AROUND_S = 3.0
-"""Seconds of a video to process before and after the requested time."""
+"""Seconds of video before and after `--at` in which people are detected."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeypointTrack:
-    """One person's 2D joints over time."""
+    """One person's 2D joints over time, from any source."""
 
     name: str
     keypoints_px: NDArray[np.floating]
@@ -41,7 +41,7 @@ class KeypointTrack:
     focal_px: float
 
     def nearest(self, at: float | None) -> int:
-        """Find the frame nearest to a time in seconds, by default the middle.
+        """Return the frame nearest to a time in seconds, by default to the middle.
 
         Raises:
             UsageError: the track does not cover that time.
@@ -50,8 +50,7 @@ class KeypointTrack:
         wanted = (first + last) / 2 if at is None else at
         if not first <= wanted <= last:
             raise UsageError(
-                f"--at {wanted:g}: {self.name} covers {first:.2f} to {last:.2f} s; give a time in "
-                "it."
+                f"--at {wanted:g}: choose a time in {self.name}, {first:.2f} to {last:.2f} s."
             )
         return int(np.abs(self.seconds - wanted).argmin())
 
@@ -67,7 +66,7 @@ def track_of_sequence(sequence: PoseSequence) -> KeypointTrack:
 
 
 def own_track(options: ExperimentOptions, workspace: Workspace) -> KeypointTrack | None:
-    """Return a person's track from --result or --video; None if neither is given.
+    """Return a person of the given --result or --video; None without either.
 
     Raises:
         UsageError: there is no such person.
@@ -83,7 +82,7 @@ def own_track(options: ExperimentOptions, workspace: Workspace) -> KeypointTrack
 
 
 def _detect(video: Path, workspace: Workspace, at: float | None) -> Pose3D:
-    """Detect the people in a video, or around the time `at`."""
+    """Detect and track the people of a video, or of the part around a time."""
     from vidpose.pipeline import infer
 
     return infer(
@@ -98,30 +97,30 @@ def _detect(video: Path, workspace: Workspace, at: float | None) -> Pose3D:
 
 
 def _track_of_result(name: str, result: Pose3D, person: int | None) -> KeypointTrack:
-    """Return a person's track; by default of the person who is present longest."""
+    """Return a person's 2D joints; by default of the person present longest."""
     if not result.present.any():
-        raise UsageError(f"{name} has no people in it; give the result of another video.")
+        raise UsageError(f"{name} has no people; choose another video.")
     longest = int(result.present.sum(axis=1).argmax())
     index = longest if person is None else result.index_of(person)
     present = np.flatnonzero(result.present[index])
-    stay = slice(present[0], present[-1] + 1)
+    span = slice(present[0], present[-1] + 1)
     width, height = result.frame_size
     return KeypointTrack(
         name=f"{name}, person {result.person_ids[index]}",
-        keypoints_px=result.keypoints_2d[index, stay],
-        seconds=result.timestamps[stay],
+        keypoints_px=result.keypoints_2d[index, span],
+        seconds=result.timestamps[span],
         frame_size=(width, height),
         focal_px=given_focal_px(result.meta) or assumed_focal_px((width, height)),
     )
 
 
 class Window(NamedTuple):
-    """A network's input window from a track; F frames, J joints."""
+    """A network's input around one moment of a track; F frames, J joints."""
 
     inputs: Tensor
     """(F, J, 2), normalised."""
     rotation: Tensor
-    """(3, 3), from the camera frame to the frame of the prediction, for the centre frame."""
+    """(3, 3), camera frame to the output's frame, for the centre frame."""
     keypoints_px: NDArray[np.float64]
     """(J, 2) of the centre frame."""
     seconds: float
@@ -131,14 +130,14 @@ class Window(NamedTuple):
     def centre(self) -> int:
         return len(self.inputs) // 2
 
-    def pose(self, checkpoint: Checkpoint, answer: Tensor) -> NDArray[np.float64]:
-        """Extract the centre frame's pose from a network's output, (1 or F, J, 3).
+    def pose(self, checkpoint: Checkpoint, output: Tensor) -> NDArray[np.float64]:
+        """Turn the network's output, (1 or F, J, 3), into the pose of the centre frame.
 
         Returns:
             (J, 3) metres, camera frame, root-relative.
         """
-        slot = self.centre if checkpoint.model.all_frames else 0
-        pose = (answer[slot] @ self.rotation).double().cpu().numpy()
+        frame = self.centre if checkpoint.model.all_frames else 0
+        pose = (output[frame] @ self.rotation).double().cpu().numpy()
         return np.asarray(pose - pose[SKELETONS[checkpoint.skeleton].root])
 
 
@@ -148,13 +147,13 @@ def window_of(
     at: float | None,
     device: torch.device | str = "cpu",
 ) -> Window:
-    """Make a network's input window at its own frame rate.
+    """Return a network's input around one moment, at the network's frame rate.
 
     Args:
         checkpoint: a checkpoint for the track's skeleton.
-        track: the track; its first and last frame are repeated beyond its ends.
-        at: seconds; the nearest frame becomes the centre. By default the middle.
-        device: device of the inputs.
+        track: its first and last frames are repeated beyond its ends.
+        at: seconds; the nearest frame is the centre. By default the middle.
+        device: the device of the inputs.
 
     Raises:
         UsageError: the track has another number of joints, or does not cover that time.
@@ -163,11 +162,11 @@ def window_of(
     if track.keypoints_px.shape[1] != len(skeleton):
         raise UsageError(
             f"{track.name} has {track.keypoints_px.shape[1]} joints, the weights are for "
-            f"{len(skeleton)} of {skeleton.name}; give other weights."
+            f"{len(skeleton)} of {skeleton.name}; choose other weights."
         )
     seconds = float(track.seconds[track.nearest(at)])
     times = seconds + (np.arange(frames) - frames // 2) / checkpoint.fps
-    window = _between_frames(track, times.clip(track.seconds[0], track.seconds[-1]))
+    window = _interpolate(track, times.clip(track.seconds[0], track.seconds[-1]))
     inputs, rotation = NORMALISATIONS[checkpoint.normalisation](
         torch.tensor(window, dtype=torch.float32, device=device),
         track.frame_size,
@@ -177,12 +176,12 @@ def window_of(
     return Window(inputs, rotation[frames // 2], window[frames // 2], seconds)
 
 
-def _between_frames(track: KeypointTrack, times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolate to (F, J, 2) at these times, exact on frames; absent joints stay NaN."""
+def _interpolate(track: KeypointTrack, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(F, J, 2) at these times, exact on frames. Joints missing in all frames stay NaN."""
     joints = fill_missing(track.keypoints_px, track.seconds)
     if len(joints) == 1:
         return np.repeat(joints, len(times), axis=0)
     out = np.full((len(times), *joints.shape[1:]), np.nan)
-    there = np.isfinite(joints).all(axis=(0, 2))
-    out[:, there] = PchipInterpolator(track.seconds, joints[:, there], axis=0)(times)
+    known = np.isfinite(joints).all(axis=(0, 2))
+    out[:, known] = PchipInterpolator(track.seconds, joints[:, known], axis=0)(times)
     return out

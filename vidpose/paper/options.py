@@ -1,4 +1,4 @@
-"""Options of an experiment, and the training recipes that follow from them."""
+"""The options of `vidpose paper`, and the runs and recipes that follow from them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from vidpose.training.recipe import Recipe, recipe_for
 
 SEEDS = 2
 QUICK = Budget(windows=4096, fraction=None, test_frames=4000)
-"""Default budget of a row: well under a minute per run on two cores."""
+"""The default budget: well under a minute per run on two cores."""
 QUICK_EPOCHS = 4
 QUICK_BATCH = 128
 """Small, so that few windows give many steps."""
 MOCAP_WINDOWS = 16_384
-"""Windows per epoch of motion capture that count as all, because virtual cameras have no limit."""
+"""Windows per epoch on motion capture, from which virtual cameras can draw any number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentOptions:
-    """Options of `vidpose paper`, named as on the command line; see docs/paper.md."""
+    """The options of `vidpose paper`, with the command line's names; see docs/paper.md."""
 
     weights: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
@@ -47,18 +47,19 @@ class ExperimentOptions:
         training = self.only, self.epochs, self.fraction, self.seeds, self.size
         if self.weights and any(option is not None for option in training):
             raise UsageError(
-                "--weights are evaluated without training; leave the training options out."
+                "--weights are evaluated without training; omit --only, --epochs, --fraction, "
+                "--seeds and --size."
             )
         if self.video is not None and self.sequence is not None:
-            raise UsageError("give --video, or a --sequence of a dataset, not both.")
+            raise UsageError("give --video or a --sequence of a dataset, not both.")
         if self.result is not None and (self.video or self.sequence) is not None:
-            raise UsageError("--result already has the people; leave --video and --sequence out.")
+            raise UsageError("--result replaces --video and --sequence; give only one of them.")
         if self.person is not None and (self.video or self.result) is None:
             raise UsageError("--person needs a --result or a --video; give one.")
 
     @property
     def choice(self) -> dict[str, Any]:
-        """Arguments of `datasets.find_data`."""
+        """The choice of data, as arguments of `datasets.find_data`."""
         return {"mocap": self.mocap, "test_subjects": self.test_subjects}
 
     @property
@@ -67,18 +68,18 @@ class ExperimentOptions:
 
     @property
     def budget(self) -> Budget:
-        """The budget of a run; a `fraction` refers to all windows, with all test frames."""
+        """The budget of each run; a fraction applies to all windows, with all test frames."""
         if self.is_small and self.fraction is None:
             return QUICK
         return Budget(windows=None, fraction=self.fraction, test_frames=None)
 
     @property
-    def is_papers(self) -> bool:
+    def is_paper_setup(self) -> bool:
         """Whether sizes and budget are the paper's."""
         return not self.is_small and self.epochs is None and self.fraction is None
 
     def rows(self, experiment: Experiment) -> tuple[Row, ...]:
-        """Select the requested rows, in the table's order.
+        """Return the selected rows, in the table's order.
 
         Raises:
             UsageError: there is no such row.
@@ -98,16 +99,16 @@ class ExperimentOptions:
         source: ExperimentData | None = None,
         seed: int = 0,
     ) -> Run:
-        """Make a row's run with one seed; `source` is the data to pre-train on."""
+        """Return a row's run with one seed; `source` is the data for pre-training, if any."""
         recipe, before = self.recipe(data, experiment.frames, row, seed), None
         if source is not None and source.clips:
-            # Virtual cameras have no image size. All rows need the same normalisation.
+            # Virtual cameras have no image frame, so all rows normalise their input by person.
             person = self.recipe(source, experiment.frames, row, seed).normalisation
             recipe = replace(recipe, normalisation=person)
         if row.fine_tuned:
             assert source is not None
             first = self.recipe(source, experiment.frames, row, seed)
-            # Both runs need the same normalisation, and virtual cameras can have any frame rate.
+            # Both runs need the same normalisation; virtual cameras work at any frame rate.
             first = replace(first, normalisation=recipe.normalisation)
             if source.clips:
                 first = replace(first, fps=data.dataset.test[0].fps)
@@ -115,7 +116,7 @@ class ExperimentOptions:
         return Run(recipe=recipe, data=data, budget=self.budget, before=before)
 
     def recipe(self, data: ExperimentData, frames: int, row: Row, seed: int) -> Recipe:
-        """Make a row's training recipe; all rows of a table train in the same way."""
+        """Return the training recipe of a row; rows of a table differ only in `row.changes`."""
         if not self.is_small:
             name = None if data.clips else "paper"
             base = recipe_for(data.dataset.name, name)
@@ -141,7 +142,7 @@ class ExperimentOptions:
         return replace(base, mixed=0.0, **sizes | row.changes | own)
 
     def describe(self, runs: Iterable[tuple[int | None, int | None]]) -> str:
-        """Describe the budget in words; `runs` are pairs of epochs and windows per epoch."""
+        """Describe the budget in words; `runs` are (epochs, windows per epoch)."""
         epochs, windows = ({each or 0 for each in column} for column in zip(*runs, strict=True))
         size = "the paper's sizes"
         if self.is_small:

@@ -1,4 +1,4 @@
-"""A table of the paper as text, CSV and plot: our numbers next to the paper's."""
+"""A table of the paper as text, CSV and plot: our numbers, and the paper's with their marks."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 UNITS = {"pck": "%", "auc": "%"}
-"""Units of metrics that are not in mm."""
-MORE_IS_BETTER = ("pck", "auc")
+"""Units of the metrics that are not in mm."""
+HIGHER_IS_BETTER = ("pck", "auc")
 
 
 class RowResult(NamedTuple):
-    """The results of a row of a table, from one or several runs."""
+    """A row of a table and its runs, one per seed."""
 
     row: Row
     runs: ListOf[RunResult]
@@ -47,13 +47,13 @@ class RowResult(NamedTuple):
         return [run.means[metric] for run in self.runs]
 
     def column(self, name: str, metric: str) -> float:
-        """Average one column of the table over the runs."""
+        """Return the mean over the runs in one column of the table."""
         return mean_and_spread([run.columns[name][metric] for run in self.runs])[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsTable:
-    """A table with its data and training budget."""
+    """A table's results, with the data and the budget they were measured with."""
 
     experiment: Experiment
     data: ExperimentData
@@ -61,11 +61,11 @@ class ResultsTable:
     """The networks' budget, in words."""
     rows: ListOf[RowResult]
     can_confirm: bool = True
-    """Whether data and budget allow conclusions about the paper's results."""
+    """Whether data and budget are the paper's, so that the outcome can confirm or refute it."""
 
     @property
     def family(self) -> str:
-        """The columns to average over; empty: all."""
+        """The family of columns that the mean is over; empty: all columns."""
         is_same = self.data.dataset.name == self.experiment.dataset
         return self.experiment.family if is_same else ""
 
@@ -78,23 +78,23 @@ class ResultsTable:
         return published(self.experiment.dataset, self.experiment.keypoints or "gt")
 
     def key(self, metric: str) -> str:
-        """Return the key of the mean that the table prints."""
+        """Return the key of the printed mean in `RunResult.means`."""
         return f"{metric} of {self.family}" if self.family else metric
 
     @property
     def heading(self) -> str:
         return f"{self.experiment.title}\nData: {self.data.description}\nNetworks: {self.how}"
 
-    def papers(self, result: RowResult, metric: str) -> list[PublishedNumber]:
-        """Return the published numbers for a row: the paper's own, then others' measurements."""
+    def published_for(self, result: RowResult, metric: str) -> list[PublishedNumber]:
+        """Return a row's published numbers: the paper's, then those others measured for it."""
         return [
             number
             for number in self.published
             if number.metric == metric and (number.method, number.frames) == result.row.paper
         ]
 
-    def papers_own(self, result: RowResult, metric: str) -> PublishedNumber | None:
-        return next(iter(self.papers(result, metric)), None)
+    def paper_number(self, result: RowResult, metric: str) -> PublishedNumber | None:
+        return next(iter(self.published_for(result, metric)), None)
 
     def text(self) -> str:
         """Format the table for the terminal."""
@@ -102,13 +102,13 @@ class ResultsTable:
         parts = [self.heading, *(self._block(metric) for metric in metrics)]
         if not self.data.is_public:
             parts.append(
-                f"The paper's figures are for {self.paper_dataset} and ours are not, so they "
-                "cannot be compared."
+                f"The paper's figures are of {self.paper_dataset}, ours are not; they cannot be "
+                "compared."
             )
         if self.experiment.with_others:
             printed = [number for number in self.published if number.metric in metrics]
             titles = (METRICS[metric] for metric in metrics)
-            header = [f"published, {self.paper_dataset}", "f", *titles, "where"]
+            header = [f"published, {self.paper_dataset}", "f", *titles, "source"]
             parts.append(published_table(printed, metrics, header) if printed else "")
         note = self.experiment.note.format(protocol=self.data.protocol.name)
         marks = f"{READ}: in a public source; {UNVERIFIED}: not read in print, do not quote it."
@@ -130,24 +130,24 @@ class ResultsTable:
                     self._paper_cell(result, metric),
                 ]
             )
-            paper = self.papers_own(result, metric)
+            paper = self.paper_number(result, metric)
             if paper and set(columns) & set(paper.groups):
                 theirs = [f"{paper.groups[c]:.1f}" if c in paper.groups else "" for c in columns]
                 rows.append([f"  {paper.method}, paper, {UNVERIFIED}", "", "", *theirs])
         return aligned(rows, header, left=(0, len(header) - 1))
 
     def _paper_cell(self, result: RowResult, metric: str) -> str:
-        papers = self.papers(result, metric)
-        if not papers:
+        numbers = self.published_for(result, metric)
+        if not numbers:
             return result.row.missing
-        own, frames = papers[0], result.runs[0].frames
-        cells = [f"{number.value:.1f} {number.mark}" for number in papers]
-        cells[0] += "" if own.same_protocol else " by its own protocol"
-        cells[0] += f" (f={own.frames})" if own.frames != frames else ""
-        return "; ".join([cells[0], *(f"others, by ours: {cell}" for cell in cells[1:])])
+        paper, frames = numbers[0], result.runs[0].frames
+        cells = [f"{number.value:.1f} {number.mark}" for number in numbers]
+        cells[0] += "" if paper.same_protocol else " with its own protocol"
+        cells[0] += f" (f={paper.frames})" if paper.frames != frames else ""
+        return "; ".join([cells[0], *(f"others, with ours: {cell}" for cell in cells[1:])])
 
     def outcome(self) -> str:
-        """Describe, seed by seed, whether the second of the two compared rows is better."""
+        """State whether the second of the two compared rows is better, also seed by seed."""
         results = {result.row.name: result for result in self.rows}
         compared = self.experiment.compared
         if compared is None or not set(compared) <= set(results):
@@ -158,24 +158,26 @@ class ResultsTable:
         gains = [a - b for a, b in zip(before, after, strict=True)]
         mean, spread = mean_and_spread(gains)
         better = sum(gain > 0 for gain in gains)
-        paper, numbers = "", [self.papers_own(result, metric) for result in (without, with_it)]
+        paper, numbers = "", [self.paper_number(result, metric) for result in (without, with_it)]
         if numbers[0] and numbers[1]:
             gain = numbers[0].value - numbers[1].value
             mark = READ if numbers[0].mark == numbers[1].mark == READ else UNVERIFIED
             paper = f" The paper, on {self.paper_dataset}: {gain:.1f} mm better ({mark})."
             if not self.can_confirm:
-                paper += " With this budget and these data, ours neither confirms nor refutes it."
+                paper += (
+                    " At this budget, on these data, our result neither confirms nor refutes it."
+                )
         return (
             f'Outcome: "{with_it.row.label}" is {abs(mean):.1f} mm '
             f'{"better" if mean > 0 else "worse"} than "{without.row.label}"'
             + ("" if spread is None else f" (standard deviation over seeds {spread:.1f})")
-            + f", better with {better} of {len(gains)} seeds: "
+            + f", better for {better} of {len(gains)} seeds: "
             + ", ".join(f"{gain:+.1f}" for gain in gains)
             + f" mm.{paper}"
         )
 
     def per_run(self) -> Iterator[dict[str, Any]]:
-        """Yield one row per run."""
+        """Yield one CSV row per run."""
         for row, runs in self.rows:
             settings = {key: value for key, value in row.changes.items() if key != "model"}
             for run in runs:
@@ -195,11 +197,11 @@ class ResultsTable:
                 }
 
     def per_row(self) -> Iterator[dict[str, Any]]:
-        """Yield one row per table row and metric: mean, spread, and the paper's number."""
+        """Yield one CSV row per row and metric: mean, standard deviation and paper's number."""
         for result in self.rows:
             for metric in self.experiment.metrics:
                 mean, spread = mean_and_spread(result.values(self.key(metric)))
-                paper = self.papers_own(result, metric)
+                paper = self.paper_number(result, metric)
                 yield {
                     **{"row": result.row.name, "label": result.row.label},
                     **{"metric": self.key(metric), "mean": mean, "standard_deviation": spread},
@@ -213,18 +215,18 @@ class ResultsTable:
                 }
 
     def write(self, name: str, workspace: Workspace) -> list[Path]:
-        """Write a CSV of runs, a CSV of means, and a plot."""
+        """Write a CSV of the runs, a CSV of the means, and the plot."""
         return [
             workspace.write_csv(name, list(self.per_run())),
             workspace.write_csv(f"{name}_means", list(self.per_row())),
-            picture(self, workspace.path(name, ".png")),
+            draw_table(self, workspace.path(name, ".png")),
         ]
 
 
-def picture(table: ResultsTable, out: Path) -> Path:
-    """Plot a bar for each row's mean, a dot for each run, and the paper's number in brackets.
+def draw_table(table: ResultsTable, out: Path) -> Path:
+    """Draw a bar for each row's mean and a dot for each run, with the paper's number in brackets.
 
-    If the table has columns, plot the means by column below.
+    The means by column are drawn below, if the table has columns.
     """
     metrics, with_columns = table.experiment.metrics, table.experiment.with_columns
     bars, below = 0.3 + 0.42 * len(table.rows), 3.2 if with_columns else 0.0
@@ -236,14 +238,14 @@ def picture(table: ResultsTable, out: Path) -> Path:
         if below:
             _by_column(plain(figure.add_subplot(grid[1, number])), table, metric)
     key = "Bars: means; dots: runs"
-    if any(table.papers_own(result, metric) for result in table.rows for metric in metrics):
+    if any(table.paper_number(result, metric) for result in table.rows for metric in metrics):
         key += f"; in brackets: the paper, on {table.paper_dataset}"
     figure_title(figure, "\n".join((table.heading, key, table.outcome())))
     return draw.save(figure, out)
 
 
 def _bars(axes: Axes, table: ResultsTable, metric: str, *, first: bool) -> None:
-    """Draw one metric's panel; only the first panel has row names."""
+    """Draw the bars of one metric; only the first panel has the rows' names."""
     rows, key = table.rows, table.key(metric)
     most = max(max(result.values(key)) for result in rows)
     for place, result in enumerate(rows):
@@ -252,15 +254,15 @@ def _bars(axes: Axes, table: ResultsTable, metric: str, *, first: bool) -> None:
         axes.barh(place, mean, 0.6, color=COLOURS[0], alpha=0.75)
         axes.plot(values, [place] * len(values), "o", color=INK, markersize=3)
         label = f"{mean:.1f}" + ("" if spread is None else f" ± {spread:.1f}")
-        if paper := table.papers_own(result, metric):
+        if paper := table.paper_number(result, metric):
             protocol = "" if paper.same_protocol else ", another protocol"
             label += f"   [paper {paper.value:.1f}, f={paper.frames}, {paper.mark}{protocol}]"
         axes.text(max(values) + 0.04 * most, place, label, va="center", fontsize=NOTE_PT, color=INK)
     axes.set_yticks(range(len(rows)), [result.row.label for result in rows] if first else [])
     axes.invert_yaxis()
-    with_paper = any(table.papers_own(result, metric) for result in rows)
+    with_paper = any(table.paper_number(result, metric) for result in rows)
     axes.set_xlim(0, (1.95 if with_paper else 1.4) * most)
-    better = "more" if metric in MORE_IS_BETTER else "less"
+    better = "higher" if metric in HIGHER_IS_BETTER else "lower"
     unit, of = UNITS.get(metric, "mm"), f", {table.family}" if table.family else ""
     axes.set_xlabel(f"{METRICS[metric]}{of}, {unit}; {better} is better")
     axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= most])

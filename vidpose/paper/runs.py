@@ -1,7 +1,7 @@
-"""Runs of an experiment, trained like `vidpose train` and evaluated like `vidpose eval`.
+"""Runs of an experiment, trained as by `vidpose train` and evaluated as by `vidpose eval`.
 
-A run's folder name identifies all its settings, so tables share runs, finished runs are not
-repeated, and interrupted ones are resumed.
+The name of a run's folder has a checksum of everything that determines its numbers. So tables
+share runs, no run is repeated, and an interrupted one is resumed.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ QUICK_VAL_WINDOWS = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Limits of a run's training and evaluation data."""
+    """How many windows a run trains on, and how many frames it is evaluated on."""
 
     windows: int | None
     """Windows per epoch; None: all."""
     fraction: float | None
-    """Fraction of all windows, instead of `windows`."""
+    """Share of all windows in an epoch; replaces `windows`."""
     test_frames: int | None
     """Approximate number of test frames; None: all."""
 
-    def of(self, everything: int) -> int:
-        """Compute the windows per epoch from the number of all windows."""
+    def of(self, total: int) -> int:
+        """Return the windows per epoch if there are `total`."""
         if self.fraction is not None:
-            return max(1, round(self.fraction * everything))
-        return everything if self.windows is None else min(self.windows, everything)
+            return max(1, round(self.fraction * total))
+        return total if self.windows is None else min(self.windows, total)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,16 @@ class Run:
     data: ExperimentData = field(repr=False)
     budget: Budget
     before: Run | None = None
-    """The run that provides the initial weights."""
+    """The run whose weights initialise this one."""
 
     def identity(self) -> dict[str, Any]:
-        """All settings that determine the results; JSON values, with the keys of existing runs."""
+        """Return everything that determines the numbers, as JSON values.
+
+        Keys are fixed: folders of finished runs are named by a checksum of them.
+        """
         recipe = self.recipe.to_dict()
         recipe["singles"] = recipe.pop("single_frame")
-        del recipe["mixed"]  # 0 in all of them
+        del recipe["mixed"]  # always 0
         return {
             "recipe": recipe,
             "material": self.data.identity,
@@ -86,10 +89,10 @@ class Run:
         }
 
     def folder(self, runs: Path) -> Path:
-        """The run's folder, named by the network and a checksum of the identity."""
-        mark = zlib.crc32(json.dumps(self.identity(), sort_keys=True).encode())
+        """Return the run's folder, named by model, window, seed and a checksum of `identity`."""
+        checksum = zlib.crc32(json.dumps(self.identity(), sort_keys=True).encode())
         r = self.recipe
-        return runs / f"{r.model}-f{r.frames}-seed{r.seed}-{mark:08x}"
+        return runs / f"{r.model}-f{r.frames}-seed{r.seed}-{checksum:08x}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,7 @@ class RunResult:
     parameters: int
     keypoints: str
     means: dict[str, float]
-    """The protocol's means by key of `METRICS`."""
+    """By key of `METRICS`: the protocol's mean."""
     columns: dict[str, dict[str, float]]
     """Means by column and key."""
     epochs: int | None = None
@@ -113,7 +116,7 @@ class RunResult:
 
 
 def complete(run: Run, workspace: Workspace) -> RunResult:
-    """Train and evaluate a run, resuming it if interrupted, or read its result if finished."""
+    """Train and evaluate a run, resume an interrupted one, or read the result of a finished one."""
     folder = run.folder(workspace.runs)
     path = folder / "result.json"
     if (found := _read(path)) is not None:
@@ -134,7 +137,7 @@ def complete(run: Run, workspace: Workspace) -> RunResult:
 
 
 def trained(run: Run, workspace: Workspace) -> Checkpoint:
-    """Train a run to its end, if it is not finished, and return its best weights."""
+    """Train a run to its end, resuming it if needed, and load its best weights."""
     folder = RunFolder(run.folder(workspace.runs))
     if not _is_finished(folder, run.recipe.epochs):
         resume = folder.state.exists()
@@ -160,7 +163,7 @@ def _is_finished(folder: RunFolder, epochs: int) -> bool:
 
 
 def training_data(run: Run, device: torch.device, *, by_count: bool = False) -> TrainingData:
-    """Make a run's training data, cut to its budget; `by_count` as in `mocap_data`."""
+    """Return a run's training data within its budget; `by_count` as in `mocap_data`."""
     budget, recipe, dataset = run.budget, run.recipe, run.data.dataset
     if run.data.clips:
         clean = dataset.keypoints == "clean"
@@ -180,7 +183,7 @@ def training_data(run: Run, device: torch.device, *, by_count: bool = False) -> 
 
 
 class FirstSamples:
-    """The first samples of each epoch of a source that shuffles every epoch."""
+    """The first samples of every epoch of a source, which reshuffles for each epoch."""
 
     def __init__(self, source: Source, samples: int) -> None:
         self.samples, self.on_host = samples, source.on_host
@@ -194,15 +197,15 @@ class FirstSamples:
         return Batch(batch.inputs[:mine], batch.targets[:mine], batch.start, total)
 
 
-def downsampled(samples: Samples, count: int) -> Samples:
-    """Take about `count` evenly spaced samples."""
+def thinned(samples: Samples, count: int) -> Samples:
+    """Keep about `count` of the samples, evenly spaced."""
     if len(samples) <= count:
         return samples
     return FixedWindows(*samples[torch.linspace(0, len(samples) - 1, count).long()])
 
 
 def result_of(evaluation: Evaluation, checkpoint: Checkpoint, data: ExperimentData) -> RunResult:
-    """Extract a table's values from an evaluation."""
+    """Extract a table's numbers from an evaluation."""
     columns: dict[str, list[SequenceErrors]] = {}
     for sequence in chain(*evaluation.groups.values()):
         columns.setdefault(data.column(sequence), []).append(sequence)
@@ -229,14 +232,14 @@ def _read(path: Path) -> RunResult | None:
     """Read the result of a finished run; None if there is none.
 
     Raises:
-        DataError: the file is not a result.
+        DataError: the file is not such a result.
     """
     if not path.exists():
         return None
     with reading(path, DataError, "is not a result of `vidpose paper`", "delete its folder"):
         content = parse_object("the file", path.read_bytes())
         if content.pop("format") != FORMAT:
-            raise ValueError(f"it is not of the format {FORMAT}")
+            raise ValueError(f"its format is not {FORMAT}")
         result = RunResult(**content)
         for name, value in result.means.items():
             if not isinstance(value, float):
@@ -245,5 +248,5 @@ def _read(path: Path) -> RunResult | None:
 
 
 def mean_and_spread(values: list[float]) -> tuple[float, float | None]:
-    """Compute mean and standard deviation (n - 1) over runs; None for a single run."""
+    """Mean and standard deviation (n - 1) over runs; the latter is None for a single run."""
     return mean(values), stdev(values) if len(values) > 1 else None

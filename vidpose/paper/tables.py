@@ -10,8 +10,8 @@ from vidpose.evaluation.published import BASELINE, CPN, POSEFORMER
 
 SMALL: dict[str, Any] = {"embed_dim": 16, "depth": 2, "frames": 9}
 PAPER_SIZE: dict[str, Any] = {"embed_dim": 32, "depth": 4}
-LOST = "not recovered"
-"""Instead of a number of the paper that is not known."""
+NOT_RECOVERED = "not recovered"
+"""Shown in place of a number of the paper that could not be recovered."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Row:
     """Its name for `--only`."""
     label: str
     changes: dict[str, Any] = field(default_factory=dict)
-    """Changes to the recipe's fields."""
+    """Changed fields of the recipe."""
     paper: tuple[str, int] | None = None
-    """Method and window of the paper's own number, in `published.PUBLISHED`."""
+    """Method and window of the paper's number, in `published.PUBLISHED`."""
     missing: str = ""
-    """Why there is no number of the paper."""
+    """Why the paper's number is missing."""
     fine_tuned: bool = False
-    """Whether it is pre-trained on Human3.6M or its replacement."""
+    """Whether it is fine-tuned from a network trained on Human3.6M or its replacement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,22 +40,22 @@ class Experiment:
     """The paper's dataset, a key of `datasets.PUBLIC`."""
     metrics: tuple[str, ...]
     rows: Callable[[dict[str, Any]], tuple[Row, ...]]
-    """Makes the rows from the sizes of a PoseFormer."""
+    """Maps the sizes of a PoseFormer, `SMALL` or `PAPER_SIZE`, to the rows."""
     keypoints: str | None = None
     frames: int = 9
     """The paper's window."""
     family: str = ""
-    """Columns to average over (`evaluate.Evaluation.families`); empty: all."""
+    """The family of columns that the mean is over (`evaluate.Evaluation.families`); empty: all."""
     with_columns: bool = True
     with_others: bool = True
-    """Whether to list published results of other networks."""
+    """Whether to print published results of other networks."""
     note: str = ""
     compared: tuple[str, str] | None = None
-    """Two rows to compare, without and with the component that the table is about."""
+    """The two rows that the table compares: without and with."""
 
 
 def _networks(sizes: dict[str, Any], paper_frames: int) -> tuple[Row, ...]:
-    """PoseFormer and its competitors; VideoPose3D's windows are powers of three."""
+    """PoseFormer and the networks to compare it with."""
     return (
         Row("poseformer", "PoseFormer", paper=(POSEFORMER, paper_frames)),
         Row("temporal", "temporal baseline", _temporal(sizes)),
@@ -65,7 +65,7 @@ def _networks(sizes: dict[str, Any], paper_frames: int) -> tuple[Row, ...]:
 
 
 def _temporal(sizes: dict[str, Any]) -> dict[str, Any]:
-    """Give the temporal baseline the width of PoseFormer's temporal stage."""
+    """The temporal baseline, as wide as PoseFormer's temporal stage."""
     return {"model": "temporal", "embed_dim": 17 * sizes["embed_dim"]}
 
 
@@ -74,14 +74,14 @@ def _ablation(sizes: dict[str, Any]) -> tuple[Row, ...]:
     return (
         Row("baseline", "no spatial stage", _temporal(sizes), paper=(BASELINE, 9)),
         Row("full", "both stages, both embeddings", paper=(POSEFORMER, 9)),
-        Row("spatial", "spatial embedding only", no_frames, missing=LOST),
-        Row("temporal", "temporal embedding only", no_joints, missing=LOST),
-        Row("none", "no positional embedding", no_joints | no_frames, missing=LOST),
+        Row("spatial", "spatial embedding only", no_frames, missing=NOT_RECOVERED),
+        Row("temporal", "temporal embedding only", no_joints, missing=NOT_RECOVERED),
+        Row("none", "no positional embedding", no_joints | no_frames, missing=NOT_RECOVERED),
     )
 
 
 def _sizes(sizes: dict[str, Any]) -> tuple[Row, ...]:
-    """Sizes around the paper's choice, (c, L_S, L_T) = (32, 4, 4), or half of it."""
+    """Sizes around the paper's choice, (c, L_S, L_T) = (32, 4, 4), or around half of it."""
     c, depth = sizes["embed_dim"], sizes["depth"]
     half, more = depth // 2, depth + depth // 2
     settings = (
@@ -95,14 +95,14 @@ def _sizes(sizes: dict[str, Any]) -> tuple[Row, ...]:
             f"c={width}, L_S={spatial}, L_T={temporal}",
             {"embed_dim": width, "depth": spatial, "temporal_depth": temporal},
             paper=(POSEFORMER, 9) if (width, spatial, temporal) == chosen else None,
-            missing=LOST,
+            missing=NOT_RECOVERED,
         )
         for width, spatial, temporal in settings
     )
 
 
 SCRATCH, TUNED = (f"{POSEFORMER}, from {start}" for start in ("scratch", "Human3.6M"))
-"""The paper's methods in Table 7."""
+"""Methods of Table 7, as in `published.PUBLISHED`."""
 
 
 def _humaneva(sizes: dict[str, Any]) -> tuple[Row, ...]:
@@ -135,10 +135,9 @@ EXPERIMENTS = {
         metrics=("pck", "auc", "mpjpe_mm"),
         rows=lambda sizes: _networks(sizes, 9),
         with_columns=False,
-        note="Ours are measured with protocol {protocol}: the root at 0; on MPI-INF-3DHP, valid "
-        "test frames only, PCK and AUC over 14 joints. The paper's own protocol was never "
-        "released; its 77.1 mm cannot be compared with the 57.7 mm that others measured for it "
-        "with this protocol.",
+        note="Our numbers use protocol {protocol}: root at 0, valid test frames of MPI-INF-3DHP, "
+        "PCK and AUC over 14 joints. The paper's protocol was never released: do not compare its "
+        "77.1 mm with the 57.7 mm that others measured for PoseFormer with this protocol.",
     ),
     "table4": Experiment(
         title="Table 4: with and without the spatial stage, and the positional embeddings",

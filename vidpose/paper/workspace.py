@@ -1,4 +1,4 @@
-"""The environment of an experiment."""
+"""The folders, device and callbacks of an experiment."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from vidpose.utils.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """Folders, device and event receivers of an experiment."""
+    """The folders, device and callbacks of an experiment."""
 
     out: Path
-    """Folder for tables, plots and runs."""
+    """The folder for tables, plots and runs."""
     data: Path
     """Folder with the datasets."""
     device: torch.device
@@ -36,7 +36,7 @@ class Workspace:
         return self.out / f"{name}{suffix}"
 
     def write_csv(self, name: str, rows: ListOf[dict[str, Any]]) -> Path:
-        """Write one line per row; columns in order of their first appearance in the rows."""
+        """Write one line per row; columns in the order of their first appearance."""
         path = self.path(name, ".csv")
         columns = list(dict.fromkeys(column for row in rows for column in row))
         with replacing(path) as temporary, open(temporary, "w", newline="") as stream:
@@ -47,7 +47,7 @@ class Workspace:
 
 
 def _cell(value: Any) -> Any:
-    """Return None, an empty cell, for NaN and infinity."""
+    """Round floats; NaN and infinity become None, an empty cell."""
     if not isinstance(value, float):
         return value
     return round(value, 6) if math.isfinite(value) else None
