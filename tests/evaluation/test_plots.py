@@ -61,7 +61,7 @@ def test_several_checkpoints_share_plots(evaluation: Evaluation, tmp_path: Path)
     assert {f"joints_by_action_{i}" for i in (1, 2, 3)} < set(drawn)
     for colour in COLOURS[:3]:
         assert pixels(drawn["joints"], colour) > 5_000
-    with pytest.raises(UsageError, match="8 weights are too many for one plot; compare 7"):
+    with pytest.raises(UsageError, match="8 weights are too many for one plot; compare at most 7"):
         plots.draw_all(tmp_path, [evaluation] * 8)
 
 

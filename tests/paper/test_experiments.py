@@ -192,8 +192,8 @@ def test_table7_pre_trains_on_motion_capture(tiny: Path, tmp_path: Path) -> None
 def test_paper_size_on_motion_capture_trains_a_poseformer() -> None:
     chosen = ExperimentOptions(size="paper")
     row = Row("poseformer", "PoseFormer")
-    stand = SimpleNamespace(clips=("some",), dataset=SimpleNamespace(name="mocap"))
-    recipe = chosen.recipe(stand, 27, row, 0)  # type: ignore[arg-type]
+    data = SimpleNamespace(clips=("some",), dataset=SimpleNamespace(name="mocap"))
+    recipe = chosen.recipe(data, 27, row, 0)  # type: ignore[arg-type]
     assert recipe.model == "poseformer"
     assert (recipe.optimizer, recipe.epochs, recipe.windows) == ("muon", 10, 16_384)
 

@@ -32,8 +32,8 @@ ADULT_LEG_M = (0.5, 1.2)
 LONGEST_STEP_S = 0.1
 """No interpolation between samples further apart."""
 ALLOWED_CELLS, MAX_CELLS_PER_CHARACTER = 1_000_000, 10
-"""A TRC table may have so many cells in any case, or so many per character of its file. Lines may
-end early, but short lines must not expand to a huge table."""
+"""Limits on a TRC table, in cells; the larger of the two applies. Lines may end early, but short
+lines must not expand to a huge table."""
 SAME_TIME_S = 0.001
 """Times that differ by less count as equal, because files round them."""
 
@@ -96,7 +96,7 @@ class Reference:
 def read_reference(
     path: Path, fps: float | None = None, times: NDArray[np.float64] | None = None
 ) -> Reference:
-    """Read a file to measure against; the suffix tells its format.
+    """Read a file to measure against, in the format of its suffix.
 
     Args:
         path: .npz of vidpose, .trc, .c3d, .bvh or .npy.

@@ -70,10 +70,10 @@ def joint_errors(name: str, workspace: Workspace, options: ExperimentOptions) ->
             + "\n".join(f"{e.label}: {e.value('mpjpe_mm', shown):.1f} mm" for e in measured)
         )
     )
-    picture = workspace.path(name, ".png")
+    out = workspace.path(name, ".png")
     return [
         workspace.write_csv(name, [row for e in measured for row in _error_rows(e, shown)]),
-        plots.joint_errors(measured, picture, shown, f"Networks: {how}"),
+        plots.joint_errors(measured, out, shown, f"Networks: {how}"),
     ]
 
 

@@ -167,8 +167,8 @@ def find_sequence(data: ExperimentData, name: str | None, like: str = "Sitting")
         if sequence.name == name:
             return sequence
     raise UsageError(
-        f"--sequence {name}: there is no such sequence; choose one of the {len(sequences)}, whose "
-        f"names are like {sequences[0].name} (subject/action/camera)."
+        f"--sequence {name}: there is no such sequence; choose one of {len(sequences)}, such as "
+        f"{sequences[0].name} (subject/action/camera)."
     )
 
 
