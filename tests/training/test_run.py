@@ -171,7 +171,7 @@ def test_two_sources_and_validation_subjects(tmp_path: Path) -> None:
     assert weights is not None
     cameras = VirtualCameras([*first, *second], weights=weights)
     random = RandomTensors(torch.Generator().manual_seed(0), torch.device("cpu"))
-    clips, places = cameras._moments(4000, random)
+    clips, places = cameras._draw_centres(4000, random)
     assert (clips >= len(first)).float().mean().item() == pytest.approx(0.25, abs=0.03)
     lengths = torch.tensor([len(clip.joints) for clip in [*first, *second]])[clips]
     assert bool((places >= 0).all() and (places < lengths).all())

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_NUMBERED = 30
+MAX_NUMBERED = 30
 """Heat maps with at most this many columns show their numbers."""
 
 

@@ -197,7 +197,7 @@ class FirstSamples:
         return Batch(batch.inputs[:mine], batch.targets[:mine], batch.start, total)
 
 
-def thinned(samples: Samples, count: int) -> Samples:
+def downsampled(samples: Samples, count: int) -> Samples:
     """Keep about `count` of the samples, evenly spaced."""
     if len(samples) <= count:
         return samples
