@@ -124,7 +124,7 @@ def test_a_person_present_in_one_frame_is_not_the_best_match() -> None:
 def test_no_overlap_in_time() -> None:
     result = make_result(frames=10)
     late = of_result(make_result(frames=10, timestamps=20 + np.arange(10) / 29.97), "late")
-    with pytest.raises(UsageError, match=r"from 0\.00 to 0\.30 s and late from 20\.00 .*--offset"):
+    with pytest.raises(UsageError, match=r"covers 0\.00 to 0\.30 s and late 20\.00 .*--offset"):
         measure(result, late, "root", label="me")
     assert measure(result, late, "root", label="me", offset_s=-20.0)[0].mean_mm < 1e-3
     slow = of_result(make_result(frames=2, timestamps=np.array([-0.05, 0.35])), "slow")
