@@ -103,7 +103,7 @@ def test_results_of_vidpose(tmp_path: Path) -> None:
     np.testing.assert_allclose(last.joints_3d, result.joints_camera()[1, 3:5])
     assert first.focal_px == 700
     save(make_result(root_3d=np.full((2, 5, 3), np.nan, np.float32)), tmp_path / "lost.npz")
-    with pytest.raises(DataError, match=r"lost\.npz: root_3d: expected the place of a person"):
+    with pytest.raises(DataError, match=r"lost\.npz: root_3d: expected a person's position"):
         open_dataset("custom", tmp_path)
 
 

@@ -242,7 +242,7 @@ def test_a_subject_without_cameras(made: Path, tmp_path: Path) -> None:
 
     changed(made, tmp_path, WORLD, rename)
     folder = changed(tmp_path, tmp_path / "both", DETECTED, rename)
-    with pytest.raises(DataError, match="the cameras that saw S2 are not known"):
+    with pytest.raises(DataError, match="the cameras of S2 are not known"):
         open_dataset("h36m", folder, train_subjects=["S2"], test_subjects=["S1"])
 
 

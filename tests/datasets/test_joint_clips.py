@@ -67,7 +67,7 @@ def test_coco_joints_are_converted(tmp_path: Path) -> None:
         ({"fps": 0.0}, "fps: expected a number"),
         ({"fps": "fast"}, "fps: expected a number"),
         ({"unit_m": np.nan}, "unit_m: expected a number"),
-        ({"valid": np.ones(3, bool)}, "valid must be a true or false"),
+        ({"valid": np.ones(3, bool)}, "valid must be one bool"),
         ({"starts": np.array([0, 900])}, "starts must rise, and stay within the 200 frames"),
         ({"starts": np.array([0.5, 1.5])}, "starts must be whole numbers"),
         ({"starts": np.array([0, 9]), "clips": np.array(["a", "b"])}, "clips must name each"),

@@ -153,7 +153,7 @@ def check_effects(options: TrainOptions, recipe: Recipe, changes: dict[str, Any]
             raise UsageError(f"{flag(name)} has no effect {why}; leave it out.")
     if recipe.single_frame and options.init_from is None and not options.resume:
         raise UsageError(
-            "--single-frame does not train the temporal attention; add --init-from with weights "
+            "--single-frame does not train the temporal attention; give --init-from weights "
             "that were trained on windows."
         )
 
