@@ -211,7 +211,7 @@ def test_a_damaged_fine_tuning_run_asks_for_its_initial_weights(tmp_path: Path) 
     run_mocap(mocap, tmp_path / "run", init_from=first, **how)
     (tmp_path / "run" / "state.pt").write_bytes(b"damaged")
     before = sorted((tmp_path / "run").iterdir())
-    with pytest.raises(UsageError, match="give --init-from, the weights that it began with"):
+    with pytest.raises(UsageError, match="add --init-from with its initial weights"):
         run_mocap(mocap, tmp_path / "run", resume=True, **how)
     assert sorted((tmp_path / "run").iterdir()) == before
     again = run_mocap(mocap, tmp_path / "run", resume=True, init_from=first, **how)
