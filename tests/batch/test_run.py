@@ -203,7 +203,7 @@ def test_the_cache_of_a_job_killed_while_drawing_is_removed(
 def test_invalid_options_are_reported_once_before_any_work(
     clips: Path, tmp_path: Path, weights: Path
 ) -> None:
-    with pytest.raises(UsageError, match="give --world"):
+    with pytest.raises(UsageError, match="--camera-pitch needs --world"):
         infer_many([clips], tmp_path / "out", weights=weights, camera_pitch=5.0)
     assert not (tmp_path / "out").exists()
 

@@ -485,5 +485,5 @@ def test_a_gpu_that_is_too_small_gets_less_at_once(detect_every: int) -> None:
     for whole, parts in zip(*found, strict=True):
         np.testing.assert_array_equal(parts.keypoints, whole.keypoints)
     notes = " ".join(detector.notes)
-    assert "person crops were computed " in notes
-    assert ("frames for person detection were computed 1 at" in notes) == (detect_every == 1)
+    assert "person crops were then computed " in notes
+    assert ("frames for person detection were then computed 1 at" in notes) == (detect_every == 1)

@@ -110,7 +110,7 @@ def test_weights_are_evaluated_without_training(tiny: Path, tmp_path: Path) -> N
     (row,) = read(tmp_path / "out" / "table2.csv")
     assert row["label"] == "mine"
     assert row["keypoints"] == "gt"
-    assert "format, true 2D joints" in "\n".join(map(str, said))
+    assert "layout, true 2D joints" in "\n".join(map(str, said))
     assert "weights as given" in "\n".join(map(str, said))
     with pytest.raises(UsageError, match="evaluated without training; omit --only"):
         rerun("table2", tmp_path, tiny, weights=(str(weights),), epochs=3)
