@@ -1,7 +1,7 @@
 """Sizes and passes of the embedded detector compared on real video.
 
     python benchmarks/detector_sizes.py FOLDER [--demo demo_videos/demo.mp4]
-        [-o outputs/detector_sizes.md]
+        [--sizes mixed ...] [-o outputs/detector_sizes.md]
 
 FOLDER contains the videos of `demo_videos/fetch_more.py`: an athlete filmed by four calibrated
 cameras. Columns:
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,8 @@ from multiview import Calibrated, Detected, Truth, detect
 from real_cameras import LIMBS, detect_all, errors, main_person
 
 from vidpose.camera import assumed_focal_px
-from vidpose.detect.blazepose_network import Networks
+from vidpose.detect.blazepose_network import SIZES, Networks
 from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
-from vidpose.options import DetectorOptions, options_of
 from vidpose.postprocess.refinement import refine
 from vidpose.utils.files import check_writable
 
@@ -86,7 +86,7 @@ def row(
     )
 
 
-def measure(folder: Path, demo: Path, out: Path) -> None:
+def measure(folder: Path, demo: Path, sizes: Sequence[str], out: Path) -> None:
     check_writable(out)
     lifter, rows = Lifter(load_lifter_checkpoint("default")), []
     if importlib.util.find_spec("mediapipe"):
@@ -95,7 +95,7 @@ def measure(folder: Path, demo: Path, out: Path) -> None:
         theirs = row(folder, demo, lifter, "full", True, MediaPipeNetworks())
         rows.append(("mediapipe 0.10.21", "2", *theirs))
     for flip_test in (True, False):
-        for size in options_of(DetectorOptions)["detector_size"].choices:
+        for size in sizes:
             found = row(folder, demo, lifter, size, flip_test, None)
             rows.append((size, "2" if flip_test else "1", *found))
     publish(
@@ -107,9 +107,10 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--demo", type=Path, default=DEMO)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES)
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/detector_sizes.md"))
     given = parser.parse_args()
-    measure(given.folder, given.demo, given.out)
+    measure(given.folder, given.demo, given.sizes, given.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Errors of the embedded detector's knees and ankles against hand annotations; pixels.
 
     python benchmarks/marked_legs.py [--demo demo_videos/demo.mp4] [--more demo_videos/more]
-        [--each] [-o outputs/marked_legs.md]
+        [--sizes mixed ...] [--each] [-o outputs/marked_legs.md]
 
 Measures every size of the landmark network, without and with test-time flip augmentation, as
 detected and after tracking as in `vidpose infer`. --more is the folder of
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -33,9 +33,10 @@ from numpy.typing import NDArray
 
 from vidpose.detect import open_detector
 from vidpose.detect.base import Detector
+from vidpose.detect.blazepose_network import SIZES
 from vidpose.detect.video_detections import VideoDetections
 from vidpose.errors import DataError
-from vidpose.options import DetectorOptions, options_of
+from vidpose.options import DetectorOptions
 from vidpose.skeleton import H36M17
 from vidpose.tracking.collector import PoseCollector
 from vidpose.utils.files import check_writable, sha256
@@ -206,10 +207,10 @@ def row(marks: list[Mark], found: list[Floats]) -> Iterator[str]:
     yield f"{wrong.count('not found')} of {len(marks)}"
 
 
-def measure(marks: dict[Path, list[Mark]], each: bool) -> str:
+def measure(marks: dict[Path, list[Mark]], sizes: Sequence[str], each: bool) -> str:
     all_marks = [mark for some in marks.values() for mark in some]
     rows, wrong = [], []
-    for size in options_of(DetectorOptions)["detector_size"].choices:
+    for size in sizes:
         for flip_test in (False, True):
             options = DetectorOptions(detector="mediapipe", detector_size=size, flip_test=flip_test)
             found: dict[str, list[Floats]] = {}
@@ -245,12 +246,14 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--demo", type=Path, default=DEMO)
     parser.add_argument("--more", type=Path, default=ROOT / "demo_videos" / "more")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES)
     parser.add_argument("--each", action="store_true", help="list frames with errors")
     parser.add_argument("-o", "--out", type=Path, default=Path("outputs/marked_legs.md"))
     given = parser.parse_args()
     check_writable(given.out)
     publish(
-        measure(read_marks({"demo.mp4": given.demo, "more": given.more}), given.each), given.out
+        measure(read_marks({"demo.mp4": given.demo, "more": given.more}), given.sizes, given.each),
+        given.out,
     )
 
 

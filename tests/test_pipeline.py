@@ -306,7 +306,7 @@ def test_a_result_beyond_the_memory_is_refused_and_its_detections_are_kept(
         longest=2,
         report=into(lines),
     )
-    assert "Kept the 2 of 4 people who are seen longest." in lines
+    assert "Kept the 2 of 4 people who are visible longest." in lines
     assert result.meta["options"]["longest"] == 2
     np.testing.assert_array_equal(result.joints_3d, everybody.joints_3d[:2])
 

@@ -214,7 +214,7 @@ class DetectorOptions(Options):
     )
     longest: int | None = option(
         None,
-        "Keep only the N people who are seen longest.",
+        "Keep only the N people who are visible longest.",
         DETECTOR,
         default_text="everybody",
         metavar="N",

@@ -232,7 +232,9 @@ class Predictor:
         def before_arrays(people: int, left_out: int, frames: int) -> None:
             if left_out:
                 report(
-                    Info(f"Kept the {people} of {people + left_out} people who are seen longest.")
+                    Info(
+                        f"Kept the {people} of {people + left_out} people who are visible longest."
+                    )
                 )
             check_memory(people, frames, self.options, cache)
 

@@ -126,7 +126,7 @@ def test_only_up_to_date_results_are_skipped(
         assert run(**more) == ["done", "done", "failed"]
         assert run(**more) == ["was there", "was there", "failed"]
     assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
-    # There is one person, so those seen longest are everybody.
+    # There is one person, so those visible longest are everybody.
     assert run(focal_px=80.0, flip=False, longest=1) == ["was there", "was there", "failed"]
     (out / "a.npz").write_bytes((out / "a.npz").read_bytes()[:500])
     (out / "sub" / "b.npz").unlink()

@@ -85,7 +85,7 @@ def test_of_many_people_those_who_are_seen_longest() -> None:
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [f"person {n}" for n in (1, 2, 3, 4)]
     title = figure.get_suptitle()
-    assert title.startswith("me: the 4 of 6 people who are seen longest")
+    assert title.startswith("me: the 4 of 6 people who are visible longest")
 
 
 def test_axes_have_names_with_units() -> None:

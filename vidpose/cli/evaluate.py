@@ -165,7 +165,7 @@ def evaluate(
     "--person",
     type=Number(int),
     metavar="ID",
-    help="The person in --result or --video. [default: the one seen longest]",
+    help="The person in --result or --video. [default: the one visible longest]",
 )
 @click.option(
     "--sequence", metavar="SUBJECT/ACTION/CAMERA", help="figure4 to figure6: use a test sequence."

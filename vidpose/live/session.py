@@ -410,7 +410,7 @@ def _poses(
             if kept <= 1:
                 raise
             longest = kept // 2
-            report(Warn(f"Memory is short: only the {longest} people seen longest are kept."))
+            report(Warn(f"Memory is short: only the {longest} people visible longest are kept."))
     return replace(poses, fps=average_fps(poses.timestamps, source.fps))
 
 

@@ -108,7 +108,7 @@ JITTER_REACH_S = 0.3
 UNSEEN_SHARE = 0.5
 """A joint that is not visible in this share of a person's frames is reported as guessed."""
 MOST_PEOPLE = 8
-"""Maximum number of people to print: those who are seen longest."""
+"""Maximum number of people to print: those who are visible longest."""
 
 Series = NDArray[np.float32]
 

@@ -46,7 +46,7 @@ PAGE_IN = 7.0
 LETTERS_AN_INCH = 12.5
 """Characters per inch in titles."""
 MOST_PEOPLE = 4
-"""Maximum number of people in a plot: those who are seen longest."""
+"""Maximum number of people in a plot: those who are visible longest."""
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -69,7 +69,7 @@ def plot(
         result: the result; positions are in the world frame if it has one, else in the camera
             frame.
         what: one of `PLOTS`.
-        person: id of the only person to draw; by default the `MOST_PEOPLE` who are seen longest.
+        person: id of the only person to draw; by default the `MOST_PEOPLE` who are visible longest.
         joints: joints to draw; by default the hip for trajectories and `SPEED_JOINTS` for speeds.
         name: name of the result, for the title.
 
@@ -93,7 +93,7 @@ def plot(
         raise UsageError("there is nobody in this result.")
     shown = f"{name}: " if name else ""
     if len(rows) < result.people and person is None:
-        shown = f"{shown}the {len(rows)} of {result.people} people who are seen longest, "
+        shown = f"{shown}the {len(rows)} of {result.people} people who are visible longest, "
     figure: Figure = PLOTS[what](result, rows, tuple(joints), shown)
     return figure
 
