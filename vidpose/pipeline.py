@@ -229,12 +229,10 @@ class Predictor:
         for frame in detections:
             collector.add(frame)
 
-        def before_arrays(people: int, left_out: int, frames: int) -> None:
-            if left_out:
+        def before_arrays(people: int, dropped: int, frames: int) -> None:
+            if dropped:
                 report(
-                    Info(
-                        f"Kept the {people} of {people + left_out} people who are visible longest."
-                    )
+                    Info(f"Kept the {people} of {people + dropped} people who are visible longest.")
                 )
             check_memory(people, frames, self.options, cache)
 

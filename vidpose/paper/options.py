@@ -101,18 +101,17 @@ class ExperimentOptions:
     ) -> Run:
         """Return a row's run with one seed; `source` is the data for pre-training, if any."""
         recipe, before = self.recipe(data, experiment.frames, row, seed), None
-        if source is not None and source.clips:
-            # Virtual cameras have no image frame, so all rows normalise their input by person.
-            person = self.recipe(source, experiment.frames, row, seed).normalisation
-            recipe = replace(recipe, normalisation=person)
-        if row.fine_tuned:
-            assert source is not None
+        assert source is not None or not row.fine_tuned
+        if source is not None:
             first = self.recipe(source, experiment.frames, row, seed)
-            # Both runs need the same normalisation; virtual cameras work at any frame rate.
-            first = replace(first, normalisation=recipe.normalisation)
             if source.clips:
+                # Virtual cameras have no image frame, so all rows normalise their input by person,
+                # and they work at any frame rate.
+                recipe = replace(recipe, normalisation=first.normalisation)
                 first = replace(first, fps=data.dataset.test[0].fps)
-            before = Run(recipe=first, data=source, budget=self.budget)
+            if row.fine_tuned:
+                first = replace(first, normalisation=recipe.normalisation)  # both need the same
+                before = Run(recipe=first, data=source, budget=self.budget)
         return Run(recipe=recipe, data=data, budget=self.budget, before=before)
 
     def recipe(self, data: ExperimentData, frames: int, row: Row, seed: int) -> Recipe:
