@@ -396,11 +396,11 @@ def test_weights_by_name(cache: dict[str, Path], hrnet_file: Path, rtmdet_file: 
         (
             "hrnet",
             {},
-            "HRNet has no weights here: run `vidpose weights fetch hrnet-w32`, or .*--po",
+            "HRNet and RTMDet .* run `vidpose weights fetch hrnet-w32 rtmdet-m`, or .*--po.*--pe",
         ),
-        ("hrnet", {"pose_weights": "hrnet-w48"}, "fetch hrnet-w48`"),
-        ("cpn", {}, "CPN has no weights here: run `vidpose weights fetch cpn-r50-256x192`"),
-        ("cpn", {"pose_weights": "x.pth"}, "RTMDet, .* fetch rtmdet-m`, .*--person-weights"),
+        ("hrnet", {"pose_weights": "hrnet-w48"}, "fetch hrnet-w48 rtmdet-m`"),
+        ("cpn", {}, "CPN and RTMDet .* run `vidpose weights fetch cpn-r50-256x192 rtmdet-m`"),
+        ("cpn", {"pose_weights": "x.pth"}, "of RTMDet .* fetch rtmdet-m`, .*--person-weights"),
     ],
 )
 def test_missing_weights(

@@ -39,7 +39,7 @@ CPN = _Networks(
     "--pose-weights",
 )
 PEOPLE = _Networks(
-    "RTMDet, which finds the people,",
+    "RTMDet (the person detector)",
     ("rtmdet-m-person", "rtmdet-m", "rtmdet-tiny"),
     "rtmdet-m",
     "--person-weights",
@@ -113,8 +113,7 @@ def _open_top_down(
     from vidpose.detect.mmcv_ops import prepare_mmpose
 
     prepare_mmpose()  # before reading weights, so that a missing package is reported at once
-    pose_file = _file(kind, options.pose_weights)
-    person_file = _file(PEOPLE, options.person_weights)
+    pose_file, person_file = _files((kind, options.pose_weights), (PEOPLE, options.person_weights))
     from vidpose.detect.mmdet import open_rtmdet
     from vidpose.detect.topdown import DETECT_EVERY, TopDownDetector
 
@@ -144,19 +143,34 @@ def _open_pose_network(kind: _Networks, path: Path, **options: Any) -> PoseNetwo
     return open_cpn(path, input_size=size, **options)
 
 
-def _file(kind: _Networks, given: str | Path | None) -> Path:
-    """Find the weights file: the one given, by path or name, or the best in the cache."""
-    fetch = str(given) if str(given) in kind.names else kind.fetch
-    if given is None:
-        path = _best_cached(kind)
-    else:
-        path = cached(str(given)) if str(given) in kind.names else Path(given)
-    if path is None:
-        raise WeightsError(
-            f"{kind.label} has no weights here: run `{_fetch([fetch])}`, or give a file with "
-            f"{kind.option}."
+def _files(*wanted: tuple[_Networks, str | Path | None]) -> list[Path]:
+    """Find the weights file of each network: the one given, by path or name, or the best in the
+    cache.
+
+    Raises:
+        WeightsError: a file is missing; the message names all that are.
+    """
+    found: list[Path] = []
+    missing: list[tuple[_Networks, str]] = []
+    for kind, given in wanted:
+        if given is None:
+            path = _best_cached(kind)
+        else:
+            path = cached(str(given)) if str(given) in kind.names else Path(given)
+        if path is None:
+            missing.append((kind, str(given) if str(given) in kind.names else kind.fetch))
+        else:
+            found.append(path)
+    if missing:
+        labels, flags = (
+            " and ".join(texts)
+            for texts in zip(*((kind.label, kind.option) for kind, _ in missing), strict=True)
         )
-    return path
+        raise WeightsError(
+            f"the weights of {labels} are not here: run "
+            f"`{_fetch([name for _, name in missing])}`, or give files with {flags}."
+        )
+    return found
 
 
 def _best_cached(kind: _Networks) -> Path | None:
