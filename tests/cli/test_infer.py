@@ -226,7 +226,10 @@ def test_rendering_without_the_video(
         (("infer", "x.mp4", "y.mp4", "--height-cm", "1=tall"), "or ID=CM"),
         (("lift", "x.json", "--height-cm", "1=17"), "--height-cm 17: give centimetres"),
         (("infer", "x.mp4", "--end", "nan"), "--end nan"),
-        (("train", "--dataset", "mocap", "--data", ".", "--frames", "8"), "frames must be odd"),
+        (
+            ("train", "--dataset", "mocap", "--data", ".", "--frames", "8"),
+            "--frames 8: give an odd number",
+        ),
     ],
 )
 def test_requests_that_make_no_sense_exit_with_2(

@@ -30,7 +30,7 @@ def test_every_field_is_an_option_under_a_heading() -> None:
     assert {field.name for field in fields(Recipe)} - options_of(Recipe).keys() == {"name"}
     assert "--singles" not in text
     words = " ".join(text.split())
-    assert f"[default: 130; for mocap {MOCAP.epochs}]" in words
+    assert f"[default: 130; for mocap {MOCAP.epochs}, for humaneva 1000]" in words
     assert f"[default: 0.0002; for mocap {MOCAP.lr:g}]" in words
     assert "[default: 0.02]" in words
 
@@ -54,7 +54,7 @@ def test_help_does_not_import_pytorch() -> None:
         (("--single-frame",), "give --init-from weights"),
         (("--singles",), "give --init-from weights"),
         (("--model", "resnet"), "--model resnet: choose poseformer, sequence"),
-        (("--frames", "8"), "frames must be odd"),
+        (("--frames", "8"), "--frames 8: give an odd number"),
     ],
 )
 def test_mistakes_are_a_sentence(

@@ -130,7 +130,7 @@ def test_ablations_are_kept_by_checkpoints(tmp_path: Path) -> None:
     ("name", "sizes", "message"),
     [
         ("temporal", {"frames": 8}, "expected an odd number"),
-        ("temporal", {"embed_dim": 20}, "is not divisible by 8 heads"),
+        ("temporal", {"embed_dim": 20}, "is not a multiple of the 8 attention heads"),
         ("sequence", {"stride": 0}, "stride: expected a positive whole number, got 0"),
         ("joints", {"depth": 0}, "depth: expected a positive whole number, got 0"),
         ("joints", {"drop_path": 1.0}, "drop_path: expected 0 to below 1, got 1.0"),

@@ -211,7 +211,7 @@ def without(name: str) -> State:
         (poseformer_state() | {"head.1.bias": torch.ones(3)}, r"bias is \(3,\) where \(51,\) is"),
         (poseformer_state() | {"head.1.bias": torch.full((51,), math.nan)}, "bias is not finite"),
         (poseformer_state(frames=8), "expected an odd number"),
-        (poseformer_state(embed_dim=12), "is not divisible by 8 heads"),
+        (poseformer_state(embed_dim=12), "is not a multiple of the 8 attention heads"),
         (poseformer_state() | {"Spatial_pos_embed": torch.ones(17)}, "expected 3 sizes above 0"),
         (poseformer_state() | {"Spatial_pos_embed": torch.ones(1, 0, 8)}, "sizes above 0"),
         (without("weighted_mean"), "different network of PoseFormer.s demo repository"),

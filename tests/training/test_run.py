@@ -188,7 +188,7 @@ def test_a_run_with_two_folders(tmp_path: Path) -> None:
         run_mocap(mocap, tmp_path / "other", epochs=1, frames=5, more_share=0.5)
     with pytest.raises(UsageError, match="--val-fraction has no effect with --val-subjects"):
         run_mocap(mocap, tmp_path / "other", val_fraction=0.1, val_subjects=("03",))
-    with pytest.raises(UsageError, match="more_share must be below 1"):
+    with pytest.raises(UsageError, match="--more-share 1: give a number below 1"):
         run_mocap(mocap, tmp_path / "other", more_data=more, more_share=1.0)
 
 

@@ -38,7 +38,9 @@ class TransformerConfig:
         check_positive(self, "depth", maximum=MAX_BLOCKS)
         check_window(self.frames)
         if self.embed_dim % self.heads:
-            raise ValueError(f"embed_dim {self.embed_dim} is not divisible by {self.heads} heads")
+            raise ValueError(
+                f"embed_dim {self.embed_dim} is not a multiple of the {self.heads} attention heads"
+            )
         check_fraction(self, "drop_path")
         if not 0 < self.mlp_ratio <= MAX_RATIO:
             raise ValueError(

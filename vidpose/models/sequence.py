@@ -27,7 +27,8 @@ class SequencePoseFormerConfig(PoseFormerConfig):
 
     frames: int = 27
     stride: int = 4
-    """Frames from one window to the next in sliding-window inference, at most `frames`."""
+    """Frames from one window to the next in sliding-window inference; larger than `frames` counts
+    as `frames`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

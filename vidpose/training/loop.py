@@ -70,8 +70,8 @@ def train(
         UsageError: the folder already holds a run and `resume` is False, there is no run to
             resume, the run has another recipe or other data, or another process is writing to it.
         StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
-        VidposeError: the loss is not finite, or a file cannot be written; files saved before are
-            kept.
+        VidposeError: the loss is not finite, or a file cannot be written (files saved before are
+            kept); or the state.pt to resume from is damaged.
     """
     if not world.is_first:
         report, progress = ignore, silent

@@ -65,7 +65,7 @@ class TrainOptions(Options):
         common=True,
     )
     keypoints: str | None = option(
-        None, "Where the dataset's 2D joints come from.", DATA, metavar="NAME"
+        None, "Where the dataset's 2D joints come from; not for mocap.", DATA, metavar="NAME"
     )
     test_subjects: tuple[str, ...] | None = option(
         None,
@@ -84,12 +84,21 @@ class TrainOptions(Options):
         parse=parse_names,
     )
     train_subjects: tuple[str, ...] | None = option(
-        None, "Training subjects.", DATA, metavar="NAME,...", parse=parse_names
+        None, "Training subjects; not for mocap.", DATA, metavar="NAME,...", parse=parse_names
     )
     actions: tuple[str, ...] | None = option(
-        None, "Only these groups of actions.", DATA, metavar="NAME,...", parse=parse_names
+        None,
+        "Only these groups of actions; not for mocap.",
+        DATA,
+        metavar="NAME,...",
+        parse=parse_names,
     )
-    on_host: bool = option(False, "For datasets larger than the GPU's memory.", DATA)
+    on_host: bool = option(
+        False,
+        "Keep the training windows in files in the run's folder instead of on the GPU, for "
+        "datasets larger than its memory; not for mocap.",
+        DATA,
+    )
     init_from: str | Path | None = option(
         None,
         "Fine-tune these weights, which may have another skeleton or number of frames.",

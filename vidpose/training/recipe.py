@@ -37,7 +37,11 @@ class Recipe(Options):
         maximum=100_001,
     )
     embed_dim: int = option(
-        32, "Width of one joint's embedding.", NETWORK, minimum=1, maximum=65_536
+        32,
+        "Width of one joint's embedding; for transformers a multiple of 8.",
+        NETWORK,
+        minimum=1,
+        maximum=65_536,
     )
     depth: int = option(4, "Blocks in each stage.", NETWORK, minimum=1, maximum=1000)
     temporal_depth: int | None = option(
@@ -69,10 +73,20 @@ class Recipe(Options):
         choices=("screen", "person-2", "person"),
     )
     epochs: int = option(
-        130, "Passes over the data, or over --windows.", LEARNING, minimum=1, common=True
+        130,
+        "Passes over the data, or over --windows.",
+        LEARNING,
+        default_text="130; for mocap 10, for humaneva 1000",
+        minimum=1,
+        common=True,
     )
     batch: int = option(
-        1024, "Windows in a step, over all processes together.", LEARNING, minimum=1, common=True
+        1024,
+        "Windows in a step, over all processes together.",
+        LEARNING,
+        default_text="1024; for mocap 32, for humaneva 128",
+        minimum=1,
+        common=True,
     )
     accumulate: int = option(
         1,
@@ -94,7 +108,9 @@ class Recipe(Options):
         LEARNING,
         choices=("exponential", "cosine"),
     )
-    lr_decay: float = option(0.98, "See --schedule.", LEARNING)
+    lr_decay: float = option(
+        0.98, "See --schedule.", LEARNING, default_text="0.98; for humaneva 0.996"
+    )
     warmup: float = option(
         0.02, "Cosine schedule: warm-up, as a fraction of the run.", LEARNING, minimum=0
     )
@@ -119,7 +135,9 @@ class Recipe(Options):
         LEARNING,
         minimum=0,
     )
-    mirror: bool = option(True, "Add the mirror image of every window to the epoch.", DATA)
+    mirror: bool = option(
+        True, "Add the mirror image of every window to the epoch; not for mocap.", DATA
+    )
     val_fraction: float = option(
         0.05, "Fraction of the training subjects' takes to use for validation.", DATA
     )
@@ -170,15 +188,23 @@ class Recipe(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.frames < 1 or self.frames % 2 == 0:
-            raise UsageError(f"frames must be odd, for a centre frame; not {self.frames}.")
+            raise UsageError(
+                f"--frames {self.frames}: give an odd number, so that a window has a centre frame."
+            )
         if not 0 < self.val_fraction < 1:
-            raise UsageError(f"val_fraction must be between 0 and 1, not {self.val_fraction:g}.")
-        if not (0 < self.lr < math.inf and 0 < self.lr_decay <= 1 and 0 < self.fps < math.inf):
-            raise UsageError("lr and fps must be positive, and lr_decay above 0 and at most 1.")
+            raise UsageError(
+                f"--val-fraction {self.val_fraction:g}: give a number above 0 and below 1."
+            )
+        if not 0 < self.lr < math.inf:
+            raise UsageError(f"--lr {self.lr:g}: give a number above 0.")
+        if not 0 < self.lr_decay <= 1:
+            raise UsageError(f"--lr-decay {self.lr_decay:g}: give a number above 0, up to 1.")
+        if not 0 < self.fps < math.inf:
+            raise UsageError(f"--fps {self.fps:g}: give a number above 0.")
         if self.more_share >= 1:
-            raise UsageError(f"more_share must be below 1, not {self.more_share:g}.")
+            raise UsageError(f"--more-share {self.more_share:g}: give a number below 1.")
         if self.ema >= 1:
-            raise UsageError(f"ema must be below 1, not {self.ema:g}.")
+            raise UsageError(f"--ema {self.ema:g}: give a number below 1.")
 
 
 PAPER = Recipe()
@@ -226,7 +252,7 @@ def recipe_for(dataset: str, name: str | None = None, keypoints: str | None = No
     official = replace(OFFICIAL, lr=4e-4 if keypoints == "gt" else 4e-5)
     recipes = {"paper": PAPER, "official": official, "vidpose": MOCAP}
     if name not in recipes:
-        raise UsageError(f"There is no recipe {name!r}; there are {', '.join(recipes)}.")
+        raise UsageError(f"there is no recipe {name!r}; choose {', '.join(recipes)}.")
     recipe = replace(recipes[name], normalisation="person-2" if mocap else "screen")
     if name != "vidpose" and dataset == "humaneva":
         # 43 frames are the paper's; batch, epochs and decay are VideoPose3D's for this dataset,
