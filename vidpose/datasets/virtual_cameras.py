@@ -39,7 +39,8 @@ MIN_DEPTH_M = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Variation:
-    """Distributions of cameras, bodies, motion and 2D noise; angles in degrees.
+    """Distributions of cameras, bodies, motion and 2D noise; angles in degrees, `girdles` in
+    radians.
 
     Pairs are bounds of a uniform distribution, `_sd` are standard deviations, and both are drawn
     per window.
@@ -70,7 +71,7 @@ class Variation:
     mirror: float = 0.5
     """Share of windows that are mirrored."""
     mixed: float = 0.0
-    """Share of windows that combine the upper bodies, arms and legs of several motions, which
+    """Share of windows that combine trunk, arms and legs of several motions, which
     gives far more poses than were captured."""
     noise: float = 1.0
     """Scale of the detector noise model; 0: perfect 2D."""
@@ -190,7 +191,8 @@ class VirtualCameras:
             first: start, seconds from the clip's first frame.
             frames: number of frames.
             fps: frame rate.
-            vary: distribution of body, camera and noise.
+            vary: distributions; only those of bodies, cameras (without `focal_error_sd`) and
+                `noise` are used.
             seed: random seed.
 
         Returns:

@@ -22,8 +22,9 @@ NOISE = 0.03
 """Body sizes: a joint in an in-between frame that is this close to the line between its keyframes
 is put on the line."""
 MOVED = 0.1
-"""Body sizes: a joint this far from the line stays where it was detected; noise does not move
-joints so far. The weight rises linearly from `NOISE` to here."""
+"""Body sizes: a joint from this far to `BLUNDER` from the line stays where it was detected, if the
+networks `AGREED`; noise does not move joints so far. The detection's weight rises linearly from 0
+at `NOISE` to 1 here."""
 BLUNDER = 0.2
 """Body sizes: a joint further from the line than this is put on the line; no joint turns back so
 fast."""
