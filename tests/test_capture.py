@@ -134,7 +134,7 @@ def test_streams_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monke
     with sending(b"no video" * 999) as address, pytest.raises(VideoError, match="cannot be opened"):
         open_source(address)
     sound = make_sound(tmp_path / "a.ts").read_bytes()
-    with sending(sound) as address, pytest.raises(VideoError, match="sends no pictures"):
+    with sending(sound) as address, pytest.raises(VideoError, match="sends no video"):
         open_source(address)
 
 

@@ -391,7 +391,7 @@ def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.Monk
         f"Video with skeletons: {tmp_path / 'out' / 'in.mp4'}",
     ]
     assert len(_stamps(tmp_path / "out" / "in.mp4")[0]) == 12
-    with pytest.raises(UsageError, match="give out"):
+    with pytest.raises(UsageError, match="give it as out="):
         vidpose.infer(video, weights=weights, render=True)
 
 

@@ -284,7 +284,7 @@ def _no_frame(path: Path) -> Path:
     ("path", "says"),
     [
         (lambda d: d / "missing.mp4", "does not exist; give the path"),
-        (lambda d: d, "is a directory; give the path"),
+        (lambda d: d, "is a folder without images; give the path"),
         (lambda d: _text(d / "a.txt"), "is not a video"),
         (lambda d: _text(d / "a.mp4"), "is not a video"),
         (lambda d: cut(_text(d / "a.mp4"), 0), "is empty"),

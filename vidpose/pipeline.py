@@ -96,7 +96,9 @@ class Predictor:
         output = self.options.output
         further = (*output.to_dict().values(), self.options.render.render, relift)
         if out is None and (any(further) or self.options.export.formats):
-            raise UsageError("extra files and relift need an output path; give out.")
+            raise UsageError(
+                "render, export, other extra files and relift need an output path; give it as out=."
+            )
         job = _Job.check(Path(video), out, self.options, report, relift=relift)
         again = job.target if relift and job.target is not None and job.target.exists() else None
         cache = None if again is not None else self._cache(job, report)
@@ -131,8 +133,9 @@ class Predictor:
 
         Yields:
             `FramePeople` for every frame, in order. Ids are those of the tracker. Steps that need
-            the whole video are skipped: constant bone lengths, interpolation of gaps, correction
-            of left/right swaps, removal of short tracks, and all postprocessing.
+            the whole video are skipped: interpolation of gaps, correction of left/right swaps and
+            of in-between frames, removal of outliers and short tracks, and all postprocessing
+            except the root trajectory.
 
         Raises:
             UsageError: the frame size changes, or the times do not increase.

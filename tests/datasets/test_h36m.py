@@ -247,7 +247,9 @@ def test_a_subject_without_cameras(made: Path, tmp_path: Path) -> None:
 
 
 def test_files_that_are_missing_or_half_there(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder; give the one with the files of h36m"):
+    with pytest.raises(
+        DataError, match="is not a folder; give the folder with the files of h36m as --data"
+    ):
         open_dataset("h36m", tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"data_3d_h36m\.npz does not exist"):
         open_dataset("h36m", tmp_path)

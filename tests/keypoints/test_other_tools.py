@@ -688,13 +688,13 @@ def test_a_byte_order_mark(tmp_path: Path) -> None:
         ("a.mp4", b"\0\0\0\x20ftypisom", "is a video; `vidpose infer .*a.mp4`"),
         ("a.json", b"\x1a\x45\xdf\xa3", "is a video; `vidpose infer .*a.json`"),
         ("a.ts", (b"\x47" + b"\0" * 187) * 2, "is a video"),
-        ("a.jpg", b"\xff\xd8\xff\xe0", "is a picture; `vidpose infer"),
+        ("a.jpg", b"\xff\xd8\xff\xe0", "is an image; `vidpose infer"),
         ("a.h5", b"\x89HDF\r\n", "analyze_videos_converth5_to_csv"),
         ("a.pkl", b"\x80\x04\x95", "is a pickle"),
         ("a.xlsx", b"PK", "is a spreadsheet; save it as CSV"),
         ("a.trc", b"PathFileType", "save_pose"),
         ("a.c3d", b"\x02\x50", "needs no lifting"),
-        ("a.md", b"# Words\n", "no supported file of 2D joints"),
+        ("a.md", b"# Words\n", "is not in a known format"),
         ("a.dat", b"a,b\n1,2\n", "no line that names its columns"),
         ("a.txt", b"frame;x\n1;2\n", "no column"),
         ("a.json", gzip.compress(b"[]", mtime=0), r"is compressed; unpack it first \(gunzip\)"),
@@ -712,7 +712,7 @@ def test_files_that_are_something_else(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(VidposeError, match=message) as error:
         read(tmp_path / name)
-    assert error.value.exit_code == (2 if re.match("is a (video|picture)", message) else 1)
+    assert error.value.exit_code == (2 if re.match("is (a video|an image)", message) else 1)
 
 
 def test_the_reported_files() -> None:

@@ -260,9 +260,9 @@ def alphapose_with(**changes: Any) -> Any:
 
 BAD: dict[str, tuple[Any, str]] = {
     "nothing": ([], "no person in it"),
-    "a number": (3, "in no known format"),
-    "other things": ({"boxes": []}, "in no known format"),
-    "other lists": ([{"boxes": []}], "in no known format"),
+    "a number": (3, "is not in a known format"),
+    "other things": ({"boxes": []}, "is not in a known format"),
+    "other lists": ([{"boxes": []}], "is not in a known format"),
     "no people": ([{"frame_id": 0, "instances": []}], "no person in it"),
     "instances no list": ([{"frame_id": 0, "instances": 5}], r"\[0\].instances is not a list"),
     "no frame id": ([{"instances": []}], r"\[0\] has no 'frame_id'"),
@@ -390,7 +390,7 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
         ({"fps": None}, "does not tell the video's frame rate; give --fps"),
         ({"size": None}, "does not tell the video's size in pixels; give --size"),
         ({"fps": None, "size": None}, "frame rate and size in pixels; give --fps .* and --size"),
-        ({"size": (64, 48)}, "most joints lie outside a picture of 64x48"),
+        ({"size": (64, 48)}, "most joints lie outside an image of 64x48"),
         ({"fps": 1e-9}, "1e-09 frames a second are no video's"),
         ({"skeleton": "smpl"}, "--skeleton smpl: choose h36m17, coco17"),
         ({"format": "json"}, "--format json: choose auto, mmpose"),

@@ -16,7 +16,7 @@ def test_synthetic_joints_do_not_carry_a_detectors_name(
 ) -> None:
     write_synthetic(tmp_path / "synthetic", actions=("Walking",), seconds=0.2)
     data = find_data("h36m", workspace(tmp_path), keypoints=keypoints)
-    assert f"layout, {kind} 2D joints; synthetic people" in data.description
+    assert f"layout, {kind} 2D joints; errors on it say nothing" in data.description
     assert (data.keypoints, data.short_name) == (kind, "synthetic people, not Human3.6M")
     assert replace(data, is_public=True).keypoints == keypoints
 

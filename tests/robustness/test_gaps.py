@@ -161,7 +161,7 @@ def test_a_folder_of_pictures_is_worked_on(
         assert container.streams.video[0].frames == 12
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 2
-    assert "say their frames/s with --fps" in done.output
+    assert "give their frame rate with --fps" in done.output
     many = [*command, "--fps", "20", "--jobs", "1"]
     done = CliRunner().invoke(main, [*many, str(pictures(_inside(tmp_path)))])
     assert done.exit_code == 2  # two of one name

@@ -755,7 +755,7 @@ def test_a_name_with_a_pattern_is_a_name(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_pictures_needs_a_rate(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="say their frames/s with --fps"):
+    with pytest.raises(UsageError, match="give their frame rate with --fps"):
         VideoReader(pictures(tmp_path))
 
 
@@ -771,7 +771,7 @@ def test_the_rate_of_pictures_is_as_given(tmp_path: Path, fps: float) -> None:
 
 @pytest.mark.parametrize("fps", [0.0, -1.0, 1e-6, 20_000.0, float("nan")])
 def test_no_rate_for_pictures(tmp_path: Path, fps: float) -> None:
-    with pytest.raises(UsageError, match="a folder of pictures cannot have such a rate"):
+    with pytest.raises(UsageError, match="a folder of images cannot have such a rate"):
         VideoReader(pictures(tmp_path), fps=fps)
 
 

@@ -22,9 +22,9 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
 
     Args:
         sources: videos; folders, searched recursively; patterns such as `clips/*.mp4` (`**` for
-            any folders in between); or .txt files with one path a line, relative to the list,
-            where empty lines and lines that start with # are ignored. A folder with pictures and
-            without a video is one video; so is each folder of pictures in a folder without a video.
+            any folders in between); or .txt files with one path per line, relative to the list,
+            where empty lines and lines that start with # are ignored. A folder with images and
+            without a video is one video; so is each folder of images in a folder without a video.
         out: folder for the results; those of folders and patterns keep their subfolders.
 
     Returns:
@@ -68,7 +68,7 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
 
 
 def _folders_of_pictures(folder: Path) -> list[Path]:
-    """List the folder itself if it has pictures; else those of its subfolders that have."""
+    """List the folder itself if it has images; else those of its subfolders that have."""
     if pictures_in(folder):
         return [folder]
     return [

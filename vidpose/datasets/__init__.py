@@ -86,7 +86,10 @@ def open_dataset(
     if name == "synthetic":
         synthetic.make_if_missing(folder)
     elif not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give the one with the files of {name}.")
+        raise DataError(
+            f"{folder} is not a folder; give the folder with the files of {name} as --data "
+            "(docs/datasets.md lists them)."
+        )
     train, test, chosen = _tuple(train_subjects), _tuple(test_subjects), _tuple(actions)
     if name == "mocap":
         return mocap.open_mocap(folder, keypoints or mocap.KEYPOINTS, test or mocap.TEST)

@@ -18,7 +18,7 @@ from vidpose.utils.npz import read_arrays
 
 KEY = "made_by"
 SYNTHETIC = "synthetic"
-NOT_REAL = "SYNTHETIC data, whose numbers mean nothing for real people"
+NOT_REAL = "SYNTHETIC data; errors on it say nothing about real people"
 
 
 def mark(source: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def _read(path: Path, format: str, asked: Asked) -> KeypointFile:
         return _table_reader(path, rows, format).read(path, rows, asked)
     if kind is None:
         raise KeypointsError(
-            f"{path} is no supported file of 2D joints; docs/keypoints.md lists them."
+            f"{path} is not in a known format of 2D joints; docs/keypoints.md lists the formats."
         )
     item = read_json(path)
     return _json_reader(item, format).read(item, asked)
@@ -167,7 +167,7 @@ def _json_reader(item: Item, format: str) -> folder.JsonReader:
     matching = [module for module in _JSON.values() if module.matches(item)]
     if format == "auto":
         if not matching:
-            item.fail("holds 2D joints in no known format; docs/keypoints.md lists them")
+            item.fail("is not in a known format of 2D joints; docs/keypoints.md lists the formats")
         return matching[0]
     # MMPose's JSON holds COCO's joints, and many people call it COCO JSON.
     if format == coco.NAME and _JSON[mmpose.NAME] in matching:

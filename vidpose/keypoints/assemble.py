@@ -214,7 +214,7 @@ def _check_pixels(
     if inside.mean() < 0.5:
         width, height = frame_size
         raise UsageError(
-            f"{path}: most joints lie outside a picture of {width}x{height} pixels; give the "
+            f"{path}: most joints lie outside an image of {width}x{height} pixels; give the "
             "size of the video they come from (--size)."
         )
 

@@ -211,7 +211,8 @@ def read_json(path: Path) -> Item:
     Raises:
         KeypointsError: it is missing or not JSON.
     """
-    with reading(path, KeypointsError, "is not a JSON file"):
+    advice = "give a file of 2D joints; docs/keypoints.md lists the formats"
+    with reading(path, KeypointsError, "is not a JSON file", advice):
         return Item(_parsed(path.read_bytes()), path)
 
 
@@ -319,7 +320,7 @@ def check_not_world(
     if len(middle) and np.mean(np.abs(middle).max(axis=1) < 0.02) > 0.9:
         raise KeypointsError(
             f"{path} holds joints in metres from the hips (world landmarks); write the landmarks "
-            "in the picture instead (MediaPipe's pose_landmarks)."
+            "in the image instead (MediaPipe's pose_landmarks)."
         )
 
 

@@ -1,8 +1,8 @@
-"""Find the frame number and the video of each picture from the names of all pictures.
+"""Find the frame number and the video of each image from the names of all images.
 
 A name has more than a frame number in it: `0007_cam2.jpg`, `clip2_0007_jpg.rf.4e73a.jpg`,
 `cam1/0007.png`. So names are compared: the frame is the number that varies most, and the other
-differences distinguish videos. If several numbers are unique for each picture, the one after a word
+differences distinguish videos. If several numbers are unique for each image, the one after a word
 such as `frame` is the frame: 70 in `sample_0007_frame_00070.jpg`.
 """
 
@@ -22,7 +22,7 @@ SUFFIX = re.compile(
 ROBOFLOW = re.compile(r"([_.](jpe?g|png|bmp|tiff?|webp))?\.rf\.[0-9a-z]+$", re.I)
 """Roboflow appends the old suffix and a hash, which may contain digits."""
 LABEL_STUDIO = re.compile(r"(?<![^/])[0-9a-f]{8}-(?=[^/]*$)")
-"""Label Studio prepends a part of a hash, different for each picture."""
+"""Label Studio prepends a part of a hash, different for each image."""
 WORD = re.compile(r"(frames?|images?|img|frm)[_\-. ]?$", re.I)
 """The number after it is the frame's."""
 LARGEST = 2_000_000
@@ -33,17 +33,17 @@ LONGEST_NUMBER = 19
 """Digits; a longer number is not a frame number."""
 SPARSEST = 2
 """If only the position of a number in the name identifies the frames, the numbers may span at most
-this many times the number of pictures; otherwise they are parts of hashes."""
+this many times the number of images; otherwise they are parts of hashes."""
 
 Texts = tuple[str, ...]
 Numbers = tuple[int, ...]
 
 
 def frame_numbers(names: Iterable[str], path: Path, video: str | None = None) -> dict[str, int]:
-    """Return the frame of every picture of one video, without pictures of other videos.
+    """Return the frame of every image of one video, without images of other videos.
 
     Args:
-        names: paths or names of pictures, or of files for pictures, with or without suffix.
+        names: paths or names of images, or of files for images, with or without suffix.
         path: the file with the names, for messages.
         video: which video, if there are several.
 
@@ -83,13 +83,13 @@ def chosen_video(videos: Mapping[str, Sized], path: Path, video: str | None) -> 
 
 
 def _videos(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
-    """Return the frames of all pictures, by the names of videos and pictures."""
+    """Return the frames of all images, by the names of videos and images."""
     alike: dict[Texts, dict[str, Numbers]] = defaultdict(dict)
     for name, stem in sorted(_stems(names).items(), key=lambda one: one[1]):
         texts, numbers = _split(stem)
         if not numbers:
             raise KeypointsError(
-                f"{path}: {name[-80:]!r} is a name without a frame number; number the pictures "
+                f"{path}: {name[-80:]!r} is a name without a frame number; number the images "
                 "as in 000012.jpg."
             )
         alike[texts][name] = numbers
@@ -112,7 +112,7 @@ def _stems(names: Sequence[str]) -> dict[str, str]:
     """Remove what labelling programs add to names."""
     stems = {name: ROBOFLOW.sub("", SUFFIX.sub("", name.replace("\\", "/"))) for name in names}
     hashes = {match[0] for stem in stems.values() if (match := LABEL_STUDIO.search(stem))}
-    # Dates have eight digits, too, and a prefix shared by several pictures may be a video's name.
+    # Dates have eight digits, too, and a prefix shared by several images may be a video's name.
     if len(hashes) < len(names) or not re.search("[a-f]", "".join(hashes)):
         return stems
     return {name: LABEL_STUDIO.sub("", stem) for name, stem in stems.items()}
@@ -130,9 +130,9 @@ def _columns(texts: Texts, rows: Sequence[Numbers]) -> tuple[int, list[int]]:
     """Find which number is the frame's, and which belong to the video's name.
 
     The frame's number has the most distinct values, preferably after a word such as `frame` if it
-    is unique for each picture, then in the smallest range. Numbers that differ in (nearly) every
-    picture, such as times and hashes, do not belong to the video's name; nor do varying numbers
-    after a frame number that is unique for each picture.
+    is unique for each image, then in the smallest range. Numbers that differ in (nearly) every
+    image, such as times and hashes, do not belong to the video's name; nor do varying numbers
+    after a frame number that is unique for each image.
     """
     columns = [set(column) for column in zip(*rows, strict=True)]
 
@@ -149,14 +149,14 @@ def _columns(texts: Texts, rows: Sequence[Numbers]) -> tuple[int, list[int]]:
 
 
 def _label(texts: Texts, numbers: Numbers, columns: Sequence[int]) -> str:
-    """Return a video's name: that of its pictures without the frame number."""
+    """Return a video's name: that of its images without the frame number."""
     kept = [str(number) if c in columns else "" for c, number in enumerate(numbers)]
     label = "".join(text + number for text, number in zip(texts, [*kept, ""], strict=True))
     return label.strip("_-. /")
 
 
 def _by_position(alike: Mapping[Texts, Mapping[str, Numbers]], path: Path) -> dict[str, int]:
-    """Find the frames if the text differs from picture to picture: the number after a word such as
+    """Find the frames if the text differs from image to image: the number after a word such as
     `frame`, else the first or the last.
     """
     rows = {name: numbers for group in alike.values() for name, numbers in group.items()}
@@ -177,7 +177,7 @@ def _by_position(alike: Mapping[Texts, Mapping[str, Numbers]], path: Path) -> di
             found.append((span, frames))
     if not found:
         raise KeypointsError(
-            f"{path}: the names of its pictures do not tell their order ("
+            f"{path}: the names of its images do not tell their order ("
             f"{', '.join(name[-60:] for name in list(rows)[:2])} ...); number them as in "
             "000012.jpg."
         )
@@ -190,7 +190,7 @@ def _fail_same(frames: Mapping[str, int], path: Path) -> NoReturn:
         if number in taken:
             raise KeypointsError(
                 f"{path}: {taken[number][-60:]!r} and {name[-60:]!r} are both frame {number}; "
-                "number the pictures as in 000012.jpg."
+                "number the images as in 000012.jpg."
             )
         taken[number] = name
     raise AssertionError("no number stands twice")

@@ -9,7 +9,7 @@ from pathlib import Path
 from vidpose.errors import KeypointsError, UsageError
 
 _VIDEO = "is a video; `vidpose infer {path}` finds the 2D joints in it and lifts them"
-_PICTURE = "is a picture; `vidpose infer {path}` finds the 2D joints in it and lifts them"
+_PICTURE = "is an image; `vidpose infer {path}` finds the 2D joints in it and lifts them"
 _PICKLE = (
     "is a pickle, which may run code when it is opened; write the joints as JSON or as an array "
     "(frames, joints, 2 or 3) with numpy.save"
@@ -59,7 +59,7 @@ def refuse_other_files(path: Path) -> None:
     """Raise an error that says what to do if a file is known to hold no readable 2D joints.
 
     Raises:
-        UsageError: it is a video or a picture.
+        UsageError: it is a video or an image.
         KeypointsError: it is of another kind, or cannot be read.
     """
     if path.is_dir():

@@ -17,7 +17,6 @@ from vidpose.evaluation.protocols import Protocol, protocol_of
 from vidpose.paper.workspace import Workspace
 
 PUBLIC = {"h36m": "Human3.6M", "mpi_inf_3dhp": "MPI-INF-3DHP", "humaneva": "HumanEva-I"}
-NOT_REAL = "synthetic people, whose numbers say nothing about real people"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +135,7 @@ def find_data(
     if not is_public:
         description = (
             f"a synthetic dataset in {PUBLIC[replaces]}'s layout, {_kind(dataset)} 2D joints; "
-            + NOT_REAL
+            "errors on it say nothing about real people"
         )
     return ExperimentData(
         dataset=dataset, replaces=replaces, is_public=is_public, description=description

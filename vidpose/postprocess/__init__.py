@@ -73,8 +73,8 @@ def _optional_steps(
         if not result.meta["world"]["sure"]:
             report(
                 Warn(
-                    "hardly anybody stands or walks, so up is little more than the camera's own; "
-                    "give --camera-pitch or --horizon."
+                    "hardly anybody stands or walks, so the estimated up direction is hardly "
+                    "better than the camera's own; give --camera-pitch or --horizon."
                 )
             )
     return result

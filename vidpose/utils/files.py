@@ -145,7 +145,7 @@ def obstacle(path: Path, advice: str, *, folder_will_do: bool = False) -> str | 
     except (OSError, ValueError) as error:  # a name that is too long, a loop of links, a NUL
         return f"is not a valid path ({getattr(error, 'strerror', None) or error}); {advice}"
     if stat.S_ISDIR(mode) and not folder_will_do:
-        return f"is a directory; {advice}"
+        return f"is a folder; {advice}"
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         return "is a pipe, a socket or a device; copy its content to a file first"
     if not os.access(path, os.R_OK):

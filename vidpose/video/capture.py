@@ -133,13 +133,15 @@ class Capture:
         try:
             streams = self._container.streams.video
             if not streams:
-                raise VideoError(f"{self.name} sends no pictures; give one that does.")
+                raise VideoError(f"{self.name} sends no video; give a camera or stream with video.")
             self._stream = streams[0]
             self._stream.thread_type = "SLICE"  # threads over frames hold frames back
             self._frames = self._decoded()
             first = next(self._frames, None)
             if first is None:
-                raise VideoError(f"{self.name} sends no picture; see whether it plays elsewhere.")
+                raise VideoError(
+                    f"{self.name} sent no image; check whether it plays in another program."
+                )
         except BaseException:
             self._container.close()
             raise

@@ -1,4 +1,4 @@
-"""A folder of numbered pictures as a video."""
+"""A folder of numbered images as a video."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ OTHER_SUFFIXES = (
     *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jpe"),
     *(".jxl", ".nef", ".pgm", ".ppm", ".tga"),
 )
-"""Suffixes of pictures that cannot be read."""
+"""Suffixes of images that cannot be read."""
 SAMPLE = 15
-"""Number of pictures from which the most frequent size is found."""
+"""Number of images from which the most frequent size is found."""
 
 Parts = list[tuple[int, str]]
 """The parts of a name: numbers as (number, ""), other text as (-1, text)."""
 
 
 class PictureSequence:
-    """The pictures of a folder, one frame each, in the order of the numbers in their names.
+    """The images of a folder, one frame each, in the order of the numbers in their names.
 
     Pictures in subfolders do not count.
 
     Raises:
-        VideoError: the folder holds no picture.
+        VideoError: the folder holds no image.
         UsageError: no valid frame rate is given.
     """
 
     def __init__(self, folder: Path, fps: float | None) -> None:
         self.paths = pictures_in(folder)
-        twins = {path.stem.lower() for path in self.paths}  # cameras write raw pictures, too
+        twins = {path.stem.lower() for path in self.paths}  # cameras write raw images, too
         others = _files_in(folder, OTHER_SUFFIXES)
         self._others = [path for path in others if path.stem.lower() not in twins]
         if not self.paths and self._others:
             raise VideoError(
-                f"{folder} holds pictures that cannot be read here, such as {self._others[0].name};"
+                f"{folder} holds images that cannot be read here, such as {self._others[0].name};"
                 " convert them to .jpg or .png."
             )
         if not self.paths:
             raise VideoError(
-                f"{folder} is a directory; give the path of a video file, or of a "
-                "folder of pictures."
+                f"{folder} is a folder without images; give the path of a video file, or of a "
+                "folder of images."
             )
         if fps is None:
-            raise UsageError(f"{folder} is a folder of pictures; say their frames/s with --fps.")
+            raise UsageError(f"{folder} is a folder of images; give their frame rate with --fps.")
         self.rate = rate_of(fps)
         self.folder = folder
         self.warnings: list[str] = []
@@ -71,16 +71,16 @@ class PictureSequence:
         self._cut_off: list[Path] = []
 
     def usual_size(self) -> Size | None:
-        """Return the most frequent size as displayed; None if no picture can be read.
+        """Return the most frequent size as displayed; None if no image can be read.
 
-        It is found from up to `SAMPLE` evenly spaced pictures; ties go to the first one.
+        It is found from up to `SAMPLE` evenly spaced images; ties go to the first one.
         """
         sample = map(_decoded, self.paths[:: -(-len(self.paths) // SAMPLE)])
         sizes = Counter(Orientation.of(f).size((f.width, f.height)) for f in sample if f)
         return sizes.most_common(1)[0][0] if sizes else None
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield every picture that can be read; `pts` is its position, from 0."""
+        """Yield every image that can be read; `pts` is its position, from 0."""
         for place, path in enumerate(self.paths):
             frame = _decoded(path)
             if frame is None:
@@ -95,49 +95,49 @@ class PictureSequence:
             yield frame
 
     def conclude(self, ended: bool) -> None:
-        """Add the problems of the pictures that were read to `warnings`.
+        """Add the problems of the images that were read to `warnings`.
 
         Args:
             ended: `frames` was read to its end; only then are the names checked.
         """
         if self._unreadable:
             self.warnings.append(
-                f"{len(self._unreadable)} of {len(self.paths)} pictures in {self.folder} cannot be "
+                f"{len(self._unreadable)} of {len(self.paths)} images in {self.folder} cannot be "
                 f"read, the first of them {self._unreadable[0].name}; their times stay empty."
             )
         if self._paged:
             self.warnings.append(
-                f"{len(self._paged)} of {len(self.paths)} pictures in {self.folder} have several "
+                f"{len(self._paged)} of {len(self.paths)} images in {self.folder} have several "
                 f"pages, the first of them {self._paged[0].name}; only the first page is read."
             )
         if self._cut_off:
             self.warnings.append(
-                f"{len(self._cut_off)} of {len(self.paths)} pictures in {self.folder} lack their "
+                f"{len(self._cut_off)} of {len(self.paths)} images in {self.folder} lack their "
                 f"end, the first of them {self._cut_off[0].name}; what is missing is grey."
             )
         if self._others:
             self.warnings.append(
-                f"{self.folder} also holds pictures of kinds that are not read "
+                f"{self.folder} also holds images of kinds that are not read "
                 f"({len(self._others)}, the first is {self._others[0].name}); they are left out."
             )
         if breaks := _breaks(self.paths) if ended else ():
             before, after = breaks[0]
             places = "one place" if len(breaks) == 1 else f"{len(breaks)} places"
             self.warnings.append(
-                f"The numbering of the pictures in {self.folder} breaks in {places}, first from "
+                f"The numbering of the images in {self.folder} breaks in {places}, first from "
                 f"{before.name} to {after.name}; all are taken as one video in this order: give "
                 "each video a folder of its own."
             )
         kinds = sorted({path.suffix.lower().replace("jpeg", "jpg") for path in self.paths})
         if len(kinds) > 1:
             self.warnings.append(
-                f"{self.folder} holds {' and '.join(kinds)} pictures; all of them are taken, in "
+                f"{self.folder} holds {' and '.join(kinds)} images; all of them are taken, in "
                 "the order of their names."
             )
         if hole := _hole(self.paths) if ended else None:
             self.warnings.append(
-                f"The numbers of the pictures in {self.folder} have gaps, the first after "
-                f"{hole.name}; all pictures are taken to be equally far apart in time."
+                f"The numbers of the images in {self.folder} have gaps, the first after "
+                f"{hole.name}; all images are taken to be equally far apart in time."
             )
 
 
@@ -145,16 +145,16 @@ def rate_of(fps: float) -> Fraction:
     """Return the frame rate as a fraction: NTSC rates exactly, others to FFmpeg's precision.
 
     Raises:
-        UsageError: a folder of pictures cannot have such a rate.
+        UsageError: a folder of images cannot have such a rate.
     """
     rate = Fraction(fps).limit_denominator(100_000) if math.isfinite(fps) else Fraction(0)
     if not 0 < rate <= 0.5 / NEAREST_S:
-        raise UsageError(f"--fps {fps:g}: a folder of pictures cannot have such a rate.")
+        raise UsageError(f"--fps {fps:g}: a folder of images cannot have such a rate.")
     return rate
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """List the pictures in a folder, `2.jpg` before `10.jpg`, without hidden files.
+    """List the images in a folder, `2.jpg` before `10.jpg`, without hidden files.
 
     Raises:
         VideoError: the folder may not be read.
@@ -176,7 +176,7 @@ def _files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def content_hash(video: Path) -> str:
-    """Return the SHA-256 of a video file, or of the names and contents of a folder of pictures."""
+    """Return the SHA-256 of a video file, or of the names and contents of a folder of images."""
     if not video.is_dir():
         return sha256(video)
     digest = hashlib.sha256()
@@ -192,7 +192,7 @@ def _natural(name: str) -> Parts:
 
 
 def _hole(paths: list[Path]) -> Path | None:
-    """Return the picture after which the first number is missing."""
+    """Return the image after which the first number is missing."""
     found = [re.findall(r"[0-9]+", path.stem) for path in paths]
     if not all(found):
         return None
@@ -205,7 +205,7 @@ def _hole(paths: list[Path]) -> Path | None:
 
 
 def _has_pages(path: Path) -> bool:
-    """Whether a file is a TIFF with more than one picture."""
+    """Whether a file is a TIFF with more than one image."""
     orders: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
     with open(path, "rb") as stream:
         order = orders.get(stream.read(4))
