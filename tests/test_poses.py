@@ -91,6 +91,7 @@ def _write(path: Path, **changes: Any) -> None:
     ("changes", "message"),
     [
         ({"format": np.array("other/7")}, r"not a vidpose/1 result file \(other/7\)"),
+        ({"format": np.array("vidpose-2d/1")}, "2D joints only; run `vidpose lift .*a.npz`"),
         ({"format": None}, "without a format"),
         ({"meta": np.array("{not json")}, "is damaged"),
         ({"meta": np.array("[1]")}, "meta: not a JSON object"),

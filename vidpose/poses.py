@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vidpose.postprocess.joint_angles import JointAngles
 
 FORMAT = "vidpose/1"
+FORMAT_2D = "vidpose-2d/1"
 SURE_OUTSIDE = 0.5
 """A joint slightly outside the frame may be partly visible; its score is then at least this."""
 # Limits for values in a file. Larger ones mean damage, and would cause overflows and huge arrays.
@@ -386,6 +387,10 @@ def load(path: str | Path) -> Pose3D:
         advice="give a .npz written by `vidpose infer`",
     )
     found = str(entries.get("format", "without a format"))
+    if found == FORMAT_2D:
+        raise ResultFileError(
+            f"{path} holds 2D joints only; run `vidpose lift {path}` to make a result."
+        )
     if found != FORMAT:
         raise ResultFileError(
             f"{path} is not a {FORMAT} result file ({found[:60]}); "

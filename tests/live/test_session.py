@@ -201,6 +201,16 @@ def test_end_ends_it(run: Run, endless_camera: None) -> None:
     assert np.ptp(result.timestamps) < 0.5
 
 
+def test_frames_dropped_before_the_end_are_counted(
+    run: Run, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_detector(monkeypatch, 0.6)
+    result = run(clip, end=0.3)
+    assert result is not None
+    assert result.frames == 1
+    assert result.meta["live"]["dropped_frames"] > 0
+
+
 def test_nothing_is_recorded_unless_asked(run: Run, clip: Path, tmp_path: Path) -> None:
     window = FakeWindow()
     assert run(clip, tmp_path / "out", window=window, live={"record": False}) is None

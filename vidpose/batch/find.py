@@ -103,9 +103,16 @@ def _listed(source: Path) -> list[Path]:
         # Not splitlines(), which also splits names at rare line separators.
         lines = source.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{source} cannot be read as a list of videos, a path a line.") from None
+        raise UsageError(
+            f"{source} cannot be read as a list of videos; write one path per line, in UTF-8."
+        ) from None
     paths = [line.strip() for line in lines]
     videos = [source.parent / path for path in paths if path and not path.startswith("#")]
     if not videos:
         raise UsageError(f"{source} lists no video.")
+    if not any(map(os.path.exists, videos)):
+        raise UsageError(
+            f"{source} was read as a list of videos, but none of its paths exist, such as "
+            f"{videos[0]}; give one path per line, relative to the list."
+        )
     return videos

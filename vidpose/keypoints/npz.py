@@ -17,14 +17,21 @@ from vidpose.errors import KeypointsError, UsageError
 from vidpose.keypoints.base import Asked, Item, KeypointFile, agreed
 from vidpose.keypoints.frame_names import chosen_video
 from vidpose.keypoints.joint_names import skeleton_of_names
-from vidpose.poses import FORMAT, Pose2D, check_values, rate_and_size, read_meta, write_poses
+from vidpose.poses import (
+    FORMAT,
+    FORMAT_2D,
+    Pose2D,
+    check_values,
+    rate_and_size,
+    read_meta,
+    write_poses,
+)
 from vidpose.skeleton import BLAZEPOSE33, Skeleton
 from vidpose.utils.gaps import known_joints
 from vidpose.utils.npz import read_arrays
 from vidpose.utils.outside import reading
 
 NAME = "npz"
-FORMAT_2D = "vidpose-2d/1"
 BARE_KEYS = ("keypoints_2d", "keypoints")
 SCORE_KEYS = ("scores_2d", "scores", "keypoint_scores", "keypoints_scores", "confidence", "conf")
 MOST_SCORE = 10.0

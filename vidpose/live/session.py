@@ -300,9 +300,9 @@ class _Session:
         first_s: float | None = None
         for came_s, shot in shots:
             first_s = shot.time_s if first_s is None else first_s
+            self.dropped = 0 if self._queue is None else self._queue.dropped
             if self._end_now.is_set() or (lasts_s and shot.time_s - first_s >= lasts_s):
                 return
-            self.dropped = 0 if self._queue is None else self._queue.dropped
             self._came_s[shot.index] = came_s
             yield Frame(shot.index, shot.time_s, shot.picture(), 1 / self.source.fps)
 
