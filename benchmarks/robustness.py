@@ -166,8 +166,8 @@ def batch(folder: Path, count: int, ways: list[str]) -> bool:
         command = [sys.executable, "-m", "vidpose", "infer", str(videos), "-o", str(folder / way)]
         command += ["--jobs", "2"] if way == "jobs" else ["--ray", "local"]
         for run, expected in (
-            ("first", f"{count - 2} done, 0 was there, 2 failed"),
-            ("second", f"0 done, {count - 2} was there, 2 failed"),
+            ("first", f"{count - 2} done, 0 skipped, 2 failed"),
+            ("second", f"0 done, {count - 2} skipped, 2 failed"),
         ):
             print(f"{way}, {run} run: ", end="", flush=True)
             passed = batch_run(command, folder / way, count, expected) and passed

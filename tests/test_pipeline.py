@@ -388,7 +388,7 @@ def test_infer_draws_too(tmp_path: Path, weights: Path, monkeypatch: pytest.Monk
     )
     assert lines[1:] == [
         f"1 person in 12 frames: {tmp_path / 'out' / 'in.npz'}",
-        f"Video with skeletons: {tmp_path / 'out' / 'in.mp4'}",
+        f"Overlay video: {tmp_path / 'out' / 'in.mp4'}",
     ]
     assert len(_stamps(tmp_path / "out" / "in.mp4")[0]) == 12
     with pytest.raises(UsageError, match="give it as out="):

@@ -178,7 +178,9 @@ class Predictor:
         self.close()
 
     def _cache(self, job: _Job, report: Report) -> DetectionCache | None:
-        """The cache with the detections of an interrupted run, where this run stores its own."""
+        """The detection cache: holds what an interrupted run left, and takes this run's
+        detections.
+        """
         if job.target is None:
             return None
         chosen = self.options.detector
@@ -189,7 +191,9 @@ class Predictor:
     def _detected(
         self, job: _Job, cache: DetectionCache | None, report: Report, progress: Progress
     ) -> tuple[Pose2D, dict[str, Any]]:
-        """Steps 1 and 2; continue from an interrupted run if they are usable."""
+        """Steps 1 and 2. Cached detections of an interrupted run are used if they can be read;
+        otherwise detection starts over.
+        """
         try:
             with self._detect(job, cache, report, progress) as detections:
                 tracked = self._track(job, detections, cache, report)
@@ -304,7 +308,7 @@ class Predictor:
                 report=report,
                 progress=progress,
             )
-            report(FileWritten("Video with skeletons", job.picture))
+            report(FileWritten("Overlay video", job.picture))
         if job.page is not None:
             write_page(result, job.page, job.video, report=report, progress=progress)
         # Last, so that an export that fails, such as for too many frames, loses no other file.

@@ -33,7 +33,7 @@ def check_many_at_a_time(
     lines = result.stdout.splitlines()
     assert lines[0].startswith("Detector: MediaPipe")
     assert sum(line.startswith("Detector: ") for line in lines) == 1
-    assert lines[-1] == "3 done, 0 was there, 1 failed"
+    assert lines[-1] == "3 done, 0 skipped, 1 failed"
     assert "c.mkv is not a video" in result.stderr
     assert "1 of 4 videos failed" in result.stderr
     assert sorted(path.name for path in out.iterdir()) == ["a.npz", "b.npz", "d.npz"]
@@ -43,7 +43,7 @@ def check_many_at_a_time(
 
     again = run(*command)
     assert again.exit_code == 1
-    assert again.stdout.splitlines()[-1] == "0 done, 3 was there, 1 failed"
+    assert again.stdout.splitlines()[-1] == "0 done, 3 skipped, 1 failed"
 
 
 class Deadly(Job):

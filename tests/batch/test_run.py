@@ -75,8 +75,17 @@ def test_folders_patterns_and_lists(
         (lambda path: path.mkdir(), "x", "x holds no video"),
         (lambda path: None, "*.mp4", r"\*.mp4 matches no video"),
         (lambda path: path.write_text("# none\n"), "x.txt", "lists no video"),
-        (lambda path: path.write_bytes(b"\xff\xfe\x00"), "x.txt", "cannot be read as a list"),
-        (lambda path: path.write_text("a/y.mp4\nb/y.mp4"), "x.txt", "would be written to out/y"),
+        (
+            lambda path: path.write_bytes(b"\xff\xfe\x00"),
+            "x.txt",
+            "write one path per line, in UTF-8",
+        ),
+        (
+            lambda path: path.write_text("hello\n"),
+            "x.txt",
+            "none of its paths exist, such as hello;",
+        ),
+        (lambda path: path.write_text("x.txt\nb/x.txt"), "x.txt", "would be written to out/x"),
     ],
 )
 def test_sources_without_videos(
@@ -107,13 +116,13 @@ def test_only_up_to_date_results_are_skipped(
         return states(infer_many([clips], out, **({"weights": weights} | options)))
 
     assert run() == ["done", "done", "failed"]
-    assert run() == ["was there", "was there", "failed"]
+    assert run() == ["skipped", "skipped", "failed"]
     assert run(focal_px=80.0) == ["done", "done", "failed"]
     assert run(focal_px=80.0, redo=True) == ["done", "done", "failed"]
     assert run(focal_px=80.0, people=2) == ["done", "done", "failed"]
     assert run() == ["done", "done", "failed"]
     assert run(relift=True, focal_px=80.0) == ["done", "done", "failed"]
-    assert run(focal_px=80.0) == ["was there", "was there", "failed"]
+    assert run(focal_px=80.0) == ["skipped", "skipped", "failed"]
     assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
     assert run(focal_px=80.0, flip=False, rigid=False) == ["done", "done", "failed"]
     for more in (
@@ -124,10 +133,10 @@ def test_only_up_to_date_results_are_skipped(
         {"smooth": "none"},
     ):
         assert run(**more) == ["done", "done", "failed"]
-        assert run(**more) == ["was there", "was there", "failed"]
+        assert run(**more) == ["skipped", "skipped", "failed"]
     assert run(focal_px=80.0, flip=False) == ["done", "done", "failed"]
     # There is one person, so those visible longest are everybody.
-    assert run(focal_px=80.0, flip=False, longest=1) == ["was there", "was there", "failed"]
+    assert run(focal_px=80.0, flip=False, longest=1) == ["skipped", "skipped", "failed"]
     (out / "a.npz").write_bytes((out / "a.npz").read_bytes()[:500])
     (out / "sub" / "b.npz").unlink()
     # What is no result is not overwritten.
@@ -140,7 +149,7 @@ def test_a_result_that_was_not_drawn_is_drawn(
     use_fake_detector(monkeypatch)
     out = tmp_path / "out"
     infer_many([clips], out, weights=weights)
-    assert states(infer_many([clips], out, weights=weights, render=True)) == ["was there"] * 2
+    assert states(infer_many([clips], out, weights=weights, render=True)) == ["skipped"] * 2
     drawn = [(out / "a.mp4").stat().st_mtime_ns, (out / "sub" / "b.mp4").stat().st_mtime_ns]
     infer_many([clips], out, weights=weights, render=True)
     assert drawn == [
@@ -157,7 +166,7 @@ def test_files_next_to_a_result_are_written_when_requested_later(
     infer_many([clips], tmp_path / "at once", weights=weights, **beside)
     infer_many([clips], tmp_path / "later", weights=weights)
     outcomes = infer_many([clips], tmp_path / "later", weights=weights, **beside)
-    assert states(outcomes) == ["was there"] * 2
+    assert states(outcomes) == ["skipped"] * 2
     for name in ("a.2d.npz", "a.mmpose.json", "sub/b.2d.npz", "sub/b.mmpose.json"):
         files = [(tmp_path / when / name).read_bytes() for when in ("at once", "later")]
         assert files[0] == files[1]
@@ -176,15 +185,15 @@ def test_exports_are_rewritten_for_an_existing_result(
         return states(outcomes)
 
     assert run() == ["done"] * 2
-    assert run(export="csv,trc") == ["was there"] * 2
+    assert run(export="csv,trc") == ["skipped"] * 2
     assert (out / "sub" / "b.csv").stat().st_size > 0
     for unit in ("mm", "m", "mm"):
-        assert run(export="csv,trc", unit=unit) == ["was there"] * 2
+        assert run(export="csv,trc", unit=unit) == ["skipped"] * 2
         for name in ("a_person1.trc", "sub/b_person1.trc"):
             head = (out / name).read_text().splitlines()[2]
             assert head.split("\t")[4] == unit
     (out / "a.csv").write_text("mine")
-    assert run(export="csv") == ["failed", "was there"]
+    assert run(export="csv") == ["failed", "skipped"]
     assert (out / "a.csv").read_text() == "mine"
 
 
@@ -232,14 +241,14 @@ def test_the_table_has_a_line_for_each_video_and_totals() -> None:
     some = [
         Outcome(Path("a.mp4"), Path("a.npz"), "done", people=2, frames=230),
         Outcome(Path("longer.mp4"), Path("longer.npz"), "failed", reason="longer.mp4 is empty."),
-        Outcome(Path("c.mp4"), Path("c.npz"), "was there", people=1, frames=9),
+        Outcome(Path("c.mp4"), Path("c.npz"), "skipped", people=1, frames=9),
     ]
     assert table(some).splitlines() == [
         "video       people  frames  outcome",
         "a.mp4            2     230  done",
         "longer.mp4                  failed: longer.mp4 is empty.",
-        "c.mp4            1       9  was there",
-        "1 done, 1 was there, 1 failed",
+        "c.mp4            1       9  skipped",
+        "1 done, 1 skipped, 1 failed",
     ]
 
 

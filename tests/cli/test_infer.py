@@ -46,7 +46,7 @@ def test_infer_and_render(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     first, found, drawn, *trust = result.stdout.splitlines()
     assert first.startswith("Detector: a stand-in")
     assert found == "1 person in 12 frames: out/a.npz"
-    assert drawn == "Video with skeletons: out/a.mp4"
+    assert drawn == "Overlay video: out/a.mp4"
     assert trust[0] == "Quality report (proxies, not accuracy):"
     assert trust[2].split()[:2] == ["1", "12"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.mp4", "a.npz"]
@@ -269,7 +269,7 @@ def test_anothers_result_is_not_overwritten(
         assert run("infer", "a/x.mp4", "--weights", weights).exit_code == 0
     before = (tmp_path / "outputs" / "x.npz").read_bytes()
     line = sentence(run("infer", "b/x.mp4", "--weights", weights), code=2)
-    assert "outputs/x.npz is the result of another video" in line
+    assert "outputs/x.npz was made from another file" in line
     assert (tmp_path / "outputs" / "x.npz").read_bytes() == before
     np.savez(tmp_path / "outputs" / "x.npz", theirs=np.zeros(3))
     line = sentence(run("infer", "a/x.mp4", "--weights", weights), code=2)

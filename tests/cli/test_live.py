@@ -48,7 +48,7 @@ def test_a_file_without_a_window(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     setup, how, summary, found, *trust = result.stdout.splitlines()
     assert setup.startswith("Detector: a stand-in")
-    assert how == "a.mp4: 64x48, 30 frames a second; Ctrl-C ends it."
+    assert how == "a.mp4: 64x48, 30 frames/s; press Ctrl-C to stop."
     assert summary.startswith("a.mp4: 12 frames, ")
     assert ", 0 dropped, " in summary
     assert found == "1 person in 12 frames: out/a.npz"
@@ -64,7 +64,7 @@ def test_a_stream_with_a_window(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     with sending(content) as address:
         result = run(address, "--save-video", "--view", "side")
     assert result.exit_code == 0, result.output
-    assert "Q in the window or Ctrl-C ends it." in result.stdout
+    assert "press Q in the window or Ctrl-C to stop." in result.stdout
     npz, video = sorted((tmp_path / "outputs").iterdir())
     assert video.name == f"{npz.stem}.source.mp4"
     drawn = CliRunner().invoke(main, ["render", str(npz)])

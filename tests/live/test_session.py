@@ -133,7 +133,7 @@ def test_a_window_shows_people_and_q_ends(run: Run, endless_camera: None, tmp_pa
     assert len({image.shape for image in window.shown}) == 1
     assert window.shown[0].shape[1] <= 320
     assert "camera 0: " in window.titles[-1]
-    assert "Q ends" in window.titles[-1]
+    assert "Press Q to stop." in window.titles[-1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

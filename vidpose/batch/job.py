@@ -23,7 +23,7 @@ from vidpose.render import check_out, render_video
 from vidpose.utils.progress import Progress, silent
 from vidpose.viewer.page import check_page, write_page
 
-State = Literal["done", "was there", "failed"]
+State = Literal["done", "skipped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Worker:
                 ):
                     write_what_is_missing(job, keep, progress)
                     remove_leftovers(job.target)
-                    return outcome("was there", people=found.people, frames=found.frames)
+                    return outcome("skipped", people=found.people, frames=found.frames)
             predictor = self._for(job.options)
             result = predictor(
                 job.video, job.target, relift=job.relift, report=keep, progress=progress
@@ -153,7 +153,7 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
             report=report,
             progress=progress,
         )
-        report(FileWritten("Video with skeletons", picture))
+        report(FileWritten("Overlay video", picture))
     if page is not None:
         write_page(result, page, job.video, report=report, progress=progress)
     if export.formats:

@@ -85,10 +85,9 @@ def infer_many(
                 report(_with_video(event, outcome.video))
         if outcome.state == "failed":
             report(Failure(outcome.reason))
-        elif outcome.state == "was there":
-            report(
-                Info(f"{outcome.target}: was there, made from {outcome.video} with these options")
-            )
+        elif outcome.state == "skipped":
+            made = f"it was already made from {outcome.video} with these options"
+            report(Info(f"{outcome.target}: skipped; {made}."))
     return [ended[task.target] for task in tasks]
 
 
@@ -127,7 +126,7 @@ def table(outcomes: list[Outcome]) -> str:
     ]
     lines = aligned(rows, ("video", "people", "frames", "outcome"), left=(0, 3))
     counts = Counter(outcome.state for outcome in outcomes)
-    sums = ", ".join(f"{counts[state]} {state}" for state in ("done", "was there", "failed"))
+    sums = ", ".join(f"{counts[state]} {state}" for state in ("done", "skipped", "failed"))
     return f"{lines}\n{sums}"
 
 

@@ -178,7 +178,7 @@ def render(
         progress=bar("frames"),
     ):
         say(Warn(warning))
-    say(FileWritten("3D scene" if drawn_on is None else "Video with skeletons", out))
+    say(FileWritten("3D scene" if drawn_on is None else "Overlay video", out))
 
 
 def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:

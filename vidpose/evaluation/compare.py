@@ -58,7 +58,7 @@ class Outputs:
 
             firsts = [evaluations[0] for evaluations in found]
             for path in plots.draw_all(self.plots, firsts, self.action):
-                report(FileWritten("Drawn", path))
+                report(FileWritten("Written", path))
 
 
 def compare(

@@ -202,16 +202,17 @@ class _Session:
         if newest is None or self._picture is None:
             window.update()
         else:
-            window.show(self._picture.draw(*newest), f"{self.summary()} Q ends.")
+            window.show(self._picture.draw(*newest), f"{self.summary()} Press Q to stop.")
         if window.closed:
             self.stop()
 
     def summary(self) -> str:
         """Say in one sentence how fast it is."""
         rate = self.frames / max(self._lasted_s, 1e-3)
+        frames = "1 frame" if self.frames == 1 else f"{self.frames} frames"
         return (
-            f"{self.source.name}: {self.frames} frames, {rate:.1f} a second, {self.dropped} "
-            f"dropped, {self.behind_s:.2f} s behind."
+            f"{self.source.name}: {frames}, {rate:.1f} frames/s, {self.dropped} dropped, "
+            f"{self.behind_s:.2f} s behind."
         )
 
     @property
@@ -357,8 +358,8 @@ def _stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 def _how_to_end(source: Source, options: LiveOptions) -> str:
     width, height = source.size
-    keys = "Ctrl-C ends it" if options.headless else "Q in the window or Ctrl-C ends it"
-    return f"{source.name}: {width}x{height}, {source.fps:.0f} frames a second; {keys}."
+    keys = "Ctrl-C" if options.headless else "Q in the window or Ctrl-C"
+    return f"{source.name}: {width}x{height}, {source.fps:.0f} frames/s; press {keys} to stop."
 
 
 def _finished(
