@@ -235,7 +235,8 @@ class DetectorOptions(Options):
         None,
         "Size of the embedded detector's landmark network. heavy takes more than twice as long as "
         "full and confuses left and right far less often; lite is faster and less accurate; mixed "
-        "runs heavy in every third frame and full in the others.",
+        "runs heavy about every tenth of a second (every third frame at 30 frames/s) and full in "
+        "the other frames.",
         DETECTOR,
         default_text="mixed",
         choices=("mixed", "lite", "full", "heavy"),
@@ -324,7 +325,7 @@ class LiftOptions(Options):
     precision: str = option(
         "auto",
         "Precision of the lifter; auto takes bf16 if the hardware supports it. bf16 moves joints "
-        "by less than a millimetre.",
+        "by less than a millimetre on average.",
         LIFTER,
         choices=("auto", "fp32", "bf16"),
         identity=False,
@@ -502,7 +503,7 @@ class RenderOptions(Options):
 
     render: bool = option(
         False,
-        "Also write a video with the 2D skeletons next to the 3D scene.",
+        "Also write the overlay video: the 2D skeletons on the video, next to the 3D scene.",
         OUTPUT,
         kind=bool,
         common=True,
@@ -517,7 +518,7 @@ class RenderOptions(Options):
     )
     width: int = option(
         WIDEST_PX,
-        "Maximum width of the video with skeletons, both panels together; it is never enlarged.",
+        "Maximum width of the overlay video, both panels together; it is never enlarged.",
         OUTPUT,
         metavar="PX",
         minimum=NARROWEST_PX,

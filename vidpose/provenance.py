@@ -218,10 +218,10 @@ def is_up_to_date(
 
 
 def check_same_source(target: Path, source: Mapping[str, Any] | None) -> None:
-    """Check that a target path is free or holds a result of the same video.
+    """Check that a target path is free or holds a result of the same file.
 
     Raises:
-        UsageError: the file there is another video's result, or not a result.
+        UsageError: the file there was made from another file, or is not a result.
     """
     if not target.exists():
         return
@@ -230,9 +230,7 @@ def check_same_source(target: Path, source: Mapping[str, Any] | None) -> None:
         raise UsageError(f"{target} exists and is not a vidpose result; choose another -o.")
     theirs = section(found.meta, "source").get("sha256")
     if theirs not in (None, (source or {}).get("sha256")):
-        raise UsageError(
-            f"{target} is the result of another video; choose another -o, or delete it."
-        )
+        raise UsageError(f"{target} was made from another file; choose another -o, or delete it.")
 
 
 def check_same_detection(target: Path, meta: Mapping[str, Any], *asked: Options) -> None:

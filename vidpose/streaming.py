@@ -190,7 +190,9 @@ def _checked(
                 f"frame {index} is {now[0]}x{now[1]}, not {size[0][0]}x{size[0][1]} as before."
             )
         if not last_s < time_s < np.inf:
-            raise UsageError(f"frame {index}: times must be finite and rise, but this is {time_s}.")
+            raise UsageError(
+                f"frame {index}: times must be finite and increasing; this one is {time_s}."
+            )
         size[:] = [now]
         last_s = time_s
         yield Frame(index, time_s, image, duration_s=0.0)

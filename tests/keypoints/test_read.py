@@ -332,7 +332,7 @@ def test_what_is_wrong_is_named(content: Any, message: str, tmp_path: Path) -> N
 )
 def test_what_is_no_json(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(KeypointsError, match="is not a JSON file"):
+    with pytest.raises(KeypointsError, match=r"is not a JSON file .*; give a file of 2D joints"):
         read(tmp_path / "x.json")
 
 

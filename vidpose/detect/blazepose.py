@@ -323,7 +323,8 @@ class BlazePoseDetector:
         """Make the pose of the n-th region, merged with the mirrored one if there is one.
 
         Args:
-            there: whether a person is in each square.
+            there: whether a person is in each region; with flip augmentation, then in each mirrored
+                region.
         """
         if not self._flip_test:
             return _pose(region, found.of(n), correction)

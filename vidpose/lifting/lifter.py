@@ -170,10 +170,9 @@ class Lifter:
         """Lift one frame of a live track with a single window.
 
         For a network that predicts all frames of a window, the window ends at the track's last
-        frame so far, or half a window after the frame if the track is longer; no frame is repeated
-        after the last one. For other networks, the frame is in the centre of the window, and the
-        track's last frame is repeated. For all networks, the first frame of a track that begins
-        within the window is repeated before it.
+        frame so far, or half a window after the frame if the track is longer; no later frame
+        is made up. For other networks, the frame is in the centre of the window, and the track's
+        last frame is repeated after its end. In both, its first frame is repeated before its start.
 
         Args:
             keypoints_px: (T, 17, 2), h36m17, pixels; NaN = missing. Frames more than a window

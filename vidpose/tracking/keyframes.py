@@ -1,10 +1,10 @@
 """Correct the frames between two keyframes of the detector from both keyframes.
 
-A mixed detector runs its heavy landmark network in keyframes, about every third frame
-(`Detections.shift`). In the in-between frames it runs only a faster network, which is less accurate
-and may swap left and right. There, interpolation between the keyframes is mostly better than the
-detection, unless a limb moves so fast, or the camera shakes so much, that a straight line misses
-the motion.
+A mixed detector runs its heavy landmark network in keyframes, about every tenth of a second (every
+third frame at 30 frames/s; see `Detections.shift`). In the in-between frames it runs only a faster
+network, which is less accurate and may swap left and right. There, interpolation between the
+keyframes is mostly better than the detection, unless a limb moves so fast, or the camera shakes so
+much, that a straight line misses the motion.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ LOST = 0.4
 """A joint in a keyframe whose confidence is less than this share of that in both keyframes around
 it is put on the line between them: an occluded leg is often found on the other one."""
 SURE = 0.8
-"""From this share on it stays where it was detected. The weight rises linearly from `LOST` to
-here."""
+"""From this share on it stays where it was detected. The detection's weight rises linearly from 0
+at `LOST` to 1 here."""
 
 
 def correct_between(
@@ -74,8 +74,8 @@ def _correct_doubtful(
     times: NDArray[np.float64],
     keyframes: NDArray[np.int64],
 ) -> None:
-    """Interpolate joints in keyframes of far less confidence than the keyframes around them, in
-    place.
+    """In keyframes, interpolate joints that are far less confident than in the keyframes before and
+    after, in place.
 
     Args:
         joints, confidence, shift, times: see `correct_between`.
