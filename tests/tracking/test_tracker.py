@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from tests.detect.people import detections, stick
 from tests.tracking.scenes import People, Scene, times_at
+from vidpose.detect.base import pose_sizes
 from vidpose.tracking.tracker import MAX_GAP_S, Tracker
 
 
@@ -110,3 +111,17 @@ def test_the_tracker_forgets_people_who_are_gone() -> None:
         tracker.update(detections([stick(300)]), time)
         tracker.update(detections([]), time + MAX_GAP_S + 0.05)
     assert len(tracker._tracks) == 1
+
+
+def test_a_false_detection_on_a_person_does_not_take_over_their_track() -> None:
+    """Somebody seen a moment before could be the person, and the person the false detection."""
+    person = stick(320)
+    size = float(pose_sizes(person[None])[0])
+    right = np.array([size, 0])
+    bystander, false = person - 0.6 * right, person + 0.25 * right
+    tracker = Tracker()
+    for frame in range(12):
+        people = [person, *{0: [bystander], 11: [false]}.get(frame, [])]
+        ids = tracker.update(detections([pose.astype(np.float32) for pose in people]), frame / 30)
+        assert ids[0] == 1
+    assert ids == [1, 3]

@@ -36,6 +36,10 @@ the speed itself."""
 HIDDEN_COST = 0.4
 """Body sizes a second unseen: during an occlusion the only visible pose belongs to the person in
 front, who was seen all the time."""
+CLEAR = 3
+"""A pair that costs less than every alternative of its track and of its detection divided by this
+is matched first. Otherwise a false detection on a person would take their track, and the person
+that of somebody unseen, because more pairs are possible that way."""
 VELOCITY_MEMORY_S = 0.1
 """A track's velocity is averaged over about this time; over less it is mostly detector noise."""
 SIZE_MEMORY_S = 0.5
@@ -162,7 +166,23 @@ class Tracker:
         # An impossible pair costs more than any set of possible ones, so it is never preferred.
         cost = distance + HIDDEN_COST * unseen[:, None]
         cost = np.where(possible, cost, 1 + cost[possible].sum())
-        return [(t, n) for t, n in _least_cost_pairs(cost) if possible[t, n]]
+        clear = possible & (CLEAR * cost < _cheapest_other(cost))
+        left, new = np.flatnonzero(~clear.any(axis=1)), np.flatnonzero(~clear.any(axis=0))
+        pairs = [(int(t), int(n)) for t, n in np.argwhere(clear)]
+        if len(left) and len(new):
+            rest = _least_cost_pairs(cost[np.ix_(left, new)])
+            pairs += [(int(left[t]), int(new[n])) for t, n in rest]
+        return [(t, n) for t, n in pairs if possible[t, n]]
+
+
+def _cheapest_other(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lowest cost of another pair in the same row or column of each pair; inf if alone."""
+    lowest = np.full(cost.shape, np.inf)
+    for axis in (0, 1):
+        if cost.shape[axis] > 1:
+            first, second = np.split(np.partition(cost, 1, axis=axis).take([0, 1], axis), 2, axis)
+            lowest = np.minimum(lowest, np.where(cost > first, first, second))
+    return lowest
 
 
 def _least_cost_pairs(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
