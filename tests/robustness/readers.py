@@ -237,6 +237,11 @@ def _make_zip(path: Path) -> None:
         archive.writestr("S1/Walking.cdf", b"x" * 100)
 
 
+def _make_list(path: Path) -> None:
+    path.with_name("b.mp4").touch()
+    path.write_text("a.mp4\nb.mp4\n")
+
+
 def _make_log(path: Path) -> None:
     path.write_text("epoch,lr,train_mpjpe_mm,val_mpjpe_mm,val_p_mpjpe_mm\n1,0.1,50,60,40\n")
 
@@ -370,7 +375,7 @@ def readers() -> tuple[Reader, ...]:
             "list of videos",
             "text",
             "a.txt",
-            lambda p: p.write_text("a.mp4\nb.mp4\n"),
+            _make_list,
             lambda p: find_videos([p], p.parent / "out"),
         ),
     )

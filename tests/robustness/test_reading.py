@@ -639,7 +639,7 @@ def test_what_is_wrong_with_pictures_is_told(tmp_path: Path) -> None:
     assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.2, 0.3])
     assert {frame.image.shape for frame in frames} == {(48, 64, 3)}
     sizes, unreadable, hole = video.warnings
-    assert "1 of 4 pictures" in unreadable
+    assert "1 of 4 images" in unreadable
     assert "image2.png" in unreadable
     assert "it is 64x48 pixels, but 128x96 in 1 of its 3 frames" in sizes
     assert "the first after image3.png" in hole
@@ -693,7 +693,7 @@ def test_a_jpeg_that_is_cut_off_is_told(tmp_path: Path, thumbnail: bool) -> None
     with VideoReader(tmp_path / "a", fps=30) as video:
         assert len(list(video)) == 3
     (warning,) = video.warnings
-    assert "1 of 3 pictures" in warning
+    assert "1 of 3 images" in warning
     assert "lack their end, the first of them 1.jpg" in warning
 
 
@@ -783,7 +783,7 @@ def test_further_pages_of_a_picture_are_told(tmp_path: Path) -> None:
     assert cv2.imwrite(str(folder / "2.tif"), pages[1])
     _, warnings = times_of(folder, fps=30)
     assert len(warnings) == 1
-    assert "1 of 2 pictures in" in warnings[0]
+    assert "1 of 2 images in" in warnings[0]
     assert "have several pages, the first of them 1.tif; only the first page" in warnings[0]
 
 
