@@ -60,9 +60,8 @@ def test_a_file_that_makes_its_reader_hang(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[460:468] = struct.pack(">q", 448)
     path.write_bytes(data)
-    # The reader nests until its time is over, or, after about a second, until Python stops it.
-    ends = "reading it takes longer than|maximum recursion depth"
-    with pytest.raises(isolated.UnreadableError, match=ends):
+    # A fast machine takes a second to nest so deep that Python ends it.
+    with pytest.raises(isolated.UnreadableError, match="reading it takes longer than"):
         isolated.read("cdf", path, "Pose", seconds=0.1)
     assert len(isolated.read("mat", mat(tmp_path / "a.mat"), "a")["a"]) == 1
 
