@@ -103,7 +103,7 @@ class PersonDetector(Protocol):
 class TopDownDetector:
     """A person detector and a pose network on its boxes, as a `Detector`.
 
-    Person detection runs on every `detect_every`-th frame. In between, and for people whom it
+    Person detection runs on every `detect_every`-th frame. In between, and for people that it
     misses, the box comes from the joints of the last frame (`FOLLOW_MARGIN`). A person is dropped
     until the next person detection when the pose is not plausible or duplicates another one. With
     `detect_every=1` frames are independent and processed in batches.
