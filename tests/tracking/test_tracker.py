@@ -117,11 +117,11 @@ def test_a_false_detection_on_a_person_does_not_take_over_their_track() -> None:
     """Somebody seen a moment before could be the person, and the person the false detection."""
     person = stick(320)
     size = float(pose_sizes(person[None])[0])
-    right = np.array([size, 0])
+    right = np.array([size, 0], np.float32)
     bystander, false = person - 0.6 * right, person + 0.25 * right
     tracker = Tracker()
     for frame in range(12):
         people = [person, *{0: [bystander], 11: [false]}.get(frame, [])]
-        ids = tracker.update(detections([pose.astype(np.float32) for pose in people]), frame / 30)
+        ids = tracker.update(detections(people), frame / 30)
         assert ids[0] == 1
     assert ids == [1, 3]
