@@ -18,9 +18,8 @@ from vidpose.detect.cache import DetectionCache, UnusableCacheError, remove_left
 from vidpose.detect.video_detections import VideoDetections
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
-from vidpose.export import check_before, export_files
 from vidpose.lifting.lifter import LiftedPoses, lift_poses, open_lifter
-from vidpose.options import InferOptions, InputOptions
+from vidpose.options import ExportOptions, InferOptions, InputOptions
 from vidpose.outputs import check_memory, files_2d, result_path, write_files_2d
 from vidpose.poses import (
     FASTEST_FPS,
@@ -313,6 +312,8 @@ class Predictor:
             write_page(result, job.page, job.video, report=report, progress=progress)
         # Last, so that an export that fails, such as for too many frames, loses no other file.
         if self.options.export.formats:
+            from vidpose.export import export_files
+
             export_files(result, job.target.with_suffix(""), self.options.export, report=report)
 
     def _lifter_text(self) -> str:
@@ -362,7 +363,12 @@ class _Job:
         page = target.with_suffix(".html") if target and options.output.view_html else None
         if target is not None:
             check_writable(target)
-            check_before(target.with_suffix(""), options.export, world=options.postprocess.world)
+            if options.export != ExportOptions():
+                from vidpose.export import check_before  # takes a fifth of a second, with SciPy
+
+                check_before(
+                    target.with_suffix(""), options.export, world=options.postprocess.world
+                )
         if page is not None:
             check_page(page)
         if picture is not None:

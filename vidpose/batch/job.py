@@ -13,8 +13,7 @@ from typing import Any, Literal
 from vidpose.detect.cache import remove_leftovers
 from vidpose.errors import VidposeError
 from vidpose.events import Event, FileWritten, Report, ignore
-from vidpose.export import check_before, export_files
-from vidpose.options import InferOptions
+from vidpose.options import ExportOptions, InferOptions
 from vidpose.outputs import files_2d, write_files_2d
 from vidpose.pipeline import Predictor
 from vidpose.poses import load, read_metadata
@@ -125,7 +124,10 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     """
     target, output, render = job.target, job.options.output.to_dict(), job.options.render
     export, world = job.options.export, job.options.postprocess.world
-    check_before(target.with_suffix(""), export, world=world)
+    if export != ExportOptions():
+        from vidpose.export import check_before
+
+        check_before(target.with_suffix(""), export, world=world)
     picture = target.with_suffix(".mp4")
     draw = render.render
     if draw:
@@ -157,4 +159,6 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     if page is not None:
         write_page(result, page, job.video, report=report, progress=progress)
     if export.formats:
+        from vidpose.export import export_files
+
         export_files(result, target.with_suffix(""), export, report=report)
