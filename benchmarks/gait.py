@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from common import argument_parser, machine, markdown_table, publish, run_script
 from ground_plane import FPS, SIZE_PX, View, views
+from lifting import load_weights, read_people
 
-from vidpose.datasets.motion_clips import read_folder, split
-from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
+from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.options import PostprocessOptions
 from vidpose.poses import Pose2D, Pose3D
 from vidpose.postprocess import postprocess
@@ -49,10 +49,8 @@ def true_result(view: View) -> Pose3D:
 
 
 def measure(folder: Path, weights: str, cameras: int) -> str:
-    checkpoint = load_lifter_checkpoint(weights)
-    trained = checkpoint.training
-    held_out = trained.get("held_out") or trained["recipe"]["held_out"]
-    _, clips = split(read_folder(folder), held_out)
+    (checkpoint,) = load_weights([weights], trained=False).values()
+    clips = read_people(folder)
     lifter = Lifter(checkpoint)
     both: list[tuple[Gait, Gait]] = []
     for view in views(clips, cameras, 1.0):
@@ -62,7 +60,7 @@ def measure(folder: Path, weights: str, cameras: int) -> str:
     found = [bool(ours.measures) for ours, _ in both]
     agreed = [pair for pair, *walks in zip(both, walked, found, strict=True) if all(walks)]
     rows = []
-    for name, about in SHOWN.items():
+    for name, about in SHOWN.items() if agreed else ():
         target = np.array([true.measures[name].mean for _, true in agreed])
         off = np.array([ours.measures[name].mean for ours, _ in agreed]) - target
         sd = np.array([ours.measures[name].sd for ours, _ in agreed])

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 from common import argument_parser, markdown_table, run_script
+from lifting import load_weights, read_people
 from numpy.typing import NDArray
 
 from vidpose.datasets.dataset import MotionClip
-from vidpose.datasets.mocap import STRETCH_S
-from vidpose.datasets.motion_clips import read_folder, split
+from vidpose.datasets.mocap import STRETCH_S, TEST
 from vidpose.datasets.virtual_cameras import Variation, VirtualCameras
-from vidpose.lifting.lifter import Lifter, lift_poses, load_lifter_checkpoint
+from vidpose.lifting.lifter import Lifter, lift_poses
 from vidpose.options import PostprocessOptions
 from vidpose.poses import Pose2D, Pose3D
 from vidpose.postprocess import postprocess
@@ -121,17 +121,15 @@ def _over_floor(ground: Ground, result: Pose3D) -> float:
 
 
 def measure(folder: Path, weights: str, cameras: int, noise: float) -> None:
-    checkpoint = load_lifter_checkpoint(weights)
-    trained = checkpoint.training
-    held_out = trained.get("held_out") or trained["recipe"]["held_out"]
-    _, clips = split(read_folder(folder), held_out)
+    (checkpoint,) = load_weights([weights], trained=False).values()
+    clips = read_people(folder)
     lifter = Lifter(checkpoint)
     found = [
         errors(view, postprocess(lift_poses(view.poses, lifter, float(SIZE_PX)), AS_LIFTED))
         for view in views(clips, cameras, noise)
     ]
     lengths = f"{SHORTEST_S:g} to {STRETCH_S:g} s"
-    print(f"{len(found)} views of {lengths}, subjects {', '.join(held_out)}\n")
+    print(f"{len(found)} views of {lengths}, subjects {', '.join(TEST)}\n")
     header = (
         "cameras",
         "views",

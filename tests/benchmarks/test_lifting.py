@@ -319,3 +319,13 @@ def test_the_benchmark_never_changes(module: Any, mocap: Path) -> None:
         view = lifting.see(cameras, stretch, 0, conditions[name])
         found = (np.nanmean(view.pixels), np.nanstd(view.pixels), np.abs(view.joints).mean())
         assert found == pytest.approx(sums, rel=1e-4), name
+
+
+def test_weights_trained_on_several_datasets_have_a_ground_plane_and_a_gait(
+    module: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mocap = write_mocap(tmp_path / "mocap", tuple(HELD_OUT), frames=480)
+    path = save(tmp_path / "both.safetensors", MODELS[0], [*HELD_OUT, "s07", "06"])
+    module("ground_plane").measure(mocap, path, cameras=1, noise=1.0)
+    assert "3 views of 3 to 8 s, subjects 02, 10, 12" in capsys.readouterr().out
+    assert "3 views of 3 to 8 s" in module("gait").measure(mocap, path, cameras=1)
