@@ -168,7 +168,7 @@ class RunFolder:
         buffer = io.BytesIO()
         torch.save(content | {"run": vars(run)} | learned, buffer)
         with replacing(self.state) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+            temporary.write_bytes(buffer.getvalue())  # a view of it could outlive it in an error
 
     def read(self) -> dict[str, Any]:
         """Read what `save` wrote: format, recipe, data, run, and the learner's state.
