@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import vidpose
-from tests.render.people import camera_axes, walk
+from tests.render.people import camera_axes, walk, walker
 from vidpose.datasets.synthetic_motion import body, move
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D
@@ -23,6 +23,7 @@ from vidpose.postprocess.ground_plane import (
     up_of_camera,
     up_of_horizon,
 )
+from vidpose.skeleton import H36M17
 
 TWO: dict[str, Any] = {"starts": ((-1.0, 3.5), (1.0, 6.0)), "speeds": ((0.6, 0.2), (-0.3, -0.5))}
 
@@ -113,6 +114,48 @@ def test_nobody_stands() -> None:
     lying = result.joints_3d[..., [1, 0, 2]]
     up = estimate_ground(without(result, joints_3d=lying)).up
     assert up == pytest.approx([0, -1, 0])
+
+
+def posing(joints: NDArray[np.float64], pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Pose3D:
+    """Somebody 4 m away; joints (60, 17, 3) or (17, 3), axes as `REST`."""
+    result = walk(frames=60, pitch_deg=pitch_deg, roll_deg=roll_deg)
+    joints = np.broadcast_to(joints, (1, 60, 17, 3)) + np.array([0, 4, -1.5])
+    joints = joints @ camera_axes(pitch_deg, roll_deg).T
+    return without(
+        result,
+        joints_3d=(joints - joints[:, :, :1]).astype(np.float32),
+        root_3d=joints[:, :, 0].astype(np.float32),
+    )
+
+
+def test_somebody_on_one_leg_stands_over_the_foot() -> None:
+    """The other leg swings, and the hips are not level."""
+    pose = walker(0.0)
+    right = [H36M17.index(name) for name in ("RHip", "RKnee", "RFoot")]
+    left = [H36M17.index(name) for name in ("LHip", "LKnee", "LFoot")]
+    pose[right] = (0.12, 0, 0.92), (0.07, 0.02, 0.5), (0.02, 0, 0.08)
+    pose[left] = (-0.1, 0, 1.05), (-0.15, 0.35, 1.1), (-0.15, 0.3, 0.7)
+    poses = np.repeat(pose[None], 60, axis=0)
+    poses[:, left[2], 0] += 0.2 * np.sin(np.arange(60) / 3)
+    true_up = camera_axes(20, 25) @ np.array([0, 0, 1.0])
+    assert angle_deg(np.array([0, -1.0, 0]), true_up) > 30
+    ground = estimate_ground(posing(poses, pitch_deg=20, roll_deg=25))
+    assert angle_deg(ground.up, true_up) < 5
+
+
+def test_somebody_on_hands_and_feet_does_not_stand_over_the_feet() -> None:
+    pose = np.array(
+        [
+            (0, 0, 0.9),
+            *((0.12, 0, 0.9), (0.12, -0.3, 0.5), (0.12, -0.6, 0.08)),
+            *((-0.12, 0, 0.9), (-0.12, -0.3, 0.5), (-0.12, -0.6, 0.08)),
+            *((0, 0.2, 0.73), (0, 0.4, 0.55), (0, 0.5, 0.45), (0, 0.55, 0.35)),
+            *((-0.17, 0.4, 0.55), (-0.2, 0.6, 0.3), (-0.2, 0.75, 0.05)),
+            *((0.17, 0.4, 0.55), (0.2, 0.6, 0.3), (0.2, 0.75, 0.05)),
+        ]
+    )
+    ground = estimate_ground(posing(pose))
+    assert ground.up == pytest.approx([0, -1, 0], abs=1e-6)
 
 
 def test_nobody_has_a_known_place() -> None:

@@ -1,7 +1,8 @@
 """Estimate the vertical from people.
 
 In an image of unknown pitch, people are the only cue: on average, a person who stands or walks is
-upright, and the positions of their feet at rest are level with each other.
+upright, the trunk of a person who stands still is above the feet, and the positions of feet at rest
+are level with each other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
-from vidpose.postprocess.foot_contact import FootContacts
+from vidpose.postprocess.foot_contact import FEET, FootContacts
 from vidpose.skeleton import H36M17
 
 CAMERA_UP = np.array([0.0, -1.0, 0.0])
@@ -30,6 +31,13 @@ FARTHEST_TILT_DEG = 60.0
 """A person tilted further from the camera's up direction counts as lying."""
 FARTHEST_LEAN_DEG = 30.0
 """A person tilted further from the estimated vertical counts as leaning."""
+BALANCE_SD = np.radians(8.0)
+"""Angle between the vertical and the direction from a foot that rests to the middle of the trunk:
+nobody stands still for long with their weight next to their feet, not even on one leg."""
+BALANCE_S = 1.0
+"""Seconds that a foot rests, at least, for the person to be in balance."""
+MOST_SWAY = np.radians(10.0)
+"""Somebody whose trunk sways further around its mean direction takes slow steps."""
 
 # How level foot contacts are.
 CONTACT_SD = 0.05
@@ -51,10 +59,11 @@ def estimate_up(
 ) -> tuple[NDArray[np.float64], float]:
     """Estimate the up direction.
 
-    It is the best fit to four cues, each weighted by its uncertainty: standing people are level
-    from left to right (`SIDEWAYS_SD`) and upright from front to back (`FORWARD_SD`); a person's
-    foot contacts are level with each other (`CONTACT_SD`, `DEPTH_SD`); and the camera is about
-    level (`CAMERA_SD`), the only cue if nobody stands.
+    It is the best fit to five cues, each weighted by its uncertainty: standing people are level
+    from left to right (`SIDEWAYS_SD`) and upright from front to back (`FORWARD_SD`); the trunk of
+    people who stand still is above their feet (`BALANCE_SD`); a person's foot contacts are level
+    with each other (`CONTACT_SD`, `DEPTH_SD`); and the camera is about level (`CAMERA_SD`), the
+    only cue if nobody stands.
 
     Args:
         result: the people; the camera must be static.
@@ -72,6 +81,8 @@ def estimate_up(
     up, _ = _least_spread(camera + _spread(leftward, forward, weight * stands))
     stands *= _within(body, up, FARTHEST_LEAN_DEG)
     bodies = camera + _spread(leftward, forward, weight * stands)
+    for person, contact in enumerate(contacts):
+        bodies += weight * _spread_of_balance(result, person, contact)
     up, tilt_sd = _least_spread(bodies)
 
     standing = np.zeros(result.present.shape)
@@ -100,10 +111,33 @@ def _standing_poses(result: Pose3D) -> tuple[NDArray[np.float64], ...]:
         unit_vectors(at("LHip") - at("RHip")) + unit_vectors(at("LShoulder") - at("RShoulder"))
     )
     forward = unit_vectors(np.cross(leftward, body))
-    openings = [_opening(at(f"{s}Hip"), at(f"{s}Knee"), at(f"{s}Foot")) for s in "RL"]
-    openings.append(_opening(at("Thorax"), at("Hip"), ankles))
-    straight = (np.min(openings, axis=0) - BENT_DEG) / (STRAIGHT_DEG - BENT_DEG)
-    return leftward, forward, body, np.clip(straight, 0, 1)
+    hips = _straightness(at("Thorax"), at("Hip"), ankles)
+    straight = np.min([hips, *_straight_legs(poses).T], axis=0)
+    return leftward, forward, body, straight
+
+
+def _spread_of_balance(result: Pose3D, person: int, contacts: FootContacts) -> NDArray[np.float64]:
+    """(3, 3) scatter of directions at right angles to those from one person's resting feet to the
+    trunk, in standard deviations.
+    """
+    rests = np.zeros((result.frames, len(FEET)), bool)
+    for seconds, middle, foot in zip(contacts.seconds, contacts.frames, contacts.feet, strict=True):
+        if seconds >= BALANCE_S:
+            apart = np.abs(result.timestamps - result.timestamps[middle])
+            rests[:, foot] |= apart <= seconds / 2
+    still = rests.any(axis=1) & result.present[person]
+    rests, poses = rests[still], result.joints_3d[person, still].astype(np.float64)
+    share = rests / rests.sum(axis=1, keepdims=True)
+    hip, thorax = poses[:, H36M17.index("Hip")], poses[:, H36M17.index("Thorax")]
+    feet = (poses[:, FEET] * share[..., None]).sum(axis=1)
+    over = unit_vectors((hip + thorax) / 2 - feet)
+    # Somebody who sits, kneels or rests on the hands is held by more than the feet.
+    legs = np.where(rests, _straight_legs(poses), 1).min(axis=1)
+    straight = np.minimum(legs, _straightness(thorax, hip, feet))
+    weight = straight * _within(over, CAMERA_UP, FARTHEST_TILT_DEG)
+    scatter: NDArray[np.float64] = weight.sum() * np.eye(3) - (over * weight[:, None]).T @ over
+    sway = np.linalg.eigvalsh(scatter)[0] / max(weight.sum(), 1e-9)
+    return scatter / BALANCE_SD**2 * (sway <= MOST_SWAY**2)
 
 
 def _spread_of_contacts(
@@ -164,13 +198,20 @@ def _within(
     return near
 
 
-def _opening(
+def _straight_legs(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 17, 3) -> (N, 2) how straight the right and the left knee are, 0 to 1, as in `FEET`."""
+    legs = [[H36M17.index(f"{s}{joint}") for joint in ("Hip", "Knee", "Foot")] for s in "RL"]
+    return np.stack([_straightness(*poses[:, leg].swapaxes(0, 1)) for leg in legs], axis=1)
+
+
+def _straightness(
     a: NDArray[np.float64], corner: NDArray[np.float64], b: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, 3) points -> (N,) angles a-corner-b in degrees."""
+    """(N, 3) points -> (N,) 0 to 1: at the angle a-corner-b of `BENT_DEG` and `STRAIGHT_DEG`."""
     cosine = (unit_vectors(a - corner) * unit_vectors(b - corner)).sum(axis=-1)
-    opening: NDArray[np.float64] = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    return opening
+    opening = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    straight: NDArray[np.float64] = (opening - BENT_DEG) / (STRAIGHT_DEG - BENT_DEG)
+    return np.clip(straight, 0, 1)
 
 
 def unit_vectors(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
