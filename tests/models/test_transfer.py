@@ -153,6 +153,32 @@ def test_joints_that_only_the_target_has_keep_their_initial_weights() -> None:
     assert torch.equal(target.state_dict()["joint_position"][0, spine], before[0, spine])
 
 
+@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("model", ["poseformer", "sequence", "temporal", "joints"])
+def test_a_wider_network_computes_the_same_poses(model: str, times: int) -> None:
+    torch.manual_seed(0)
+    source = small(model)
+    sizes = {**vars(source.config), "embed_dim": 8 * times}
+    target = MODELS[model](**sizes).eval()
+    told = transfer(checkpoint(source, H36M17), target, H36M17)
+    assert told[1] == f"Widened from 8 to {8 * times} channels; the poses stay the same at first."
+    assert len(told) == 2
+    keypoints = torch.randn(4, 9, 17, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(target(keypoints), source(keypoints), atol=1e-4, rtol=1e-4)
+
+
+def test_the_copies_of_a_channel_learn_different_things(source: Checkpoint) -> None:
+    target = network(embed_dim=16)
+    transfer(source, target, H36M17)
+    target(torch.randn(4, 9, 17, 2)).norm(dim=-1).mean().backward()
+    for name, parameter in target.named_parameters():
+        if name.endswith("mlp.0.weight"):
+            assert parameter.grad is not None
+            first, second = parameter.grad[0::2], parameter.grad[1::2]
+            assert not torch.allclose(first, second, rtol=0.01), name
+
+
 def test_tensors_that_do_not_fit_are_reported(source: Checkpoint) -> None:
     target = network(embed_dim=16, depth=2)
     told = transfer(source, target, H36M17)

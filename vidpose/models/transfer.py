@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vidpose.models.base import LiftingModel
 from vidpose.models.checkpoint import Checkpoint
+from vidpose.models.widening import can_widen, widened
 from vidpose.skeleton import SKELETONS, Skeleton
 
 SAME_JOINTS = {
@@ -41,6 +42,8 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
       than shrinking every head.
     - a number: the axis has this size. Any other word: the size is the same in both networks.
 
+    If the target is a multiple as wide, the source is widened first, see `widening.py`.
+
     Args:
         source: the checkpoint to copy from.
         target: the newly initialised network.
@@ -50,17 +53,24 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
         Sentences for the user: how many tensors were copied, which were adapted, and which keep
         their initial weights.
     """
-    theirs, ours = source.model.state_dict(), target.state_dict()
+    model, sentences = source.model, []
+    if can_widen(model.config, target.config):
+        sentences.append(
+            f"Widened from {model.config.embed_dim} to {target.config.embed_dim} channels; the "
+            "poses stay the same at first."
+        )
+        model = widened(model, target.config.embed_dim)
+    theirs, ours = model.state_dict(), target.state_dict()
     frames = source.model.config.frames, target.config.frames
     joints = _same_joints(SKELETONS[source.skeleton], skeleton)
     adapted, anew = [], []
     for name, own in ours.items():
         tensor, axes = theirs.get(name), _axes(target, name, own.ndim)
-        if tensor is None or axes != _axes(source.model, name, tensor.ndim):
+        if tensor is None or axes != _axes(model, name, tensor.ndim):
             anew.append(name)
             continue
         words = [word for axis in axes for word in axis]
-        have, want = _unfolded(tensor, axes, source.model), _unfolded(own, axes, target)
+        have, want = _unfolded(tensor, axes, model), _unfolded(own, axes, target)
         if "frames" in words:
             have = _to_frames(have, words.index("frames"), frames[1])
         places = [
@@ -75,11 +85,12 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
         moved = source.skeleton != skeleton.name and "joints" in words
         if moved or tensor.shape != own.shape:
             adapted.append(name)
-    sentences = [
+    sentences.insert(
+        0,
         f"Initialised {len(ours) - len(anew)} of {len(ours)} tensors from "
         f"{source.path or 'a network'} ({source.skeleton}, {frames[0]} frames; this run: "
-        f"{skeleton.name}, {frames[1]} frames)."
-    ]
+        f"{skeleton.name}, {frames[1]} frames).",
+    )
     for what, names in (("Adapted", adapted), ("Newly initialised", anew)):
         if names:
             more = f" and {len(names) - 4} more" if len(names) > 4 else ""

@@ -101,7 +101,8 @@ class TrainOptions(Options):
     )
     init_from: str | Path | None = option(
         None,
-        "Fine-tune these weights, which may have another skeleton or number of frames.",
+        "Fine-tune these weights, which may have another skeleton or number of frames, or be "
+        "narrower by a whole factor (--embed-dim).",
         NETWORK,
         metavar="NAME|PATH",
     )
