@@ -17,7 +17,7 @@ from vidpose.models.blocks import Attention, TransformerConfig
 DIFFERENCE = 0.3
 """Standard deviation of the difference that is added to the weights of a channel's copies, as a
 fraction of the weights'. It cancels out as long as the copies are equal; without it, they would
-get equal gradients and stay equal for ever."""
+get equal gradients and stay equal."""
 
 
 def can_widen(config: object, wanted: object) -> bool:
@@ -25,7 +25,7 @@ def can_widen(config: object, wanted: object) -> bool:
     if not (isinstance(config, TransformerConfig) and isinstance(wanted, TransformerConfig)):
         return False
     times, rest = divmod(wanted.embed_dim, config.embed_dim)
-    # Blocks of half a channel cannot be copied: the width inside a block is rounded down.
+    # The width inside a block is rounded down, which must not lose a part of a channel.
     return times > 1 and rest == 0 and float(config.mlp_ratio * config.embed_dim).is_integer()
 
 

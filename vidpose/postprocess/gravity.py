@@ -120,24 +120,44 @@ def _spread_of_balance(result: Pose3D, person: int, contacts: FootContacts) -> N
     """(3, 3) scatter of directions at right angles to those from one person's resting feet to the
     trunk, in standard deviations.
     """
+    long = contacts.seconds >= BALANCE_S
+    middles, half = result.timestamps[contacts.frames[long]], contacts.seconds[long] / 2
+    starts = np.searchsorted(result.timestamps, middles - half)
+    stops = np.searchsorted(result.timestamps, middles + half, "right")
+    parts = [slice(*ends) for ends in zip(starts.tolist(), stops.tolist(), strict=True)]
     rests = np.zeros((result.frames, len(FEET)), bool)
-    for seconds, middle, foot in zip(contacts.seconds, contacts.frames, contacts.feet, strict=True):
-        if seconds >= BALANCE_S:
-            apart = np.abs(result.timestamps - result.timestamps[middle])
-            rests[:, foot] |= apart <= seconds / 2
-    still = rests.any(axis=1) & result.present[person]
-    rests, poses = rests[still], result.joints_3d[person, still].astype(np.float64)
-    share = rests / rests.sum(axis=1, keepdims=True)
+    for part, foot in zip(parts, contacts.feet[long], strict=True):
+        rests[part, foot] = True
+    over, straight = _over_feet(result.joints_3d[person].astype(np.float64), rests)
+    weight = straight * _within(over, CAMERA_UP, FARTHEST_TILT_DEG)
+    still = np.zeros(result.frames, bool)
+    for part in parts:
+        scatter = _around(over[part], weight[part])
+        sway = np.linalg.eigvalsh(scatter)[0] / max(weight[part].sum(), 1e-9)
+        still[part] |= sway <= MOST_SWAY**2
+    still &= result.present[person]
+    return _around(over[still], weight[still]) / BALANCE_SD**2
+
+
+def _over_feet(
+    poses: NDArray[np.float64], rests: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions from resting feet to the middle of the trunk, (T, 3), and how straight the body is
+    above them, (T,), 0 to 1; of poses (T, 17, 3), and the feet that rest, (T, 2).
+    """
     hip, thorax = poses[:, H36M17.index("Hip")], poses[:, H36M17.index("Thorax")]
+    share = rests / np.maximum(rests.sum(axis=1, keepdims=True), 1)
     feet = (poses[:, FEET] * share[..., None]).sum(axis=1)
-    over = unit_vectors((hip + thorax) / 2 - feet)
     # Somebody who sits, kneels or rests on the hands is held by more than the feet.
     legs = np.where(rests, _straight_legs(poses), 1).min(axis=1)
     straight = np.minimum(legs, _straightness(thorax, hip, feet))
-    weight = straight * _within(over, CAMERA_UP, FARTHEST_TILT_DEG)
-    scatter: NDArray[np.float64] = weight.sum() * np.eye(3) - (over * weight[:, None]).T @ over
-    sway = np.linalg.eigvalsh(scatter)[0] / max(weight.sum(), 1e-9)
-    return scatter / BALANCE_SD**2 * (sway <= MOST_SWAY**2)
+    return unit_vectors((hip + thorax) / 2 - feet), straight
+
+
+def _around(axes: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) unit vectors and (N,) weights -> (3, 3) scatter of what is at right angles to them."""
+    scatter: NDArray[np.float64] = weights.sum() * np.eye(3) - (axes * weights[:, None]).T @ axes
+    return scatter
 
 
 def _spread_of_contacts(
