@@ -325,6 +325,18 @@ class Predictor:
         )
 
 
+def check_export(target: Path, options: InferOptions) -> None:
+    """Check early that the result `target` can be exported, if that is asked for.
+
+    Raises:
+        UsageError, MissingDependencyError, VidposeError: see `vidpose.export.check_before`.
+    """
+    if options.export != ExportOptions():
+        from vidpose.export import check_before  # takes a fifth of a second, with SciPy
+
+        check_before(target.with_suffix(""), options.export, world=options.postprocess.world)
+
+
 @dataclass(frozen=True)
 class _Job:
     """One video and its output files."""
@@ -363,12 +375,7 @@ class _Job:
         page = target.with_suffix(".html") if target and options.output.view_html else None
         if target is not None:
             check_writable(target)
-            if options.export != ExportOptions():
-                from vidpose.export import check_before  # takes a fifth of a second, with SciPy
-
-                check_before(
-                    target.with_suffix(""), options.export, world=options.postprocess.world
-                )
+            check_export(target, options)
         if page is not None:
             check_page(page)
         if picture is not None:

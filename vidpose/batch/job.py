@@ -13,9 +13,9 @@ from typing import Any, Literal
 from vidpose.detect.cache import remove_leftovers
 from vidpose.errors import VidposeError
 from vidpose.events import Event, FileWritten, Report, ignore
-from vidpose.options import ExportOptions, InferOptions
+from vidpose.options import InferOptions
 from vidpose.outputs import files_2d, write_files_2d
-from vidpose.pipeline import Predictor
+from vidpose.pipeline import Predictor, check_export
 from vidpose.poses import load, read_metadata
 from vidpose.provenance import is_up_to_date
 from vidpose.render import check_out, render_video
@@ -123,11 +123,8 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     small part of the time that the video took.
     """
     target, output, render = job.target, job.options.output.to_dict(), job.options.render
-    export, world = job.options.export, job.options.postprocess.world
-    if export != ExportOptions():
-        from vidpose.export import check_before
-
-        check_before(target.with_suffix(""), export, world=world)
+    export = job.options.export
+    check_export(target, job.options)
     picture = target.with_suffix(".mp4")
     draw = render.render
     if draw:

@@ -53,12 +53,8 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
         Sentences for the user: how many tensors were copied, which were adapted, and which keep
         their initial weights.
     """
-    model, sentences = source.model, []
-    if can_widen(model.config, target.config):
-        sentences.append(
-            f"Widened from {model.config.embed_dim} to {target.config.embed_dim} channels; the "
-            "poses stay the same at first."
-        )
+    model, wider = source.model, can_widen(source.model.config, target.config)
+    if wider:
         model = widened(model, target.config.embed_dim)
     theirs, ours = model.state_dict(), target.state_dict()
     frames = source.model.config.frames, target.config.frames
@@ -85,12 +81,16 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
         moved = source.skeleton != skeleton.name and "joints" in words
         if moved or tensor.shape != own.shape:
             adapted.append(name)
-    sentences.insert(
-        0,
+    sentences = [
         f"Initialised {len(ours) - len(anew)} of {len(ours)} tensors from "
         f"{source.path or 'a network'} ({source.skeleton}, {frames[0]} frames; this run: "
-        f"{skeleton.name}, {frames[1]} frames).",
-    )
+        f"{skeleton.name}, {frames[1]} frames)."
+    ]
+    if wider:
+        sentences.append(
+            f"Widened from {source.model.config.embed_dim} to {target.config.embed_dim} channels; "
+            "the poses stay the same at first."
+        )
     for what, names in (("Adapted", adapted), ("Newly initialised", anew)):
         if names:
             more = f" and {len(names) - 4} more" if len(names) > 4 else ""

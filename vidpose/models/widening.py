@@ -15,9 +15,9 @@ from vidpose.models.base import LiftingModel
 from vidpose.models.blocks import Attention, TransformerConfig
 
 DIFFERENCE = 0.3
-"""Standard deviation of the difference that is added to the weights of a channel's copies, as a
-fraction of the weights'. It cancels out as long as the copies are equal; without it, they would
-get equal gradients and stay equal."""
+"""Standard deviation of what is added to the weights of a channel's copies before its mean is
+subtracted, as a fraction of the weights'. It cancels out as long as the copies are equal; without
+it, they would get equal gradients and stay equal."""
 
 
 def can_widen(config: object, wanted: object) -> bool:
@@ -47,8 +47,8 @@ def widened(model: LiftingModel, embed_dim: int) -> LiftingModel:
             for axis, (few, many) in enumerate(zip(before.shape, tensor.shape, strict=True)):
                 if few != many:
                     copied = copied.repeat_interleave(times, axis)
-            reads_copies = tensor.ndim == 2 and tensor.shape[1] != before.shape[1]
-            if isinstance(module, nn.Linear) and reads_copies:
+            is_matrix = isinstance(module, nn.Linear) and key == "weight"
+            if is_matrix and tensor.shape[1] != before.shape[1]:  # it reads copies
                 shares = copied.unflatten(1, (-1, times)) / times
                 apart = torch.randn(shares.shape, generator=generator)
                 apart -= apart.mean(dim=2, keepdim=True)
