@@ -104,6 +104,9 @@ def test_people_of_unknown_position(tmp_path: Path) -> None:
         "Warning: The position of person 2 in the scene is unknown; TRC, glTF do not contain this "
         "person."
     )
+    said.clear()
+    export_files(result, tmp_path / "c", ExportOptions(export="bvh"), report=said.append)
+    assert not any("last pose is held" in str(event) for event in said)
     result.root_3d[0] = np.nan
     with pytest.raises(UsageError, match="No person's position is known"):
         export_files(result, tmp_path / "b", ExportOptions(export="trc"))

@@ -339,9 +339,10 @@ def _report_losses(
                 f"to its average, {result.fps:g} frames/s."
             )
         )
-    absent = ~(result.present & np.isfinite(result.root_3d).all(axis=2))
-    if any(format.name == "bvh" for format in formats) and absent.any():
-        who = [str(number) for number in result.person_ids[absent.any(axis=1)].tolist()]
+    known = result.present & np.isfinite(result.root_3d).all(axis=2)
+    gaps = known.any(axis=1) & ~known.all(axis=1)  # people without a position have no BVH file
+    if any(format.name == "bvh" for format in formats) and gaps.any():
+        who = [str(number) for number in result.person_ids[gaps].tolist()]
         report(
             Info(
                 f"BVH cannot represent gaps; while person {', '.join(who)} "
