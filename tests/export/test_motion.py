@@ -84,3 +84,31 @@ def test_a_frame_next_to_a_gap_keeps_its_own_time() -> None:
         even = at_constant_rate(replace(motion, joints=joints, times=times, fps=10.0))
         np.testing.assert_allclose(even.times, np.arange(8) / 10, atol=1e-12)
         np.testing.assert_array_equal(even.joints[there], joints[there])
+
+
+def test_nothing_is_interpolated_across_a_gap_between_frames() -> None:
+    """The video has no frames for 2 s, and the person is in the frames before and after."""
+    motion = motion_of(passers_by(fps=10.0), 0, axes="world", up="z")
+    times = np.arange(40) / 10 + np.where(np.arange(40) < 20, 0, 2.0)
+    even = at_constant_rate(replace(motion, times=times, fps=10.0))
+    assert len(even.times) == 60
+    np.testing.assert_array_equal(even.known, (np.arange(60) < 20) | (np.arange(60) >= 40))
+    np.testing.assert_allclose(even.joints[even.known], motion.joints, atol=1e-9)
+
+
+def test_frames_of_a_slow_video_are_no_gaps() -> None:
+    motion = motion_of(passers_by(), 0, axes="world", up="z")
+    times = np.arange(40) + np.arange(40) % 2 * 0.2
+    assert at_constant_rate(replace(motion, times=times, fps=1.0)).known.all()
+
+
+@pytest.mark.parametrize("frames", [(11,), (11, 12)])
+def test_a_short_track_between_two_even_times_is_kept(frames: tuple[int, ...]) -> None:
+    motion = motion_of(passers_by(), 0, axes="world", up="z")
+    joints = np.full_like(motion.joints, np.nan)
+    joints[list(frames)] = motion.joints[list(frames)]
+    times = np.arange(40) / 10
+    times[[11, 12]] = 1.12, 1.18
+    even = at_constant_rate(replace(motion, joints=joints, times=times, fps=10.0))
+    assert np.flatnonzero(even.known).tolist() == [11]
+    np.testing.assert_array_equal(even.joints[11], joints[11])

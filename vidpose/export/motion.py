@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vidpose.poses import Pose3D
 from vidpose.skeleton import H36M17
-from vidpose.utils.gaps import known_joints
+from vidpose.utils.gaps import gaps_in, known_joints, runs_between
 
 JOINT_NAMES = tuple("Nose" if name == "Neck/Nose" else name for name in H36M17.joint_names)
 """The joint is the nose; OpenSim and three.js interpret a slash in a name as a path."""
@@ -20,6 +20,9 @@ ROUNDING_S = 1.01e-3
 
 SAME_TIME_S = 1e-6
 """Times that differ by less are equal; they are sums of steps."""
+
+MISSING_FROM = 1.5
+"""Frames are missing in a gap that is longer than this many frames."""
 
 SAME_FRAME = 1e-3
 """Tolerance for the last frame of a motion, as a fraction of a frame."""
@@ -116,7 +119,8 @@ def at_constant_rate(motion: Motion) -> Motion:
     """Resample a motion to evenly spaced times.
 
     Evenly spaced frames stay as they are. Others are interpolated linearly, at the average rate,
-    between neighbouring frames if the person is present in both.
+    between neighbouring frames if the person is present in both and there is no gap between them.
+    If no even time is within a stretch of frames, its middle frame moves to the nearest one.
     """
     even, times = even_times(motion.times, motion.fps), motion.times
     rate = constant_rate(times, motion.fps)
@@ -130,5 +134,15 @@ def at_constant_rate(motion: Motion) -> Motion:
     share = np.where(at_frame, share.round(), share)[:, None, None]
     first, last = motion.joints[before], motion.joints[before + 1]
     between = first * (1 - share) + last * share
+    # At low rates all frames are as far apart as gaps, and none is missing between them.
+    gaps = gaps_in(times) & (np.diff(times) * motion.fps > MISSING_FROM)
+    between[gaps[before]] = np.nan
     joints = np.select([share == 0, share == 1], [first, last], between)
+    for part in runs_between(motion.known, gaps):
+        ends = times[[part.start, part.stop - 1]] + (-SAME_TIME_S, SAME_TIME_S)
+        if np.ptp(np.searchsorted(even, ends)) == 0:
+            middle = (part.start + part.stop - 1) // 2
+            nearest = np.abs(even - times[middle]).argmin()
+            if not known_joints(joints[nearest]).all():
+                joints[nearest] = motion.joints[middle]
     return Motion(joints, even, motion.fps)
