@@ -1,13 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pybvh
 import pytest
+from scipy.spatial.transform import Rotation
 
 from tests.export.people import passers_by, varying
+from tests.render.people import SHANK, THIGH, limb, walker
 from vidpose.datasets.bvh import read_bvh
 from vidpose.export import export
-from vidpose.export.bvh import held_frames
+from vidpose.export.bvh import continuous, held_frames
 from vidpose.export.motion import JOINT_NAMES, at_constant_rate, motion_of, of_people
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
@@ -72,3 +75,46 @@ def test_angles_do_not_jump_by_whole_turns(tmp_path: Path) -> None:
     export(of_people(passers_by(frames=200), (1,)), tmp_path / "a.bvh", "bvh")
     motion = read_bvh(tmp_path / "a.bvh").motion
     assert np.abs(np.diff(motion[:, 3:], axis=0)).max() < 180
+
+
+@pytest.mark.parametrize("start_deg", [0, 100])
+def test_a_knee_that_bends_beyond_90_degrees_does_not_jump(
+    start_deg: float, tmp_path: Path
+) -> None:
+    bend = np.linspace(start_deg, 131, 40)
+    turns = Rotation.from_euler("ZXY", [[2, x, -3] for x in bend], degrees=True)
+    angles = continuous(turns.as_euler("ZXY", degrees=True))
+    np.testing.assert_allclose(angles, [[2, x, -3] for x in bend], atol=1e-9)
+
+    # Somebody pulls both knees up to the chest.
+    result = of_people(passers_by(), (1,))
+    joints = np.array([squat(x) for x in np.radians(np.linspace(0, 125, 40))], np.float32)
+    result = replace(result, joints_3d=joints[None])
+    export(result, tmp_path / "a.bvh", "bvh", ExportOptions(axes="camera"))
+    motion = read_bvh(tmp_path / "a.bvh").motion
+    assert np.abs(np.diff(motion[:, 3:], axis=0)).max() < 15
+    found, _ = read(tmp_path / "a.bvh")
+    expected = motion_of(result, 0, axes="camera", up="y").joints
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def squat(angle: float) -> np.ndarray:
+    """(17, 3) camera frame, somebody facing the camera whose thighs and shanks are raised."""
+    joints = walker(np.pi / 2)
+    joints[:, 2] -= joints[0, 2]
+    for side in "RL":
+        limb(joints, f"{side}Hip", f"{side}Knee", f"{side}Foot", angle, -angle, THIGH, SHANK)
+    return (joints - joints[0]) @ np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]])
+
+
+def test_somebody_in_a_single_frame_at_varying_times(tmp_path: Path) -> None:
+    """No even time is at the only frame of person 2."""
+    result = varying(passers_by())
+    for array in (result.joints_3d, result.root_3d):
+        array[1, np.arange(40) != 11] = np.nan
+    for array in (result.present, result.observed):
+        array[1, np.arange(40) != 11] = False
+    export(of_people(result, (2,)), tmp_path / "a.bvh", "bvh")
+    joints, _ = read(tmp_path / "a.bvh")
+    seen = motion_of(result, 1, axes="world", up="y").joints[11]
+    np.testing.assert_allclose(joints, np.broadcast_to(seen, joints.shape), atol=1e-5)

@@ -62,9 +62,27 @@ def _channels(rigid: RigidMotion, per_metre: float) -> NDArray[np.float64]:
         # In gimbal lock the angles are not unique; any solution will do.
         warnings.filterwarnings("ignore", "Gimbal lock detected")
         for n in _depth_first(0):
-            angles = rigid.rotations[n].as_euler(ORDER, degrees=True)
-            columns.append(np.unwrap(angles, axis=0, period=360))
+            columns.append(continuous(rigid.rotations[n].as_euler(ORDER, degrees=True)))
     return np.hstack(columns)
+
+
+def continuous(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, 3) degrees in `ORDER`: the same rotations, without jumps between frames.
+
+    Half a turn about the first and the third axis is the same as the second angle beyond 90
+    degrees. Without the latter, a knee or hip that bends further would jump by half a turn.
+    """
+    other = angles * (1, -1, 1) + 180
+    changes = _apart(angles[:-1], other[1:]) < _apart(angles[:-1], angles[1:])
+    turned = (np.append(0, np.cumsum(changes)) % 2 == 1)[:, None]
+    forms = np.where(turned, other, angles), np.where(turned, angles, other)
+    nearest = min(forms, key=lambda form: float(_apart(form, np.zeros(3)).sum()))
+    return np.unwrap((nearest + 180) % 360 - 180, axis=0, period=360)
+
+
+def _apart(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) sum of the differences between angles, degrees."""
+    return np.asarray(np.abs((end - start + 180) % 360 - 180).sum(axis=1), np.float64)
 
 
 def _children(n: int) -> list[int]:
