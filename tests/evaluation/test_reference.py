@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from tests.bvh_files import bvh_text
+from tests.export.people import passers_by
 from tests.results import make_result
 from vidpose.datasets.bvh import read_bvh
 from vidpose.datasets.motion_clips import read_clip
 from vidpose.errors import DataError, MissingDependencyError, UsageError
 from vidpose.evaluation.reference import Reference, read_reference
 from vidpose.evaluation.reference_names import normalised, to_h36m17
+from vidpose.export import export
+from vidpose.export.motion import motion_of, of_people
+from vidpose.options import ExportOptions
 from vidpose.poses import save
 from vidpose.skeleton import H36M17
 
@@ -161,6 +165,19 @@ def test_names() -> None:
     points = points_of(pair)
     knee = to_h36m17(points, pair)[:, H36M17.index("RKnee")]
     np.testing.assert_allclose(knee, points.mean(axis=1))
+
+
+@pytest.mark.parametrize("format", ["trc", "c3d", "bvh"])
+def test_our_exports_are_taken_as_they_are(format: str, tmp_path: Path) -> None:
+    """With all 17 joints; Hip and Thorax are not those in the middle of others."""
+    result = of_people(passers_by(), (1,))
+    result.joints_3d[:, :, H36M17.index("Thorax"), 0] += 0.02
+    path = export(result, tmp_path / f"a.{format}", format, ExportOptions(up="y"))
+    found = read_reference(path)
+    assert found.missing == ()
+    expected = motion_of(result, 0, axes="world", up="y").joints
+    # In BVH, both sides have one length.
+    np.testing.assert_allclose(found.joints[0], expected, atol=0.02 if format == "bvh" else 1e-5)
 
 
 def test_no_head_top_is_guessed_from_the_nose() -> None:

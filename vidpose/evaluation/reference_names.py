@@ -1,9 +1,9 @@
 """Match the joint and marker names of other programs' files with our joints.
 
-Joints are matched by name, never by number or order. Files with our own names are taken as they
-are. In all others vidpose looks for the joints below and derives ours from them, as from a
-detector's: Hip is the midpoint of the hips, Thorax that of the shoulders, Spine the midpoint of
-those two, Head the head top or extrapolated from the ears (`vidpose.skeleton`).
+Joints are matched by name, never by number or order. Files with our own names, such as our exports,
+are taken as they are. In all others vidpose looks for the joints below and derives ours from them,
+as from a detector's: Hip is the midpoint of the hips, Thorax that of the shoulders, Spine the
+midpoint of those two, Head the head top or extrapolated from the ears (`vidpose.skeleton`).
 
 Names are compared in lower case, without characters other than letters and digits, and without a
 prefix that ends in a colon. A single skin marker next to a joint (Plug-in Gait's RKNE) is not the
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.export.motion import JOINT_NAMES
 from vidpose.skeleton import H36M17, HALPE26, conversion
 from vidpose.utils.gaps import known_joints
 
@@ -79,9 +80,9 @@ def to_h36m17(
         (T, 17, 3) in the same unit and frame; NaN where a joint cannot be derived from the points.
     """
     index = {normalised(name): n for n, name in reversed(list(enumerate(names)))}
-    ours = [normalised(name) for name in H36M17.joint_names]
-    if index.keys() >= set(ours):
-        return points[:, [index[name] for name in ours]]
+    for ours in (H36M17.joint_names, JOINT_NAMES):
+        if index.keys() >= {normalised(name) for name in ours}:
+            return points[:, [index[normalised(name)] for name in ours]]
     found = np.full((len(points), len(HALPE26), 3), np.nan)
     for joint, aliases in _aliases(bvh).items():
         for alias in aliases:
