@@ -83,6 +83,18 @@ def test_root_needs_hips() -> None:
         distances(TRUE, target, "root")
 
 
+def test_somebody_who_is_only_in_another_part_of_the_reference() -> None:
+    """The result is of the first half of the reference's video, and two people come later."""
+    whole = make_result(people=3, frames=20)
+    for array in (whole.joints_3d, whole.root_3d):
+        array[1:, :10] = np.nan
+    whole.present[1:, :10] = whole.observed[1:, :10] = False
+    part = whole.part([0], slice(0, 10))
+    for how in ALIGNMENTS:
+        (found,) = measure(part, of_result(whole, "whole"), how, label="me")
+        assert (found.person, found.reference_person, found.frames) == (1, "1", 10), how
+
+
 def test_people_are_matched_by_smallest_error() -> None:
     result = make_result(people=3, frames=30)
     swapped = of_result(result, "other")

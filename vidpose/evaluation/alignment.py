@@ -62,7 +62,8 @@ def align(measured: Floats, reference: Floats, how: str) -> tuple[Floats, Floats
     """
     if how in (ROOT, SCALE):
         hip = H36M17.root
-        if not known_joints(reference[:, hip]).any():
+        there = known_joints(reference).any(axis=0)
+        if there.any() and not there[hip]:  # a person who is absent lacks no hips
             raise UsageError(
                 f"--align {how} needs the hips, which the reference lacks; use {PROCRUSTES}."
             )
