@@ -110,10 +110,9 @@ def squat(angle: float) -> np.ndarray:
 def test_somebody_in_a_single_frame_at_varying_times(tmp_path: Path) -> None:
     """No even time is at the only frame of person 2."""
     result = varying(passers_by())
-    for array in (result.joints_3d, result.root_3d):
-        array[1, np.arange(40) != 11] = np.nan
-    for array in (result.present, result.observed):
-        array[1, np.arange(40) != 11] = False
+    absent = np.arange(40) != 11
+    result.joints_3d[1, absent] = result.root_3d[1, absent] = np.nan
+    result.present[1, absent] = result.observed[1, absent] = False
     export(of_people(result, (2,)), tmp_path / "a.bvh", "bvh")
     joints, _ = read(tmp_path / "a.bvh")
     seen = motion_of(result, 1, axes="world", up="y").joints[11]

@@ -62,8 +62,8 @@ def align(measured: Floats, reference: Floats, how: str) -> tuple[Floats, Floats
     """
     if how in (ROOT, SCALE):
         hip = H36M17.root
-        there = known_joints(reference).any(axis=0)
-        if there.any() and not there[hip]:  # a person who is absent lacks no hips
+        there = known_joints(reference)
+        if there.any() and not there[:, hip].any():  # a person who is absent lacks no hips
             raise UsageError(
                 f"--align {how} needs the hips, which the reference lacks; use {PROCRUSTES}."
             )
