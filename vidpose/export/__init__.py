@@ -12,7 +12,7 @@ import numpy as np
 from vidpose.errors import UsageError
 from vidpose.events import FileWritten, Info, Report, Warn, ignore
 from vidpose.export import angles, bvh, c3d, csv, glb, json, parquet, trc
-from vidpose.export.motion import constant_rate, even_count, of_people, only
+from vidpose.export.motion import constant_rate, even_count, even_rate, of_people, only
 from vidpose.options import ExportOptions, check_format, flag
 from vidpose.poses import Pose3D
 from vidpose.utils.files import replacing
@@ -336,7 +336,7 @@ def _report_losses(
         report(
             Info(
                 f"The video's frame rate varies; in {', '.join(even)} the joints are interpolated "
-                f"to its average, {result.fps:g} frames/s."
+                f"to its average, {even_rate(result.timestamps, result.fps):g} frames/s."
             )
         )
     known = result.present & np.isfinite(result.root_3d).all(axis=2)

@@ -102,17 +102,36 @@ def constant_rate(timestamps: NDArray[np.float64], fps: float) -> float | None:
     return None
 
 
+def even_rate(timestamps: NDArray[np.float64], fps: float) -> float:
+    """Frame rate of `even_times`: the constant rate, or the average without gaps."""
+    rate = constant_rate(timestamps, fps)
+    if rate is not None:
+        return rate
+    gaps = _gaps(timestamps, fps)
+    steps = np.diff(timestamps)[~gaps]
+    return float(len(steps) / steps.sum()) if gaps.any() and len(steps) else fps
+
+
+def _gaps(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.bool_]:
+    """(T - 1,), whether frames are missing after each frame for long enough to be a gap.
+
+    At low rates all frames are as far apart as gaps, and none is missing between them.
+    """
+    return gaps_in(timestamps) & (np.diff(timestamps) * fps > MISSING_FROM)
+
+
 def even_times(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
     """(N,) seconds: evenly spaced times from the first frame to the last."""
-    rate = constant_rate(timestamps, fps) or fps
-    return np.asarray(timestamps[0] + np.arange(even_count(timestamps, fps)) / rate, np.float64)
+    frames = np.arange(even_count(timestamps, fps))
+    return np.asarray(timestamps[0] + frames / even_rate(timestamps, fps), np.float64)
 
 
 def even_count(timestamps: NDArray[np.float64], fps: float) -> int:
     """The number of `even_times`."""
     if constant_rate(timestamps, fps) is not None:
         return len(timestamps)
-    return int(float(timestamps[-1] - timestamps[0]) * fps + SAME_FRAME) + 1
+    rate = even_rate(timestamps, fps)
+    return int(float(timestamps[-1] - timestamps[0]) * rate + SAME_FRAME) + 1
 
 
 def at_constant_rate(motion: Motion) -> Motion:
@@ -134,8 +153,7 @@ def at_constant_rate(motion: Motion) -> Motion:
     share = np.where(at_frame, share.round(), share)[:, None, None]
     first, last = motion.joints[before], motion.joints[before + 1]
     between = first * (1 - share) + last * share
-    # At low rates all frames are as far apart as gaps, and none is missing between them.
-    gaps = gaps_in(times) & (np.diff(times) * motion.fps > MISSING_FROM)
+    gaps = _gaps(times, motion.fps)
     between[gaps[before]] = np.nan
     joints = np.select([share == 0, share == 1], [first, last], between)
     for part in runs_between(motion.known, gaps):
@@ -145,4 +163,4 @@ def at_constant_rate(motion: Motion) -> Motion:
             nearest = np.abs(even - times[middle]).argmin()
             if not known_joints(joints[nearest]).all():
                 joints[nearest] = motion.joints[middle]
-    return Motion(joints, even, motion.fps)
+    return Motion(joints, even, even_rate(times, motion.fps))
