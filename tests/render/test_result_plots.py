@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,6 +100,33 @@ def test_axes_have_names_with_units() -> None:
         assert {"trajectories": ", m", "angles": "degrees", "speeds": "m/s"}[what] in said
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"worst_moments": [5, {"person": 1}, {"person": 1, "time_s": "soon"}]},
+        {"worst_moments": 5},
+        {"people": [{"person": 1, "jitter_mm": "a lot"}, {"person": 2, "jitter_mm": 1e400}, 7]},
+    ],
+)
+def test_a_malformed_quality_report_is_drawn_as_far_as_it_goes(damage: dict[str, Any]) -> None:
+    result = with_report(walkers())
+    result.meta["trust"] |= damage
+    plot(result, "quality").canvas.draw()
+
+
+def test_the_worst_moments_of_a_part_are_within_it() -> None:
+    result = with_report(walkers())
+    moment = {
+        **{"time_s": 1.2, "from_s": 1.1, "to_s": 1.3, "person": 1, "what": "jitter_mm"},
+        **{"where": "LFoot", "value": 103.0, "usually": 14.0, "also": []},
+    }
+    result.meta["trust"]["worst_moments"] = [moment, moment | {"time_s": 0.5}]
+    figure = plot(result.between(0, 1), "quality")
+    assert "0:01.2" not in figure.get_suptitle()
+    assert "1  0:00.5" in figure.get_suptitle()
+    assert figure.axes[-1].get_xlim()[1] < 1.1
+
+
 def test_what_cannot_be_drawn() -> None:
     result = walkers()
     for options, why in (
@@ -109,6 +137,9 @@ def test_what_cannot_be_drawn() -> None:
     ):
         with pytest.raises(UsageError, match=why):
             plot(result, **options)
+    result.meta["trust"] = {"people": 5}
+    with pytest.raises(UsageError, match="has no quality report"):
+        plot(result, "quality")
 
 
 def test_speeds() -> None:

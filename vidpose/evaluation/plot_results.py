@@ -136,9 +136,11 @@ def _plots_of_one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[t
 def _possible(result: Pose3D) -> tuple[str, ...]:
     """All plots; `quality` only if the quality report has every person."""
     always = ("trajectories", "angles", "speeds")
-    report = section(result.meta, "trust").get("people") or ()
-    reported = {one.get("person") for one in report if isinstance(one, dict)}
-    return (*always, "quality") if set(result.person_ids.tolist()) <= reported else always
+    report = section(result.meta, "trust").get("people")
+    people = report if isinstance(report, list) else []
+    ids = [one.get("person") for one in people if isinstance(one, dict)]
+    there = all(person in ids for person in result.person_ids.tolist())
+    return (*always, "quality") if there else always
 
 
 def _compare_with_reference(

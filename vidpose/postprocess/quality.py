@@ -8,7 +8,8 @@ is wrong; low values do not mean that all is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import indent
 from typing import Any
@@ -408,6 +409,23 @@ def moment_text(moment: dict[str, Any]) -> str:
     span = f" ({clock(start)} to {clock(stop)})" if stop - start > SAME_MOMENT_S else ""
     tail = f"; also {also}" if also else ""
     return f"{clock(moment['time_s'])}{span}, person {moment['person']}: {what}{tail}"
+
+
+def moments_of(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The worst moments of a report from a file, without malformed ones.
+
+    Yields:
+        `time_s`, `from_s` and `to_s`, seconds; `person`, their id; `text`, see `moment_text`.
+    """
+    moments = report.get("worst_moments")
+    for moment in moments if isinstance(moments, list) else []:
+        try:
+            times = {key: float(moment[key]) for key in ("time_s", "from_s", "to_s")}
+            person, text = int(moment["person"]), moment_text(moment)
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError):
+            continue
+        if all(map(math.isfinite, times.values())):
+            yield times | {"person": person, "text": text}
 
 
 def joint_in_words(joint: str) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D, section
 from vidpose.postprocess.joint_angles import joint_angles
-from vidpose.postprocess.quality import PROXIES, moment_text
+from vidpose.postprocess.quality import PROXIES, moments_of
 from vidpose.render.charts import over_time
 from vidpose.render.plots import (
     COLOURS,
@@ -50,6 +50,8 @@ SPEED_JOINTS = ("Hip", "RWrist", "LWrist", "RFoot", "LFoot")
 ANGLES_DRAWN = ("knee_flexion", "hip_flexion", "elbow_flexion", "shoulder_elevation")
 TRUNK_DRAWN = ("trunk_forward_lean", "trunk_side_lean")
 """Drawn if there is a world frame."""
+LARGEST = 1e9
+"""Larger figures of a report are malformed."""
 INTERPOLATED = {"linewidth": 0.7, "alpha": 0.6}
 
 Floats = NDArray[np.float64]
@@ -247,26 +249,33 @@ def _columns(angle: str, names: Sequence[str]) -> dict[str, str]:
 def _quality(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name: str) -> Figure:
     report = section(result.meta, "trust")
     ids = result.person_ids[rows].tolist()
+    reported = report.get("people")
     people = {
         one["person"]: one
-        for one in report.get("people", ())
+        for one in (reported if isinstance(reported, list) else [])
         if isinstance(one, dict) and one.get("person") in ids
     }
     if set(people) != set(ids):
         raise UsageError(
             "this result has no quality report for everybody; run `vidpose infer` again."
         )
-    moments = [m for m in report.get("worst_moments", ()) if m["person"] in ids]
+    first, last = result.seconds[[0, -1]]
+    moments = [
+        moment
+        for moment in moments_of(report)
+        if moment["person"] in ids and first <= moment["time_s"] <= last
+    ]
     figure = new_figure(PAGE_IN, 2.2 + 0.95 * len(rows) + 0.24 * len(rows) + 0.19 * len(moments))
     heights = [0.5 + 0.24 * len(rows)] + [0.95] * len(rows)
     grid = figure.add_gridspec(1 + len(rows), len(PROXIES), height_ratios=heights)
     for column, (key, proxy) in enumerate(PROXIES.items()):
         axes = plain(figure.add_subplot(grid[0, column]))
-        for place, one in enumerate(ids):
-            _figure_bar(axes, place, people[one].get(key), proxy.form, COLOURS[place])
+        values = [_number(people[one].get(key)) for one in ids]
+        for place, value in enumerate(values):
+            _figure_bar(axes, place, value, proxy.form, COLOURS[place])
         axes.set_yticks(range(len(ids)), [f"person {one}" for one in ids] if not column else [])
         # Leave room for the value to the right of the longest bar.
-        axes.set_xlim(0, 1.9 * max(people[one].get(key) or 1e-9 for one in ids))
+        axes.set_xlim(0, 1.9 * max(value or 1e-9 for value in values))
         axes.invert_yaxis()
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
@@ -278,9 +287,14 @@ def _quality(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name:
             if moment["person"] == result.person_ids[p]:
                 _mark_moment(axes, moment, place + 1)
     _share_time(time_axes)
-    lines = [f"{place + 1}  {moment_text(moment)}" for place, moment in enumerate(moments)]
+    lines = [f"{place + 1}  {moment['text']}" for place, moment in enumerate(moments)]
     figure_title(figure, "\n".join([f"{name}Quality report (proxies, not accuracy)", *lines]))
     return figure
+
+
+def _number(value: Any) -> float | None:
+    """A figure of a report from a file; None if it is unknown or malformed."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value < LARGEST else None
 
 
 def _figure_bar(axes: Axes, place: int, value: float | None, form: str, colour: str) -> None:

@@ -13,7 +13,7 @@ import vidpose
 from vidpose.camera import assumed_focal_px
 from vidpose.poses import SURE_OUTSIDE, Pose3D, section
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M
-from vidpose.postprocess.quality import joint_in_words, moment_text
+from vidpose.postprocess.quality import joint_in_words, moments_of
 from vidpose.render import VIEWS, colours
 from vidpose.render.overlay import FAINT, SURE_SCORE
 from vidpose.render.scene import (
@@ -95,18 +95,11 @@ def _focal_px(result: Pose3D) -> float:
 
 def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
     """The worst moments within this part; malformed ones are skipped."""
-    moments = section(part.meta, "trust").get("worst_moments")
     seconds, shown = part.seconds, page_times(part)
-    for moment in moments if isinstance(moments, list) else []:
-        try:
-            times = {key: float(moment[key]) for key in ("time_s", "from_s", "to_s")}
-            person, text = int(moment["person"]), moment_text(moment)
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError):
-            continue
-        inside = seconds[0] <= times["time_s"] <= seconds[-1]
-        if inside and all(map(math.isfinite, times.values())) and person in part.person_ids:
-            on_page = {key: float(np.interp(time, seconds, shown)) for key, time in times.items()}
-            yield on_page | {"person": person, "text": text}
+    for moment in moments_of(section(part.meta, "trust")):
+        if seconds[0] <= moment["time_s"] <= seconds[-1] and moment["person"] in part.person_ids:
+            times = ("time_s", "from_s", "to_s")
+            yield moment | {key: float(np.interp(moment[key], seconds, shown)) for key in times}
 
 
 def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:
