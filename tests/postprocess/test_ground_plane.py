@@ -244,6 +244,26 @@ def test_the_floor_is_below_a_person_on_an_object() -> None:
     assert told["1"] == pytest.approx(2, abs=0.15)
 
 
+def test_the_floor_is_not_below_a_child(tmp_path: Path) -> None:
+    """Who is half as tall as assumed is placed twice as far away, below the floor of the others."""
+    others = {"starts": ((-1.0, 3.5), (1.0, 6.0)), "speeds": ((0.6, 0.2), (-0.3, -0.5))}
+    result = walk(frames=45, pitch_deg=20, camera_height_m=2.5, **others)
+    child = walk(frames=45, pitch_deg=20, camera_height_m=2.5, starts=((0, 5),), speeds=((0.5, 0),))
+    family = {
+        name: np.concatenate([getattr(result, name), getattr(child, name)])
+        for name in ("keypoints_2d", "scores_2d", "present", "observed", "joints_3d")
+    }
+    roots = np.concatenate([result.root_3d, 2 * child.root_3d])
+    joints = family["joints_3d"].copy()
+    joints[2] *= 2
+    ids = np.arange(3, dtype=np.int32)
+    together = without(result, **(family | {"joints_3d": joints}), root_3d=roots, person_ids=ids)
+    told = place_in_world(together).meta["world"]
+    assert told["camera_height_m"] == pytest.approx(2.5, abs=0.25)
+    assert told["feet_over_floor_m"]["0"] == pytest.approx(0, abs=0.15)
+    assert told["feet_over_floor_m"]["2"] < -1.5
+
+
 def test_a_camera_that_turns_leaves_no_foot_at_rest() -> None:
     """Without contacts, the lowest feet define the floor."""
     result = moving("Walking")

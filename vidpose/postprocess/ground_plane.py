@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ SURE_SD = np.radians(10.0)
 """Largest expected error of an up direction that counts as certain."""
 LOWEST_SHARE, FLOOR_BAND_M = 0.15, 0.3
 """The floor is the lowest band of this height that holds this share of the contact time."""
+TOO_SMALL = 1.2
+"""Of three or more people, one whose feet are this many times as far below the camera as those of the
+median person is smaller than assumed, a child for example, and so placed too far away and too low.
+Of two, the upper one may as well stand on an object."""
 FLOOR_PERCENTILE = 20.0
 """Percentile of the lower foot's height to take if there are no contacts: the foot is near the
 floor in some frames and in the air in others."""
@@ -226,15 +231,20 @@ def _floor_height(
 ) -> tuple[float, float]:
     """Height of ankles on the floor, along `up`, and the spread of these heights, metres.
 
+    People who are placed too low do not count, see `TOO_SMALL`.
+
     Args:
         contacts: by person.
         feet: (N, 2, 3) of all people and frames.
         up: (3,).
     """
-    heights = np.concatenate([contact.places @ up for contact in contacts])
-    seconds = np.concatenate([contact.seconds for contact in contacts])
-    if not len(heights):
+    people = [(one.places @ up, one.seconds) for one in contacts if len(one.seconds)]
+    if not people:
         return float(np.percentile((feet @ up).min(axis=1), FLOOR_PERCENTILE)), np.nan
+    below = np.array([-_median(*person) for person in people])  # the camera
+    usual = np.sort(below)[len(below) // 2]
+    counts = below <= max(usual, TOO_SMALL * usual)  # it is negative if all stand above the camera
+    heights, seconds = map(np.concatenate, zip(*compress(people, counts), strict=True))
     low = _lowest_level(heights, seconds)
     height = _median(heights[low], seconds[low])
     return height, float(1.4826 * _median(np.abs(heights[low] - height), seconds[low]))
