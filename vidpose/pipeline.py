@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.detect import open_detector
+from vidpose.detect import check_detector, open_detector
 from vidpose.detect.base import Detector
 from vidpose.detect.cache import DetectionCache, UnusableCacheError, remove_leftovers
 from vidpose.detect.video_detections import VideoDetections
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
-from vidpose.lifting.lifter import LiftedPoses, lift_poses, open_lifter
+from vidpose.lifting.lifter import LiftedPoses, lift_poses, load_lifter_checkpoint, open_lifter
 from vidpose.options import ExportOptions, InferOptions, InputOptions
 from vidpose.outputs import check_memory, files_2d, result_path, write_files_2d
 from vidpose.poses import (
@@ -323,6 +323,26 @@ class Predictor:
             f"({'as given' if named else 'the default'}). "
             f"Device: {self.device.type} ({self._why})."
         )
+
+
+def check_setup(options: InferOptions, *, relift: bool = False) -> None:
+    """Check early what concerns every video: the device, the weights, the detector, the exports.
+
+    Args:
+        options: of all videos.
+        relift: the videos need no detector, unless they have no result.
+
+    Raises:
+        UsageError, MissingDependencyError, WeightsError: no video can be processed.
+    """
+    choose_device(options.lift.device)
+    load_lifter_checkpoint(options.lift.weights)
+    if not relift:
+        check_detector(options.detector)
+    if options.export != ExportOptions():
+        from vidpose.export import check_options  # see `check_export`
+
+        check_options(options.export, world=options.postprocess.world)
 
 
 def check_export(target: Path, options: InferOptions) -> None:

@@ -20,7 +20,7 @@ from vidpose.batch.on_ray import _absolute
 from vidpose.batch.processes import run_in_processes
 from vidpose.batch.run import infer_many, table
 from vidpose.detect.cache import DetectionCache
-from vidpose.errors import UsageError
+from vidpose.errors import UsageError, WeightsError
 from vidpose.options import InferOptions
 from vidpose.skeleton import COCO17
 from vidpose.video import VideoWriter
@@ -214,6 +214,36 @@ def test_invalid_options_are_reported_once_before_any_work(
 ) -> None:
     with pytest.raises(UsageError, match="--camera-pitch needs --world"):
         infer_many([clips], tmp_path / "out", weights=weights, camera_pitch=5.0)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"export": "trc"}, UsageError, "TRC needs a world frame"),
+        ({"export": "glb,csv", "unit": "mm"}, UsageError, "--unit"),
+        ({"weights": "none.safetensors"}, WeightsError, "none.safetensors does not exist"),
+        ({"detector": "cpn"}, WeightsError, "vidpose weights fetch cpn-r50"),
+        ({"detector": "mediapipe", "detect_every": 2}, UsageError, "--detect-every"),
+        ({"device": "cuda"}, UsageError, "PyTorch finds no GPU here"),
+    ],
+)
+def test_what_concerns_every_video_is_reported_once_before_any_work(
+    jobs: int,
+    options: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    clips: Path,
+    tmp_path: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VIDPOSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("vidpose.detect.mmcv_ops.missing_packages", list)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(error, match=message):
+        infer_many([clips], tmp_path / "out", jobs=jobs, **({"weights": weights} | options))
     assert not (tmp_path / "out").exists()
 
 

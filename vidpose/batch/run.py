@@ -12,6 +12,7 @@ from vidpose.batch.job import Job, Outcome, Worker
 from vidpose.errors import UsageError
 from vidpose.events import Event, Failure, Info, Report, Setup, Warn, ignore
 from vidpose.options import InferOptions
+from vidpose.pipeline import check_setup
 from vidpose.render import parse_view
 from vidpose.utils.progress import Progress, silent
 from vidpose.utils.tables import aligned
@@ -55,7 +56,9 @@ def infer_many(
     Raises:
         UsageError: there is no video, two results would have the same name, or an option is
             invalid.
-        MissingDependencyError: Ray is not installed.
+        MissingDependencyError: Ray, or what the detector or an export needs, is not installed.
+        WeightsError: weights are missing or cannot be used. On a Ray cluster, packages, weights
+            and devices are those of its machines; what is missing there is a video's failure.
     """
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: give 1 or more.")
@@ -65,6 +68,8 @@ def infer_many(
     found, _ = find_videos(videos, out)
     if chosen.render.render:
         parse_view(chosen.render.view)
+    if ray is None:  # the machines of a cluster may have other devices, packages and weights
+        check_setup(chosen, relift=relift)
     tasks = [Job(video, target, chosen, redo, relift) for video, target in found]
     report = _once(report)
     if ray is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vidpose.detect.base import Detections, Detector
-from vidpose.detect.mmcv_ops import INSTALL, missing_packages
+from vidpose.detect.mmcv_ops import INSTALL, check_mmpose, missing_packages
 from vidpose.errors import UsageError, WeightsError
 from vidpose.options import DetectorOptions
 from vidpose.zoo.registry import cached
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from vidpose.detect.topdown import PoseNetwork
 
-__all__ = ["Detections", "Detector", "open_detector"]
+__all__ = ["Detections", "Detector", "check_detector", "open_detector"]
 
 
 class _Networks(NamedTuple):
@@ -62,6 +62,40 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
         MissingDependencyError: MMPose is needed but not installed.
         WeightsError: the weights are missing or do not fit.
     """
+    name, why = _chosen(options)
+    if name == "mediapipe":
+        # Imported here because it is slow, and `vidpose --help` must be fast.
+        from vidpose.detect.blazepose import BlazePoseDetector
+        from vidpose.detect.blazepose_network import DEFAULT_SIZE
+
+        detector = BlazePoseDetector(
+            options.people,
+            flip_test=bool(options.flip_test),
+            size=options.detector_size or DEFAULT_SIZE,
+        )
+        about = detector.description
+        return detector, f"MediaPipe's {about['network']}, on {about['runtime']} ({why})"
+    return _open_top_down(HRNET if name == "hrnet" else CPN, why, options, device)
+
+
+def check_detector(options: DetectorOptions) -> None:
+    """Check early, without loading a network, that a detector can be opened.
+
+    Raises:
+        UsageError, MissingDependencyError, WeightsError: see `open_detector`.
+    """
+    name, _ = _chosen(options)
+    if name != "mediapipe":
+        check_mmpose()
+        _weights_files(HRNET if name == "hrnet" else CPN, options)
+
+
+def _chosen(options: DetectorOptions) -> tuple[str, str]:
+    """The detector's name, which is not `auto`, and why it was chosen.
+
+    Raises:
+        UsageError: an option does not go with the detector.
+    """
     name, why = options.detector, "chosen by name"
     own_weights = options.pose_weights is not None or options.person_weights is not None
     size = options.detector_size
@@ -86,17 +120,7 @@ def open_detector(options: DetectorOptions, device: torch.device) -> tuple[Detec
             "--pose-weights, --person-weights, --detect-every and --half go with --detector hrnet "
             "or cpn, not with mediapipe."
         )
-    if name == "mediapipe":
-        # Imported here because it is slow, and `vidpose --help` must be fast.
-        from vidpose.detect.blazepose import BlazePoseDetector
-        from vidpose.detect.blazepose_network import DEFAULT_SIZE
-
-        detector = BlazePoseDetector(
-            options.people, flip_test=bool(options.flip_test), size=size or DEFAULT_SIZE
-        )
-        about = detector.description
-        return detector, f"MediaPipe's {about['network']}, on {about['runtime']} ({why})"
-    return _open_top_down(HRNET if name == "hrnet" else CPN, why, options, device)
+    return name, why
 
 
 def _missing_for_hrnet() -> str:
@@ -113,7 +137,7 @@ def _open_top_down(
     from vidpose.detect.mmcv_ops import prepare_mmpose
 
     prepare_mmpose()  # before reading weights, so that a missing package is reported at once
-    pose_file, person_file = _files((kind, options.pose_weights), (PEOPLE, options.person_weights))
+    pose_file, person_file = _weights_files(kind, options)
     from vidpose.detect.mmdet import open_rtmdet
     from vidpose.detect.topdown import DETECT_EVERY, TopDownDetector
 
@@ -141,6 +165,11 @@ def _open_pose_network(kind: _Networks, path: Path, **options: Any) -> PoseNetwo
     # Checkpoints do not state the input size they were trained at, but the public file names do.
     size = (288, 384) if "384x288" in path.name else (192, 256)
     return open_cpn(path, input_size=size, **options)
+
+
+def _weights_files(kind: _Networks, options: DetectorOptions) -> list[Path]:
+    """Find the weights of the pose network and of the person detector; see `_files`."""
+    return _files((kind, options.pose_weights), (PEOPLE, options.person_weights))
 
 
 def _files(*wanted: tuple[_Networks, str | Path | None]) -> list[Path]:

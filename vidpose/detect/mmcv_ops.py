@@ -48,8 +48,8 @@ def missing_packages() -> list[str]:
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
-def prepare_mmpose() -> None:
-    """Make MMPose and MMDet importable. Import them inside `quiet`, as they warn about themselves.
+def check_mmpose() -> None:
+    """Check that MMPose is installed, without importing it.
 
     Raises:
         MissingDependencyError: one of `PACKAGES` is not installed.
@@ -59,6 +59,15 @@ def prepare_mmpose() -> None:
             f"HRNet, CPN and their person boxes need MMPose, of which {', '.join(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} not installed: {INSTALL}"
         )
+
+
+def prepare_mmpose() -> None:
+    """Make MMPose and MMDet importable. Import them inside `quiet`, as they warn about themselves.
+
+    Raises:
+        MissingDependencyError: one of `PACKAGES` is not installed.
+    """
+    check_mmpose()
     provide_ops()
     provide_coco_tools()
     provide_find_loader()

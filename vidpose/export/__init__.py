@@ -188,6 +188,24 @@ def export_files(
     return written
 
 
+def check_options(options: ExportOptions, *, world: bool) -> None:
+    """Check early that results can be exported with these options.
+
+    Args:
+        options: formats, axes, up and unit.
+        world: whether the results will have a world frame.
+
+    Raises:
+        UsageError: an option does not go with the formats.
+        MissingDependencyError: a package that a format needs is not installed.
+    """
+    formats = [FORMATS[name] for name in options.formats]
+    _check_chosen(formats, options)
+    for format in formats:
+        format.check_installed()
+        _check_up(format, options, world)
+
+
 def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
     """Check early that a result can be exported.
 
@@ -199,11 +217,8 @@ def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
     Raises:
         UsageError, MissingDependencyError, VidposeError: a check failed.
     """
-    formats = [FORMATS[name] for name in options.formats]
-    _check_chosen(formats, options)
-    for format in formats:
-        format.check_installed()
-        _check_up(format, options, world)
+    check_options(options, world=world)
+    for format in (FORMATS[name] for name in options.formats):
         there = _of_any_person(stem, format) if format.one_person else [_named(stem, format)]
         for path in there:
             check_replaceable(path, format.mark)
