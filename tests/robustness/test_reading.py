@@ -83,6 +83,22 @@ def test_skipped_frames_are_told(tmp_path: Path) -> None:
     assert "has irregular steps in one place: frames are up to 0.10 s apart" in warnings[0]
 
 
+def test_slow_motion_whose_last_coded_frame_states_a_short_duration_skips_nothing(
+    tmp_path: Path,
+) -> None:
+    """The last packet has the encoder's duration; with B-frames, it is not the last to be shown."""
+    path = make_clip(
+        tmp_path / "a.mp4",
+        ticks=[4 * n for n in range(49)],
+        time_base=Fraction(1, 30),
+        rate=Fraction(30),
+        codec_options={"x264-params": "b-adapt=0:scenecut=0"},
+    )
+    times, warnings = times_of(path)
+    assert np.diff(times) == pytest.approx(np.full(48, 4 / 30))
+    assert warnings == []
+
+
 def test_a_frame_that_does_not_come_out_of_the_decoder_is_told(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", frames=20, noise=True, codec_options={"bf": "0"})
     with av.open(str(path)) as container:

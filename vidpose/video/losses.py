@@ -113,7 +113,7 @@ class Tally:
                 f"{path} has more data after the end of its video; it may be several videos in "
                 "one file, of which only the first is read."
             )
-        if self._skips_stand_out():
+        if self._skips_stand_out(stated.fps):
             places = "one place" if self._skips == 1 else f"{self._skips} places"
             return (
                 f"{path} has irregular steps in {places}: frames are up to "
@@ -128,8 +128,10 @@ class Tally:
         size = path.stat().st_size
         return size - self._read_bytes > max(UNREAD_BYTES, UNREAD_SHARE * size)
 
-    def _skips_stand_out(self) -> bool:
+    def _skips_stand_out(self, fps: float) -> bool:
         """Whether there are a few skips among even steps; else the frame rate varies."""
+        if self._longest_skip_s <= SKIP_FRAMES / fps:
+            return False  # not the step is long, but the duration that a frame states is short
         few = 0 < self._skips <= max(1, SKIP_SHARE * self._steps)
         return few and self._even_steps + self._skips == self._steps
 
