@@ -56,6 +56,22 @@ def files_2d(target: Path) -> dict[str, Path]:
     }
 
 
+def check_files_2d(files: dict[str, Path]) -> None:
+    """Check early that some of `files_2d` can be written and replace no other file.
+
+    Raises:
+        UsageError: a file exists and is not one that `write_files_2d` wrote, such as the result
+            `clip.2d.npz` of a video `clip.2d.mp4`.
+        VidposeError: a file cannot be written.
+    """
+    from vidpose.keypoints import mmpose, npz  # see `write_files_2d`
+
+    if path := files.get("save_2d"):
+        npz.check_target(path)
+    if path := files.get("save_mmpose"):
+        mmpose.check_target(path)
+
+
 def write_files_2d(poses: Pose2D, files: dict[str, Path], meta: dict[str, Any]) -> None:
     """Write 2D joints to some of `files_2d`; `meta` records their provenance."""
     # Imported here because the paths above are needed before anything large is imported.

@@ -20,7 +20,7 @@ from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
 from vidpose.lifting.lifter import LiftedPoses, lift_poses, load_lifter_checkpoint, open_lifter
 from vidpose.options import ExportOptions, InferOptions, InputOptions
-from vidpose.outputs import check_memory, files_2d, result_path, write_files_2d
+from vidpose.outputs import check_files_2d, check_memory, files_2d, result_path, write_files_2d
 from vidpose.poses import (
     FASTEST_FPS,
     SLOWEST_FPS,
@@ -280,9 +280,7 @@ class Predictor:
 
     def _write_2d(self, job: _Job, poses: Pose2D, meta: dict[str, Any]) -> None:
         if job.target is not None:
-            asked = self.options.output.to_dict()
-            files = {name: path for name, path in files_2d(job.target).items() if asked[name]}
-            write_files_2d(poses, files, meta)
+            write_files_2d(poses, _chosen_2d(job.target, self.options), meta)
 
     def _lift(self, poses: Pose2D, meta: dict[str, Any], progress: Progress) -> LiftedPoses:
         """Step 3: lift to root-relative 3D poses."""
@@ -357,6 +355,12 @@ def check_export(target: Path, options: InferOptions) -> None:
         check_before(target.with_suffix(""), options.export, world=options.postprocess.world)
 
 
+def _chosen_2d(target: Path, options: InferOptions) -> dict[str, Path]:
+    """Those of `files_2d` that the options request."""
+    chosen = options.output.to_dict()
+    return {name: path for name, path in files_2d(target).items() if chosen[name]}
+
+
 @dataclass(frozen=True)
 class _Job:
     """One video and its output files."""
@@ -395,6 +399,7 @@ class _Job:
         page = target.with_suffix(".html") if target and options.output.view_html else None
         if target is not None:
             check_writable(target)
+            check_files_2d(_chosen_2d(target, options))
             check_export(target, options)
         if page is not None:
             check_page(page)

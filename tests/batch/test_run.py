@@ -22,6 +22,7 @@ from vidpose.batch.run import infer_many, table
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError, WeightsError
 from vidpose.options import InferOptions
+from vidpose.poses import load
 from vidpose.skeleton import COCO17
 from vidpose.video import VideoWriter
 
@@ -170,6 +171,37 @@ def test_files_next_to_a_result_are_written_when_requested_later(
     for name in ("a.2d.npz", "a.mmpose.json", "sub/b.2d.npz", "sub/b.mmpose.json"):
         files = [(tmp_path / when / name).read_bytes() for when in ("at once", "later")]
         assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("option", ["save_2d", "save_mmpose"])
+def test_files_of_2d_joints_replace_only_their_own_kind(
+    option: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    name = {"save_2d": "clip.2d.npz", "save_mmpose": "clip.mmpose.json"}[option]
+    wanted: dict[str, Any] = {option: True, "redo": True}
+    video, there = make_clip(tmp_path / "clip.mp4", frames=5), tmp_path / "out" / name
+    for _ in range(2):
+        (outcome,) = infer_many([video], there.parent, weights=weights, **wanted)
+        assert outcome.state == "done"
+    there.write_text('{"meta_info": {}, "instance_info": []}')
+    (outcome,) = infer_many([video], there.parent, weights=weights, **wanted)
+    assert outcome.state == "failed"
+    assert f"{name} exists and " in outcome.reason
+    assert there.read_text() == '{"meta_info": {}, "instance_info": []}'
+
+
+def test_a_result_is_not_replaced_by_the_2d_joints_of_another_video(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    (folder := tmp_path / "clips").mkdir()
+    for name, frames in (("clip.2d.mp4", 5), ("clip.mp4", 6)):
+        make_clip(folder / name, frames=frames)
+    first, second = infer_many([folder], tmp_path, weights=weights, save_2d=True)
+    assert (first.state, second.state) == ("done", "failed")
+    assert "clip.2d.npz exists and is not a 2D file of vidpose" in second.reason
+    assert load(tmp_path / "clip.2d.npz").frames == 5
 
 
 def test_exports_are_rewritten_for_an_existing_result(

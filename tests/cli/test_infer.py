@@ -210,7 +210,7 @@ def test_rendering_without_the_video(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("infer", "a/x.mp4", "b/x.mp4"), "would be written to outputs/x.npz"),
+        (("infer", "a/x.mp4", "b/x.mp4"), "b/x.mp4: both would be written to outputs/x.npz"),
         (("infer", "x.mov", "-o", "x.mp4"), "give a folder"),
         (("infer", "x.mp4", "--render", "--view", "behind"), "behind"),
         (("infer", "x.mp4", "--view", "side"), "--view needs --render"),

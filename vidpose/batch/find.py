@@ -57,13 +57,14 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
                 found[video] = result_path(video, out)
         else:
             found[source] = result_path(source, out)
-    targets = list(found.values())
-    if len(set(targets)) < len(targets):
-        twice = next(target for target in targets if targets.count(target) > 1)
-        raise UsageError(
-            f"two of the videos would be written to {twice}; run them separately, each with its "
-            "own -o."
-        )
+    videos_of: dict[Path, Path] = {}
+    for video, target in found.items():
+        other = videos_of.setdefault(target, video)
+        if other != video:
+            raise UsageError(
+                f"{other} and {video}: both would be written to {target}; run them separately, "
+                "each with its own -o."
+            )
     return list(found.items()), looked
 
 

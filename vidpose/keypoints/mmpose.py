@@ -37,8 +37,11 @@ from vidpose.keypoints.joint_names import skeleton_of_names
 from vidpose.poses import Pose2D
 from vidpose.skeleton import BLAZEPOSE33, COCO17, H36M17, HALPE26, HALPE136, WHOLEBODY133, Skeleton
 from vidpose.utils.files import replacing
+from vidpose.utils.marks import check_replaceable
 
 NAME = "mmpose"
+MARK = b'"frame_size": ['
+"""In the files that `write` writes, and in none of MMPose itself."""
 
 H36M_NAMES = (
     *("root", "right_hip", "right_knee", "right_foot", "left_hip", "left_knee", "left_foot"),
@@ -133,6 +136,16 @@ def _instances(
         found, warnings = nested.frames(frames, _is_person, video)
         return list(found.items()), warnings
     return [(_index(row, first), list(row["instances"])) for row in frames], ()
+
+
+def check_target(path: Path) -> None:
+    """Check early that `write` can write a file and replaces no file of others.
+
+    Raises:
+        UsageError: the file exists and `write` did not write it.
+        VidposeError: the file cannot be written.
+    """
+    check_replaceable(path, MARK)
 
 
 def write(poses: Pose2D, path: str | Path) -> Path:

@@ -27,6 +27,7 @@ from vidpose.poses import (
     write_poses,
 )
 from vidpose.skeleton import BLAZEPOSE33, Skeleton
+from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import known_joints
 from vidpose.utils.npz import read_arrays
 from vidpose.utils.outside import reading
@@ -85,7 +86,29 @@ def is_ours(path: Path) -> bool:
     Raises:
         KeypointsError: it cannot be read.
     """
-    return str(_entries(path, "format").get("format")) in (FORMAT_2D, FORMAT)
+    return _format(path) in (FORMAT_2D, FORMAT)
+
+
+def check_target(path: Path) -> None:
+    """Check early that a 2D file can be written and replaces nothing but a 2D file.
+
+    Raises:
+        UsageError: the file exists and is something else, such as the result of another video.
+        VidposeError: the file cannot be written.
+    """
+    check_writable(path)
+    if not path.exists():
+        return
+    try:
+        ours = _format(path) == FORMAT_2D
+    except KeypointsError:
+        ours = False
+    if not ours:
+        raise UsageError(f"{path} exists and is not a 2D file of vidpose; choose another -o.")
+
+
+def _format(path: Path) -> str:
+    return str(_entries(path, "format").get("format"))
 
 
 def read_bare(path: Path, asked: Asked) -> KeypointFile:
