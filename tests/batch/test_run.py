@@ -21,6 +21,7 @@ from vidpose.batch.processes import run_in_processes
 from vidpose.batch.run import infer_many, table
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError, WeightsError
+from vidpose.keypoints import npz
 from vidpose.options import InferOptions
 from vidpose.poses import load
 from vidpose.skeleton import COCO17
@@ -171,6 +172,23 @@ def test_files_next_to_a_result_are_written_when_requested_later(
     for name in ("a.2d.npz", "a.mmpose.json", "sub/b.2d.npz", "sub/b.mmpose.json"):
         files = [(tmp_path / when / name).read_bytes() for when in ("at once", "later")]
         assert files[0] == files[1]
+
+
+def test_files_of_2d_joints_of_an_earlier_result_are_replaced(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video, there = make_clip(tmp_path / "clip.mp4", frames=5), tmp_path / "clip.2d.npz"
+    for state, options in (
+        ("done", {"save_2d": True}),
+        ("done", {"people": 2}),
+        ("skipped", {"people": 2, "save_2d": True}),
+    ):
+        wanted: dict[str, Any] = options
+        (outcome,) = infer_many([video], tmp_path, weights=weights, **wanted)
+        assert outcome.state == state
+    _, meta = npz.read(there)
+    assert meta["options"]["people"] == 2
 
 
 @pytest.mark.parametrize("option", ["save_2d", "save_mmpose"])

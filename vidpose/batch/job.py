@@ -14,7 +14,7 @@ from vidpose.detect.cache import remove_leftovers
 from vidpose.errors import VidposeError
 from vidpose.events import Event, FileWritten, Report, ignore
 from vidpose.options import InferOptions
-from vidpose.outputs import files_2d, write_files_2d
+from vidpose.outputs import check_files_2d, files_2d, write_files_2d
 from vidpose.pipeline import Predictor, check_export
 from vidpose.poses import load, read_metadata
 from vidpose.provenance import is_up_to_date
@@ -129,14 +129,14 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     draw = render.render
     if draw:
         check_out(picture)
-        draw = not picture.exists() or picture.stat().st_mtime < target.stat().st_mtime
-    missing = {
-        name: path for name, path in files_2d(target).items() if output[name] and not path.exists()
-    }
+        draw = _is_missing(picture, target)
+    chosen_2d = {name: path for name, path in files_2d(target).items() if output[name]}
+    check_files_2d(chosen_2d)
+    missing = {name: path for name, path in chosen_2d.items() if _is_missing(path, target)}
     page = target.with_suffix(".html") if job.options.output.view_html else None
     if page is not None:
         check_page(page)
-        if page.exists() and page.stat().st_mtime >= target.stat().st_mtime:
+        if not _is_missing(page, target):
             page = None
     if not (draw or missing or page or export.formats):
         return
@@ -159,3 +159,8 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
         from vidpose.export import export_files
 
         export_files(result, target.with_suffix(""), export, report=report)
+
+
+def _is_missing(path: Path, target: Path) -> bool:
+    """Whether a file next to a result is not there, or older, perhaps of an earlier result."""
+    return not path.exists() or path.stat().st_mtime < target.stat().st_mtime
