@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from vidpose.poses import save
 
 
 def write(path: Path, **changes: Any) -> None:
-    rng = np.random.default_rng(0)
+    joints = np.random.default_rng(0).normal((0, 0, 4), 0.3, size=(12, 17, 3))
     entries: dict[str, Any] = {
-        "keypoints_2d": rng.uniform(0, 1000, (12, 17, 2)),
-        "joints_3d": rng.normal((0, 0, 4), size=(12, 17, 3)),
+        "keypoints_2d": 900 * joints[..., :2] / joints[..., 2:] + (640, 360),
+        "joints_3d": joints,
         "fps": 25,
         "frame_size": [1280, 720],
     }
@@ -61,7 +62,7 @@ def test_another_skeleton(tmp_path: Path) -> None:
     write(
         tmp_path / "a.npz",
         skeleton="humaneva15",
-        keypoints_2d=np.zeros((3, 15, 2)),
+        keypoints_2d=np.full((3, 15, 2), 9.0),
         joints_3d=np.ones((3, 15, 3)),
         valid=np.array([True, False, True]),
     )
@@ -138,3 +139,71 @@ def test_a_folder_without_files_and_options_without_sense(tmp_path: Path) -> Non
     (tmp_path / "a.npz").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"a\.npz .*it is incomplete"):
         open_dataset("custom", tmp_path)
+
+
+def take(**changes: Any) -> dict[str, Any]:
+    """A person in h36m17, projected as a camera with a focal length of 900 px would."""
+    pose = np.array(
+        [
+            *([0, 0, 0], [-0.13, 0, 0], [-0.13, 0.45, 0.02], [-0.13, 0.9, 0]),
+            *([0.13, 0, 0], [0.13, 0.45, -0.02], [0.13, 0.9, 0], [0, -0.25, 0], [0, -0.5, 0]),
+            *(
+                [0, -0.6, -0.08],
+                [0, -0.75, 0],
+                [0.18, -0.48, 0],
+                [0.2, -0.2, 0],
+                [0.22, 0.05, -0.1],
+            ),
+            *([-0.18, -0.48, 0], [-0.2, -0.2, 0], [-0.22, 0.05, -0.1]),
+        ]
+    )
+    joints = pose + np.linspace((0, 0, 4), (0.3, 0, 5), 12)[:, None]
+    pixels = 900 * joints[..., :2] / joints[..., 2:] + (640, 360)
+    return {"joints_3d": joints, "keypoints_2d": pixels} | changes
+
+
+COCO_IN_H36M17 = [10, 9, 8, 10, 9, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3]
+"""About COCO's order: a joint of h36m17 for each of COCO's."""
+
+
+def test_joints_relative_to_the_root_are_taken(tmp_path: Path) -> None:
+    write(tmp_path / "a.npz", **take())
+    write(tmp_path / "b.npz", **take(joints_3d=take()["joints_3d"] - np.array((0, 0, 4))))
+    assert len(open_dataset("custom", tmp_path).train) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda xy, xyz: (xy / (1280, 720), xyz), "keypoints_2d: expected pixels, found all"),
+        (lambda xy, xyz: (xy / 640 - 1, xyz), "keypoints_2d: expected pixels, found all"),
+        (lambda xy, xyz: (xy + np.array((1280, 0)), xyz), "frame_size: .* 1280 x 720, and most"),
+        (
+            lambda xy, xyz: (np.where(np.arange(12)[:, None, None] % 4 == 1, 0, xy), xyz),
+            r"expected all joints, found missing ones .* in 3 of 12 frames, first in frame 1",
+        ),
+        (lambda xy, xyz: (xy, 100 * (xyz - (0, 0, 4.5))), "joints_3d: expected metres, found a"),
+        (lambda xy, xyz: (xy, xyz * (1, -1, -1)), "joints_3d are not what keypoints_2d show"),
+        (lambda xy, xyz: (xy, xyz[..., [0, 2, 1]]), "joints_3d are not what keypoints_2d show"),
+        (lambda xy, xyz: (xy[:, COCO_IN_H36M17], xyz), "joints_3d are not what keypoints_2d show"),
+        (
+            lambda xy, xyz: (xy[:, COCO_IN_H36M17], xyz[:, COCO_IN_H36M17]),
+            "not in the order of h36m17, .* skeleton='coco17'",
+        ),
+    ],
+)
+def test_other_units_axes_and_orders(
+    tmp_path: Path, change: Callable[..., tuple[Any, Any]], message: str
+) -> None:
+    right = take()
+    pixels, joints = change(right["keypoints_2d"], right["joints_3d"])
+    write(tmp_path / "a.npz", keypoints_2d=pixels, joints_3d=joints)
+    with pytest.raises(DataError, match=rf"a\.npz: .*{message}"):
+        open_dataset("custom", tmp_path)
+
+
+def test_a_skeleton_that_is_stated_is_not_questioned(tmp_path: Path) -> None:
+    right = take()
+    order = {key: value[:, COCO_IN_H36M17] for key, value in right.items()}
+    write(tmp_path / "a.npz", **order, skeleton="coco17")
+    assert open_dataset("custom", tmp_path).skeleton.name == "coco17"

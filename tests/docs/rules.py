@@ -80,15 +80,15 @@ def _frames() -> Iterator[tuple[NDArray[np.uint8], float]]:
     return ((np.full((240, 320, 3), 90, np.uint8), step / 10) for step in range(20))
 
 
-def _joints(unit_m: float, coordinates: int = 3, offset_m: float = 0.0) -> Callable[[], Any]:
+def _joints(unit_m: float, offset_m: float = 0.0) -> Callable[[], Any]:
     """(20, 17, 3): somebody who is the same in all frames."""
-    pose = np.random.default_rng(0).normal(size=(17, coordinates)) * 0.3
+    pose = np.random.default_rng(0).normal(size=(17, 3)) * 0.3
     return lambda: np.repeat((pose[None] + offset_m) / unit_m, 20, axis=0)
 
 
 def _pixels() -> NDArray[np.float64]:
-    """(20, 17, 2): a person in a picture of 1920 x 1080."""
-    return 960 + 100 * _joints(1.0, 2)()
+    """(20, 17, 2): the person of `_joints` in a picture of 1920 x 1080, seen from afar."""
+    return np.asarray(960 + 100 * _joints(1.0)()[..., :2])
 
 
 GIVEN: Mapping[str, Callable[[], Any]] = {

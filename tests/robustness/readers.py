@@ -138,10 +138,11 @@ def _make_bare(path: Path) -> None:
 
 
 def _make_custom(path: Path) -> None:
+    joints = np.random.default_rng(1).normal((0, 0, 4), 0.3, (9, 17, 3))
     np.savez(
         path,
-        keypoints_2d=np.random.default_rng(0).uniform(0, 400, (9, 17, 2)),
-        joints_3d=np.random.default_rng(1).normal((0, 0, 4), 0.3, (9, 17, 3)),
+        keypoints_2d=600 * joints[..., :2] / joints[..., 2:] + (320, 240),
+        joints_3d=joints,
         fps=25.0,
         frame_size=[640, 480],
         focal_px=600.0,

@@ -16,6 +16,8 @@ LARGEST = 1e9
 """Upper bound of coordinates in any unit."""
 FURTHEST_M = 100.0
 """Upper bound of coordinates in metres; larger numbers must have another unit."""
+LARGEST_BODY_M = 10.0
+"""Upper bound of the distance of a joint from the middle of its pose, for the same reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +132,16 @@ def joint_array(
 
 
 def check_metres(path: Path, key: str, joints: NDArray[np.floating], unit: str = "metres") -> None:
-    """Raise a DataError if joints are too far away to be in metres."""
+    """Raise a DataError if joints are too far away, or bodies too large, to be in metres."""
     furthest = float(np.abs(joints).max())
     if furthest > FURTHEST_M:
         raise DataError(
             f"{path}: {key}: expected {unit}, found a joint {furthest:.0f} metres away if they are."
+        )
+    size = float(np.ptp(joints, axis=1).max())
+    if size > 2 * LARGEST_BODY_M:
+        raise DataError(
+            f"{path}: {key}: expected {unit}, found a person of {size:.0f} metres if they are."
         )
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vidpose.datasets.choice import (
     action_group,
@@ -43,6 +44,13 @@ KEYPOINTS = "own"
 REQUIRED = ("keypoints_2d", "joints_3d", "fps", "frame_size")
 TEST_SHARE = 0.2
 MAX_FOCAL_PX = 1e7
+SMALLEST_PX = 2.0
+"""2D joints that are all closer to the origin than this are not in pixels."""
+LEAST_ALIKE = 0.6
+"""Minimum correlation of 2D and 3D joints; detections and their true 3D have more than 0.95."""
+SHORTEST_LEG = 0.5
+"""Minimum length of a leg, as a share of the distance from hip to head, unless the file states its
+skeleton. With COCO's joints in place of h36m17's it is 0.3."""
 _RESULT = {"format", "root_3d"}
 
 
@@ -205,7 +213,19 @@ def _plain(path: Path) -> tuple[Skeleton, PoseSequence]:
     valid = np.asarray(entries.get("valid", np.ones(len(joints), bool)))
     if valid.shape != (len(joints),) or valid.dtype != np.bool_:
         raise DataError(f"{path}: valid: expected bool ({len(joints)},), found {describe(valid)}.")
+    if "skeleton" not in entries and _legs(joints) < SHORTEST_LEG:
+        raise DataError(
+            f"{path}: joints_3d are not in the order of h36m17, or its legs would be shorter than "
+            f"{SHORTEST_LEG:g} of its trunk; give their skeleton, for example skeleton='coco17'."
+        )
     size = _positive(path, entries, "frame_size", 2, LARGEST_PX)
+    _check_pixels(path, pixels, size)
+    if valid.any() and _likeness(pixels[valid], joints[valid]) < LEAST_ALIKE:
+        raise DataError(
+            f"{path}: joints_3d are not what keypoints_2d show; give both in the order of "
+            f"{skeleton.name}, and joints_3d in the camera's axes (x right, y down, z away from "
+            "it)."
+        )
     focal = None
     if "focal_px" in entries:
         focal = _positive(path, entries, "focal_px", 1, MAX_FOCAL_PX)[0]
@@ -219,6 +239,59 @@ def _plain(path: Path) -> tuple[Skeleton, PoseSequence]:
         fps=_positive(path, entries, "fps", 1, FASTEST_FPS)[0],
         focal_px=focal,
     )
+
+
+def _legs(joints: NDArray[np.float32]) -> float:
+    """Length of the right leg as a share of the distance from hip to head, median over frames.
+
+    Args:
+        joints: (T, 17, 3), h36m17.
+    """
+    hip, knee, foot, root, head = (
+        joints[:, H36M17.index(name)] for name in ("RHip", "RKnee", "RFoot", "Hip", "Head")
+    )
+    leg = np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(foot - knee, axis=1)
+    trunk = np.linalg.norm(head - root, axis=1)
+    return float(np.median(leg[trunk > 0] / trunk[trunk > 0])) if (trunk > 0).any() else 1.0
+
+
+def _check_pixels(path: Path, pixels: NDArray[np.float32], size: list[float]) -> None:
+    """Raise a DataError if joints are missing, or are not pixels of an image of this size."""
+    missing = [(pixels == nowhere).all(axis=2).any(axis=1) for nowhere in (0, -1)]
+    frames = np.flatnonzero(np.logical_or(*missing))
+    if len(frames):
+        raise DataError(
+            f"{path}: keypoints_2d: expected all joints, found missing ones (0, 0 or -1, -1) in "
+            f"{len(frames)} of {len(pixels)} frames, first in frame {frames[0]}; interpolate them."
+        )
+    if np.abs(pixels).max() <= SMALLEST_PX:
+        raise DataError(
+            f"{path}: keypoints_2d: expected pixels, found all joints within {SMALLEST_PX:g} "
+            "pixels of the corner; multiply fractions by the image's size."
+        )
+    if ((pixels >= 0) & (pixels < size)).all(axis=2).mean() < 0.5:
+        raise DataError(
+            f"{path}: frame_size: expected the width and height of the image, found "
+            f"{size[0]:g} x {size[1]:g}, and most of keypoints_2d outside of it."
+        )
+
+
+def _likeness(pixels: NDArray[np.float32], joints: NDArray[np.float32]) -> float:
+    """Correlate 2D joints with the projection of 3D joints, both relative to the pose's middle.
+
+    Args:
+        pixels: (T, J, 2).
+        joints: (T, J, 3), camera frame. Without positions in front of the camera, as with joints
+            relative to a root, the projection is parallel.
+
+    Returns:
+        1 if they are equal up to scale; 1, too, if one of them is a single point.
+    """
+    flat, depth = joints[..., :2].astype(np.float64), joints[..., 2:].astype(np.float64)
+    shown = flat / depth if (depth > np.ptp(flat, axis=1, keepdims=True).max() / 4).all() else flat
+    a, b = (x - x.mean(axis=1, keepdims=True) for x in (pixels.astype(np.float64), shown))
+    norm = np.sqrt(np.square(a).sum() * np.square(b).sum())
+    return float((a * b).sum() / norm) if norm > 0 else 1.0
 
 
 def _skeleton(path: Path, entries: dict[str, Any]) -> Skeleton:
