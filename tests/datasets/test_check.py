@@ -94,6 +94,28 @@ def test_the_others_that_can_be_opened(made: Path) -> None:
     assert "TS1 7 of 603 valid frames" in valid.found
 
 
+def test_takes_that_no_public_file_has_are_not_missed(copy: Path) -> None:
+    """VideoPose3D's files, and ours from the raw download, lack a damaged take of S3."""
+    folder = copy / "humaneva"
+
+    def without(*subjects: str) -> Callable[[Any], None]:
+        def how(entries: Any) -> None:
+            for branch in (entries.get("positions_3d"), entries.get("positions_2d")):
+                for subject in subjects if branch else ():
+                    for action in [a for a in branch[subject] if a.startswith("ThrowCatch 1")]:
+                        del branch[subject][action]
+
+        return how
+
+    for path in folder.glob("*.npz"):
+        change(path, without("Train/S3", "Validate/S3", "Validate/S1"))
+    assert {f.state for f in check_dataset("humaneva", folder)} == {"ok"}
+    for path in folder.glob("*.npz"):
+        change(path, without("Train/S2"))
+    world = check_dataset("humaneva", folder)[0]
+    assert world.found.endswith("fewer than the public dataset has: Train/S2 4 of 5")
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     findings = check_dataset("h36m", tmp_path)
     assert [(f.file, f.state, f.found) for f in findings] == [
@@ -188,7 +210,7 @@ def test_3dhp_with_holes(copy: Path) -> None:
 
 def test_custom_and_mocap(tmp_path: Path) -> None:
     good: dict[str, Any] = {
-        "keypoints_2d": np.zeros((4, 17, 2)),
+        "keypoints_2d": np.full((4, 17, 2), 9.0),
         "joints_3d": np.ones((4, 17, 3)),
         "fps": 30,
         "frame_size": [640, 480],
@@ -213,7 +235,7 @@ def test_motion_capture_in_npz(tmp_path: Path) -> None:
     """As docs/datasets.md has it, alone and next to BVH."""
     mocap = tmp_path / "mocap"
     mocap.mkdir()
-    joints = np.zeros((40, 17, 3), np.float32)
+    joints = np.random.default_rng(0).normal(0, 0.4, (40, 17, 3))
     clips = {
         "joints": joints,
         "joint_names": H36M17.joint_names,
