@@ -67,6 +67,8 @@ def test_coco_joints_are_converted(tmp_path: Path) -> None:
         ({"fps": 0.0}, "fps: expected a number"),
         ({"fps": "fast"}, "fps: expected a number"),
         ({"unit_m": np.nan}, "unit_m: expected a number"),
+        ({"unit_m": 1.0}, r"people would be 5724 metres tall; give the unit of joints"),
+        ({"unit_m": 1e-5}, r"people would be 0\.05724 metres tall; give the unit of joints"),
         ({"valid": np.ones(3, bool)}, "valid must be one bool"),
         ({"starts": np.array([0, 900])}, "starts must rise, and stay within the 200 frames"),
         ({"starts": np.array([0.5, 1.5])}, "starts must be whole numbers"),

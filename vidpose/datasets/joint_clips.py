@@ -32,6 +32,9 @@ from vidpose.utils.outside import name_of, number, reading
 
 SHORTEST_S = 0.2
 """Shorter runs of valid frames are skipped."""
+SMALLEST_BODY_M, LARGEST_BODY_M = 0.1, 10.0
+"""Bounds of the longest side of a pose's bounding box, median over frames; outside of them, joints
+have another unit than stated."""
 
 
 def is_joint_file(path: Path) -> bool:
@@ -71,6 +74,12 @@ def _clips(path: Path, stored: dict[str, Any]) -> list[MotionClip]:
     converted = joints if skeleton is H36M17 else conversion(skeleton.name, "h36m17")(joints)[0]
     if not (np.abs(converted) <= FURTHEST_M).all():
         raise DataError(f"{path}: joints of valid frames must be numbers, in metres.")
+    sizes = np.ptp(converted[valid], axis=1).max(axis=1)
+    if len(sizes) and not SMALLEST_BODY_M <= np.median(sizes) <= LARGEST_BODY_M:
+        raise DataError(
+            f"{path}: people would be {np.median(sizes):.4g} metres tall; give the unit of joints "
+            "in metres as unit_m (0.001 for millimetres)."
+        )
     return [
         MotionClip(
             name_of("clips", f"{name}{suffix}"),
