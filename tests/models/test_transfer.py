@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 
+from vidpose.errors import UsageError
 from vidpose.models import MODELS, Checkpoint, LiftingModel, PoseFormer
 from vidpose.models.transfer import transfer
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
@@ -45,6 +46,11 @@ def test_the_same_network_is_copied(source: Checkpoint) -> None:
     assert len(told) == 1
     for name, tensor in source.model.state_dict().items():
         assert torch.equal(target.state_dict()[name], tensor), name
+
+
+def test_another_network_takes_nothing(source: Checkpoint) -> None:
+    with pytest.raises(UsageError, match="no weights that fit this network, so --init-from has no"):
+        transfer(source, small("martinez"), H36M17)
 
 
 @pytest.mark.parametrize("model", MODELS)

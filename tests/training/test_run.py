@@ -11,6 +11,7 @@ from tests.training.runs import ALONE, Killed, assert_same_run, killed_after, lo
 from tests.training_data import tiny_dataset
 from vidpose.datasets.motion_clips import read_folder
 from vidpose.datasets.random_tensors import RandomTensors
+from vidpose.datasets.synthetic import write_synthetic
 from vidpose.datasets.virtual_cameras import VirtualCameras
 from vidpose.errors import DataError, UsageError
 from vidpose.events import Event, Warn
@@ -66,6 +67,32 @@ def test_motion_capture_by_name_and_fine_tuning(tmp_path: Path) -> None:
     assert began_with == checkpoint.training | {"sha256": checkpoint.sha256}
     tuned = log_of(tmp_path / "tuned")
     assert float(tuned[0]["val_mpjpe_mm"]) < float(rows[0]["val_mpjpe_mm"])
+
+
+def test_initial_weights_with_another_normalisation(tmp_path: Path) -> None:
+    """The weights that come with vidpose are "person-2", most datasets' default is "screen"."""
+    mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
+    first = run_mocap(
+        mocap, tmp_path / "first", epochs=1, windows=64, model="poseformer", velocity=0
+    )
+    folder = tmp_path / "data"
+    write_synthetic(folder, "h36m", actions=("Walking",), seconds=0.2)
+    small: dict[str, Any] = {"frames": 3, "embed_dim": 8, "depth": 1, "epochs": 1, "batch": 256}
+
+    def warned(out: str, **changes: Any) -> list[str]:
+        events: list[Event] = []
+        options = TrainOptions(dataset="h36m", data=folder, out=tmp_path / out, init_from=first)
+        run(options, ALONE, report=events.append, **small | changes)
+        return [str(event) for event in events if isinstance(event, Warn)]
+
+    (said,) = warned("screen")
+    assert said.endswith(
+        "best.safetensors was trained with the normalisation person-2 and this run has screen, so "
+        "little of what the weights have learned applies; add --normalisation person-2 to keep "
+        "theirs."
+    )
+    assert warned("same", normalisation="person-2") == []
+    assert warned("alike", normalisation="person") == []
 
 
 def test_a_run_is_not_resumed_on_other_motion_capture(tmp_path: Path) -> None:

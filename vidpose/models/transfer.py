@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
+from vidpose.errors import UsageError
 from vidpose.models.base import LiftingModel
 from vidpose.models.checkpoint import Checkpoint
 from vidpose.models.widening import can_widen, widened
@@ -52,6 +53,9 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
     Returns:
         Sentences for the user: how many tensors were copied, which were adapted, and which keep
         their initial weights.
+
+    Raises:
+        UsageError: none was copied.
     """
     model, wider = source.model, can_widen(source.model.config, target.config)
     if wider:
@@ -81,6 +85,11 @@ def transfer(source: Checkpoint, target: LiftingModel, skeleton: Skeleton) -> li
         moved = source.skeleton != skeleton.name and "joints" in words
         if moved or tensor.shape != own.shape:
             adapted.append(name)
+    if len(anew) == len(ours):
+        raise UsageError(
+            f"{source.path or 'the network'} has no weights that fit this network, so --init-from "
+            "has no effect; leave it out, or choose another --model."
+        )
     sentences = [
         f"Initialised {len(ours) - len(anew)} of {len(ours)} tensors from "
         f"{source.path or 'a network'} ({source.skeleton}, {frames[0]} frames; this run: "

@@ -13,7 +13,7 @@ from vidpose.datasets.mocap import TEST
 from vidpose.datasets.motion_clips import read_folder
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import Info, Report, Warn, ignore
-from vidpose.models import MODELS, load_checkpoint
+from vidpose.models import MODELS, Checkpoint, load_checkpoint
 from vidpose.models.blocks import TransformerConfig
 from vidpose.options import flag
 from vidpose.training.batches import TRAINING, TrainingData, dataset_data, mocap_data
@@ -84,6 +84,8 @@ def run(
             )
         )
     init = None if options.init_from is None else load_checkpoint(find_weights(options.init_from))
+    if init is not None and not options.resume:
+        _warn_about_normalisation(init, options, recipe, report)
     data = open_data(options, recipe, world, progress, report)
     best = train(
         data,
@@ -180,6 +182,23 @@ def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set
         yield {"compile"}, f"on the network {recipe.model}, which has no transformer blocks"
     sizes = {name for model in MODELS.values() for name in network_sizes(model)}
     yield sizes - network_sizes(kind), f"on the network {recipe.model}"
+
+
+def _warn_about_normalisation(
+    init: Checkpoint, options: TrainOptions, recipe: Recipe, report: Report
+) -> None:
+    """Warn if the initial weights know other inputs; both versions of "person" are alike."""
+    theirs, ours = init.normalisation, recipe.normalisation
+    if theirs.partition("-")[0] == ours.partition("-")[0]:
+        return
+    # Virtual cameras have no image, which "screen" needs.
+    advice = "" if options.dataset == "mocap" else f"; add --normalisation {theirs} to keep theirs"
+    report(
+        Warn(
+            f"{init.path} was trained with the normalisation {theirs} and this run has {ours}, so "
+            f"little of what the weights have learned applies{advice}."
+        )
+    )
 
 
 def _summary(options: TrainOptions, usual: Recipe, changes: dict[str, Any], world: World) -> str:
