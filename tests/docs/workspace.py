@@ -77,6 +77,7 @@ def fill(folder: Path) -> None:
             joints_3d=PEOPLE.joints_camera()[0],
             fps=FPS,
             frame_size=SIZE,
+            focal_px=max(SIZE),
             subject=subject,
         )
     (folder / "part_00.txt").write_text("a.mp4\n")

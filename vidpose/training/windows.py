@@ -54,7 +54,7 @@ def track(sequence: PoseSequence, normalisation: str, skeleton: Skeleton) -> Tra
     if sequence.focal_px is None and normalisation != "screen":
         raise UsageError(
             f"{sequence.name} has no focal length, which the normalisation {normalisation!r} "
-            "needs; use 'screen'."
+            "needs; add it to the data (focal_px), or use 'screen'."
         )
     keypoints = torch.tensor(sequence.keypoints_2d)
     inputs, rotation = NORMALISATIONS[normalisation](
