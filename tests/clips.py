@@ -23,7 +23,8 @@ CORNERS = {
 def picture(size: tuple[int, int], step: int = 0) -> NDArray[np.uint8]:
     """(H, W, 3) RGB: grey that changes with `step`, a pure colour in each corner (`CORNERS`)."""
     width, height = size
-    image = np.full((height, width, 3), 40 + 8 * (step % 16), np.uint8)
+    level = min(step % 32, -step % 32)  # up and down again, as a jump would be a cut
+    image = np.full((height, width, 3), 40 + 8 * level, np.uint8)
     for name, colour in CORNERS.items():
         rows = slice(0, height // 4) if "top" in name else slice(height - height // 4, height)
         columns = slice(0, width // 4) if "left" in name else slice(width - width // 4, width)
@@ -63,6 +64,7 @@ def make_clip(
     pix_fmt: str = "yuv420p",
     tags: dict[str, int] | None = None,
     noise: bool = False,
+    cuts: Sequence[int] = (),
     codec_options: dict[str, str] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
@@ -77,6 +79,7 @@ def make_clip(
         sound: its codec.
         tags: `colorspace`, `color_trc`, `color_primaries` and `color_range`, FFmpeg's codes.
         noise: fill the middle with noise, so that frames are of some thousand bytes.
+        cuts: frames from which on the picture is upside down and negative, or no longer so.
     """
     ticks = list(range(frames)) if ticks is None else list(ticks)
     time_base = time_base or 1 / rate
@@ -98,6 +101,8 @@ def make_clip(
             if noise:
                 middle = image[size[1] // 4 : -(size[1] // 4), size[0] // 4 : -(size[0] // 4)]
                 middle[:] = random.integers(0, 255, middle.shape)
+            if sum(step >= cut for cut in cuts) % 2:
+                image = 255 - image[::-1, ::-1]
             frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format=pix_fmt)
             for name, code in (tags or {}).items():
                 setattr(frame, name, code)

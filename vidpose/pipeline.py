@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -46,12 +46,14 @@ from vidpose.streaming import FramePeople, stream
 from vidpose.tracking.collector import PoseCollector
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
-from vidpose.utils.gaps import average_rate, gaps_sentence
+from vidpose.utils.gaps import average_rate, clock, gaps_sentence
 from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.video import VideoReader
 from vidpose.viewer.page import check_page, write_page
 
 RATE_TOLERANCE = 0.01
+MOST_CUTS = 5
+"""Maximum number of cuts named in a message."""
 
 
 class Predictor:
@@ -231,9 +233,11 @@ class Predictor:
         report: Report,
     ) -> tuple[Pose2D, dict[str, Any]]:
         """Step 2: track people; return their poses on one time axis, and `meta`."""
-        collector = PoseCollector()
+        collector, cuts_s = PoseCollector(), []
         for frame in detections:
             collector.add(frame)
+            if frame.begins_shot:
+                cuts_s.append(frame.time_s - job.first_frame_s)
 
         def before_arrays(people: int, dropped: int, frames: int) -> None:
             if dropped:
@@ -251,6 +255,8 @@ class Predictor:
         warnings = list(detections.warnings)
         if gaps := gaps_sentence(poses.timestamps, job.first_frame_s):
             warnings.append(f"{job.video}: {gaps}")
+        if cuts_s:
+            warnings.append(f"{job.video}: {_cuts_sentence(cuts_s)}")
         for warning in warnings:
             report(Warn(warning))
         if not poses.people:
@@ -321,6 +327,17 @@ class Predictor:
             f"({'as given' if named else 'the default'}). "
             f"Device: {self.device.type} ({self._why})."
         )
+
+
+def _cuts_sentence(times_s: Sequence[float]) -> str:
+    """A warning about cuts, at times from the video's first frame."""
+    shown = ", ".join(map(clock, times_s[:MOST_CUTS]))
+    there = f"are {len(times_s)} cuts, at" if len(times_s) > 1 else "is a cut at"
+    more = ", ..." if len(times_s) > MOST_CUTS else ""
+    return (
+        f"There {there} {shown}{more}; people get new ids after each. For a world frame, process "
+        "each shot on its own, with --start and --end."
+    )
 
 
 def check_setup(options: InferOptions, *, relift: bool = False) -> None:

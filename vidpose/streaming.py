@@ -121,7 +121,7 @@ class PeopleStream:
         Args:
             found: detections of the next frame; their skeleton has a conversion to h36m17.
         """
-        ids = self._tracker.update(found.detections, found.time_s)
+        ids = self._tracker.update(found.detections, found.time_s, begins_shot=found.begins_shot)
         joints = found.detections.converted(H36M17)
         people = {person: (joints.keypoints[n], joints.scores[n]) for n, person in enumerate(ids)}
         self._seen.append(_Seen(found.frame_index, found.time_s, people))

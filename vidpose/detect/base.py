@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -129,6 +130,8 @@ class FrameDetections(NamedTuple):
     """Position in the source video."""
     time_s: float
     detections: Detections
+    begins_shot: bool = False
+    """Whether there is a cut before this frame: the people of the frame before are not there."""
 
 
 class Detector(Protocol):
@@ -175,18 +178,49 @@ class Detector(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def detect_frames(detector: Detector, frames: Iterable[Frame]) -> Iterator[FrameDetections]:
-    """Yield the detections of each frame, with its index and time."""
+def detect_frames(
+    detector: Detector, frames: Iterable[Frame], before: Frame | None = None
+) -> Iterator[FrameDetections]:
+    """Yield the detections of each frame, with its index and time.
+
+    The detector is reset at cuts.
+
+    Args:
+        detector: has detected the frames before, or was reset.
+        frames: the frames of a video, or of the rest of one.
+        before: the frame before these.
+    """
     # The detector may read ahead, so the indices and times wait here for its detections.
     waiting: deque[tuple[int, float]] = deque()
 
-    def noted() -> Iterator[Frame]:
-        for frame in frames:
+    def noted(shot: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in shot:
             waiting.append((frame.index, frame.time_s))
             yield frame
 
-    for detections in detector.detect(noted()):
-        yield FrameDetections(*waiting.popleft(), detections)
+    for number, shot in _shots(frames, before):
+        if number:
+            detector.reset()
+        begins = number > 0
+        for detections in detector.detect(noted(shot)):
+            yield FrameDetections(*waiting.popleft(), detections, begins)
+            begins = False
+
+
+def _shots(frames: Iterable[Frame], before: Frame | None) -> Iterator[tuple[int, Iterable[Frame]]]:
+    """Split frames at cuts; shot 0 is that of the frame before, or the first."""
+    from vidpose.video.cuts import CutFinder  # only where frames are
+
+    cuts, number = CutFinder(), 0
+    if before is not None:
+        cuts.is_cut(before.image)
+
+    def number_of(frame: Frame) -> int:
+        nonlocal number
+        number += cuts.is_cut(frame.image)
+        return number
+
+    return groupby(frames, number_of)
 
 
 def pose_sizes(keypoints: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ from vidpose.utils.locks import FolderLock
 from vidpose.utils.npz import read_arrays
 from vidpose.utils.outside import parse_object, reading
 
-FORMAT = "vidpose-partial/3"
+FORMAT = "vidpose-partial/4"
 STRETCH_S = 5.0
 """Wall-clock time between writes, so an interrupted run repeats at most this much work."""
 MOST_FRAMES = 512
@@ -95,6 +95,10 @@ def _foreign(folder: Path) -> str:
     # On a file server all files may belong to one user.
     ours = is_own(about) or about.st_uid == owner_of_new_files(folder.parent)
     return "" if ours else "belongs to another user"
+
+
+_PER_FRAME = ("frame_indices", "timestamps", "people", "begins_shot")
+"""Arrays of a stretch with one value for each frame."""
 
 
 class UnusableCacheError(VidposeError):
@@ -241,13 +245,11 @@ class DetectionCache:
                     raise ValueError("of another job")
                 last = _checked(stretch, self._skeleton, last)
             everybody, first = _everybody(stretch, self._skeleton), 0
-            for index, time_s, count in zip(
-                stretch["frame_indices"].tolist(),
-                stretch["timestamps"].tolist(),
-                stretch["people"].tolist(),
-                strict=True,
+            for index, time_s, count, begins_shot in zip(
+                *(stretch[key].tolist() for key in _PER_FRAME), strict=True
             ):
-                yield FrameDetections(index, time_s, everybody[first : first + count])
+                people = everybody[first : first + count]
+                yield FrameDetections(index, time_s, people, begins_shot)
                 first += count
 
     def add(self, frame: FrameDetections) -> None:
@@ -277,7 +279,8 @@ class DetectionCache:
         if not self._keeps:
             self._waiting, self._since = [], time.monotonic()
             return
-        indices, times, found = zip(*self._waiting, strict=True) if self._waiting else ((),) * 3
+        waiting = zip(*self._waiting, strict=True) if self._waiting else ((),) * 4
+        indices, times, found, begin_shots = waiting
         nobody = np.zeros((0, len(self._skeleton), 2), np.float32)
         with (
             replacing(self.folder / f"{self.frames:09d}.npz") as temporary,
@@ -290,6 +293,7 @@ class DetectionCache:
                 frame_indices=np.array(indices, np.int64),
                 timestamps=np.array(times, np.float64),
                 people=np.array([len(some) for some in found], np.int64),
+                begins_shot=np.array(begin_shots, bool),
                 keypoints=np.concatenate([nobody, *(some.keypoints for some in found)]),
                 scores=np.concatenate([nobody[..., 0], *(some.scores for some in found)]),
                 disputed=np.concatenate([nobody[..., 0] > 0, *(some.disputed for some in found)]),
@@ -345,8 +349,11 @@ def _checked(
         KeyError, ValueError: an array is missing, has the wrong type or shape, or does not continue
             from `last`.
     """
-    indices, times, people = (stretch[key] for key in ("frame_indices", "timestamps", "people"))
-    for array, dtype in ((indices, "int64"), (times, "float64"), (people, "int64")):
+    indices, times, people, begins_shot = (stretch[key] for key in _PER_FRAME)
+    for array, dtype in (
+        *((indices, "int64"), (times, "float64"), (people, "int64")),
+        (begins_shot, "bool"),
+    ):
         if array.dtype != dtype or array.shape != indices.shape or array.ndim != 1:
             raise ValueError("an array of the wrong type or shape")
     everybody = _everybody(stretch, skeleton)

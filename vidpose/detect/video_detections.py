@@ -54,8 +54,9 @@ class VideoDetections:
         """
         self._detector, self._cache = detector, cache
         self._report, self._progress = report, progress
-        done = 0 if cache is None else cache.resumed.frames
-        self._reader = VideoReader(video, start, end, skip=done, fps=fps)
+        self._done = 0 if cache is None else cache.resumed.frames
+        # The last of the frames that are done shows whether there is a cut after it.
+        self._reader = VideoReader(video, start, end, skip=max(self._done - 1, 0), fps=fps)
         self._stages = ExitStack()
 
     @property
@@ -96,7 +97,8 @@ class VideoDetections:
                 raise UnusableCacheError("the detector's memory is invalid") from None
         if resumed is None or resumed.warnings is None:  # else the video was read to its end
             frames = self._stages.enter_context(ahead(self._reader, FRAMES_AHEAD, "decode"))
-            new = self._kept(detect_frames(self._detector, frames))
+            before = next(frames, None) if self._done else None
+            new = self._kept(detect_frames(self._detector, frames, before))
             found = chain(found, self._stages.enter_context(ahead(new, DETECTIONS_AHEAD, "detect")))
         if resumed is not None and resumed.frames:
             found = _in_order(found)

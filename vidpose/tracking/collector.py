@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,8 @@ from vidpose.tracking.tracker import Tracker
 from vidpose.utils.gaps import pauses_in
 
 MIN_OBSERVED_S = 0.3
-"""A track observed for less time in total is a false detection."""
+"""A track observed for less time in total is a false detection; in a shot shorter than twice that,
+one observed for less than half of it."""
 JOINTS = len(H36M17)
 
 BeforeArrays = Callable[[int, int, int], None]
@@ -83,7 +85,7 @@ class PoseCollector:
     def __init__(self) -> None:
         self._tracker = Tracker()
         self._people: dict[int, _Record] = {}
-        self._indices = array("q")
+        self._indices, self._shots = array("q"), array("q", [0])
         self._times = array("d")
 
     def add(self, frame: FrameDetections) -> None:
@@ -92,7 +94,10 @@ class PoseCollector:
         Index and time increase from call to call. The skeleton must have a conversion to h36m17.
         """
         detections = frame.detections.converted(H36M17)
-        for n, person in enumerate(self._tracker.update(frame.detections, frame.time_s)):
+        people = self._tracker.update(frame.detections, frame.time_s, begins_shot=frame.begins_shot)
+        if frame.begins_shot:
+            self._shots.append(len(self._times))
+        for n, person in enumerate(people):
             record = self._people.setdefault(person, _Record())
             record.add(len(self._times), detections, n)
         self._indices.append(frame.frame_index)
@@ -111,8 +116,8 @@ class PoseCollector:
         from the first to the last frame in which they are observed. Between observations the
         joints are interpolated linearly in time, as are joints that jumped away and back. Short
         left/right swaps are undone. A joint stays NaN with score 0 in gaps longer than
-        `gaps.MAX_GAP_S`, before its first and after its last observation. Tracks observed for less
-        than `MIN_OBSERVED_S` are dropped.
+        `gaps.MAX_GAP_S`, before its first and after its last observation. Tracks that are too short
+        are dropped, see `MIN_OBSERVED_S`.
 
         The collector is empty afterwards.
 
@@ -126,7 +131,7 @@ class PoseCollector:
             ValueError: no frame was added.
         """
         times = np.array(self._times, np.float64)
-        people = _long_enough(list(self._people.values()), times)
+        people = _long_enough(list(self._people.values()), times, np.array(self._shots))
         people.sort(key=lambda record: record.rows[0])
         dropped = 0
         if longest is not None:
@@ -165,11 +170,20 @@ class PoseCollector:
         )
 
 
-def _long_enough(people: list[_Record], times: NDArray[np.float64]) -> list[_Record]:
-    """Keep people observed for `MIN_OBSERVED_S`, or for half of a video shorter than twice that."""
-    enough = min(MIN_OBSERVED_S, _shown_s(times).sum() / 2)
-    observed_s = _observed_s(people, times)
-    return [record for record, s in zip(people, observed_s, strict=True) if s >= enough - 1e-6]
+def _long_enough(
+    people: list[_Record], times: NDArray[np.float64], shots: NDArray[np.int64]
+) -> list[_Record]:
+    """Keep people observed for long enough, see `MIN_OBSERVED_S`.
+
+    Args:
+        people: nobody is in two shots.
+        times: (T,) seconds.
+        shots: the first frame of each shot.
+    """
+    enough = np.minimum(MIN_OBSERVED_S, np.add.reduceat(_shown_s(times), shots) / 2)
+    of_shot = np.searchsorted(shots, [record.rows[0] for record in people], side="right") - 1
+    keep = _observed_s(people, times) >= enough[of_shot] - 1e-6
+    return list(compress(people, keep))
 
 
 def _observed_s(people: list[_Record], times: NDArray[np.float64]) -> NDArray[np.float64]:

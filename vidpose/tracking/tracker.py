@@ -104,16 +104,17 @@ class Tracker:
         self._last_s = -np.inf
         self._steps_s: deque[float] = deque(maxlen=USUAL_STEPS)
 
-    def update(self, found: Detections, time_s: float) -> list[int]:
+    def update(self, found: Detections, time_s: float, *, begins_shot: bool = False) -> list[int]:
         """Return the IDs of the people in `found`, in its order; IDs count from 1.
 
         Args:
             found: all detections of the next frame, each person once.
             time_s: seconds, increasing from call to call.
+            begins_shot: whether there is a cut before this frame, at which all tracks end.
         """
         step_s = time_s - self._last_s
         self._tracks = [t for t in self._tracks if self._last_s - t.seen_s <= MAX_GAP_S]
-        if self._pauses(step_s):
+        if begins_shot or self._pauses(step_s):
             self._tracks = []
         if np.isfinite(step_s):
             self._steps_s.append(step_s)

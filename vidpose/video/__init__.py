@@ -2,6 +2,7 @@
 
 from vidpose.video.capture import Shot, Source, open_source
 from vidpose.video.colours import Image
+from vidpose.video.cuts import CutFinder
 from vidpose.video.pictures import PICTURE_SUFFIXES, content_hash, pictures_in
 from vidpose.video.reader import Frame, VideoReader
 from vidpose.video.sound import Sound
@@ -10,6 +11,7 @@ from vidpose.video.writer import VideoWriter, is_ours
 
 __all__ = [
     "PICTURE_SUFFIXES",
+    "CutFinder",
     "Frame",
     "Image",
     "Shot",
