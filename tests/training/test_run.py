@@ -17,7 +17,7 @@ from vidpose.errors import DataError, UsageError
 from vidpose.events import Event, Warn
 from vidpose.models import load_checkpoint
 from vidpose.training import loop
-from vidpose.training.batches import TRAINING, dataset_data, mocap_data, source_weights
+from vidpose.training.batches import TRAINING, dataset_data, frame_weights, mocap_data
 from vidpose.training.options import TrainOptions
 from vidpose.training.recipe import MOCAP, Recipe
 from vidpose.training.run import run
@@ -193,8 +193,8 @@ def test_two_sources_and_validation_subjects(tmp_path: Path) -> None:
         first, ("02", "12"), recipe, ALONE.device, more=second, val_subjects=("03", "13")
     )
     assert data.provenance["held_out"] == ["02", "12", "03", "13"]
-    assert source_weights(first, (), 0.25) is None
-    weights = source_weights([*first, *second], second, 0.25)
+    assert frame_weights(first, (), 0.25) is None
+    weights = frame_weights([*first, *second], second, 0.25)
     assert weights is not None
     cameras = VirtualCameras([*first, *second], weights=weights)
     random = RandomTensors(torch.Generator().manual_seed(0), torch.device("cpu"))
@@ -203,6 +203,25 @@ def test_two_sources_and_validation_subjects(tmp_path: Path) -> None:
     lengths = torch.tensor([len(clip.joints) for clip in [*first, *second]])[clips]
     assert bool((places >= 0).all() and (places < lengths).all())
     assert (places / lengths).mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_subjects_are_drawn_equally_often(tmp_path: Path) -> None:
+    """However many clips they have and however long these are, in each of two folders."""
+    first = read_folder(write_mocap(tmp_path / "first", ("01", "02")))
+    first += read_folder(write_mocap(tmp_path / "long", ("02", "03"), frames=400))
+    second = read_folder(write_mocap(tmp_path / "second", ("11", "12"), frames=100))
+    for more, expected in ((), 1 / 3), (second, 0.75 / 3):
+        clips = [*first, *more]
+        weights = frame_weights(clips, more, 0.25, even=True)
+        assert weights is not None
+        shares = dict.fromkeys((clip.subject for clip in clips), 0.0)
+        for clip, weight in zip(clips, weights, strict=True):
+            shares[clip.subject] += weight * len(clip.joints)
+        assert [shares[name] for name in ("01", "02", "03")] == pytest.approx([expected] * 3)
+        assert sum(shares.values()) == pytest.approx(1)
+    assert shares["11"] == pytest.approx(0.125)
+    one = [clip for clip in first if clip.subject == "02"]
+    assert frame_weights(one, (), 0.25, even=True) is None
 
 
 def test_a_run_with_two_folders(tmp_path: Path) -> None:

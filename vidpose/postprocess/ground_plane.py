@@ -27,9 +27,9 @@ SURE_SD = np.radians(10.0)
 LOWEST_SHARE, FLOOR_BAND_M = 0.15, 0.3
 """The floor is the lowest band of this height that holds this share of the contact time."""
 TOO_SMALL = 1.2
-"""Of three or more people, one whose feet are this many times as far below the camera as those of the
-median person is smaller than assumed, a child for example, and so placed too far away and too low.
-Of two, the upper one may as well stand on an object."""
+"""Of three or more people, one whose feet are this many times as far below the camera as those of
+the median person is smaller than assumed, a child for example, and so placed too far away and too
+low. Of two, the upper one may as well stand on an object."""
 FLOOR_PERCENTILE = 20.0
 """Percentile of the lower foot's height to take if there are no contacts: the foot is near the
 floor in some frames and in the air in others."""

@@ -242,8 +242,8 @@ def mocap_data(
     subjects = sorted({clip.subject for clip in train})
     if not val_subjects and recipe.select_on == "validation":
         train, test = hold_out(train, recipe.val_fraction, recipe.seed, by_count=by_count)
-    cameras = VirtualCameras(test, device, source_weights(test, more, recipe.more_share))
-    weights = source_weights(train, more, recipe.more_share)
+    cameras = VirtualCameras(test, device, frame_weights(test, more, recipe.more_share))
+    weights = frame_weights(train, more, recipe.more_share, even=recipe.even_subjects)
     return TrainingData(
         source=VirtualBatches(train, recipe, device, vary, weights),
         validation=virtual_windows(
@@ -280,22 +280,34 @@ def checksum(items: Iterable[tuple[Any, ...]]) -> str:
     return f"{found:08x}"
 
 
-def source_weights(
-    clips: Sequence[MotionClip], second: Sequence[MotionClip], share: float
+def frame_weights(
+    clips: Sequence[MotionClip],
+    second: Sequence[MotionClip],
+    share: float,
+    *,
+    even: bool = False,
 ) -> list[float] | None:
-    """Compute each clip's sampling weight per frame, so that the second source has its share.
+    """Compute each clip's sampling weight per frame.
+
+    Args:
+        clips: all clips.
+        second: clips of the second source.
+        share: share of the second source, if there are clips of both sources.
+        even: draw all subjects of a source equally often, rather than all frames.
 
     Returns:
-        One weight per clip; None if all clips are from one source.
+        One weight per clip; None if all frames count the same.
     """
     of_second = {id(clip) for clip in second}
-    lengths = {True: 0, False: 0}
-    for clip in clips:
-        lengths[id(clip) in of_second] += len(clip.joints)
-    if not all(lengths.values()):
+    groups = [(id(clip) in of_second, clip.subject if even else "") for clip in clips]
+    lengths = dict.fromkeys(groups, 0)
+    for group, clip in zip(groups, clips, strict=True):
+        lengths[group] += len(clip.joints)
+    if len(lengths) == 1:
         return None
-    each = {True: share / lengths[True], False: (1 - share) / lengths[False]}
-    return [each[id(clip) in of_second] for clip in clips]
+    counts = Counter(source for source, _ in lengths)  # groups in a source
+    shares = {True: share, False: 1 - share} if len(counts) == 2 else dict.fromkeys(counts, 1.0)
+    return [shares[group[0]] / counts[group[0]] / lengths[group] for group in groups]
 
 
 def dataset_data(

@@ -167,6 +167,12 @@ class Recipe(Options):
     more_share: float = option(
         0.3, "For mocap: the share of the windows that come from --more-data.", DATA, minimum=0
     )
+    even_subjects: bool = option(
+        False,
+        "For mocap: draw all training subjects of a folder equally often, rather than in "
+        "proportion to the length of their recordings.",
+        DATA,
+    )
     mixed: float = option(
         0.6,
         "For mocap: share of windows that combine trunk, arms and legs of several motions, which "

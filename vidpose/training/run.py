@@ -167,7 +167,7 @@ def _without_effect(options: TrainOptions, recipe: Recipe) -> Iterator[tuple[set
         data = {"keypoints", "on_host", "train_subjects", "actions", "mirror"}
         yield data, "on motion capture"
     else:
-        names = {"fps", "windows", "mixed", "single_frame", "val_windows"}
+        names = {"fps", "windows", "even_subjects", "mixed", "single_frame", "val_windows"}
         yield names | {"more_data", "more_share", "val_subjects"}, "except on motion capture"
     if options.more_data is None:
         yield {"more_share"}, "without --more-data"
