@@ -244,10 +244,9 @@ def test_the_floor_is_below_a_person_on_an_object() -> None:
     assert told["1"] == pytest.approx(2, abs=0.15)
 
 
-def test_the_floor_is_not_below_a_child(tmp_path: Path) -> None:
+def test_the_floor_is_not_below_a_child() -> None:
     """Who is half as tall as assumed is placed twice as far away, below the floor of the others."""
-    others = {"starts": ((-1.0, 3.5), (1.0, 6.0)), "speeds": ((0.6, 0.2), (-0.3, -0.5))}
-    result = walk(frames=45, pitch_deg=20, camera_height_m=2.5, **others)
+    result = walk(frames=45, pitch_deg=20, camera_height_m=2.5, **TWO)
     child = walk(frames=45, pitch_deg=20, camera_height_m=2.5, starts=((0, 5),), speeds=((0.5, 0),))
     family = {
         name: np.concatenate([getattr(result, name), getattr(child, name)])
