@@ -112,13 +112,15 @@ def test_a_short_limping_step_shows_on_its_side() -> None:
     (found,) = gait(replace(even, joints_3d=joints, root_3d=root))
     assert found.measures["left_step_time_s"].mean == pytest.approx(0.6, abs=0.03)
     assert found.measures["right_step_time_s"].mean == pytest.approx(0.4, abs=0.03)
+    assert found.measures["cadence_per_min"].mean == pytest.approx(120, rel=0.01)
 
 
 def test_too_few_steps_give_no_figures_and_a_reason() -> None:
     (found,) = gait(walking(seconds=1.8))
     assert not found.measures
     assert 0 < len(found.strikes) <= FEWEST_STEPS
-    assert found.reason.endswith(f"of a walk; it takes {FEWEST_STEPS} steps.")
+    steps = len(found.strikes) - 1
+    assert found.reason == f"There are {steps} steps of a walk; it takes {FEWEST_STEPS} steps."
 
 
 def test_nobody_walks_on_the_spot_or_standing() -> None:
@@ -128,6 +130,16 @@ def test_nobody_walks_on_the_spot_or_standing() -> None:
         assert not found.measures
         assert not found.strikes
         assert found.reason == f"There is no walk; it takes {FEWEST_STEPS} steps."
+
+
+@pytest.mark.parametrize(("step_m", "step_s"), [(0.45, 0.7), (0.4, 1.0)])
+def test_walking_backwards_has_no_strikes_where_feet_lift_off(step_m: float, step_s: float) -> None:
+    forwards = walking(step_m, step_s)
+    assert gait(forwards)[0].measures
+    joints, root = forwards.joints_3d[:, ::-1], forwards.root_3d[:, ::-1]
+    (found,) = gait(replace(forwards, joints_3d=joints, root_3d=root))
+    assert not found.strikes
+    assert found.reason == f"There is no walk; it takes {FEWEST_STEPS} steps."
 
 
 def test_without_a_world_there_is_a_reason() -> None:

@@ -11,7 +11,7 @@ after them (`vidpose.postprocess.foot_contact`), and the hip advances with each 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +21,7 @@ from scipy.signal import find_peaks
 
 from vidpose.poses import Pose3D
 from vidpose.postprocess.foot_contact import FEET, FootContacts, foot_contacts
+from vidpose.postprocess.gravity import unit_vectors
 from vidpose.postprocess.joint_angles import SIDES
 from vidpose.skeleton import H36M17
 from vidpose.utils.gaps import gaps_in, known_joints, runs_between
@@ -38,7 +39,8 @@ RESTING_SHARE = 0.5
 SETTLES_S = 0.15
 """The foot still moves forward for this long after its strike."""
 PROGRESS = 0.5
-"""Minimum advance of the hip in a step, as a fraction of step length; less is walking in place."""
+"""Minimum advance of the hip in a step, as a fraction of step length; less is walking in place, or
+backwards."""
 FEWEST_STEPS = 4
 """Minimum number of steps for measures."""
 HIPS = (H36M17.index("RHip"), H36M17.index("LHip"))
@@ -115,13 +117,13 @@ def _gait(one: Pose3D) -> Gait:
     walks = [
         walk
         for walk in _walks(_strikes(one))
-        if _feet_rest(walk, contacts, one.timestamps) and _advances(walk, hip)
+        if _feet_rest(walk, contacts, one.timestamps) and _advances(walk, feet, hip)
     ]
     strikes = tuple(strike for walk in walks for strike in walk)
     steps = len(strikes) - len(walks)
     if steps < FEWEST_STEPS:
-        found = f"{steps} step{'s' if steps > 1 else ''} of a walk" if steps else "no walk"
-        return Gait(person, strikes, reason=f"There is {found}; it takes {FEWEST_STEPS} steps.")
+        found = f"are {steps} steps of a walk" if steps else "is no walk"
+        return Gait(person, strikes, reason=f"There {found}; it takes {FEWEST_STEPS} steps.")
     return Gait(person, strikes, _measures(walks))
 
 
@@ -186,8 +188,14 @@ def _feet_rest(walk: list[FootStrike], contacts: FootContacts, timestamps: Float
     return bool(np.mean(resting) >= RESTING_SHARE)
 
 
-def _advances(walk: list[FootStrike], hip: Floats) -> bool:
-    moved = np.linalg.norm(np.diff(hip[[strike.row for strike in walk]], axis=0), axis=1)
+def _advances(walk: list[FootStrike], feet: Floats, hip: Floats) -> bool:
+    """Whether the hip (T, 3) moves towards the foot (T, 2, 3) that strikes. In backward walking it
+    moves away: the foot that is furthest ahead lifts off there.
+    """
+    rows = [strike.row for strike in walk]
+    front = np.array([SIDES.index(strike.side) for strike in walk])
+    ahead = unit_vectors(feet[rows, front] - feet[rows, 1 - front])[1:]
+    moved = (np.diff(hip[rows], axis=0) * ahead).sum(axis=1)
     return bool(np.nanmedian(moved) >= PROGRESS * np.median([s.step_m for s in walk[1:]]))
 
 
@@ -202,8 +210,11 @@ def _measures(walks: list[list[FootStrike]]) -> dict[str, Measure]:
         for walk in walks
         for first, between, last in zip(walk, walk[1:], walk[2:], strict=False)
     ]
+    cadence = _measure([60 / seconds for _, seconds, _ in steps])
+    # Steps over time: the mean over steps would count the short steps of a limp too much.
+    mean = 60 * len(steps) / sum(seconds for _, seconds, _ in steps)
     out = {
-        "cadence_per_min": _measure([60 / seconds for _, seconds, _ in steps]),
+        "cadence_per_min": replace(cadence, mean=mean),
         "speed_m_s": _measure([metres / seconds for _, seconds, metres in strides]),
     }
     for name, rows in (("step", steps), ("stride", strides)):
