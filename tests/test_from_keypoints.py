@@ -58,3 +58,19 @@ def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
         vidpose.lift(pixels, (640, 480), 0, weights=path)
     with pytest.raises(WeightsError, match="nonsense does not exist"):
         vidpose.lift(pixels, (640, 480), 30, weights="nonsense")
+
+
+def test_rate_and_size_from_numpy(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    weights, path = tmp_path / "w.safetensors", tmp_path / "joints.npy"
+    save_checkpoint(weights, checkpoint)
+    np.save(path, track(12)[0])
+    options: Any = {"weights": weights, "device": "cpu", "precision": "fp32"}
+    fps: Any = np.float32(30)
+    size: Any = np.array([640, 480])
+    result = vidpose.lift_file(
+        path, tmp_path / "out", skeleton="h36m17", fps=fps, size=size, **options
+    )
+    again = vidpose.load(tmp_path / "out" / "joints.npz")
+    assert again.frame_size == result.frame_size == (640, 480)
+    assert again.meta["options"]["fps"] == 30.0
+    assert again.meta["options"]["size"] == [640, 480]

@@ -1,3 +1,4 @@
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,21 @@ def test_values_become_json() -> None:
 
 
 @pytest.mark.parametrize(
+    ("horizon", "expected"),
+    [
+        (np.float32(420), 420.0),
+        (np.int64(420), 420),
+        (np.array([0, 400, 1919, 440]), [0.0, 400.0, 1919.0, 440.0]),
+    ],
+)
+def test_numpys_values_become_json(horizon: Any, expected: Any) -> None:
+    options = InferOptions.of(world=np.bool_(True), horizon=horizon)
+    made = options.postprocess.to_dict()
+    assert json.loads(json.dumps(made))["horizon"] == expected
+    assert made["world"] is True
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"detektor": "hrnet"}, "There is no option 'detektor'; choose from .*detector"),
@@ -65,6 +81,7 @@ def test_values_become_json() -> None:
         ({"world": True, "camera_roll": 3.0}, "--camera-roll goes with --camera-pitch"),
         ({"height_cm": {}}, "--height-cm: give a height"),
         ({"height_cm": 1.8}, "--height-cm 1.8: give centimetres"),
+        ({"height_cm": {"1": 178}}, "--height-cm: person ids are whole numbers, not '1'"),
     ],
 )
 def test_what_makes_no_sense(options: dict[str, Any], message: str) -> None:

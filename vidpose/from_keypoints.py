@@ -15,7 +15,7 @@ from vidpose.errors import UsageError
 from vidpose.events import Report, Setup, Warn, ignore
 from vidpose.keypoints import read_keypoints
 from vidpose.lifting.lifter import lift_poses, open_lifter
-from vidpose.options import LiftOptions, PostprocessOptions, check_names
+from vidpose.options import LiftOptions, PostprocessOptions, as_json, check_names
 from vidpose.outputs import lifted_path
 from vidpose.poses import Pose3D, save, seen_joints
 from vidpose.postprocess import postprocess
@@ -70,6 +70,9 @@ def lift_file(
     keypoints = Path(keypoints)
     if fps is not None and not 0 < fps < float("inf"):
         raise UsageError(f"--fps {fps:g}: give a positive number.")
+    if size is not None:
+        width, height = size  # an array or a list, too
+        size = int(width), int(height)
     check_names(options, (LiftOptions, PostprocessOptions))
     lift, after = LiftOptions.pick(options), PostprocessOptions.pick(options)
     target = None if out is None else lifted_path(keypoints, out)
@@ -104,9 +107,8 @@ def lift_file(
     if (gaps := gaps_sentence(poses.timestamps, first_s)) and not before:
         warnings.append(f"{keypoints}: {gaps}")
         report(Warn(warnings[-1]))
-    meta = detection_metadata(
-        detector, {"fps": fps, "size": size}, before.get("source"), warnings, first_s
-    )
+    asked = {"fps": as_json(fps), "size": size}
+    meta = detection_metadata(detector, asked, before.get("source"), warnings, first_s)
     meta["keypoints"] = about | describe_file(keypoints)
     lifted = lift_poses(poses, lifter, lift.focal_px, progress)
     if lifter.batches.note:

@@ -466,7 +466,8 @@ def check_camera(
         )
     if horizon_px is None:
         return
-    numbers = [horizon_px] if isinstance(horizon_px, (int, float)) else list(horizon_px)
+    line: Any = horizon_px
+    numbers = [line] if isinstance(line, Real) else list(line)
     if len(numbers) not in (1, 4) or not all(abs(number) <= FURTHEST_PX for number in numbers):
         raise UsageError(
             "--horizon: give its height in pixels from the top, as in 420, or two points on it, "
@@ -489,6 +490,10 @@ def check_heights(height_cm: Heights) -> None:
     heights = list(height_cm.values()) if isinstance(height_cm, Mapping) else [height_cm]
     if not heights:
         raise UsageError("--height-cm: give a height, as in 178, or ID=CM, as in 1=178,2=165.")
+    ids: list[Any] = list(height_cm) if isinstance(height_cm, Mapping) else []
+    for name in ids:
+        if not isinstance(name, Integral):
+            raise UsageError(f"--height-cm: person ids are whole numbers, not {name!r:.40}.")
     for height in heights:
         if not SMALLEST_CM <= height <= TALLEST_CM:
             raise UsageError(
@@ -740,11 +745,13 @@ def check_names(values: Mapping[str, Any], stages: Sequence[type[Options]]) -> N
 
 
 def as_json(value: Any) -> Any:
-    """Convert to a JSON value, including NumPy numbers, paths, and mappings with numeric keys."""
+    """Convert to a JSON value: paths, mappings with numeric keys, NumPy's numbers and arrays."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): as_json(number) for key, number in sorted(value.items())}
+    if hasattr(value, "tolist"):  # NumPy's
+        value = value.tolist()
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [float(number) for number in value]
     if isinstance(value, bool) or not isinstance(value, Real):

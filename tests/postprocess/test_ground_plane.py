@@ -342,6 +342,8 @@ def test_the_horizon_goes_by_the_focal_length() -> None:
     level = place_in_world(result, horizon=359.5)
     assert level.meta["world"]["up"] == "--horizon"
     assert level.meta["world"]["camera_pitch_deg"] == pytest.approx(0)
+    same = place_in_world(result, horizon=np.float32(359.5))
+    assert same.meta["world"] == level.meta["world"]
     for focal_px in (1000.0, 2000.0):
         told = without(result, meta={"camera": {"focal_px": focal_px}})
         placed = place_in_world(told, horizon=359.5 - 100)

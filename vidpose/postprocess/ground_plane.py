@@ -119,9 +119,8 @@ def up_of_horizon(
         frame_size: width and height, pixels.
         focal_px: focal length, pixels.
     """
-    if isinstance(horizon_px, (int, float)):
-        horizon_px = (0.0, horizon_px, 1.0, horizon_px)
-    points = np.array(horizon_px, np.float64).reshape(2, 2)
+    line = np.array(horizon_px, np.float64)
+    points = (np.array([0.0, line, 1.0, line]) if line.ndim == 0 else line).reshape(2, 2)
     rays = pixels_to_rays(points[points[:, 0].argsort()], frame_size, focal_px)
     # Up is perpendicular to both lines of sight.
     towards = np.column_stack([rays, np.ones(2)])
