@@ -236,6 +236,16 @@ def test_everybody_is_the_mean_over_all_frames() -> None:
     assert trust["people"][1]["bone_drift_percent"] == 0
 
 
+def test_the_confidence_of_everybody_is_the_mean_over_detected_frames() -> None:
+    result, flip = people()
+    scores, observed = result.scores_2d.copy(), result.observed.copy()
+    scores[1] = 0.3
+    observed[1, 30:] = False
+    trust = quality_report(replace(result, scores_2d=scores, observed=observed), flip)
+    assert [one["confidence_2d"] for one in trust["people"]] == [0.9, 0.3]
+    assert trust["everybody"]["confidence_2d"] == 0.78  # (120 * 0.9 + 30 * 0.3) / 150
+
+
 @pytest.mark.parametrize("fps", [24.0, 25.0, 30.0, 50.0, 60.0, 120.0])
 def test_jitter_hardly_depends_on_the_frame_rate(fps: float) -> None:
     result, _ = people(frames=round(4 * fps), fps=fps)

@@ -162,11 +162,13 @@ def quality_report(
         stand out in it. Times are seconds from the video's first frame.
     """
     people: list[dict[str, Any]] = []
+    known: list[dict[str, int]] = []  # by person, the frames with a value
     moments: list[tuple[float, dict[str, Any]]] = []
     unseen = unseen_joints(result)
     for p in range(result.people):
         person, frames = int(result.person_ids[p]), int(result.present[p].sum())
         signs = dict(_signs(result, p, flip_disagreement_m))
+        known.append({name: int(np.isfinite(sign.worst).sum()) for name, sign in signs.items()})
         figures = {name: _round(name, sign.figure) for name, sign in signs.items()}
         # If all frames are bad, none stands out.
         throughout = [n for n, sign in signs.items() if _usual(sign.worst) > PROXIES[n].floor]
@@ -181,7 +183,7 @@ def quality_report(
     worst = sorted((moment for _, moment in moments[:MOST_MOMENTS]), key=lambda m: m["time_s"])
     return {
         "note": NOTE,
-        "everybody": _together(people),
+        "everybody": _together(people, known),
         "people": people,
         "worst_moments": worst,
     }
@@ -349,13 +351,22 @@ def _moments(
         yield float(peaks[most]), moment
 
 
-def _together(people: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean over the frames of all people with known values."""
+def _together(people: list[dict[str, Any]], known: list[dict[str, int]]) -> dict[str, Any]:
+    """Mean over the frames of all people with known values.
+
+    Args:
+        people: their figures.
+        known: number of frames that each of them is the mean of.
+    """
     out: dict[str, Any] = {"frames": sum(one["frames"] for one in people)}
     for name in PROXIES:
-        known = [(one[name], one["frames"]) for one in people if one[name] is not None]
-        frames = sum(n for _, n in known)
-        out[name] = _round(name, sum(v * n for v, n in known) / frames) if frames else None
+        values = [
+            (one[name], counts[name])
+            for one, counts in zip(people, known, strict=True)
+            if one[name] is not None
+        ]
+        frames = sum(n for _, n in values)
+        out[name] = _round(name, sum(v * n for v, n in values) / frames) if frames else None
     return out
 
 
