@@ -283,3 +283,12 @@ def test_what_could_not_be_loaded_is_not_written(
     with pytest.raises(ResultFileError, match=rf"a.npz was not written, .*{message}"):
         vidpose.save(make_result(**changes), tmp_path / "a.npz")
     assert not (tmp_path / "a.npz").exists()
+
+
+def test_results_are_compared_and_hashed_as_objects() -> None:
+    """By value, NumPy would raise a ValueError, and a result would not go into a set."""
+    result = make_result()
+    same = make_result()
+    assert result != same
+    assert result not in [same]
+    assert result in {same, result}

@@ -51,7 +51,7 @@ def _check(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype:
         raise ValueError(f"{name}: expected {np.dtype(dtype)}, got {array.dtype}")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Pose2D:
     """2D joints of every person in a video.
 
@@ -189,7 +189,7 @@ class Pose2D:
         return ("keypoints_2d", "scores_2d", "present", "observed")
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Pose3D(Pose2D):
     """2D and 3D joints: what `vidpose.infer` returns and the result file holds.
 
