@@ -142,6 +142,28 @@ def test_walking_backwards_has_no_strikes_where_feet_lift_off(step_m: float, ste
     assert found.reason == f"There is no walk; it takes {FEWEST_STEPS} steps."
 
 
+@pytest.mark.parametrize("foot", ["RFoot", "LFoot"])
+def test_feet_out_of_view_have_no_steps(foot: str) -> None:
+    result = walking()
+    scores = result.scores_2d.copy()
+    scores[:, :, H36M17.index(foot)] = 0
+    (found,) = gait(replace(result, scores_2d=scores))
+    assert not found.strikes
+    assert not found.measures
+    assert found.reason == "The feet are not visible in most frames."
+
+
+def test_feet_that_leave_the_view_have_steps_until_then() -> None:
+    result = walking(seconds=10)
+    scores = result.scores_2d.copy()
+    scores[:, ::3, H36M17.index("RFoot")] = 0  # missed now and then
+    assert gait(replace(result, scores_2d=scores)) == gait(result)
+    scores[:, 180:, H36M17.index("RFoot")] = 0
+    (found,) = gait(replace(result, scores_2d=scores))
+    assert 5.4 <= found.strikes[-1].time_s <= 6.2
+    assert found.measures["step_length_m"].mean == pytest.approx(0.65, rel=0.03)
+
+
 def test_without_a_world_there_is_a_reason() -> None:
     (found,) = gait(walking(world=False))
     assert not found.measures

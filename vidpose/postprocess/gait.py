@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
-from vidpose.poses import Pose3D
+from vidpose.poses import Pose3D, unseen_joints
 from vidpose.postprocess.foot_contact import FEET, FootContacts, foot_contacts
 from vidpose.postprocess.gravity import unit_vectors
 from vidpose.postprocess.joint_angles import SIDES
@@ -38,6 +38,9 @@ RESTING_SHARE = 0.5
 """... for at least this fraction of strikes; jitter may hide the others. Cycling fails this."""
 SETTLES_S = 0.15
 """The foot still moves forward for this long after its strike."""
+SEEN_OVER_S, SEEN_SHARE = 0.6, 0.5
+"""Both ankles must be visible in this share of the frames around a strike: for ankles that it only
+guesses, the network makes steps too short."""
 PROGRESS = 0.5
 """Minimum advance of the hip in a step, as a fraction of step length; less is walking in place, or
 backwards."""
@@ -122,6 +125,9 @@ def _gait(one: Pose3D) -> Gait:
     strikes = tuple(strike for walk in walks for strike in walk)
     steps = len(strikes) - len(walks)
     if steps < FEWEST_STEPS:
+        seen = ~unseen_joints(one)[0][:, FEET].any(axis=1)
+        if one.present.any() and seen[one.present[0]].mean() < SEEN_SHARE:
+            return Gait(person, strikes, reason="The feet are not visible in most frames.")
         found = f"are {steps} steps of a walk" if steps else "is no walk"
         return Gait(person, strikes, reason=f"There {found}; it takes {FEWEST_STEPS} steps.")
     return Gait(person, strikes, _measures(walks))
@@ -135,12 +141,15 @@ def _strikes(one: Pose3D) -> list[FootStrike]:
     found = []
     steps = np.diff(one.timestamps)
     frame_s = float(np.median(steps)) if len(steps) else 1.0
+    unseen = unseen_joints(one)[0][:, FEET].astype(np.float64)
     for run in runs_between(one.present[0], gaps_in(one.timestamps)):
         ahead = _ahead(joints[run], frame_s)
+        around = max(1, round(SEEN_OVER_S / frame_s))
+        guessed = uniform_filter1d(unseen[run], around, axis=0).max(axis=1) > 1 - SEEN_SHARE
         for foot, side in enumerate(SIDES):
             apart = max(1.0, STEP_S[0] / frame_s)
             rows, _ = find_peaks(ahead[:, foot], prominence=SHORTEST_SWING_M, distance=apart)
-            for row in rows.tolist():
+            for row in rows[~guessed[rows]].tolist():
                 settled = ahead[row : row + 1 + round(SETTLES_S / frame_s)]
                 step = float((settled[:, foot] - settled[:, 1 - foot]).max())
                 row += run.start
