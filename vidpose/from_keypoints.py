@@ -132,6 +132,10 @@ def lift(
 ) -> NDArray[np.float32]:
     """Lift one person's 2D joints to 3D.
 
+    Every frame gets a pose. In frames without any joint it is interpolated, however long the person
+    is absent; give each stretch on its own, or use `lift_file`, which leaves absences of more than
+    half a second out.
+
     Args:
         keypoints_2d: (T, 17, 2) pixels, h36m17 order; NaN = missing.
         frame_size: width and height in pixels.
