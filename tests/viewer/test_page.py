@@ -244,6 +244,19 @@ def test_worst_moments_of_the_report(tmp_path: Path) -> None:
     assert [one["text"] for one in page.header["moments"]] == [text]
 
 
+def test_a_worst_moment_has_the_time_of_its_frame(tmp_path: Path) -> None:
+    # At 30 frames/s, frame 16 is at 0.5333... s, which the report rounds down.
+    moment = {
+        **{"time_s": 0.533, "from_s": 0.533, "to_s": 0.633, "person": 0, "what": "jitter_mm"},
+        **{"where": "LFoot", "value": 103.0, "usually": 14.0, "also": []},
+    }
+    result = two_people(timestamps=np.arange(30) / 30, meta={"trust": {"worst_moments": [moment]}})
+    for options in (WITHOUT, replace(WITHOUT, start=16 / 30)):
+        (shown,) = written(result, tmp_path, options).header["moments"]
+        assert shown["time_s"] == shown["from_s"] == 16 / 30
+        assert shown["to_s"] == 19 / 30
+
+
 # Video.
 
 

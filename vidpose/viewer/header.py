@@ -8,6 +8,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import vidpose
 from vidpose.camera import assumed_focal_px
@@ -29,6 +30,8 @@ from vidpose.skeleton import H36M17
 from vidpose.viewer.packing import Packed, blocks, page_times
 
 NO_TITLE = "vidpose result"
+ROUNDED_S = 6e-4
+"""Times in the quality report are rounded to milliseconds: off by half of one, and float error."""
 
 
 def title_of(result: Pose3D) -> str:
@@ -94,12 +97,22 @@ def _focal_px(result: Pose3D) -> float:
 
 
 def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
-    """The worst moments within this part; malformed ones are skipped."""
+    """The worst moments within this part; malformed ones are skipped.
+
+    The report rounds their times to milliseconds. Here they get the exact times of their frames:
+    the player shows the last frame that has begun, so a time rounded down would show the one before.
+    """
     seconds, shown = part.seconds, page_times(part)
     for moment in moments_of(section(part.meta, "trust")):
-        if seconds[0] <= moment["time_s"] <= seconds[-1] and moment["person"] in part.person_ids:
-            times = ("time_s", "from_s", "to_s")
-            yield moment | {key: float(np.interp(moment[key], seconds, shown)) for key in times}
+        times = {key: _of_frame(moment[key], seconds) for key in ("time_s", "from_s", "to_s")}
+        if seconds[0] <= times["time_s"] <= seconds[-1] and moment["person"] in part.person_ids:
+            yield moment | {key: float(np.interp(at, seconds, shown)) for key, at in times.items()}
+
+
+def _of_frame(time_s: float, seconds: NDArray[np.float64]) -> float:
+    """The time of the frame that a rounded time means; the time itself if there is none here."""
+    nearest = float(seconds[np.abs(seconds - time_s).argmin()])
+    return nearest if abs(nearest - time_s) <= ROUNDED_S else time_s
 
 
 def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:

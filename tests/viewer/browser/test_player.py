@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.viewer.browser.conftest import Player
+from tests.viewer.browser.conftest import MOMENT, Player
 from tests.viewer.chromium import wait_until
 from vidpose.poses import Pose3D
 from vidpose.render import colours
 from vidpose.skeleton import H36M17
-from vidpose.viewer.page import inline
+from vidpose.viewer.options import ViewOptions
+from vidpose.viewer.page import inline, write_page
 
 SPINE, HIP = H36M17.index("Spine"), H36M17.index("Hip")
 
@@ -68,7 +70,9 @@ def test_keys(player: Player) -> None:
     press("ArrowRight")
     assert player.frame == 1
     press("m")
-    assert player.frame == 14  # the last that has begun at the worst moment
+    assert player.frame == 15  # at 0.5005 s, which the report rounds to 0.5
+    press("m")
+    assert player.frame == 15  # it is the only one
     chip = player.page.locator("#people button").nth(1)
     assert chip.get_attribute("aria-pressed") == "true"
     press("2")
@@ -90,7 +94,7 @@ def test_scrub_and_marks(player: Player) -> None:
     player.page.mouse.up()
     assert player.frame == 0
     player.page.locator(".mark").click()
-    assert player.frame == 14
+    assert player.frame == 15
     assert "left foot jumps" in player.page.locator(".mark").get_attribute("title")
 
 
@@ -168,9 +172,9 @@ def test_saved_picture(player: Player) -> None:
 def test_tabs_and_help(player: Player) -> None:
     player.page.click("[data-tab=doubts]")
     player.page.locator("#moments button").click()
-    assert player.frame == 14
+    assert player.frame == 15
     player.page.click("[data-tab=about]")
-    assert "the result's world" in player.page.locator("#facts").inner_text()
+    assert "world frame: x right" in player.page.locator("#facts").inner_text()
     assert player.page.locator("#axes").is_hidden()
     player.page.keyboard.press("?")
     assert player.page.locator("#help").is_visible()
@@ -197,3 +201,34 @@ def test_nothing_is_wider_than_a_phone(player: Player) -> None:
     stage = player.page.locator("#scene").bounding_box()
     assert stage["width"] > 300
     assert stage["height"] > 300
+
+
+def test_a_phone_on_its_side_shows_scene_video_and_controls(player: Player) -> None:
+    for width, height in ((667, 375), (844, 390), (932, 430)):
+        player.page.set_viewport_size({"width": width, "height": height})
+        assert player.page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = (
+            player.page.locator(name).bounding_box() for name in ("#stage", "#video", "footer")
+        )
+        stage, video, controls = boxes
+        assert stage["height"] > 0.6 * height
+        assert stage["x"] + stage["width"] <= video["x"]
+        for box in (stage, video):
+            assert box["y"] + box["height"] <= controls["y"]
+
+
+def test_next_worst_moment_on_a_page_with_every_fourth_frame(
+    browser: Any, result: Pose3D, tmp_path: Path
+) -> None:
+    moments = [MOMENT, MOMENT | {"time_s": 0.767}]  # frames 15 and 23; the page has 12 and 20
+    several = replace(result, meta=result.meta | {"trust": {"worst_moments": moments}})
+    options = ViewOptions(every=4, without_video=True)
+    page = browser.new_page()
+    page.goto(write_page(several, tmp_path / "a.html", options=options).as_uri())
+    wait_until(page, "!!window.vidpose && vidpose.drawn > 0")
+    frames = []
+    for key in ("m", "m", "m", "M"):
+        page.keyboard.press(key)
+        frames.append(page.evaluate("vidpose.frame"))
+    page.close()
+    assert frames == [3, 5, 5, 3]

@@ -11,7 +11,7 @@ const AXIS_NAMES = ["x, right", "y, away", "z, up"];
 const LOWEST_PX = 82;
 /** What stands in the panel apart from three plots. */
 const HEADS_PX = 126;
-const NARROW = matchMedia("(max-width: 860px)");
+const NARROW = matchMedia("(max-width: 860px), (max-height: 480px)");
 
 type Measure = (person: Person, frame: number) => number;
 
@@ -99,7 +99,7 @@ export class Curves {
             space: 60,
             values: (_, ticks) => ticks.map((t) => `${t} s`),
           },
-          { ...axis, size: AXIS_PX, gap: 4, space: 26 },
+          { ...axis, size: AXIS_PX, gap: 4, space: 18 },
         ],
         series: [
           {},

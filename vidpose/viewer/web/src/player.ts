@@ -166,11 +166,10 @@ function saveCsv(rows: string[], what: string): void {
 }
 
 function nextMoment(direction: number): void {
-  const now = recording.times[playback.frame];
-  const times = header.moments.map((moment) => moment.time_s);
-  const next =
-    direction > 0 ? times.find((t) => t > now + 0.01) : times.filter((t) => t < now - 0.01).at(-1);
-  if (next !== undefined) playback.seekTime(next);
+  const now = playback.frame;
+  const frames = header.moments.map((moment) => recording.frameAt(moment.time_s));
+  const next = direction > 0 ? frames.find((f) => f > now) : frames.filter((f) => f < now).at(-1);
+  if (next !== undefined) playback.seek(next);
 }
 
 const help = find<HTMLDialogElement>("#help");
