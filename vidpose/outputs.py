@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from vidpose.errors import UsageError, VidposeError
+from vidpose.events import FileWritten, Report
 
 if TYPE_CHECKING:
     from vidpose.detect.cache import DetectionCache
@@ -72,7 +73,9 @@ def check_files_2d(files: dict[str, Path]) -> None:
         mmpose.check_target(path)
 
 
-def write_files_2d(poses: Pose2D, files: dict[str, Path], meta: dict[str, Any]) -> None:
+def write_files_2d(
+    poses: Pose2D, files: dict[str, Path], meta: dict[str, Any], report: Report
+) -> None:
     """Write 2D joints to some of `files_2d`; `meta` records their provenance."""
     # Imported here because the paths above are needed before anything large is imported.
     from vidpose.keypoints import write_2d, write_mmpose
@@ -80,8 +83,10 @@ def write_files_2d(poses: Pose2D, files: dict[str, Path], meta: dict[str, Any]) 
 
     if path := files.get("save_2d"):
         write_2d(poses, path, metadata_2d(meta))
+        report(FileWritten("2D joints", path))
     if path := files.get("save_mmpose"):
         write_mmpose(poses, path)
+        report(FileWritten("2D joints for MMPose", path))
 
 
 def check_memory(

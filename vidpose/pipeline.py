@@ -108,7 +108,7 @@ class Predictor:
                 poses, meta = self._detected_before(job, again, report)
             else:
                 poses, meta = self._detected(job, cache, report, progress)
-            self._write_2d(job, poses, meta)
+            self._write_2d(job, poses, meta, report)
             lifted = self._lift(poses, meta, progress)
             if self.lifter.batches.note:
                 report(Warn(self.lifter.batches.note))
@@ -284,9 +284,9 @@ class Predictor:
         meta = detection_metadata(detector, options, job.source, warnings, job.first_frame_s)
         return Pose2D(**fields), meta
 
-    def _write_2d(self, job: _Job, poses: Pose2D, meta: dict[str, Any]) -> None:
+    def _write_2d(self, job: _Job, poses: Pose2D, meta: dict[str, Any], report: Report) -> None:
         if job.target is not None:
-            write_files_2d(poses, _chosen_2d(job.target, self.options), meta)
+            write_files_2d(poses, _chosen_2d(job.target, self.options), meta, report)
 
     def _lift(self, poses: Pose2D, meta: dict[str, Any], progress: Progress) -> LiftedPoses:
         """Step 3: lift to root-relative 3D poses."""

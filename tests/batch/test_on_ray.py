@@ -49,3 +49,4 @@ def test_no_ray_cluster_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     result = run(tmp_path, "-o", tmp_path / "out", "--ray", "10.0.0.1:6379")
     assert result.exit_code == 2
     assert "--ray 10.0.0.1:6379: there is no Ray cluster (nobody answers)" in result.stderr
+    assert "start one with `ray start --head`, or give --ray local" in result.stderr

@@ -18,9 +18,10 @@ from vidpose.batch.find import find_videos
 from vidpose.batch.job import Job, Outcome
 from vidpose.batch.on_ray import _absolute
 from vidpose.batch.processes import run_in_processes
-from vidpose.batch.run import infer_many, table
+from vidpose.batch.run import _with_video, infer_many, table
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError, WeightsError
+from vidpose.events import Info, Warn
 from vidpose.keypoints import npz
 from vidpose.options import InferOptions
 from vidpose.poses import load
@@ -105,6 +106,13 @@ def test_sources_without_videos(
 
 def states(outcomes: list[Outcome]) -> list[str]:
     return [outcome.state for outcome in outcomes]
+
+
+def test_a_warning_names_its_video_once() -> None:
+    video = Path("clips/a.mp4")
+    assert _with_video(Warn("Memory is short."), video) == Warn("Memory is short. (clips/a.mp4)")
+    for event in (Warn("clips/a.mp4 lost a frame."), Info("Lifted.")):
+        assert _with_video(event, video) == event
 
 
 def test_only_up_to_date_results_are_skipped(

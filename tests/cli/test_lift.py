@@ -110,6 +110,8 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
     assert result.exit_code == 0, result.output
     made = sorted(path.name for path in (tmp_path / "outputs").iterdir())
     assert made == ["a.2d.npz", "a.mmpose.json", "a.npz"]
+    for line in ("2D joints: outputs/a.2d.npz", "2D joints for MMPose: outputs/a.mmpose.json"):
+        assert line in result.output.splitlines()
     whole = vidpose.load("outputs/a.npz")
 
     for path in ("outputs/a.2d.npz", "outputs/a.npz"):

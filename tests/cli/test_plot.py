@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 from tests.charts import pixels
 from tests.results import make_result
 from vidpose.cli import main
-from vidpose.evaluation.reference import read_reference
+from vidpose.evaluation.distance_plots import two_results_figure
+from vidpose.evaluation.distances import measure
+from vidpose.evaluation.reference import of_result, read_reference
 from vidpose.poses import load, save
 from vidpose.postprocess.quality import quality_report
 from vidpose.render.plots import COLOURS
@@ -74,6 +76,20 @@ def test_two_results_of_one_video(run: Run) -> None:
     people = json.loads(Path("d.json").read_text())["people"]
     assert [one["mean_mm"] for one in people] == pytest.approx([distance] * 2, rel=1e-3)
     assert f"{distance:.1f}" in done.output
+
+
+def test_no_legend_hides_the_knee_angles_of_two_results() -> None:
+    results = [make_result(frames=20), make_result(frames=20)]
+    differences = measure(results[0], of_result(results[1], "b"), "root", label="a")
+    figure = two_results_figure(results, ["a", "b"], differences, "root")
+    *_, right, left = figure.axes
+    assert [axes.get_title(loc="left") for axes in (right, left)] == [
+        "Right knee flexion",
+        "Left knee flexion",
+    ]
+    assert right.get_legend() is left.get_legend() is None
+    (below,) = figure.legends
+    assert [text.get_text() for text in below.get_texts()] == ["a, person 1", "b, person 1"]
 
 
 def test_a_reference(run: Run) -> None:

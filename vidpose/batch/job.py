@@ -141,7 +141,7 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     if not (draw or missing or page or export.formats):
         return
     result = load(target)
-    write_files_2d(result, missing, result.meta)
+    write_files_2d(result, missing, result.meta, report)
     if draw:
         render_video(
             result,

@@ -43,7 +43,10 @@ def run_on_ray(jobs: list[Job], address: str) -> Iterator[Outcome]:
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **more)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(f"--ray {address}: there is no Ray cluster ({error}).") from None
+            raise UsageError(
+                f"--ray {address}: there is no Ray cluster ({str(error).rstrip('.')}); start one "
+                f"with `ray start --head`, or give --ray {LOCAL} to use this machine alone."
+            ) from None
     # The job of a lost worker fails, as on one machine; it is not silently restarted.
     task = ray.remote(num_cpus=1, max_retries=0)(_work)
     gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0

@@ -118,8 +118,10 @@ def _once(report: Report) -> Report:
 
 
 def _with_video(event: Event, video: Path) -> Event:
-    """Add the video's name to a warning, where several jobs run at a time."""
-    return Warn(f"{event.message} ({video})") if isinstance(event, Warn) else event
+    """Add the video to a warning that does not name it, where several jobs run at a time."""
+    if not isinstance(event, Warn) or str(video) in event.message:
+        return event
+    return Warn(f"{event.message} ({video})")
 
 
 def table(outcomes: list[Outcome]) -> str:

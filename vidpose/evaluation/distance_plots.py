@@ -140,7 +140,8 @@ def two_results_figure(
     bars.set_ylim(top=1.25 * bars.get_ylim()[1])  # room for the legend
     bars.tick_params(axis="x", labelsize=NOTE_PT)
     _error_lines(lines, differences)
-    for axes, text in ((bars, "Distance by joint"), (lines, "Distance over time, mean of joints")):
+    by_joint = "Distance by joint; lines: quartiles"
+    for axes, text in ((bars, by_joint), (lines, "Distance over time, mean of joints")):
         axes.set_ylabel("distance, mm")
         title(axes, text, LABEL_PT)
         legend(axes, "best")
@@ -156,8 +157,8 @@ def two_results_figure(
         axes.margins(x=0.01)
         grid_lines(axes)
         title(axes, angle.replace("_", " ").capitalize(), LABEL_PT)
-        legend(axes, "upper left")
     axes.set_xlabel("time, s")
+    legend_below(figure, axes)  # of both knees; within a panel it would hide the first peaks
     about = f"{names[0]} and {names[1]}: two results of one video"
     figure_title(figure, f"{about}\nalignment of the distances: {how}, {ALIGNMENTS[how]}")
     return figure

@@ -100,7 +100,7 @@ def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
     """The worst moments within this part; malformed ones are skipped.
 
     The report rounds their times to milliseconds. Here they get the exact times of their frames:
-    the player shows the last frame that has begun, so a time rounded down would show the one before.
+    the player shows the last frame that has begun, and so the one before a time rounded down.
     """
     seconds, shown = part.seconds, page_times(part)
     for moment in moments_of(section(part.meta, "trust")):
