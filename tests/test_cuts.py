@@ -62,6 +62,15 @@ def test_noise_and_plain_colours_are_no_cut() -> None:
     assert cuts_in(*plain) == []
 
 
+def test_frames_that_show_nothing_are_no_shots() -> None:
+    """A flash that is all white, black frames of a strobe, and black between two scenes."""
+    a, b = scene(5), scene(6)
+    black, white = np.zeros_like(a), np.full_like(a, 255)
+    noisy = np.random.default_rng(0).integers(0, 6, a.shape).astype(np.uint8)
+    assert cuts_in(black, a, white, a, black, noisy, a, black) == []
+    assert cuts_in(a, black, black, b) == [3]
+
+
 class ReadsAhead(FakeDetector):
     """Takes all frames before it gives the first detections; notes when it is reset."""
 
@@ -131,9 +140,23 @@ def test_a_video_with_cuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         [45, 59],
     ]
     (warning,) = result.meta["warnings"]
-    assert "in.mp4: There are 2 cuts, at 0:00.7, 0:01.5; people get new ids after each." in warning
+    assert "in.mp4: There are 2 cuts, at 0.666 s, 1.5 s; people get new ids after each." in warning
     one = vidpose.infer(video, weights=weights, start=0.7, end=1.9)
-    assert "There is a cut at 0:01.5; people" in one.meta["warnings"][0]
+    assert "There is a cut at 1.5 s; people" in one.meta["warnings"][0]
+
+
+@pytest.mark.parametrize("rate", [Fraction(24), Fraction(30000, 1001), Fraction(120)])
+def test_the_times_of_a_warning_separate_the_shots(
+    rate: Fraction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    weights = tiny_weights(tmp_path / "tiny.safetensors")
+    video = make_clip(tmp_path / "in.mp4", frames=40, rate=rate, cuts=(17,))
+    (warning,) = vidpose.infer(video, weights=weights).meta["warnings"]
+    cut_s = float(warning.partition("a cut at ")[2].partition(" s;")[0])
+    parts = [vidpose.infer(video, weights=weights, **{key: cut_s}) for key in ("end", "start")]
+    assert [part.frame_indices[[0, -1]].tolist() for part in parts] == [[0, 16], [17, 39]]
+    assert [part.meta["warnings"] for part in parts] == [[], []]
 
 
 class Stops(FakeDetector):

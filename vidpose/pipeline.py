@@ -46,7 +46,7 @@ from vidpose.streaming import FramePeople, stream
 from vidpose.tracking.collector import PoseCollector
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
-from vidpose.utils.gaps import average_rate, clock, gaps_sentence
+from vidpose.utils.gaps import average_rate, gaps_sentence
 from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.video import VideoReader
 from vidpose.viewer.page import check_page, write_page
@@ -108,7 +108,6 @@ class Predictor:
                 poses, meta = self._detected_before(job, again, report)
             else:
                 poses, meta = self._detected(job, cache, report, progress)
-            self._write_2d(job, poses, meta, report)
             lifted = self._lift(poses, meta, progress)
             if self.lifter.batches.note:
                 report(Warn(self.lifter.batches.note))
@@ -284,10 +283,6 @@ class Predictor:
         meta = detection_metadata(detector, options, job.source, warnings, job.first_frame_s)
         return Pose2D(**fields), meta
 
-    def _write_2d(self, job: _Job, poses: Pose2D, meta: dict[str, Any], report: Report) -> None:
-        if job.target is not None:
-            write_files_2d(poses, _chosen_2d(job.target, self.options), meta, report)
-
     def _lift(self, poses: Pose2D, meta: dict[str, Any], progress: Progress) -> LiftedPoses:
         """Step 3: lift to root-relative 3D poses."""
         lift, after = self.options.lift, self.options.postprocess
@@ -295,12 +290,16 @@ class Predictor:
         return with_lifting_metadata(lifted, meta, self.lifter, lift, after)
 
     def _write(self, job: _Job, result: Pose3D, report: Report, progress: Progress) -> None:
-        """Step 5: write the result file, the overlay video, the player and the exports."""
+        """Step 5: write the result file, the 2D joints, the overlay video, the player and the
+        exports.
+        """
         if job.target is None:
             return
         with announce_if_long(report, f"Writing {job.target}"):
             save(result, job.target)
         report(FileWritten(extent(result.people, result.frames), job.target))
+        # After the result: a batch takes older files for those of an earlier result.
+        write_files_2d(result, _chosen_2d(job.target, self.options), result.meta, report)
         if job.picture is not None:
             render_video(
                 result,
@@ -331,7 +330,8 @@ class Predictor:
 
 def _cuts_sentence(times_s: Sequence[float]) -> str:
     """A warning about cuts, at times from the video's first frame."""
-    shown = ", ".join(map(clock, times_s[:MOST_CUTS]))
+    # Rounded down, so that --end there leaves out the frame after the cut and --start keeps it.
+    shown = ", ".join(f"{int(time * 1000 + 1e-3) / 1000} s" for time in times_s[:MOST_CUTS])
     there = f"are {len(times_s)} cuts, at" if len(times_s) > 1 else "is a cut at"
     more = ", ..." if len(times_s) > MOST_CUTS else ""
     return (

@@ -199,6 +199,21 @@ def test_files_of_2d_joints_of_an_earlier_result_are_replaced(
     assert meta["options"]["people"] == 2
 
 
+def test_files_next_to_a_result_are_not_written_again(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    video = make_clip(tmp_path / "clip.mp4", frames=5)
+    wanted: dict[str, Any] = {"save_2d": True, "save_mmpose": True, "view_html": True}
+    written = []
+    for state in ("done", "skipped"):
+        (outcome,) = infer_many([video], tmp_path / "out", weights=weights, **wanted)
+        assert outcome.state == state
+        written.append({path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()})
+    assert len(written[0]) == 4
+    assert written[0] == written[1]
+
+
 @pytest.mark.parametrize("option", ["save_2d", "save_mmpose"])
 def test_files_of_2d_joints_replace_only_their_own_kind(
     option: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,7 +2,9 @@
 
 Neighbouring frames of a shot look alike even when they are reduced to a thumbnail. At a cut the
 brightness of the thumbnail changes its pattern, and its colours change, too. A fast pan keeps the
-colours, a flash keeps the pattern. Fades and dissolves have no such frame and are not found.
+colours, a flash keeps the pattern. Frames that show nothing, such as black ones, do not count: the
+frame after them is compared with the one before them. Fades and dissolves have no such frame and
+are not found.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ COLOURS = 4
 """Levels of each channel, to compare colours."""
 LEAST_CONTRAST = 8.0
 """Mean difference of two thumbnails' patterns, of 255; with less, they show noise, or nothing."""
+PLAIN = 2.0
+"""A thumbnail whose brightness differs by less from its mean, on average, shows nothing."""
 
 
 class CutFinder:
@@ -36,8 +40,11 @@ class CutFinder:
 
     def is_cut(self, image: Image) -> bool:
         """Whether the next frame begins another shot than the one before; the first does not."""
-        last, self._last = self._last, _thumbnail(image)
-        return last is not None and _differ(last, self._last)
+        thumbnail = _thumbnail(image)
+        if np.abs(_pattern(thumbnail)).mean() < PLAIN:
+            return False
+        last, self._last = self._last, thumbnail
+        return last is not None and _differ(last, thumbnail)
 
 
 def _thumbnail(image: Image) -> NDArray[np.uint8]:
@@ -46,8 +53,14 @@ def _thumbnail(image: Image) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def _pattern(thumbnail: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(HEIGHT, WIDTH), how much brighter than the mean each pixel is."""
+    brightness = thumbnail.mean(axis=2)
+    return np.asarray(brightness - brightness.mean(), np.float64)
+
+
 def _differ(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
-    patterns = [x.mean(axis=2) - x.mean() for x in (a, b)]
+    patterns = [_pattern(x) for x in (a, b)]
     if np.abs(patterns[0] - patterns[1]).mean() < LEAST_CONTRAST:
         return False
     product = np.square(patterns[0]).sum() * np.square(patterns[1]).sum()
