@@ -154,7 +154,10 @@ def test_the_times_of_a_warning_separate_the_shots(
     video = make_clip(tmp_path / "in.mp4", frames=40, rate=rate, cuts=(17,))
     (warning,) = vidpose.infer(video, weights=weights).meta["warnings"]
     cut_s = float(warning.partition("a cut at ")[2].partition(" s;")[0])
-    parts = [vidpose.infer(video, weights=weights, **{key: cut_s}) for key in ("end", "start")]
+    parts = (
+        vidpose.infer(video, weights=weights, end=cut_s),
+        vidpose.infer(video, weights=weights, start=cut_s),
+    )
     assert [part.frame_indices[[0, -1]].tolist() for part in parts] == [[0, 16], [17, 39]]
     assert [part.meta["warnings"] for part in parts] == [[], []]
 
