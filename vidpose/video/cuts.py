@@ -17,7 +17,7 @@ from vidpose.video.colours import Image
 
 WIDTH, HEIGHT = 64, 36
 """Size of the thumbnails, pixels."""
-SAMPLES = 4
+SAMPLES = 2
 """Pixels of the image for each of the thumbnail's, along a side."""
 SAME_PATTERN = 0.45
 """Correlation of two thumbnails of one shot, at least. In the videos of `demo_videos` it is at
