@@ -272,7 +272,8 @@ def _check_pixels(path: Path, pixels: NDArray[np.float32], size: list[float]) ->
     if ((pixels >= 0) & (pixels < size)).all(axis=2).mean() < 0.5:
         raise DataError(
             f"{path}: frame_size: expected the width and height of the image, found "
-            f"{size[0]:g} x {size[1]:g}, and most of keypoints_2d outside of it."
+            f"{size[0]:g} x {size[1]:g}, and most of keypoints_2d outside of it; correct it, or "
+            "leave out close-ups that show less than half of a person."
         )
 
 
