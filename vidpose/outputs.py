@@ -13,7 +13,7 @@ from vidpose.events import FileWritten, Report
 
 if TYPE_CHECKING:
     from vidpose.detect.cache import DetectionCache
-    from vidpose.options import InferOptions
+    from vidpose.options import InferOptions, OutputOptions
     from vidpose.poses import Pose2D
 
 BYTES, PICTURE_BYTES, WORLD_BYTES = 490, 560, 460
@@ -49,16 +49,15 @@ def _folder_name(folder: Path) -> str:
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
-def files_2d(target: Path) -> dict[str, Path]:
-    """Paths of the files of 2D joints next to a result, by the option that requests each."""
-    return {
-        "save_2d": target.with_suffix(".2d.npz"),
-        "save_mmpose": target.with_suffix(".mmpose.json"),
-    }
+def files_2d(target: Path, output: OutputOptions) -> dict[str, Path]:
+    """Requested files of 2D joints next to a result, by the option that requests each."""
+    files = {"save_2d": ".2d.npz", "save_mmpose": ".mmpose.json"}
+    chosen = output.to_dict()
+    return {name: target.with_suffix(suffix) for name, suffix in files.items() if chosen[name]}
 
 
 def check_files_2d(files: dict[str, Path]) -> None:
-    """Check early that some of `files_2d` can be written and replace no other file.
+    """Check early that `files_2d` can be written and replace no other file.
 
     Raises:
         UsageError: a file exists and is not one that `write_files_2d` wrote, such as the result
@@ -76,7 +75,7 @@ def check_files_2d(files: dict[str, Path]) -> None:
 def write_files_2d(
     poses: Pose2D, files: dict[str, Path], meta: dict[str, Any], report: Report
 ) -> None:
-    """Write 2D joints to some of `files_2d`; `meta` records their provenance."""
+    """Write 2D joints to `files_2d`; `meta` records their provenance."""
     # Imported here because the paths above are needed before anything large is imported.
     from vidpose.keypoints import write_2d, write_mmpose
     from vidpose.provenance import metadata_2d

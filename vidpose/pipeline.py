@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -49,11 +49,10 @@ from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import average_rate, gaps_sentence
 from vidpose.utils.progress import Progress, announce_if_long, silent
 from vidpose.video import VideoReader
+from vidpose.video.cuts import cuts_sentence
 from vidpose.viewer.page import check_page, write_page
 
 RATE_TOLERANCE = 0.01
-MOST_CUTS = 5
-"""Maximum number of cuts named in a message."""
 
 
 class Predictor:
@@ -255,7 +254,7 @@ class Predictor:
         if gaps := gaps_sentence(poses.timestamps, job.first_frame_s):
             warnings.append(f"{job.video}: {gaps}")
         if cuts_s:
-            warnings.append(f"{job.video}: {_cuts_sentence(cuts_s)}")
+            warnings.append(f"{job.video}: {cuts_sentence(cuts_s)}")
         for warning in warnings:
             report(Warn(warning))
         if not poses.people:
@@ -299,7 +298,7 @@ class Predictor:
             save(result, job.target)
         report(FileWritten(extent(result.people, result.frames), job.target))
         # After the result: a batch takes older files for those of an earlier result.
-        write_files_2d(result, _chosen_2d(job.target, self.options), result.meta, report)
+        write_files_2d(result, files_2d(job.target, self.options.output), result.meta, report)
         if job.picture is not None:
             render_video(
                 result,
@@ -326,18 +325,6 @@ class Predictor:
             f"({'as given' if named else 'the default'}). "
             f"Device: {self.device.type} ({self._why})."
         )
-
-
-def _cuts_sentence(times_s: Sequence[float]) -> str:
-    """A warning about cuts, at times from the video's first frame."""
-    # Rounded down, so that --end there leaves out the frame after the cut and --start keeps it.
-    shown = ", ".join(f"{int(time * 1000 + 1e-3) / 1000} s" for time in times_s[:MOST_CUTS])
-    there = f"are {len(times_s)} cuts, at" if len(times_s) > 1 else "is a cut at"
-    more = ", ..." if len(times_s) > MOST_CUTS else ""
-    return (
-        f"There {there} {shown}{more}; people get new ids after each. For a world frame, process "
-        "each shot on its own, with --start and --end."
-    )
 
 
 def check_setup(options: InferOptions, *, relift: bool = False) -> None:
@@ -370,12 +357,6 @@ def check_export(target: Path, options: InferOptions) -> None:
         from vidpose.export import check_before  # takes a fifth of a second, with SciPy
 
         check_before(target.with_suffix(""), options.export, world=options.postprocess.world)
-
-
-def _chosen_2d(target: Path, options: InferOptions) -> dict[str, Path]:
-    """Those of `files_2d` that the options request."""
-    chosen = options.output.to_dict()
-    return {name: path for name, path in files_2d(target).items() if chosen[name]}
 
 
 @dataclass(frozen=True)
@@ -416,7 +397,7 @@ class _Job:
         page = target.with_suffix(".html") if target and options.output.view_html else None
         if target is not None:
             check_writable(target)
-            check_files_2d(_chosen_2d(target, options))
+            check_files_2d(files_2d(target, options.output))
             check_export(target, options)
         if page is not None:
             check_page(page)

@@ -122,7 +122,7 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     Exports are always written again, since a file does not always tell its options; this takes a
     small part of the time that the video took.
     """
-    target, output, render = job.target, job.options.output.to_dict(), job.options.render
+    target, output, render = job.target, job.options.output, job.options.render
     export = job.options.export
     check_export(target, job.options)
     picture = target.with_suffix(".mp4")
@@ -130,10 +130,10 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     if draw:
         check_out(picture)
         draw = _is_missing(picture, target)
-    chosen_2d = {name: path for name, path in files_2d(target).items() if output[name]}
+    chosen_2d = files_2d(target, output)
     check_files_2d(chosen_2d)
     missing = {name: path for name, path in chosen_2d.items() if _is_missing(path, target)}
-    page = target.with_suffix(".html") if job.options.output.view_html else None
+    page = target.with_suffix(".html") if output.view_html else None
     if page is not None:
         check_page(page)
         if not _is_missing(page, target):

@@ -16,8 +16,8 @@ LARGEST = 1e9
 """Upper bound of coordinates in any unit."""
 FURTHEST_M = 100.0
 """Upper bound of coordinates in metres; larger numbers must have another unit."""
-LARGEST_BODY_M = 10.0
-"""Upper bound of the distance of a joint from the middle of its pose, for the same reason."""
+LARGEST_BODY_M = 20.0
+"""Upper bound of the sides of a pose's bounding box, for the same reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def check_metres(path: Path, key: str, joints: NDArray[np.floating], unit: str =
             f"{path}: {key}: expected {unit}, found a joint {furthest:.0f} metres away if they are."
         )
     size = float(np.ptp(joints, axis=1).max())
-    if size > 2 * LARGEST_BODY_M:
+    if size > LARGEST_BODY_M:
         raise DataError(
             f"{path}: {key}: expected {unit}, found a person of {size:.0f} metres if they are."
         )

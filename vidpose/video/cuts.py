@@ -9,6 +9,9 @@ are not found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,44 +35,63 @@ PLAIN = 2.0
 """A thumbnail whose brightness differs by less from its mean, on average, shows nothing."""
 
 
+MOST_CUTS = 5
+"""Maximum number of cuts named in a message."""
+
+
+class _Thumbnail(NamedTuple):
+    image: NDArray[np.uint8]
+    """(HEIGHT, WIDTH, 3) RGB."""
+    pattern: NDArray[np.float64]
+    """(HEIGHT, WIDTH), how much brighter than the mean each pixel is."""
+
+
 class CutFinder:
     """Finds cuts in a video, frame by frame."""
 
     def __init__(self) -> None:
-        self._last: NDArray[np.uint8] | None = None
+        self._last: _Thumbnail | None = None
 
     def is_cut(self, image: Image) -> bool:
         """Whether the next frame begins another shot than the one before; the first does not."""
         thumbnail = _thumbnail(image)
-        if np.abs(_pattern(thumbnail)).mean() < PLAIN:
+        if np.abs(thumbnail.pattern).mean() < PLAIN:
             return False
         last, self._last = self._last, thumbnail
         return last is not None and _differ(last, thumbnail)
 
 
-def _thumbnail(image: Image) -> NDArray[np.uint8]:
+def _thumbnail(image: Image) -> _Thumbnail:
     step = max(1, min(image.shape[0] // (SAMPLES * HEIGHT), image.shape[1] // (SAMPLES * WIDTH)))
     small = np.ascontiguousarray(image[::step, ::step])
-    return np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+    brightness = small.mean(axis=2)
+    return _Thumbnail(small, brightness - brightness.mean())
 
 
-def _pattern(thumbnail: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(HEIGHT, WIDTH), how much brighter than the mean each pixel is."""
-    brightness = thumbnail.mean(axis=2)
-    return np.asarray(brightness - brightness.mean(), np.float64)
-
-
-def _differ(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
-    patterns = [_pattern(x) for x in (a, b)]
-    if np.abs(patterns[0] - patterns[1]).mean() < LEAST_CONTRAST:
+def _differ(a: _Thumbnail, b: _Thumbnail) -> bool:
+    if np.abs(a.pattern - b.pattern).mean() < LEAST_CONTRAST:
         return False
-    product = np.square(patterns[0]).sum() * np.square(patterns[1]).sum()
-    if (patterns[0] * patterns[1]).sum() > SAME_PATTERN * np.sqrt(product):
+    product = np.square(a.pattern).sum() * np.square(b.pattern).sum()
+    if (a.pattern * b.pattern).sum() > SAME_PATTERN * np.sqrt(product):
         return False
-    return bool(np.minimum(_colours(a), _colours(b)).sum() < SAME_COLOURS * WIDTH * HEIGHT)
+    same = np.minimum(_colours(a.image), _colours(b.image)).sum()
+    return bool(same < SAME_COLOURS * WIDTH * HEIGHT)
 
 
-def _colours(thumbnail: NDArray[np.uint8]) -> NDArray[np.intp]:
+def _colours(image: NDArray[np.uint8]) -> NDArray[np.intp]:
     """How many pixels have each of the colours, a pixel's channels reduced to `COLOURS` levels."""
-    levels = thumbnail.reshape(-1, 3).astype(np.intp) * COLOURS // 256
+    levels = image.reshape(-1, 3).astype(np.intp) * COLOURS // 256
     return np.bincount(levels @ [COLOURS**2, COLOURS, 1], minlength=COLOURS**3)
+
+
+def cuts_sentence(times_s: Sequence[float]) -> str:
+    """A warning about cuts, at times from the video's first frame."""
+    # Rounded down, so that --end there leaves out the frame after the cut and --start keeps it.
+    shown = ", ".join(f"{int(time * 1000 + 1e-3) / 1000} s" for time in times_s[:MOST_CUTS])
+    there = f"are {len(times_s)} cuts, at" if len(times_s) > 1 else "is a cut at"
+    more = ", ..." if len(times_s) > MOST_CUTS else ""
+    return (
+        f"There {there} {shown}{more}; people get new ids after each. For a world frame, process "
+        "each shot on its own, with --start and --end."
+    )
