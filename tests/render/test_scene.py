@@ -111,6 +111,36 @@ def test_one_outlier_makes_nobody_tiny() -> None:
     assert heights[1] > 0.8 * heights[0]
 
 
+def test_somebody_too_far_away_makes_nobody_tiny() -> None:
+    """Such as a tripod that the detector takes for a person."""
+    both = walk(frames=30, starts=((0, 4), (25, 14)), speeds=((0, 0), (0, 0)))
+    heights = [
+        np.ptp(np.nonzero(figure(ScenePanel(r, SIZE, VIEWS["three-quarter"]), 10))[0])
+        for r in (both.person(int(both.person_ids[0])), both)
+    ]
+    assert heights[1] > 0.8 * heights[0]
+
+
+def test_people_at_both_ends_of_a_scene_are_shown_if_seen_for_different_times() -> None:
+    result = walk(frames=50, starts=((-4.5, 9), (4.5, 9)), speeds=((0, 0), (0, 0)))
+    brief = absent(result, 1, slice(10, None))
+    low, high = scene_box(brief.joints_camera()[brief.present][..., (0, 2, 1)].astype(float))
+    assert low[0] < -4.5 and high[0] > 4.5
+
+
+def test_somebody_who_runs_out_of_the_picture_is_in_the_panel_until_then() -> None:
+    result = walk(frames=400, speeds=((0, 0),))
+    roots = result.root_3d.copy()
+    roots[0, -8:, 0] += 0.12 * np.arange(1, 9, dtype=np.float32)
+    scene = ScenePanel(dataclasses.replace(result, root_3d=roots), (100, 240), VIEWS["front"])
+    for t in (0, 399):
+        there = figure(scene, t)
+        assert there.sum() > 100
+        rim = np.ones(there.shape, bool)
+        rim[3:-3, 3:-3] = False
+        assert not (there & rim).any()
+
+
 def test_a_long_walk_stays_readable() -> None:
     result = walk(frames=300, starts=((-20, 6),), speeds=((4.0, 0),))
     scene = ScenePanel(result, SIZE, VIEWS["three-quarter"])
@@ -119,8 +149,8 @@ def test_a_long_walk_stays_readable() -> None:
 
 
 def test_scene_box() -> None:
-    people = np.zeros((1, 50, 17, 3))
-    people[..., 0] = np.linspace(-30, 30, 50)[:, None]
+    people = np.zeros((1, 601, 17, 3))
+    people[..., 0] = np.linspace(-30, 30, 601)[:, None]
     people[..., 2] = np.linspace(0, 1.7, 17)
     low, high = scene_box(people[0])
     assert high[0] - low[0] == pytest.approx(WIDEST_SCENE_M)

@@ -31,11 +31,13 @@ RADII_M = np.array(
 MOST_LOOKED_AT = 20_000
 """Maximum number of poses, sampled evenly, to fit the view to."""
 WIDEST_SCENE_M = 10.0
-"""Maximum side of the scene, a square around its centre. People outside it may leave the panel; a
-scene that keeps everybody could make everybody tiny."""
+"""Maximum distance, across and in depth, of the people to show. Others may leave the panel, because
+a scene that keeps everybody could make everybody tiny."""
 SMALLEST_SCENE_M = (1.2, 1.2, 1.9)
 HIGHEST_SCENE_M = 6.0
-OUTLIERS_PERCENT = 1.0
+OUTLIERS_PERCENT, OUTLIERS_M = 1.0, 1.0
+"""Of the values along an axis, up to this share at each end are outliers, if they are further than
+this from the others. Somebody who walks out of the picture takes smaller steps."""
 DEFAULT_PLACE = np.array([0.0, 0.0, 4.0])
 """Position of people whose position is unknown, camera frame."""
 
@@ -259,18 +261,30 @@ def scene_box(bodies: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     if len(bodies) == 0:
         bodies = np.zeros((1, 1, 3))
+    bodies = bodies[_together(bodies[:, 0, :2])]
     edges = np.concatenate([bodies.min(axis=1), bodies.max(axis=1)])
     inner = (OUTLIERS_PERCENT, 100 - OUTLIERS_PERCENT)
     low, high = np.percentile(edges, inner, axis=0)
-    middle = np.median(bodies[:, 0], axis=0)
-    low = np.maximum(low, middle - WIDEST_SCENE_M / 2)
-    high = np.minimum(high, middle + WIDEST_SCENE_M / 2)
+    low = np.where(edges < low - OUTLIERS_M, np.inf, edges).min(axis=0)
+    high = np.where(edges > high + OUTLIERS_M, -np.inf, edges).max(axis=0)
     smallest = np.array(SMALLEST_SCENE_M)
     missing = np.maximum(smallest - (high - low), 0)
     low, high = low - missing / 2, high + missing / 2
     # Heads are drawn larger than their joint.
     low[2], high[2] = 0.0, np.clip(high[2] + HEAD_RADIUS_M, smallest[2], HIGHEST_SCENE_M)
     return np.stack([low, high])
+
+
+def _together(places: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Select as many of (N, 2) places on the floor as fit into a scene, the central ones first.
+
+    Somebody too far away for it, a false detection for example, does not widen it.
+    """
+    # The median itself may lie between two groups, with nobody near it.
+    middle = places[np.linalg.norm(places - np.median(places, axis=0), axis=1).argmin()]
+    order = np.linalg.norm(places - middle, axis=1).argsort(kind="stable")
+    reach = np.maximum.accumulate(places[order]) - np.minimum.accumulate(places[order])
+    return order[reach.max(axis=1) <= WIDEST_SCENE_M]
 
 
 def _to_show(bodies: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
