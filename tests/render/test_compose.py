@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterable
 from fractions import Fraction
@@ -10,14 +11,15 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.clips import NTSC, cut, make_clip, sound_packets
 from tests.render.people import walk
 from vidpose.errors import UsageError, VideoError
 from vidpose.events import Event, Warn
 from vidpose.poses import Pose3D
-from vidpose.render import render_video, source_video
-from vidpose.render.compose import Layout
+from vidpose.render import draw, render_video, source_video
+from vidpose.render.compose import Layout, compose_frame
 from vidpose.video import Frame, VideoReader
 
 
@@ -157,6 +159,45 @@ def test_a_smaller_overlay_shows_the_same(tmp_path: Path) -> None:
     at = np.abs(same.image[:, :480].astype(int) - 40).max(axis=2) > 60  # corners and the skeleton
     there = np.abs(shrunk[:, :480].astype(int) - 40).max(axis=2) > 60
     assert (at & there).sum() > 0.8 * there.sum()
+
+
+class NoScene:
+    def draw(self, t: int, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        image[:] = 255
+        return image
+
+
+def captions(
+    monkeypatch: pytest.MonkeyPatch, result: Pose3D, layout: Layout
+) -> list[tuple[str, float, float, float]]:
+    """Text, baseline, left and right end of what is written into the panel, for one frame."""
+    written = []
+
+    def write(
+        image: Any, text: str, left: float, baseline: float, height: float, colour: Any
+    ) -> None:
+        written.append((text, baseline, left, left + draw.text_size(text, height)[0]))
+
+    monkeypatch.setattr(draw, "write", write)
+    compose_frame(result, 0, np.zeros((0, 0, 3), np.uint8), NoScene(), layout)
+    return written
+
+
+@pytest.mark.parametrize("panel", [(1080, 1080), (165, 275), (137, 137), (115, 115)])
+def test_captions_of_a_narrow_panel_do_not_overlap(
+    monkeypatch: pytest.MonkeyPatch, panel: tuple[int, int]
+) -> None:
+    result = dataclasses.replace(walk(frames=1), frame_indices=np.array([123_456]))
+    written = captions(monkeypatch, result, Layout((0, 0), panel))
+    assert {"left", "right"} <= {text for text, *_ in written}
+    for one, two in itertools.combinations(written, 2):
+        assert one[1] != two[1] or one[3] < two[2] or two[3] < one[2]
+    assert ("grid 1 m" in {text for text, *_ in written}) == (panel[0] == 1080)
+
+
+def test_the_time_of_a_panel_is_rounded_to_the_next_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = dataclasses.replace(walk(frames=1), timestamps=np.array([14_399 / 240]))
+    assert captions(monkeypatch, result, Layout.scene_alone(1280))[0][0] == "1:00.00"
 
 
 def test_the_scene_alone(tmp_path: Path) -> None:

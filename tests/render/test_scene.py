@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from tests.render.people import walk
 from vidpose.poses import Pose3D
+from vidpose.postprocess.ground_plane import ground_of
 from vidpose.render import colours
 from vidpose.render.scene import DEFAULT_PLACE, WIDEST_SCENE_M, ScenePanel, placed_joints, scene_box
-from vidpose.render.view import VIEWS
+from vidpose.render.view import VIEWS, View
 
 SIZE = (240, 240)
 TWO: dict[str, Any] = {
@@ -125,7 +126,8 @@ def test_people_at_both_ends_of_a_scene_are_shown_if_seen_for_different_times() 
     result = walk(frames=50, starts=((-4.5, 9), (4.5, 9)), speeds=((0, 0), (0, 0)))
     brief = absent(result, 1, slice(10, None))
     low, high = scene_box(brief.joints_camera()[brief.present][..., (0, 2, 1)].astype(float))
-    assert low[0] < -4.5 and high[0] > 4.5
+    assert low[0] < -4.5
+    assert high[0] > 4.5
 
 
 def test_somebody_who_runs_out_of_the_picture_is_in_the_panel_until_then() -> None:
@@ -139,6 +141,18 @@ def test_somebody_who_runs_out_of_the_picture_is_in_the_panel_until_then() -> No
         rim = np.ones(there.shape, bool)
         rim[3:-3, 3:-3] = False
         assert not (there & rim).any()
+
+
+def test_somebody_far_below_the_floor_has_a_faint_shadow() -> None:
+    """The shadow is on the floor and so far from them, as if they were above it."""
+    result = walk(frames=2, speeds=((0, 0),))
+    ground = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1.0]])
+    ground[2, 3] = ground_of(result).camera_height - 4
+    below = dataclasses.replace(result, camera_to_world=ground)
+    scene = ScenePanel(below, SIZE, View(0, 40))
+    floor = scene.draw_people(below.joints_camera()[:0, 0], below.person_ids[:0], np.zeros(0, bool))
+    assert not figure(scene, 0).any()  # they are out of the panel
+    assert 0 < (floor.astype(int) - scene.draw(0)).max() < 60
 
 
 def test_a_long_walk_stays_readable() -> None:

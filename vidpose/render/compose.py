@@ -274,13 +274,21 @@ def _draw_picture(result: Pose3D, t: int, picture: Image, side: Image) -> None:
 
 
 def _caption(panel: Image, time_s: float, index: int) -> None:
+    """Write time and frame, sides and grid; in a narrow panel, what does not fit is left out."""
     height, width = panel.shape[:2]
     tall = max(7.0, min(height, width) * 0.0145)
     rim = 2.2 * tall
-    minutes, seconds = divmod(max(time_s, 0.0), 60)
-    draw.write(panel, f"{int(minutes)}:{seconds:05.2f}", rim, height - rim, tall, INK)
-    frame = f"frame {index}"
-    draw.write(panel, frame, width - rim - draw.text_size(frame, tall)[0], height - rim, tall, INK)
+
+    def write_at_right(text: str, baseline: float, left_ends: float) -> None:
+        x = width - rim - draw.text_size(text, tall)[0]
+        if x > left_ends + tall:
+            draw.write(panel, text, x, baseline, tall, INK)
+
+    # Hundredths as a whole number: 59.996 s is 1:00.00.
+    minutes, hundredths = divmod(round(max(time_s, 0.0) * 100), 6000)
+    time = f"{minutes}:{hundredths / 100:05.2f}"
+    draw.write(panel, time, rim, height - rim, tall, INK)
+    write_at_right(f"frame {index}", height - rim, rim + draw.text_size(time, tall)[0])
 
     x, y = rim, rim + tall
     shades = colours.side_colours(LEGEND)
@@ -291,5 +299,4 @@ def _caption(panel: Image, time_s: float, index: int) -> None:
         x += 3.3 * tall
         draw.write(panel, name, x, y, tall, INK)
         x += draw.text_size(name, tall)[0] + 1.6 * tall
-    grid = "grid 1 m"
-    draw.write(panel, grid, width - rim - draw.text_size(grid, tall)[0], y, tall, INK)
+    write_at_right("grid 1 m", y, x - 1.6 * tall)

@@ -133,7 +133,7 @@ class ScenePanel:
         # At half resolution, since they are blurred anyway.
         pixels, scale = pixels / 2, self._viewpoint.focal_px / depth / 2
         outlines = draw.capsules(*_bones(pixels), _bone_radii(scale) * SHADOW_SPREAD)
-        height = np.maximum(joints[:, PARENTS, 2] + joints[:, CHILDREN, 2], 0).reshape(-1) / 2
+        height = np.abs(joints[:, PARENTS, 2] + joints[:, CHILDREN, 2]).reshape(-1) / 2
         fading = np.exp(-height / SHADOW_FADES_M)
         darkness = SHADOW * (fading + FAR_SHADOW * (1 - fading))
 
