@@ -167,3 +167,11 @@ def test_draws_into_a_part_of_a_larger_picture() -> None:
     draw_people(large[:, :320], keypoints, np.ones((1, 17)), np.ones(1, bool), np.zeros(1, int))
     assert (large[:, :320] == drawn(keypoints)).all()
     assert (large[:, 320:] == GREY).all()
+
+
+@pytest.mark.parametrize("down", [0, 130])
+def test_the_number_of_a_handstand_is_in_the_picture(down: int) -> None:
+    """Also where the head is below the picture."""
+    keypoints = person()
+    keypoints[..., 1] = 240 - keypoints[..., 1] + down
+    assert (np.abs(drawn(keypoints).astype(int) - colours.WHITE).max(axis=2) < 20).any()

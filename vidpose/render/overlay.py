@@ -155,7 +155,8 @@ class _Person:
         reach = max(0.0, (text_width - tall) / 2)
         rim = reach + thick + 1
         x = float(np.clip(x, rim, max(rim, width - rim)))
-        middle = max(float(y) - 5 * self.radius - thick, thick + 1)
+        rim = thick + 1
+        middle = float(np.clip(y - 5 * self.radius - thick, rim, max(rim, height - rim)))
         ends = (x - reach, middle), (x + reach, middle)
         draw.bar(image, *ends, thick + 1, OUTLINE)
         draw.bar(image, *ends, thick, self.colours[colours.CENTRE])
