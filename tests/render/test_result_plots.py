@@ -127,6 +127,22 @@ def test_the_worst_moments_of_a_part_are_within_it() -> None:
     assert figure.axes[-1].get_xlim()[1] < 1.1
 
 
+@pytest.mark.parametrize("time_s", [0.333, 0.667])
+def test_a_worst_moment_in_the_first_or_last_frame_is_drawn(time_s: float) -> None:
+    """At 30 frames/s, a third of a second is rounded out of the part that begins or ends there."""
+    result = with_report(walkers())
+    result.meta["trust"]["worst_moments"] = [
+        {
+            **{"time_s": time_s, "from_s": time_s, "to_s": time_s, "person": 1},
+            **{"what": "jitter_mm", "where": "LFoot", "value": 103.0, "usually": 14.0, "also": []},
+        }
+    ]
+    third = 1 / 3 - 1e-9
+    assert (
+        "left foot jumps" in plot(result.between(third, 2 * third + 1e-8), "quality").get_suptitle()
+    )
+
+
 def test_what_cannot_be_drawn() -> None:
     result = walkers()
     for options, why in (

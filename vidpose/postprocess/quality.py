@@ -99,6 +99,8 @@ TIMES_USUAL = 3.0
 """A frame that stands out also exceeds the person's median by this factor."""
 SAME_MOMENT_S = 0.5
 """Frames that stand out and are no further apart than this are one moment."""
+ROUNDED_S = 6e-4
+"""Times in the report are rounded to milliseconds: off by half of one, and float error."""
 MOST_MOMENTS = 5
 """Maximum number of moments to report."""
 JITTER_STEP_S = 1 / 30

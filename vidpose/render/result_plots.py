@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D, section
 from vidpose.postprocess.joint_angles import joint_angles
-from vidpose.postprocess.quality import PROXIES, moments_of
+from vidpose.postprocess.quality import PROXIES, ROUNDED_S, moments_of
 from vidpose.render.charts import over_time
 from vidpose.render.plots import (
     COLOURS,
@@ -259,7 +259,7 @@ def _quality(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name:
         raise UsageError(
             "this result has no quality report for everybody; run `vidpose infer` again."
         )
-    first, last = result.seconds[[0, -1]]
+    first, last = result.seconds[[0, -1]] + (-ROUNDED_S, ROUNDED_S)
     moments = [
         moment
         for moment in moments_of(report)

@@ -14,7 +14,7 @@ import vidpose
 from vidpose.camera import assumed_focal_px
 from vidpose.poses import SURE_OUTSIDE, Pose3D, section
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M
-from vidpose.postprocess.quality import joint_in_words, moments_of
+from vidpose.postprocess.quality import ROUNDED_S, joint_in_words, moments_of
 from vidpose.render import VIEWS, colours
 from vidpose.render.overlay import FAINT, SURE_SCORE
 from vidpose.render.scene import (
@@ -30,8 +30,6 @@ from vidpose.skeleton import H36M17
 from vidpose.viewer.packing import Packed, blocks, page_times
 
 NO_TITLE = "vidpose result"
-ROUNDED_S = 6e-4
-"""Times in the quality report are rounded to milliseconds: off by half of one, and float error."""
 
 
 def title_of(result: Pose3D) -> str:
