@@ -12,7 +12,7 @@ import numpy as np
 from vidpose.errors import UsageError
 from vidpose.events import FileWritten, Info, Report, Warn, ignore
 from vidpose.export import angles, bvh, c3d, csv, glb, json, parquet, trc
-from vidpose.export.motion import constant_rate, even_count, even_rate, of_people, only
+from vidpose.export.motion import of_people, only, pace_of
 from vidpose.options import ExportOptions, check_format, flag
 from vidpose.poses import Pose3D
 from vidpose.utils.files import replacing
@@ -278,7 +278,7 @@ def _check(result: Pose3D, files: list[tuple[Format, Path]], options: ExportOpti
         raise UsageError("No person's position is known in this result; nothing was written.")
     if not result.present.any():
         raise UsageError("There is nobody in this result; nothing was written.")
-    frames = even_count(result.timestamps, result.fps)
+    frames = pace_of(result.timestamps, result.fps).frames
     for format, path in files:
         if format.one_rate and frames > MOST_TIMES_LONGER * result.frames:
             raise UsageError(
@@ -347,11 +347,12 @@ def _report_losses(
             )
         )
     even = [format.title for format in formats if format.one_rate]
-    if even and constant_rate(result.timestamps, result.fps) is None:
+    pace = pace_of(result.timestamps, result.fps)
+    if even and not pace.even:
         report(
             Info(
                 f"The video's frame rate varies; in {', '.join(even)} the joints are interpolated "
-                f"to its average, {even_rate(result.timestamps, result.fps):g} frames/s."
+                f"to its average, {pace.fps:g} frames/s."
             )
         )
     known = result.present & np.isfinite(result.root_3d).all(axis=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,17 @@ class Motion:
     def known(self) -> NDArray[np.bool_]:
         """(T,), the frames in which the joints are known."""
         return known_joints(self.joints, (1, 2))
+
+
+class Pace(NamedTuple):
+    """Evenly spaced frames from a result's first frame to its last."""
+
+    fps: float
+    """Their rate, frames per second."""
+    frames: int
+    """How many there are."""
+    even: bool
+    """Whether they are the result's own frames."""
 
 
 def only(result: Pose3D, rows: Sequence[int]) -> Pose3D:
@@ -102,14 +114,21 @@ def constant_rate(timestamps: NDArray[np.float64], fps: float) -> float | None:
     return None
 
 
-def even_rate(timestamps: NDArray[np.float64], fps: float) -> float:
-    """Frame rate of `even_times`: the constant rate, or the average without gaps."""
+def pace_of(timestamps: NDArray[np.float64], fps: float) -> Pace:
+    """The pace of a result's frames, or at the average rate without gaps if they are not even.
+
+    Args:
+        timestamps: see `constant_rate`.
+        fps: see `constant_rate`.
+    """
     rate = constant_rate(timestamps, fps)
     if rate is not None:
-        return rate
+        return Pace(rate, len(timestamps), even=True)
     gaps = _gaps(timestamps, fps)
     steps = np.diff(timestamps)[~gaps]
-    return float(len(steps) / steps.sum()) if gaps.any() and len(steps) else fps
+    rate = float(len(steps) / steps.sum()) if gaps.any() and len(steps) else fps
+    frames = int(float(timestamps[-1] - timestamps[0]) * rate + SAME_FRAME) + 1
+    return Pace(rate, frames, even=False)
 
 
 def _gaps(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.bool_]:
@@ -120,20 +139,6 @@ def _gaps(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.bool_]:
     return gaps_in(timestamps) & (np.diff(timestamps) * fps > MISSING_FROM)
 
 
-def even_times(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
-    """(N,) seconds: evenly spaced times from the first frame to the last."""
-    frames = np.arange(even_count(timestamps, fps))
-    return np.asarray(timestamps[0] + frames / even_rate(timestamps, fps), np.float64)
-
-
-def even_count(timestamps: NDArray[np.float64], fps: float) -> int:
-    """The number of `even_times`."""
-    if constant_rate(timestamps, fps) is not None:
-        return len(timestamps)
-    rate = even_rate(timestamps, fps)
-    return int(float(timestamps[-1] - timestamps[0]) * rate + SAME_FRAME) + 1
-
-
 def at_constant_rate(motion: Motion) -> Motion:
     """Resample a motion to evenly spaced times.
 
@@ -141,10 +146,10 @@ def at_constant_rate(motion: Motion) -> Motion:
     between neighbouring frames if the person is present in both and there is no gap between them.
     If no even time is within a stretch of frames, its middle frame moves to the nearest one.
     """
-    even, times = even_times(motion.times, motion.fps), motion.times
-    rate = constant_rate(times, motion.fps)
-    if rate is not None:
-        return Motion(motion.joints, even, rate)
+    pace, times = pace_of(motion.times, motion.fps), motion.times
+    even = times[0] + np.arange(pace.frames) / pace.fps
+    if pace.even:
+        return Motion(motion.joints, even, pace.fps)
     before = np.clip(np.searchsorted(times, even, "right") - 1, 0, len(times) - 2)
     steps = times[before + 1] - times[before]
     share = (even - times[before]) / steps
@@ -163,4 +168,4 @@ def at_constant_rate(motion: Motion) -> Motion:
             nearest = np.abs(even - times[middle]).argmin()
             if not known_joints(joints[nearest]).all():
                 joints[nearest] = motion.joints[middle]
-    return Motion(joints, even, even_rate(times, motion.fps))
+    return Motion(joints, even, pace.fps)
