@@ -13,9 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.export.motion import QUARTER_TURN, Motion, at_constant_rate, motion_of
+from vidpose.export.motion import (
+    DECIMALS,
+    PER_METRE,
+    QUARTER_TURN,
+    Motion,
+    at_constant_rate,
+    motion_of,
+)
 from vidpose.export.rigid_skeleton import NODES, RigidMotion, rigid_motion
-from vidpose.export.trc import DECIMALS, PER_METRE
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 

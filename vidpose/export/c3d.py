@@ -13,8 +13,7 @@ import numpy as np
 
 import vidpose
 from vidpose.errors import MissingDependencyError
-from vidpose.export.motion import JOINT_NAMES, at_constant_rate, motion_of
-from vidpose.export.trc import PER_METRE
+from vidpose.export.motion import JOINT_NAMES, PER_METRE, at_constant_rate, motion_of
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 

@@ -32,6 +32,10 @@ QUARTER_TURN = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 """(x, y, z) -> (x, z, -y): from z up to y up, or from the camera frame (y down) to z up. Stays
 right-handed."""
 
+PER_METRE = {"mm": 1000.0, "cm": 100.0, "m": 1.0}
+DECIMALS = {"mm": 4, "cm": 5, "m": 7}
+"""To a ten-thousandth of a millimetre."""
+
 
 @dataclass(frozen=True, eq=False)
 class Motion:

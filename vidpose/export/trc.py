@@ -10,13 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vidpose.export.motion import JOINT_NAMES, at_constant_rate, motion_of
+from vidpose.export.motion import DECIMALS, JOINT_NAMES, PER_METRE, at_constant_rate, motion_of
 from vidpose.options import ExportOptions
 from vidpose.poses import Pose3D
 
-PER_METRE = {"mm": 1000.0, "cm": 100.0, "m": 1.0}
-DECIMALS = {"mm": 4, "cm": 5, "m": 7}
-"""To a ten-thousandth of a millimetre."""
 MARK = "\t".join(["Frame#", "Time", "\t\t\t".join(JOINT_NAMES)]).encode()
 """All markers in our order, since other programs also have a Hip."""
 
