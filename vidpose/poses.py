@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from vidpose.postprocess.joint_angles import JointAngles
 
+Rows = slice | list[int] | NDArray[np.intp]
+
 FORMAT = "vidpose/1"
 FORMAT_2D = "vidpose-2d/1"
 SURE_OUTSIDE = 0.5
@@ -175,13 +177,13 @@ class Pose2D:
             )
         return self.part(slice(None), slice(chosen[0], chosen[-1] + 1))
 
-    def part(self, people: slice | list[int], frames: slice) -> Self:
+    def part(self, people: Rows, frames: Rows) -> Self:
         """Select people by row, and frames; slices give views, not copies."""
         changes: dict[str, Any] = {"person_ids": self.person_ids[people]}
         for name in ("frame_indices", "timestamps"):
             changes[name] = getattr(self, name)[frames]
         for name in self._by_person_and_frame:
-            changes[name] = getattr(self, name)[people, frames]
+            changes[name] = getattr(self, name)[people][:, frames]
         return replace(self, **changes)
 
     @property

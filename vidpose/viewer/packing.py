@@ -115,24 +115,9 @@ def page_times(part: Pose3D) -> Floats:
 
 def take_frames(result: Pose3D, frames: NDArray[np.intp]) -> Pose3D:
     """Select frames of a result, and the people who are in them."""
-    people = result.present[:, frames].any(axis=1)
-    by_person_and_frame = (
-        *("keypoints_2d", "scores_2d", "present", "observed"),
-        *("joints_3d", "root_3d"),
-    )
-    arrays: dict[str, Any] = {
-        name: getattr(result, name)[people][:, frames] for name in by_person_and_frame
-    }
-    times = result.timestamps[frames]
-    rate = average_rate(times) or result.fps
-    return replace(
-        result,
-        **arrays,
-        person_ids=result.person_ids[people],
-        frame_indices=result.frame_indices[frames],
-        timestamps=times,
-        fps=result.fps if len(frames) == result.frames else float(rate),
-    )
+    part = result.part(np.flatnonzero(result.present[:, frames].any(axis=1)), frames)
+    rate = result.fps if part.frames == result.frames else average_rate(part.timestamps)
+    return replace(part, fps=float(rate or result.fps))
 
 
 def scene_ground(result: Pose3D) -> Ground:
