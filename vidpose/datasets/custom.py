@@ -34,7 +34,7 @@ from vidpose.datasets.choice import (
 )
 from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.errors import DataError, ResultFileError, UsageError
-from vidpose.poses import FASTEST_FPS, LARGEST_PX, load
+from vidpose.poses import FASTEST_FPS, LARGEST_PX, load, section
 from vidpose.skeleton import H36M17, SKELETONS, Skeleton
 from vidpose.utils.gaps import known_joints, runs
 from vidpose.utils.npz import AGAIN, keys_in, read_arrays
@@ -175,10 +175,9 @@ def _result(path: Path) -> Iterator[PoseSequence]:
         raise DataError(
             f"{path}: root_3d: expected a person's position in at least one frame, found none."
         )
-    camera = result.meta.get("camera")
     focal_px = None
     with suppress(ValueError):
-        found = camera.get("focal_px") if isinstance(camera, dict) else None
+        found = section(result.meta, "camera").get("focal_px")
         focal_px = number("focal_px", found, 1e-3, MAX_FOCAL_PX)
     for person, person_id in enumerate(result.person_ids):
         for part, run in enumerate(runs(known[person])):

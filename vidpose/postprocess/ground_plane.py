@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.camera import assumed_focal_px, pixels_to_rays
+from vidpose.camera import pixels_to_rays
 from vidpose.options import Horizon, check_camera
 from vidpose.poses import Pose3D
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M, FEET, FootContacts, foot_contacts
 from vidpose.postprocess.gravity import CAMERA_UP, estimate_up, unit_vectors
+from vidpose.postprocess.rays import focal_px_of
 from vidpose.utils.gaps import known_joints
 
 AXES = "x right, y away from the camera, z up; metres; floor at z = 0, origin below the camera"
@@ -152,18 +153,10 @@ def place_in_world(
     if camera_pitch is not None:
         up, source = up_of_camera(camera_pitch, camera_roll or 0.0), "--camera-pitch"
     elif horizon is not None:
-        up, source = up_of_horizon(horizon, result.frame_size, _focal_px(result)), "--horizon"
+        up, source = up_of_horizon(horizon, result.frame_size, focal_px_of(result)), "--horizon"
     ground = estimate_ground(result, up)
     meta = result.meta | {"world": _describe(result, ground, source)}
     return replace(result, camera_to_world=ground.camera_to_world, meta=meta)
-
-
-def _focal_px(result: Pose3D) -> float:
-    camera = result.meta.get("camera")
-    focal_px = camera.get("focal_px") if isinstance(camera, dict) else None
-    if isinstance(focal_px, int | float) and focal_px > 0:
-        return float(focal_px)
-    return assumed_focal_px(result.frame_size)
 
 
 def _describe(result: Pose3D, ground: Ground, source: str) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.camera import pixels_to_rays
-from vidpose.poses import Pose2D
+from vidpose.camera import assumed_focal_px, pixels_to_rays
+from vidpose.poses import Pose2D, Pose3D, section
 
 FRAMES_AT_ONCE = 4096
 """Bounds the memory for processing long tracks."""
@@ -15,6 +17,14 @@ FRAMES_AT_ONCE = 4096
 def chunks(frames: int) -> list[slice]:
     """Slices of at most `FRAMES_AT_ONCE` frames that cover all frames."""
     return [slice(start, start + FRAMES_AT_ONCE) for start in range(0, frames, FRAMES_AT_ONCE)]
+
+
+def focal_px_of(result: Pose3D) -> float:
+    """The focal length that a result records, in pixels; assumed if it records none."""
+    known = section(result.meta, "camera").get("focal_px")
+    if isinstance(known, int | float) and math.isfinite(known) and known > 0:
+        return float(known)
+    return assumed_focal_px(result.frame_size)
 
 
 def directions(rays: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidpose.errors import UsageError
-from vidpose.poses import Pose3D
+from vidpose.poses import Pose3D, section
 from vidpose.utils.gaps import gaps_in, runs_between
 
 WINDOW_S = 0.2
@@ -218,8 +218,7 @@ def smooth_pictures(result: Pose3D, method: str | None = None) -> Pose3D:
     Raises:
         UsageError: there is no such method.
     """
-    before = result.meta.get("smoothing")
-    before = before if isinstance(before, dict) else {}
+    before = section(result.meta, "smoothing")
     method = method or str(before.get("pictures", PICTURES))
     check_method(method)
     if method == NONE:

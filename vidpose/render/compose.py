@@ -14,7 +14,7 @@ import numpy as np
 from vidpose.errors import UsageError, VideoError
 from vidpose.events import Info, Report, Warn, ignore
 from vidpose.options import WIDEST_PX
-from vidpose.poses import Pose3D
+from vidpose.poses import Pose3D, section
 from vidpose.postprocess.smoothing import smooth_pictures
 from vidpose.render import colours, draw
 from vidpose.render.colours import INK, LEGEND
@@ -128,8 +128,7 @@ def source_video(result: Pose3D) -> Path | None:
     Raises:
         UsageError: the video no longer exists.
     """
-    source = result.meta.get("source")
-    path = source.get("path") if isinstance(source, dict) else None
+    path = section(result.meta, "source").get("path")
     if not isinstance(path, str):
         return None
     if not os.path.exists(path):

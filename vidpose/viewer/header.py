@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vidpose
-from vidpose.camera import assumed_focal_px
 from vidpose.poses import SURE_OUTSIDE, Pose3D, section
 from vidpose.postprocess.foot_contact import ANKLE_HEIGHT_M
 from vidpose.postprocess.quality import ROUNDED_S, joint_in_words, moments_of
+from vidpose.postprocess.rays import focal_px_of
 from vidpose.render import VIEWS, colours
 from vidpose.render.overlay import FAINT, SURE_SCORE
 from vidpose.render.scene import (
@@ -63,7 +62,7 @@ def header_of(part: Pose3D, packed: Packed) -> dict[str, Any]:
         "views": {name: (view.azimuth_deg, view.elevation_deg) for name, view in VIEWS.items()},
         "camera": {
             "to_scene": packed.ground.camera_to_world.tolist(),
-            "focal_px": _focal_px(part),
+            "focal_px": focal_px_of(part),
             "frame_size": part.frame_size,
         },
         "fps": part.fps,
@@ -85,13 +84,6 @@ def header_of(part: Pose3D, packed: Packed) -> dict[str, Any]:
 
 def _hex(colour: colours.Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def _focal_px(result: Pose3D) -> float:
-    known = section(result.meta, "camera").get("focal_px")
-    if isinstance(known, (int, float)) and math.isfinite(known) and known > 0:
-        return float(known)
-    return assumed_focal_px(result.frame_size)
 
 
 def _moments(part: Pose3D) -> Iterator[dict[str, Any]]:
@@ -129,7 +121,7 @@ def _facts(part: Pose3D, packed: Packed) -> Iterator[tuple[str, str]]:
         yield "Axes", "world frame: x right, y away from the camera, z up, floor at 0"
     yield "Detector", " ".join(str(detector.get(key, "")) for key in ("name", "network")).strip()
     yield "Lifter", str(lifter.get("weights") or lifter.get("model") or "not recorded")
-    yield "Focal length", f"{_focal_px(part):.0f} px, {camera.get('focal', 'assumed')}"
+    yield "Focal length", f"{focal_px_of(part):.0f} px, {camera.get('focal', 'assumed')}"
     yield "Smoothing", str(section(meta, "smoothing").get("data", "not recorded"))
     steps = packed.steps
     yield (
