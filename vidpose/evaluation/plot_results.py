@@ -24,6 +24,7 @@ from vidpose.evaluation.options import PlotOptions
 from vidpose.evaluation.reference import Reference, of_result, read_reference
 from vidpose.events import FileWritten, Info, Report, Warn, ignore
 from vidpose.poses import Pose3D, load, section
+from vidpose.postprocess.quality import people_of
 from vidpose.render.charts import MOST_SERIES
 from vidpose.render.plots import save
 from vidpose.render.result_plots import plot
@@ -136,11 +137,8 @@ def _plots_of_one(result: Pose3D, name: str, options: PlotOptions) -> Iterator[t
 def _possible(result: Pose3D) -> tuple[str, ...]:
     """All plots; `quality` only if the quality report has every person."""
     always = ("trajectories", "angles", "speeds")
-    report = section(result.meta, "trust").get("people")
-    people = report if isinstance(report, list) else []
-    ids = [one.get("person") for one in people if isinstance(one, dict)]
-    there = all(person in ids for person in result.person_ids.tolist())
-    return (*always, "quality") if there else always
+    reported = people_of(section(result.meta, "trust"))
+    return (*always, "quality") if reported.keys() >= {*result.person_ids.tolist()} else always
 
 
 def _compare_with_reference(

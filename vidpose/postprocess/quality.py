@@ -441,6 +441,13 @@ def moments_of(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield times | {"person": person, "text": text}
 
 
+def people_of(report: Mapping[str, Any]) -> dict[Any, dict[str, Any]]:
+    """The people of a report from a file by id, without malformed ones."""
+    people = report.get("people")
+    known = (one for one in (people if isinstance(people, list) else []) if isinstance(one, dict))
+    return {one["person"]: one for one in known if isinstance(one.get("person"), int)}
+
+
 def joint_in_words(joint: str) -> str:
     """LFoot -> left foot; a limb's name stays."""
     side = {"L": "left ", "R": "right "}.get(joint[0], "")

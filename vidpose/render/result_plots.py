@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vidpose.errors import UsageError
 from vidpose.poses import Pose3D, section
 from vidpose.postprocess.joint_angles import joint_angles
-from vidpose.postprocess.quality import PROXIES, ROUNDED_S, moments_of
+from vidpose.postprocess.quality import PROXIES, ROUNDED_S, moments_of, people_of
 from vidpose.render.charts import over_time
 from vidpose.render.plots import (
     COLOURS,
@@ -249,13 +249,8 @@ def _columns(angle: str, names: Sequence[str]) -> dict[str, str]:
 def _quality(result: Pose3D, rows: Sequence[int], joints: tuple[str, ...], name: str) -> Figure:
     report = section(result.meta, "trust")
     ids = result.person_ids[rows].tolist()
-    reported = report.get("people")
-    people = {
-        one["person"]: one
-        for one in (reported if isinstance(reported, list) else [])
-        if isinstance(one, dict) and one.get("person") in ids
-    }
-    if set(people) != set(ids):
+    people = people_of(report)
+    if not people.keys() >= set(ids):
         raise UsageError(
             "this result has no quality report for everybody; run `vidpose infer` again."
         )
