@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from vidpose.errors import UsageError, VidposeError
-from vidpose.events import FileWritten, Report
 
+# Nothing large is imported here: paths are checked before the slow imports.
 if TYPE_CHECKING:
     from vidpose.detect.cache import DetectionCache
-    from vidpose.options import InferOptions, OutputOptions
-    from vidpose.poses import Pose2D
+    from vidpose.options import InferOptions
 
+SUFFIXES = {
+    "save_2d": ".2d.npz",
+    "save_mmpose": ".mmpose.json",
+    "render": ".mp4",
+    "view_html": ".html",
+}
+"""Of the files next to a result, by the option that requests each."""
 BYTES, PICTURE_BYTES, WORLD_BYTES = 490, 560, 460
 """Memory for one person in one frame: to compute and hold the arrays of a result, to draw it, and
 to transform it to the world frame."""
@@ -49,43 +55,10 @@ def _folder_name(folder: Path) -> str:
     return folder.name if folder.name not in ("", "..") else folder.resolve().name
 
 
-def files_2d(target: Path, output: OutputOptions) -> dict[str, Path]:
-    """Requested files of 2D joints next to a result, by the option that requests each."""
-    files = {"save_2d": ".2d.npz", "save_mmpose": ".mmpose.json"}
-    chosen = output.to_dict()
-    return {name: target.with_suffix(suffix) for name, suffix in files.items() if chosen[name]}
-
-
-def check_files_2d(files: dict[str, Path]) -> None:
-    """Check early that `files_2d` can be written and replace no other file.
-
-    Raises:
-        UsageError: a file exists and is not one that `write_files_2d` wrote, such as the result
-            `clip.2d.npz` of a video `clip.2d.mp4`.
-        VidposeError: a file cannot be written.
-    """
-    from vidpose.keypoints import mmpose, npz  # see `write_files_2d`
-
-    if path := files.get("save_2d"):
-        npz.check_target(path)
-    if path := files.get("save_mmpose"):
-        mmpose.check_target(path)
-
-
-def write_files_2d(
-    poses: Pose2D, files: dict[str, Path], meta: dict[str, Any], report: Report
-) -> None:
-    """Write 2D joints to `files_2d`; `meta` records their provenance."""
-    # Imported here because the paths above are needed before anything large is imported.
-    from vidpose.keypoints import write_2d, write_mmpose
-    from vidpose.provenance import metadata_2d
-
-    if path := files.get("save_2d"):
-        write_2d(poses, path, metadata_2d(meta))
-        report(FileWritten("2D joints", path))
-    if path := files.get("save_mmpose"):
-        write_mmpose(poses, path)
-        report(FileWritten("2D joints for MMPose", path))
+def files_next_to(target: Path, options: InferOptions) -> dict[str, Path]:
+    """Requested files next to a result, except exports, by the option that requests each."""
+    chosen = options.output.to_dict() | options.render.to_dict()
+    return {name: target.with_suffix(suffix) for name, suffix in SUFFIXES.items() if chosen[name]}
 
 
 def check_memory(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,9 +18,10 @@ from vidpose.detect.cache import DetectionCache, UnusableCacheError, remove_left
 from vidpose.detect.video_detections import VideoDetections
 from vidpose.errors import NoPersonError, UsageError
 from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
+from vidpose.keypoints import mmpose, npz, write_2d, write_mmpose
 from vidpose.lifting.lifter import LiftedPoses, lift_poses, load_lifter_checkpoint, open_lifter
 from vidpose.options import ExportOptions, InferOptions, InputOptions
-from vidpose.outputs import check_files_2d, check_memory, files_2d, result_path, write_files_2d
+from vidpose.outputs import check_memory, files_next_to, result_path
 from vidpose.poses import (
     FASTEST_FPS,
     SLOWEST_FPS,
@@ -38,6 +39,7 @@ from vidpose.provenance import (
     check_same_source,
     describe_video,
     detection_metadata,
+    metadata_2d,
     recorded_options,
     with_lifting_metadata,
 )
@@ -298,25 +300,9 @@ class Predictor:
             save(result, job.target)
         report(FileWritten(extent(result.people, result.frames), job.target))
         # After the result: a batch takes older files for those of an earlier result.
-        write_files_2d(result, files_2d(job.target, self.options.output), result.meta, report)
-        if job.picture is not None:
-            render_video(
-                result,
-                job.video,
-                job.picture,
-                view=self.options.render.view,
-                width=self.options.render.width,
-                report=report,
-                progress=progress,
-            )
-            report(FileWritten("Overlay video", job.picture))
-        if job.page is not None:
-            write_page(result, job.page, job.video, report=report, progress=progress)
-        # Last, so that an export that fails, such as for too many frames, loses no other file.
-        if self.options.export.formats:
-            from vidpose.export import export_files
-
-            export_files(result, job.target.with_suffix(""), self.options.export, report=report)
+        video, target, options = job.video, job.target, self.options
+        files = files_next_to(target, options)
+        write_files(result, video, target, files, options, report=report, progress=progress)
 
     def _lifter_text(self) -> str:
         named = self.options.lift.weights != "default"
@@ -342,21 +328,74 @@ def check_setup(options: InferOptions, *, relift: bool = False) -> None:
     if not relift:
         check_detector(options.detector)
     if options.export != ExportOptions():
-        from vidpose.export import check_options  # see `check_export`
+        from vidpose.export import check_options  # see `check_files`
 
         check_options(options.export, world=options.postprocess.world)
 
 
-def check_export(target: Path, options: InferOptions) -> None:
-    """Check early that the result `target` can be exported, if that is asked for.
+def check_files(target: Path, options: InferOptions) -> None:
+    """Check early that the files next to a result can be written and replace no other file.
 
     Raises:
-        UsageError, MissingDependencyError, VidposeError: see `vidpose.export.check_before`.
+        UsageError: a file exists and vidpose did not write it, such as the result `clip.2d.npz` of
+            a video `clip.2d.mp4`; or an option of a file is invalid.
+        MissingDependencyError: a package that an export needs is not installed.
+        VidposeError: a file cannot be written.
     """
+    files = files_next_to(target, options)
+    if path := files.get("save_2d"):
+        npz.check_target(path)
+    if path := files.get("save_mmpose"):
+        mmpose.check_target(path)
     if options.export != ExportOptions():
         from vidpose.export import check_before  # takes a fifth of a second, with SciPy
 
         check_before(target.with_suffix(""), options.export, world=options.postprocess.world)
+    if path := files.get("view_html"):
+        check_page(path)
+    if path := files.get("render"):
+        parse_view(options.render.view)
+        check_out(path)
+
+
+def write_files(
+    result: Pose3D,
+    video: Path,
+    target: Path,
+    files: Mapping[str, Path],
+    options: InferOptions,
+    *,
+    report: Report,
+    progress: Progress,
+) -> None:
+    """Write files next to a result, and its exports.
+
+    Args:
+        result: the people.
+        video: from which it was made.
+        target: the result file.
+        files: see `files_next_to`.
+        options: of the files.
+        report: called with each file.
+        progress: wraps the frames.
+    """
+    if path := files.get("save_2d"):
+        write_2d(result, path, metadata_2d(result.meta))
+        report(FileWritten("2D joints", path))
+    if path := files.get("save_mmpose"):
+        write_mmpose(result, path)
+        report(FileWritten("2D joints for MMPose", path))
+    if path := files.get("render"):
+        view, width = options.render.view, options.render.width
+        render_video(result, video, path, view=view, width=width, report=report, progress=progress)
+        report(FileWritten("Overlay video", path))
+    if path := files.get("view_html"):
+        write_page(result, path, video, report=report, progress=progress)
+    # Last, so that an export that fails, such as for too many frames, loses no other file.
+    if options.export.formats:
+        from vidpose.export import export_files  # see `check_files`
+
+        export_files(result, target.with_suffix(""), options.export, report=report)
 
 
 @dataclass(frozen=True)
@@ -372,10 +411,6 @@ class _Job:
     """See `VideoReader.takes_fps`; the frame rate is then given or assumed."""
     target: Path | None
     """The result file."""
-    picture: Path | None
-    """The overlay video."""
-    page: Path | None
-    """The 3D player."""
 
     @classmethod
     def check(
@@ -393,17 +428,9 @@ class _Job:
             UsageError, VideoError, VidposeError: a check failed.
         """
         target = None if out is None else result_path(video, out)
-        picture = target.with_suffix(".mp4") if target and options.render.render else None
-        page = target.with_suffix(".html") if target and options.output.view_html else None
         if target is not None:
             check_writable(target)
-            check_files_2d(files_2d(target, options.output))
-            check_export(target, options)
-        if page is not None:
-            check_page(page)
-        if picture is not None:
-            parse_view(options.render.view)
-            check_out(picture)
+            check_files(target, options)
         chosen, fps = options.detector, options.input.fps
         if relift and fps is None and target is not None and video.is_dir():
             fps = _rate_of(target)
@@ -418,7 +445,7 @@ class _Job:
             source = describe_video(video)  # now; it may be gone at the end of a long run
         if target is not None:
             check_same_source(target, source)
-        return cls(video, source, first_s, takes_fps, target, picture, page)
+        return cls(video, source, first_s, takes_fps, target)
 
 
 @contextmanager

@@ -12,15 +12,13 @@ from typing import Any, Literal
 
 from vidpose.detect.cache import remove_leftovers
 from vidpose.errors import VidposeError
-from vidpose.events import Event, FileWritten, Report, ignore
+from vidpose.events import Event, Report, ignore
 from vidpose.options import InferOptions
-from vidpose.outputs import check_files_2d, files_2d, write_files_2d
-from vidpose.pipeline import Predictor, check_export
+from vidpose.outputs import files_next_to
+from vidpose.pipeline import Predictor, check_files, write_files
 from vidpose.poses import load, read_metadata
 from vidpose.provenance import is_up_to_date
-from vidpose.render import check_out, render_video
 from vidpose.utils.progress import Progress, silent
-from vidpose.viewer.page import check_page, write_page
 
 State = Literal["done", "skipped", "failed"]
 
@@ -122,43 +120,13 @@ def write_what_is_missing(job: Job, report: Report, progress: Progress) -> None:
     Exports are always written again, since a file does not always tell its options; this takes a
     small part of the time that the video took.
     """
-    target, output, render = job.target, job.options.output, job.options.render
-    export = job.options.export
-    check_export(target, job.options)
-    picture = target.with_suffix(".mp4")
-    draw = render.render
-    if draw:
-        check_out(picture)
-        draw = _is_missing(picture, target)
-    chosen_2d = files_2d(target, output)
-    check_files_2d(chosen_2d)
-    missing = {name: path for name, path in chosen_2d.items() if _is_missing(path, target)}
-    page = target.with_suffix(".html") if output.view_html else None
-    if page is not None:
-        check_page(page)
-        if not _is_missing(page, target):
-            page = None
-    if not (draw or missing or page or export.formats):
-        return
-    result = load(target)
-    write_files_2d(result, missing, result.meta, report)
-    if draw:
-        render_video(
-            result,
-            job.video,
-            picture,
-            view=render.view,
-            width=render.width,
-            report=report,
-            progress=progress,
-        )
-        report(FileWritten("Overlay video", picture))
-    if page is not None:
-        write_page(result, page, job.video, report=report, progress=progress)
-    if export.formats:
-        from vidpose.export import export_files
-
-        export_files(result, target.with_suffix(""), export, report=report)
+    target, options = job.target, job.options
+    check_files(target, options)
+    files = files_next_to(target, options)
+    missing = {name: path for name, path in files.items() if _is_missing(path, target)}
+    if missing or options.export.formats:
+        result = load(target)
+        write_files(result, job.video, target, missing, options, report=report, progress=progress)
 
 
 def _is_missing(path: Path, target: Path) -> bool:
