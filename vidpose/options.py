@@ -628,13 +628,13 @@ class ExportOptions(Options):
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """`1280x720` -> (1280, 720).
+    """`1920x1080` -> (1920, 1080).
 
     Raises:
         UsageError: the text has another form.
     """
     if not re.fullmatch("[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", text.lower()):
-        raise UsageError(f"--size {text}: give width and height in pixels, as in 1280x720.")
+        raise UsageError(f"--size {text}: give width and height in pixels, as in 1920x1080.")
     width, height = text.lower().split("x")
     return int(width), int(height)
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vidpose.cli.common import FILE, refuse_given, results_to, say
-from vidpose.cli.options import COMMON, GroupedCommand, Number, from_fields, headed
+from vidpose.cli.options import GroupedCommand, Number, Parsed, from_fields, headed
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import FileWritten, Warn
 from vidpose.keypoint_formats import NAMES
@@ -22,6 +22,7 @@ from vidpose.options import (
     LiftOptions,
     PostprocessOptions,
     RenderOptions,
+    parse_size,
 )
 
 MANY = "Many videos"
@@ -181,16 +182,6 @@ def render(
     say(FileWritten("3D scene" if drawn_on is None else "Overlay video", out))
 
 
-def _size(ctx: click.Context, option: click.Parameter, value: str | None) -> Any:
-    """`1920x1080` -> (1920, 1080)."""
-    if value is None:
-        return None
-    width, _, height = value.lower().partition("x")
-    if not (re.fullmatch("[1-9][0-9]{0,5}", width) and re.fullmatch("[1-9][0-9]{0,5}", height)):
-        raise click.BadParameter(f"{value}: give width and height in pixels, as in 1920x1080.")
-    return int(width), int(height)
-
-
 def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
     """`1,2` -> (1, 2)."""
     if value is None:
@@ -202,15 +193,7 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
 
 @click.command(cls=GroupedCommand)
 @click.argument("keypoints", type=FILE)
-@headed(
-    COMMON,
-    "-o",
-    "--out",
-    type=FILE,
-    default=Path("outputs"),
-    show_default=True,
-    help="Folder for the result, which is named after KEYPOINTS, or the name of an .npz.",
-)
+@results_to("Folder for the result, which is named after KEYPOINTS, or the name of an .npz.")
 @headed(
     INPUT,
     "--format",
@@ -236,7 +219,7 @@ def _ids(ctx: click.Context, option: click.Parameter, value: str | None) -> tupl
 @headed(
     INPUT,
     "--size",
-    callback=_size,
+    type=Parsed(parse_size),
     metavar="WxH",
     help="Width and height of the frame in pixels, if the file does not record them.",
 )
