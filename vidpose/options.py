@@ -208,7 +208,6 @@ class DetectorOptions(Options):
         8,
         "Track at most N people at a time.",
         DETECTOR,
-        kind=int,
         minimum=1,
         maximum=1000,
     )
@@ -320,7 +319,6 @@ class LiftOptions(Options):
         "Test-time flip augmentation: lift the mirrored pose, too, and average both. More "
         "accurate; takes twice as long.",
         LIFTER,
-        kind=bool,
     )
     precision: str = option(
         "auto",
@@ -380,14 +378,12 @@ class PostprocessOptions(Options):
         "Move lifted joints closer to the 2D joints and keep bone lengths constant; without it, "
         "poses stay as the network predicts them.",
         LIFTER,
-        kind=bool,
     )
     world: bool = option(
         False,
         "Estimate the vertical and the floor, for a static camera: joints_world in the result has "
         "z up and the floor at 0.",
         WORLD,
-        kind=bool,
         common=True,
     )
     camera_pitch: float | None = option(
@@ -510,7 +506,6 @@ class RenderOptions(Options):
         False,
         "Also write the overlay video: the 2D skeletons on the video, next to the 3D scene.",
         OUTPUT,
-        kind=bool,
         common=True,
         identity=False,
     )
@@ -540,7 +535,6 @@ class OutputOptions(Options):
         False,
         "Also write an HTML page with a 3D player and the video: VIDEO.html.",
         OUTPUT,
-        kind=bool,
         common=True,
         identity=False,
     )
@@ -548,14 +542,12 @@ class OutputOptions(Options):
         False,
         "Also write the 2D joints: VIDEO.2d.npz.",
         OUTPUT,
-        kind=bool,
         identity=False,
     )
     save_mmpose: bool = option(
         False,
         "Also write the 2D joints as MMPose prediction JSON: VIDEO.mmpose.json.",
         OUTPUT,
-        kind=bool,
         identity=False,
     )
 
@@ -643,7 +635,7 @@ def parse_size(text: str) -> tuple[int, int]:
 class LiveOptions(Options):
     """Live capture; see docs/live.md."""
 
-    headless: bool = option(False, "Show no window.", LIVE, kind=bool, common=True)
+    headless: bool = option(False, "Show no window.", LIVE, common=True)
     delay: float = option(
         0.2,
         "Delay lifting by S seconds, since the network also uses frames after the one it lifts. 0 "
@@ -666,19 +658,16 @@ class LiveOptions(Options):
         "Play a file at its own frame rate and drop frames that come too fast, as with a camera; "
         "otherwise process every frame of a file.",
         LIVE,
-        kind=bool,
     )
     record: bool = option(
         True,
         "Write a result at the end; --no-record keeps memory constant however long this runs.",
         LIVE,
-        kind=bool,
     )
     save_video: bool = option(
         False,
         "Also save the video, which `vidpose render` and `view` need: RESULT.source.mp4.",
         LIVE,
-        kind=bool,
         common=True,
     )
 
@@ -690,17 +679,6 @@ class LiveOptions(Options):
             raise UsageError("--save-video goes with a result; leave out --no-record.")
         if not self.record and self.headless:
             raise UsageError("--no-record with --headless would do nothing; leave one out.")
-
-
-STAGES: tuple[type[Options], ...] = (
-    InputOptions,
-    DetectorOptions,
-    LiftOptions,
-    PostprocessOptions,
-    RenderOptions,
-    OutputOptions,
-    ExportOptions,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -723,15 +701,10 @@ class InferOptions:
             UsageError: there is no such option, or a value is invalid.
         """
         check_names(values, STAGES)
-        return cls(
-            input=InputOptions.pick(values),
-            detector=DetectorOptions.pick(values),
-            lift=LiftOptions.pick(values),
-            postprocess=PostprocessOptions.pick(values),
-            render=RenderOptions.pick(values),
-            output=OutputOptions.pick(values),
-            export=ExportOptions.pick(values),
-        )
+        return cls(**{name: type(stage).pick(values) for name, stage in vars(cls()).items()})
+
+
+STAGES: tuple[type[Options], ...] = tuple(map(type, vars(InferOptions()).values()))
 
 
 def check_names(values: Mapping[str, Any], stages: Sequence[type[Options]]) -> None:

@@ -19,14 +19,13 @@ class ViewOptions(Options):
         "Link to the video file instead of embedding a small copy. The page then needs the video "
         "at its current path, and a browser that can play it.",
         PAGE,
-        kind=bool,
     )
-    without_video: bool = option(False, "Leave the video out.", PAGE, kind=bool)
+    without_video: bool = option(False, "Leave the video out.", PAGE)
     start: float | None = option(
         None, "Start at this time, in seconds, as the page shows it.", PAGE, metavar="S", kind=float
     )
     end: float | None = option(None, "End at this time.", PAGE, metavar="S", kind=float)
-    every: int = option(1, "Keep only every Nth frame.", PAGE, metavar="N", kind=int, minimum=1)
+    every: int = option(1, "Keep only every Nth frame.", PAGE, metavar="N", minimum=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
