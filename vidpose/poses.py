@@ -335,6 +335,12 @@ def save(result: Pose3D, path: str | Path) -> Path:
     return write_poses(path, result, Pose3D, FORMAT, result.meta, **world)
 
 
+def array_names(kind: type[Pose2D]) -> tuple[str, ...]:
+    """The fields that a file holds as arrays of the same name."""
+    others = ("skeleton", "meta", "fps", "frame_size")
+    return tuple(f.name for f in fields(kind) if f.name not in others)
+
+
 def write_poses(
     path: str | Path,
     poses: Pose2D,
@@ -348,8 +354,7 @@ def write_poses(
     Raises:
         ResultFileError: a value is out of the range that readers accept.
     """
-    apart = ("skeleton", "meta", "fps", "frame_size")
-    arrays = {f.name: getattr(poses, f.name) for f in fields(kind) if f.name not in apart} | more
+    arrays = {name: getattr(poses, name) for name in array_names(kind)} | more
     arrays = {name: array for name, array in arrays.items() if array is not None}
     path = Path(path)
     try:
@@ -401,11 +406,8 @@ def load(path: str | Path) -> Pose3D:
     with reading(path, ResultFileError, "is damaged", "run `vidpose infer` on its video again"):
         if tuple(entries["joint_names"].tolist()) != H36M17.joint_names:
             raise ValueError("joint_names: not h36m17")
-        arrays: dict[str, Any] = {
-            f.name: entries[f.name]
-            for f in fields(Pose3D)
-            if f.name not in ("skeleton", "meta", "fps", "frame_size", "camera_to_world")
-        }
+        names = (name for name in array_names(Pose3D) if name != "camera_to_world")
+        arrays: dict[str, Any] = {name: entries[name] for name in names}
         fps, size = rate_and_size(entries)
         poses = Pose3D(
             **arrays,

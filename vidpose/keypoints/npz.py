@@ -6,7 +6,7 @@ meanings, so a reader of one can read the 2D part of the other.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from vidpose.poses import (
     FORMAT,
     FORMAT_2D,
     Pose2D,
+    array_names,
     check_values,
     rate_and_size,
     read_meta,
@@ -37,8 +38,6 @@ BARE_KEYS = ("keypoints_2d", "keypoints")
 SCORE_KEYS = ("scores_2d", "scores", "keypoint_scores", "keypoints_scores", "confidence", "conf")
 MOST_SCORE = 10.0
 """Scores of some networks exceed 1, but never this."""
-_APART = ("skeleton", "fps", "frame_size")
-_ARRAYS = tuple(f.name for f in fields(Pose2D) if f.name not in _APART)
 
 
 def write(poses: Pose2D, path: str | Path, meta: dict[str, Any]) -> Path:
@@ -70,7 +69,7 @@ def read(path: Path, skeleton: Skeleton | None = None) -> tuple[Pose2D, dict[str
             raise ValueError("joint_names: joints of no known skeleton")
         meta, (fps, size) = read_meta(entries), rate_and_size(entries)
         poses = Pose2D(
-            **{name: entries[name] for name in _ARRAYS},
+            **{name: entries[name] for name in array_names(Pose2D)},
             fps=fps,
             frame_size=size,
             skeleton=found,
