@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MILLIMETRE = 0.001
+TOLERANCE_PX = 5.0
+"""Largest median error of a fitted focal length to attribute to distortion and noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,15 +117,12 @@ def placed(place: dict[str, list[float]]) -> dict[str, Any]:
     }
 
 
-def fit_focal(
-    joints_3d: NDArray[np.floating], keypoints_2d: NDArray[np.floating], tolerance_px: float = 5.0
-) -> float | None:
+def fit_focal(joints_3d: NDArray[np.floating], keypoints_2d: NDArray[np.floating]) -> float | None:
     """Estimate the focal length from 3D points and their projections, ignoring distortion.
 
     Args:
         joints_3d: (N, J, 3), camera frame, any unit.
         keypoints_2d: (N, J, 2), pixels.
-        tolerance_px: largest median error to attribute to distortion and noise.
 
     Returns:
         Pixels, the mean of both axes; None if no focal length explains the projections.
@@ -141,6 +140,6 @@ def fit_focal(
     # Per axis, pixels are a linear function of rays: the focal length is its slope.
     focal = (spread * pixels).sum(axis=0) / np.square(spread).sum(axis=0)
     error = np.linalg.norm(spread * focal - (pixels - pixels.mean(axis=0)), axis=1)
-    if np.median(error) > tolerance_px or (focal <= 0).any():
+    if np.median(error) > TOLERANCE_PX or (focal <= 0).any():
         return None
     return float(focal.mean())

@@ -27,6 +27,7 @@ from vidpose.datasets.dataset import MotionClip
 from vidpose.errors import DataError
 from vidpose.poses import FASTEST_FPS, FURTHEST_M, SLOWEST_FPS
 from vidpose.skeleton import COCO17, H36M17, Skeleton, conversion
+from vidpose.utils.gaps import runs
 from vidpose.utils.npz import AGAIN, keys_in, read_arrays
 from vidpose.utils.outside import name_of, number, reading
 
@@ -107,8 +108,8 @@ def _runs(
     valid: NDArray[np.bool_], begin: int, end: int, fps: float
 ) -> Iterator[tuple[str, int, int]]:
     """Yield runs of valid frames: a suffix for the clip's name, first frame and end."""
-    edges = np.flatnonzero(np.diff(np.r_[False, valid[begin:end], False].astype(int)))
-    runs = (edges.reshape(-1, 2) + begin).tolist()
-    for place, (first, last) in enumerate(runs):
-        if last - first >= SHORTEST_S * fps:
-            yield (f"-{place}" if len(runs) > 1 else ""), first, last
+    parts = runs(valid[begin:end])
+    for place, part in enumerate(parts):
+        if part.stop - part.start >= SHORTEST_S * fps:
+            suffix = f"-{place}" if len(parts) > 1 else ""
+            yield suffix, begin + part.start, begin + part.stop

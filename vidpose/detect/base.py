@@ -60,11 +60,6 @@ class Detections:
         if self.shift is None:
             zero = np.zeros((people, joints, 2), np.float32)  # type: ignore[unreachable]
             object.__setattr__(self, "shift", zero)
-        if self.keypoints.shape != (people, joints, 2):
-            raise ValueError(
-                f"keypoints: expected (any, {joints}, 2) for {self.skeleton.name}, "
-                f"got {self.keypoints.shape}"
-            )
         expected = {
             "keypoints": ((people, joints, 2), "float32"),
             "scores": ((people, joints), "float32"),

@@ -181,7 +181,7 @@ class Cost(NamedTuple):
     mflop: float
     frames_per_second: int | None = None
     speed_mark: str = UNVERIFIED
-    """Of `frames_a_second`."""
+    """Of `frames_per_second`."""
 
     @property
     def is_poseformer(self) -> bool:

@@ -153,15 +153,15 @@ def _kind(synthetic_set: Dataset) -> str:
     return "true" if synthetic_set.keypoints == "gt" else "noisy"
 
 
-def find_sequence(data: ExperimentData, name: str | None, like: str = "Sitting") -> PoseSequence:
-    """Return a test sequence by its name, subject/action/camera; by default one of action `like`.
+def find_sequence(data: ExperimentData, name: str | None) -> PoseSequence:
+    """Return a test sequence by its name, subject/action/camera; by default one of Sitting.
 
     Raises:
         UsageError: there is no such sequence.
     """
     sequences = [s for s in data.dataset.test if s.valid.any()]
     if name is None:
-        return next((s for s in sequences if action_group(s.action) == like), sequences[0])
+        return next((s for s in sequences if action_group(s.action) == "Sitting"), sequences[0])
     for sequence in sequences:
         if sequence.name == name:
             return sequence
