@@ -16,6 +16,9 @@ a VidposeError is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 LONGEST_SENTENCE = 1200
 """Characters. Messages quote text from files, which may be arbitrarily long."""
 KEPT_END = 300
@@ -48,13 +51,22 @@ class VideoError(VidposeError):
 
 
 class NoPersonError(VideoError):
+    meta: Mapping[str, Any] | None = None
+    """The `meta` of the detection; None if it is not recorded."""
+    frames: int = 0
+    """Number of frames that were searched."""
+
     @classmethod
-    def nobody_in(cls, what: str) -> NoPersonError:
+    def nobody_in(
+        cls, what: str, meta: Mapping[str, Any] | None = None, frames: int = 0
+    ) -> NoPersonError:
         """The error for `any frame of walk.mp4` and the like."""
-        return cls(
+        error = cls(
             f"Nobody was found in {what}; vidpose needs people at least about 30 pixels tall, with "
             "most of the body visible."
         )
+        error.meta, error.frames = meta, frames
+        return error
 
 
 class ResultFileError(VidposeError):

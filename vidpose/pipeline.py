@@ -259,14 +259,14 @@ class Predictor:
             warnings.append(f"{job.video}: {cuts_sentence(cuts_s)}")
         for warning in warnings:
             report(Warn(warning))
-        if not poses.people:
-            if cache is not None:
-                cache.remove()
-            raise NoPersonError.nobody_in(f"any frame of {job.video}")
         options = self.options.input.to_dict() | self.options.detector.to_dict()
         meta = detection_metadata(
             self.detector.description, options, job.source, warnings, job.first_frame_s
         )
+        if not poses.people:
+            if cache is not None:
+                cache.remove()
+            raise NoPersonError.nobody_in(f"any frame of {job.video}", meta, poses.frames)
         return poses, meta
 
     def _detected_before(

@@ -197,21 +197,48 @@ def is_up_to_date(
     Raises:
         WeightsError: the lifter's weights are missing.
     """
-    meta, lift = found.meta, options.lift
+    lift, lifter = options.lift, section(found.meta, "lifter")
+    precision = choose_precision(lift.precision, choose_device(lift.device)[0])
+    return (
+        lifter.get("precision") == precision
+        and lifter.get("sha256") == sha256(find_weights(lift.weights))
+        and _comes_out_again(found, video, detector, options, lift, options.postprocess)
+    )
+
+
+def finds_nobody_again(
+    found: ResultMetadata, video: Path, options: InferOptions, detector: Mapping[str, Any]
+) -> bool:
+    """Whether `vidpose.infer` would find nobody in a video now, as it did before.
+
+    Args:
+        found: of the record that nobody was found.
+        video, options, detector: see `is_up_to_date`.
+    """
+    return _comes_out_again(found, video, detector, options)
+
+
+def _comes_out_again(
+    found: ResultMetadata,
+    video: Path,
+    detector: Mapping[str, Any],
+    options: InferOptions,
+    *later: Options,
+) -> bool:
+    """Whether the version, the detector, the video and the options of input, of detection and of
+    `later` stages are those of a record.
+    """
+    meta = found.meta
     wanted: dict[str, Any] = {}
-    for stage in (options.input, options.detector, lift, options.postprocess):
+    for stage in (options.input, options.detector, *later):
         wanted |= stage.identity()
     recorded = recorded_options(meta)
     if recorded.get("longest") is None and found.people <= (wanted["longest"] or 0):
         wanted["longest"] = None  # everybody is among the N
-    precision = choose_precision(lift.precision, choose_device(lift.device)[0])
-    lifter = section(meta, "lifter")
     return (
         meta.get("vidpose") == vidpose.__version__
         and meta.get("detector") == detector
         and all(recorded.get(name) == value for name, value in wanted.items())
-        and lifter.get("precision") == precision
-        and lifter.get("sha256") == sha256(find_weights(lift.weights))
         and video.exists()
         and section(meta, "source").get("sha256") == content_hash(video)
     )

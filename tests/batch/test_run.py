@@ -21,7 +21,7 @@ from vidpose.batch.processes import run_in_processes
 from vidpose.batch.run import _with_video, infer_many, table
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError, WeightsError
-from vidpose.events import Info, Warn
+from vidpose.events import Event, Info, Warn
 from vidpose.keypoints import npz
 from vidpose.options import InferOptions
 from vidpose.poses import load
@@ -280,6 +280,62 @@ def test_the_cache_of_a_job_killed_while_drawing_is_removed(
     os.utime(left.folder / "000000000.npz", (1, 1))
     infer_many([clips], tmp_path, weights=weights)
     assert not left.folder.exists()
+
+
+def test_a_video_with_nobody_in_it_is_not_searched_again(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    there = False
+
+    def sees(index: int) -> bool:
+        searched.append(index)
+        return there
+
+    use_fake_detector(monkeypatch, sees)
+    out, said = tmp_path / "out", list[Event]()
+    video, other = (
+        make_clip(tmp_path / f"{name}.mp4", frames=n) for name, n in (("a", 5), ("b", 6))
+    )
+
+    def run(**options: Any) -> Outcome:
+        searched.clear()
+        (outcome,) = infer_many(
+            [video], out, report=said.append, **({"weights": weights} | options)
+        )
+        assert bool(searched) == (outcome.state != "skipped")
+        return outcome
+
+    assert run().state == "failed"
+    again = run()
+    assert (again.state, again.people, again.frames) == ("skipped", 0, 5)
+    assert said[-1] == Info(f"{video}: skipped; {again.reason}. --redo searches it again.")
+    assert table([again]).splitlines()[1:] == [
+        f"{video}       0       5  skipped: an earlier run with these options found nobody",
+        "0 done, 1 skipped, 0 failed",
+    ]
+    assert run(relift=True).state == "skipped"
+    assert run(focal_px=80.0).state == "skipped"  # nobody was lifted
+    assert run(redo=True).state == "failed"
+    assert run(people=2).state == "failed"
+    assert run().state == "failed"
+    other.replace(video)
+    assert run().state == "failed"
+    there = True
+    assert run(people=2).state == "done"
+    assert [path.name for path in out.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("content", ["", "no JSON", '{"format": "vidpose-nobody/1"}', "[]"])
+def test_a_damaged_record_of_nobody_counts_as_none(
+    content: str, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch, lambda index: False)
+    video = make_clip(tmp_path / "a.mp4", frames=5)
+    infer_many([video], tmp_path, weights=weights)
+    (tmp_path / ".a.nobody").write_text(content)
+    for state in ("failed", "skipped"):
+        assert states(infer_many([video], tmp_path, weights=weights)) == [state]
 
 
 def test_invalid_options_are_reported_once_before_any_work(

@@ -6,21 +6,24 @@ They are the same in one process, in several and on a cluster.
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vidpose.batch.nobody import read_record, remove_record, write_record
 from vidpose.detect.cache import remove_leftovers
-from vidpose.errors import VidposeError
+from vidpose.errors import NoPersonError, VidposeError
 from vidpose.events import Event, Report, ignore
 from vidpose.options import InferOptions
 from vidpose.outputs import files_next_to
 from vidpose.pipeline import Predictor, check_files, write_files
 from vidpose.poses import load, read_metadata
-from vidpose.provenance import is_up_to_date
+from vidpose.provenance import finds_nobody_again, is_up_to_date
 from vidpose.utils.progress import Progress, silent
 
 State = Literal["done", "skipped", "failed"]
+NOBODY = "an earlier run with these options found nobody"
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ class Outcome:
 
     video: Path
     target: Path
-    """The result file."""
+    """The result file. There is none if the video failed, or was skipped with 0 people."""
     state: State
     reason: str = ""
-    """Why it failed, one sentence."""
+    """Why it failed, one sentence; or why it was skipped, if it has no result."""
     people: int = 0
     frames: int = 0
     events: tuple[Event, ...] = ()
@@ -78,11 +81,22 @@ class Worker:
                     write_what_is_missing(job, keep, progress)
                     remove_leftovers(job.target)
                     return outcome("skipped", people=found.people, frames=found.frames)
+            if not job.redo and not (job.relift and job.target.exists()):
+                nobody = read_record(job.target)
+                if nobody is not None and finds_nobody_again(
+                    nobody, job.video, job.options, self._detector_of(job.options)
+                ):
+                    return outcome("skipped", reason=NOBODY, frames=nobody.frames)
             predictor = self._for(job.options)
             result = predictor(
                 job.video, job.target, relift=job.relift, report=keep, progress=progress
             )
+            remove_record(job.target)
             return outcome("done", people=result.people, frames=result.frames)
+        except NoPersonError as error:
+            with suppress(VidposeError):  # without a record the next run searches again
+                write_record(job.target, error)
+            return outcome("failed", reason=str(error))
         except VidposeError as error:
             return outcome("failed", reason=str(error))
         except Exception as error:  # a bug must not stop the other videos

@@ -34,7 +34,8 @@ def infer_many(
     """Estimate 3D joints in many videos; a video that fails does not stop the others.
 
     Videos that are done are skipped: those with a result of the same video (by its SHA-256), made
-    with the same detector, weights, options and version of vidpose.
+    with the same detector, weights, options and version of vidpose. So are videos in which an
+    earlier batch found nobody; the first time that is a failure.
 
     Args:
         videos: videos, folders, patterns or lists; see `vidpose.batch.find.find_videos`.
@@ -90,6 +91,8 @@ def infer_many(
                 report(_with_video(event, outcome.video))
         if outcome.state == "failed":
             report(Failure(outcome.reason))
+        elif outcome.state == "skipped" and outcome.reason:
+            report(Info(f"{outcome.video}: skipped; {outcome.reason}. --redo searches it again."))
         elif outcome.state == "skipped":
             made = f"it was already made from {outcome.video} with these options"
             report(Info(f"{outcome.target}: skipped; {made}."))
