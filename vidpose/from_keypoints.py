@@ -16,7 +16,7 @@ from vidpose.events import Report, Setup, Warn, ignore
 from vidpose.keypoints import read_keypoints
 from vidpose.lifting.lifter import lift_poses, open_lifter
 from vidpose.options import LiftOptions, PostprocessOptions, as_json, check_names
-from vidpose.outputs import lifted_path
+from vidpose.outputs import lifted_path, warn_of_older_files
 from vidpose.poses import Pose3D, save, seen_joints
 from vidpose.postprocess import postprocess
 from vidpose.postprocess.refinement import refine_track
@@ -116,6 +116,7 @@ def lift_file(
     result = postprocess(with_lifting_metadata(lifted, meta, lifter, lift, after), after, report)
     if target is not None:
         save(result, target)
+        warn_of_older_files(target, report, same_2d=True)
     return result
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 from vidpose.errors import UsageError, VidposeError
+from vidpose.events import Report, Warn
 
 # Nothing large is imported here: paths are checked before the slow imports.
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ SUFFIXES = {
 BYTES, PICTURE_BYTES, WORLD_BYTES = 490, 560, 460
 """Memory for one person in one frame: to compute and hold the arrays of a result, to draw it, and
 to transform it to the world frame."""
+MOST_NAMES = 8
+"""Files to name in a warning."""
 
 
 def result_path(video: Path, out: str | Path, within: str | Path = "") -> Path:
@@ -59,6 +64,45 @@ def files_next_to(target: Path, options: InferOptions) -> dict[str, Path]:
     """Requested files next to a result, except exports, by the option that requests each."""
     chosen = options.output.to_dict() | options.render.to_dict()
     return {name: target.with_suffix(suffix) for name, suffix in SUFFIXES.items() if chosen[name]}
+
+
+def warn_of_older_files(target: Path, report: Report, *, same_2d: bool = False) -> None:
+    """Warn of files next to a new result that vidpose wrote before it, probably for an earlier one.
+
+    They are not removed, since they may be wanted, and not written again, since their options are
+    unknown.
+
+    Args:
+        target: the result.
+        same_2d: files of 2D joints are still valid: the result was made from them, or lifted again.
+    """
+    from vidpose.export import exported_files
+    from vidpose.keypoints import mmpose, npz
+    from vidpose.utils.marks import holds_mark
+    from vidpose.video import is_ours
+    from vidpose.viewer.page import is_page
+
+    kinds: dict[str, Callable[[Path], bool]] = {".mp4": is_ours, ".html": is_page}
+    if not same_2d:
+        kinds |= {".2d.npz": npz.is_2d, ".mmpose.json": lambda path: holds_mark(path, mmpose.MARK)}
+    found = []
+    for suffix, ours in kinds.items():
+        path = target.with_suffix(suffix)
+        with suppress(OSError):  # not readable
+            if path.is_file() and ours(path):
+                found.append(path)
+    found += exported_files(target.with_suffix(""))
+    written = target.stat().st_mtime
+    older = [path.name for path in found if path.stat().st_mtime < written]
+    if older:
+        names = ", ".join(older[:MOST_NAMES])
+        more = f" and {len(older) - MOST_NAMES} more" if len(older) > MOST_NAMES else ""
+        report(
+            Warn(
+                f"{target} is new, and files next to it are older and may show an earlier result: "
+                f"{names}{more}; write them again, or delete them."
+            )
+        )
 
 
 def check_memory(

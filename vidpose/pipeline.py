@@ -21,7 +21,7 @@ from vidpose.events import FileWritten, Info, Report, Setup, Warn, ignore
 from vidpose.keypoints import mmpose, npz, write_2d, write_mmpose
 from vidpose.lifting.lifter import LiftedPoses, lift_poses, load_lifter_checkpoint, open_lifter
 from vidpose.options import ExportOptions, InferOptions, InputOptions
-from vidpose.outputs import check_memory, files_next_to, result_path
+from vidpose.outputs import check_memory, files_next_to, result_path, warn_of_older_files
 from vidpose.poses import (
     FASTEST_FPS,
     SLOWEST_FPS,
@@ -114,6 +114,8 @@ class Predictor:
                 report(Warn(self.lifter.batches.note))
             result = postprocess(lifted, self.options.postprocess, report)
             self._write(job, result, report, progress)
+            if job.target is not None:
+                warn_of_older_files(job.target, report, same_2d=again is not None)
             if cache is not None:
                 cache.remove()
         if cache is not None and job.target is not None:

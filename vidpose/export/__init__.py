@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -224,6 +225,16 @@ def check_before(stem: Path, options: ExportOptions, *, world: bool) -> None:
             check_replaceable(path, format.mark)
 
 
+def exported_files(stem: Path) -> list[Path]:
+    """Existing files that exports of a result wrote; see `export_files` for `stem`."""
+    found = []
+    for format in FORMATS.values():
+        there = _of_any_person(stem, format) if format.one_person else [_named(stem, format)]
+        with suppress(OSError):  # not readable
+            found += [path for path in there if path.is_file() and holds_mark(path, format.mark)]
+    return found
+
+
 def _named(stem: Path, format: Format, person: int | None = None) -> Path:
     mark = "" if person is None else f"_person{person}"
     return stem.with_name(f"{stem.name}{mark}{format.suffix}")
@@ -253,8 +264,8 @@ def _remove_stale(
         report: called with each file removed.
     """
     for path in sorted(_of_any_person(stem, format)):
-        number = path.name.removeprefix(f"{stem.name}_person").removesuffix(format.suffix)
-        if path in written or not number.isdecimal() or int(number) in kept:
+        number = _person_of(path, stem, format)
+        if path in written or int(number) in kept:
             continue
         if path.is_file() and not path.is_symlink() and holds_mark(path, format.mark):
             path.unlink()
@@ -263,7 +274,13 @@ def _remove_stale(
 
 def _of_any_person(stem: Path, format: Format) -> Iterator[Path]:
     """Existing files of any person."""
-    return stem.parent.glob(f"{glob.escape(stem.name)}_person*{format.suffix}")
+    for path in stem.parent.glob(f"{glob.escape(stem.name)}_person*{format.suffix}"):
+        if _person_of(path, stem, format).isdecimal():
+            yield path
+
+
+def _person_of(path: Path, stem: Path, format: Format) -> str:
+    return path.name.removeprefix(f"{stem.name}_person").removesuffix(format.suffix)
 
 
 def _placed(result: Pose3D, row: int) -> bool:

@@ -98,12 +98,16 @@ def check_target(path: Path) -> None:
     check_writable(path)
     if not path.exists():
         return
-    try:
-        ours = _format(path) == FORMAT_2D
-    except KeypointsError:
-        ours = False
-    if not ours:
+    if not is_2d(path):
         raise UsageError(f"{path} exists and is not a 2D file of vidpose; choose another -o.")
+
+
+def is_2d(path: Path) -> bool:
+    """Whether an .npz is a 2D file."""
+    try:
+        return _format(path) == FORMAT_2D
+    except KeypointsError:
+        return False
 
 
 def _format(path: Path) -> str:

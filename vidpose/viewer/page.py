@@ -116,7 +116,7 @@ def check_page(out: Path) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"-o {out}: give the name of the .html to write.")
     check_writable(out)
-    if out.exists() and not _is_ours(out):
+    if out.exists() and not is_page(out):
         raise UsageError(f"{out} exists and was not written by vidpose; choose another -o.")
 
 
@@ -257,7 +257,8 @@ def _warn_of_pauses(part: Pose3D, report: Report) -> None:
     )
 
 
-def _is_ours(path: Path) -> bool:
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that vidpose wrote."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return MARK in stream.read(4096)
