@@ -278,15 +278,19 @@ class _Session:
         return self._noted(frames)
 
     def _shots(self) -> Iterator[tuple[float, Shot]]:
-        """Yield the source's frames and their arrival times; a file at its own pace."""
+        """Yield the source's frames up to --end, and their arrival times; a file at its own pace."""
+        lasts_s = self.predictor.options.detector.end
         began_s: float | None = None
+        first_s = 0.0
         try:
             for shot in self.source.shots():
                 now_s = time.monotonic()
                 if began_s is None:
-                    began_s = now_s - shot.time_s
+                    first_s, began_s = shot.time_s, now_s - shot.time_s
                     # The recorded video begins at 0.
-                    self.first_frame_s = shot.time_s if self._video is None else 0.0
+                    self.first_frame_s = first_s if self._video is None else 0.0
+                if lasts_s and shot.time_s - first_s >= lasts_s:
+                    return
                 if self.source.recorded and self.options.realtime:
                     self._end_now.wait(max(0.0, began_s + shot.time_s - now_s))
                 if self._end_now.is_set():
@@ -297,12 +301,9 @@ class _Session:
 
     def _taken(self, shots: Iterator[tuple[float, Shot]]) -> Iterator[Frame]:
         """Yield the frames that were not dropped."""
-        lasts_s = self.predictor.options.detector.end
-        first_s: float | None = None
         for came_s, shot in shots:
-            first_s = shot.time_s if first_s is None else first_s
             self.dropped = 0 if self._queue is None else self._queue.dropped
-            if self._end_now.is_set() or (lasts_s and shot.time_s - first_s >= lasts_s):
+            if self._end_now.is_set():
                 return
             self._came_s[shot.index] = came_s
             yield Frame(shot.index, shot.time_s, shot.picture(), 1 / self.source.fps)
