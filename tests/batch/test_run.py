@@ -153,6 +153,16 @@ def test_only_up_to_date_results_are_skipped(
     assert run(focal_px=80.0, flip=False) == ["failed", "done", "failed"]
 
 
+def test_one_folder_need_not_be_in_a_list(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    assert states(infer_many("clips", "out", weights=weights)) == ["done"] * 2
+    assert states(infer_many(Path("clips"), "out", weights=weights)) == ["skipped"] * 2
+    assert states(infer_many(iter(["clips"]), "out", weights=weights)) == ["skipped"] * 2
+
+
 def test_a_result_that_was_not_drawn_is_drawn(
     clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from vidpose.utils.tables import aligned
 
 
 def infer_many(
-    videos: list[str | Path],
+    videos: str | Path | Iterable[str | Path],
     out: str | Path,
     *,
     jobs: int = 1,
@@ -38,7 +38,8 @@ def infer_many(
     earlier batch found nobody; the first time that is a failure.
 
     Args:
-        videos: videos, folders, patterns or lists; see `vidpose.batch.find.find_videos`.
+        videos: videos, folders, patterns or lists, or one of them; see
+            `vidpose.batch.find.find_videos`.
         out: folder for the results.
         jobs: number of videos at a time, each in its own process.
         ray: address of a Ray cluster that processes the videos, or "local" to start one here; it
@@ -66,7 +67,8 @@ def infer_many(
     if ray == "":
         raise UsageError("--ray: give the address of a cluster, or local.")
     chosen = InferOptions.of(**options)
-    found, _ = find_videos(videos, out)
+    # A string is iterable, too: as folders, `/` or `.` among its characters would be searched.
+    found, _ = find_videos([videos] if isinstance(videos, str | Path) else list(videos), out)
     if chosen.render.render:
         parse_view(chosen.render.view)
     if ray is None:  # the machines of a cluster may have other devices, packages and weights
