@@ -11,6 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
 from vidpose.detect.cache import cache_folder
 from vidpose.errors import NoPersonError, ResultFileError, VidposeError
 from vidpose.poses import ResultMetadata, read_meta
@@ -47,7 +49,7 @@ def read_record(target: Path) -> ResultMetadata | None:
         if obstacle(path, "") or path.stat().st_size > LARGEST_BYTES:
             return None
         with reading(path, ResultFileError, "is no record"):
-            meta = read_meta({"meta": path.read_text()})
+            meta = read_meta({"meta": np.array(path.read_text())})
             if meta.get("format") != FORMAT:
                 return None
             return ResultMetadata(meta, 0, whole("frames", meta.get("frames"), 0, MOST_FRAMES))

@@ -278,7 +278,7 @@ class _Session:
         return self._noted(frames)
 
     def _shots(self) -> Iterator[tuple[float, Shot]]:
-        """Yield the source's frames up to --end, and their arrival times; a file at its own pace."""
+        """Yield the frames up to --end and their arrival times; a file at its own pace."""
         lasts_s = self.predictor.options.detector.end
         began_s: float | None = None
         first_s = 0.0
