@@ -56,6 +56,7 @@ def test_eval(weights: list[str], asked: dict[str, Any], tmp_path: Path) -> None
         "keypoints": "gt",
         "test_subjects": None,
         "actions": None,
+        "train_subjects": (),
     }
     assert "Measuring best on h36m. Device: cpu (as given)." in result.output
     assert "16 joints (without Hip)" in result.output

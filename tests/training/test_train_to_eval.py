@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.dataset_files import make_checkpoint
 from vidpose.cli import main
 from vidpose.datasets.synthetic import write_synthetic
+from vidpose.models import save_checkpoint
+from vidpose.skeleton import MPI_INF_3DHP
 
 SIZES = ("--frames", "9", "--embed-dim", "8", "--depth", "1", "--batch", "128", "--lr", "4e-3")
 
@@ -50,6 +53,16 @@ def test_train_eval_compare(layout: str, tmp_path: Path) -> None:
     assert "best" in compared
     assert "last" in compared
     assert list((tmp_path / "both").glob("*.png"))
+
+
+def test_eval_needs_no_training_data(tmp_path: Path) -> None:
+    """Those of MPI-INF-3DHP are a large file of their own."""
+    write_synthetic(tmp_path, "mpi_inf_3dhp", seconds=0.2)
+    (tmp_path / "data_train_3dhp.npz").unlink()
+    weights = tmp_path / "tiny.safetensors"
+    save_checkpoint(weights, make_checkpoint(skeleton=MPI_INF_3DHP))
+    output = run(*("eval", "--dataset", "mpi_inf_3dhp", "--data", tmp_path), "--weights", weights)
+    assert "6 sequences" in output
 
 
 def test_missing_synthetic_data_are_generated(tmp_path: Path) -> None:

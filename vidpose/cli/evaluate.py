@@ -97,6 +97,8 @@ def evaluate(
     if len(names) > 1:
         options["plots"] = options["plots"] or Path("outputs/eval")
     choice = {key: options[key] for key in ("keypoints", "test_subjects", "actions")}
+    if dataset not in ("custom", "mocap"):
+        choice["train_subjects"] = ()  # their files are large, and may be missing
     compare(
         names,
         lambda: open_dataset(dataset, data or usual_data(dataset), **choice),
