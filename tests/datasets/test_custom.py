@@ -58,6 +58,18 @@ def test_files_of_one_subject_are_split(tmp_path: Path) -> None:
     assert [s.action for s in dataset.test] == ["3"]
 
 
+def test_files_with_the_same_names_are_several_takes(tmp_path: Path) -> None:
+    for i in range(3):
+        for camera in "ab":
+            write(tmp_path / f"{i}{camera}.npz", subject="me", action="walk", camera=camera)
+    write(tmp_path / "other.npz", subject="you", action="walk")
+    dataset = open_dataset("custom", tmp_path)
+    assert [s.name for s in dataset.train] == [
+        f"me/{action}/{camera}" for action in ("walk", "walk 2", "walk 3") for camera in "ab"
+    ]
+    assert [s.name for s in dataset.test] == ["you/walk/0"]
+
+
 def test_another_skeleton(tmp_path: Path) -> None:
     write(
         tmp_path / "a.npz",

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,11 @@ def open_custom(
     paths = sorted(folder.glob("*.npz"))
     if not paths:
         raise DataError(f"{folder} holds no .npz; see docs/datasets.md for what one must contain.")
-    read = [(path, *read_file(path)) for path in paths]
+    names: set[str] = set()
+    read = []
+    for path in paths:
+        skeleton, found = read_file(path)
+        read.append((path, skeleton, [_as_another_take(s, names) for s in found]))
     for path, skeleton, _ in read:
         if skeleton != read[0][1]:
             raise DataError(
@@ -102,6 +107,16 @@ def open_custom(
     }
     train, test = _split(folder, files, train_subjects, test_subjects)
     return Dataset(name="custom", keypoints=KEYPOINTS, skeleton=read[0][1], train=train, test=test)
+
+
+def _as_another_take(sequence: PoseSequence, names: set[str]) -> PoseSequence:
+    """Number the action if another file has the same subject, action and camera; add its name."""
+    action, number = sequence.action, 2
+    while sequence.name in names:
+        sequence = replace(sequence, action=f"{action} {number}")
+        number += 1
+    names.add(sequence.name)
+    return sequence
 
 
 def _split(
