@@ -65,6 +65,42 @@ def test_several_checkpoints_share_plots(evaluation: Evaluation, tmp_path: Path)
         plots.draw_all(tmp_path, [evaluation] * 8)
 
 
+def test_maps_of_an_earlier_run_are_removed(evaluation: Evaluation, tmp_path: Path) -> None:
+    plots.draw_all(tmp_path, [replace(evaluation, label=label) for label in "abc"])
+    (tmp_path / "joints_by_action_7.png").write_text("mine")
+    plots.draw_all(tmp_path, [evaluation])
+    assert {path.name for path in tmp_path.glob("joints_by*")} == {
+        "joints_by_action.png",
+        "joints_by_action_7.png",  # not a plot
+    }
+    plots.draw_all(tmp_path, [replace(evaluation, label=label) for label in "ab"])
+    assert not (tmp_path / "joints_by_action.png").exists()
+    assert (tmp_path / "joints_by_action_2.png").exists()
+
+
+def test_sequences_of_one_name_have_their_own_curves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Clips of motion capture may have the same name."""
+    dataset = make_dataset(make_sequence(seed=0), make_sequence(seed=1), name="mocap")
+    (found,) = evaluate(make_checkpoint(), dataset, flip=False)
+    drawn: list[float] = []
+    monkeypatch.setattr(
+        plots, "over_time", lambda axes, seconds, error, **style: drawn.append(error.mean())
+    )
+    plots.worst_sequences([found], tmp_path / "a.png")
+    means = [sequence.means["mpjpe_mm"].mean() for sequence in found.worst(2)]
+    assert means[0] > means[1] + 1
+    assert drawn == pytest.approx(means)
+
+
+def test_plots_of_synthetic_data_say_so(evaluation: Evaluation, tmp_path: Path) -> None:
+    real = plots.draw_all(tmp_path / "real", [evaluation])
+    synthetic = plots.draw_all(tmp_path / "other", [replace(evaluation, synthetic=True)])
+    for one, other in zip(real, synthetic, strict=True):
+        assert one.read_bytes() != other.read_bytes()
+
+
 def test_unusual_sequences_are_drawn(tmp_path: Path) -> None:
     """A single frame; invalid frames in between; too many actions for numbers in the heat map."""
     valid = np.ones(12, bool)

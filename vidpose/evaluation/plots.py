@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidpose.datasets.marks import SYNTHETIC
 from vidpose.errors import UsageError
 from vidpose.evaluation.evaluate import Evaluation
 from vidpose.evaluation.tables import CURVE_MM, WORST, mean_name
@@ -32,6 +33,8 @@ from vidpose.render.plots import (
     save,
     title,
 )
+from vidpose.utils.files import writing
+from vidpose.utils.marks import holds_mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 MAX_NUMBERED = 30
 """Heat maps with at most this many columns show their numbers."""
+PNG_MARK = b"Matplotlib"
+"""In every plot, see `holds_mark`."""
 
 
 def draw_all(
@@ -47,7 +52,8 @@ def draw_all(
     """Draw all plots of one or several checkpoints.
 
     Args:
-        folder: output folder, created if missing.
+        folder: output folder, created if missing. Maps by joint and action of an earlier run are
+            removed.
         evaluations: one for each checkpoint, on the same dataset.
         action: draw the errors by joint for this row of the table only.
 
@@ -65,7 +71,19 @@ def draw_all(
         drawn.append(joint_by_action(evaluation, folder / f"joints_by_action{number}.png"))
     drawn.append(worst_sequences(evaluations, folder / "worst_sequences.png"))
     drawn.append(cumulative(evaluations, folder / "cumulative.png"))
+    _remove_stale(folder, drawn)
     return drawn
+
+
+def _remove_stale(folder: Path, drawn: ListOf[Path]) -> None:
+    """Remove the maps of an earlier run on another number of checkpoints."""
+    numbers = ("", *(f"_{i + 1}" for i in range(MOST_SERIES)))
+    for path in (folder / f"joints_by_action{number}.png" for number in numbers):
+        if path in drawn or path.is_symlink() or not path.is_file():
+            continue
+        with writing(path):
+            if holds_mark(path, PNG_MARK):
+                path.unlink()
 
 
 def check_count(weights: int) -> None:
@@ -132,7 +150,8 @@ def worst_sequences(evaluations: ListOf[Evaluation], out: Path) -> Path:
     highest = 0.0
     for axes, sequence in zip(rows, worst, strict=True):
         for number, evaluation in enumerate(evaluations):
-            same = next(s for s in evaluation.sequences if s.name == sequence.name)
+            # By position, because names may occur more than once.
+            same = evaluation.sequences[evaluations[0].sequences.index(sequence)]
             error = same.mpjpe_mm.mean(axis=1)
             highest = max(highest, float(error.max()))
             over_time(axes, same.seconds, error, label=evaluation.label, **line_style(number))
@@ -169,7 +188,8 @@ def _about(evaluations: ListOf[Evaluation]) -> str:
     e = evaluations[0]
     flip = "flip averaging" if e.flip else "no flip averaging"
     weights = f"{e.label}, " if len(evaluations) == 1 else ""
-    return f"{weights}{e.dataset}, 2D joints {e.keypoints}, {flip}"
+    data = f"SYNTHETIC {e.dataset}" if e.synthetic and e.dataset != SYNTHETIC else e.dataset
+    return f"{weights}{data}, 2D joints {e.keypoints}, {flip}"
 
 
 def _legend_below(figure: Figure, axes: Axes, evaluations: ListOf[Evaluation]) -> None:
