@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.dataset_files import h36m_like, make_checkpoint, make_dataset, make_sequence
+from vidpose.datasets.h36m import ACTIONS
 from vidpose.evaluation import tables
 from vidpose.evaluation.evaluate import METRICS, Evaluation, evaluate
 from vidpose.evaluation.published import CPN
@@ -48,6 +49,12 @@ def test_table_by_action(both: tuple[Evaluation, ...]) -> None:
 def test_the_papers_numbers_are_next_to_ours_with_marks(both: tuple[Evaluation, ...]) -> None:
     text = tables.text(both, ["action"])
     assert line(text, "Walking")[7:] == ["31.8", "unverified", "24.5", "unverified"]
+    # Theirs is the mean of 15 actions, these are four.
+    assert len(line(text, "mean of actions ")) == 7
+    assert len(line(text, "all frames")) == 7
+    every = make_dataset(*(make_sequence(action=a, frames=2) for a in ACTIONS), keypoints=CPN)
+    whole = [replace(e, frames=81) for e in evaluate(make_checkpoint(), every)]
+    text = tables.text(whole, ["action"])
     assert line(text, "mean of actions ")[7:] == ["44.3", "read", "34.6", "unverified"]
     assert len(line(text, "all frames")) == 7
     printed = tables.literature(both[0])
@@ -62,8 +69,7 @@ def test_the_papers_numbers_are_next_to_ours_with_marks(both: tuple[Evaluation, 
 
 def test_mpi_inf_3dhp_names_the_protocol_of_each_figure() -> None:
     dataset = make_dataset(
-        make_sequence("TS1", "TS1"),
-        make_sequence("TS2", "TS2", frames=30),
+        *(make_sequence(f"TS{i}", f"TS{i}", frames=10 + i) for i in range(1, 7)),
         name="mpi_inf_3dhp",
         skeleton=MPI_INF_3DHP,
     )
@@ -73,6 +79,8 @@ def test_mpi_inf_3dhp_names_the_protocol_of_each_figure() -> None:
     text = tables.text(found, ["action"])
     # 77.1 was measured with another protocol, so it is not next to ours.
     assert line(text, "all frames ")[7:] == ["95.4", "read", "63.2", "read", "57.7", "read"]
+    some = [replace(e, sequences=e.sequences[:2]) for e in found]
+    assert len(line(tables.text(some, ["action"]), "all frames ")) == 7
     assert text.index("TS1") < text.index("TS2") < text.index("mean of subjects")
     printed = tables.literature(found[0])
     assert "the papers' own protocol, not this one" in printed
@@ -83,7 +91,7 @@ def test_humaneva_has_additional_means() -> None:
     dataset = make_dataset(
         *(
             make_sequence(f"Validate/S{s}", f"{action} 1 chunk0", joints=15)
-            for s in (1, 2)
+            for s in (1, 2, 3)
             for action in ("Walking", "Jog", "Box")
         ),
         name="humaneva",
@@ -94,6 +102,8 @@ def test_humaneva_has_additional_means() -> None:
     assert line(text, "S1 Walk")[7:] == ["16.3", "unverified", "14.4", "unverified"]
     assert line(text, "mean Walk and Jog")[7:] == ["21.6", "read", "20.1", "unverified"]
     assert len(line(text, "mean Box")) == 7
+    fewer = [replace(e, frames=43, sequences=e.sequences[:-3]) for e in found]
+    assert len(line(tables.text(fewer, ["action"]), "mean Walk and Jog")) == 7
     assert "2D joints unknown" in tables.literature(found[0])
 
 

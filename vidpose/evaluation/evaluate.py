@@ -124,10 +124,7 @@ class Evaluation:
     @cached_property
     def families(self) -> dict[str, list[str]]:
         """The additional rows of the table: each a name and the groups it averages."""
-        found = {
-            family: [g for g in self.groups if g.split(" ")[-1] in family.split(" and ")]
-            for family in self.protocol.families
-        }
+        found = {f: self.protocol.family(f, self.groups) for f in self.protocol.families}
         return {family: groups for family, groups in found.items() if groups}
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vidpose.datasets.choice import action_group
 from vidpose.datasets.dataset import Dataset, PoseSequence
 from vidpose.datasets.h36m import ACTIONS
+from vidpose.datasets.mpi_inf_3dhp import TEST
 from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
 
@@ -46,6 +47,10 @@ class Protocol:
     pck_joints: Callable[[Skeleton, int], bool] = lambda skeleton, joint: True
     """Whether PCK and AUC average a joint."""
 
+    def family(self, name: str, groups: Iterable[str]) -> list[str]:
+        """Return the groups that one of `families` averages."""
+        return [group for group in groups if group.split(" ")[-1] in name.split(" and ")]
+
 
 def _action(sequence: PoseSequence) -> str:
     return action_group(sequence.action)
@@ -75,6 +80,7 @@ MPI = Protocol(
     groups_are="subject",
     zero_root=True,
     mean_of_groups=False,
+    order=TEST,
     pck_joints=_is_one_of_14,
 )
 HUMANEVA = Protocol(

@@ -213,12 +213,13 @@ def _groups(evaluations: ListOf[Evaluation]) -> str:
         rows.append([name, _frames(e, name), *_cells(_values(e, name)), *theirs])
     rows.append([])
     for name, groups in e.families.items():
-        theirs = [marked(n.value, n.mark) if n.of == name else "" for n in paper]
+        whole = _has_all_rows(e, name)
+        theirs = [marked(n.value, n.mark) if whole and n.of == name else "" for n in paper]
         frames = sum(_frames(e, group) for group in groups)
         rows.append([f"mean {name}", frames, *_cells(_family(e, name)), *theirs])
     means = (True, e.by_group, mean_of_groups(e)), (False, e.pooled, "all frames")
     for of_groups, mean, name in means:
-        is_headline = of_groups == e.protocol.mean_of_groups
+        is_headline = of_groups == e.protocol.mean_of_groups and _has_all_rows(e)
         theirs = [marked(n.value, n.mark) if is_headline and n.of is None else "" for n in paper]
         rows.append([name, e.scored_frames, *_cells(e.all_metrics(mean)), *theirs])
     for other in evaluations[1:]:
@@ -232,6 +233,12 @@ def _groups(evaluations: ListOf[Evaluation]) -> str:
             f"{high:.1f} (bootstrap over takes)"
         )
     return table
+
+
+def _has_all_rows(e: Evaluation, family: str | None = None) -> bool:
+    """Whether all rows are there that papers average, so that a mean compares with theirs."""
+    rows = e.protocol.order if family is None else e.protocol.family(family, e.protocol.order)
+    return set(rows) <= set(e.groups)
 
 
 def _joints(e: Evaluation) -> str:
