@@ -67,6 +67,7 @@ def test_files_of_an_earlier_result_are_named(
     exports = ["a.csv", "a.angles.csv", "a_person1.trc"]
     found = ["a.mp4", "a.html", "a.2d.npz", "a.mmpose.json", *exports]
     content = {name: (folder / name).read_bytes() for name in found}
+    assert older(infer, video) == [""]  # the same result
     assert older(infer, video, flip=False) == found
     assert content == {name: (folder / name).read_bytes() for name in found}
     assert older(infer, video, relift=True, render=True) == ["a.html", *exports]
@@ -78,3 +79,8 @@ def test_files_of_an_earlier_result_are_named(
     for name in ("a.csv", "a.html", "a.mmpose.json", "a_person1.trc", "a_personal.trc"):
         (folder / name).write_text("mine")
     assert older(infer, video) == [""]
+    # Nor is the source, if it is an export.
+    (folder / "a.csv").unlink()
+    infer(video, folder, weights=weights, export="csv,json")
+    (folder / "a.npz").unlink()
+    assert older(lift_file, folder / "a.json", fps=10.0) == ["a.csv"]

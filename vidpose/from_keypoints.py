@@ -17,7 +17,7 @@ from vidpose.keypoints import read_keypoints
 from vidpose.lifting.lifter import lift_poses, open_lifter
 from vidpose.options import LiftOptions, PostprocessOptions, as_json, check_names
 from vidpose.outputs import lifted_path, warn_of_older_files
-from vidpose.poses import Pose3D, save, seen_joints
+from vidpose.poses import Pose3D, read_metadata, save, seen_joints
 from vidpose.postprocess import postprocess
 from vidpose.postprocess.refinement import refine_track
 from vidpose.provenance import (
@@ -115,8 +115,9 @@ def lift_file(
         report(Warn(lifter.batches.note))
     result = postprocess(with_lifting_metadata(lifted, meta, lifter, lift, after), after, report)
     if target is not None:
+        earlier = read_metadata(target)
         save(result, target)
-        warn_of_older_files(target, report, same_2d=True)
+        warn_of_older_files(target, earlier, report, same_2d=True)
     return result
 
 

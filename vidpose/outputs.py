@@ -17,6 +17,7 @@ from vidpose.events import Report, Warn
 if TYPE_CHECKING:
     from vidpose.detect.cache import DetectionCache
     from vidpose.options import InferOptions
+    from vidpose.poses import ResultMetadata
 
 SUFFIXES = {
     "save_2d": ".2d.npz",
@@ -66,22 +67,30 @@ def files_next_to(target: Path, options: InferOptions) -> dict[str, Path]:
     return {name: target.with_suffix(suffix) for name, suffix in SUFFIXES.items() if chosen[name]}
 
 
-def warn_of_older_files(target: Path, report: Report, *, same_2d: bool = False) -> None:
+def warn_of_older_files(
+    target: Path, before: ResultMetadata | None, report: Report, *, same_2d: bool = False
+) -> None:
     """Warn of files next to a new result that vidpose wrote before it, probably for an earlier one.
 
     They are not removed, since they may be wanted, and not written again, since their options are
-    unknown.
+    unknown. There is no warning if the new result is the same as the earlier one.
 
     Args:
         target: the result.
+        before: metadata of the earlier result, if there was one.
+        report: called with the warning.
         same_2d: files of 2D joints are still valid: the result was made from them, or lifted again.
     """
     from vidpose.export import exported_files
     from vidpose.keypoints import mmpose, npz
+    from vidpose.poses import read_metadata, section
     from vidpose.utils.marks import holds_mark
     from vidpose.video import is_ours
     from vidpose.viewer.page import is_page
 
+    now = read_metadata(target)
+    if now is None or (before is not None and before.meta == now.meta):
+        return
     kinds: dict[str, Callable[[Path], bool]] = {".mp4": is_ours, ".html": is_page}
     if not same_2d:
         kinds |= {".2d.npz": npz.is_2d, ".mmpose.json": lambda path: holds_mark(path, mmpose.MARK)}
@@ -92,8 +101,14 @@ def warn_of_older_files(target: Path, report: Report, *, same_2d: bool = False) 
             if path.is_file() and ours(path):
                 found.append(path)
     found += exported_files(target.with_suffix(""))
+    # An export can be lifted.
+    source = section(now.meta, "keypoints").get("path")
     written = target.stat().st_mtime
-    older = [path.name for path in found if path.stat().st_mtime < written]
+    older = [
+        path.name
+        for path in found
+        if path.stat().st_mtime < written and str(path.resolve()) != source
+    ]
     if older:
         names = ", ".join(older[:MOST_NAMES])
         more = f" and {len(older) - MOST_NAMES} more" if len(older) > MOST_NAMES else ""

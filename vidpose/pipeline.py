@@ -113,9 +113,10 @@ class Predictor:
             if self.lifter.batches.note:
                 report(Warn(self.lifter.batches.note))
             result = postprocess(lifted, self.options.postprocess, report)
+            before = None if job.target is None else read_metadata(job.target)
             self._write(job, result, report, progress)
             if job.target is not None:
-                warn_of_older_files(job.target, report, same_2d=again is not None)
+                warn_of_older_files(job.target, before, report, same_2d=again is not None)
             if cache is not None:
                 cache.remove()
         if cache is not None and job.target is not None:
