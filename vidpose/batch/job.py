@@ -45,7 +45,8 @@ class Outcome:
 
     video: Path
     target: Path
-    """The result file. There is none if the video failed, or was skipped with 0 people."""
+    """The result file. A video that failed, or was skipped with 0 people, has none; a file there is
+    of an earlier run."""
     state: State
     reason: str = ""
     """Why it failed, one sentence; or why it was skipped, if it has no result."""
