@@ -15,7 +15,7 @@ from vidpose.video import VideoReader
 
 @pytest.fixture(scope="session")
 def folder(demo_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three clips of six frames, and a file that is no video."""
+    """Three clips of six frames, a file that is no video, and two files with the same stem."""
     folder = tmp_path_factory.mktemp("videos")
     with VideoReader(demo_video, 2.0, 3.0) as reader:
         frames = list(islice(reader, 18))
@@ -28,6 +28,8 @@ def folder(demo_video: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
             container.mux(stream.encode(None))
     (folder / "c.mkv").write_text("no video")
+    for name in ("e.mov", "e.mp4"):
+        (folder / name).touch()
     return folder
 
 

@@ -24,7 +24,7 @@ def run(*arguments: Any) -> Result:
 def check_many_at_a_time(
     way: tuple[Any, ...], folder: Path, alone: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The same results as one by one, and one failure."""
+    """The same results as one by one, and failures: no video, and two videos of one result."""
     weights = tiny_weights(tmp_path / "tiny.safetensors")
     out = tmp_path / "out"
     command = (folder, "-o", out, "--weights", weights, *way)
@@ -33,9 +33,10 @@ def check_many_at_a_time(
     lines = result.stdout.splitlines()
     assert lines[0].startswith("Detector: MediaPipe")
     assert sum(line.startswith("Detector: ") for line in lines) == 1
-    assert lines[-1] == "3 done, 0 skipped, 1 failed"
+    assert lines[-1] == "3 done, 0 skipped, 3 failed"
     assert "c.mkv is not a video" in result.stderr
-    assert "1 of 4 videos failed" in result.stderr
+    assert f"would be written to the same {out / 'e.npz'};" in result.stderr
+    assert "3 of 6 videos failed" in result.stderr
     assert sorted(path.name for path in out.iterdir()) == ["a.npz", "b.npz", "d.npz"]
     for name, joints in alone.items():
         found = vidpose.load(out / f"{name}.npz").joints_3d
@@ -43,7 +44,7 @@ def check_many_at_a_time(
 
     again = run(*command)
     assert again.exit_code == 1
-    assert again.stdout.splitlines()[-1] == "0 done, 3 skipped, 1 failed"
+    assert again.stdout.splitlines()[-1] == "0 done, 3 skipped, 3 failed"
 
 
 class Deadly(Job):

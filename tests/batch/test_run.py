@@ -21,7 +21,7 @@ from vidpose.batch.processes import run_in_processes
 from vidpose.batch.run import _with_video, infer_many, table
 from vidpose.detect.cache import DetectionCache
 from vidpose.errors import UsageError, WeightsError
-from vidpose.events import Event, Info, Warn
+from vidpose.events import Event, Failure, Info, Warn
 from vidpose.keypoints import npz
 from vidpose.options import InferOptions
 from vidpose.poses import load
@@ -88,7 +88,6 @@ def test_folders_patterns_and_lists(
             "x.txt",
             "none of its paths exist, such as hello;",
         ),
-        (lambda path: path.write_text("x.txt\nb/x.txt"), "x.txt", "would be written to out/x"),
     ],
 )
 def test_sources_without_videos(
@@ -106,6 +105,51 @@ def test_sources_without_videos(
 
 def states(outcomes: list[Outcome]) -> list[str]:
     return [outcome.state for outcome in outcomes]
+
+
+def test_one_result_file_for_several_videos(clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mine\.npz: 2 videos need a folder"):
+        infer_many([clips], tmp_path / "mine.npz")
+
+
+def test_videos_of_one_result_fail_and_the_others_are_processed(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    (before,) = infer_many(["clips/a.mp4"], "out", weights=weights)
+    written = before.target.read_bytes()
+    make_clip(tmp_path / "clips" / "a.mov", frames=7)
+    said = list[Event]()
+    outcomes = infer_many(["clips"], "out", weights=weights, redo=True, report=said.append)
+    todo = "would be written to the same out/a.npz; rename one of them, or run them separately"
+    reasons = [
+        f"clips/a.mov: clips/a.mp4 {todo}, each with its own -o.",
+        f"clips/a.mp4: clips/a.mov {todo}, each with its own -o.",
+    ]
+    assert states(outcomes) == ["failed", "failed", "done"]
+    assert [outcome.reason for outcome in outcomes] == [*reasons, ""]
+    assert [event for event in said if isinstance(event, Failure)] == [*map(Failure, reasons)]
+    assert before.target.read_bytes() == written
+    assert outcomes[2].target == Path("out/sub/b.npz")
+    assert load("out/sub/b.npz").frames == 6
+    # Without any other video no process is started.
+    assert states(infer_many(["clips/a.*"], "out", weights=weights, jobs=2)) == ["failed"] * 2
+
+
+def test_a_file_in_the_way_of_one_overlay_video_does_not_stop_the_others(
+    clips: Path, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_fake_detector(monkeypatch)
+    (out := tmp_path / "out").mkdir()
+    for name in ("a.mp4", "a.html"):
+        (out / name).write_text("mine")
+    result = run(clips, "-o", out, "--weights", weights, "--render", "--view-html")
+    assert result.exit_code == 1, result.output
+    assert result.stdout.splitlines()[-1] == "1 done, 0 skipped, 1 failed"
+    assert "exists and was not written by vidpose; choose another -o." in result.stderr
+    assert (out / "a.mp4").read_text() == (out / "a.html").read_text() == "mine"
+    assert sorted(path.name for path in (out / "sub").iterdir()) == ["b.html", "b.mp4", "b.npz"]
 
 
 def test_a_warning_names_its_video_once() -> None:

@@ -210,8 +210,8 @@ def test_rendering_without_the_video(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("infer", "a/x.mp4", "b/x.mp4"), "b/x.mp4: both would be written to outputs/x.npz"),
         (("infer", "x.mov", "-o", "x.mp4"), "give a folder"),
+        (("infer", "x.mp4", "y.mp4", "-o", "z.npz"), "2 videos need a folder"),
         (("infer", "x.mp4", "--render", "--view", "behind"), "behind"),
         (("infer", "x.mp4", "--view", "side"), "--view needs --render"),
         (("infer", "x.mp4", "--ray", ""), "--ray: give the address of a cluster"),

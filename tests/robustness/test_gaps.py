@@ -164,7 +164,7 @@ def test_a_folder_of_pictures_is_worked_on(
     assert "give their frame rate with --fps" in done.output
     many = [*command, "--fps", "20", "--jobs", "1"]
     done = CliRunner().invoke(main, [*many, str(pictures(_inside(tmp_path)))])
-    assert done.exit_code == 2  # two of one name
+    assert done.exit_code == 1  # two of one name
 
 
 @pytest.mark.parametrize("fps", [0.01, 60.0])

@@ -29,10 +29,11 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
 
     Returns:
         (video, result file) pairs, those of folders and patterns sorted by name; and whether any
-        of them came from a folder, pattern or list.
+        of them came from a folder, pattern or list. For result files of several videos see
+        `shared_results`.
 
     Raises:
-        UsageError: there is no video, or two results would have the same name.
+        UsageError: there is no video, or `out` is a single result file for several videos.
     """
     out = Path(out)
     found: dict[Path, Path] = {}
@@ -57,15 +58,34 @@ def find_videos(sources: list[str | Path], out: str | Path) -> tuple[list[tuple[
                 found[video] = result_path(video, out)
         else:
             found[source] = result_path(source, out)
-    videos_of: dict[Path, Path] = {}
-    for video, target in found.items():
-        other = videos_of.setdefault(target, video)
-        if other != video:
-            raise UsageError(
-                f"{other} and {video}: both would be written to {target}; run them separately, "
-                "each with its own -o."
-            )
+    if out.suffix == ".npz" and len(found) > 1:
+        raise UsageError(f"-o {out}: {len(found)} videos need a folder; give its name.")
     return list(found.items()), looked
+
+
+def shared_results(found: list[tuple[Path, Path]]) -> dict[Path, str]:
+    """Find the videos whose result file is also that of another video, such as `a.mov` and `a.mp4`.
+
+    Args:
+        found: see `find_videos`.
+
+    Returns:
+        Each of these videos, with one sentence that says what to do.
+    """
+    videos_of: dict[Path, list[Path]] = {}
+    for video, target in found:
+        videos_of.setdefault(target, []).append(video)
+    return {
+        video: f"{video}: {_other(videos, video)} would be written to the same {target}; rename "
+        "one of them, or run them separately, each with its own -o."
+        for target, videos in videos_of.items()
+        if len(videos) > 1
+        for video in videos
+    }
+
+
+def _other(videos: list[Path], video: Path) -> Path:
+    return videos[1] if video == videos[0] else videos[0]
 
 
 def _folders_of_pictures(folder: Path) -> list[Path]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from vidpose.batch.find import find_videos
+from vidpose.batch.find import find_videos, shared_results
 from vidpose.batch.job import Job, Outcome, Worker
 from vidpose.errors import UsageError
 from vidpose.events import Event, Failure, Info, Report, Setup, Warn, ignore
@@ -35,7 +36,8 @@ def infer_many(
 
     Videos that are done are skipped: those with a result of the same video (by its SHA-256), made
     with the same detector, weights, options and version of vidpose. So are videos in which an
-    earlier batch found nobody; the first time that is a failure.
+    earlier batch found nobody; the first time that is a failure. Videos that would be written to
+    the same result file fail before any work, such as `a.mov` and `a.mp4` of one folder.
 
     Args:
         videos: videos, folders, patterns or lists, or one of them; see
@@ -56,8 +58,8 @@ def infer_many(
         The outcome of every video, in their order.
 
     Raises:
-        UsageError: there is no video, two results would have the same name, or an option is
-            invalid.
+        UsageError: there is no video, `out` is a single result file for several videos, or an
+            option is invalid.
         MissingDependencyError: Ray, or what the detector or an export needs, is not installed.
         WeightsError: weights are missing or cannot be used. On a Ray cluster, packages, weights
             and devices are those of its machines; what is missing there is a video's failure.
@@ -73,9 +75,15 @@ def infer_many(
         parse_view(chosen.render.view)
     if ray is None:  # the machines of a cluster may have other devices, packages and weights
         check_setup(chosen, relift=relift)
-    tasks = [Job(video, target, chosen, redo, relift) for video, target in found]
+    shared = shared_results(found)
+    tasks = [
+        Job(video, target, chosen, redo, relift) for video, target in found if video not in shared
+    ]
     report = _once(report)
-    if ray is not None:
+    outcomes: Iterator[Outcome]
+    if not tasks:
+        outcomes = iter(())
+    elif ray is not None:
         from vidpose.batch.on_ray import run_on_ray
 
         outcomes = run_on_ray(tasks, ray)
@@ -85,9 +93,14 @@ def infer_many(
         outcomes = run_in_processes(tasks, min(jobs, len(tasks)))
     else:
         outcomes = _one_by_one(tasks, report, progress)
+    refused = (
+        Outcome(video, target, "failed", reason=shared[video])
+        for video, target in found
+        if video in shared
+    )
     ended: dict[Path, Outcome] = {}
-    for outcome in videos_progress(outcomes, len(tasks), "videos"):
-        ended[outcome.target] = outcome
+    for outcome in videos_progress(chain(refused, outcomes), len(found), "videos"):
+        ended[outcome.video] = outcome
         if ray is not None or jobs > 1:
             for event in outcome.events:
                 report(_with_video(event, outcome.video))
@@ -98,7 +111,7 @@ def infer_many(
         elif outcome.state == "skipped":
             made = f"it was already made from {outcome.video} with these options"
             report(Info(f"{outcome.target}: skipped; {made}."))
-    return [ended[task.target] for task in tasks]
+    return [ended[video] for video, _ in found]
 
 
 def _one_by_one(tasks: list[Job], report: Report, progress: Progress) -> Iterator[Outcome]:

@@ -96,16 +96,9 @@ def infer(
     from vidpose.batch.run import infer_many, table
     from vidpose.pipeline import infer
     from vidpose.postprocess.quality import quality_text
-    from vidpose.render import check_out, parse_view
-    from vidpose.viewer.page import check_page
+    from vidpose.render import parse_view
 
     parse_view(options["view"])
-    if options["render"]:
-        for _, target in found:
-            check_out(target.with_suffix(".mp4"))
-    if options["view_html"]:
-        for _, target in found:
-            check_page(target.with_suffix(".html"))
     if only_one:
         result = infer(*found[0], relift=relift, report=say, progress=bar("frames"), **options)
         click.echo(quality_text(result.meta["trust"]))
