@@ -156,6 +156,8 @@ def test_stream_again_starts_afresh(weights: Path, monkeypatch: pytest.MonkeyPat
     [
         ([(np.zeros((4, 4), np.uint8), 0.0)], r"frame 0: give \(H, W, 3\) RGB uint8"),
         ([(np.zeros((4, 4, 3), np.float32), 0.0)], "frame 0: give"),
+        ([(np.zeros((0, 4, 3), np.uint8), 0.0)], r"frame 0: give .* not uint8 \(0, 4, 3\)"),
+        ([([[[0, 0, 0]]], 0.0)], "frame 0: give an array .* not a list"),
         (
             [(np.zeros((4, 4, 3), np.uint8), 0.0), (np.zeros((4, 6, 3), np.uint8), 1.0)],
             "frame 1 is 6x4, not 4x4",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,8 +180,12 @@ def _checked(
 ) -> Iterator[Frame]:
     """Check and number the frames; store their size in `size`."""
     last_s = -np.inf
+    image: Any
     for index, (image, time_s) in enumerate(frames):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        if not isinstance(image, np.ndarray):
+            kind = type(image).__name__
+            raise UsageError(f"frame {index}: give an array (H, W, 3) RGB uint8, not a {kind}.")
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise UsageError(
                 f"frame {index}: give (H, W, 3) RGB uint8, not {image.dtype} {image.shape}."
             )
