@@ -60,6 +60,20 @@ def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
         vidpose.lift(pixels, (640, 480), 30, weights="nonsense")
 
 
+@pytest.mark.parametrize("size", [(0, 480), (-640, 480), (640, 480, 3), 640, (float("inf"), 480)])
+def test_public_lift_of_a_frame_that_has_no_size(size: Any) -> None:
+    with pytest.raises(ValueError, match="frame_size: expected width and height in pixels"):
+        vidpose.lift(track(12)[0], size, 30)
+
+
+def test_public_lift_of_fractions_of_the_image() -> None:
+    parts = track(12)[0] / [640, 480]
+    parts[3, 4], scores = 1e6, np.ones((12, 17))
+    scores[3, 4] = 0  # a missing joint says nothing of the others
+    with pytest.raises(ValueError, match="keypoints_2d: expected pixels, got numbers up to 0"):
+        vidpose.lift(parts, (640, 480), 30, scores=scores)
+
+
 def test_rate_and_size_from_numpy(checkpoint: Checkpoint, tmp_path: Path) -> None:
     weights, path = tmp_path / "w.safetensors", tmp_path / "joints.npy"
     save_checkpoint(weights, checkpoint)

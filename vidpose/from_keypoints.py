@@ -14,6 +14,7 @@ from vidpose.camera import assumed_focal_px, pixels_to_rays
 from vidpose.errors import UsageError
 from vidpose.events import Report, Setup, Warn, ignore
 from vidpose.keypoints import read_keypoints
+from vidpose.keypoints.assemble import SMALLEST_PX
 from vidpose.lifting.lifter import lift_poses, open_lifter
 from vidpose.options import LiftOptions, PostprocessOptions, as_json, check_names
 from vidpose.outputs import lifted_path, warn_of_older_files
@@ -154,10 +155,14 @@ def lift(
         (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
 
     Raises:
-        ValueError: an array has the wrong shape, a number is not positive, or no joint is known.
+        ValueError: an array has the wrong shape, a number is not positive, no joint is known, or
+            the joints are fractions of the image instead of pixels.
         VidposeError: the weights, the device or the precision cannot be used.
     """
     keypoints_2d = np.asarray(keypoints_2d, dtype=np.float64)
+    sides = np.asarray(frame_size, dtype=np.float64)
+    if sides.shape != (2,) or not ((sides > 0) & np.isfinite(sides)).all():
+        raise ValueError(f"frame_size: expected width and height in pixels, got {frame_size}")
     if focal_px is None:
         focal_px = assumed_focal_px(frame_size)
     if keypoints_2d.ndim != 3 or keypoints_2d.shape[1:] != (17, 2) or not len(keypoints_2d):
@@ -169,6 +174,12 @@ def lift(
     if scores.shape != keypoints_2d.shape[:2]:
         raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
     seen = seen_joints(keypoints_2d, scores)
+    known = seen[np.isfinite(seen)]
+    if known.size and np.abs(known).max() <= SMALLEST_PX:
+        raise ValueError(
+            f"keypoints_2d: expected pixels, got numbers up to {np.abs(known).max():.4g}; multiply "
+            "fractions of the image by its width and height"
+        )
     lifter = open_lifter(LiftOptions(weights=weights, device=device, precision=precision))
     timestamps = np.arange(len(seen)) / fps
     joints = lifter(seen, timestamps, frame_size, focal_px).joints

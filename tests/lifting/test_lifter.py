@@ -231,7 +231,7 @@ def test_weights_for_another_skeleton_are_rejected(checkpoint: Checkpoint, tmp_p
     other = Checkpoint(model=checkpoint.model, normalisation="person", fps=30, skeleton="coco17")
     save_checkpoint(path, other)
     with pytest.raises(UsageError, match="is for the skeleton coco17"):
-        vidpose.lift(np.zeros((3, 17, 2)), (640, 480), 30, weights=path, device="cpu")
+        vidpose.lift(track(3)[0], (640, 480), 30, weights=path, device="cpu")
 
 
 def test_a_frame_in_the_middle_of_its_window_is_lifted_as_in_the_whole_track(
