@@ -81,6 +81,10 @@ def test_numpys_values_become_json(horizon: Any, expected: Any) -> None:
         ({"world": True, "camera_roll": 3.0}, "--camera-roll goes with --camera-pitch"),
         ({"height_cm": {}}, "--height-cm: give a height"),
         ({"height_cm": 1.8}, "--height-cm 1.8: give centimetres"),
+        ({"height_cm": "178"}, "--height-cm 178: give a number"),
+        ({"world": "no"}, "--world 'no': give True or False"),
+        ({"half": "none"}, "--half 'none': give True or False"),
+        ({"export": ["csv", "glb"]}, r"--export \['csv', 'glb'\]: give one text, as in 'csv,glb'"),
         ({"height_cm": {"1": 178}}, "--height-cm: person ids are whole numbers, not '1'"),
     ],
 )

@@ -135,6 +135,9 @@ class Options:
                 continue
             if about.choices and value not in about.choices:
                 raise UsageError(f"{flag(name)} {value}: choose {', '.join(about.choices)}.")
+            if about.kind is bool and value not in (True, False, getattr(type(self), name)):
+                # A text such as "no" would count as True.
+                raise UsageError(f"{flag(name)} {value!r:.40}: give True or False.")
             if about.kind in (int, float):
                 check_number(name, value, about.kind, about.minimum, about.maximum)
 
@@ -491,6 +494,7 @@ def check_heights(height_cm: Heights) -> None:
         if not isinstance(name, Integral):
             raise UsageError(f"--height-cm: person ids are whole numbers, not {name!r:.40}.")
     for height in heights:
+        check_number("height_cm", height)
         if not SMALLEST_CM <= height <= TALLEST_CM:
             raise UsageError(
                 f"--height-cm {height:g}: give centimetres, from {SMALLEST_CM:g} to "
@@ -610,6 +614,8 @@ class ExportOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.export, str | None):
+            raise UsageError(f"--export {self.export!r:.40}: give one text, as in 'csv,glb'.")
         if self.export is not None:
             parse_formats(self.export)
 
