@@ -54,8 +54,9 @@ def test_public_lift(checkpoint: Checkpoint, tmp_path: Path) -> None:
     assert np.abs(again - joints).max() < 0.2
     with pytest.raises(ValueError, match=r"expected \(T, 17, 2\)"):
         vidpose.lift(np.zeros((12, 16, 2)), (640, 480), 30, weights=path)
-    with pytest.raises(ValueError, match="fps"):
-        vidpose.lift(pixels, (640, 480), 0, weights=path)
+    for fps in (0, 1e9, float("nan")):
+        with pytest.raises(ValueError, match=r"fps: expected a number from 0\.1 to 10000"):
+            vidpose.lift(pixels, (640, 480), fps, weights=path)
     with pytest.raises(WeightsError, match="nonsense does not exist"):
         vidpose.lift(pixels, (640, 480), 30, weights="nonsense")
 

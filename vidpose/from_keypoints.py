@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidpose.camera import assumed_focal_px, pixels_to_rays
 from vidpose.errors import UsageError
 from vidpose.events import Report, Setup, Warn, ignore
-from vidpose.keypoints import read_keypoints
+from vidpose.keypoints import FASTEST_FPS, SLOWEST_FPS, read_keypoints
 from vidpose.keypoints.assemble import SMALLEST_PX
 from vidpose.lifting.lifter import lift_poses, open_lifter
 from vidpose.options import LiftOptions, PostprocessOptions, as_json, check_names
@@ -31,6 +31,7 @@ from vidpose.provenance import (
 from vidpose.utils.devices import choose_device
 from vidpose.utils.files import check_writable
 from vidpose.utils.gaps import gaps_sentence
+from vidpose.utils.outside import number
 from vidpose.utils.progress import Progress, silent
 
 
@@ -142,7 +143,7 @@ def lift(
     Args:
         keypoints_2d: (T, 17, 2) pixels, h36m17 order; NaN = missing.
         frame_size: width and height in pixels.
-        fps: frames per second.
+        fps: frames per second, 0.1 to 10,000.
         scores: (T, 17) confidence, 0 to 1; joints at 0 count as missing.
         weights: name of weights that come with vidpose, or a checkpoint's path.
         device: auto, cpu or cuda.
@@ -155,7 +156,7 @@ def lift(
         (T, 17, 3) metres, camera frame (x right, y down, z away from the camera), root at 0.
 
     Raises:
-        ValueError: an array has the wrong shape, a number is not positive, no joint is known, or
+        ValueError: an array has the wrong shape, a number is out of range, no joint is known, or
             the joints are fractions of the image instead of pixels.
         VidposeError: the weights, the device or the precision cannot be used.
     """
@@ -167,9 +168,9 @@ def lift(
         focal_px = assumed_focal_px(frame_size)
     if keypoints_2d.ndim != 3 or keypoints_2d.shape[1:] != (17, 2) or not len(keypoints_2d):
         raise ValueError(f"keypoints_2d: expected (T, 17, 2), got {keypoints_2d.shape}")
-    for name, value in (("fps", fps), ("focal_px", focal_px)):
-        if not 0 < value < np.inf:
-            raise ValueError(f"{name}: expected a positive number, got {value}")
+    fps = number("fps", fps, SLOWEST_FPS, FASTEST_FPS)
+    if not 0 < focal_px < np.inf:
+        raise ValueError(f"focal_px: expected a positive number, got {focal_px}")
     scores = np.ones(keypoints_2d.shape[:2]) if scores is None else np.asarray(scores)
     if scores.shape != keypoints_2d.shape[:2]:
         raise ValueError(f"scores: expected (T, 17), got {scores.shape}")
