@@ -52,7 +52,9 @@ def test_the_papers_numbers_are_next_to_ours_with_marks(both: tuple[Evaluation, 
     # Theirs is the mean of 15 actions, these are four.
     assert len(line(text, "mean of actions ")) == 7
     assert len(line(text, "all frames")) == 7
-    every = make_dataset(*(make_sequence(action=a, frames=2) for a in ACTIONS), keypoints=CPN)
+    every = make_dataset(
+        *(make_sequence(s, a, frames=2) for s in ("S9", "S11") for a in ACTIONS), keypoints=CPN
+    )
     whole = [replace(e, frames=81) for e in evaluate(make_checkpoint(), every)]
     text = tables.text(whole, ["action"])
     assert line(text, "mean of actions ")[7:] == ["44.3", "read", "34.6", "unverified"]
@@ -65,6 +67,32 @@ def test_the_papers_numbers_are_next_to_ours_with_marks(both: tuple[Evaluation, 
     assert "unverified" not in tables.text([fewer], ["action"])
     assert tables.literature(fewer).startswith("Published figures are means over all joints")
     assert tables.literature(replace(both[0], dataset="mocap")) == ""
+
+
+@pytest.mark.parametrize("subjects", [("S9",), ("S9", "S11", "S1")])
+def test_the_papers_numbers_are_only_next_to_their_subjects(subjects: tuple[str, ...]) -> None:
+    dataset = make_dataset(
+        *(make_sequence(s, a, frames=2) for s in subjects for a in ACTIONS), keypoints=CPN
+    )
+    found = [replace(e, frames=81) for e in evaluate(make_checkpoint(), dataset)]
+    text = tables.text(found, ["action"])
+    assert "mean of actions" in text
+    assert "44.3" not in text
+    assert "unverified" not in text
+    assert tables.literature(found[0]) == (
+        "Published figures are for the test subjects S9, S11, so they are not shown."
+    )
+
+
+def test_a_row_of_one_subject_needs_no_others() -> None:
+    def text(subject: str) -> str:
+        sequence = make_sequence(subject, "Walking 1 chunk0", joints=15)
+        dataset = make_dataset(sequence, name="humaneva", skeleton=HUMANEVA15)
+        found = evaluate(make_checkpoint(skeleton=HUMANEVA15), dataset)
+        return tables.text([replace(e, frames=43) for e in found], ["action"])
+
+    assert line(text("Validate/S1"), "S1 Walk")[7:9] == ["16.3", "unverified"]
+    assert len(line(text("Train/S1"), "S1 Walk")) == 7
 
 
 def test_mpi_inf_3dhp_names_the_protocol_of_each_figure() -> None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.datasets import h36m, humaneva, mpi_inf_3dhp
 from vidpose.datasets.choice import action_group
 from vidpose.datasets.dataset import Dataset, PoseSequence
-from vidpose.datasets.h36m import ACTIONS
-from vidpose.datasets.mpi_inf_3dhp import TEST
 from vidpose.errors import UsageError
 from vidpose.skeleton import H36M17, HUMANEVA15, MPI_INF_3DHP, Skeleton
 
@@ -39,6 +38,8 @@ class Protocol:
     """The metric of the headline number."""
     groups_are: str = "action"
     """What a row of the table is, for its header."""
+    test_subjects: tuple[str, ...] = ()
+    """The subjects of the papers' numbers."""
     order: tuple[str, ...] = ()
     """Groups in the order of the papers' tables; others follow alphabetically."""
     families: tuple[str, ...] = ()
@@ -46,6 +47,14 @@ class Protocol:
     Walk and Jog."""
     pck_joints: Callable[[Skeleton, int], bool] = lambda skeleton, joint: True
     """Whether PCK and AUC average a joint."""
+
+    def comparable(self, subjects: Iterable[str]) -> bool:
+        """Whether rows of these subjects compare with the papers' rows.
+
+        A row of an action needs all test subjects, one of a subject only that subject.
+        """
+        found, wanted = set(subjects), set(self.test_subjects)
+        return found == wanted or (self.groups_are != "action" and found < wanted)
 
     def family(self, name: str, groups: Iterable[str]) -> list[str]:
         """Return the groups that one of `families` averages."""
@@ -72,7 +81,8 @@ H36M = Protocol(
     # The papers' code sets the true root to 0 and keeps the predicted one, so its error counts.
     zero_root=False,
     mean_of_groups=True,
-    order=ACTIONS,
+    test_subjects=h36m.TEST,
+    order=h36m.ACTIONS,
 )
 MPI = Protocol(
     name="MPI-INF-3DHP",
@@ -80,7 +90,8 @@ MPI = Protocol(
     groups_are="subject",
     zero_root=True,
     mean_of_groups=False,
-    order=TEST,
+    test_subjects=mpi_inf_3dhp.TEST,
+    order=mpi_inf_3dhp.TEST,
     pck_joints=_is_one_of_14,
 )
 HUMANEVA = Protocol(
@@ -90,6 +101,7 @@ HUMANEVA = Protocol(
     zero_root=False,
     mean_of_groups=True,
     headline="p_mpjpe_mm",
+    test_subjects=humaneva.TEST,
     order=tuple(f"S{s} {action}" for action in ("Walk", "Jog", "Box") for s in (1, 2, 3)),
     families=("Walk", "Jog", "Box", "Walk and Jog"),
 )

@@ -61,6 +61,9 @@ def literature(e: Evaluation) -> str:
         return "Published figures are for the real dataset, so they are not shown."
     if not e.all_joints:
         return "Published figures are means over all joints, so they are not shown."
+    if not _of_the_papers_subjects(e):
+        subjects = ", ".join(e.protocol.test_subjects)
+        return f"Published figures are for the test subjects {subjects}, so they are not shown."
     metrics = [key for key in METRICS if any(number.metric == key for number in numbers)]
     header = ["published by", "frames", *(METRICS[key] for key in metrics), "where, remarks"]
     return (
@@ -262,7 +265,12 @@ def _sequences(e: Evaluation) -> str:
 
 
 def _comparable(e: Evaluation) -> tuple[PublishedNumber, ...]:
-    return published(e.dataset, e.keypoints) if e.all_joints and not e.synthetic else ()
+    comparable = e.all_joints and not e.synthetic and _of_the_papers_subjects(e)
+    return published(e.dataset, e.keypoints) if comparable else ()
+
+
+def _of_the_papers_subjects(e: Evaluation) -> bool:
+    return e.protocol.comparable(s.subject for s in e.sequences)
 
 
 def _csv_rows(e: Evaluation) -> Iterator[dict[str, Any]]:

@@ -75,6 +75,11 @@ class ExperimentData:
     def protocol(self) -> Protocol:
         return protocol_of(self.dataset)
 
+    @property
+    def has_test_subjects(self) -> bool:
+        """Whether the test subjects are those of the paper's numbers."""
+        return {s.subject for s in self.dataset.test} == set(self.protocol.test_subjects)
+
     def shortened(self, frames: int | None) -> Dataset:
         """Keep the first frames of every test sequence, about `frames` in total; None: all."""
         if frames is None:

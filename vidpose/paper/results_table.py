@@ -75,6 +75,9 @@ class ResultsTable:
 
     @property
     def published(self) -> tuple[PublishedNumber, ...]:
+        """Published numbers; none if ours are on other test subjects of the same dataset."""
+        if self.data.is_public and not self.data.has_test_subjects:
+            return ()
         return published(self.experiment.dataset, self.experiment.keypoints or "gt")
 
     def key(self, metric: str) -> str:
@@ -104,6 +107,11 @@ class ResultsTable:
             parts.append(
                 f"The paper's figures are of {self.paper_dataset}, ours are not; they cannot be "
                 "compared."
+            )
+        elif not self.data.has_test_subjects:
+            subjects = ", ".join(self.data.protocol.test_subjects)
+            parts.append(
+                f"Published figures are for the test subjects {subjects}, so they are not shown."
             )
         if self.experiment.with_others:
             printed = [number for number in self.published if number.metric in metrics]
@@ -247,7 +255,7 @@ def draw_table(table: ResultsTable, out: Path) -> Path:
 def _bars(axes: Axes, table: ResultsTable, metric: str, *, first: bool) -> None:
     """Draw the bars of one metric; only the first panel has the rows' names."""
     rows, key = table.rows, table.key(metric)
-    most = max(max(result.values(key)) for result in rows)
+    most = max(max(result.values(key)) for result in rows) or 1.0
     for place, result in enumerate(rows):
         values = result.values(key)
         mean, spread = mean_and_spread(values)
