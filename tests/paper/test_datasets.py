@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from tests.paper.test_runs import workspace
+from vidpose.datasets import mpi_inf_3dhp
 from vidpose.datasets.synthetic import write_synthetic
+from vidpose.errors import DataError
 from vidpose.paper.datasets import find_data
 from vidpose.skeleton import H36M17
 
@@ -19,6 +21,15 @@ def test_synthetic_joints_do_not_carry_a_detectors_name(
     assert f"layout, {kind} 2D joints; errors on it say nothing" in data.description
     assert (data.keypoints, data.short_name) == (kind, "synthetic people, not Human3.6M")
     assert replace(data, is_public=True).keypoints == keypoints
+
+
+def test_the_training_files_are_needed_only_for_training(tmp_path: Path) -> None:
+    write_synthetic(tmp_path, "mpi_inf_3dhp", seconds=0.2)
+    mpi_inf_3dhp.path_train(tmp_path).unlink()
+    data = find_data("mpi_inf_3dhp", workspace(tmp_path), training=False)
+    assert {sequence.subject for sequence in data.dataset.test} == set(mpi_inf_3dhp.TEST)
+    with pytest.raises(DataError, match="data_train_3dhp"):
+        find_data("mpi_inf_3dhp", workspace(tmp_path))
 
 
 def test_motion_capture_in_npz_is_used(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def attention_maps(name: str, workspace: Workspace, options: ExperimentOptions) 
     if (track := own_track(options, workspace)) is not None:
         source = track.name
     else:
-        data = find_data("h36m", workspace, **options.choice)
+        data = find_data("h36m", workspace, training=False, **options.choice)
         track = track_of_sequence(find_sequence(data, options.sequence))
         source = f"{track.name}: {data.description}"
     found = maps_of(checkpoint, track, options.at, workspace.device)

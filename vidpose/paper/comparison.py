@@ -41,7 +41,7 @@ Networks = dict[str, Checkpoint]
 def joint_errors(name: str, workspace: Workspace, options: ExperimentOptions) -> list[Path]:
     """Draw Figure 3: the mean error of each joint on one action, by default the hardest."""
     action = options.action
-    data = find_data("h36m", workspace, **options.choice)
+    data = find_data("h36m", workspace, training=not options.weights, **options.choice)
     check_action(data.dataset, action)
     networks, how = _networks(options, data, workspace)
     dataset = data.shortened(None if options.weights else options.budget.test_frames)
@@ -123,7 +123,7 @@ def poses(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
     is_own = options.video is not None or options.result is not None
     data = None
     if not is_own or not options.weights:
-        data = find_data("h36m", workspace, **options.choice)
+        data = find_data("h36m", workspace, training=not options.weights, **options.choice)
         source = data.description
     networks, how = _networks(options, data, workspace)
     if is_own:

@@ -96,6 +96,7 @@ def find_data(
     mocap: Path | None = None,
     test_subjects: tuple[str, ...] | None = None,
     use_mocap: bool = True,
+    training: bool = True,
 ) -> ExperimentData:
     """Open the paper's dataset; if it is missing, motion capture, or else a synthetic dataset.
 
@@ -108,6 +109,7 @@ def find_data(
         mocap: motion capture to use even if the paper's dataset is available.
         test_subjects: the test subjects of the dataset that is opened.
         use_mocap: False if motion capture cannot replace the dataset.
+        training: False if nothing is trained: the training files of a dataset may be missing.
 
     Raises:
         DataError: files are damaged, or lack a subject.
@@ -134,7 +136,13 @@ def find_data(
             folder, name = folder / replaces, replaces
             if not _has(replaces, folder):
                 synthetic.write_synthetic(folder, replaces, progress=progress)
-    dataset = open_dataset(name, folder, keypoints=keypoints, test_subjects=test_subjects)
+    dataset = open_dataset(
+        name,
+        folder,
+        keypoints=keypoints,
+        train_subjects=None if training else (),
+        test_subjects=test_subjects,
+    )
     is_public = is_public and not dataset.synthetic
     description = f"{PUBLIC[replaces]}, 2D joints {dataset.keypoints}"
     if not is_public:

@@ -24,7 +24,13 @@ def table(name: str, workspace: Workspace, options: ExperimentOptions) -> list[P
     options.rows(experiment)  # raises for an unknown row before any long work
     # For table7, --mocap is the data for pre-training, see `_source`.
     usable = {} if name == "table7" else options.choice
-    data = find_data(experiment.dataset, workspace, keypoints=experiment.keypoints, **usable)
+    data = find_data(
+        experiment.dataset,
+        workspace,
+        keypoints=experiment.keypoints,
+        training=not options.weights,
+        **usable,
+    )
     source = None
     if not options.weights and any(row.fine_tuned for row in options.rows(experiment)):
         source = _source(data, options.mocap, workspace)
