@@ -143,8 +143,21 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any], mes
         open_dataset("custom", tmp_path)
 
 
+def test_python_objects_are_refused_only_where_they_are_needed(tmp_path: Path) -> None:
+    write(tmp_path / "a.npz", notes=np.array([{"a": 1}], object), subject=np.array(["anna"]))
+    assert open_dataset("custom", tmp_path).train[0].subject == "anna"
+    write(tmp_path / "a.npz", subject=np.array(["anna"], object))
+    message = r"a\.npz: subject holds Python objects, .* subject=np\.array\(subject\.tolist\(\)\)"
+    with pytest.raises(DataError, match=message):
+        open_dataset("custom", tmp_path)
+    (tmp_path / "a.npz").unlink()
+    np.savez(tmp_path / "data_3d_h36m.npz", positions_3d=np.array({"S1": {}}, object))
+    with pytest.raises(DataError, match=r"h36m\.npz: expected .*, found no keypoints_2d"):
+        open_dataset("custom", tmp_path)
+
+
 def test_a_folder_without_files_and_options_without_sense(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no \.npz"):
+    with pytest.raises(DataError, match=r"holds no \.npz \(folders in it are not searched\)"):
         open_dataset("custom", tmp_path)
     with pytest.raises(UsageError, match="only one kind of 2D joints"):
         open_dataset("custom", tmp_path, keypoints="gt")

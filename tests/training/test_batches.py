@@ -86,6 +86,8 @@ def test_validation_is_on_held_out_takes_or_the_test_subjects() -> None:
         dataset_data(replace(dataset, test=()), on_test_subjects, CPU)
     with pytest.raises(DataError, match="tiny has no training subjects with a frame to use; name"):
         dataset_data(replace(dataset, train=()), on_test_subjects, CPU)
+    with pytest.raises(DataError, match="tiny has no training subjects with a frame to use; name"):
+        dataset_data(replace(dataset, train=()), RECIPE, CPU)
 
 
 def test_the_most_common_frame_rate_is_used_and_others_give_a_warning() -> None:

@@ -11,8 +11,8 @@ A file is either a result of vidpose, whose 3D joints are then the ground truth,
     subject, action, camera   optional text; by default the file's name, the same, and "0"
     skeleton      text        optional, one of `SKELETONS`; h36m17 by default, the same in all files
 
-Nothing in it may be pickled. A result gives one sequence for each run of frames in which a person's
-position in the scene is known; interpolated frames are not valid.
+None of them may be pickled; other keys are ignored. A result gives one sequence for each run of
+frames in which a person's position in the scene is known; interpolated frames are not valid.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from vidpose.utils.outside import name_of, number, reading
 
 KEYPOINTS = "own"
 REQUIRED = ("keypoints_2d", "joints_3d", "fps", "frame_size")
+OPTIONAL = ("valid", "focal_px", "subject", "action", "camera", "skeleton")
 TEST_SHARE = 0.2
 MAX_FOCAL_PX = 1e7
 SMALLEST_PX = 2.0
@@ -83,7 +84,10 @@ def open_custom(
         raise UsageError(f"{min(both)} is both a training and a test subject; choose one.")
     paths = sorted(folder.glob("*.npz"))
     if not paths:
-        raise DataError(f"{folder} holds no .npz; see docs/datasets.md for what one must contain.")
+        raise DataError(
+            f"{folder} holds no .npz (folders in it are not searched); see docs/datasets.md for "
+            "what one must contain."
+        )
     names: set[str] = set()
     read = []
     for path in paths:
@@ -211,7 +215,8 @@ def _result(path: Path) -> Iterator[PoseSequence]:
 
 
 def _plain(path: Path) -> tuple[Skeleton, PoseSequence]:
-    entries = read_arrays(path, problem="is not an .npz that can be read", advice=AGAIN)
+    keys = *REQUIRED, *OPTIONAL
+    entries = read_arrays(path, *keys, problem="is not an .npz that can be read", advice=AGAIN)
     for key in REQUIRED:
         if key not in entries:
             raise DataError(f"{path}: expected {', '.join(REQUIRED)}, found no {key}.")
@@ -320,7 +325,7 @@ def _skeleton(path: Path, entries: dict[str, Any]) -> Skeleton:
 
 def _name(path: Path, key: str, value: Any) -> str:
     with reading(path, DataError, "cannot be used"):
-        return name_of(key, value)
+        return name_of(key, value.item() if getattr(value, "size", 0) == 1 else value)
 
 
 def _positive(

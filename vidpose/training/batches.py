@@ -340,7 +340,7 @@ def dataset_data(
         [sequence for sequence in sequences if sequence.valid.any()]
         for sequences in (dataset.train, dataset.test)
     )
-    if recipe.select_on == "validation":
+    if train and recipe.select_on == "validation":
         train, test = hold_out(train, recipe.val_fraction, recipe.seed, by_count=by_count)
     for part, sequences in (("training", train), ("test", test)):
         if not sequences:

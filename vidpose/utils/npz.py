@@ -71,8 +71,19 @@ def read_arrays(
                     reading(path, error, f"{problem}: {key} is damaged", advice),
                     archive.open(info) as entry,
                 ):
-                    arrays[key] = _read_plain(entry, info.file_size)
+                    try:
+                        arrays[key] = _read_plain(entry, info.file_size)
+                    except _ObjectsError:
+                        raise error(
+                            f"{path}: {key} holds Python objects, which vidpose does not read; "
+                            "save numbers, booleans or text as plain arrays, for example "
+                            f"{key}=np.array({key}.tolist())."
+                        ) from None
             return arrays
+
+
+class _ObjectsError(ValueError):
+    """An array that is a pickle."""
 
 
 @contextmanager
@@ -97,6 +108,8 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 def _read_plain(stream: IO[bytes], size: int) -> NDArray[Any]:
     """Read an array from a stream of `size` bytes, after a check that they hold all of it."""
     shape, fortran, dtype = _read_header(stream)
+    if dtype.hasobject:
+        raise _ObjectsError("it holds Python objects")
     if dtype.kind not in PLAIN:
         raise ValueError(f"it has values of the type {dtype}")
     _check_size(shape, dtype, size - stream.tell())
