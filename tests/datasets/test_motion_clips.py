@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.bvh_files import bvh_text, write_mocap
-from vidpose.datasets.motion_clips import read_clip, read_folder
+from vidpose.datasets.motion_clips import not_upright, read_clip, read_folder
 from vidpose.errors import DataError
 from vidpose.skeleton import H36M17
 
@@ -42,8 +43,15 @@ def test_folder(tmp_path: Path) -> None:
 def test_another_skeleton_and_an_empty_clip_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.bvh"
     path.write_text(bvh_text().replace("rShldr", "RightShoulder"))
-    with pytest.raises(DataError, match=r"another skeleton \(no joint rShldr\)"):
+    with pytest.raises(DataError, match=r"another skeleton \(no joint rShldr\).* \.npz"):
         read_clip(path)
     path.write_text(bvh_text(frames=1))
     with pytest.raises(DataError, match="no motion after its T-pose"):
         read_clip(path)
+
+
+def test_subjects_whose_z_is_not_up(tmp_path: Path) -> None:
+    clips = read_folder(write_mocap(tmp_path, ("01", "02")))
+    assert not_upright(clips) == []
+    first = [replace(c, joints=c.joints[..., [0, 2, 1]]) for c in clips if c.subject == "01"]
+    assert not_upright([*first, *(c for c in clips if c.subject == "02")]) == ["01"]

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,7 @@ from vidpose.datasets.virtual_cameras import VirtualCameras
 from vidpose.errors import DataError, UsageError
 from vidpose.events import Event, Warn
 from vidpose.models import load_checkpoint
+from vidpose.skeleton import H36M17
 from vidpose.training import loop
 from vidpose.training.batches import TRAINING, dataset_data, frame_weights, mocap_data
 from vidpose.training.options import TrainOptions
@@ -50,11 +52,27 @@ def run_mocap(mocap: Path, out: Path, test_subjects: tuple[str, ...] = ("02",), 
     )
 
 
+def test_motion_capture_with_another_axis_up_gets_a_warning(tmp_path: Path) -> None:
+    joints = np.concatenate([clip.joints for clip in read_folder(write_mocap(tmp_path, ("01",)))])
+    (tmp_path / "mocap").mkdir()
+    for subject in ("01", "02", "03"):
+        np.savez(
+            tmp_path / "mocap" / f"{subject}.npz",
+            joints=joints[..., [0, 2, 1]],
+            joint_names=np.array(H36M17.joint_names),
+            fps=120.0,
+        )
+    events: list[Event] = []
+    run_mocap(tmp_path / "mocap", tmp_path / "run", report=events.append, val_subjects=("03",))
+    assert "in most frames of 01, 02, 03; check that z is up" in "\n".join(map(str, events))
+
+
 def test_motion_capture_by_name_and_fine_tuning(tmp_path: Path) -> None:
     mocap = write_mocap(tmp_path / "mocap", ("01", "02", "03"))
     events: list[Event] = []
     best = run_mocap(mocap, tmp_path / "run", report=events.append)
     assert str(events[0]).startswith("Training on mocap in ")
+    assert not any("check that z is up" in str(event) for event in events)
     checkpoint = load_checkpoint(best)
     assert (checkpoint.normalisation, checkpoint.fps) == ("person-2", 30.0)
     assert checkpoint.training["held_out"] == ["02"]

@@ -16,7 +16,7 @@ from vidpose.datasets.bvh import Bvh, read_bvh
 from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.joint_clips import read_joint_file
 from vidpose.errors import DataError
-from vidpose.skeleton import COCO17, conversion
+from vidpose.skeleton import COCO17, H36M17, conversion
 
 DAZ = {
     "shoulder": ("lShldr", "rShldr"),
@@ -36,6 +36,9 @@ NOSE_CM = (0.0, 4.5, 10.5)
 EARS_CM = ((7.3, 5.5, 0.5), (-7.3, 5.5, 0.5))
 
 CENTIMETRE = 0.01
+LEAST_UPRIGHT = 0.3
+"""Minimum cosine of the angle between z and the line from feet to head, median over the frames of a
+subject. It is near 1 for people who stand, and about 0 if another axis than z is up."""
 
 
 def read_clip(path: Path) -> MotionClip:
@@ -51,7 +54,8 @@ def read_clip(path: Path) -> MotionClip:
     if missing or "head" not in bvh.joint_names:
         raise DataError(
             f"{path} has another skeleton (no joint {min(missing or {'head'})}); give files of "
-            "the CMU database's Daz-friendly conversion."
+            "the CMU database's Daz-friendly conversion, or save its joints as an .npz "
+            "(docs/datasets.md)."
         )
     coco = _coco_points(bvh)[1:]
     if not len(coco):
@@ -107,6 +111,23 @@ def read_folder(
     for path in progress(paths):
         clips += [read_clip(path)] if path.suffix == ".bvh" else read_joint_file(path)
     return clips
+
+
+def not_upright(clips: Iterable[MotionClip]) -> list[str]:
+    """Return the subjects who do not stand or sit in most frames, as if z were not up."""
+    feet, head = [H36M17.index(name) for name in ("RFoot", "LFoot")], H36M17.index("Head")
+    upright: dict[str, list[NDArray[np.floating]]] = {}
+    for clip in clips:
+        body = clip.joints[:, head] - clip.joints[:, feet].mean(axis=1)
+        length = np.linalg.norm(body, axis=1)
+        found = body[length > 0, 2] / length[length > 0]
+        upright.setdefault(clip.subject, []).append(found)
+    medians = {subject: np.concatenate(found) for subject, found in sorted(upright.items())}
+    return [
+        subject
+        for subject, found in medians.items()
+        if len(found) and np.median(found) < LEAST_UPRIGHT
+    ]
 
 
 def split(

@@ -10,7 +10,7 @@ from typing import Any
 from vidpose.datasets import is_synthetic, open_dataset
 from vidpose.datasets.marks import NOT_REAL
 from vidpose.datasets.mocap import TEST
-from vidpose.datasets.motion_clips import read_folder
+from vidpose.datasets.motion_clips import not_upright, read_folder
 from vidpose.errors import UsageError, VidposeError
 from vidpose.events import Info, Report, Warn, ignore
 from vidpose.models import MODELS, Checkpoint, load_checkpoint
@@ -122,6 +122,13 @@ def open_data(
             read_folder(folder, lambda paths: progress(paths, len(paths), "reading"))
             for folder in folders
         ]
+        if lying := not_upright(clip for clips in sources for clip in clips):
+            report(
+                Warn(
+                    f"the head is not above the feet in most frames of {', '.join(lying)}; check "
+                    "that z is up (docs/datasets.md)."
+                )
+            )
         begun = RunFolder(options.out).variation_as_begun() if options.resume else None
         return mocap_data(
             sources[0],
