@@ -141,6 +141,7 @@ def test_infer_saves_2d_and_lift_gives_the_same_3d(
         (("lift", "x.json", *TOLD, "--format", "npz"), 1, "x.json is not a readable NumPy file"),
         (("lift", "x.json", *TOLD, "--focal-px", "0"), 2, "--focal-px 0"),
         (("weights", "fetch", "hrnet"), 2, "there are no weights hrnet; choose from hrnet-w32"),
+        (("weights", "fetch", "default"), 2, "default comes with vidpose and need not be"),
         (("weights", "fetch", "cpn-r50-256x192"), 1, "download it from https://drive.google.com"),
     ],
 )
@@ -216,6 +217,11 @@ def test_official_checkpoints(run: Run, tmp_path: Path) -> None:
         "PoseFormer, 9 frames, 17 joints (h36m17), 50 frames/s, epoch 58: detected9f.safetensors"
     )
     assert "PoseFormer publishes such networks for h36m17 at 50" in assumed
+    result = run(
+        "weights", "import", "detected9f.bin", "--skeleton", "coco17", "-o", "c.safetensors"
+    )
+    assert "record its frame rate; 50 frames/s is assumed" in result.stdout
+    assert "publishes" not in result.stdout
     options = ("--skeleton", "mpi_inf_3dhp", "--fps", "25", "-o", "other.safetensors")
     result = run("weights", "import", "detected9f.bin", *options)
     (line,) = result.stdout.splitlines()

@@ -81,11 +81,16 @@ def weights_import(source: Path, out: Path | None, skeleton: str | None, fps: fl
         f"{made.fps:g} frames/s{epoch}: {made.path}"
     )
     assumed = [flag for flag, given in (("--skeleton", skeleton), ("--fps", fps)) if given is None]
-    if assumed:
+    if skeleton is None:
         click.echo(
             f"The file does not record its skeleton or frame rate; {program} publishes such "
             f"networks for {made.skeleton} at {made.fps:g} frames/s. If this one differs, give "
             f"{' and '.join(assumed)}."
+        )
+    elif fps is None:
+        click.echo(
+            f"The file does not record its frame rate; {made.fps:g} frames/s is assumed. If this "
+            "one differs, give --fps."
         )
 
 

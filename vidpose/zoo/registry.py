@@ -280,6 +280,8 @@ def _listed(weights: Weights) -> Listed:
 
 
 def _entry(name: str) -> Weights:
+    if name in shipped():
+        raise UsageError(f"{name} comes with vidpose and need not be downloaded.")
     if name not in REGISTRY:
         raise UsageError(f"there are no weights {name}; choose from {', '.join(REGISTRY)}.")
     return REGISTRY[name]

@@ -151,6 +151,15 @@ def test_test_files_that_cannot_be(change: dict[str, Any], complaint: str, tmp_p
         mpi_inf_3dhp.prepare(tmp_path / "raw", tmp_path / "data")
 
 
+def test_nothing_is_written_if_either_part_is_incomplete(tmp_path: Path) -> None:
+    write_3dhp_training(tmp_path / "raw")
+    write_3dhp_tests(tmp_path / "raw")
+    (tmp_path / "raw" / "TS3" / "annot_data.mat").unlink()
+    with pytest.raises(DataError, match="1 of 6 sequences of MPI-INF-3DHP: TS3"):
+        mpi_inf_3dhp.prepare(tmp_path / "raw", tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_truncated_file(tmp_path: Path) -> None:
     write_3dhp_tests(tmp_path / "raw")
     cut(tmp_path / "raw" / "TS6" / "annot_data.mat")

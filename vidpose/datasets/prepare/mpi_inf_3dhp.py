@@ -71,6 +71,9 @@ def prepare(
             f"{source} has neither S1/Seq1/annot.mat nor TS1/annot_data.mat below it; give the "
             "folder of the raw MPI-INF-3DHP download."
         )
+    for files, wanted in ((train, SEQUENCES), (test, TEST)):
+        if files:
+            check_complete(source, files, wanted)
     written = []
     for name, target, files, wanted, read in (
         ("training", path_train(out), train, SEQUENCES, _read_training),
@@ -79,7 +82,6 @@ def prepare(
         if not files:
             report(Warn(f"no {name} sequence is below {source}; {target} is not written."))
             continue
-        check_complete(source, files, wanted)
         check_writable(target)
         data = {
             sequence: read(files[sequence], sequence)
