@@ -230,7 +230,7 @@ def test_a_size_does_not_go_with_other_detectors(options: dict[str, str]) -> Non
         open_detector(chosen, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("options", [{"detect_every": 3}, {"half": "on"}])
+@pytest.mark.parametrize("options", [{"detect_every": 3}, {"half": True}])
 @pytest.mark.parametrize("detector", ["auto", "mediapipe"])
 def test_options_of_other_detectors_are_refused(detector: str, options: dict[str, Any]) -> None:
     chosen = DetectorOptions(detector=detector, **options)

@@ -14,7 +14,8 @@ from vidpose.datasets.bvh import read_bvh
 from vidpose.datasets.motion_clips import read_clip
 from vidpose.errors import DataError, MissingDependencyError, UsageError
 from vidpose.evaluation.reference import Reference, read_reference
-from vidpose.evaluation.reference_names import normalised, to_h36m17
+from vidpose.datasets.joint_names import normalised
+from vidpose.evaluation.reference_names import to_h36m17
 from vidpose.export import export
 from vidpose.export.motion import motion_of, of_people
 from vidpose.options import ExportOptions

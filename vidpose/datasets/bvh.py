@@ -20,6 +20,9 @@ LARGEST = 1e6
 """Upper bound of values in degrees or millimetres."""
 SHORTEST_S, LONGEST_S = 1e-4, 10.0
 """Bounds of the frame time."""
+UNITS_M = (1.0, 0.01, 0.001)
+ADULT_LEG_M = (0.5, 1.2)
+"""Hip to ankle along the bones; determines the unit of a file, which specifies none."""
 MAX_POSES = 20_000_000
 """Upper bound of joints times frames: an hour of one body at 120 frames/s, 100 bytes each."""
 
@@ -37,6 +40,14 @@ class Bvh:
     motion: NDArray[np.float64]
     """(T, number of channels), positions in the file's unit, angles in degrees."""
     fps: float
+
+    def rest(self) -> NDArray[np.float64]:
+        """Positions without any rotation, (J, 3), relative to the root, in the file's unit."""
+        positions = np.zeros((len(self.joint_names), 3))
+        for j, parent in enumerate(self.parents):
+            if parent >= 0:
+                positions[j] = positions[parent] + self.offsets[j]
+        return positions
 
     def world(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Forward kinematics.
@@ -72,6 +83,22 @@ class Bvh:
                 positions[:, j] = positions[:, parent] + np.einsum("tij,tj->ti", above, place)
                 orientations[:, j] = above @ turn
         return positions, orientations
+
+
+def unit_in_metres(
+    hip: NDArray[np.float64], knee: NDArray[np.float64], ankle: NDArray[np.float64]
+) -> float | None:
+    """Find the unit, metres, centimetres or millimetres, in which a leg has an adult's length.
+
+    Args:
+        hip, knee, ankle: (T, 3) in the file's unit.
+
+    Returns:
+        The unit in metres; None if no unit fits.
+    """
+    leg = np.median(np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1))
+    low, high = ADULT_LEG_M
+    return next((unit for unit in UNITS_M if low <= unit * leg <= high), None)
 
 
 def read_bvh(path: Path) -> Bvh:

@@ -1,7 +1,8 @@
 """Reading a folder of motion capture, BVH or joints in .npz, as h36m17 poses in metres.
 
-BVH files must have the skeleton of B. Hahne's "Daz-friendly" conversion of the CMU database
-(cgspeed, July 2010); other skeletons would need a table of joint names like `DAZ`.
+BVH files may have the skeleton of B. Hahne's "Daz-friendly" conversion of the CMU database
+(cgspeed, July 2010), whose head and units are known, or another with the joint names of
+`vidpose.datasets.joint_names`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from vidpose.datasets.bvh import Bvh, read_bvh
+from vidpose.datasets.bvh import Bvh, read_bvh, unit_in_metres
 from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.joint_clips import read_joint_file
+from vidpose.datasets.joint_names import find_joint, limb_aliases, normalised
 from vidpose.errors import DataError
+from vidpose.postprocess.gravity import unit_vectors
 from vidpose.skeleton import COCO17, H36M17, conversion
+from vidpose.utils.outside import reading
 
 DAZ = {
     "shoulder": ("lShldr", "rShldr"),
@@ -29,13 +34,20 @@ DAZ = {
 }
 """BVH joints (left, right) for COCO's."""
 
-# COCO joints that the skeleton lacks, as points fixed to its `head` joint (the base of the skull),
-# in cm in the joint's frame: x to the person's left, y up, z forward. The eyes of the skeleton are
-# at about (+-3.9, 8.0, 8.0).
-NOSE_CM = (0.0, 4.5, 10.5)
-EARS_CM = ((7.3, 5.5, 0.5), (-7.3, 5.5, 0.5))
+# COCO joints that skeletons lack, as points fixed to the `head` joint (the base of the skull), in
+# cm: x to the person's left, y up, z forward. In CMU's files these are the axes of the joint.
+FACE_CM = {
+    "nose": (0.0, 4.5, 10.5),
+    "left_ear": (7.3, 5.5, 0.5),
+    "right_ear": (-7.3, 5.5, 0.5),
+    "left_eye": (3.9, 8.0, 8.0),
+    "right_eye": (-3.9, 8.0, 8.0),
+}
 
 CENTIMETRE = 0.01
+UPRIGHT = 0.8
+"""Minimum cosine of the angle between an axis, y or z, and the line from feet to head of a skeleton
+without any rotation, for it to stand along this axis."""
 LEAST_UPRIGHT = 0.3
 """Minimum cosine of the angle between z and the line from feet to head, median over the frames of a
 subject. It is near 1 for people who stand, and about 0 if another axis than z is up."""
@@ -44,44 +56,101 @@ subject. It is near 1 for people who stand, and about 0 if another axis than z i
 def read_clip(path: Path) -> MotionClip:
     """Read one BVH file; the subject is the name of its folder.
 
-    Frame 0, a T-pose that the conversion added, is dropped.
+    Frame 0 of CMU's files, a T-pose that the conversion added, is dropped.
 
     Raises:
-        DataError: the file is not BVH, or has another skeleton.
+        DataError: the file is not BVH, a joint is missing, or the unit is unknown.
     """
     bvh = read_bvh(path)
-    missing = {name for pair in DAZ.values() for name in pair} - set(bvh.joint_names)
-    if missing or "head" not in bvh.joint_names:
-        raise DataError(
-            f"{path} has another skeleton (no joint {min(missing or {'head'})}); give files of "
-            "the CMU database's Daz-friendly conversion, or save its joints as an .npz "
-            "(docs/datasets.md)."
-        )
-    coco = _coco_points(bvh)[1:]
-    if not len(coco):
-        raise DataError(f"{path} holds no motion after its T-pose.")
+    z_up = False
+    if {name for pair in DAZ.values() for name in pair} | {"head"} <= set(bvh.joint_names):
+        coco, unit = _coco_points(bvh)[1:], CENTIMETRE
+        if not len(coco):
+            raise DataError(f"{path} holds no motion after its T-pose.")
+    else:
+        coco, unit, z_up = by_names(path, bvh)
     joints, _ = conversion("coco17", "h36m17")(coco)
-    # BVH has y up and z towards the viewer; here z is up.
-    joints = np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
-    return MotionClip(
-        path.stem, path.parent.name, (joints * CENTIMETRE).astype(np.float32), bvh.fps
-    )
+    if not z_up:  # as in most BVH: y is up, and z is towards the viewer
+        joints = np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
+    return MotionClip(path.stem, path.parent.name, (joints * unit).astype(np.float32), bvh.fps)
 
 
 def _coco_points(bvh: Bvh) -> NDArray[np.float64]:
-    """(T, 17, 3) in the file's unit and frame."""
+    """(T, 17, 3) of CMU's skeleton, in the file's unit and frame."""
     positions, orientations = bvh.world()
     head = bvh.joint_names.index("head")
-
-    def on_head(place: tuple[float, float, float]) -> NDArray[np.float64]:
-        return positions[:, head] + orientations[:, head] @ np.array(place)
-
-    points = {"nose": on_head(NOSE_CM)}
-    points["left_ear"], points["right_ear"] = on_head(EARS_CM[0]), on_head(EARS_CM[1])
+    points = _face(positions[:, head], orientations[:, head], 1.0)
     for part, (left, right) in DAZ.items():
         points[f"left_{part}"] = positions[:, bvh.joint_names.index(left)]
         points[f"right_{part}"] = positions[:, bvh.joint_names.index(right)]
     return np.stack([points[name] for name in COCO17.joint_names], axis=1)
+
+
+def by_names(path: Path, bvh: Bvh) -> tuple[NDArray[np.float64], float, bool]:
+    """(T, 17, 3) of another skeleton, in the file's unit and frame; the unit in metres; and whether
+    z is up rather than y.
+
+    Raises:
+        DataError: a joint is missing, or the unit is unknown.
+    """
+    names = [normalised(name) for name in bvh.joint_names]
+    found = {name: find_joint(names, aliases) for name, aliases in limb_aliases().items()}
+    found["head"] = find_joint(names, ("head",))
+    missing = [name for name in ("head", *COCO17.joint_names[5:]) if not found[name]]
+    if missing:
+        raise DataError(
+            f"{path} has no joint that is named as the {missing[0].replace('_', ' ')}; "
+            "docs/datasets.md lists the names. Rename its joints, or save them as an .npz."
+        )
+    positions, orientations = bvh.world()
+    points = {name: positions[:, at].mean(axis=1) for name, at in found.items() if at}
+    unit = unit_in_metres(*(points[f"right_{joint}"] for joint in ("hip", "knee", "ankle")))
+    if unit is None:
+        raise DataError(
+            f"{path} specifies no unit, and its legs do not have an adult's length in metres, "
+            "centimetres or millimetres; scale it to metres."
+        )
+    rest = {name: bvh.rest()[at].mean(axis=0) for name, at in found.items() if at}
+    body = unit_vectors(2 * rest["head"] - rest["left_ankle"] - rest["right_ankle"])
+    with reading(path, DataError, "has no body with a trunk"):
+        head = Rotation.from_matrix(orientations[:, names.index("head")])
+        if max(body[1:]) > UPRIGHT:
+            facing = _axes(_leftward(rest), np.eye(3)[body.argmax()])
+        else:  # bones along one axis; on average the head faces as the trunk does
+            facing = (head.inv() * _axes(_leftward(points), _upward(points))).mean()
+    points |= _face(points["head"], (head * facing).as_matrix(), CENTIMETRE / unit)
+    coco = np.stack([points[name] for name in COCO17.joint_names], axis=1)
+    return coco, unit, bool(body[2] > UPRIGHT)
+
+
+def _face(
+    head: NDArray[np.float64], axes: NDArray[np.float64], centimetre: float
+) -> dict[str, NDArray[np.float64]]:
+    """(T, 3) by COCO joint; of the head's place (T, 3) and its axes left, up and forward, the
+    columns of (T, 3, 3).
+    """
+    return {name: head + centimetre * axes @ np.array(at) for name, at in FACE_CM.items()}
+
+
+def _leftward(points: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(..., 3): from right to left through hips and shoulders, of points (..., 3)."""
+    apart = [points[f"left_{joint}"] - points[f"right_{joint}"] for joint in ("hip", "shoulder")]
+    return apart[0] + apart[1]
+
+
+def _upward(points: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(..., 3): from hips to shoulders, of points (..., 3)."""
+    hips, shoulders = (
+        points[f"left_{joint}"] + points[f"right_{joint}"] for joint in ("hip", "shoulder")
+    )
+    return (shoulders - hips) / 2
+
+
+def _axes(left: NDArray[np.float64], up: NDArray[np.float64]) -> Rotation:
+    """The rotation to axes left (at right angles to up), up and forward; of vectors (..., 3)."""
+    up = unit_vectors(up)
+    forward = unit_vectors(np.cross(left, up))
+    return Rotation.from_matrix(np.stack([np.cross(up, forward), up, forward], axis=-1))
 
 
 def motion_files(folder: Path) -> list[Path]:

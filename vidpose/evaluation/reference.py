@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.datasets.bvh import read_bvh
+from vidpose.datasets.bvh import read_bvh, unit_in_metres
 from vidpose.errors import DataError, MissingDependencyError, UsageError
 from vidpose.evaluation.reference_names import to_h36m17
 from vidpose.poses import FASTEST_FPS, FURTHEST_M, LONGEST_S, SLOWEST_FPS, Pose3D, load
@@ -26,9 +26,6 @@ from vidpose.utils.npz import read_arrays
 from vidpose.utils.outside import number, reading
 
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
-BVH_UNITS_M = (1.0, 0.01, 0.001)
-ADULT_LEG_M = (0.5, 1.2)
-"""Hip to ankle along the bones; determines the unit of a BVH file, which specifies none."""
 LONGEST_STEP_S = 0.1
 """No interpolation between samples further apart."""
 ALLOWED_CELLS, MAX_CELLS_PER_CHARACTER = 1_000_000, 10
@@ -229,15 +226,13 @@ def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     bvh = read_bvh(path)
     joints = to_h36m17(bvh.world()[0], bvh.joint_names, bvh=True)
-    hip, knee, ankle = (joints[:, H36M17.index(joint)] for joint in ("RHip", "RKnee", "RFoot"))
-    leg = np.median(np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1))
-    units = [unit for unit in BVH_UNITS_M if ADULT_LEG_M[0] <= unit * leg <= ADULT_LEG_M[1]]
-    if known_joints(joints).any() and not units:
+    unit = unit_in_metres(*(joints[:, H36M17.index(name)] for name in ("RHip", "RKnee", "RFoot")))
+    if unit is None and known_joints(joints).any():
         raise DataError(
             f"{path} specifies no unit, and its legs do not have an adult's length in metres, "
             "centimetres or millimetres; scale it to metres."
         )
-    unit = units[0] if units else 1.0
+    unit = unit or 1.0
     return unit * joints, np.arange(len(joints)) / bvh.fps
 
 

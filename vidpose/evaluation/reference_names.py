@@ -5,52 +5,22 @@ are taken as they are. In all others vidpose looks for the joints below and deri
 as from a detector's: Hip is the midpoint of the hips, Thorax that of the shoulders, Spine the
 midpoint of those two, Head the head top or extrapolated from the ears (`vidpose.skeleton`).
 
-Names are compared in lower case, without characters other than letters and digits, and without a
-prefix that ends in a colon. A single skin marker next to a joint (Plug-in Gait's RKNE) is not the
+A single skin marker next to a joint (Plug-in Gait's RKNE) is not the
 joint and is ignored; the midpoint of a pair of markers on both sides of it is used.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidpose.datasets.joint_names import Aliases, find_joint, limb_aliases, normalised
 from vidpose.export.motion import JOINT_NAMES
 from vidpose.skeleton import H36M17, HALPE26, conversion
 from vidpose.utils.gaps import known_joints
 
-Aliases = tuple[str, ...]
-"""Names of one point, in order of preference; `a+b` is the midpoint of two."""
-
-# `{s}` is r or l, `{side}` right or left. Order: Pose2Sim, Sports2D, OpenPose and exports of
-# OpenSim (RKnee, knee_r); joint centres of Vicon, Theia and OpenCap (RKJC); OpenCap's marker pairs,
-# which Pose2Sim adds, too; BVH of the CMU database as converted by cgspeed for Daz (rShin), and
-# with the names of MotionBuilder, Mixamo and Rokoko (RightLeg). RightArm comes before
-# RightShoulder, which in those files is the collar bone.
-_LIMBS: dict[str, Aliases] = {
-    "hip": ("{s}hip", "hip{s}", "{s}hjc", "{s}hjcstudy", "{s}thigh", "{side}upleg", "{side}hip"),
-    "knee": (
-        *("{s}knee", "knee{s}", "{s}kjc", "{s}kneestudy+{s}mkneestudy"),
-        *("{s}shin", "{side}leg", "{side}knee"),
-    ),
-    "ankle": (
-        *("{s}ankle", "ankle{s}", "{s}ajc", "{s}anklestudy+{s}manklestudy"),
-        *("{side}ankle", "{s}foot", "{side}foot"),
-    ),
-    "shoulder": ("{side}arm", "{s}shoulder", "shoulder{s}", "{s}sjc", "{s}shldr", "{side}shoulder"),
-    "elbow": (
-        *("{s}elbow", "elbow{s}", "{s}ejc", "{s}lelbowstudy+{s}melbowstudy"),
-        *("{side}elbow", "{s}forearm", "{side}forearm"),
-    ),
-    "wrist": (
-        *("{s}wrist", "wrist{s}", "{s}wjc", "{s}lwriststudy+{s}mwriststudy"),
-        *("{side}wrist", "{s}hand", "{side}hand"),
-    ),
-    "ear": ("{s}ear", "{side}ear"),
-}
 _MIDDLE: dict[str, Aliases] = {
     "hip": ("hip", "midhip", "pelvis"),
     "neck": ("neck",),
@@ -59,11 +29,6 @@ _MIDDLE: dict[str, Aliases] = {
 }
 _NOT_IN_BVH = ("neck", "head")
 """In a BVH hierarchy `Neck` and `Head` are where these bones begin, not the points of `HALPE26`."""
-
-
-def normalised(name: str) -> str:
-    """`Subject:R_Knee` -> `rknee`."""
-    return re.sub("[^a-z0-9]", "", name.lower().rpartition(":")[2])
 
 
 def to_h36m17(
@@ -79,17 +44,15 @@ def to_h36m17(
     Returns:
         (T, 17, 3) in the same unit and frame; NaN where a joint cannot be derived from the points.
     """
-    index = {normalised(name): n for n, name in reversed(list(enumerate(names)))}
-    for ours in (H36M17.joint_names, JOINT_NAMES):
-        if index.keys() >= {normalised(name) for name in ours}:
-            return points[:, [index[normalised(name)] for name in ours]]
+    names = [normalised(name) for name in names]
+    for joint_names in (H36M17.joint_names, JOINT_NAMES):
+        ours = [normalised(name) for name in joint_names]
+        if set(ours) <= set(names):
+            return points[:, [names.index(name) for name in ours]]
     found = np.full((len(points), len(HALPE26), 3), np.nan)
     for joint, aliases in _aliases(bvh).items():
-        for alias in aliases:
-            parts = alias.split("+")
-            if index.keys() >= set(parts):
-                found[:, HALPE26.index(joint)] = points[:, [index[p] for p in parts]].mean(axis=1)
-                break
+        if (indices := find_joint(names, aliases)) is not None:
+            found[:, HALPE26.index(joint)] = points[:, indices].mean(axis=1)
     joints = conversion(HALPE26.name, H36M17.name)(found)[0].astype(np.float64)
     # For detectors, the conversion guesses the head top from the nose; a reference must not guess.
     known = {name: known_joints(found[:, HALPE26.index(name)]) for name in HALPE26.joint_names}
@@ -100,8 +63,5 @@ def to_h36m17(
 
 def _aliases(bvh: bool) -> dict[str, Aliases]:
     """Return the known names of each joint of `HALPE26`."""
-    out = {name: aliases for name, aliases in _MIDDLE.items() if not (bvh and name in _NOT_IN_BVH)}
-    for side in ("left", "right"):
-        for limb, aliases in _LIMBS.items():
-            out[f"{side}_{limb}"] = tuple(alias.format(s=side[0], side=side) for alias in aliases)
-    return out
+    middle = {n: aliases for n, aliases in _MIDDLE.items() if not (bvh and n in _NOT_IN_BVH)}
+    return middle | limb_aliases()
