@@ -86,6 +86,16 @@ UNREAL = {
 }
 
 
+BIOVISION = {
+    f"{side[0].lower()}{daz}": f"{side}{name}"
+    for side in ("Left", "Right")
+    for daz, name in (
+        *(("Shldr", "UpArm"), ("ForeArm", "LowArm"), ("Hand", "Hand")),
+        *(("Thigh", "UpLeg"), ("Shin", "LowLeg"), ("Foot", "Foot")),
+    )
+}
+
+
 def renamed(names: dict[str, str], text: str = "") -> str:
     text = text or bvh_text()
     for old, new in {**names, "leftEye": "EyeL", "rightEye": "EyeR"}.items():
@@ -93,13 +103,13 @@ def renamed(names: dict[str, str], text: str = "") -> str:
     return text
 
 
-@pytest.mark.parametrize("names", [MIXAMO, XSENS, UNREAL])
+@pytest.mark.parametrize("names", [MIXAMO, XSENS, UNREAL, BIOVISION])
 def test_skeletons_of_other_programs(tmp_path: Path, names: dict[str, str]) -> None:
     path = tmp_path / "01" / "a.bvh"
     path.parent.mkdir()
     path.write_text(bvh_text())
     expected = read_clip(path).joints
-    path.write_text(renamed(names))
+    path.write_text(renamed(names).replace("Zposition", "ZPosition"))
     joints = read_clip(path).joints[1:]  # only CMU's files begin with a T-pose
     np.testing.assert_allclose(joints, expected, atol=1e-6)
 

@@ -11,10 +11,10 @@ from tests.bvh_files import bvh_text
 from tests.export.people import passers_by
 from tests.results import make_result
 from vidpose.datasets.bvh import read_bvh
+from vidpose.datasets.joint_names import normalised
 from vidpose.datasets.motion_clips import read_clip
 from vidpose.errors import DataError, MissingDependencyError, UsageError
 from vidpose.evaluation.reference import Reference, read_reference
-from vidpose.datasets.joint_names import normalised
 from vidpose.evaluation.reference_names import to_h36m17
 from vidpose.export import export
 from vidpose.export.motion import motion_of, of_people

@@ -157,7 +157,8 @@ def _hierarchy(
                 offsets.append(offset)
         elif word == "CHANNELS":
             count = whole("CHANNELS", float(take()), 0, len(KINDS))
-            channels.append(tuple(take() for _ in range(count)))
+            # Some programs write ZPosition.
+            channels.append(tuple(take().capitalize() for _ in range(count)))
         else:
             raise ValueError(f"{word[:40]!r} is not expected in the hierarchy")
     if stack or not names or len(offsets) != len(names) or len(channels) != len(names):

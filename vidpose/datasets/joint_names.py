@@ -16,8 +16,8 @@ Aliases = tuple[str, ...]
 # OpenSim (RKnee, knee_r); joint centres of Vicon, Theia and OpenCap (RKJC); OpenCap's marker pairs,
 # which Pose2Sim adds, too; BVH of the CMU database as converted by cgspeed for Daz (rShin), and
 # with the names of MotionBuilder, Mixamo and Rokoko (RightLeg); of Rokoko's own skeleton and
-# Unity's (RightShin, RightLowerLeg), and Unreal's (calf_r). RightArm and RightUpperArm come before
-# RightShoulder, which in those files is the collar bone.
+# Unity's (RightShin, RightLowerLeg), of Biovision (RightLowLeg) and Unreal's (calf_r). RightArm and
+# RightUpperArm come before RightShoulder, which in those files is the collar bone.
 LIMBS: dict[str, Aliases] = {
     "hip": (
         *("{s}hip", "hip{s}", "{s}hjc", "{s}hjcstudy", "{s}thigh", "{side}upleg", "{side}hip"),
@@ -26,19 +26,20 @@ LIMBS: dict[str, Aliases] = {
     "knee": (
         *("{s}knee", "knee{s}", "{s}kjc", "{s}kneestudy+{s}mkneestudy"),
         *("{s}shin", "{side}leg", "{side}knee"),
-        *("{side}shin", "{side}lowerleg", "calf{s}"),
+        *("{side}shin", "{side}lowerleg", "{side}lowleg", "calf{s}"),
     ),
     "ankle": (
         *("{s}ankle", "ankle{s}", "{s}ajc", "{s}anklestudy+{s}manklestudy"),
         *("{side}ankle", "{s}foot", "{side}foot", "foot{s}"),
     ),
     "shoulder": (
-        *("{side}arm", "{side}upperarm", "upperarm{s}"),
+        *("{side}arm", "{side}upperarm", "{side}uparm", "upperarm{s}"),
         *("{s}shoulder", "shoulder{s}", "{s}sjc", "{s}shldr", "{side}shoulder"),
     ),
     "elbow": (
         *("{s}elbow", "elbow{s}", "{s}ejc", "{s}lelbowstudy+{s}melbowstudy"),
-        *("{side}elbow", "{s}forearm", "{side}forearm", "{side}lowerarm", "lowerarm{s}"),
+        *("{side}elbow", "{s}forearm", "{side}forearm", "{side}lowerarm"),
+        *("{side}lowarm", "lowerarm{s}"),
     ),
     "wrist": (
         *("{s}wrist", "wrist{s}", "{s}wjc", "{s}lwriststudy+{s}mwriststudy"),

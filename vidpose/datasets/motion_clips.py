@@ -46,8 +46,8 @@ FACE_CM = {
 
 CENTIMETRE = 0.01
 UPRIGHT = 0.8
-"""Minimum cosine of the angle between an axis, y or z, and the line from feet to head of a skeleton
-without any rotation, for it to stand along this axis."""
+"""Minimum cosine of the angles between an axis, y or z, and the lines from ankles to hips and from
+hips to head of a skeleton without any rotation, for it to stand along this axis."""
 LEAST_UPRIGHT = 0.3
 """Minimum cosine of the angle between z and the line from feet to head, median over the frames of a
 subject. It is near 1 for people who stand, and about 0 if another axis than z is up."""
@@ -111,16 +111,17 @@ def by_names(path: Path, bvh: Bvh) -> tuple[NDArray[np.float64], float, bool]:
             "centimetres or millimetres; scale it to metres."
         )
     rest = {name: bvh.rest()[at].mean(axis=0) for name, at in found.items() if at}
-    body = unit_vectors(2 * rest["head"] - rest["left_ankle"] - rest["right_ankle"])
+    ankles, hips = (rest[f"left_{joint}"] + rest[f"right_{joint}"] for joint in ("ankle", "hip"))
+    stands = unit_vectors(np.stack([hips - ankles, 2 * rest["head"] - hips])).min(axis=0)
     with reading(path, DataError, "has no body with a trunk"):
         head = Rotation.from_matrix(orientations[:, names.index("head")])
-        if max(body[1:]) > UPRIGHT:
-            facing = _axes(_leftward(rest), np.eye(3)[body.argmax()])
+        if max(stands[1:]) > UPRIGHT:
+            facing = _axes(_leftward(rest), np.eye(3)[stands.argmax()])
         else:  # bones along one axis; on average the head faces as the trunk does
             facing = (head.inv() * _axes(_leftward(points), _upward(points))).mean()
     points |= _face(points["head"], (head * facing).as_matrix(), CENTIMETRE / unit)
     coco = np.stack([points[name] for name in COCO17.joint_names], axis=1)
-    return coco, unit, bool(body[2] > UPRIGHT)
+    return coco, unit, bool(stands[2] > UPRIGHT)
 
 
 def _face(
