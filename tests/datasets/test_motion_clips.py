@@ -114,6 +114,25 @@ def test_skeletons_of_other_programs(tmp_path: Path, names: dict[str, str]) -> N
     np.testing.assert_allclose(joints, expected, atol=1e-6)
 
 
+def test_the_cmu_databases_own_unit(tmp_path: Path) -> None:
+    """It is 1/0.45 inches, and also that of the conversion for MotionBuilder."""
+    path = tmp_path / "01" / "a.bvh"
+    path.parent.mkdir()
+    path.write_text(renamed(MIXAMO))
+    expected, bvh = read_clip(path).joints, read_bvh(path)
+    head, motion = path.read_text().split("MOTION\n")
+    scale = 0.01 / (0.0254 / 0.45)
+    head = re.sub(
+        "OFFSET (.*)",
+        lambda offset: "OFFSET " + " ".join(str(scale * float(x)) for x in offset[1].split()),
+        head,
+    )
+    rows = np.hstack([scale * bvh.motion[:, :3], bvh.motion[:, 3:]])
+    lines = [*motion.splitlines()[:2], *(" ".join(map(str, row)) for row in rows)]
+    path.write_text(f"{head}MOTION\n" + "\n".join(lines))
+    np.testing.assert_allclose(read_clip(path).joints, expected, atol=1e-5)
+
+
 class Other(Bvh):
     """The same motion in metres with z up."""
 

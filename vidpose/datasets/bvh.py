@@ -20,7 +20,8 @@ LARGEST = 1e6
 """Upper bound of values in degrees or millimetres."""
 SHORTEST_S, LONGEST_S = 1e-4, 10.0
 """Bounds of the frame time."""
-UNITS_M = (1.0, 0.01, 0.001)
+UNITS_M = (1.0, 0.01, 0.001, 0.0254 / 0.45)
+"""Metres, centimetres, millimetres, and the unit of the CMU database's own files."""
 ADULT_LEG_M = (0.5, 1.2)
 """Hip to ankle along the bones; determines the unit of a file, which specifies none."""
 MAX_POSES = 20_000_000
@@ -88,7 +89,7 @@ class Bvh:
 def unit_in_metres(
     hip: NDArray[np.float64], knee: NDArray[np.float64], ankle: NDArray[np.float64]
 ) -> float | None:
-    """Find the unit, metres, centimetres or millimetres, in which a leg has an adult's length.
+    """Find the unit, one of `UNITS_M`, in which a leg has an adult's length.
 
     Args:
         hip, knee, ankle: (T, 3) in the file's unit.

@@ -219,7 +219,7 @@ def _read_c3d(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read BVH in the unit that gives an adult's leg length: metres, centimetres or millimetres.
+    """Read BVH in the unit, one of `bvh.UNITS_M`, that gives an adult's leg length.
 
     Raises:
         DataError: none of these units does.
