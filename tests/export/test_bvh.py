@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from tests.export.people import passers_by, varying
 from tests.render.people import SHANK, THIGH, limb, walker
 from vidpose.datasets.bvh import read_bvh
+from vidpose.datasets.motion_clips import read_clip
 from vidpose.export import export
 from vidpose.export.bvh import continuous, held_frames
 from vidpose.export.motion import JOINT_NAMES, at_constant_rate, motion_of, of_people
@@ -47,6 +48,18 @@ def test_read_by_another_program(unit: str | None, up: str | None, tmp_path: Pat
     places, _ = ours.world()
     order = [ours.joint_names.index(name) for name in JOINT_NAMES]
     np.testing.assert_allclose(places[:, order] * METRES[unit or "m"], joints, atol=1e-6)
+
+
+@pytest.mark.parametrize(("unit", "up"), [(None, None), ("cm", "y"), ("mm", "z")])
+def test_all_joints_are_read_as_motion_capture(
+    unit: str | None, up: str | None, tmp_path: Path
+) -> None:
+    result = passers_by()
+    path = tmp_path / "walk.bvh"
+    export(of_people(result, (2,)), path, "bvh", ExportOptions(unit=unit, up=up))
+    motion = motion_of(result, 1, axes="world", up="z")
+    joints = read_clip(path).joints
+    np.testing.assert_allclose(joints[motion.known], motion.joints[motion.known], atol=1e-5)
 
 
 def test_a_pose_is_held_in_a_gap(tmp_path: Path) -> None:

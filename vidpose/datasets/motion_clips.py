@@ -44,6 +44,8 @@ FACE_CM = {
     "right_eye": (-3.9, 8.0, 8.0),
 }
 
+OWN = tuple(normalised(name.removeprefix("Neck/")) for name in H36M17.joint_names)
+"""The joints of vidpose's exports."""
 CENTIMETRE = 0.01
 UPRIGHT = 0.8
 """Minimum cosine of the angles between an axis, y or z, and the lines from ankles to hips and from
@@ -70,6 +72,9 @@ def read_clip(path: Path) -> MotionClip:
     else:
         coco, unit, z_up = by_names(path, bvh)
     joints, _ = conversion("coco17", "h36m17")(coco)
+    names = [normalised(name) for name in bvh.joint_names]
+    if set(OWN) <= set(names):  # their `Head` is its top
+        joints = bvh.world()[0][:, [names.index(name) for name in OWN]]
     if not z_up:  # as in most BVH: y is up, and z is towards the viewer
         joints = np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
     return MotionClip(path.stem, path.parent.name, (joints * unit).astype(np.float32), bvh.fps)
