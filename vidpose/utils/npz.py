@@ -75,8 +75,8 @@ def read_arrays(
                         arrays[key] = _read_plain(entry, info.file_size)
                     except _ObjectsError:
                         raise error(
-                            f"{path}: {key} holds Python objects, which vidpose does not read; "
-                            "save numbers, booleans or text as plain arrays, for example "
+                            f"{path} {problem}: {key} holds Python objects, which vidpose does "
+                            "not read; save numbers, booleans or text as plain arrays, for example "
                             f"{key}=np.array({key}.tolist())."
                         ) from None
             return arrays
