@@ -87,19 +87,28 @@ class Bvh:
 
 
 def unit_in_metres(
-    hip: NDArray[np.float64], knee: NDArray[np.float64], ankle: NDArray[np.float64]
-) -> float | None:
-    """Find the unit, one of `UNITS_M`, in which a leg has an adult's length.
+    path: Path,
+    hip: NDArray[np.float64],
+    knee: NDArray[np.float64],
+    ankle: NDArray[np.float64],
+) -> float:
+    """Find the unit of a file, one of `UNITS_M`, in which a leg has an adult's length.
 
     Args:
+        path: for the message.
         hip, knee, ankle: (T, 3) in the file's unit.
 
-    Returns:
-        The unit in metres; None if no unit fits.
+    Raises:
+        DataError: no unit fits.
     """
     leg = np.median(np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1))
-    low, high = ADULT_LEG_M
-    return next((unit for unit in UNITS_M if low <= unit * leg <= high), None)
+    for unit in UNITS_M:
+        if ADULT_LEG_M[0] <= unit * leg <= ADULT_LEG_M[1]:
+            return unit
+    raise DataError(
+        f"{path} specifies no unit, and its legs do not have an adult's length in metres, "
+        "centimetres or millimetres; scale it to metres."
+    )
 
 
 def read_bvh(path: Path) -> Bvh:

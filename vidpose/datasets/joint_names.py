@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vidpose.skeleton import H36M17
+
 Aliases = tuple[str, ...]
 """Names of one point, in order of preference; `a+b` is the midpoint of two."""
 
@@ -74,4 +76,20 @@ def find_joint(names: Sequence[str], aliases: Aliases) -> list[int] | None:
         parts = alias.split("+")
         if all(part in names for part in parts):
             return [names.index(part) for part in parts]
+    return None
+
+
+def find_own(names: Sequence[str]) -> list[int] | None:
+    """Find all of our joints under our own names, as in vidpose's exports.
+
+    Args:
+        names: normalised; of equal names the first counts.
+
+    Returns:
+        Their indices in the order of h36m17; None if a joint is missing.
+    """
+    for nose in ("Neck/Nose", "Nose"):  # exports shorten the name
+        ours = [normalised(nose if n == "Neck/Nose" else n) for n in H36M17.joint_names]
+        if set(ours) <= set(names):
+            return [names.index(name) for name in ours]
     return None

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from vidpose.datasets.bvh import Bvh, read_bvh, unit_in_metres
 from vidpose.datasets.dataset import MotionClip
 from vidpose.datasets.joint_clips import read_joint_file
-from vidpose.datasets.joint_names import find_joint, limb_aliases, normalised
+from vidpose.datasets.joint_names import find_joint, find_own, limb_aliases, normalised
 from vidpose.errors import DataError
 from vidpose.postprocess.gravity import unit_vectors
 from vidpose.skeleton import COCO17, H36M17, conversion
@@ -44,8 +44,6 @@ FACE_CM = {
     "right_eye": (-3.9, 8.0, 8.0),
 }
 
-OWN = tuple(normalised(name.removeprefix("Neck/")) for name in H36M17.joint_names)
-"""The joints of vidpose's exports."""
 CENTIMETRE = 0.01
 UPRIGHT = 0.8
 """Minimum cosine of the angles between an axis, y or z, and the lines from ankles to hips and from
@@ -72,9 +70,9 @@ def read_clip(path: Path) -> MotionClip:
     else:
         coco, unit, z_up = by_names(path, bvh)
     joints, _ = conversion("coco17", "h36m17")(coco)
-    names = [normalised(name) for name in bvh.joint_names]
-    if set(OWN) <= set(names):  # their `Head` is its top
-        joints = bvh.world()[0][:, [names.index(name) for name in OWN]]
+    ours = find_own([normalised(name) for name in bvh.joint_names])
+    if ours is not None:  # of vidpose's exports, whose `Head` is its top
+        joints = bvh.world()[0][:, ours]
     if not z_up:  # as in most BVH: y is up, and z is towards the viewer
         joints = np.stack([joints[..., 0], -joints[..., 2], joints[..., 1]], axis=-1)
     return MotionClip(path.stem, path.parent.name, (joints * unit).astype(np.float32), bvh.fps)
@@ -109,12 +107,7 @@ def by_names(path: Path, bvh: Bvh) -> tuple[NDArray[np.float64], float, bool]:
         )
     positions, orientations = bvh.world()
     points = {name: positions[:, at].mean(axis=1) for name, at in found.items() if at}
-    unit = unit_in_metres(*(points[f"right_{joint}"] for joint in ("hip", "knee", "ankle")))
-    if unit is None:
-        raise DataError(
-            f"{path} specifies no unit, and its legs do not have an adult's length in metres, "
-            "centimetres or millimetres; scale it to metres."
-        )
+    unit = unit_in_metres(path, *(points[f"right_{joint}"] for joint in ("hip", "knee", "ankle")))
     rest = {name: bvh.rest()[at].mean(axis=0) for name, at in found.items() if at}
     ankles, hips = (rest[f"left_{joint}"] + rest[f"right_{joint}"] for joint in ("ankle", "hip"))
     stands = unit_vectors(np.stack([hips - ankles, 2 * rest["head"] - hips])).min(axis=0)

@@ -226,14 +226,10 @@ def _read_bvh(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """
     bvh = read_bvh(path)
     joints = to_h36m17(bvh.world()[0], bvh.joint_names, bvh=True)
-    unit = unit_in_metres(*(joints[:, H36M17.index(name)] for name in ("RHip", "RKnee", "RFoot")))
-    if unit is None and known_joints(joints).any():
-        raise DataError(
-            f"{path} specifies no unit, and its legs do not have an adult's length in metres, "
-            "centimetres or millimetres; scale it to metres."
-        )
-    unit = unit or 1.0
-    return unit * joints, np.arange(len(joints)) / bvh.fps
+    if known_joints(joints).any():  # otherwise the caller says that no name is known
+        legs = (joints[:, H36M17.index(name)] for name in ("RHip", "RKnee", "RFoot"))
+        joints = unit_in_metres(path, *legs) * joints
+    return joints, np.arange(len(joints)) / bvh.fps
 
 
 _READERS: dict[str, Callable[[Path], tuple[NDArray[np.float64], NDArray[np.float64]]]] = {

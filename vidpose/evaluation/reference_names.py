@@ -16,8 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vidpose.datasets.joint_names import Aliases, find_joint, limb_aliases, normalised
-from vidpose.export.motion import JOINT_NAMES
+from vidpose.datasets.joint_names import Aliases, find_joint, find_own, limb_aliases, normalised
 from vidpose.skeleton import H36M17, HALPE26, conversion
 from vidpose.utils.gaps import known_joints
 
@@ -45,10 +44,8 @@ def to_h36m17(
         (T, 17, 3) in the same unit and frame; NaN where a joint cannot be derived from the points.
     """
     names = [normalised(name) for name in names]
-    for joint_names in (H36M17.joint_names, JOINT_NAMES):
-        ours = [normalised(name) for name in joint_names]
-        if set(ours) <= set(names):
-            return points[:, [names.index(name) for name in ours]]
+    if (ours := find_own(names)) is not None:
+        return points[:, ours]
     found = np.full((len(points), len(HALPE26), 3), np.nan)
     for joint, aliases in _aliases(bvh).items():
         if (indices := find_joint(names, aliases)) is not None:
